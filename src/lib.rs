@@ -1,0 +1,11 @@
+//! Onward: a commit coordinator for data lakes that never makes an ingestion job wait for luck.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod model;
+
+pub use model::error::{Error, ErrorKind, Result};

@@ -1,0 +1,13 @@
+//! Pure data: ids, entries, changes, commits, refs and the errors every room speaks in.
+//!
+//! Nothing here performs I/O, reads a clock or draws a random number.
+
+pub mod address;
+pub mod change;
+pub mod codec;
+pub mod commit;
+pub mod entry;
+pub mod error;
+pub mod ids;
+pub mod name;
+pub mod path;
