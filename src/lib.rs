@@ -6,6 +6,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod coord;
 pub mod model;
 
 pub use model::error::{Error, ErrorKind, Result};

@@ -1,0 +1,150 @@
+-- Makes a decided batch visible: a compare-and-set on the number of tickets decided.
+--
+-- The batch is history already (its log entry exists), so publishing it twice, or late, or by
+-- somebody else is harmless: only the call that finds `done` where the batch begins changes
+-- anything. When the front of the queue is not the batch (this Redis lost data and is catching up
+-- with the log), the ops of the batch are taken out wherever they stand, and the tickets of those
+-- that stay are counted anew.
+--
+-- The first write is one that Redis allows even when it is out of memory: publishing frees memory.
+--
+-- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 sealed  7 staged  8 paths
+--       then, for each area that the batch consumed: the area, its paths
+-- ARGV
+--   1 now, milliseconds, or '-' for this server's clock   2 helper   3 turn, milliseconds
+--   4 done before the batch   5 number of ops (n)   6 head commit after it   7 its log position
+--   8 '1' when the batch ends the branch   9 outcomes kept   10 how long an idle branch keeps
+--   them, milliseconds   11 how long consumed areas stay readable, milliseconds
+--   12 ops wanted of the next batch (0: give up the turn)
+--   13 number of producer rows (p)   14 number of sealed ops (s)
+--   then n x (op id, record), p x (producer, row), s x (op id, '1' consumed | '0' given back)
+-- Returns
+--   {0} when the branch is not in this Redis; {1, done} when `done` is not where the batch begins;
+--   {2, done, depth, turn (1 mine), sealed, elements} when published;
+--   {3, ...} the same, where the front of the queue was not the batch
+-- Cost   O(n + ops wanted); after a loss of data O(depth of the queue) once.
+local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local producers_key, sealed_key, staged_key, paths_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local now_ms, helper, turn_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local done_before, count = tonumber(ARGV[4]), tonumber(ARGV[5])
+local commit, position, closes = ARGV[6], ARGV[7], ARGV[8] == '1'
+local kept, idle_ms, grace_ms = tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local wanted, producer_count, sealed_count = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local ops_at = 14
+local producers_at = ops_at + count * 2
+local sealed_at = producers_at + producer_count * 2
+if not now_ms then
+  local time = redis.call('TIME')
+  now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local head = redis.call('HMGET', head_key, 'state', 'done', 'turn')
+if not head[1] then
+  return {0}
+end
+if tonumber(head[2]) ~= done_before then
+  return {1, tonumber(head[2])}
+end
+local done = done_before + count
+
+local front = redis.call('LRANGE', queue_key, 0, count - 1)
+local in_front = #front == count
+for i = 1, #front do
+  in_front = in_front and string.sub(front[i], 1, 36) == ARGV[ops_at + i * 2 - 1]
+end
+
+-- Rebuilds the queue without the batch's ops, and the tickets of what stays.
+local function take_out()
+  local decided = {}
+  for i = 1, count do
+    decided[ARGV[ops_at + i * 2 - 1]] = true
+    redis.call('HSET', ops_key, ARGV[ops_at + i * 2 - 1], string.format('%d', done_before + i))
+  end
+  local staying = {}
+  for _, element in ipairs(redis.call('LRANGE', queue_key, 0, -1)) do
+    if not decided[string.sub(element, 1, 36)] then
+      staying[#staying + 1] = element
+    end
+  end
+  redis.call('DEL', queue_key)
+  for i, element in ipairs(staying) do
+    redis.call('RPUSH', queue_key, element)
+    redis.call('HSET', ops_key, string.sub(element, 1, 36), string.format('%d', done + i))
+  end
+end
+
+if in_front then
+  redis.call('LTRIM', queue_key, count, -1)
+else
+  redis.call('LTRIM', queue_key, 0, -1)
+  take_out()
+end
+
+-- A restored stream may hold outcomes of the log already; they say the same.
+local newest = redis.call('XREVRANGE', outcomes_key, '+', '-', 'COUNT', 1)
+local newest_ticket = newest[1] and tonumber(string.match(newest[1][1], '^%d+')) or 0
+for i = math.max(1, newest_ticket - done_before + 1), count do
+  redis.call('XADD', outcomes_key, string.format('%d-0', done_before + i),
+    'o', ARGV[ops_at + i * 2 - 1], 'r', ARGV[ops_at + i * 2])
+end
+local surplus = redis.call('XLEN', outcomes_key) - kept
+if surplus > 0 then
+  local oldest = redis.call('XRANGE', outcomes_key, '-', '+', 'COUNT', surplus)
+  for _, outcome in ipairs(oldest) do
+    redis.call('HDEL', ops_key, outcome[2][2])
+  end
+  redis.call('XTRIM', outcomes_key, 'MAXLEN', kept)
+end
+
+for i = 1, producer_count do
+  redis.call('HSET', producers_key, ARGV[producers_at + i * 2 - 1], ARGV[producers_at + i * 2])
+end
+
+-- An area whose op did not commit is given back: it has no owner until the next op that seals.
+if sealed_count > 0 then
+  local fate = {}
+  for i = 1, sealed_count do
+    fate[ARGV[sealed_at + i * 2 - 1]] = ARGV[sealed_at + i * 2]
+  end
+  for index, area in ipairs(redis.call('LRANGE', sealed_key, 0, -1)) do
+    local mark = fate[string.sub(area, 37)]
+    if mark == '0' then
+      redis.call('LSET', sealed_key, index - 1, string.sub(area, 1, 36) .. string.rep(' ', 36))
+    elseif mark == '1' then
+      redis.call('LREM', sealed_key, 1, area)
+    end
+  end
+  for i = 9, #KEYS do
+    redis.call('PEXPIRE', KEYS[i], grace_ms)
+  end
+end
+
+local depth = redis.call('LLEN', queue_key)
+local turn, elements = 0, {}
+if closes then
+  redis.call('DEL', queue_key)
+  redis.call('UNLINK', staged_key, paths_key, sealed_key)
+  redis.call('HSET', head_key, 'state', 'deleted')
+  redis.call('PEXPIRE', head_key, idle_ms)
+  redis.call('PEXPIRE', producers_key, idle_ms)
+  depth = 0
+end
+local holder, turn_until = head[3] or '', nil
+if depth > 0 and wanted > 0 then
+  holder, turn_until, turn = helper, now_ms + turn_ms, 1
+  elements = redis.call('LRANGE', queue_key, 0, wanted - 1)
+elseif holder == helper or depth == 0 then
+  holder, turn_until = '', 0
+end
+if turn_until then
+  redis.call('HSET', head_key, 'done', string.format('%d', done), 'commit', commit,
+    'position', position, 'turn', holder, 'turn_until', string.format('%d', turn_until))
+else
+  redis.call('HSET', head_key, 'done', string.format('%d', done), 'commit', commit,
+    'position', position)
+end
+if depth == 0 then
+  redis.call('PEXPIRE', outcomes_key, idle_ms)
+  redis.call('PEXPIRE', ops_key, idle_ms)
+end
+return {in_front and 2 or 3, done, depth, turn, redis.call('LRANGE', sealed_key, 0, -1), elements}

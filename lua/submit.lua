@@ -1,0 +1,154 @@
+-- Accepts ops into a branch's queue: the one step after which an op is finished by whoever runs.
+--
+-- Several ops of one process travel in one call; each is judged by itself, in the order given.
+-- An op that seals takes the whole staging area with it in the same atomic step (RENAME), and
+-- with it every area that an earlier, uncommitted op gave back.
+--
+-- KEYS  (all under the hash tag {repo/uid})
+--   1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
+--   then, for each op that seals, in order: its area, its area's paths
+-- ARGV
+--   1 now, milliseconds, or '-' for this server's clock   2 helper (id of the calling process)
+--   3 turn, milliseconds   4 queue limit, ops   5 sealed limit, areas   6 number of ops (n)
+--   then six per op: op id (36 characters), queue element, producer ('' for none),
+--   epoch and sequence (20 digits each), seal ('0' no, '1' yes, '2' even when nothing is staged)
+-- Returns
+--   {0} when the branch is not in this Redis; else
+--   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn left in ms, sealed,
+--    then per op: code, ticket, record}
+--   codes: 1 accepted, 2 pending (known), 3 decided (record of the outcome, '' if trimmed),
+--          4 fenced and 5 duplicate (record of the producer's row), 6 overloaded (ticket = depth),
+--          7 nothing staged, 8 branch deleted
+-- Cost   O(n) besides the areas given back (at most the sealed limit).
+local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local producers_key, staged_key, paths_key, sealed_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local now_ms = tonumber(ARGV[1])
+local helper, turn_ms = ARGV[2], tonumber(ARGV[3])
+local queue_limit, sealed_limit, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if not now_ms then
+  local time = redis.call('TIME')
+  now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local head = redis.call('HMGET', head_key, 'state', 'done', 'commit', 'position', 'turn', 'turn_until')
+if not head[1] then
+  return {0}
+end
+local open, done = head[1] == 'open', tonumber(head[2])
+local depth_before = redis.call('LLEN', queue_key)
+local depth = depth_before
+local nobody = string.rep(' ', 36)
+
+-- Takes the staging area and every area without an owner for this op.
+local function seal(op_id, area_key, area_paths_key, areas, staged)
+  for index, area in ipairs(areas) do
+    if string.sub(area, 37) == nobody then
+      redis.call('LSET', sealed_key, index - 1, string.sub(area, 1, 36) .. op_id)
+    end
+  end
+  if staged then
+    redis.call('RENAME', staged_key, area_key)
+    redis.call('RENAME', paths_key, area_paths_key)
+    redis.call('RPUSH', sealed_key, op_id .. op_id)
+  end
+end
+
+local function accept(op_id, element)
+  redis.call('RPUSH', queue_key, element)
+  depth = depth + 1
+  local ticket = done + depth
+  redis.call('HSET', ops_key, op_id, string.format('%d', ticket))
+  return 1, ticket, ''
+end
+
+local next_area = 9
+local function judge(op_id, element, producer, epoch, sequence, seal_mode)
+  local area_key, area_paths_key
+  if seal_mode ~= '0' then
+    area_key, area_paths_key = KEYS[next_area], KEYS[next_area + 1]
+    next_area = next_area + 2
+  end
+  local known = redis.call('HGET', ops_key, op_id)
+  if known then
+    local ticket = tonumber(known)
+    if ticket > done then
+      if open then
+        return 2, ticket, ''
+      end
+      return 8, 0, ''
+    end
+    local id = string.format('%d-0', ticket)
+    local found = redis.call('XRANGE', outcomes_key, id, id)
+    return 3, ticket, found[1] and found[1][2][4] or ''
+  end
+  if not open then
+    return 8, 0, ''
+  end
+  if producer ~= '' then
+    local row = redis.call('HGET', producers_key, producer)
+    if row then
+      local row_epoch = string.sub(row, 1, 20)
+      if epoch < row_epoch then
+        return 4, 0, row
+      end
+      if epoch == row_epoch and sequence <= string.sub(row, 21, 40) then
+        return 5, 0, row
+      end
+    end
+  end
+  if depth >= queue_limit then
+    return 6, depth, ''
+  end
+  if seal_mode == '0' then
+    return accept(op_id, element)
+  end
+  local areas = redis.call('LRANGE', sealed_key, 0, -1)
+  local staged = redis.call('EXISTS', staged_key) == 1
+  local given_back = false
+  for _, area in ipairs(areas) do
+    given_back = given_back or string.sub(area, 37) == nobody
+  end
+  if seal_mode == '1' and not staged and not given_back then
+    return 7, 0, ''
+  end
+  if staged and #areas >= sealed_limit then
+    return 6, depth, ''
+  end
+  local code, ticket, record = accept(op_id, element)
+  seal(op_id, area_key, area_paths_key, areas, staged)
+  return code, ticket, record
+end
+
+local results = {}
+for i = 1, count do
+  local at = 6 + (i - 1) * 6
+  local code, ticket, record =
+    judge(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+  results[#results + 1] = code
+  results[#results + 1] = ticket
+  results[#results + 1] = record
+end
+
+local turn, turn_left = 0, 0
+local held = head[5] and head[5] ~= '' and tonumber(head[6]) > now_ms
+if held then
+  turn_left = tonumber(head[6]) - now_ms
+end
+if depth > depth_before and depth_before == 0 then
+  -- What is pending must be remembered for as long as it is pending.
+  redis.call('PERSIST', ops_key)
+  redis.call('PERSIST', outcomes_key)
+  if not held then
+    redis.call('HSET', head_key, 'turn', helper, 'turn_until', string.format('%d', now_ms + turn_ms))
+    turn, turn_left = 1, turn_ms
+  end
+end
+
+local reply = {
+  open and 1 or 2, done, head[3], tonumber(head[4]), depth, turn, turn_left,
+  redis.call('LRANGE', sealed_key, 0, -1),
+}
+for _, value in ipairs(results) do
+  reply[#reply + 1] = value
+end
+return reply

@@ -1,0 +1,55 @@
+//! Names of keys. All keys of one branch share one hash tag, so that one branch is one cluster
+//! slot and every script's keys lie together.
+
+use crate::model::ids::{BranchUid, OpId};
+use crate::model::name::RepoName;
+
+/// The keys of one branch incarnation.
+#[derive(Debug, Clone)]
+pub struct BranchKeys {
+    /// Hash: state, done, commit, position, turn, turn_until.
+    pub head: String,
+    /// List of pending ops, oldest first.
+    pub queue: String,
+    /// Stream of outcomes with ids `<ticket>-0`.
+    pub outcomes: String,
+    /// Hash: op id to ticket.
+    pub ops: String,
+    /// Hash: producer to epoch, sequence and what was decided.
+    pub producers: String,
+    /// Hash: path to staged value.
+    pub staged: String,
+    /// Sorted set of staged paths, lexicographic.
+    pub paths: String,
+    /// List of sealed areas, oldest first: area id (36), owner op id or blanks (36).
+    pub sealed: String,
+    prefix: String,
+}
+
+impl BranchKeys {
+    /// The keys of branch `uid` of repository `repo`.
+    pub fn new(repo: &RepoName, uid: BranchUid) -> Self {
+        let prefix = format!("onward:{{{repo}/{uid}}}:");
+        Self {
+            head: format!("{prefix}head"),
+            queue: format!("{prefix}queue"),
+            outcomes: format!("{prefix}outcomes"),
+            ops: format!("{prefix}ops"),
+            producers: format!("{prefix}producers"),
+            staged: format!("{prefix}staged"),
+            paths: format!("{prefix}paths"),
+            sealed: format!("{prefix}sealed"),
+            prefix,
+        }
+    }
+
+    /// The values and the paths of the area that op `area` sealed.
+    pub fn area(&self, area: OpId) -> (String, String) {
+        (format!("{}sealed:{area}", self.prefix), format!("{}sealed-paths:{area}", self.prefix))
+    }
+}
+
+/// Hash: branch name to uid, for one repository.
+pub fn branches_key(repo: &RepoName) -> String {
+    format!("onward:{{{repo}}}:branches")
+}

@@ -1,0 +1,88 @@
+//! The outcome stream: lookup by ticket and a blocking tail for those who wait.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use redis::streams::StreamReadReply;
+
+use crate::model::error::{Error, Result};
+use crate::model::ids::{OpId, Ticket};
+
+use super::lanes::BLOCK_MAX;
+use super::{BranchKeys, Lanes};
+
+/// Outcomes in one read, at most.
+const READ_MAX: usize = 4096;
+
+/// One decided op.
+#[derive(Debug, Clone)]
+pub struct OutcomeRecord {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// Its id.
+    pub op_id: OpId,
+    /// The record of its outcome.
+    pub record: Bytes,
+}
+
+/// A blocking reader of one branch's outcomes, with a connection of its own.
+#[derive(Debug)]
+pub struct Tail {
+    connection: MultiplexedConnection,
+}
+
+impl Tail {
+    /// Opens a tail.
+    pub async fn open(lanes: &Lanes) -> Result<Self> {
+        Ok(Self { connection: lanes.blocking().await? })
+    }
+
+    /// The outcomes behind `after`, as soon as there are any; none when `patience` passes first.
+    /// A tail that fails is of no more use.
+    pub async fn read(
+        &mut self,
+        lanes: &Lanes,
+        keys: &BranchKeys,
+        after: Ticket,
+        patience: Duration,
+    ) -> Result<Vec<OutcomeRecord>> {
+        let patience_ms = patience.min(BLOCK_MAX).as_millis().max(1) as u64;
+        lanes.count("xread");
+        let reply = redis::cmd("XREAD")
+            .arg("COUNT")
+            .arg(READ_MAX)
+            .arg("BLOCK")
+            .arg(patience_ms)
+            .arg("STREAMS")
+            .arg(&keys.outcomes)
+            .arg(format!("{after}-0"))
+            .query_async::<Option<StreamReadReply>>(&mut self.connection)
+            .await;
+        match reply {
+            Ok(None) => Ok(Vec::new()),
+            Ok(Some(reply)) => {
+                reply.keys.into_iter().flat_map(|key| key.ids).map(parse_outcome).collect()
+            }
+            Err(error) => {
+                lanes.note_loss();
+                Err(Error::unavailable(format!("waiting for outcomes was cut off: {error}")))
+            }
+        }
+    }
+}
+
+fn parse_outcome(id: redis::streams::StreamId) -> Result<OutcomeRecord> {
+    let damaged = || Error::corrupt(format!("outcome {} in Redis is damaged", id.id));
+    let ticket = id.id.split('-').next().and_then(|t| t.parse().ok()).ok_or_else(damaged)?;
+    let field = |name: &str| match id.map.get(name) {
+        Some(Value::BulkString(bytes)) => Ok(Bytes::copy_from_slice(bytes)),
+        _ => Err(damaged()),
+    };
+    let op_id = std::str::from_utf8(&field("o")?)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(damaged)?;
+    Ok(OutcomeRecord { ticket: Ticket(ticket), op_id, record: field("r")? })
+}
