@@ -196,13 +196,21 @@ fn io_refusal(error: &backend::Error) -> Option<Refusal> {
     None
 }
 
-/// Stores that report a full disk as an HTTP 5xx say so in the body only.
+/// Some refusals are told in the text only: listings carry no status, and stores with a full disk
+/// answer a 5xx.
 fn text_refusal(error: &backend::Error) -> Option<Refusal> {
+    if names_missing_bucket(error) {
+        return Some(Refusal::Gone);
+    }
     let text = error.to_string();
-    ["507 Insufficient Storage", "StorageFull", "QuotaExceeded"]
-        .iter()
-        .any(|mark| text.contains(mark))
-        .then_some(Refusal::Full)
+    let has = |marks: &[&str]| marks.iter().any(|mark| text.contains(mark));
+    if has(&["507 Insufficient Storage", "StorageFull", "QuotaExceeded"]) {
+        Some(Refusal::Full)
+    } else if has(&["403 Forbidden", "401 Unauthorized"]) {
+        Some(Refusal::Denied)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

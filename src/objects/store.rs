@@ -74,6 +74,14 @@ impl Span {
         }
     }
 
+    /// Whether the span is all of an object of `size` bytes, or more.
+    fn covers(self, size: u64) -> bool {
+        match self {
+            Self::From { offset, len } => offset == 0 && len >= size,
+            Self::Last(len) => len >= size,
+        }
+    }
+
     /// Whether the span has nothing in common with an object of `size` bytes.
     fn misses(self, size: u64) -> bool {
         match self {
@@ -241,9 +249,12 @@ impl Objects {
             match self.store.get_opts(&path, options).await {
                 Ok(found) => found.bytes().await,
                 Err(error @ backend::Error::NotFound { .. }) => Err(error),
-                // Backends differ in how they refuse a range behind the end; the size tells.
+                // Backends differ in how they take a range over the end; the size tells.
                 Err(error) => match self.store.head(&path).await {
                     Ok(meta) if span.misses(meta.size) => Ok(Bytes::new()),
+                    Ok(meta) if span.covers(meta.size) => {
+                        self.store.get(&path).await?.bytes().await
+                    }
                     _ => Err(error),
                 },
             }
