@@ -65,6 +65,12 @@ impl Deadline {
         Self { start: Instant::now(), length }
     }
 
+    /// The same deadline or `length` from now, whichever comes first.
+    #[must_use]
+    pub fn at_most(&self, length: Duration) -> Self {
+        Self::after(length.min(self.left()))
+    }
+
     /// What is left, zero when it has passed.
     pub fn left(&self) -> Duration {
         self.length.saturating_sub(self.start.elapsed())

@@ -7,6 +7,7 @@
 )]
 
 pub mod clock;
+pub mod local;
 pub mod model;
 pub mod objects;
 

@@ -16,7 +16,7 @@
 
 mod support;
 
-// mod local;
+mod local;
 mod objects;
 mod relay;
-// mod tidy;
+mod tidy;
