@@ -6,7 +6,10 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod clock;
 pub mod coord;
+pub mod local;
 pub mod model;
+pub mod objects;
 
 pub use model::error::{Error, ErrorKind, Result};

@@ -1,0 +1,335 @@
+//! Where everything lies in the object store: keys from names and back. Pure.
+//!
+//! ```text
+//! <repo>/repo                                        the repository; created if absent
+//! <repo>/branches/<name>/<incarnation, 10 digits>    one life of a branch; created if absent
+//! <repo>/branches/<name>/<incarnation>.deleted       the mark that this life is over
+//! <repo>/tags/<name, escaped>                        a tag; created if absent
+//! <repo>/log/<uid>/<first ticket, 20 digits>         one decided batch; created if absent
+//! <repo>/checkpoints/<uid>                           hint to a recent log entry; overwritten
+//! <repo>/ranges/<id, first 2>/<id>                   a range, named by content
+//! <repo>/runs/<id>                                   a run, named by content
+//! <repo>/data/<id, first 2>/<id>                     an object uploaded through Onward
+//! ```
+//!
+//! Numbers have leading zeros so that the order of keys is the order of numbers.
+
+use std::str::FromStr;
+
+use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
+use crate::model::name::{BranchName, RepoName, TagName};
+
+/// A piece of an escaped name, in bytes: with it every name fits a file name.
+const PIECE_LEN: usize = 200;
+
+/// The record of a repository.
+pub fn repo(repo: &RepoName) -> String {
+    format!("{repo}/repo")
+}
+
+/// The folder of a repository: everything it has lies below.
+pub fn repo_dir(repo: &RepoName) -> String {
+    repo.to_string()
+}
+
+/// The folder with one folder for each name that a branch ever had.
+pub fn branches_dir(repo: &RepoName) -> String {
+    format!("{repo}/branches")
+}
+
+/// The folder of all lives of the branch `name`.
+pub fn branch_dir(repo: &RepoName, name: &BranchName) -> String {
+    format!("{repo}/branches/{name}")
+}
+
+/// The record of one life of a branch; the first incarnation is 1.
+pub fn branch(repo: &RepoName, name: &BranchName, incarnation: u32) -> String {
+    format!("{repo}/branches/{name}/{incarnation:010}")
+}
+
+/// The mark that this life of the branch is over.
+pub fn branch_deleted(repo: &RepoName, name: &BranchName, incarnation: u32) -> String {
+    format!("{}.deleted", branch(repo, name, incarnation))
+}
+
+/// A key below [`branches_dir`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchKey {
+    /// The name of the branch.
+    pub name: BranchName,
+    /// Which of its lives, from 1.
+    pub incarnation: u32,
+    /// Whether the key is the mark that this life is over.
+    pub deleted: bool,
+}
+
+/// Reads a key made by [`branch`] or [`branch_deleted`].
+pub fn parse_branch(key: &str) -> Option<BranchKey> {
+    let [_, "branches", name, life] = segments(key)? else {
+        return None;
+    };
+    let (number, deleted) = match life.strip_suffix(".deleted") {
+        Some(number) => (number, true),
+        None => (life, false),
+    };
+    let incarnation = u32::try_from(padded(number, 10)?).ok()?;
+    Some(BranchKey { name: BranchName::new(name).ok()?, incarnation, deleted })
+}
+
+/// The folder of the tags.
+pub fn tags_dir(repo: &RepoName) -> String {
+    format!("{repo}/tags")
+}
+
+/// The record of a tag.
+pub fn tag(repo: &RepoName, name: &TagName) -> String {
+    format!("{repo}/tags/{}", escape(name.as_str()))
+}
+
+/// Reads a key made by [`tag`].
+pub fn parse_tag(key: &str) -> Option<TagName> {
+    let (_, rest) = key.split_once('/')?;
+    TagName::new(unescape(rest.strip_prefix("tags/")?)?).ok()
+}
+
+/// The folder of the logs, with one folder for each branch uid.
+pub fn logs_dir(repo: &RepoName) -> String {
+    format!("{repo}/log")
+}
+
+/// The log of one life of a branch.
+pub fn log_dir(repo: &RepoName, uid: BranchUid) -> String {
+    format!("{repo}/log/{uid}")
+}
+
+/// The log entry of the batch whose first op has ticket `first`.
+pub fn log_entry(repo: &RepoName, uid: BranchUid, first: Ticket) -> String {
+    format!("{repo}/log/{uid}/{:020}", first.0)
+}
+
+/// Reads a key made by [`log_entry`].
+pub fn parse_log_entry(key: &str) -> Option<(BranchUid, Ticket)> {
+    let [_, "log", uid, first] = segments(key)? else {
+        return None;
+    };
+    Some((uid.parse().ok()?, Ticket(padded(first, 20)?)))
+}
+
+/// The hint that names a recent log entry of a branch.
+pub fn checkpoint(repo: &RepoName, uid: BranchUid) -> String {
+    format!("{repo}/checkpoints/{uid}")
+}
+
+/// Reads a key made by [`checkpoint`].
+pub fn parse_checkpoint(key: &str) -> Option<BranchUid> {
+    let [_, "checkpoints", uid] = segments(key)? else {
+        return None;
+    };
+    uid.parse().ok()
+}
+
+/// The folder of the ranges.
+pub fn ranges_dir(repo: &RepoName) -> String {
+    format!("{repo}/ranges")
+}
+
+/// A range.
+pub fn range(repo: &RepoName, id: RangeId) -> String {
+    format!("{repo}/ranges/{}", fanned(&id.to_string()))
+}
+
+/// Reads a key made by [`range`].
+pub fn parse_range(key: &str) -> Option<RangeId> {
+    parse_fanned(key, "ranges")
+}
+
+/// The folder of the runs.
+pub fn runs_dir(repo: &RepoName) -> String {
+    format!("{repo}/runs")
+}
+
+/// A run.
+pub fn run(repo: &RepoName, id: RunId) -> String {
+    format!("{repo}/runs/{id}")
+}
+
+/// Reads a key made by [`run`].
+pub fn parse_run(key: &str) -> Option<RunId> {
+    let [_, "runs", id] = segments(key)? else {
+        return None;
+    };
+    id.parse().ok()
+}
+
+/// The folder of the uploaded objects.
+pub fn data_dir(repo: &RepoName) -> String {
+    format!("{repo}/data")
+}
+
+/// An uploaded object, under an id drawn for it.
+pub fn data(repo: &RepoName, id: u128) -> String {
+    format!("{repo}/data/{}", fanned(&format!("{id:032x}")))
+}
+
+/// Reads a key made by [`data`].
+pub fn parse_data(key: &str) -> Option<u128> {
+    // A range id has the same form: 32 lower-case hex digits behind their first two.
+    parse_fanned::<RangeId>(key, "data").map(|id| u128::from_be_bytes(id.0))
+}
+
+/// The repository a key belongs to.
+pub fn parse_repo(key: &str) -> Option<RepoName> {
+    RepoName::new(key.split('/').next()?).ok()
+}
+
+/// An object that is written to try the store; no repository has this name.
+pub(super) fn probe(nonce: u64) -> String {
+    format!("_onward/probe-{nonce:016x}")
+}
+
+/// Splits ids over 256 folders: a file system with a million files in one folder is slow.
+fn fanned(id: &str) -> String {
+    let first: String = id.chars().take(2).collect();
+    format!("{first}/{id}")
+}
+
+fn parse_fanned<T: FromStr>(key: &str, folder: &str) -> Option<T> {
+    let [_, found, first, id] = segments(key)?;
+    if found != folder || first.len() != 2 || !id.starts_with(first) {
+        return None;
+    }
+    id.parse().ok()
+}
+
+fn segments<const N: usize>(key: &str) -> Option<[&str; N]> {
+    let segments: Vec<&str> = key.splitn(N + 1, '/').collect();
+    segments.try_into().ok()
+}
+
+/// A number with exactly so many digits.
+fn padded(text: &str, digits: usize) -> Option<u64> {
+    if text.len() != digits || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A name in letters, digits and `-_.`, everything else as `%XX` of its UTF-8 bytes. A long one is
+/// cut into folders; all pieces but the last end in `+`, so that no piece is another name's whole.
+fn escape(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    let mut pieces = String::with_capacity(escaped.len() + 8);
+    for (index, character) in escaped.chars().enumerate() {
+        if index > 0 && index % PIECE_LEN == 0 {
+            pieces.push_str("+/");
+        }
+        pieces.push(character);
+    }
+    pieces
+}
+
+/// Reads what [`escape`] wrote, and nothing else: one name has one form.
+fn unescape(pieces: &str) -> Option<String> {
+    let escaped = pieces.replace("+/", "");
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let (high, low) = (rest.next()?, rest.next()?);
+            let digit = |byte| char::from(byte).to_digit(16);
+            bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    let name = String::from_utf8(bytes).ok()?;
+    (escape(&name) == pieces).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lake() -> RepoName {
+        RepoName::new("lake").unwrap()
+    }
+
+    #[test]
+    fn every_key_reads_back() {
+        let (repo, name) = (lake(), BranchName::new("main").unwrap());
+        let uid = BranchUid(0xfeed);
+        let life = |deleted| Some(BranchKey { name: name.clone(), incarnation: 7, deleted });
+        assert_eq!(branch(&repo, &name, 7), "lake/branches/main/0000000007");
+        assert_eq!(parse_branch(&branch(&repo, &name, 7)), life(false));
+        assert_eq!(parse_branch(&branch_deleted(&repo, &name, 7)), life(true));
+        assert_eq!(
+            log_entry(&repo, uid, Ticket(42)),
+            "lake/log/000000000000feed/00000000000000000042"
+        );
+        assert_eq!(parse_log_entry(&log_entry(&repo, uid, Ticket::MAX)), Some((uid, Ticket::MAX)));
+        assert_eq!(parse_checkpoint(&checkpoint(&repo, uid)), Some(uid));
+        assert_eq!(parse_range(&range(&repo, RangeId([3; 16]))), Some(RangeId([3; 16])));
+        assert_eq!(parse_run(&run(&repo, RunId([4; 16]))), Some(RunId([4; 16])));
+        assert_eq!(parse_data(&data(&repo, 5 << 120)), Some(5 << 120));
+        assert_eq!(parse_repo(&super::repo(&repo)), Some(repo));
+    }
+
+    #[test]
+    fn foreign_keys_are_not_read() {
+        let strangers = [
+            "",
+            "lake",
+            "lake/log/feed/1",
+            "lake/log/000000000000feed/42",
+            "lake/log",
+            "lake/log/000000000000feed/00000000000000000042/x",
+            "lake/ranges/00/03030303030303030303030303030303",
+            "lake/branches/main/1",
+            "lake/branches/main/99999999999",
+            "lake/tags/%",
+            "lake/tags/%2f",
+            "lake/tags/%zz",
+        ];
+        for key in strangers {
+            assert_eq!(parse_branch(key), None, "{key}");
+            assert_eq!(parse_log_entry(key), None, "{key}");
+            assert_eq!(parse_range(key), None, "{key}");
+            assert_eq!(parse_tag(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_log_keys_is_the_order_of_tickets() {
+        let key = |ticket| log_entry(&lake(), BranchUid(1), Ticket(ticket));
+        assert!(key(9) < key(10));
+        assert!(key(999_999) < key(1_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn every_tag_has_one_valid_key_and_reads_back(name in "\\PC{1,255}") {
+            if let Ok(name) = TagName::new(name) {
+                let key = tag(&lake(), &name);
+                prop_assert!(super::super::key::object(&key).is_ok(), "{}", key);
+                prop_assert_eq!(parse_tag(&key), Some(name));
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_tag_fits() {
+        let name = TagName::new("é".repeat(127)).unwrap();
+        let key = tag(&lake(), &name);
+        assert!(super::super::key::object(&key).is_ok(), "{key}");
+        assert_eq!(parse_tag(&key), Some(name));
+    }
+}

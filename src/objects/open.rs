@@ -1,0 +1,183 @@
+//! From a storage URL to a store: which schemes there are, what each needs, and clear words when
+//! something is missing.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::backend::{InMemory, ObjectStore};
+use super::root::LocalRoot;
+use crate::model::error::{Error, Result};
+
+/// A store with what is known about it.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) root: Option<Arc<LocalRoot>>,
+}
+
+/// Whether listings of a scheme come in the bytewise order of keys, as the services document.
+/// (Directory buckets of S3, named `…--x-s3`, do not.)
+pub(super) fn lists_in_order(url: &str) -> bool {
+    let scheme = url.split("://").next().unwrap_or_default();
+    matches!(scheme, "memory" | "s3" | "gs" | "az") && !url.contains("--x-s3")
+}
+
+/// Opens `url`. `options` are settings of a cloud client in its environment's spelling, for
+/// example `aws_endpoint`; they win over the environment.
+pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
+    let parsed = Url::parse(url).map_err(|error| {
+        wrong(url, "it is not a URL; examples: file:///srv/lake, s3://bucket/lake")
+            .with_source(error)
+    })?;
+    match parsed.scheme() {
+        "file" => {
+            let path = parsed.to_file_path().map_err(|()| {
+                wrong(
+                    url,
+                    "a file URL holds an absolute path behind three slashes: file:///srv/lake",
+                )
+            })?;
+            let (root, store) = LocalRoot::open(&path, url)?;
+            Ok(Opened { store: Arc::new(store), root: Some(Arc::new(root)) })
+        }
+        "memory" => Ok(Opened { store: Arc::new(InMemory::new()), root: None }),
+        "s3" | "gs" | "az" => {
+            let bucket =
+                parsed.host_str().filter(|bucket| !bucket.is_empty()).ok_or_else(|| {
+                    wrong(url, "no bucket is named; it looks like s3://bucket/prefix")
+                })?;
+            let store = match parsed.scheme() {
+                "s3" => s3(url, bucket, options)?,
+                "gs" => gs(url, bucket, options)?,
+                _ => az(url, bucket, options)?,
+            };
+            Ok(Opened { store: under_prefix(store, parsed.path())?, root: None })
+        }
+        other => Err(wrong(
+            url,
+            &format!("scheme '{other}' is unknown; there are file, s3, gs, az and memory"),
+        )),
+    }
+}
+
+fn wrong(url: &str, why: &str) -> Error {
+    Error::invalid(format!("storage URL '{}' is not valid: {why}", url.escape_debug()))
+}
+
+fn under_prefix(store: Arc<dyn ObjectStore>, path: &str) -> Result<Arc<dyn ObjectStore>> {
+    let prefix = super::key::folder(path.trim_start_matches('/'))
+        .map_err(|error| error.context("the prefix behind the bucket is not valid"))?;
+    Ok(match prefix {
+        None => store,
+        Some(prefix) => Arc::new(super::backend::PrefixStore::new(store, prefix)),
+    })
+}
+
+/// The client of a cloud store repeats requests by itself, for less than the deadline of a call.
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+fn retries() -> super::backend::RetryConfig {
+    super::backend::RetryConfig {
+        max_retries: 4,
+        retry_timeout: std::time::Duration::from_secs(20),
+        ..Default::default()
+    }
+}
+
+/// Applies `options`, then builds; one text for three builders whose types share no trait.
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+macro_rules! cloud_store {
+    ($url:expr, $options:expr, $builder:expr, $key:ty, $endpoint:expr) => {{
+        let mut builder = $builder.with_retry(retries());
+        for (name, value) in $options {
+            let key: $key = name.to_ascii_lowercase().parse().map_err(|error| {
+                wrong($url, &format!("setting '{name}' is unknown")).with_source(error)
+            })?;
+            builder = builder.with_config(key, value.as_str());
+        }
+        let endpoint: Option<String> = $endpoint(&builder);
+        if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+            // An endpoint that is spelled http:// is wanted that way (a store on this machine).
+            let plain = super::backend::ClientOptions::new().with_allow_http(true);
+            builder = builder.with_client_options(plain);
+        }
+        let store = builder.build().map_err(|error| {
+            Error::invalid(format!("cannot set up {}: check its settings", $url)).with_source(error)
+        })?;
+        Ok(Arc::new(store))
+    }};
+}
+
+#[cfg(feature = "aws")]
+fn s3(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    use super::backend::{AmazonS3Builder, AmazonS3ConfigKey};
+    let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    let endpoint = |b: &AmazonS3Builder| b.get_config_value(&AmazonS3ConfigKey::Endpoint);
+    cloud_store!(url, options, builder, AmazonS3ConfigKey, endpoint)
+}
+
+#[cfg(feature = "gcp")]
+fn gs(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    use super::backend::{GoogleCloudStorageBuilder, GoogleConfigKey};
+    let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+    cloud_store!(url, options, builder, GoogleConfigKey, |_: &GoogleCloudStorageBuilder| None)
+}
+
+#[cfg(feature = "azure")]
+fn az(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    use super::backend::{AzureConfigKey, MicrosoftAzureBuilder};
+    let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+    let endpoint = |b: &MicrosoftAzureBuilder| b.get_config_value(&AzureConfigKey::Endpoint);
+    cloud_store!(url, options, builder, AzureConfigKey, endpoint)
+}
+
+#[cfg(not(feature = "aws"))]
+fn s3(url: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    Err(not_built(url, "aws"))
+}
+
+#[cfg(not(feature = "gcp"))]
+fn gs(url: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    Err(not_built(url, "gcp"))
+}
+
+#[cfg(not(feature = "azure"))]
+fn az(url: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    Err(not_built(url, "azure"))
+}
+
+#[cfg(not(all(feature = "aws", feature = "gcp", feature = "azure")))]
+fn not_built(url: &str, feature: &str) -> Error {
+    wrong(
+        url,
+        &format!(
+            "this program was built without that store; build it with \
+             `cargo build --release --features {feature}`"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        match open(url, &[]) {
+            Ok(_) => panic!("{url} was opened"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn wrong_urls_are_refused_with_what_to_write_instead() {
+        assert!(refused("/srv/lake").contains("file:///srv/lake"));
+        assert!(refused("ftp://x/y").contains("'ftp' is unknown"));
+        assert!(refused("file://srv/lake").contains("three slashes"));
+        assert!(refused("s3:///x").contains("no bucket"));
+    }
+
+    #[test]
+    #[cfg(not(feature = "gcp"))]
+    fn a_store_that_is_not_built_in_names_its_feature() {
+        assert!(refused("gs://bucket/x").contains("--features gcp"));
+    }
+}

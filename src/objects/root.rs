@@ -1,0 +1,58 @@
+//! The root directory of `file://` storage, and the watch that it stays the same one.
+//!
+//! A file system that is unmounted or a root that is removed while Onward runs would look like an
+//! empty store: reads would find nothing and a second history could begin. So the root's identity
+//! is remembered at opening and compared before every create and behind every "not found".
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::backend::LocalFileSystem;
+use super::failure::{Call, Refusal, io_failed, refused};
+use crate::model::error::Result;
+
+/// A local root directory and its identity.
+#[derive(Debug)]
+pub(super) struct LocalRoot {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl LocalRoot {
+    /// Opens the directory at `path`, made durably if absent.
+    pub(super) fn open(path: &Path, url: &str) -> Result<(Self, LocalFileSystem)> {
+        let call = Call { verb: "open", key: "", url };
+        let metadata = make(path).map_err(|error| io_failed(call, error))?;
+        let store = LocalFileSystem::new_with_prefix(path)
+            .map_err(|error| super::failure::classify(call, error).into_error(call))?
+            .with_fsync(true);
+        let root = Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
+        Ok((root, store))
+    }
+
+    /// Fails when the directory is not the one that was opened.
+    pub(super) async fn check(&self, call: Call<'_>) -> Result<()> {
+        match tokio::fs::metadata(&self.path).await {
+            Ok(now) if now.dev() == self.device && now.ino() == self.inode => Ok(()),
+            Ok(_) => Err(refused(call, Refusal::Gone)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(refused(call, Refusal::Gone))
+            }
+            Err(error) => Err(io_failed(call, error)),
+        }
+    }
+}
+
+fn make(path: &Path) -> io::Result<fs::Metadata> {
+    if !path.try_exists()? {
+        fs::create_dir_all(path)?;
+        if let Some(parent) = path.parent() {
+            fs::File::open(parent)?.sync_all()?;
+        }
+    }
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() { Ok(metadata) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}

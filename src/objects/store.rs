@@ -1,0 +1,383 @@
+//! [`Objects`]: whole objects, spans, put-if-absent, delete.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::backend::{
+    self, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
+use super::counters::{Meter, ObjectCounters};
+use super::failure::{Call, Refusal, Trouble, classify, late, refused};
+use super::root::LocalRoot;
+use super::{key, open};
+use crate::clock;
+use crate::model::error::{Error, Result};
+
+/// How long one call may take unless [`Objects::with_deadline`] says otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The largest object read or written in one piece; larger ones go through [`Objects::stream`] and
+/// [`Objects::upload`].
+pub const OBJECT_LEN_MAX: u64 = 256 << 20;
+
+/// How often a create that is told both "exists" and "absent" is tried. Each turn is the store's
+/// own conflict with another writer of the same key, so two or three are plenty.
+const CREATE_ATTEMPTS_MAX: u32 = 6;
+
+const CREATE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What became of a put-if-absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// The object holds the bytes given: written now, or by an earlier attempt whose reply was
+    /// lost, or by somebody who wrote the same.
+    Written,
+    /// Somebody else's bytes were there first; these are they.
+    Found(Bytes),
+}
+
+/// A part of an object. What lies behind the end of the object is left out of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// `len` bytes from `offset` on.
+    From {
+        /// First byte.
+        offset: u64,
+        /// Number of bytes.
+        len: u64,
+    },
+    /// The last so many bytes, or the whole of a shorter object.
+    Last(u64),
+}
+
+impl Span {
+    fn len(self) -> u64 {
+        match self {
+            Self::From { len, .. } | Self::Last(len) => len,
+        }
+    }
+
+    fn range(self) -> Option<GetRange> {
+        match self {
+            Self::From { len: 0, .. } | Self::Last(0) => None,
+            Self::From { offset, len } => {
+                Some(GetRange::Bounded(Range { start: offset, end: offset.saturating_add(len) }))
+            }
+            Self::Last(len) => Some(GetRange::Suffix(len)),
+        }
+    }
+
+    /// Whether the span is all of an object of `size` bytes, or more.
+    fn covers(self, size: u64) -> bool {
+        match self {
+            Self::From { offset, len } => offset == 0 && len >= size,
+            Self::Last(len) => len >= size,
+        }
+    }
+
+    /// Whether the span has nothing in common with an object of `size` bytes.
+    fn misses(self, size: u64) -> bool {
+        match self {
+            Self::From { offset, len } => len == 0 || offset >= size,
+            Self::Last(len) => len == 0 || size == 0,
+        }
+    }
+}
+
+/// An object read piece by piece.
+pub struct Streamed {
+    /// Size of the whole object, in bytes.
+    pub size: u64,
+    /// Its bytes in order; each piece has the deadline of a call.
+    pub chunks: BoxStream<'static, Result<Bytes>>,
+}
+
+/// A store of objects under one root. Clones share the connection and the counters.
+#[derive(Clone)]
+pub struct Objects {
+    pub(super) store: Arc<dyn ObjectStore>,
+    url: Arc<str>,
+    /// The watched root of local storage.
+    root: Option<Arc<LocalRoot>>,
+    pub(super) deadline: Duration,
+    /// Whether listings come in the order of keys.
+    pub(super) ordered: bool,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Objects {
+    /// Opens a store by its URL: `file:///absolute/dir` (made if absent; every write is flushed to
+    /// disk before it is acknowledged), `s3://bucket/prefix`, `gs://…` and `az://…` (features
+    /// `aws`, `gcp`, `azure`; settings from the environment), or `memory://` (a new, empty store
+    /// each time). Nothing is sent yet; [`probe`](Self::probe) finds out whether it works.
+    pub fn open(url: &str) -> Result<Self> {
+        Self::open_with(url, &[])
+    }
+
+    /// As [`open`](Self::open), with settings of the cloud client that win over the environment,
+    /// in the spelling of its variables: `aws_endpoint`, `aws_region`, …
+    pub fn open_with(url: &str, options: &[(String, String)]) -> Result<Self> {
+        let opened = open::open(url, options)?;
+        Ok(Self { root: opened.root, ..Self::from_store(opened.store, url) })
+    }
+
+    /// Wraps a store made elsewhere, such as a decorator in a test.
+    pub fn from_store(store: Arc<dyn ObjectStore>, url: &str) -> Self {
+        Self {
+            store,
+            url: url.into(),
+            root: None,
+            deadline: DEADLINE,
+            ordered: open::lists_in_order(url),
+            meter: Arc::default(),
+        }
+    }
+
+    /// The same store with another deadline for each call.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The URL it was opened by.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What was asked of the store so far.
+    pub fn counters(&self) -> ObjectCounters {
+        self.meter.snapshot()
+    }
+
+    /// Puts an object if there is none under `key`.
+    ///
+    /// After an error the object may or may not be there; calling again with the same bytes is
+    /// safe and tells.
+    pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created> {
+        let path = key::object(key)?;
+        let call = self.named("create", key);
+        check_len(call, bytes.len() as u64)?;
+        let mut pause = CREATE_PAUSE;
+        for _ in 0..CREATE_ATTEMPTS_MAX {
+            self.check_root(call).await?;
+            self.meter.create(bytes.len());
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let put = self.store.put_opts(&path, PutPayload::from(bytes.clone()), options);
+            match self.within(call, put).await {
+                Ok(_) => return Ok(Created::Written),
+                Err(Trouble::Taken) => {}
+                Err(trouble) => return Err(trouble.into_error(call)),
+            }
+            // "Exists" may be our own success whose reply was lost, or a conflict of two writers
+            // of which neither has written. Only the object itself can tell.
+            match self.get(key).await? {
+                Some(found) if found == bytes => return Ok(Created::Written),
+                Some(found) => return Ok(Created::Found(found)),
+                None => {
+                    tokio::time::sleep(clock::jittered(pause)).await;
+                    pause *= 2;
+                }
+            }
+        }
+        Err(Error::unavailable(format!(
+            "{call}: told {CREATE_ATTEMPTS_MAX} times that it exists, yet it does not; \
+             the storage is in conflict with itself, retry later"
+        )))
+    }
+
+    /// Writes an object, replacing what is there.
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
+        let path = key::object(key)?;
+        let call = self.named("write", key);
+        check_len(call, bytes.len() as u64)?;
+        self.check_root(call).await?;
+        self.meter.put(bytes.len());
+        let put = self.store.put(&path, PutPayload::from(bytes));
+        self.within(call, put).await.map_err(|trouble| trouble.into_error(call))?;
+        Ok(())
+    }
+
+    /// Reads a whole object; `None` if absent.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        let path = key::object(key)?;
+        let call = self.named("read", key);
+        let read = async {
+            let found = self.store.get(&path).await?;
+            let size = found.meta.size;
+            if size > OBJECT_LEN_MAX {
+                return Ok(Err(size));
+            }
+            found.bytes().await.map(Ok)
+        };
+        self.meter.get();
+        match self.within(call, read).await {
+            Ok(Ok(bytes)) => {
+                self.meter.read(bytes.len());
+                Ok(Some(bytes))
+            }
+            Ok(Err(size)) => Err(too_large(call, size)),
+            Err(Trouble::Absent) => self.absent(call).await,
+            Err(trouble) => Err(trouble.into_error(call)),
+        }
+    }
+
+    /// Reads a part of an object; `None` if the object is absent, no bytes if the span lies behind
+    /// its end.
+    pub async fn get_span(&self, key: &str, span: Span) -> Result<Option<Bytes>> {
+        let path = key::object(key)?;
+        let call = self.named("read", key);
+        check_len(call, span.len())?;
+        let read = async {
+            let Some(range) = span.range() else {
+                return self.store.head(&path).await.map(|_| Bytes::new());
+            };
+            let options = GetOptions { range: Some(range), ..GetOptions::default() };
+            match self.store.get_opts(&path, options).await {
+                Ok(found) => found.bytes().await,
+                Err(error @ backend::Error::NotFound { .. }) => Err(error),
+                // Backends differ in how they take a range over the end; the size tells.
+                Err(error) => match self.store.head(&path).await {
+                    Ok(meta) if span.misses(meta.size) => Ok(Bytes::new()),
+                    Ok(meta) if span.covers(meta.size) => {
+                        self.store.get(&path).await?.bytes().await
+                    }
+                    _ => Err(error),
+                },
+            }
+        };
+        self.meter.get();
+        match self.within(call, read).await {
+            Ok(bytes) => {
+                self.meter.read(bytes.len());
+                Ok(Some(bytes))
+            }
+            Err(Trouble::Absent) => self.absent(call).await,
+            Err(trouble) => Err(trouble.into_error(call)),
+        }
+    }
+
+    /// Reads an object of any size piece by piece; `None` if absent.
+    pub async fn stream(&self, key: &str) -> Result<Option<Streamed>> {
+        let path = key::object(key)?;
+        let call = self.named("read", key);
+        self.meter.get();
+        let found = match self.within(call, self.store.get(&path)).await {
+            Ok(found) => found,
+            Err(Trouble::Absent) => return self.absent(call).await,
+            Err(trouble) => return Err(trouble.into_error(call)),
+        };
+        let size = found.meta.size;
+        let state = (found.into_stream(), self.clone(), key.to_owned());
+        let chunks = futures::stream::try_unfold(state, |(mut chunks, objects, key)| async move {
+            let call = objects.named("read", &key);
+            let next = async { chunks.next().await.transpose() };
+            let chunk = objects.within(call, next).await.map_err(|t| t.into_error(call))?;
+            Ok(chunk.map(|chunk: Bytes| {
+                objects.meter.read(chunk.len());
+                (chunk, (chunks, objects, key))
+            }))
+        });
+        Ok(Some(Streamed { size, chunks: chunks.boxed() }))
+    }
+
+    /// Size of an object in bytes; `None` if absent.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>> {
+        let path = key::object(key)?;
+        let call = self.named("look at", key);
+        self.meter.get();
+        match self.within(call, self.store.head(&path)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(Trouble::Absent) => self.absent(call).await,
+            Err(trouble) => Err(trouble.into_error(call)),
+        }
+    }
+
+    /// Deletes an object; absent is fine.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let path = key::object(key)?;
+        let call = self.named("delete", key);
+        self.meter.deletes(1);
+        match self.within(call, self.store.delete(&path)).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Absent) => self.check_root(call).await,
+            Err(trouble) => Err(trouble.into_error(call)),
+        }
+    }
+
+    /// Finds out whether the store can be written, read, listed and deleted from, and whether its
+    /// put-if-absent really refuses the second writer: a store that ignores the condition would
+    /// let a branch have two histories. Leaves nothing behind.
+    pub async fn probe(&self) -> Result<()> {
+        let key = super::layout::probe(clock::random_u64());
+        let outcome = self.probe_with(&key).await;
+        let cleaned = self.delete(&key).await;
+        outcome
+            .and(cleaned)
+            .map_err(|error| error.context(format!("the storage {} cannot be used", self.url)))
+    }
+
+    async fn probe_with(&self, key: &str) -> Result<()> {
+        let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
+        let call = self.named("probe", key);
+        let written = self.create(key, first.clone()).await?;
+        let found = self.create(key, second).await?;
+        if written != Created::Written || found != Created::Found(first) {
+            return Err(refused(call, Refusal::Unsupported));
+        }
+        Ok(())
+    }
+
+    pub(super) fn named<'a>(&'a self, verb: &'static str, key: &'a str) -> Call<'a> {
+        Call { verb, key, url: &self.url }
+    }
+
+    /// Runs one call of the store under the deadline.
+    pub(super) async fn within<T>(
+        &self,
+        call: Call<'_>,
+        work: impl Future<Output = backend::Result<T>>,
+    ) -> std::result::Result<T, Trouble> {
+        match tokio::time::timeout(self.deadline, work).await {
+            Ok(outcome) => outcome.map_err(|error| classify(call, error)),
+            Err(_) => Err(Trouble::Failed(late(call, self.deadline))),
+        }
+    }
+
+    /// Fails when local storage is no longer the directory that was opened.
+    pub(super) async fn check_root(&self, call: Call<'_>) -> Result<()> {
+        let Some(root) = &self.root else { return Ok(()) };
+        match tokio::time::timeout(self.deadline, root.check(call)).await {
+            Ok(checked) => checked,
+            Err(_) => Err(late(call, self.deadline)),
+        }
+    }
+
+    /// "Absent" is believed only of the store that was opened.
+    async fn absent<T>(&self, call: Call<'_>) -> Result<Option<T>> {
+        self.check_root(call).await.map(|()| None)
+    }
+}
+
+fn check_len(call: Call<'_>, len: u64) -> Result<()> {
+    if len > OBJECT_LEN_MAX { Err(too_large(call, len)) } else { Ok(()) }
+}
+
+fn too_large(call: Call<'_>, len: u64) -> Error {
+    Error::invalid(format!(
+        "{call}: {len} bytes in one piece are over the limit of {OBJECT_LEN_MAX}; stream it"
+    ))
+}

@@ -1,0 +1,155 @@
+//! Uploads of any size in bounded memory: one write if it is small, parts otherwise, and nothing
+//! left visible if it fails.
+
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::JoinSet;
+
+use super::backend::{MultipartUpload, PutPayload, UploadPart};
+use super::failure::Call;
+use super::key;
+use super::store::Objects;
+use crate::model::error::{Error, Result};
+
+/// Size of a part: all parts but the last are equal, as some stores demand.
+const PART_LEN: usize = 16 << 20;
+
+/// Parts on their way at once; with the one being read, four are in memory.
+const PARTS_IN_FLIGHT_MAX: usize = 3;
+
+/// The most parts an upload has (the limit of S3).
+const PARTS_MAX: usize = 10_000;
+
+/// The largest upload, in bytes (156 GiB).
+pub const UPLOAD_LEN_MAX: u64 = PART_LEN as u64 * PARTS_MAX as u64;
+
+/// A finished upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Size in bytes.
+    pub size: u64,
+    /// MD5 of the content, 32 lower-case hex digits.
+    pub md5: String,
+}
+
+struct Tally {
+    size: u64,
+    md5: Md5,
+}
+
+impl Tally {
+    fn add(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.md5.update(bytes);
+    }
+
+    fn finish(self) -> Uploaded {
+        let md5 = self.md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Uploaded { size: self.size, md5 }
+    }
+}
+
+impl Objects {
+    /// Writes all that `reader` gives to `key`, replacing what is there, with at most 64 MiB in
+    /// memory. The object appears whole or not at all; parts already sent are withdrawn on error.
+    /// (If the process dies, parts stay invisible in the store until its rule for incomplete
+    /// uploads removes them.) The deadline holds for each part, not for the reader.
+    pub async fn upload(&self, key: &str, reader: impl AsyncRead + Send) -> Result<Uploaded> {
+        let path = key::object(key)?;
+        let call = self.named("upload", key);
+        let mut reader = std::pin::pin!(reader);
+        let mut tally = Tally { size: 0, md5: Md5::new() };
+        let first = read_part(call, reader.as_mut()).await?;
+        tally.add(&first);
+        if first.len() < PART_LEN {
+            self.put(key, first).await?;
+            return Ok(tally.finish());
+        }
+        self.check_root(call).await?;
+        let begin = self.store.put_multipart_opts(&path, Default::default());
+        let mut upload = self.within(call, begin).await.map_err(|t| t.into_error(call))?;
+        let sent = self.send_parts(call, upload.as_mut(), first, reader, &mut tally).await;
+        let done = match sent {
+            Ok(()) => self
+                .within(call, upload.complete())
+                .await
+                .map(|_| ())
+                .map_err(|trouble| trouble.into_error(call)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            if let Err(trouble) = self.within(call, upload.abort()).await {
+                tracing::warn!(key, error = %trouble.into_error(call), "parts of a failed upload stay");
+            }
+            return Err(error);
+        }
+        Ok(tally.finish())
+    }
+
+    async fn send_parts(
+        &self,
+        call: Call<'_>,
+        upload: &mut dyn MultipartUpload,
+        first: Bytes,
+        mut reader: Pin<&mut (impl AsyncRead + Send)>,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        // Tasks of their own, so that parts travel while a slow reader is waited for; dropped with
+        // the set.
+        let mut in_flight = JoinSet::new();
+        let mut part = first;
+        let mut parts = 0;
+        while !part.is_empty() {
+            parts += 1;
+            if parts > PARTS_MAX {
+                return Err(Error::invalid(format!(
+                    "{call}: it is larger than the limit of {UPLOAD_LEN_MAX} bytes"
+                )));
+            }
+            if in_flight.len() == PARTS_IN_FLIGHT_MAX {
+                finish_one(call, &mut in_flight).await?;
+            }
+            self.meter.put(part.len());
+            let sending: UploadPart = upload.put_part(PutPayload::from(part));
+            let (objects, key) = (self.clone(), call.key.to_owned());
+            in_flight.spawn(async move {
+                let call = objects.named("upload a part of", &key);
+                objects.within(call, sending).await.map_err(|trouble| trouble.into_error(call))
+            });
+            part = read_part(call, reader.as_mut()).await?;
+            tally.add(&part);
+        }
+        while !in_flight.is_empty() {
+            finish_one(call, &mut in_flight).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn finish_one(call: Call<'_>, in_flight: &mut JoinSet<Result<()>>) -> Result<()> {
+    match in_flight.join_next().await {
+        None => Ok(()),
+        Some(Ok(sent)) => sent,
+        Some(Err(error)) => {
+            Err(Error::internal(format!("{call}: a part's task ended early")).with_source(error))
+        }
+    }
+}
+
+/// A full part, or what is left of the input.
+async fn read_part(call: Call<'_>, mut reader: Pin<&mut (impl AsyncRead + Send)>) -> Result<Bytes> {
+    let mut part = BytesMut::new();
+    while part.len() < PART_LEN {
+        let room = (PART_LEN - part.len()) as u64;
+        let read = reader.as_mut().take(room).read_buf(&mut part).await.map_err(|error| {
+            Error::invalid(format!("{call}: the input broke off; send it again")).with_source(error)
+        })?;
+        if read == 0 {
+            break;
+        }
+    }
+    Ok(part.freeze())
+}

@@ -1,0 +1,22 @@
+//! The guarantees, against real servers: one binary, so that the crate is linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and may look at the clock of the machine it runs on"
+)]
+#![allow(
+    missing_docs,
+    dead_code,
+    reason = "support serves many tests, not all in every feature set"
+)]
+
+mod support;
+
+mod local;
+mod objects;
+mod relay;
+mod tidy;

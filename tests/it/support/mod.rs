@@ -1,0 +1,8 @@
+//! What tests stand on: real Redis servers, an S3 over HTTP, and things that go wrong on purpose.
+
+pub mod faulty_store;
+pub mod redis;
+pub mod relay;
+#[cfg(feature = "aws")]
+pub mod s3;
+pub mod until;
