@@ -7,5 +7,6 @@
 )]
 
 pub mod model;
+pub mod tree;
 
 pub use model::error::{Error, ErrorKind, Result};
