@@ -118,8 +118,7 @@ impl Block {
             slots.push(slot);
         }
         decoder.finish()?;
-        let paths =
-            String::from_utf8(paths).map_err(|_| Error::corrupt("a path is not UTF-8"))?;
+        let paths = String::from_utf8(paths).map_err(|_| Error::corrupt("a path is not UTF-8"))?;
         if !slots.iter().all(|slot| paths.is_char_boundary(slot.path.0 as usize)) {
             return Err(Error::corrupt("a path is not UTF-8"));
         }

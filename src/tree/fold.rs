@@ -170,7 +170,9 @@ mod tests {
             let total = batch * batches;
             assert!(highest <= 16, "{highest} levels with batches of {batch}");
             let amplification = rewritten / total;
-            println!("batch {batch} x {batches}: {highest} levels, rewritten {amplification} times");
+            println!(
+                "batch {batch} x {batches}: {highest} levels, rewritten {amplification} times"
+            );
             assert!(amplification <= 120, "{amplification} times with batches of {batch}");
         }
     }

@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn frames_return_their_content_and_nothing_larger() {
         let mut packer = Packer::new().unwrap();
-        let noise: Vec<u8> = (0..100u32).flat_map(|n| crc32c::crc32c(&[n as u8]).to_le_bytes()).collect();
+        let noise: Vec<u8> =
+            (0..100u32).flat_map(|n| crc32c::crc32c(&[n as u8]).to_le_bytes()).collect();
         for content in [vec![7u8; 10_000], Vec::new(), noise] {
             let mut out = Vec::new();
             packer.pack(&content, &mut out).unwrap();

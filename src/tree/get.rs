@@ -69,7 +69,11 @@ impl Tree {
     }
 
     /// What one level says: nothing, a tombstone (`Some(None)`) or an entry.
-    async fn get_in_level(&self, level: &Level, path: &ObjectPath) -> Result<Option<Option<Entry>>> {
+    async fn get_in_level(
+        &self,
+        level: &Level,
+        path: &ObjectPath,
+    ) -> Result<Option<Option<Entry>>> {
         match &level.run.place {
             RunPlace::Inline(at) => {
                 let run = self.pieces.store.read_inline(*at).await?;
@@ -103,10 +107,7 @@ impl Tree {
         let block = self.block(&index, block_no).await?;
         let at = block.lower_bound(key);
         let value = block.value(at).filter(|_| block.path(at) == Some(path.as_str()));
-        value
-            .map(entry_of)
-            .transpose()
-            .map_err(|error| super::load::in_range(error, range.id))
+        value.map(entry_of).transpose().map_err(|error| super::load::in_range(error, range.id))
     }
 }
 

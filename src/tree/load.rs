@@ -173,7 +173,12 @@ impl Tree {
     }
 
     /// The frames of up to `count` blocks from `no` on, in one read.
-    pub(crate) async fn frames(&self, index: &RangeIndex, no: usize, count: usize) -> Result<Bytes> {
+    pub(crate) async fn frames(
+        &self,
+        index: &RangeIndex,
+        no: usize,
+        count: usize,
+    ) -> Result<Bytes> {
         let handles = index.blocks.iter().skip(no).take(count.max(1));
         let offset = index.blocks.get(no).map_or(0, |handle| handle.offset);
         let len = handles.map(|handle| handle.len as u64).sum();

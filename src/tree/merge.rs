@@ -10,7 +10,8 @@ use crate::model::error::Result;
 
 /// A cursor with its place among cursors at the same path: the smallest comes first.
 struct Source {
-    cursor: RunCursor,
+    /// Boxed, because the heap moves it.
+    cursor: Box<RunCursor>,
     priority: usize,
 }
 
@@ -28,8 +29,8 @@ impl Source {
 
 /// Stands at the smallest record of all its cursors.
 pub(crate) struct Merge {
-    /// A binary heap, smallest first. Boxed, because the heap moves them.
-    heap: Vec<Box<Source>>,
+    /// A binary heap, smallest first.
+    heap: Vec<Source>,
     /// The path being left behind; kept to be reused.
     leaving: String,
 }
@@ -41,7 +42,7 @@ impl Merge {
         let heap = cursors
             .into_iter()
             .enumerate()
-            .map(|(priority, cursor)| Box::new(Source { cursor, priority }))
+            .map(|(priority, cursor)| Source { cursor: Box::new(cursor), priority })
             .collect();
         Self { heap, leaving: String::new() }
     }
@@ -55,9 +56,10 @@ impl Merge {
 
     /// Moves the cursors that are in front of `bound` there.
     pub(crate) async fn skip_to(&mut self, bound: &[u8]) -> Result<()> {
-        let behind = self.heap.iter_mut().filter(|source| {
-            source.cursor.path().is_some_and(|path| path.as_bytes() < bound)
-        });
+        let behind = self
+            .heap
+            .iter_mut()
+            .filter(|source| source.cursor.path().is_some_and(|path| path.as_bytes() < bound));
         try_join_all(behind.map(|source| source.cursor.seek(bound))).await?;
         self.restore_all();
         Ok(())

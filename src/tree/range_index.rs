@@ -43,7 +43,9 @@ impl BlockHandle {
         let block = Block::decode(unpack(frame, self.content_len)?, self.records)?;
         let last = block.len().checked_sub(1);
         let last_path = last.and_then(|at| block.path(at));
-        if last_path != Some(&*self.last_path) || last.and_then(|at| block.op(at)) != Some(self.last_op) {
+        if last_path != Some(&*self.last_path)
+            || last.and_then(|at| block.op(at)) != Some(self.last_op)
+        {
             return Err(Error::corrupt("a block does not end with the key its index names"));
         }
         Ok(block)
@@ -198,14 +200,7 @@ fn decode_handle(
     {
         return Err(Error::corrupt("a block of the index is outside of its limits"));
     }
-    let block = BlockHandle {
-        last_path: path.into(),
-        last_op,
-        offset,
-        len,
-        content_len,
-        records,
-    };
+    let block = BlockHandle { last_path: path.into(), last_op, offset, len, content_len, records };
     if before.is_some_and(|before| before.last() >= block.last()) {
         return Err(Error::corrupt("blocks of the index are out of order"));
     }

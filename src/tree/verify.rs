@@ -100,9 +100,8 @@ impl Content {
                 self.last = Some((path.to_owned(), op));
             }
         }
-        let hasher = self
-            .hasher
-            .get_or_insert_with(|| blake3::Hasher::new_derive_key("onward 2026 range"));
+        let hasher =
+            self.hasher.get_or_insert_with(|| blake3::Hasher::new_derive_key("onward 2026 range"));
         hasher.update(&canonical);
         Ok(())
     }
