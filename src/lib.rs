@@ -11,5 +11,6 @@ pub mod coord;
 pub mod local;
 pub mod model;
 pub mod objects;
+pub mod tree;
 
 pub use model::error::{Error, ErrorKind, Result};

@@ -121,6 +121,11 @@ pub fn value_is_delete(value: &[u8]) -> bool {
     value.first().is_some_and(|flags| flags & PUT == 0)
 }
 
+/// Whether an encoded value carries a condition.
+pub fn value_has_condition(value: &[u8]) -> bool {
+    value.first().is_some_and(|flags| flags & (IF_ABSENT | IF_CHECKSUM) != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +140,7 @@ mod tests {
                 let mut bytes = Vec::new();
                 encode_value(&change, condition.as_ref(), &mut bytes);
                 assert_eq!(value_is_delete(&bytes), change == Change::Delete);
+                assert_eq!(value_has_condition(&bytes), condition.is_some());
                 assert_eq!(decode_value(&bytes).unwrap(), (change.clone(), condition));
             }
         }

@@ -1,0 +1,212 @@
+//! Folding levels into one run of the same content.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Tree;
+use super::boundary::is_cut;
+use super::cursor::{RunCursor, Visible, stored_path};
+use super::inline::InlineRun;
+use super::load::Place;
+use super::merge::Merge;
+use super::metarange::Level;
+use super::run::{RangeRef, Record, RunRef};
+use super::writer::RunWriter;
+use crate::model::change::{decode_value, encode_value, value_has_condition, value_is_delete};
+use crate::model::error::Result;
+
+/// A fold of at most so many records stays inline.
+pub const INLINE_RECORDS: usize = 512;
+/// A fold of at most so many encoded bytes stays inline.
+pub const INLINE_BYTES: usize = 64 * 1024;
+
+/// What a fold came to.
+#[derive(Debug)]
+pub enum Folded {
+    /// Few records, to be embedded in a log entry.
+    Inline(InlineRun),
+    /// A stored run.
+    Run(RunRef),
+}
+
+impl Tree {
+    /// Folds neighbouring `levels`, newest first, into one run that as a whole shows what they show
+    /// together. Its records have op 0 and no conditions. With `bottom`, nothing lies below, and
+    /// tombstones are dropped.
+    ///
+    /// Ranges of the oldest level that nothing above touches are taken over without being read.
+    pub async fn fold(&self, levels: &[Level], bottom: bool) -> Result<Folded> {
+        let mut sink = Sink::new(self, bottom);
+        let Some((oldest, newer)) = levels.split_last() else { return sink.finish().await };
+        let mut cursors = Vec::with_capacity(levels.len());
+        for level in newer {
+            let place = self.place(&level.run).await?;
+            cursors.push(RunCursor::new(self, place, Visible::as_of(level.as_of)).in_bulk());
+        }
+        let visible = Visible::as_of(oldest.as_of);
+        match self.place(&oldest.run).await? {
+            inline @ Place::Inline(_) => {
+                cursors.push(RunCursor::new(self, inline, visible));
+                let mut all = Merge::new(cursors);
+                all.seek_all(&[]).await?;
+                sink.drain(&mut all).await?;
+            }
+            Place::Ranges(ranges) => {
+                let mut newer = Merge::new(cursors);
+                newer.seek_all(&[]).await?;
+                self.fold_onto(&mut newer, &ranges, visible, &mut sink).await?;
+            }
+        }
+        sink.finish().await
+    }
+
+    /// Goes through the ranges of the oldest level one by one.
+    async fn fold_onto(
+        &self,
+        newer: &mut Merge,
+        ranges: &[RangeRef],
+        visible: Visible,
+        sink: &mut Sink,
+    ) -> Result<()> {
+        for (number, range) in ranges.iter().enumerate() {
+            while newer.path().is_some_and(|path| path < range.first.as_str()) {
+                sink.take_head(newer).await?;
+            }
+            let untouched = newer.path().is_none_or(|path| path > range.last.as_str());
+            let is_last = number + 1 == ranges.len() && newer.path().is_none();
+            if untouched && sink.can_adopt(range, is_last).await? {
+                sink.adopt(range).await?;
+                continue;
+            }
+            let place = Place::Ranges(Arc::from([range.clone()]));
+            let mut older = RunCursor::new(self, place, visible).in_bulk();
+            older.seek(&[]).await?;
+            merge_range(newer, &mut older, range, sink).await?;
+        }
+        sink.drain(newer).await
+    }
+}
+
+/// Merges one range of the oldest level with what the newer ones have up to its end.
+async fn merge_range(
+    newer: &mut Merge,
+    older: &mut RunCursor,
+    range: &RangeRef,
+    sink: &mut Sink,
+) -> Result<()> {
+    loop {
+        let above = newer.path().filter(|path| *path <= range.last.as_str());
+        match (above, older.path()) {
+            (None, None) => return Ok(()),
+            (Some(above), Some(below)) if above == below => {
+                older.advance().await?;
+                sink.take_head(newer).await?;
+            }
+            (Some(above), Some(below)) if above > below => sink.take_cursor(older).await?,
+            (Some(_), _) => sink.take_head(newer).await?,
+            (None, Some(_)) => sink.take_cursor(older).await?,
+        }
+    }
+}
+
+/// Where folded records go: held while they are few, then written.
+struct Sink {
+    tree: Tree,
+    bottom: bool,
+    held: Vec<Record>,
+    held_bytes: usize,
+    writer: Option<RunWriter>,
+}
+
+impl Sink {
+    fn new(tree: &Tree, bottom: bool) -> Self {
+        Self { tree: tree.clone(), bottom, held: Vec::new(), held_bytes: 0, writer: None }
+    }
+
+    async fn drain(&mut self, merge: &mut Merge) -> Result<()> {
+        while merge.path().is_some() {
+            self.take_head(merge).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the newest record of the path under the merge and passes the path.
+    async fn take_head(&mut self, merge: &mut Merge) -> Result<()> {
+        if let Some((cursor, _)) = merge.head() {
+            self.put(cursor).await?;
+        }
+        merge.next_path().await
+    }
+
+    async fn take_cursor(&mut self, cursor: &mut RunCursor) -> Result<()> {
+        self.put(cursor).await?;
+        cursor.advance().await
+    }
+
+    async fn put(&mut self, cursor: &RunCursor) -> Result<()> {
+        let (Some(path), Some(value)) = (cursor.path(), cursor.value()) else { return Ok(()) };
+        if self.bottom && value_is_delete(value) {
+            return Ok(());
+        }
+        let value = without_condition(value)?;
+        if let Some(writer) = &mut self.writer {
+            return writer.push_parts(path, 0, &value).await;
+        }
+        self.held_bytes += path.len() + value.len() + 16;
+        let value = Bytes::copy_from_slice(&value);
+        self.held.push(Record { path: stored_path(path)?, op: 0, value });
+        if self.held.len() > INLINE_RECORDS || self.held_bytes > INLINE_BYTES {
+            self.write_held().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_held(&mut self) -> Result<&mut RunWriter> {
+        let writer = self.writer.get_or_insert_with(|| self.tree.run_writer());
+        for record in self.held.drain(..) {
+            writer.push_parts(record.path.as_str(), record.op, &record.value).await?;
+        }
+        Ok(writer)
+    }
+
+    /// Whether a range can be part of the result as it is: it has to say only what the fold keeps,
+    /// and to start and end where the content would be cut anyway.
+    async fn can_adopt(&mut self, range: &RangeRef, is_last: bool) -> Result<bool> {
+        let is_content = range.settled && !(self.bottom && range.deletes > 0);
+        let ends_at_cut = is_last || is_cut(range.last.as_str(), range.records, range.bytes);
+        let is_long = self.writer.is_some() || range.records > INLINE_RECORDS as u64;
+        if !(is_content && ends_at_cut && is_long) {
+            return Ok(false);
+        }
+        match &mut self.writer {
+            Some(writer) => writer.at_boundary().await,
+            None if self.held.is_empty() => Ok(true),
+            // The range makes the result too long to be held in any case.
+            None => self.write_held().await?.at_boundary().await,
+        }
+    }
+
+    async fn adopt(&mut self, range: &RangeRef) -> Result<()> {
+        self.write_held().await?.adopt(range)
+    }
+
+    async fn finish(self) -> Result<Folded> {
+        match self.writer {
+            Some(writer) => Ok(Folded::Run(writer.finish().await?)),
+            None => Ok(Folded::Inline(InlineRun::from_records(self.held)?)),
+        }
+    }
+}
+
+/// A condition is decided when its op is; what remains is the change.
+fn without_condition(value: &[u8]) -> Result<Cow<'_, [u8]>> {
+    if !value_has_condition(value) {
+        return Ok(Cow::Borrowed(value));
+    }
+    let (change, _) = decode_value(value)?;
+    let mut bare = Vec::with_capacity(value.len());
+    encode_value(&change, None, &mut bare);
+    Ok(Cow::Owned(bare))
+}

@@ -1,0 +1,246 @@
+//! Reading pieces through the caches: run lists, range indexes and blocks.
+//!
+//! Pieces are immutable and named by content, so nothing cached is ever out of date.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+use super::Tree;
+use super::block::Block;
+use super::frame::unpack;
+use super::options::TreeOptions;
+use super::range_index::{RangeIndex, Trailer};
+use super::run::{RangeRef, RunPlace, RunRef, decode_ranges, encode_ranges};
+use super::store::{Span, TreeStore};
+use crate::model::codec::{Decoder, put_u64};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{RangeId, RunId};
+
+/// First read of a range file: its index fits nearly always.
+const TAIL_BYTES: u64 = 16 * 1024;
+/// The longest list of ranges when decoded.
+const MAX_LIST_BYTES: usize = 512 * 1024 * 1024;
+const LIST_VERSION: u8 = 1;
+
+/// Where the records of a run are, as readers want it.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Inline(Arc<super::inline::InlineRun>),
+    Ranges(Arc<[RangeRef]>),
+}
+
+#[derive(Debug, Clone)]
+struct BlockWeight;
+#[derive(Debug, Clone)]
+struct IndexWeight;
+#[derive(Debug, Clone)]
+struct ListWeight;
+
+impl Weighter<(RangeId, u32), Arc<Block>> for BlockWeight {
+    fn weight(&self, _: &(RangeId, u32), block: &Arc<Block>) -> u64 {
+        block.weight() as u64
+    }
+}
+
+impl Weighter<RangeId, Arc<RangeIndex>> for IndexWeight {
+    fn weight(&self, _: &RangeId, index: &Arc<RangeIndex>) -> u64 {
+        index.weight() as u64
+    }
+}
+
+impl Weighter<RunId, Arc<[RangeRef]>> for ListWeight {
+    fn weight(&self, _: &RunId, list: &Arc<[RangeRef]>) -> u64 {
+        // Two paths of a common length besides the struct; exact sums would cost a walk.
+        (list.len() * (size_of::<RangeRef>() + 192) + 64) as u64
+    }
+}
+
+/// The store and what is remembered of it.
+pub(crate) struct Pieces {
+    pub(crate) store: Arc<dyn TreeStore>,
+    pub(crate) options: TreeOptions,
+    blocks: Cache<(RangeId, u32), Arc<Block>, BlockWeight>,
+    indexes: Cache<RangeId, Arc<RangeIndex>, IndexWeight>,
+    lists: Cache<RunId, Arc<[RangeRef]>, ListWeight>,
+}
+
+impl Pieces {
+    pub(crate) fn new(store: Arc<dyn TreeStore>, options: TreeOptions) -> Self {
+        let items = |bytes: u64, each: u64| usize::try_from(bytes / each).unwrap_or(1).max(16);
+        let blocks = Cache::with_weighter(
+            items(options.block_cache_bytes, 24 * 1024),
+            options.block_cache_bytes,
+            BlockWeight,
+        );
+        let indexes = Cache::with_weighter(
+            items(options.index_cache_bytes, 16 * 1024),
+            options.index_cache_bytes,
+            IndexWeight,
+        );
+        let lists = list_cache(options.list_cache_bytes);
+        Self { store, options, blocks, indexes, lists }
+    }
+}
+
+/// One shard: a long list is a large part of the whole cache and would not fit a shard of many.
+fn list_cache(bytes: u64) -> Cache<RunId, Arc<[RangeRef]>, ListWeight> {
+    let options = OptionsBuilder::new()
+        .shards(1)
+        .estimated_items_capacity(1024)
+        .weight_capacity(bytes)
+        .build();
+    match options {
+        Ok(options) => Cache::with_options(
+            options,
+            ListWeight,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
+        Err(_) => Cache::with_weighter(1024, bytes, ListWeight),
+    }
+}
+
+impl Tree {
+    /// Finds the records of a run.
+    pub(crate) async fn place(&self, run: &RunRef) -> Result<Place> {
+        match &run.place {
+            RunPlace::Inline(at) => {
+                let run = self.pieces.store.read_inline(*at).await?;
+                Ok(Place::Inline(run))
+            }
+            RunPlace::Ranges(ranges) => Ok(Place::Ranges(ranges.as_slice().into())),
+            RunPlace::Stored { .. } => self.stored_list(run.id).await.map(Place::Ranges),
+        }
+    }
+
+    /// The ranges of a run whose list is stored.
+    pub(crate) async fn stored_list(&self, id: RunId) -> Result<Arc<[RangeRef]>> {
+        let load = async {
+            let bytes = self.pieces.store.read_run(id).await?;
+            decode_list(&bytes).map_err(|error| named(error, format_args!("list of run {id}")))
+        };
+        self.pieces.lists.get_or_insert_async(&id, load).await
+    }
+
+    /// The index of a range file.
+    pub(crate) async fn index(&self, range: &RangeRef) -> Result<Arc<RangeIndex>> {
+        self.pieces.indexes.get_or_insert_async(&range.id, self.read_index(range)).await
+    }
+
+    /// The index of a range file, read from the store and compared with what names it.
+    pub(crate) async fn read_index(&self, range: &RangeRef) -> Result<Arc<RangeIndex>> {
+        let index = self.read_index_of(range.id).await?;
+        if index.range != *range {
+            let error = Error::corrupt("its summary is not what its run says");
+            return Err(in_range(error, range.id));
+        }
+        Ok(index)
+    }
+
+    /// The index of a range file of which only the name is known.
+    pub(crate) async fn read_index_of(&self, id: RangeId) -> Result<Arc<RangeIndex>> {
+        let at_range = |error| in_range(error, id);
+        let mut tail = self.pieces.store.read_range(id, Span::Last(TAIL_BYTES)).await?;
+        let trailer = Trailer::read(&tail).map_err(at_range)?;
+        if trailer.tail_len() > tail.len() {
+            let span = Span::Last(trailer.tail_len() as u64);
+            tail = self.pieces.store.read_range(id, span).await?;
+        }
+        RangeIndex::read(id, trailer, &tail).map(Arc::new).map_err(at_range)
+    }
+
+    /// A block, through the cache.
+    pub(crate) async fn block(&self, index: &RangeIndex, no: usize) -> Result<Arc<Block>> {
+        let key = block_key(index, no);
+        let load = async {
+            let frames = self.frames(index, no, 1).await?;
+            decode_block(index, no, &frames).map(Arc::new)
+        };
+        self.pieces.blocks.get_or_insert_async(&key, load).await
+    }
+
+    /// A block, if it is in the cache.
+    pub(crate) fn cached_block(&self, index: &RangeIndex, no: usize) -> Option<Arc<Block>> {
+        self.pieces.blocks.get(&block_key(index, no))
+    }
+
+    /// Puts a block into the cache.
+    pub(crate) fn keep_block(&self, index: &RangeIndex, no: usize, block: Arc<Block>) {
+        self.pieces.blocks.insert(block_key(index, no), block);
+    }
+
+    /// The frames of up to `count` blocks from `no` on, in one read.
+    pub(crate) async fn frames(
+        &self,
+        index: &RangeIndex,
+        no: usize,
+        count: usize,
+    ) -> Result<Bytes> {
+        let handles = index.blocks.iter().skip(no).take(count.max(1));
+        let offset = index.blocks.get(no).map_or(0, |handle| handle.offset);
+        let len = handles.map(|handle| handle.len as u64).sum();
+        let id = index.range.id;
+        let bytes = self.pieces.store.read_range(id, Span::From { offset, len }).await?;
+        if bytes.len() as u64 != len {
+            return Err(in_range(Error::corrupt("file ends inside a block"), id));
+        }
+        Ok(bytes)
+    }
+}
+
+fn block_key(index: &RangeIndex, no: usize) -> (RangeId, u32) {
+    (index.range.id, u32::try_from(no).unwrap_or(u32::MAX))
+}
+
+/// Decodes the block whose frame is at the start of `frames`.
+pub(crate) fn decode_block(index: &RangeIndex, no: usize, frames: &Bytes) -> Result<Block> {
+    let read = || {
+        let handle = index.blocks.get(no).ok_or_else(|| Error::internal("no such block"))?;
+        if frames.len() < handle.len {
+            return Err(Error::corrupt("file ends inside a block"));
+        }
+        handle.read(&frames.slice(..handle.len))
+    };
+    read().map_err(|error| in_range(error.context(format_args!("block {no}")), index.range.id))
+}
+
+/// Names the range in an error about its bytes.
+pub(crate) fn in_range(error: Error, id: RangeId) -> Error {
+    named(error, format_args!("range {id}"))
+}
+
+fn named(error: Error, what: std::fmt::Arguments<'_>) -> Error {
+    match error.kind() {
+        ErrorKind::Corrupt => error.context(what),
+        _ => error,
+    }
+}
+
+/// Encodes a stored list: version, length of the content, one frame.
+pub(crate) fn encode_list(ranges: &[RangeRef]) -> Result<Bytes> {
+    let content = encode_ranges(ranges);
+    if content.len() > MAX_LIST_BYTES {
+        return Err(Error::invalid("the list of a run's ranges is over its limit of 512 MiB"));
+    }
+    let mut out = vec![LIST_VERSION];
+    put_u64(&mut out, content.len() as u64);
+    super::frame::Packer::new()?.pack(&content, &mut out)?;
+    Ok(Bytes::from(out))
+}
+
+pub(crate) fn decode_list(bytes: &Bytes) -> Result<Arc<[RangeRef]>> {
+    let mut decoder = Decoder::new(bytes);
+    let version = decoder.u8()?;
+    if version != LIST_VERSION {
+        return Err(Error::corrupt(format!("format version {version} is unknown")));
+    }
+    let len = decoder.length()?;
+    if len > MAX_LIST_BYTES {
+        return Err(Error::corrupt("list is over its limit of 512 MiB"));
+    }
+    let frame = bytes.slice(bytes.len() - decoder.remaining()..);
+    decode_ranges(&unpack(&frame, len)?).map(Arc::from)
+}

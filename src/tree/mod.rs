@@ -1,0 +1,105 @@
+//! The tree: what a commit contains, in immutable pieces, at a cost that follows the change.
+//!
+//! * A **record** is one change of one path; its op says which op of its batch wrote it.
+//! * A **range** is a file of sorted records, named by its content ([`range`], [`block`]).
+//! * A **run** is a list of ranges that do not overlap, or a few records in a log entry ([`run`],
+//!   [`inline`]).
+//! * A **metarange** is a short stack of runs, newest first, each as of an op ([`metarange`]): a
+//!   path has what the first run says that knows it; a tombstone says there is nothing.
+//!
+//! [`Tree`] reads (`get`, `scan`, `list`, `diff`), writes (`run_writer`) and folds (`fold`) through
+//! one small trait, [`TreeStore`]. It knows nothing of Redis, object stores, logs or branches.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use std::sync::Arc;
+//! use onward::model::change::{Change, PathChange};
+//! use onward::model::entry::Entry;
+//! use onward::tree::{ChangeSorter, Level, MemoryStore, Metarange, Tree, TreeOptions};
+//!
+//! let tree = Tree::new(Arc::new(MemoryStore::new()), TreeOptions::default());
+//! let mut sorter = ChangeSorter::new(0);
+//! for name in ["b.csv", "a.csv"] {
+//!     let change = Change::Put(Entry::new(format!("s3://lake/{name}"), 3, "etag"));
+//!     sorter.push(PathChange { path: name.parse()?, change, condition: None })?;
+//! }
+//! let mut writer = tree.run_writer();
+//! for record in sorter.finish()? {
+//!     writer.push(record?).await?;
+//! }
+//! let run = Arc::new(writer.finish().await?);
+//! let commit = Metarange { levels: vec![Level::all(run)] };
+//! let entry = tree.get(&commit, &"a.csv".parse()?).await?;
+//! assert_eq!(entry.unwrap().address, "s3://lake/a.csv");
+//! # Ok::<_, onward::Error>(()) }).unwrap();
+//! ```
+
+pub mod block;
+pub mod boundary;
+mod cursor;
+pub mod diff;
+pub mod fold;
+pub mod folding;
+mod frame;
+mod get;
+pub mod inline;
+pub mod list;
+mod load;
+pub mod memory;
+mod merge;
+pub mod metarange;
+pub mod options;
+pub mod range;
+mod range_index;
+pub mod rule;
+pub mod run;
+pub mod scan;
+pub mod sorter;
+pub mod store;
+mod verify;
+pub mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use diff::Diff;
+pub use fold::{FoldLimits, FoldPlan, LevelSize, plan_background_fold, plan_fold};
+pub use folding::Folded;
+pub use inline::InlineRun;
+pub use list::{ListItem, ListPage, ListRequest};
+pub use memory::MemoryStore;
+pub use metarange::{ALL, Level, MAX_LEVELS, Metarange, StackHash};
+pub use options::TreeOptions;
+pub use rule::{Decision, decide};
+pub use run::{RangeRef, Record, RunPlace, RunRef};
+pub use scan::{Position, ScanStart};
+pub use sorter::{ChangeSorter, SortedChanges};
+pub use store::{InlineAddress, Span, TreeStore};
+pub use writer::RunWriter;
+
+/// Reads and writes commits' contents. Cheap to clone; clones share their caches.
+#[derive(Clone)]
+pub struct Tree {
+    pieces: Arc<load::Pieces>,
+}
+
+impl Tree {
+    /// A tree over `store`.
+    pub fn new(store: Arc<dyn TreeStore>, options: TreeOptions) -> Self {
+        Self { pieces: Arc::new(load::Pieces::new(store, options)) }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Arc<dyn TreeStore> {
+        &self.pieces.store
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("options", &self.pieces.options).finish_non_exhaustive()
+    }
+}
