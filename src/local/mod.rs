@@ -148,8 +148,11 @@ pub fn stop_with(data_dir: impl AsRef<Path>, options: &Options) -> Result<bool> 
         place.remove_stale()?;
         return Ok(false);
     }
-    wire::shutdown(&place.socket);
-    if !process::wait_until(&deadline.at_most(GRACE), || process::is_gone(&place)) {
+    let polite = wire::ping(&place.socket) == Answer::Well && {
+        wire::shutdown(&place.socket);
+        process::wait_until(&deadline.at_most(GRACE), || process::is_gone(&place))
+    };
+    if !polite {
         process::terminate(&place, &deadline)?;
     }
     place.remove_stale()?;

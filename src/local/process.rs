@@ -87,8 +87,10 @@ pub(super) fn terminate(place: &Place, deadline: &Deadline) -> Result<()> {
     if pid <= 1 {
         return Err(stuck());
     }
-    // An error means that it has just ended, which the wait below notices.
+    // SIGCONT, since a paused process takes nothing else. An error means that it has just ended,
+    // which the wait below notices.
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
     if wait_until(deadline, || is_gone(place)) { Ok(()) } else { Err(stuck()) }
 }
 

@@ -318,6 +318,27 @@ impl Objects {
         }
     }
 
+    /// Deletes many objects with as few requests as the store allows; absent is fine. Stops at the
+    /// first failure; which of the others are deleted is then unknown, and calling again is safe.
+    pub async fn delete_many(&self, keys: &[String]) -> Result<()> {
+        let paths: Vec<backend::Path> =
+            keys.iter().map(|key| key::object(key)).collect::<Result<_>>()?;
+        let first = keys.first().map_or("", String::as_str);
+        let call = self.named("delete many, the first of them", first);
+        self.check_root(call).await?;
+        self.meter.deletes(paths.len());
+        let paths = futures::stream::iter(paths.into_iter().map(Ok)).boxed();
+        let mut deleted = self.store.delete_stream(paths);
+        loop {
+            let next = async { deleted.next().await.transpose() };
+            match self.within(call, next).await {
+                Ok(Some(_)) | Err(Trouble::Absent) => {}
+                Ok(None) => return Ok(()),
+                Err(trouble) => return Err(trouble.into_error(call)),
+            }
+        }
+    }
+
     /// Finds out whether the store can be written, read, listed and deleted from, and whether its
     /// put-if-absent really refuses the second writer: a store that ignores the condition would
     /// let a branch have two histories. Leaves nothing behind.

@@ -111,6 +111,20 @@ fn a_server_whose_socket_was_removed_is_replaced_and_never_doubled() {
 }
 
 #[test]
+fn a_paused_server_is_told_from_a_stopped_one_and_can_be_stopped() {
+    let dir = DataDir::new("d");
+    let first = LocalInstance::ensure(&dir).unwrap();
+    set(&first, "kept");
+    kill(dir.pid(), Signal::SIGSTOP).unwrap();
+    assert_eq!(local::status(&dir).unwrap().unwrap().server, ServerState::Silent);
+    let impatient = Options { patience: std::time::Duration::ZERO, ..Options::default() };
+    let error = LocalInstance::ensure_with(&dir, &impatient).unwrap_err();
+    assert!(error.to_string().contains("does not answer"), "{error}");
+    assert!(local::stop(&dir).unwrap());
+    assert_eq!(get(&LocalInstance::ensure(&dir).unwrap()).as_deref(), Some("kept"));
+}
+
+#[test]
 fn a_long_data_directory_has_its_socket_elsewhere_and_all_find_it() {
     let dir = DataDir::new(&["a-rather-long-name"; 8].join("/"));
     let first = LocalInstance::ensure(&dir).unwrap();

@@ -80,6 +80,13 @@ async fn objects_are_replaced_and_deleted(objects: &Objects) {
     objects.delete("b/x").await.unwrap();
     objects.delete("b/x").await.unwrap();
     assert_eq!(objects.get("b/x").await.unwrap(), None);
+    let many: Vec<String> = (0..5).map(|n| format!("b/many/{n}")).collect();
+    for key in &many[1..] {
+        objects.put(key, bytes("x")).await.unwrap();
+    }
+    objects.delete_many(&many).await.unwrap();
+    objects.delete_many(&[]).await.unwrap();
+    assert_eq!(keys(objects, "b").await, [""; 0]);
 }
 
 async fn listings_find_what_is_there(objects: &Objects) {
