@@ -7,10 +7,14 @@
 )]
 
 pub mod clock;
+pub mod commit;
 pub mod coord;
 pub mod local;
 pub mod model;
 pub mod objects;
+pub mod repo;
 pub mod tree;
 
+pub use model::entry::Entry;
 pub use model::error::{Error, ErrorKind, Result};
+pub use repo::{Config, Onward, Outcome};

@@ -93,6 +93,13 @@ impl Error {
         self
     }
 
+    /// The same error once more, for another who asked the same thing. The cause becomes part of
+    /// the message.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(self.kind, self.to_string())
+    }
+
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         self.kind

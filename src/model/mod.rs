@@ -11,3 +11,4 @@ pub mod error;
 pub mod ids;
 pub mod name;
 pub mod path;
+pub mod span;

@@ -19,6 +19,7 @@ use super::root::LocalRoot;
 use super::{key, open};
 use crate::clock;
 use crate::model::error::{Error, Result};
+pub use crate::model::span::Span;
 
 /// How long one call may take unless [`Objects::with_deadline`] says otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -41,20 +42,6 @@ pub enum Created {
     Written,
     /// Somebody else's bytes were there first; these are they.
     Found(Bytes),
-}
-
-/// A part of an object. What lies behind the end of the object is left out of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
-    /// `len` bytes from `offset` on.
-    From {
-        /// First byte.
-        offset: u64,
-        /// Number of bytes.
-        len: u64,
-    },
-    /// The last so many bytes, or the whole of a shorter object.
-    Last(u64),
 }
 
 impl Span {

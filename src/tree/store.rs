@@ -10,22 +10,10 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::inline::InlineRun;
+pub use crate::model::span::Span;
+
 use crate::model::error::Result;
 use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
-
-/// Which bytes of a file to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
-    /// `len` bytes from `offset` on.
-    From {
-        /// The first byte, counted from the start of the file.
-        offset: u64,
-        /// How many bytes.
-        len: u64,
-    },
-    /// The last bytes of the file, at most this many: the whole file if it is shorter.
-    Last(u64),
-}
 
 /// Where a run lies that is embedded in a log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,0 +1,160 @@
+//! One process's part in Onward: its connections, its repositories, and one queue for each branch
+//! it works on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock;
+use crate::coord::publish::Retention;
+use crate::coord::view::Turn;
+use crate::coord::{BranchKeys, Lanes};
+use crate::model::ids::BranchUid;
+use crate::model::name::{BranchName, RepoName};
+use crate::objects::Objects;
+
+use super::counters::Counters;
+use super::faults::Faults;
+use super::lake::{Lake, LakeOptions};
+use super::queue::{BranchQueue, QueueOptions};
+use super::round::BranchContext;
+
+/// Branches with tasks of their own in one process, at most, beyond those in use.
+const QUEUES_KEPT: usize = 4096;
+
+/// Repositories whose caches one process keeps, at most.
+const LAKES_KEPT: usize = 256;
+
+/// How this process works.
+#[derive(Debug, Clone)]
+pub struct CoordinatorOptions {
+    /// On its branches.
+    pub queue: QueueOptions,
+    /// Sizes of caches.
+    pub lake: LakeOptions,
+    /// How much of the past Redis keeps.
+    pub retention: Retention,
+    /// How long a turn lasts unless extended, in milliseconds.
+    pub turn_ms: u64,
+}
+
+impl Default for CoordinatorOptions {
+    fn default() -> Self {
+        Self {
+            queue: QueueOptions::default(),
+            lake: LakeOptions::default(),
+            retention: Retention {
+                outcomes: super::restore::OUTCOMES_KEPT as u64,
+                idle: std::time::Duration::from_secs(24 * 3600),
+                areas: std::time::Duration::from_secs(60),
+            },
+            turn_ms: 250,
+        }
+    }
+}
+
+/// One process's part. Shared by everything in it.
+#[derive(Debug)]
+pub struct Coordinator {
+    lanes: Lanes,
+    objects: Objects,
+    options: CoordinatorOptions,
+    helper: String,
+    counters: Arc<Counters>,
+    faults: Faults,
+    lakes: Mutex<HashMap<RepoName, Lake>>,
+    queues: Mutex<HashMap<BranchUid, Arc<BranchQueue>>>,
+}
+
+impl Coordinator {
+    /// A part that works over the given Redis and object store.
+    pub fn new(
+        lanes: Lanes,
+        objects: Objects,
+        options: CoordinatorOptions,
+        faults: Faults,
+    ) -> Self {
+        Self {
+            lanes,
+            objects,
+            options,
+            helper: format!("{:016x}", clock::random_u64()),
+            counters: Arc::default(),
+            faults,
+            lakes: Mutex::default(),
+            queues: Mutex::default(),
+        }
+    }
+
+    /// Redis.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// The object store.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// What this process has done.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &CoordinatorOptions {
+        &self.options
+    }
+
+    /// A repository's immutable part.
+    pub fn lake(&self, repo: &RepoName) -> Lake {
+        let mut lakes = self.lakes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lake) = lakes.get(repo) {
+            return lake.clone();
+        }
+        if lakes.len() >= LAKES_KEPT {
+            lakes.clear();
+        }
+        let lake = Lake::new(repo.clone(), self.objects.clone(), self.options.lake.clone());
+        lakes.insert(repo.clone(), lake.clone());
+        lake
+    }
+
+    /// All that working on a branch takes.
+    pub fn context(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> BranchContext {
+        BranchContext {
+            lanes: self.lanes.clone(),
+            lake: self.lake(repo),
+            name: name.clone(),
+            uid,
+            keys: BranchKeys::new(repo, uid),
+            turn: Turn { helper: self.helper.clone(), length_ms: self.options.turn_ms },
+            retention: self.options.retention,
+            counters: Arc::clone(&self.counters),
+            faults: self.faults.clone(),
+        }
+    }
+
+    /// The queue of a branch in this process.
+    pub fn queue(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> Arc<BranchQueue> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(&uid) {
+            return Arc::clone(queue);
+        }
+        if queues.len() >= QUEUES_KEPT {
+            queues.retain(|_, queue| Arc::strong_count(queue) > 1 || !queue.is_idle());
+        }
+        let context = self.context(repo, name, uid);
+        let queue = Arc::new(BranchQueue::start(context, self.options.queue));
+        queues.insert(uid, Arc::clone(&queue));
+        queue
+    }
+
+    /// Ends the work on all branches after their present rounds. What is queued stays queued.
+    pub async fn close(&self) {
+        let queues: Vec<Arc<BranchQueue>> = {
+            let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            queues.drain().map(|(_, queue)| queue).collect()
+        };
+        futures::future::join_all(queues.iter().map(|queue| queue.close())).await;
+    }
+}

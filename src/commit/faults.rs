@@ -1,0 +1,144 @@
+//! Named points of a round at which a test can kill, stop, delay or fail this process.
+//!
+//! Without the feature `failpoints` a point is nothing. With it, `ONWARD_FAILPOINTS` (or
+//! [`Faults::set`]) arms points: `decide=kill`, `published=stop@3` (at the third visit),
+//! `prepare=pause:200`, `write=error`.
+
+/// Points of a round, in order.
+pub const POINTS: &[&str] = &[
+    "submit",
+    "submitted",
+    "view",
+    "prepare",
+    "write",
+    "decide",
+    "decided",
+    "publish",
+    "published",
+];
+
+#[cfg(not(feature = "failpoints"))]
+mod imp {
+    use crate::model::error::Result;
+
+    /// Nothing, in this build.
+    #[derive(Debug, Clone, Default)]
+    pub struct Faults;
+
+    impl Faults {
+        /// No faults.
+        pub fn from_env() -> Result<Self> {
+            Ok(Self)
+        }
+
+        /// Passes a point.
+        #[allow(clippy::unused_async, reason = "the armed form waits")]
+        pub async fn pass(&self, _point: &'static str) -> Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "failpoints")]
+mod imp {
+    use std::collections::HashMap;
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::time::Duration;
+
+    use nix::sys::signal::{Signal, raise};
+
+    use crate::model::error::{Error, Result};
+
+    /// Armed points, of this instance alone.
+    #[derive(Debug, Clone, Default)]
+    pub struct Faults {
+        armed: Arc<Mutex<HashMap<String, Armed>>>,
+    }
+
+    #[derive(Debug, Clone)]
+    struct Armed {
+        action: Action,
+        /// Visits until it acts; it acts once.
+        visits_left: u32,
+    }
+
+    #[derive(Debug, Clone)]
+    enum Action {
+        Kill,
+        Stop,
+        Pause(Duration),
+        Fail,
+    }
+
+    impl Faults {
+        /// The points armed by `ONWARD_FAILPOINTS`, separated by commas.
+        pub fn from_env() -> Result<Self> {
+            let faults = Self::default();
+            for spec in std::env::var("ONWARD_FAILPOINTS").unwrap_or_default().split(',') {
+                if !spec.trim().is_empty() {
+                    faults.set(spec.trim())?;
+                }
+            }
+            Ok(faults)
+        }
+
+        /// Arms one point.
+        pub fn set(&self, spec: &str) -> Result<()> {
+            let wrong = || {
+                Error::invalid(format!(
+                    "failpoint '{spec}' is not POINT=kill|stop|error|pause:MS[@VISIT]"
+                ))
+            };
+            let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
+            if !super::POINTS.contains(&point) {
+                return Err(wrong());
+            }
+            let (action, visit) = match action.split_once('@') {
+                Some((action, visit)) => (action, visit.parse().map_err(|_| wrong())?),
+                None => (action, 1),
+            };
+            let action = match action.split_once(':') {
+                Some(("pause", ms)) => {
+                    Action::Pause(Duration::from_millis(ms.parse().map_err(|_| wrong())?))
+                }
+                None if action == "kill" => Action::Kill,
+                None if action == "stop" => Action::Stop,
+                None if action == "error" => Action::Fail,
+                _ => return Err(wrong()),
+            };
+            let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+            armed.insert(point.to_owned(), Armed { action, visits_left: visit });
+            Ok(())
+        }
+
+        /// Passes a point, or does what it is armed for.
+        pub async fn pass(&self, point: &'static str) -> Result<()> {
+            match self.due(point) {
+                None => {}
+                Some(Action::Kill) => {
+                    let _ = raise(Signal::SIGKILL);
+                }
+                Some(Action::Stop) => {
+                    let _ = raise(Signal::SIGSTOP);
+                }
+                Some(Action::Pause(time)) => tokio::time::sleep(time).await,
+                Some(Action::Fail) => {
+                    return Err(Error::unavailable(format!("failpoint '{point}'")));
+                }
+            }
+            Ok(())
+        }
+
+        fn due(&self, point: &str) -> Option<Action> {
+            let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry = armed.get_mut(point)?;
+            entry.visits_left = entry.visits_left.saturating_sub(1);
+            if entry.visits_left > 0 {
+                return None;
+            }
+            armed.remove(point).map(|armed| armed.action)
+        }
+    }
+}
+
+pub use imp::Faults;

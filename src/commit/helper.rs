@@ -1,0 +1,316 @@
+//! The helper of one branch in one process: runs rounds when the turn is free, follows the
+//! outcomes of others when it is not, and never waits for any of them longer than it must.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use crate::coord::outcomes::{OutcomeRecord as StreamRecord, Tail};
+use crate::coord::view::{View, Wish, view};
+use crate::model::error::{Error, Result};
+use crate::model::ids::Ticket;
+use crate::objects::refusal;
+
+use super::counters::add;
+use super::head::Head;
+use super::log::LogEntry;
+use super::queue::Shared;
+use super::reconcile::reconcile;
+use super::restore::restore;
+use super::round::{BATCH_MAX, BranchContext, RoundEnd};
+use super::upkeep::Upkeep;
+use super::verdict::OutcomeRecord;
+
+/// Pauses between failed rounds.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// After so many failures in a row that will not pass by themselves, waiters are told.
+const FAILURES_TOLD: u32 = 4;
+
+/// A little longer than the turn lasts, so that it has expired when we look.
+const GRACE: Duration = Duration::from_millis(20);
+
+type Read = BoxFuture<'static, (Option<Tail>, Result<Vec<StreamRecord>>)>;
+
+pub(super) struct Helper {
+    shared: Arc<Shared>,
+    head: Option<Head>,
+    tail: Option<Tail>,
+    /// A blocking read under way. It outlives the wait that began it: an abandoned read would
+    /// leave its connection blocked in the server.
+    read: Option<Read>,
+    /// Lost connections, as of the last reconciliation.
+    losses: u64,
+    /// Since when nothing has moved although others hold the turn.
+    still_since: Option<Instant>,
+    failures: u32,
+    upkeep: Upkeep,
+}
+
+impl Helper {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let losses = shared.context.lanes.losses();
+        Self {
+            shared,
+            head: None,
+            tail: None,
+            read: None,
+            losses,
+            still_since: None,
+            failures: 0,
+            upkeep: Upkeep::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        while self.has_work().await {
+            match self.step().await {
+                Ok(()) => {
+                    self.failures = 0;
+                    self.shared.state().last_error = None;
+                }
+                Err(error) => self.failed(&error).await,
+            }
+        }
+        self.upkeep.finish().await;
+        self.shared.state().closed = true;
+        self.shared.ended.notify_waiters();
+    }
+
+    /// Waits until somebody waits, or the turn was granted. `false` at the end.
+    async fn has_work(&mut self) -> bool {
+        loop {
+            let woken = self.shared.wake.notified();
+            {
+                let state = self.shared.state();
+                if state.closing {
+                    return false;
+                }
+                if !state.waiters.is_empty() || state.granted.is_some() {
+                    return true;
+                }
+            }
+            woken.await;
+        }
+    }
+
+    async fn failed(&mut self, error: &Error) {
+        self.failures += 1;
+        self.head = None;
+        add(&self.shared.context.counters.failed_rounds, 1);
+        tracing::warn!(%error, failures = self.failures, "a round failed; trying again");
+        {
+            let mut state = self.shared.state();
+            state.last_error = Some(error.to_string());
+            // An outage passes; a refusal or damage does not, and waiting for it would be unkind.
+            let lasts = !error.is_retryable() || refusal(error).is_some();
+            if self.failures >= FAILURES_TOLD && lasts {
+                state.waiters.tell_stuck(&error.to_string());
+            }
+        }
+        let pause = PAUSE_FIRST.saturating_mul(1 << self.failures.min(6)).min(PAUSE_MAX);
+        tokio::time::sleep(pause).await;
+    }
+
+    async fn step(&mut self) -> Result<()> {
+        let context = self.context();
+        let losses = context.lanes.losses();
+        if losses != self.losses {
+            self.after_loss().await?;
+            self.losses = losses;
+        }
+        let granted = self.shared.state().granted.take();
+        let view = match granted {
+            Some(view) => view,
+            None => match self.look().await? {
+                Some(view) => view,
+                None => return self.after_loss().await,
+            },
+        };
+        self.settle(&view).await?;
+        if view.turn_is_mine {
+            self.still_since = None;
+            self.drive(view).await
+        } else if view.depth == 0 || BranchContext::is_deleted(&view) {
+            Ok(())
+        } else {
+            self.wait_for_others(&view).await
+        }
+    }
+
+    fn context(&self) -> BranchContext {
+        self.shared.context.clone()
+    }
+
+    async fn look(&mut self) -> Result<Option<View>> {
+        let out_of_patience =
+            self.still_since.is_some_and(|since| since.elapsed() > self.shared.options.patience);
+        let wish = if out_of_patience { Wish::Insist } else { Wish::TakeIfFree };
+        let context = &self.shared.context;
+        view(&context.lanes, &context.keys, &context.turn, wish, BATCH_MAX).await
+    }
+
+    /// Redis may have lost data: bring it up to the log, then ask after every op.
+    async fn after_loss(&mut self) -> Result<()> {
+        let context = self.context();
+        self.head = None;
+        match self.look_only().await? {
+            None => {
+                restore(&context).await?;
+            }
+            Some(view) => {
+                let head = Head::load(&context.lake, context.uid, &view.head).await?;
+                context.follow(head).await?;
+            }
+        }
+        let all = self.shared.state().waiters.all();
+        reconcile(&self.shared, all).await
+    }
+
+    async fn look_only(&mut self) -> Result<Option<View>> {
+        let context = &self.shared.context;
+        view(&context.lanes, &context.keys, &context.turn, Wish::Look, 0).await
+    }
+
+    /// Asks after ops that the view says should have an outcome by now.
+    async fn settle(&mut self, view: &View) -> Result<()> {
+        let ask = {
+            let mut state = self.shared.state();
+            if view.head.done < state.waiters.seen() {
+                state.waiters.fell_back(view.head.done);
+                state.waiters.all()
+            } else if BranchContext::is_deleted(view) {
+                state.waiters.all()
+            } else {
+                state.waiters.overdue(view.head.done)
+            }
+        };
+        reconcile(&self.shared, ask).await?;
+        self.shared.state().waiters.saw(view.head.done);
+        Ok(())
+    }
+
+    /// Runs rounds for as long as the turn stays here.
+    async fn drive(&mut self, view: View) -> Result<()> {
+        let mut view = view;
+        loop {
+            self.shared.state().waiters.begin_round();
+            let wanted = self.wanted(&view);
+            let context = self.context();
+            let helped_from = view.head.done;
+            match context.round(view, self.head.take(), wanted).await? {
+                RoundEnd::Published { entry, next, head } => {
+                    self.tell(&entry)?;
+                    self.shared.rate.observe(head.done);
+                    tracing::trace!(from = helped_from, ops = entry.len(), "batch published");
+                    self.upkeep.after(&context, &self.shared, &head, &entry);
+                    self.head = Some(head);
+                    if !next.turn_is_mine {
+                        return Ok(());
+                    }
+                    view = next;
+                }
+                RoundEnd::Overtaken => return Ok(()),
+                RoundEnd::Absent => return self.after_loss().await,
+                RoundEnd::NotMine => {
+                    tokio::time::sleep(PAUSE_MAX).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// How many ops of the next batch to ask for: none when this process is about to leave.
+    fn wanted(&self, view: &View) -> usize {
+        let state = self.shared.state();
+        let batch_end = Ticket(view.head.done + view.elements.len() as u64);
+        let stays = self.shared.options.linger || state.waiters.any_behind(batch_end);
+        if state.closing || !stays { 0 } else { BATCH_MAX }
+    }
+
+    /// Tells waiters of this process what a batch has decided.
+    fn tell(&self, entry: &LogEntry) -> Result<()> {
+        let mut own = 0;
+        let mut state = self.shared.state();
+        for (index, op) in entry.ops.iter().enumerate() {
+            if state.waiters.submission(op.op_id).is_some() {
+                own += 1;
+                let record = entry.outcome(index, op)?;
+                state.waiters.tell(op.op_id, entry.first.plus(index as u64), &record);
+            }
+        }
+        if state.waiters.seen() + 1 >= entry.first.0 {
+            state.waiters.saw(entry.last().0);
+        }
+        add(&self.shared.context.counters.helped, entry.len() - own);
+        Ok(())
+    }
+
+    /// Follows the outcomes that others publish, until there is reason to look again.
+    async fn wait_for_others(&mut self, view: &View) -> Result<()> {
+        self.still_since.get_or_insert_with(Instant::now);
+        let patience = Duration::from_millis(view.turn_left_ms) + GRACE;
+        let mut deadline = Instant::now() + patience;
+        loop {
+            if self.read.is_none() {
+                self.read = Some(self.start_read(patience).await?);
+            }
+            let Some(read) = self.read.as_mut() else {
+                return Ok(());
+            };
+            tokio::select! {
+                (tail, records) = read => {
+                    self.read = None;
+                    self.tail = tail;
+                    let records = records?;
+                    let progress = !records.is_empty();
+                    self.hear(records)?;
+                    if !progress {
+                        return Ok(());
+                    }
+                    self.still_since = None;
+                    deadline = Instant::now() + patience;
+                    let state = self.shared.state();
+                    if state.waiters.is_empty() || state.waiters.owns_front() || state.closing {
+                        return Ok(());
+                    }
+                }
+                () = self.shared.wake.notified() => {
+                    let state = self.shared.state();
+                    if state.granted.is_some() || state.closing {
+                        return Ok(());
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => return Ok(()),
+            }
+        }
+    }
+
+    async fn start_read(&mut self, patience: Duration) -> Result<Read> {
+        let context = self.context();
+        let mut tail = match self.tail.take() {
+            Some(tail) => tail,
+            None => Tail::open(&context.lanes).await?,
+        };
+        let after = Ticket(self.shared.state().waiters.seen());
+        Ok(Box::pin(async move {
+            let records = tail.read(&context.lanes, &context.keys, after, patience).await;
+            (records.is_ok().then_some(tail), records)
+        }))
+    }
+
+    fn hear(&self, records: Vec<StreamRecord>) -> Result<()> {
+        let mut state = self.shared.state();
+        for each in records {
+            if state.waiters.submission(each.op_id).is_some() {
+                let record = OutcomeRecord::decode(&each.record)?;
+                state.waiters.tell(each.op_id, each.ticket, &record);
+            }
+            state.waiters.saw(each.ticket.0);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,279 @@
+//! One repository in the object store: its log, its tree, and the caches over both.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::model::commit::Commit;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{BranchUid, CommitId, RangeId, RunId, Ticket};
+use crate::model::name::RepoName;
+use crate::objects::{Created, Objects, layout};
+use crate::tree::{InlineAddress, InlineRun, Metarange, Span, Tree, TreeOptions, TreeStore};
+
+use super::log::LogEntry;
+
+/// Log entries read at the same time, at most.
+const READS: usize = 16;
+
+/// Sizes of the caches.
+#[derive(Debug, Clone)]
+pub struct LakeOptions {
+    /// Decoded log entries, in bytes of memory, roughly.
+    pub log_bytes: u64,
+    /// The tree's own limits.
+    pub tree: TreeOptions,
+}
+
+impl Default for LakeOptions {
+    fn default() -> Self {
+        Self { log_bytes: 64 * 1024 * 1024, tree: TreeOptions::default() }
+    }
+}
+
+/// A repository's immutable part. Cheap to clone.
+#[derive(Clone)]
+pub struct Lake {
+    inner: Arc<Inner>,
+    tree: Tree,
+}
+
+struct Inner {
+    repo: RepoName,
+    objects: Objects,
+    entries: Cache<(BranchUid, Ticket), CachedEntry, EntryWeight>,
+}
+
+/// A decoded entry with its inline runs, so that one read serves both.
+#[derive(Clone)]
+struct CachedEntry {
+    entry: Arc<LogEntry>,
+    runs: Vec<Arc<InlineRun>>,
+    weight: u64,
+}
+
+#[derive(Clone)]
+struct EntryWeight;
+
+impl Weighter<(BranchUid, Ticket), CachedEntry> for EntryWeight {
+    fn weight(&self, _: &(BranchUid, Ticket), value: &CachedEntry) -> u64 {
+        value.weight
+    }
+}
+
+impl std::fmt::Debug for Lake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lake").field("repo", &self.inner.repo).finish_non_exhaustive()
+    }
+}
+
+impl Lake {
+    /// The repository `repo` in `objects`.
+    pub fn new(repo: RepoName, objects: Objects, options: LakeOptions) -> Self {
+        let entries = Cache::with_weighter(4096, options.log_bytes, EntryWeight);
+        let inner = Arc::new(Inner { repo, objects, entries });
+        let tree = Tree::new(Arc::new(Store(Arc::clone(&inner))), options.tree);
+        Self { inner, tree }
+    }
+
+    /// The repository's name.
+    pub fn repo(&self) -> &RepoName {
+        &self.inner.repo
+    }
+
+    /// The object store.
+    pub fn objects(&self) -> &Objects {
+        &self.inner.objects
+    }
+
+    /// The tree over this repository's runs and ranges.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The log entry of branch `uid` that starts at `first`; `None` when there is none (yet).
+    pub async fn entry(&self, uid: BranchUid, first: Ticket) -> Result<Option<Arc<LogEntry>>> {
+        Ok(self.inner.cached(uid, first).await?.map(|cached| cached.entry))
+    }
+
+    /// The log entry that must be there because something names it.
+    pub async fn known_entry(&self, uid: BranchUid, first: Ticket) -> Result<Arc<LogEntry>> {
+        self.entry(uid, first).await?.ok_or_else(|| self.inner.missing(uid, first))
+    }
+
+    /// Decides: creates `entry` if its place in the log is free. Returns what is there afterwards,
+    /// and whether it is the given one.
+    pub async fn decide(&self, entry: LogEntry) -> Result<(Arc<LogEntry>, bool)> {
+        let (uid, first) = (entry.uid, entry.first);
+        let key = layout::log_entry(&self.inner.repo, uid, first);
+        let bytes = entry.encode()?;
+        match self.inner.objects.create(&key, bytes.clone()).await? {
+            Created::Written => {
+                let cached = CachedEntry::new(Arc::new(entry), bytes.len())?;
+                self.inner.entries.insert((uid, first), cached.clone());
+                Ok((cached.entry, true))
+            }
+            Created::Found(theirs) => {
+                let theirs = self.inner.decode(uid, first, &theirs)?;
+                self.inner.entries.insert((uid, first), theirs.clone());
+                Ok((theirs.entry, false))
+            }
+        }
+    }
+
+    /// A commit, by its id: one read of one log entry.
+    pub async fn commit(&self, id: &CommitId) -> Result<Commit> {
+        let entry = self
+            .entry(id.uid(), id.first_ticket())
+            .await?
+            .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))?;
+        entry.commit(id).cloned()
+    }
+
+    /// The content of a commit.
+    pub async fn metarange(&self, id: &CommitId) -> Result<Metarange> {
+        let entry = self
+            .entry(id.uid(), id.first_ticket())
+            .await?
+            .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))?;
+        entry.commit(id)?;
+        Ok(entry.metarange(id.index()))
+    }
+
+    /// First tickets of the log entries of `uid` behind `after`, in order.
+    pub async fn log_tickets(&self, uid: BranchUid, after: Ticket) -> Result<Vec<Ticket>> {
+        let prefix = layout::log_dir(&self.inner.repo, uid);
+        let after_key = layout::log_entry(&self.inner.repo, uid, after);
+        let mut tickets: Vec<Ticket> = self
+            .inner
+            .objects
+            .list(&prefix, Some(&after_key))
+            .try_filter_map(|listed| async move {
+                Ok(layout::parse_log_entry(&listed.key).map(|(_, first)| first))
+            })
+            .try_collect()
+            .await?;
+        tickets.sort_unstable();
+        tickets.retain(|ticket| *ticket > after);
+        Ok(tickets)
+    }
+
+    /// Reads log entries in parallel, in the order given.
+    pub async fn entries(&self, uid: BranchUid, firsts: &[Ticket]) -> Result<Vec<Arc<LogEntry>>> {
+        futures::stream::iter(firsts.iter().copied())
+            .map(|first| self.known_entry(uid, first))
+            .buffered(READS)
+            .try_collect()
+            .await
+    }
+}
+
+impl CachedEntry {
+    fn new(entry: Arc<LogEntry>, encoded_len: usize) -> Result<Self> {
+        let runs = entry
+            .runs
+            .iter()
+            .map(|bytes| InlineRun::decode(bytes).map(Arc::new))
+            .collect::<Result<Vec<_>>>()?;
+        let runs_len: usize = entry.runs.iter().map(|bytes| bytes.len()).sum();
+        // Decoded commits and records take a few times the room of their compressed form.
+        let weight = (encoded_len * 4 + runs_len * 2 + 512) as u64;
+        Ok(Self { entry, runs, weight })
+    }
+}
+
+impl Inner {
+    async fn cached(&self, uid: BranchUid, first: Ticket) -> Result<Option<CachedEntry>> {
+        if let Some(cached) = self.entries.get(&(uid, first)) {
+            return Ok(Some(cached));
+        }
+        let key = layout::log_entry(&self.repo, uid, first);
+        let Some(bytes) = self.objects.get(&key).await? else {
+            return Ok(None);
+        };
+        let cached = self.decode(uid, first, &bytes)?;
+        self.entries.insert((uid, first), cached.clone());
+        Ok(Some(cached))
+    }
+
+    fn decode(&self, uid: BranchUid, first: Ticket, bytes: &Bytes) -> Result<CachedEntry> {
+        let key = layout::log_entry(&self.repo, uid, first);
+        let entry = LogEntry::decode(&key, bytes)?;
+        if entry.uid != uid || entry.first != first {
+            return Err(Error::corrupt(format!(
+                "log entry '{key}' says it is entry {} of branch {}: restore the object from a copy",
+                entry.first, entry.uid
+            )));
+        }
+        CachedEntry::new(Arc::new(entry), bytes.len())
+            .map_err(|error| error.context(format!("log entry '{key}'")))
+    }
+
+    fn missing(&self, uid: BranchUid, first: Ticket) -> Error {
+        Error::corrupt(format!(
+            "object '{}' is missing from {}: restore it from a copy",
+            layout::log_entry(&self.repo, uid, first),
+            self.objects.url()
+        ))
+    }
+}
+
+/// The tree's view of the repository.
+struct Store(Arc<Inner>);
+
+impl Store {
+    async fn required(&self, key: String, span: Option<Span>) -> Result<Bytes> {
+        let found = match span {
+            Some(span) => self.0.objects.get_span(&key, span).await?,
+            None => self.0.objects.get(&key).await?,
+        };
+        found.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "object '{key}' is missing from {}: restore it from a copy",
+                    self.0.objects.url()
+                ),
+            )
+        })
+    }
+}
+
+impl TreeStore for Store {
+    fn read_range(&self, id: RangeId, span: Span) -> BoxFuture<'_, Result<Bytes>> {
+        self.required(layout::range(&self.0.repo, id), Some(span)).boxed()
+    }
+
+    fn write_range(&self, id: RangeId, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        async move { self.0.objects.put(&layout::range(&self.0.repo, id), bytes).await }.boxed()
+    }
+
+    fn read_run(&self, id: RunId) -> BoxFuture<'_, Result<Bytes>> {
+        self.required(layout::run(&self.0.repo, id), None).boxed()
+    }
+
+    fn write_run(&self, id: RunId, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        async move { self.0.objects.put(&layout::run(&self.0.repo, id), bytes).await }.boxed()
+    }
+
+    fn read_inline(&self, at: InlineAddress) -> BoxFuture<'_, Result<Arc<InlineRun>>> {
+        async move {
+            let cached = self
+                .0
+                .cached(at.uid, at.first)
+                .await?
+                .ok_or_else(|| self.0.missing(at.uid, at.first))?;
+            cached.runs.get(usize::from(at.segment)).cloned().ok_or_else(|| {
+                Error::corrupt(format!(
+                    "log entry {} of branch {} has no run {}",
+                    at.first, at.uid, at.segment
+                ))
+            })
+        }
+        .boxed()
+    }
+}

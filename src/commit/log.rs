@@ -1,0 +1,256 @@
+//! The log: the decided batches of a branch, one immutable object each, created if absent. It is
+//! the truth; whatever Redis says can be rebuilt from it.
+//!
+//! Every entry is a complete starting point: it carries the commits of its batch, the whole stack
+//! of levels after each of them, and the small runs themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::coord::publish::Publication;
+use crate::model::commit::Commit;
+use crate::model::error::{Error, Result};
+use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
+use crate::tree::{ALL, Level, Metarange};
+
+use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
+
+const MAGIC: &[u8; 4] = b"ONWL";
+const VERSION: u8 = 1;
+
+/// The largest log entry before compression. A batch is cut so that it stays far below.
+pub const ENTRY_MAX: usize = 64 * 1024 * 1024;
+
+/// One decided batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The branch.
+    pub uid: BranchUid,
+    /// Ticket of the first op.
+    pub first: Ticket,
+    /// How many entries the log had before this one.
+    pub sequence: u64,
+    /// First ticket of the entry before this one.
+    pub before: Option<Ticket>,
+    /// The head commit before the batch.
+    pub parent: Option<CommitId>,
+    /// Its generation; 0 without one.
+    pub parent_generation: u64,
+    /// The ops, in ticket order.
+    pub ops: Vec<DecidedOp>,
+    /// Every level of the branch during and after the batch, newest first.
+    pub levels: Vec<SpanLevel>,
+    /// The small runs of the batch, by segment.
+    pub runs: Vec<ByteBuf>,
+    /// Rows of producers that the batch changed.
+    pub producers: BTreeMap<String, ProducerRow>,
+    /// Whether the batch ends the branch.
+    pub closes: bool,
+}
+
+/// One op of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecidedOp {
+    /// Its id.
+    pub op_id: OpId,
+    /// Its outcome.
+    pub verdict: Verdict,
+    /// The commit, where it became one.
+    pub commit: Option<Commit>,
+    /// The staging areas it had taken; `None` when it brought its changes itself.
+    pub areas: Option<Vec<OpId>>,
+}
+
+/// A level of the stack, and for which ops of the batch it is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpanLevel {
+    /// The level as it is at the end of the batch.
+    pub level: Level,
+    /// Index of the first op that sees it; 0 for levels from before the batch.
+    pub from: u16,
+    /// Index of the first op that no longer sees it; [`ALL`] when it outlives the batch.
+    pub until: u16,
+    /// Whether the batch wrote it, so that an op sees only records of itself and earlier ones.
+    pub written: bool,
+}
+
+impl LogEntry {
+    /// Number of ops.
+    pub fn len(&self) -> u64 {
+        self.ops.len() as u64
+    }
+
+    /// Whether the batch is empty, which no written entry is.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Ticket of the last op: what `done` is after the batch.
+    pub fn last(&self) -> Ticket {
+        Ticket(self.first.0 + self.len() - 1)
+    }
+
+    /// The content of the branch after op `index`.
+    pub fn metarange(&self, index: u16) -> Metarange {
+        metarange_at(&self.levels, index, usize::from(index) + 1 >= self.ops.len())
+    }
+
+    /// The content of the branch after the batch.
+    pub fn metarange_after(&self) -> Metarange {
+        self.metarange(u16::try_from(self.ops.len().saturating_sub(1)).unwrap_or(ALL))
+    }
+
+    /// The id of the commit that op `index` became.
+    pub fn commit_id(&self, index: usize) -> Result<Option<CommitId>> {
+        let Some(commit) = self.ops.get(index).and_then(|op| op.commit.as_ref()) else {
+            return Ok(None);
+        };
+        let index = u16::try_from(index)
+            .map_err(|_| Error::corrupt(format!("log entry {} has too many ops", self.first)))?;
+        commit.id(self.uid, self.first, index).map(Some)
+    }
+
+    /// The head after the batch: commit and generation.
+    pub fn head_after(&self) -> Result<(Option<CommitId>, u64)> {
+        for index in (0..self.ops.len()).rev() {
+            if let Some(commit) = self.ops.get(index).and_then(|op| op.commit.as_ref()) {
+                return Ok((self.commit_id(index)?, commit.generation));
+            }
+        }
+        Ok((self.parent, self.parent_generation))
+    }
+
+    /// The commit with id `id`, which must lie in this entry, verified against its id.
+    pub fn commit(&self, id: &CommitId) -> Result<&Commit> {
+        let commit = self
+            .ops
+            .get(usize::from(id.index()))
+            .and_then(|op| op.commit.as_ref())
+            .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))?;
+        commit.verify(id)?;
+        Ok(commit)
+    }
+
+    /// What Redis is told of the batch.
+    pub fn publication(&self) -> Result<Publication> {
+        let mut outcomes = Vec::with_capacity(self.ops.len());
+        let mut sealed = Vec::new();
+        let mut consumed = Vec::new();
+        for (index, op) in self.ops.iter().enumerate() {
+            outcomes.push((op.op_id, self.outcome(index, op)?.encode()?));
+            if let Some(areas) = &op.areas {
+                let committed = op.commit.is_some() || op.verdict == Verdict::NoChanges;
+                sealed.push((op.op_id, committed));
+                if committed {
+                    consumed.extend(areas);
+                }
+            }
+        }
+        Ok(Publication {
+            done_before: self.first.0 - 1,
+            commit: self.head_after()?.0,
+            position: self.first,
+            closes: self.closes,
+            outcomes,
+            producers: self
+                .producers
+                .iter()
+                .map(|(name, row)| (name.clone(), row.encode()))
+                .collect(),
+            sealed,
+            consumed,
+        })
+    }
+
+    /// The record of op `index` for the outcome stream.
+    pub fn outcome(&self, index: usize, op: &DecidedOp) -> Result<OutcomeRecord> {
+        let verdict = match &op.verdict {
+            Verdict::Conflict { total, .. } => {
+                Verdict::Conflict { paths: Vec::new(), total: *total }
+            }
+            other => other.clone(),
+        };
+        Ok(OutcomeRecord {
+            verdict,
+            commit: self.commit_id(index)?,
+            first: self.first,
+            batch: self.ops.len() as u32,
+        })
+    }
+
+    /// The bytes of the object: magic, version, length, compressed body, checksum.
+    pub fn encode(&self) -> Result<Bytes> {
+        let body = rmp_serde::to_vec_named(self)
+            .map_err(|error| Error::internal("a log entry cannot be encoded").with_source(error))?;
+        if body.len() > ENTRY_MAX {
+            return Err(Error::internal(format!(
+                "a log entry of {} bytes is over the limit of {ENTRY_MAX}",
+                body.len()
+            )));
+        }
+        let packed = zstd::bulk::compress(&body, 1).map_err(|error| {
+            Error::internal("a log entry cannot be compressed").with_source(error)
+        })?;
+        let mut bytes = Vec::with_capacity(packed.len() + 13);
+        bytes.extend_from_slice(MAGIC);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&packed);
+        let checksum = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        Ok(bytes.into())
+    }
+
+    /// Reads the bytes of object `key`.
+    pub fn decode(key: &str, bytes: &[u8]) -> Result<Self> {
+        let damaged = |why: &str| {
+            Error::corrupt(format!(
+                "log entry '{key}' is damaged ({why}): restore the object from a copy; nothing else is harmed"
+            ))
+        };
+        let (bytes, checksum) =
+            bytes.split_last_chunk::<4>().ok_or_else(|| damaged("it is too short"))?;
+        if crc32c::crc32c(bytes) != u32::from_le_bytes(*checksum) {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it is not a log entry"))?;
+        let [version, a, b, c, d, packed @ ..] = rest else {
+            return Err(damaged("it is too short"));
+        };
+        if *version != VERSION {
+            return Err(Error::corrupt(format!(
+                "log entry '{key}' has version {version}, this program reads {VERSION}: use a newer program"
+            )));
+        }
+        let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        if len > ENTRY_MAX {
+            return Err(damaged("it claims to be over the size limit"));
+        }
+        let body =
+            zstd::bulk::decompress(packed, len).map_err(|_| damaged("it does not unpack"))?;
+        let entry: Self =
+            rmp_serde::from_slice(&body).map_err(|error| damaged(&error.to_string()))?;
+        if entry.ops.is_empty() || entry.ops.len() > usize::from(ALL) || entry.first.0 == 0 {
+            return Err(damaged("it breaks a rule of the log"));
+        }
+        Ok(entry)
+    }
+}
+
+/// The content of a branch after op `index` of the batch whose levels are given. The last op sees
+/// every record of the batch, so its metarange is the one that later batches build on.
+pub fn metarange_at(levels: &[SpanLevel], index: u16, last: bool) -> Metarange {
+    let visible = |span: &&SpanLevel| match last {
+        true => span.until == ALL,
+        false => span.from <= index && index < span.until,
+    };
+    let at_index = |span: &SpanLevel| Level {
+        run: Arc::clone(&span.level.run),
+        as_of: if span.written && !last { index } else { span.level.as_of },
+    };
+    Metarange { levels: levels.iter().filter(visible).map(at_index).collect() }
+}

@@ -1,0 +1,32 @@
+//! The protocol: from a submitted op to a decided, durable, published commit.
+//!
+//! The path of one commit: [`op`] (its record) → [`queue`] (accepted, together with others) →
+//! [`helper`](self) (whose turn is it?) → [`round`] (view) → [`prepare`] (load its changes) →
+//! [`judge`] (decide, pure) → [`build`] (write runs, put the log entry together) → [`lake`]
+//! (create the log entry: the moment of decision) → [`round`] (publish) → [`waiting`] (tell).
+//!
+//! [`restore`] and [`reconcile`](self) are for the day Redis loses data.
+
+pub mod build;
+pub mod coordinator;
+pub mod counters;
+pub mod faults;
+pub mod head;
+mod helper;
+pub mod judge;
+pub mod lake;
+pub mod log;
+pub mod op;
+pub mod prepare;
+pub mod queue;
+pub mod rate;
+mod reconcile;
+pub mod record;
+pub mod restore;
+pub mod round;
+mod upkeep;
+pub mod verdict;
+pub mod waiting;
+
+pub use coordinator::{Coordinator, CoordinatorOptions};
+pub use reconcile::find_in_log;

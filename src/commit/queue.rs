@@ -1,0 +1,330 @@
+//! The combiner: everything this process does on one branch goes through one place, so that many
+//! callers share one call to accept their ops and one loop that runs rounds for all of them.
+//!
+//! Two tasks serve a branch. The *acceptor* gathers ops while its last call is under way and
+//! submits them together. The *helper* (see [`super::helper`]) runs rounds or follows those of
+//! other processes while anybody here waits; with nobody waiting it makes no requests at all.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitLimits, submit};
+use crate::coord::view::View;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{OpId, Ticket};
+
+use super::counters::add;
+use super::helper::Helper;
+use super::rate::Rate;
+use super::restore::restore;
+use super::round::BranchContext;
+use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
+use super::waiting::{Decision, Details, Told, Waiters, rounds_bound};
+
+/// Callers that may stand in line for acceptance, at most; more wait outside.
+const INBOX: usize = 4096;
+
+/// How a process behaves on its branches.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueOptions {
+    /// Limits of acceptance.
+    pub limits: SubmitLimits,
+    /// Whether this process goes on running rounds for others when its own ops are done. A process
+    /// that is about to end does not.
+    pub linger: bool,
+    /// How long the holder of a turn may make no visible progress before this process runs a
+    /// round all the same.
+    pub patience: Duration,
+}
+
+impl Default for QueueOptions {
+    fn default() -> Self {
+        Self {
+            limits: SubmitLimits { queue: 131_072, sealed: 256 },
+            linger: true,
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What became of an attempt to submit.
+#[derive(Debug)]
+pub enum Admission {
+    /// The op is queued, or was before; its outcome will come.
+    Queued(Pending),
+    /// It was clear at once.
+    Settled(Decision),
+    /// Nothing was staged, and an empty commit was not asked for.
+    NothingStaged(OpId),
+}
+
+/// An accepted op on its way to its outcome.
+#[derive(Debug)]
+pub struct Pending {
+    /// Its id.
+    pub op_id: OpId,
+    /// Its ticket.
+    pub ticket: Ticket,
+    outcome: oneshot::Receiver<Told>,
+}
+
+impl Pending {
+    /// Waits for the outcome. `None` when the process's helper has been shut down.
+    pub async fn outcome(&mut self) -> Option<Told> {
+        (&mut self.outcome).await.ok()
+    }
+}
+
+struct Incoming {
+    submission: Submission,
+    answer: oneshot::Sender<Result<Admission>>,
+}
+
+/// One branch in this process.
+#[derive(Debug)]
+pub struct BranchQueue {
+    inbox: mpsc::Sender<Incoming>,
+    shared: Arc<Shared>,
+}
+
+/// What the tasks of one branch share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) context: BranchContext,
+    pub(super) options: QueueOptions,
+    /// Wakes the helper: somebody waits, the turn was granted with an acceptance, or the end.
+    pub(super) wake: Notify,
+    /// Tells [`BranchQueue::close`] that the helper has ended.
+    pub(super) ended: Notify,
+    pub(super) rate: Rate,
+    /// A std mutex: held for map operations, never across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) waiters: Waiters,
+    /// The view that came with an acceptance.
+    pub(super) granted: Option<View>,
+    pub(super) closing: bool,
+    pub(super) closed: bool,
+    /// Why the last round failed, until one succeeds.
+    pub(super) last_error: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BranchQueue {
+    /// Starts the tasks of a branch.
+    pub fn start(context: BranchContext, options: QueueOptions) -> Self {
+        let (inbox, arrivals) = mpsc::channel(INBOX);
+        let shared = Arc::new(Shared {
+            context,
+            options,
+            wake: Notify::new(),
+            ended: Notify::new(),
+            rate: Rate::default(),
+            state: Mutex::default(),
+        });
+        tokio::spawn(accept(Arc::clone(&shared), arrivals));
+        tokio::spawn(Helper::new(Arc::clone(&shared)).run());
+        Self { inbox, shared }
+    }
+
+    /// The branch.
+    pub fn context(&self) -> &BranchContext {
+        &self.shared.context
+    }
+
+    /// Submits an op: one atomic call, shared with whoever submits at the same time.
+    pub async fn submit(&self, submission: Submission) -> Result<Admission> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || Error::unavailable("this process is shutting down; submit again elsewhere");
+        self.inbox.send(Incoming { submission, answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Why ops are not getting on in this process, if they are not.
+    pub fn last_error(&self) -> Option<String> {
+        self.shared.state().last_error.clone()
+    }
+
+    /// Whether anybody in this process waits for this branch.
+    pub fn is_idle(&self) -> bool {
+        let state = self.shared.state();
+        state.waiters.is_empty() && state.granted.is_none()
+    }
+
+    /// Ends the helper after its present round. What is queued stays queued, for others.
+    pub async fn close(&self) {
+        loop {
+            let ended = self.shared.ended.notified();
+            {
+                let mut state = self.shared.state();
+                state.closing = true;
+                if state.closed {
+                    return;
+                }
+            }
+            self.shared.wake.notify_one();
+            ended.await;
+        }
+    }
+}
+
+impl Drop for BranchQueue {
+    fn drop(&mut self) {
+        self.shared.state().closing = true;
+        self.shared.wake.notify_one();
+    }
+}
+
+async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::Receiver<Incoming>) {
+    let mut batch = Vec::with_capacity(SUBMISSIONS_MAX);
+    while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
+        let incoming = std::mem::take(&mut batch);
+        if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
+            for each in incoming {
+                let _ = each.answer.send(Err(error.again()));
+            }
+        }
+    }
+}
+
+async fn accept_batch(
+    shared: &Shared,
+    incoming: Vec<Incoming>,
+) -> Result<(), (Error, Vec<Incoming>)> {
+    let context = &shared.context;
+    let submissions: Vec<Submission> = incoming.iter().map(|i| i.submission.clone()).collect();
+    let attempt = async {
+        context.faults.pass("submit").await?;
+        let limits = shared.options.limits;
+        let (lanes, keys) = (&context.lanes, &context.keys);
+        if let Some(reply) = submit(lanes, keys, &context.turn, limits, &submissions).await? {
+            return Ok(reply);
+        }
+        restore(context).await?;
+        submit(lanes, keys, &context.turn, limits, &submissions).await?.ok_or_else(|| {
+            Error::unavailable("Redis lost the branch again right after it was restored")
+        })
+    };
+    let reply = match attempt.await {
+        Ok(reply) => reply,
+        Err(error) => return Err((error, incoming)),
+    };
+    let done = reply.view.head.done;
+    let depth = reply.view.depth;
+    shared.rate.observe(done);
+    {
+        let mut state = shared.state();
+        let mut answers = Vec::with_capacity(incoming.len());
+        for (each, accepted) in incoming.into_iter().zip(reply.accepted) {
+            let answer = admit(shared, &mut state, each.submission, accepted, done, depth);
+            answers.push((each.answer, answer));
+        }
+        if reply.view.turn_is_mine {
+            state.granted = Some(reply.view);
+        }
+        for (answer, admission) in answers {
+            let _ = answer.send(admission);
+        }
+    }
+    if let Err(error) = context.faults.pass("submitted").await {
+        tracing::debug!(%error, "after submitting");
+    }
+    shared.wake.notify_one();
+    Ok(())
+}
+
+fn admit(
+    shared: &Shared,
+    state: &mut State,
+    submission: Submission,
+    accepted: Accepted,
+    done: u64,
+    depth: u64,
+) -> Result<Admission> {
+    let op_id = submission.op_id;
+    match accepted {
+        Accepted::Queued(ticket) | Accepted::Pending(ticket) => {
+            if matches!(accepted, Accepted::Queued(_)) {
+                add(&shared.context.counters.accepted, 1);
+            }
+            let (tell, outcome) = oneshot::channel();
+            state.waiters.add(submission, ticket, done, tell);
+            Ok(Admission::Queued(Pending { op_id, ticket, outcome }))
+        }
+        Accepted::Decided(ticket, Some(record)) => {
+            let record = OutcomeRecord::decode(&record)?;
+            Ok(Admission::Settled(Decision {
+                verdict: record.verdict,
+                commit: record.commit,
+                first: Some(record.first),
+                details: details(op_id, Some(ticket), record.batch, depth),
+            }))
+        }
+        Accepted::Decided(ticket, None) => Err(Error::new(
+            ErrorKind::Fenced,
+            format!(
+                "op {op_id} was decided as ticket {ticket}; its outcome is no longer kept in Redis: find it with `onward log`"
+            ),
+        )),
+        Accepted::Fenced(row) | Accepted::Duplicate(row) => repeated(&submission, &row),
+        Accepted::Overloaded { depth } => Err(Error::new(
+            ErrorKind::Overloaded { retry_after: shared.rate.time_for(depth / 2) },
+            format!(
+                "the queue of the branch is full ({depth} ops); nothing was accepted: come back later"
+            ),
+        )),
+        Accepted::NothingStaged => Ok(Admission::NothingStaged(op_id)),
+        Accepted::BranchDeleted => Ok(Admission::Settled(Decision {
+            verdict: Verdict::Failed { reason: "branch deleted".into() },
+            commit: None,
+            first: None,
+            details: details(op_id, None, 0, depth),
+        })),
+    }
+}
+
+/// An early answer from the decided table: a repeated sequence gets its first outcome where it is
+/// known, an older epoch is fenced.
+fn repeated(submission: &Submission, row: &[u8]) -> Result<Admission> {
+    let row = ProducerRow::decode(row)?;
+    let (producer, epoch, sequence) = submission.producer.clone().unwrap_or_default();
+    let first_outcome = row.commit.filter(|_| (row.epoch, row.sequence) == (epoch, sequence));
+    let ticket = first_outcome.map(|id| id.first_ticket().plus(id.index().into()));
+    let verdict = match first_outcome {
+        Some(_) => Verdict::Committed,
+        None => Verdict::Fenced {
+            reason: format!(
+                "producer '{producer}' has come to epoch {}, sequence {}; this is epoch {epoch}, sequence {sequence}",
+                row.epoch, row.sequence
+            ),
+            earlier: row.commit,
+        },
+    };
+    Ok(Admission::Settled(Decision {
+        verdict,
+        commit: first_outcome,
+        first: first_outcome.map(|id| id.first_ticket()),
+        details: details(submission.op_id, ticket, 0, 0),
+    }))
+}
+
+fn details(op_id: OpId, ticket: Option<Ticket>, batch: u32, depth: u64) -> Details {
+    Details {
+        op_id,
+        ticket,
+        rounds: 0,
+        rounds_bound: rounds_bound(depth),
+        batch,
+        waited: Duration::ZERO,
+    }
+}

@@ -1,0 +1,122 @@
+//! After a doubt: what became of ops that this process has promised to see through.
+//!
+//! Redis is asked first. An op it does not know was either decided so long ago that its outcome is
+//! no longer kept, or lost; the log tells the two apart, and only a lost op is submitted again.
+
+use std::sync::Arc;
+
+use crate::coord::status::{OpStatus, STATUS_MAX, status};
+use crate::coord::submit::{Accepted, submit};
+use crate::model::error::Result;
+use crate::model::ids::{OpId, Ticket};
+
+use super::counters::add;
+use super::lake::Lake;
+use super::log::LogEntry;
+use super::queue::Shared;
+use super::round::BATCH_MAX;
+use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
+
+/// Brings every op of `ops` to its outcome or back into the queue.
+pub(super) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
+    let context = &shared.context;
+    for chunk in ops.chunks(STATUS_MAX) {
+        let Some(reply) = status(&context.lanes, &context.keys, chunk).await? else {
+            // The branch is gone from Redis again: the next look restores it.
+            return Ok(());
+        };
+        for (op_id, status) in chunk.iter().zip(reply.ops) {
+            match status {
+                OpStatus::Pending(ticket) => shared.state().waiters.move_to(*op_id, ticket),
+                OpStatus::Decided(ticket, Some(record)) => {
+                    let record = OutcomeRecord::decode(&record)?;
+                    shared.state().waiters.tell(*op_id, ticket, &record);
+                }
+                OpStatus::Decided(_, None) | OpStatus::Unknown => {
+                    find_or_resubmit(shared, *op_id).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
+    let Some((submission, done_at_accept)) = shared.state().waiters.submission(op_id) else {
+        return Ok(());
+    };
+    let context = &shared.context;
+    if let Some((ticket, record)) =
+        find_in_log(&context.lake, context.uid, op_id, done_at_accept).await?
+    {
+        shared.state().waiters.tell(op_id, ticket, &record);
+        return Ok(());
+    }
+    let limits = shared.options.limits;
+    let one = [submission];
+    let Some(reply) = submit(&context.lanes, &context.keys, &context.turn, limits, &one).await?
+    else {
+        return Ok(());
+    };
+    tracing::warn!(%op_id, "Redis had lost an op: submitted it again");
+    add(&context.counters.resubmitted, 1);
+    let done = reply.view.head.done;
+    let mut state = shared.state();
+    if reply.view.turn_is_mine {
+        state.granted = Some(reply.view);
+    }
+    let settle =
+        |verdict: Verdict, commit| OutcomeRecord { verdict, commit, first: Ticket(done), batch: 0 };
+    match reply.accepted.into_iter().next() {
+        Some(Accepted::Queued(ticket) | Accepted::Pending(ticket)) => {
+            state.waiters.move_to(op_id, ticket);
+        }
+        Some(Accepted::Decided(ticket, Some(record))) => {
+            state.waiters.tell(op_id, ticket, &OutcomeRecord::decode(&record)?);
+        }
+        Some(Accepted::Fenced(row) | Accepted::Duplicate(row)) => {
+            let row = ProducerRow::decode(&row)?;
+            let reason =
+                format!("its producer has come to epoch {}, sequence {}", row.epoch, row.sequence);
+            let verdict = Verdict::Fenced { reason, earlier: row.commit };
+            state.waiters.tell(op_id, Ticket(done), &settle(verdict, None));
+        }
+        Some(Accepted::NothingStaged) => {
+            let reason = "Redis lost what was staged before it could be committed".to_owned();
+            state.waiters.tell(op_id, Ticket(done), &settle(Verdict::Failed { reason }, None));
+        }
+        Some(Accepted::BranchDeleted) => {
+            let reason = "branch deleted".to_owned();
+            state.waiters.tell(op_id, Ticket(done), &settle(Verdict::Failed { reason }, None));
+        }
+        // Full at the moment, or no longer kept: the next look asks again.
+        Some(Accepted::Overloaded { .. } | Accepted::Decided(_, None)) | None => {}
+    }
+    Ok(())
+}
+
+/// Looks for an op in the log behind ticket `after`: exact, and as long as the log is behind it.
+pub async fn find_in_log(
+    lake: &Lake,
+    uid: crate::model::ids::BranchUid,
+    op_id: OpId,
+    after: u64,
+) -> Result<Option<(Ticket, OutcomeRecord)>> {
+    // The entry that holds ticket `after + 1` may begin up to a batch before it.
+    let from = Ticket(after.saturating_sub(BATCH_MAX as u64));
+    for firsts in lake.log_tickets(uid, from).await?.chunks(64) {
+        for entry in lake.entries(uid, firsts).await? {
+            if let Some(found) = find_in_entry(&entry, op_id)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn find_in_entry(entry: &Arc<LogEntry>, op_id: OpId) -> Result<Option<(Ticket, OutcomeRecord)>> {
+    match entry.ops.iter().enumerate().find(|(_, op)| op.op_id == op_id) {
+        Some((index, op)) => Ok(Some((entry.first.plus(index as u64), entry.outcome(index, op)?))),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,129 @@
+//! Records that name things for good: repositories and incarnations of branches.
+//!
+//! A branch's name is decided in the object store, not in Redis: its incarnations are numbered,
+//! and each number is created if absent. So two Redis servers that both believe they are the
+//! primary cannot give one name to two branches.
+
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::model::error::{Error, Result};
+use crate::model::ids::{BranchUid, CommitId};
+use crate::model::name::{BranchName, RepoName};
+use crate::objects::layout::{self, BranchKey};
+
+use super::lake::Lake;
+
+const VERSION: u8 = 1;
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoRecord {
+    /// Its name.
+    pub name: RepoName,
+    /// Its default branch.
+    pub default_branch: BranchName,
+    /// When it was created, milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+/// One incarnation of a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchRecord {
+    /// The name.
+    pub name: BranchName,
+    /// Which incarnation of the name this is, counted from 1.
+    pub incarnation: u32,
+    /// Its uid: 64 random bits.
+    pub uid: BranchUid,
+    /// The commit it starts from; `None` for the first branch of a repository.
+    pub start: Option<CommitId>,
+    /// When it was created, milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+/// Encodes a record with its version.
+pub fn encode<T: Serialize>(record: &T) -> Result<bytes::Bytes> {
+    let mut bytes = vec![VERSION];
+    rmp_serde::encode::write_named(&mut bytes, record)
+        .map_err(|error| Error::internal("a record cannot be encoded").with_source(error))?;
+    Ok(bytes.into())
+}
+
+/// Reads a record from object `key`.
+pub fn decode<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T> {
+    let damaged = |why: String| {
+        Error::corrupt(format!("object '{key}' is damaged ({why}): restore it from a copy"))
+    };
+    match bytes {
+        [VERSION, body @ ..] => rmp_serde::from_slice(body).map_err(|e| damaged(e.to_string())),
+        [version, ..] => Err(Error::corrupt(format!(
+            "object '{key}' has version {version}, this program reads {VERSION}: use a newer program"
+        ))),
+        [] => Err(damaged("it is empty".into())),
+    }
+}
+
+impl BranchRecord {
+    /// The newest incarnation of `name`, and whether it has been deleted.
+    pub async fn newest(lake: &Lake, name: &BranchName) -> Result<Option<(Self, bool)>> {
+        let incarnations = list(lake, &layout::branch_dir(lake.repo(), name)).await?;
+        let Some(newest) = incarnations.iter().map(|found| found.incarnation).max() else {
+            return Ok(None);
+        };
+        let deleted = incarnations.iter().any(|f| f.incarnation == newest && f.deleted);
+        let record = Self::read(lake, name, newest).await?;
+        Ok(record.map(|record| (record, deleted)))
+    }
+
+    /// Every live branch of the repository.
+    pub async fn all_live(lake: &Lake) -> Result<Vec<Self>> {
+        let found = list(lake, &layout::branches_dir(lake.repo())).await?;
+        let mut newest = std::collections::BTreeMap::<BranchName, u32>::new();
+        for each in &found {
+            let slot = newest.entry(each.name.clone()).or_default();
+            *slot = (*slot).max(each.incarnation);
+        }
+        let mut live = Vec::new();
+        for (name, incarnation) in newest {
+            let is_deleted =
+                found.iter().any(|f| f.deleted && f.incarnation == incarnation && f.name == name);
+            if !is_deleted {
+                live.extend(Self::read(lake, &name, incarnation).await?);
+            }
+        }
+        Ok(live)
+    }
+
+    /// One incarnation.
+    pub async fn read(lake: &Lake, name: &BranchName, incarnation: u32) -> Result<Option<Self>> {
+        let key = layout::branch(lake.repo(), name, incarnation);
+        match lake.objects().get(&key).await? {
+            Some(bytes) => decode(&key, &bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The incarnation of `name` that has the given uid.
+    pub async fn of_uid(lake: &Lake, name: &BranchName, uid: BranchUid) -> Result<Self> {
+        for found in list(lake, &layout::branch_dir(lake.repo(), name)).await? {
+            if let Some(record) = Self::read(lake, name, found.incarnation).await? {
+                if record.uid == uid {
+                    return Ok(record);
+                }
+            }
+        }
+        Err(Error::not_found(format!(
+            "branch '{name}' ({uid}) of repository '{}' is not in the object store",
+            lake.repo()
+        )))
+    }
+}
+
+async fn list(lake: &Lake, dir: &str) -> Result<Vec<BranchKey>> {
+    lake.objects()
+        .list(dir, None)
+        .try_filter_map(|listed| async move { Ok(layout::parse_branch(&listed.key)) })
+        .try_collect()
+        .await
+}

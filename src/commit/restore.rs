@@ -1,0 +1,170 @@
+//! From the log back to Redis: what a branch looks like by the log alone.
+//!
+//! A checkpoint, overwritten now and then, names a recent entry and carries what only history
+//! tells: every producer's row and the newest outcomes. Reading a branch back is reading the
+//! checkpoint and the entries behind it, however long the history is.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::coord::restore::{BranchImage, restore as put_into_redis};
+use crate::coord::{BranchState, HeadView};
+use crate::model::error::{Error, Result};
+use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
+use crate::objects::layout;
+
+use super::counters::add;
+use super::lake::Lake;
+use super::log::LogEntry;
+use super::record::BranchRecord;
+use super::round::BranchContext;
+use super::verdict::ProducerRow;
+
+/// Outcomes that a checkpoint and a restored branch keep.
+pub const OUTCOMES_KEPT: usize = 4096;
+
+/// Log entries between checkpoints.
+pub const CHECKPOINT_EVERY: u64 = 256;
+
+/// Log entries read ahead at a time.
+const CHUNK: usize = 64;
+
+const VERSION: u8 = 1;
+
+/// A branch after some log entry, with what only history tells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Tickets decided.
+    pub done: u64,
+    /// The head commit.
+    pub commit: Option<CommitId>,
+    /// First ticket of the newest entry; 0 without one.
+    pub position: u64,
+    /// Whether the branch has ended.
+    pub closed: bool,
+    /// Every producer's row.
+    pub producers: BTreeMap<String, ProducerRow>,
+    /// The newest outcomes, oldest first.
+    pub outcomes: VecDeque<(Ticket, OpId, ByteBuf)>,
+}
+
+impl Checkpoint {
+    /// A branch without log entries.
+    pub fn start(commit: Option<CommitId>) -> Self {
+        Self { commit, ..Self::default() }
+    }
+
+    /// Takes the next log entry in.
+    pub fn follow(&mut self, entry: &LogEntry) -> Result<()> {
+        if entry.first.0 != self.done + 1 {
+            return Err(Error::corrupt(format!(
+                "the log of branch {} has a gap: ticket {} follows {}",
+                entry.uid, entry.first, self.done
+            )));
+        }
+        self.done = entry.last().0;
+        self.commit = entry.head_after()?.0;
+        self.position = entry.first.0;
+        self.closed = entry.closes;
+        self.producers.extend(entry.producers.iter().map(|(k, v)| (k.clone(), v.clone())));
+        for (index, op) in entry.ops.iter().enumerate() {
+            let record = entry.outcome(index, op)?.encode()?;
+            let ticket = entry.first.plus(index as u64);
+            self.outcomes.push_back((ticket, op.op_id, ByteBuf::from(record.to_vec())));
+        }
+        let surplus = self.outcomes.len().saturating_sub(OUTCOMES_KEPT);
+        self.outcomes.drain(..surplus);
+        Ok(())
+    }
+
+    /// The object's bytes.
+    pub fn encode(&self) -> Result<Bytes> {
+        let mut bytes = vec![VERSION];
+        rmp_serde::encode::write_named(&mut bytes, self).map_err(|error| {
+            Error::internal("a checkpoint cannot be encoded").with_source(error)
+        })?;
+        Ok(bytes.into())
+    }
+
+    /// Reads the object's bytes; `None` when they are damaged or of another version, which costs
+    /// time but loses nothing: the log has it all.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [VERSION, body @ ..] => rmp_serde::from_slice(body).ok(),
+            _ => None,
+        }
+    }
+
+    fn image(&self) -> BranchImage {
+        let state = if self.closed { BranchState::Deleted } else { BranchState::Open };
+        BranchImage {
+            head: HeadView { state, done: self.done, commit: self.commit, position: self.position },
+            outcomes: self
+                .outcomes
+                .iter()
+                .map(|(ticket, op_id, record)| (*ticket, *op_id, Bytes::copy_from_slice(record)))
+                .collect(),
+            producers: self.producers.iter().map(|(k, v)| (k.clone(), v.encode())).collect(),
+        }
+    }
+}
+
+/// The branch by the log alone: its checkpoint, if it has a good one, and every entry behind it.
+pub async fn read_back(lake: &Lake, record: &BranchRecord) -> Result<Checkpoint> {
+    let uid = record.uid;
+    let mut checkpoint = match stored(lake, uid).await? {
+        Some(checkpoint) => checkpoint,
+        None => Checkpoint::start(record.start),
+    };
+    let firsts = lake.log_tickets(uid, Ticket(checkpoint.done)).await?;
+    for chunk in firsts.chunks(CHUNK) {
+        for entry in lake.entries(uid, chunk).await? {
+            checkpoint.follow(&entry)?;
+        }
+    }
+    Ok(checkpoint)
+}
+
+/// A stored checkpoint, if it is good: the entry it names must say the same of itself.
+async fn stored(lake: &Lake, uid: BranchUid) -> Result<Option<Checkpoint>> {
+    let key = layout::checkpoint(lake.repo(), uid);
+    let Some(bytes) = lake.objects().get(&key).await? else {
+        return Ok(None);
+    };
+    let Some(checkpoint) = Checkpoint::decode(&bytes) else {
+        tracing::warn!(%key, "ignoring a damaged checkpoint");
+        return Ok(None);
+    };
+    let named = lake.entry(uid, Ticket(checkpoint.position)).await?;
+    let fits = named.is_some_and(|entry: Arc<LogEntry>| entry.last().0 == checkpoint.done);
+    Ok(fits.then_some(checkpoint))
+}
+
+/// Writes a new checkpoint of a branch.
+pub async fn write_checkpoint(context: &BranchContext) -> Result<()> {
+    let lake = &context.lake;
+    let record = BranchRecord::of_uid(lake, &context.name, context.uid).await?;
+    let checkpoint = read_back(lake, &record).await?;
+    let key = layout::checkpoint(lake.repo(), context.uid);
+    lake.objects().put(&key, checkpoint.encode()?).await
+}
+
+/// Puts a branch that Redis has lost back, from the log alone. Returns whether this call did it.
+pub async fn restore(context: &BranchContext) -> Result<bool> {
+    let record = BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
+    let checkpoint = read_back(&context.lake, &record).await?;
+    let restored = put_into_redis(&context.lanes, &context.keys, &checkpoint.image()).await?;
+    if restored {
+        tracing::warn!(
+            repo = %context.lake.repo(), branch = %record.name, done = checkpoint.done,
+            "Redis had lost the branch: restored it from the log"
+        );
+        add(&context.counters.restored, 1);
+    }
+    Ok(restored)
+}

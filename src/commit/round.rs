@@ -1,0 +1,168 @@
+//! One round: view, prepare, apply, write, decide, publish.
+//!
+//! A round that does not decide or publish found that somebody else's did, so the branch moved on
+//! all the same. Nothing here waits for another process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::coord::publish::{Published, Retention, publish};
+use crate::coord::view::{Turn, View, extend};
+use crate::coord::{BranchKeys, BranchState, Lanes};
+use crate::model::error::{Error, Result};
+use crate::model::ids::BranchUid;
+use crate::model::name::BranchName;
+
+use super::build::build;
+use super::counters::{Counters, add};
+use super::faults::Faults;
+use super::head::Head;
+use super::judge::judge;
+use super::lake::Lake;
+use super::log::LogEntry;
+use super::prepare::{Sources, prepare, readable};
+
+/// Ops in a batch, at most: the `batch_limit` of the bound on rounds.
+pub const BATCH_MAX: usize = 1024;
+
+/// How often a long round asks to keep the turn.
+const EXTEND_EVERY: Duration = Duration::from_millis(100);
+
+/// How often it may: past this the turn goes to whoever waits, in case this process hangs.
+const EXTENSIONS_MAX: u32 = 600;
+
+/// One branch, and all that running its rounds takes.
+#[derive(Debug, Clone)]
+pub struct BranchContext {
+    /// Redis.
+    pub lanes: Lanes,
+    /// The repository.
+    pub lake: Lake,
+    /// The branch's name.
+    pub name: BranchName,
+    /// The incarnation of the name.
+    pub uid: BranchUid,
+    /// Its keys.
+    pub keys: BranchKeys,
+    /// This process, as a helper.
+    pub turn: Turn,
+    /// How much of the past Redis keeps.
+    pub retention: Retention,
+    /// What this process has done.
+    pub counters: Arc<Counters>,
+    /// Failpoints.
+    pub faults: Faults,
+}
+
+/// What a round came to.
+#[derive(Debug)]
+pub enum RoundEnd {
+    /// A batch was decided (by this round or another's) and published by this one.
+    Published {
+        /// The decided batch.
+        entry: Arc<LogEntry>,
+        /// The branch right after it.
+        next: View,
+        /// The head right after it.
+        head: Head,
+    },
+    /// Somebody else has published: look again.
+    Overtaken,
+    /// The branch is not in this Redis.
+    Absent,
+    /// The front of the queue is for helpers of a newer version.
+    NotMine,
+}
+
+impl BranchContext {
+    /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
+    /// earlier round of this process left, if there was one.
+    pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
+        add(&self.counters.rounds, 1);
+        let work = self.steps(view, head, wanted);
+        tokio::pin!(work);
+        for _ in 0..EXTENSIONS_MAX {
+            tokio::select! {
+                end = &mut work => return end,
+                () = tokio::time::sleep(EXTEND_EVERY) => {
+                    if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
+                        tracing::debug!(%error, "could not keep the turn");
+                    }
+                }
+            }
+        }
+        work.await
+    }
+
+    async fn steps(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
+        self.faults.pass("view").await?;
+        let head = match head.filter(|head| head.done == view.head.done) {
+            Some(head) => head,
+            None => Head::load(&self.lake, self.uid, &view.head).await?,
+        };
+        let ops = readable(&view.elements)?;
+        if ops.is_empty() {
+            return Ok(RoundEnd::NotMine);
+        }
+        self.faults.pass("prepare").await?;
+        let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
+        let situation = prepare(sources, &head, ops, &view.areas).await?;
+        let judgement = judge(&situation, &head.metarange.levels)?;
+        self.faults.pass("write").await?;
+        let entry = build(self.lake.tree(), &head, situation, judgement).await?;
+        self.faults.pass("decide").await?;
+        let (entry, mine) = self.lake.decide(entry).await?;
+        self.faults.pass("decided").await?;
+        self.note_decision(&entry, mine);
+        self.publish(entry, wanted).await
+    }
+
+    fn note_decision(&self, entry: &LogEntry, mine: bool) {
+        if mine {
+            add(&self.counters.batches, 1);
+            add(&self.counters.decided, entry.len());
+        } else {
+            add(&self.counters.lost_races, 1);
+        }
+    }
+
+    /// Publishes a decided entry. Where this Redis is further behind the log than that entry,
+    /// everything in between is published first.
+    pub async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<RoundEnd> {
+        self.faults.pass("publish").await?;
+        let batch = entry.publication()?;
+        let published =
+            publish(&self.lanes, &self.keys, &self.turn, &self.retention, &batch, wanted).await?;
+        self.faults.pass("published").await?;
+        match published {
+            Published::Absent => Ok(RoundEnd::Absent),
+            Published::Elsewhere { .. } => Ok(RoundEnd::Overtaken),
+            Published::Done { next, adopted } => {
+                if adopted {
+                    tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
+                }
+                let head = Head::after(&entry)?;
+                Ok(RoundEnd::Published { entry, next, head })
+            }
+        }
+    }
+
+    /// Brings Redis up to the log, entry by entry. Returns how many entries it was behind.
+    pub async fn follow(&self, mut head: Head) -> Result<u64> {
+        let mut behind = 0;
+        while let Some(entry) = head.successor(&self.lake).await? {
+            head = Head::after(&entry)?;
+            behind += 1;
+            match self.publish(entry, 0).await? {
+                RoundEnd::Absent => return Err(Error::unavailable("Redis lost the branch again")),
+                _ => add(&self.counters.adopted, 1),
+            }
+        }
+        Ok(behind)
+    }
+
+    /// Whether the branch has ended, by Redis.
+    pub fn is_deleted(view: &View) -> bool {
+        view.head.state == BranchState::Deleted
+    }
+}

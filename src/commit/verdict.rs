@@ -1,0 +1,143 @@
+//! What was decided about an op, and the record of it that waits in Redis.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::entry::Entry;
+use crate::model::error::{Error, Result};
+use crate::model::ids::{CommitId, Ticket};
+use crate::model::path::ObjectPath;
+
+/// Conflicting paths kept per op, at most; their number is always told in full.
+pub const CONFLICTS_MAX: usize = 100;
+
+/// The one outcome of an op, as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It is a commit, or (a fold, the end of the branch) it took effect.
+    Committed,
+    /// It would have changed nothing.
+    NoChanges,
+    /// Paths it changes were changed by others, or its conditions did not hold.
+    Conflict {
+        /// The first of them, at most [`CONFLICTS_MAX`].
+        paths: Vec<ConflictPath>,
+        /// How many there are.
+        total: u64,
+    },
+    /// It cannot be carried out, now or later.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It was called off before it was decided.
+    Cancelled,
+    /// Its producer was fenced, or its sequence had been decided before.
+    Fenced {
+        /// Why.
+        reason: String,
+        /// The commit of that sequence, where it is known.
+        earlier: Option<CommitId>,
+    },
+}
+
+/// One path that two sides changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictPath {
+    /// The path.
+    pub path: ObjectPath,
+    /// What both sides began with; for a condition, nothing.
+    pub base: Option<Entry>,
+    /// What the op wants.
+    pub source: Option<Entry>,
+    /// What the branch has.
+    pub dest: Option<Entry>,
+}
+
+impl Verdict {
+    /// The outcome's name in JSON and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::NoChanges => "no_changes",
+            Self::Conflict { .. } => "conflict",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Fenced { .. } => "fenced",
+        }
+    }
+}
+
+/// What the outcome stream says of an op. Conflicting paths stay in the log; waiters read them
+/// there, so that a large conflict costs Redis nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeRecord {
+    /// The verdict, without conflicting paths.
+    pub verdict: Verdict,
+    /// The commit, if it is one.
+    pub commit: Option<CommitId>,
+    /// First ticket of the batch, which names its log entry.
+    pub first: Ticket,
+    /// Ops in the batch.
+    pub batch: u32,
+}
+
+const VERSION: u8 = 1;
+
+impl OutcomeRecord {
+    /// The bytes for the stream.
+    pub fn encode(&self) -> Result<Bytes> {
+        let mut bytes = vec![VERSION];
+        rmp_serde::encode::write_named(&mut bytes, self)
+            .map_err(|error| Error::internal("an outcome cannot be encoded").with_source(error))?;
+        Ok(bytes.into())
+    }
+
+    /// Reads bytes from the stream.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        match bytes {
+            [VERSION, body @ ..] => rmp_serde::from_slice(body).map_err(|error| {
+                Error::corrupt("an outcome in Redis is damaged").with_source(error)
+            }),
+            [version, ..] => Err(Error::corrupt(format!(
+                "an outcome in Redis has version {version}, this program reads {VERSION}: use a newer program"
+            ))),
+            [] => Err(Error::corrupt("an outcome in Redis is empty")),
+        }
+    }
+}
+
+/// The decided place of a producer: the row that fences.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducerRow {
+    /// The epoch decided last.
+    pub epoch: u64,
+    /// The sequence decided last.
+    pub sequence: u64,
+    /// Its commit, if it became one.
+    pub commit: Option<CommitId>,
+}
+
+impl ProducerRow {
+    /// The row in Redis: epoch and sequence in 20 digits each, which scripts compare as text,
+    /// then the commit in hex.
+    pub fn encode(&self) -> Bytes {
+        let commit = self.commit.map(|id| id.to_string()).unwrap_or_default();
+        format!("{:020}{:020}{commit}", self.epoch, self.sequence).into()
+    }
+
+    /// Reads a row.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let parse = || {
+            let text = std::str::from_utf8(bytes).ok()?;
+            let (epoch, rest) = text.split_at_checked(20)?;
+            let (sequence, commit) = rest.split_at_checked(20)?;
+            let commit = match commit {
+                "" => None,
+                commit => Some(commit.parse().ok()?),
+            };
+            Some(Self { epoch: epoch.parse().ok()?, sequence: sequence.parse().ok()?, commit })
+        };
+        parse().ok_or_else(|| Error::corrupt("a producer's row in Redis is damaged"))
+    }
+}

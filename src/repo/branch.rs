@@ -1,0 +1,306 @@
+//! A branch: creating, showing, deleting it, and seeing its queue.
+
+use crate::clock;
+use crate::commit::head::Head;
+use crate::commit::op::{Body, Op, QueuedOp, Request};
+use crate::commit::queue::Admission;
+use crate::commit::record::{BranchRecord, encode};
+use crate::commit::restore::{read_back, restore};
+use crate::commit::round::{BATCH_MAX, BranchContext, RoundEnd};
+use crate::commit::verdict::Verdict;
+use crate::coord::submit::{Seal, Submission};
+use crate::coord::view::{Wish, view};
+use crate::coord::{BranchState, HeadView, branches};
+use crate::model::address::RefExpr;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
+use crate::model::name::BranchName;
+use crate::objects::{Created, layout};
+
+use super::names::no_branch;
+use super::repository::Repository;
+use super::ticket::{HandleState, TicketHandle};
+
+/// A branch of a repository, by name. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    pub(super) repo: Repository,
+    name: String,
+}
+
+/// What there is to say of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchInfo {
+    /// Its name.
+    pub name: BranchName,
+    /// The head commit.
+    pub commit: Option<CommitId>,
+    /// Tickets decided so far.
+    pub done: u64,
+}
+
+/// A branch's queue at one moment.
+#[derive(Debug, Clone)]
+pub struct QueueView {
+    /// Tickets decided so far.
+    pub done: u64,
+    /// Ops waiting.
+    pub depth: u64,
+    /// The first of them.
+    pub ops: Vec<QueuedView>,
+}
+
+/// One waiting op.
+#[derive(Debug, Clone)]
+pub struct QueuedView {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// Its id.
+    pub op_id: OpId,
+    /// What it asks for.
+    pub kind: &'static str,
+    /// Who asks.
+    pub committer: String,
+    /// When it was submitted, milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+impl Branch {
+    pub(super) fn new(repo: Repository, name: String) -> Self {
+        Self { repo, name }
+    }
+
+    pub(super) fn branch_name(&self) -> Result<BranchName> {
+        BranchName::new(self.name.as_str())
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repo
+    }
+
+    /// Creates the branch at the commit that `from` names. Fails with
+    /// [`ErrorKind::Conflict`] when it exists.
+    pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {
+        let start = self.repo.commit_of(from).await?;
+        self.create_at(start).await
+    }
+
+    pub(super) async fn create_at(&self, start: Option<CommitId>) -> Result<BranchInfo> {
+        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let inner = &self.repo.onward.inner;
+        let exists = || {
+            Error::conflict(format!(
+                "branch '{name}' exists in repository '{repo}': choose another name or delete it first"
+            ))
+        };
+        if self.repo.tag_exists(name.as_str()).await? {
+            return Err(Error::conflict(format!(
+                "'{name}' is the name of a tag in repository '{repo}': choose another name"
+            )));
+        }
+        let lake = inner.coordinator.lake(&repo);
+        let incarnation = match BranchRecord::newest(&lake, &name).await? {
+            Some((record, false)) if !self.has_ended(&record).await? => return Err(exists()),
+            Some((record, _)) => record.incarnation + 1,
+            None => {
+                inner.repo_record(&repo).await?;
+                1
+            }
+        };
+        let record = BranchRecord {
+            name: name.clone(),
+            incarnation,
+            uid: BranchUid(clock::random_u64()),
+            start,
+            created_ms: clock::now_ms(),
+        };
+        let key = layout::branch(&repo, &name, incarnation);
+        match inner.coordinator.objects().create(&key, encode(&record)?).await? {
+            Created::Written => {}
+            Created::Found(_) => return Err(exists()),
+        }
+        restore(&inner.coordinator.context(&repo, &name, record.uid)).await?;
+        branches::name(inner.coordinator.lanes(), &repo, &name, record.uid).await?;
+        inner.remember(&repo, &name, record.uid);
+        Ok(BranchInfo { name, commit: start, done: 0 })
+    }
+
+    /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.
+    async fn has_ended(&self, record: &BranchRecord) -> Result<bool> {
+        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let inner = &self.repo.onward.inner;
+        let context = inner.coordinator.context(&repo, &name, record.uid);
+        let ended = match self.look(&context, Wish::Look, 0).await? {
+            Some(view) => view.head.state == BranchState::Deleted,
+            None => read_back(&context.lake, record).await?.closed,
+        };
+        if ended {
+            inner.finish_deletion(&repo, &name, record.uid).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Name, head and tickets decided.
+    pub async fn show(&self) -> Result<BranchInfo> {
+        let (_, head) = self.head().await?;
+        Ok(BranchInfo { name: self.branch_name()?, commit: head.commit, done: head.done })
+    }
+
+    /// Deletes the branch: the last op of its log, in its turn behind what is queued.
+    pub async fn delete(&self) -> Result<()> {
+        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
+        let op = Op {
+            committer: self.repo.onward.inner.committer.clone(),
+            created_ms: clock::now_ms(),
+            producer: None,
+            request: Request::DeleteBranch,
+        };
+        let op_id = clock::new_op_id();
+        let submission =
+            Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
+        let queue = self.repo.onward.coordinator().queue(&repo, &name, uid);
+        if let Admission::Queued(mut pending) = queue.submit(submission).await? {
+            let timeout = self.repo.onward.inner.timeout;
+            let told = tokio::time::timeout(timeout, pending.outcome()).await;
+            if !matches!(told, Ok(Some(crate::commit::waiting::Told::Decided(_)))) {
+                return Err(Error::unavailable(format!(
+                    "deleting branch '{name}' is still queued (ticket {}): it will be done in its turn",
+                    pending.ticket
+                )));
+            }
+        }
+        self.repo.onward.inner.finish_deletion(&repo, &name, uid).await
+    }
+
+    /// The front of the branch's queue, at most `limit` ops.
+    pub async fn queue(&self, limit: usize) -> Result<QueueView> {
+        let context = self.context().await?;
+        let Some(view) = self.look(&context, Wish::Look, limit.min(BATCH_MAX)).await? else {
+            restore(&context).await?;
+            return Ok(QueueView { done: 0, depth: 0, ops: Vec::new() });
+        };
+        let mut ops = Vec::with_capacity(view.elements.len());
+        for (index, element) in view.elements.iter().enumerate() {
+            let queued = QueuedOp::decode(element)?;
+            let (kind, committer, created_ms) = match queued.body {
+                Body::Op(op) => (kind(&op.request), op.committer, op.created_ms),
+                Body::Damaged(_) => ("damaged", String::new(), 0),
+                Body::Newer(_) => ("newer", String::new(), 0),
+            };
+            let ticket = Ticket(view.head.done + 1 + index as u64);
+            ops.push(QueuedView { ticket, op_id: queued.id, kind, committer, created_ms });
+        }
+        Ok(QueueView { done: view.head.done, depth: view.depth, ops })
+    }
+
+    /// Runs one round for whoever is waiting, if the turn is free.
+    pub(super) async fn help_once(&self) -> Result<()> {
+        let context = self.context().await?;
+        let Some(view) = self.look(&context, Wish::TakeIfFree, BATCH_MAX).await? else {
+            return restore(&context).await.map(drop);
+        };
+        if view.turn_is_mine {
+            if let RoundEnd::Absent = context.round(view, None, 0).await? {
+                restore(&context).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The head by Redis, after the branch was put back there if it was lost. At first contact,
+    /// the log is asked whether it goes further.
+    pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
+        let context = self.context().await?;
+        let mut restored = false;
+        loop {
+            let view = self.look(&context, Wish::Look, 0).await?;
+            match view {
+                Some(view) if view.head.state == BranchState::Deleted => {
+                    return Err(self.gone(&context).await);
+                }
+                Some(view) => {
+                    let head = Head::load(&context.lake, context.uid, &view.head).await?;
+                    if context.follow(head).await? == 0 {
+                        return Ok((context, view.head));
+                    }
+                }
+                None if restored => {
+                    return Err(Error::unavailable("Redis loses the branch again and again"));
+                }
+                None => {
+                    restore(&context).await?;
+                    restored = true;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn context(&self) -> Result<BranchContext> {
+        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
+        Ok(self.repo.onward.coordinator().context(&repo, &name, uid))
+    }
+
+    async fn look(
+        &self,
+        context: &BranchContext,
+        wish: Wish,
+        wanted: usize,
+    ) -> Result<Option<crate::coord::view::View>> {
+        view(&context.lanes, &context.keys, &context.turn, wish, wanted).await
+    }
+
+    /// The branch that this name stood for has ended: finishes its removal.
+    pub(super) async fn gone(&self, context: &BranchContext) -> Error {
+        let repo = context.lake.repo();
+        match self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await {
+            Ok(()) => no_branch(repo, &context.name),
+            Err(error) => error,
+        }
+    }
+
+    /// Submits an op to the branch under its present name. A name that by now stands for another
+    /// incarnation is looked up again, once.
+    pub(super) async fn submit(&self, submission: Submission) -> Result<Submitted> {
+        for _ in 0..2 {
+            let context = self.context().await?;
+            let (repo, name) = (context.lake.repo(), &context.name);
+            let queue = self.repo.onward.coordinator().queue(repo, name, context.uid);
+            let state = match queue.submit(submission.clone()).await? {
+                Admission::Queued(pending) => HandleState::Pending(pending),
+                Admission::NothingStaged(op_id) => return Ok(Submitted::NothingStaged(op_id)),
+                Admission::Settled(decision) => {
+                    let deleted = matches!(decision.verdict, Verdict::Failed { .. })
+                        && decision.details.ticket.is_none();
+                    if deleted {
+                        let error = self.gone(&context).await;
+                        if error.kind() != ErrorKind::NotFound {
+                            return Err(error);
+                        }
+                        continue;
+                    }
+                    let outcome =
+                        super::ticket::outcome_of(&context.lake, context.uid, decision).await?;
+                    HandleState::Settled(Box::new(outcome))
+                }
+            };
+            return Ok(Submitted::Handle(TicketHandle { queue, state }));
+        }
+        Err(no_branch(&self.repo.name()?, &self.branch_name()?))
+    }
+}
+
+pub(super) enum Submitted {
+    Handle(TicketHandle),
+    NothingStaged(OpId),
+}
+
+fn kind(request: &Request) -> &'static str {
+    match request {
+        Request::Commit(_) => "commit",
+        Request::DeleteBranch => "delete_branch",
+        Request::Fold(_) => "fold",
+    }
+}

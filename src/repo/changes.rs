@@ -1,0 +1,306 @@
+//! Building a commit: changes, message, metadata, and how it is to be decided.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::clock;
+use crate::commit::op::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
+use crate::commit::prepare::VALIDATED_MAX;
+use crate::coord::submit::{Seal, Submission};
+use crate::model::address::RefExpr;
+use crate::model::change::{Change, Condition, PathChange};
+use crate::model::entry::Entry;
+use crate::model::error::{Error, Result};
+use crate::model::ids::OpId;
+use crate::model::path::ObjectPath;
+use crate::tree::{ChangeSorter, InlineRun, Record};
+
+use super::branch::{Branch, Submitted};
+use super::outcome::{Details, Outcome};
+use super::ticket::{HandleState, TicketHandle};
+
+/// Changes that may travel inside the op, at most; their bytes are limited too.
+const INLINE_RECORDS_MAX: usize = 512;
+
+/// The longest name of a producer, in bytes.
+const PRODUCER_LEN_MAX: usize = 255;
+
+/// A commit in the making. Mistakes in its parts are reported when it is submitted.
+#[derive(Debug)]
+#[must_use = "a change does nothing until it is committed or submitted"]
+pub struct ChangeBuilder {
+    branch: Branch,
+    sorter: ChangeSorter,
+    /// Whether it commits what is staged instead of changes of its own.
+    staged: bool,
+    conditional: bool,
+    message: String,
+    metadata: BTreeMap<String, String>,
+    committer: Option<String>,
+    producer: Option<ProducerSequence>,
+    op_id: Option<OpId>,
+    base: Option<RefExpr>,
+    strategy: Strategy,
+    allow_empty: bool,
+    timeout: Option<Duration>,
+    mistake: Option<Error>,
+}
+
+impl Branch {
+    /// A commit of the changes it will be given. What is staged on the branch stays staged.
+    pub fn change(&self) -> ChangeBuilder {
+        ChangeBuilder::new(self.clone(), false)
+    }
+
+    /// A commit of everything that is staged on the branch, by whomever.
+    pub fn commit_staged(&self) -> ChangeBuilder {
+        ChangeBuilder::new(self.clone(), true)
+    }
+}
+
+impl ChangeBuilder {
+    fn new(branch: Branch, staged: bool) -> Self {
+        Self {
+            branch,
+            sorter: ChangeSorter::new(0),
+            staged,
+            conditional: false,
+            message: String::new(),
+            metadata: BTreeMap::new(),
+            committer: None,
+            producer: None,
+            op_id: None,
+            base: None,
+            strategy: Strategy::Fail,
+            allow_empty: false,
+            timeout: None,
+            mistake: None,
+        }
+    }
+
+    /// The path names `entry` from this commit on.
+    pub fn put(self, path: impl Into<String>, entry: Entry) -> Self {
+        self.with(path.into(), Change::Put(entry), None)
+    }
+
+    /// The path names nothing from this commit on.
+    pub fn delete(self, path: impl Into<String>) -> Self {
+        self.with(path.into(), Change::Delete, None)
+    }
+
+    /// The same as [`ChangeBuilder::put`], on a condition that is checked when the op's turn
+    /// comes.
+    pub fn put_if(self, path: impl Into<String>, entry: Entry, condition: Condition) -> Self {
+        self.with(path.into(), Change::Put(entry), Some(condition))
+    }
+
+    /// The same as [`ChangeBuilder::delete`], on a condition.
+    pub fn delete_if(self, path: impl Into<String>, condition: Condition) -> Self {
+        self.with(path.into(), Change::Delete, Some(condition))
+    }
+
+    fn with(mut self, path: String, change: Change, condition: Option<Condition>) -> Self {
+        if self.mistake.is_none() {
+            let added = ObjectPath::new(path)
+                .and_then(|path| self.push(PathChange { path, change, condition }));
+            self.mistake = added.err();
+        }
+        self
+    }
+
+    /// Adds one change. For many changes: memory is bounded, the rest goes to temporary files.
+    pub fn push(&mut self, change: PathChange) -> Result<()> {
+        if self.staged {
+            return Err(Error::invalid(
+                "a commit of what is staged takes no changes of its own: stage them, or use change()",
+            ));
+        }
+        if let Change::Put(entry) = &change.change {
+            entry.check().map_err(|error| error.context(format!("path '{}'", change.path)))?;
+        }
+        self.conditional |= change.condition.is_some();
+        self.sorter.push(change)
+    }
+
+    /// Why.
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Adds a key-value pair.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Who, if not the connection's committer.
+    pub fn committer(mut self, committer: impl Into<String>) -> Self {
+        self.committer = Some(committer.into());
+        self
+    }
+
+    /// The op's place in its producer's sequence: the same (producer, epoch, sequence) is decided
+    /// once, however often it is submitted; a lower epoch than one decided is fenced.
+    pub fn producer(mut self, producer: impl Into<String>, epoch: u64, sequence: u64) -> Self {
+        self.producer = Some(ProducerSequence { producer: producer.into(), epoch, sequence });
+        self
+    }
+
+    /// The op's id; submitting the same id again is the same op. By default a new one, or the one
+    /// that follows from the producer's sequence.
+    pub fn op_id(mut self, op_id: OpId) -> Self {
+        self.op_id = Some(op_id);
+        self
+    }
+
+    /// The commit the changes were made against: paths that have changed since are decided by
+    /// the three-way rule and `strategy`.
+    pub fn base(mut self, base: RefExpr) -> Self {
+        self.base = Some(base);
+        self
+    }
+
+    /// What happens to paths that were changed on both sides.
+    pub fn on_conflict(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Whether a commit without changes is wanted.
+    pub fn allow_empty(mut self, allow: bool) -> Self {
+        self.allow_empty = allow;
+        self
+    }
+
+    /// How long [`ChangeBuilder::commit`] waits, if not the connection's timeout.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Submits the commit and waits for its outcome.
+    pub async fn commit(self) -> Result<Outcome> {
+        let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
+        self.submit().await?.wait(timeout).await
+    }
+
+    /// Submits the commit. Once this returns, the commit will be decided whatever happens to this
+    /// process.
+    pub async fn submit(mut self) -> Result<TicketHandle> {
+        if let Some(mistake) = self.mistake.take() {
+            return Err(mistake);
+        }
+        self.check()?;
+        let op_id = self.op_id.unwrap_or_else(|| match &self.producer {
+            Some(p) => OpId::of_producer(&p.producer, p.epoch, p.sequence),
+            None => clock::new_op_id(),
+        });
+        let branch = self.branch.clone();
+        let submission = self.submission(op_id).await?;
+        match branch.submit(submission).await? {
+            Submitted::Handle(handle) => Ok(handle),
+            Submitted::NothingStaged(op_id) => {
+                let context = branch.context().await?;
+                let (repo, name) = (context.lake.repo(), &context.name);
+                let queue = branch.repo.onward.coordinator().queue(repo, name, context.uid);
+                let details = Details { op_id, rounds_bound: 0, batch: 0, waited: Duration::ZERO };
+                let outcome = Outcome::NoChanges { ticket: None, details };
+                Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)) })
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(producer) = &self.producer {
+            let len = producer.producer.len();
+            if len == 0 || len > PRODUCER_LEN_MAX {
+                return Err(Error::invalid(format!(
+                    "a producer's name has 1 to {PRODUCER_LEN_MAX} bytes, this one has {len}"
+                )));
+            }
+        }
+        let validated = self.conditional || self.base.is_some();
+        if validated && self.sorter.pushed() > VALIDATED_MAX {
+            return Err(Error::invalid(format!(
+                "{} changes with conditions or a base are over the limit of {VALIDATED_MAX} per commit: split it",
+                self.sorter.pushed()
+            )));
+        }
+        if self.staged && self.base.is_some() {
+            return Err(Error::invalid(
+                "a base goes with changes of one's own, not with what is staged",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn submission(self, op_id: OpId) -> Result<Submission> {
+        let seal = match (self.staged, self.allow_empty) {
+            (false, _) => Seal::No,
+            (true, false) => Seal::Staged,
+            (true, true) => Seal::StagedOrEmpty,
+        };
+        let base = match &self.base {
+            None => None,
+            Some(base) => {
+                let commit = self.branch.repo.commit_of(base).await?;
+                Some(commit.ok_or_else(|| {
+                    Error::invalid(format!("'{base}' has no commit yet to be a base"))
+                })?)
+            }
+        };
+        let changes = match self.staged {
+            true => Changes::Sealed,
+            false => write_changes(&self.branch, self.sorter).await?,
+        };
+        let producer = self.producer.clone().map(|p| (p.producer, p.epoch, p.sequence));
+        let op = Op {
+            committer: self
+                .committer
+                .unwrap_or_else(|| self.branch.repo.onward.inner.committer.clone()),
+            created_ms: clock::now_ms(),
+            producer: self.producer,
+            request: Request::Commit(CommitRequest {
+                message: self.message,
+                metadata: self.metadata,
+                changes,
+                base,
+                strategy: self.strategy,
+                allow_empty: self.allow_empty,
+            }),
+        };
+        Ok(Submission { op_id, element: op.encode(op_id)?, producer, seal })
+    }
+}
+
+/// Few changes travel in the op; many are written to the object store first.
+async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
+    let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
+    let few = sorter.pushed() <= INLINE_RECORDS_MAX as u64;
+    let sorted = match few {
+        true => sorter.finish()?,
+        // Sorting a spill takes a while: not on a thread that serves others.
+        false => {
+            tokio::task::spawn_blocking(move || sorter.finish()).await.map_err(|error| {
+                Error::internal("sorting the changes was cut short").with_source(error)
+            })??
+        }
+    };
+    let mut writer = lake.tree().run_writer();
+    if few {
+        let records = sorted.collect::<Result<Vec<Record>>>()?;
+        let run = InlineRun::from_records(records)?;
+        if let Some(inline) = Changes::inline(&run) {
+            return Ok(inline);
+        }
+        for record in run.records() {
+            writer.push(record.clone()).await?;
+        }
+    } else {
+        for record in sorted {
+            writer.push(record?).await?;
+        }
+    }
+    Ok(Changes::Run(writer.finish().await?))
+}

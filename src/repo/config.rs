@@ -1,0 +1,55 @@
+//! Where Onward's state is, and how a process works on it.
+
+use std::time::Duration;
+
+use crate::commit::CoordinatorOptions;
+use crate::coord::lanes::LaneOptions;
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Redis: `redis://HOST:PORT`, `unix:///PATH`.
+    pub redis: String,
+    /// The object store: `file:///PATH`, `memory://`, and others by feature.
+    pub storage: String,
+    /// Whose name is on commits, unless the request says otherwise.
+    pub committer: String,
+    /// How long a commit waits for its outcome before it is told to be still queued.
+    pub timeout: Duration,
+    /// Connections to Redis.
+    pub lanes: LaneOptions,
+    /// The process's part in the protocol.
+    pub coordinator: CoordinatorOptions,
+}
+
+impl Config {
+    /// The longest time that a caller can wait for an outcome.
+    pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+    /// A configuration with default limits.
+    pub fn new(redis: impl Into<String>, storage: impl Into<String>) -> Self {
+        Self {
+            redis: redis.into(),
+            storage: storage.into(),
+            committer: "onward".into(),
+            timeout: Duration::from_secs(300),
+            lanes: LaneOptions::default(),
+            coordinator: CoordinatorOptions::default(),
+        }
+    }
+
+    /// The name on commits.
+    #[must_use]
+    pub fn committer(mut self, committer: impl Into<String>) -> Self {
+        self.committer = committer.into();
+        self
+    }
+
+    /// For a process that makes a few requests and ends: it runs rounds for others only as long
+    /// as its own ops need them.
+    #[must_use]
+    pub fn short_lived(mut self) -> Self {
+        self.coordinator.queue.linger = false;
+        self
+    }
+}

@@ -1,0 +1,29 @@
+//! What users call: repositories, branches, changes, tickets, staging, reads, history, recovery.
+//!
+//! This room turns names into incarnations, requests into ops, and refs into commits. How an op
+//! becomes a commit is the business of [`crate::commit`].
+
+pub mod branch;
+pub mod change_file;
+pub mod changes;
+pub mod config;
+pub mod history;
+mod names;
+pub mod onward;
+pub mod outcome;
+mod overlay;
+pub mod read;
+pub mod recover;
+pub mod refs;
+pub mod repository;
+pub mod staging;
+pub mod tags;
+pub mod ticket;
+
+pub use branch::{Branch, BranchInfo};
+pub use changes::ChangeBuilder;
+pub use config::Config;
+pub use onward::Onward;
+pub use outcome::Outcome;
+pub use repository::{RepoInfo, Repository};
+pub use ticket::TicketHandle;

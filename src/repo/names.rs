@@ -1,0 +1,101 @@
+//! From names to incarnations of branches, and back from doubt to truth.
+//!
+//! Redis answers first; what it does not know is looked up in the object store, which decides, and
+//! put back. So a Redis that lost everything is repaired by use.
+
+use std::sync::PoisonError;
+
+use crate::commit::record::{BranchRecord, RepoRecord, decode};
+use crate::coord::branches;
+use crate::model::error::{Error, Result};
+use crate::model::ids::BranchUid;
+use crate::model::name::{BranchName, RepoName};
+use crate::objects::layout;
+
+use super::onward::Inner;
+
+impl Inner {
+    /// The incarnation that a branch name stands for.
+    pub(super) async fn resolve(&self, repo: &RepoName, name: &BranchName) -> Result<BranchUid> {
+        self.find(repo, name).await?.ok_or_else(|| no_branch(repo, name))
+    }
+
+    /// The same, or `None`. The repository must be there.
+    pub(super) async fn find(
+        &self,
+        repo: &RepoName,
+        name: &BranchName,
+    ) -> Result<Option<BranchUid>> {
+        let key = (repo.clone(), name.clone());
+        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some(uid) = known {
+            return Ok(Some(uid));
+        }
+        let lanes = self.coordinator.lanes();
+        let uid = match branches::find(lanes, repo, name).await? {
+            Some(uid) => uid,
+            None => match self.find_in_store(repo, name).await? {
+                Some(uid) => uid,
+                None => return Ok(None),
+            },
+        };
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(key, uid);
+        Ok(Some(uid))
+    }
+
+    async fn find_in_store(&self, repo: &RepoName, name: &BranchName) -> Result<Option<BranchUid>> {
+        let lake = self.coordinator.lake(repo);
+        let Some((record, deleted)) = BranchRecord::newest(&lake, name).await? else {
+            self.repo_record(repo).await?;
+            return Ok(None);
+        };
+        if deleted {
+            return Ok(None);
+        }
+        branches::name(self.coordinator.lanes(), repo, name, record.uid).await?;
+        Ok(Some(record.uid))
+    }
+
+    /// The record of a repository, or an error that says it is not there.
+    pub(super) async fn repo_record(&self, repo: &RepoName) -> Result<RepoRecord> {
+        let key = layout::repo(repo);
+        match self.coordinator.objects().get(&key).await? {
+            Some(bytes) => decode(&key, &bytes),
+            None => Err(Error::not_found(format!(
+                "there is no repository '{repo}': `onward repo list` shows what there is, `onward repo create {repo}` makes it"
+            ))),
+        }
+    }
+
+    pub(super) fn remember(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) {
+        let key = (repo.clone(), name.clone());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(key, uid);
+    }
+
+    pub(super) fn forget(&self, repo: &RepoName, name: &BranchName) {
+        let key = (repo.clone(), name.clone());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    /// Finishes the removal of a branch that has ended: whoever notices does it.
+    pub(super) async fn finish_deletion(
+        &self,
+        repo: &RepoName,
+        name: &BranchName,
+        uid: BranchUid,
+    ) -> Result<()> {
+        let lake = self.coordinator.lake(repo);
+        let record = BranchRecord::of_uid(&lake, name, uid).await?;
+        let mark = layout::branch_deleted(repo, name, record.incarnation);
+        self.coordinator.objects().put(&mark, bytes::Bytes::new()).await?;
+        branches::unname(self.coordinator.lanes(), repo, name, uid).await?;
+        self.forget(repo, name);
+        Ok(())
+    }
+}
+
+pub(super) fn no_branch(repo: &RepoName, name: &BranchName) -> Error {
+    Error::not_found(format!(
+        "there is no branch '{name}' in repository '{repo}': `onward branch list {repo}` shows what there is"
+    ))
+}

@@ -1,0 +1,89 @@
+//! The way in: one connection to one deployment.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::commit::Coordinator;
+use crate::commit::counters::CounterSnapshot;
+use crate::commit::faults::Faults;
+use crate::coord::Lanes;
+use crate::model::error::Result;
+use crate::model::ids::BranchUid;
+use crate::model::name::{BranchName, RepoName};
+use crate::objects::Objects;
+
+use super::config::Config;
+use super::repository::{RepoInfo, Repository};
+
+/// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
+/// clone; clones share connections, caches and helpers.
+#[derive(Debug, Clone)]
+pub struct Onward {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) coordinator: Coordinator,
+    pub(super) committer: String,
+    pub(super) timeout: Duration,
+    /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
+    pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
+}
+
+impl Onward {
+    /// Connects, and checks that Redis can serve.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let objects = Objects::open(&config.storage)?;
+        Self::with_objects(config, objects).await
+    }
+
+    /// Connects over an object store made by the caller.
+    pub async fn with_objects(config: Config, objects: Objects) -> Result<Self> {
+        let lanes = Lanes::open(&config.redis, config.lanes.clone()).await?;
+        let faults = Faults::from_env()?;
+        Ok(Self::assemble(config, lanes, objects, faults))
+    }
+
+    /// Puts a deployment together from its parts.
+    pub fn assemble(config: Config, lanes: Lanes, objects: Objects, faults: Faults) -> Self {
+        let coordinator = Coordinator::new(lanes, objects, config.coordinator, faults);
+        let timeout = config.timeout.min(Config::TIMEOUT_MAX);
+        let committer = config.committer;
+        Self { inner: Arc::new(Inner { coordinator, committer, timeout, names: Mutex::default() }) }
+    }
+
+    /// A repository, by name. Nothing is checked until it is used.
+    pub fn repo(&self, name: impl Into<String>) -> Repository {
+        Repository::new(self.clone(), name.into())
+    }
+
+    /// All repositories, by name.
+    pub async fn repos(&self) -> Result<Vec<RepoInfo>> {
+        let mut repos = Vec::new();
+        for dir in self.inner.coordinator.objects().list_dirs("").await? {
+            let Ok(name) = RepoName::new(dir.as_str()) else {
+                continue;
+            };
+            repos.extend(self.repo(name.as_str()).find().await?);
+        }
+        repos.sort_by(|a: &RepoInfo, b| a.name.cmp(&b.name));
+        Ok(repos)
+    }
+
+    /// This process's part in the protocol.
+    pub fn coordinator(&self) -> &Coordinator {
+        &self.inner.coordinator
+    }
+
+    /// What this process has done, counted.
+    pub fn counters(&self) -> CounterSnapshot {
+        self.inner.coordinator.counters().snapshot()
+    }
+
+    /// Ends this process's rounds in good order. What is queued stays queued, for others.
+    pub async fn close(&self) {
+        self.inner.coordinator.close().await;
+    }
+}

@@ -1,0 +1,136 @@
+//! Reading: what a path names, what paths there are, and the bytes behind them.
+
+use crate::commit::head::Head;
+use crate::coord::staging::{Bound, PAGE_MAX, Wanted};
+use crate::model::address::RefExpr;
+use crate::model::entry::Entry;
+use crate::model::error::{Error, Result};
+use crate::model::path::ObjectPath;
+use crate::objects::Streamed;
+use crate::tree::{ListItem, ListPage, ListRequest, Metarange};
+
+use super::branch::Branch;
+use super::overlay::{Overlay, behind, text_behind_prefix};
+use super::refs::Resolved;
+use super::repository::Repository;
+
+impl Repository {
+    /// What a path names at a ref; on a branch, staged changes count.
+    pub async fn stat(&self, reference: &RefExpr, path: &ObjectPath) -> Result<Entry> {
+        let entry = match self.resolve(reference).await? {
+            Resolved::Branch(branch) => {
+                branch.sync_at_first_contact().await?;
+                let (_, _, mut current) = branch.current(std::slice::from_ref(path)).await?;
+                current.pop().flatten()
+            }
+            Resolved::Commit(None) => None,
+            Resolved::Commit(Some(id)) => {
+                let lake = self.lake()?;
+                lake.tree().get(&lake.metarange(&id).await?, path).await?
+            }
+        };
+        entry.ok_or_else(|| {
+            Error::not_found(format!(
+                "there is no object '{path}' at '{}/{reference}'",
+                self.display()
+            ))
+        })
+    }
+
+    /// One page of a listing at a ref; on a branch, staged changes count.
+    pub async fn list(&self, reference: &RefExpr, request: &ListRequest) -> Result<ListPage> {
+        match self.resolve(reference).await? {
+            Resolved::Branch(branch) => branch.list(request).await,
+            Resolved::Commit(None) => Ok(ListPage::default()),
+            Resolved::Commit(Some(id)) => {
+                let lake = self.lake()?;
+                lake.tree().list(&lake.metarange(&id).await?, request).await
+            }
+        }
+    }
+
+    /// The bytes of an object that lies in this deployment's store. Objects linked from elsewhere
+    /// are read from where they are, at their address.
+    pub async fn open(&self, entry: &Entry) -> Result<Streamed> {
+        let objects = self.onward.coordinator().objects();
+        let root = format!("{}/", objects.url().trim_end_matches('/'));
+        let key = entry.address.strip_prefix(&root).ok_or_else(|| {
+            Error::invalid(format!(
+                "the object was linked from '{}', which is not in this deployment's storage: read it there",
+                entry.address
+            ))
+        })?;
+        objects.stream(key).await?.ok_or_else(|| {
+            Error::corrupt(format!("object '{key}' is missing from {}", objects.url()))
+        })
+    }
+}
+
+impl Branch {
+    /// Redis may be behind the log when a process first meets a branch; afterwards every decision
+    /// it takes part in finds that out.
+    async fn sync_at_first_contact(&self) -> Result<()> {
+        self.head().await.map(drop)
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage> {
+        self.sync_at_first_contact().await?;
+        let start = start_of(request);
+        let from = Bound::At(start.clone());
+        let (context, page) = self.staged_page(Wanted::From(&from, PAGE_MAX)).await?;
+        let metarange = match page.head.commit {
+            Some(_) => Head::load(&context.lake, context.uid, &page.head).await?.metarange,
+            None => Metarange::default(),
+        };
+        if page.values.is_empty() && page.areas.is_empty() {
+            return context.lake.tree().list(&metarange, request).await;
+        }
+        // The limits of a request are the tree's; an empty metarange costs nothing to ask.
+        context.lake.tree().list(&Metarange::default(), request).await?;
+        let overlay = Overlay::open(context, metarange, page, &start).await?;
+        list_overlay(overlay, request).await
+    }
+}
+
+/// Where a listing starts: at its prefix, or behind what came before.
+fn start_of(request: &ListRequest) -> String {
+    let Some(after) = &request.after else {
+        return request.prefix.clone();
+    };
+    let is_common_prefix = request
+        .delimiter
+        .as_deref()
+        .is_some_and(|delimiter| after.ends_with(delimiter) && after.len() > request.prefix.len());
+    let start = match is_common_prefix {
+        true => text_behind_prefix(after).unwrap_or_else(|| behind(after)),
+        false => behind(after),
+    };
+    start.max(request.prefix.clone())
+}
+
+async fn list_overlay(mut overlay: Overlay, request: &ListRequest) -> Result<ListPage> {
+    let mut page = ListPage::default();
+    while let Some((path, entry)) = overlay.next().await? {
+        let Some(rest) = path.as_str().strip_prefix(request.prefix.as_str()) else {
+            break;
+        };
+        if page.items.len() >= request.amount {
+            page.next = page.items.last().map(|item| item.name().to_owned());
+            break;
+        }
+        let cut = request.delimiter.as_deref().and_then(|delimiter| {
+            rest.find(delimiter).map(|at| request.prefix.len() + at + delimiter.len())
+        });
+        match cut.and_then(|cut| path.as_str().get(..cut)) {
+            None => page.items.push(ListItem::Object(path, entry)),
+            Some(common) => {
+                page.items.push(ListItem::CommonPrefix(common.to_owned()));
+                match text_behind_prefix(common) {
+                    Some(next) => overlay.seek(&next).await?,
+                    None => break,
+                }
+            }
+        }
+    }
+    Ok(page)
+}

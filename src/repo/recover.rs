@@ -1,0 +1,86 @@
+//! Recovery: everything Redis knows, rebuilt from the object store alone.
+
+use crate::commit::head::Head;
+use crate::commit::record::BranchRecord;
+use crate::commit::restore::{read_back, restore};
+use crate::coord::branches;
+use crate::coord::view::{Wish, view};
+use crate::model::error::Result;
+use crate::model::name::BranchName;
+
+use super::onward::Onward;
+use super::repository::Repository;
+
+/// What recovery did for one branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The branch.
+    pub branch: BranchName,
+    /// Tickets decided, by the log.
+    pub done: u64,
+    /// What was found and done.
+    pub state: RecoveredState,
+}
+
+/// What recovery found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecoveredState {
+    /// Redis knew it all.
+    Intact,
+    /// Redis was so many log entries behind.
+    Behind(u64),
+    /// Redis did not have the branch.
+    Lost,
+    /// The branch has ended, but its name was left behind.
+    Ended,
+}
+
+impl Onward {
+    /// Recovers every repository. Safe at any time, also under load.
+    pub async fn recover(&self) -> Result<Vec<(String, Vec<Recovered>)>> {
+        let mut all = Vec::new();
+        for repo in self.repos().await? {
+            let recovered = self.repo(repo.name.as_str()).recover().await?;
+            all.push((repo.name.to_string(), recovered));
+        }
+        Ok(all)
+    }
+}
+
+impl Repository {
+    /// Recovers every branch of this repository.
+    pub async fn recover(&self) -> Result<Vec<Recovered>> {
+        let lake = self.lake()?;
+        let mut all = Vec::new();
+        for record in BranchRecord::all_live(&lake).await? {
+            all.push(self.recover_branch(&record).await?);
+        }
+        Ok(all)
+    }
+
+    async fn recover_branch(&self, record: &BranchRecord) -> Result<Recovered> {
+        let (repo, branch) = (self.name()?, record.name.clone());
+        let context = self.onward.coordinator().context(&repo, &branch, record.uid);
+        let looked = view(&context.lanes, &context.keys, &context.turn, Wish::Look, 0).await?;
+        let state = match looked {
+            None => {
+                restore(&context).await?;
+                RecoveredState::Lost
+            }
+            Some(view) => {
+                let head = Head::load(&context.lake, context.uid, &view.head).await?;
+                match context.follow(head).await? {
+                    0 => RecoveredState::Intact,
+                    behind => RecoveredState::Behind(behind),
+                }
+            }
+        };
+        let image = read_back(&context.lake, record).await?;
+        if image.closed {
+            self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
+            return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
+        }
+        branches::name(&context.lanes, &repo, &branch, record.uid).await?;
+        Ok(Recovered { branch, done: image.done, state })
+    }
+}

@@ -1,0 +1,194 @@
+//! Refs: from what users type to commits.
+
+use crate::commit::lake::Lake;
+use crate::model::address::{Face, Modifier, RefExpr};
+use crate::model::commit::Commit;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::CommitId;
+use crate::model::name::{BranchName, TagName};
+
+use super::branch::Branch;
+use super::repository::Repository;
+
+/// The shortest prefix of a commit id.
+const PREFIX_MIN: usize = 6;
+
+/// Commits per branch among which a prefix is looked for.
+const PREFIX_COMMITS: usize = 1000;
+
+/// The longest walk of one `~n`.
+const ANCESTOR_MAX: u32 = 100_000;
+
+/// What a ref stands for.
+#[derive(Debug, Clone)]
+pub enum Resolved {
+    /// A branch, as it is: staged changes over the head.
+    Branch(Branch),
+    /// A commit; `None` is the state before the first commit of a repository.
+    Commit(Option<CommitId>),
+}
+
+impl Repository {
+    /// What a ref stands for, with the precedence of lakeFS: commit id, branch, tag, unique
+    /// prefix of a recent commit id.
+    pub async fn resolve(&self, reference: &RefExpr) -> Result<Resolved> {
+        let named = self.resolve_base(reference).await?;
+        let is_branch = matches!(named, Resolved::Branch(_));
+        match (&named, reference.face) {
+            (_, Face::Staged) => Err(Error::invalid(format!(
+                "'{reference}' means only what is staged: use `onward status` to see that"
+            ))),
+            (_, Face::Committed) if !is_branch => Err(Error::invalid(format!(
+                "'{reference}': '@' goes with a branch, '{}' is none",
+                reference.base
+            ))),
+            (_, Face::Current) if reference.modifiers.is_empty() => Ok(named),
+            _ => {
+                let head = self.committed(named).await?;
+                let commit = self.walk(head, reference).await?;
+                Ok(Resolved::Commit(commit))
+            }
+        }
+    }
+
+    /// The commit a ref stands for: of a branch, its head.
+    pub async fn commit_of(&self, reference: &RefExpr) -> Result<Option<CommitId>> {
+        let resolved = self.resolve(reference).await?;
+        self.committed(resolved).await
+    }
+
+    /// The same; a ref without a commit is an error.
+    pub async fn require_commit(&self, reference: &RefExpr) -> Result<CommitId> {
+        self.commit_of(reference).await?.ok_or_else(|| {
+            Error::not_found(format!("'{reference}' has no commit yet in '{}'", self.display()))
+        })
+    }
+
+    /// A commit by its id.
+    pub async fn commit(&self, id: &CommitId) -> Result<Commit> {
+        let lake = self.lake()?;
+        lake.commit(id).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::not_found(format!(
+                "there is no commit {id} in repository '{}'",
+                self.display()
+            )),
+            _ => error,
+        })
+    }
+
+    pub(super) fn lake(&self) -> Result<Lake> {
+        Ok(self.onward.coordinator().lake(&self.name()?))
+    }
+
+    pub(super) fn display(&self) -> String {
+        self.name().map(|name| name.to_string()).unwrap_or_default()
+    }
+
+    async fn committed(&self, resolved: Resolved) -> Result<Option<CommitId>> {
+        match resolved {
+            Resolved::Commit(commit) => Ok(commit),
+            Resolved::Branch(branch) => Ok(branch.head().await?.1.commit),
+        }
+    }
+
+    async fn resolve_base(&self, reference: &RefExpr) -> Result<Resolved> {
+        let (repo, base) = (self.name()?, reference.base.as_str());
+        if let Ok(id) = base.parse::<CommitId>() {
+            self.commit(&id).await?;
+            return Ok(Resolved::Commit(Some(id)));
+        }
+        if let Ok(name) = BranchName::new(base) {
+            if self.onward.inner.find(&repo, &name).await?.is_some() {
+                return Ok(Resolved::Branch(self.branch(base)));
+            }
+        }
+        if let Ok(name) = TagName::new(base) {
+            if let Some(commit) = self.find_tag(&name).await? {
+                return Ok(Resolved::Commit(Some(commit)));
+            }
+        }
+        self.onward.inner.repo_record(&repo).await?;
+        let unknown = || {
+            Error::not_found(format!(
+                "'{base}' is no branch, tag or commit of repository '{repo}': `onward branch list {repo}` and `onward tag list {repo}` show names"
+            ))
+        };
+        let is_prefix = (PREFIX_MIN..64).contains(&base.len())
+            && base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_prefix {
+            return Err(unknown());
+        }
+        match self.commits_with_prefix(base).await?.as_slice() {
+            [] => Err(unknown()),
+            [id] => Ok(Resolved::Commit(Some(*id))),
+            _ => Err(Error::not_found(format!(
+                "'{base}' begins more than one commit id of '{repo}': give more digits"
+            ))),
+        }
+    }
+
+    /// Recent commits whose id begins with `prefix`: one is enough to answer, two to refuse.
+    async fn commits_with_prefix(&self, prefix: &str) -> Result<Vec<CommitId>> {
+        let lake = self.lake()?;
+        let mut found: Vec<CommitId> = Vec::new();
+        for branch in self.branches().await? {
+            let mut next = branch.commit;
+            for _ in 0..PREFIX_COMMITS {
+                let Some(id) = next else { break };
+                if id.to_string().starts_with(prefix) && !found.contains(&id) {
+                    found.push(id);
+                }
+                next = lake.commit(&id).await?.parents.first().copied();
+            }
+        }
+        Ok(found)
+    }
+
+    async fn walk(&self, head: Option<CommitId>, reference: &RefExpr) -> Result<Option<CommitId>> {
+        let mut at = head;
+        for modifier in &reference.modifiers {
+            let Some(id) = at else {
+                return Err(self.beyond(reference));
+            };
+            at = Some(match modifier {
+                Modifier::Ancestor(n) => self.ancestor(id, *n, reference).await?,
+                Modifier::Parent(0) => id,
+                Modifier::Parent(n) => self.parent(id, *n, reference).await?,
+            });
+        }
+        Ok(at)
+    }
+
+    async fn ancestor(&self, id: CommitId, n: u32, reference: &RefExpr) -> Result<CommitId> {
+        if n > ANCESTOR_MAX {
+            return Err(Error::invalid(format!(
+                "'{reference}': at most {ANCESTOR_MAX} commits back"
+            )));
+        }
+        let mut at = id;
+        for _ in 0..n {
+            at = match self.commit(&at).await?.parents.first() {
+                Some(parent) => *parent,
+                None => return Err(self.beyond(reference)),
+            };
+        }
+        Ok(at)
+    }
+
+    async fn parent(&self, id: CommitId, n: u32, reference: &RefExpr) -> Result<CommitId> {
+        let parents = self.commit(&id).await?.parents;
+        parents.get(n as usize - 1).copied().ok_or_else(|| {
+            Error::invalid(format!(
+                "'{reference}': the commit has {} parents, there is no number {n}",
+                parents.len()
+            ))
+        })
+    }
+
+    fn beyond(&self, reference: &RefExpr) -> Error {
+        Error::not_found(format!(
+            "'{reference}' goes back beyond the first commit of '{}'",
+            self.display()
+        ))
+    }
+}

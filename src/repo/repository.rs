@@ -1,0 +1,150 @@
+//! A repository: creating, showing, listing, deleting it and its branches.
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::clock;
+use crate::commit::record::{BranchRecord, RepoRecord, encode};
+use crate::coord::BranchKeys;
+use crate::coord::branches::forget;
+use crate::coord::keys::branches_key;
+use crate::model::error::{Error, Result};
+use crate::model::name::{BranchName, RepoName};
+use crate::objects::{Created, layout};
+
+use super::branch::{Branch, BranchInfo};
+use super::onward::Onward;
+
+/// Objects deleted at the same time, at most.
+const DELETES: usize = 32;
+
+/// A repository, by name. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pub(super) onward: Onward,
+    name: String,
+}
+
+/// What there is to say of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepoInfo {
+    /// Its name.
+    pub name: RepoName,
+    /// Its default branch.
+    pub default_branch: BranchName,
+    /// When it was created, milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+impl From<RepoRecord> for RepoInfo {
+    fn from(record: RepoRecord) -> Self {
+        Self {
+            name: record.name,
+            default_branch: record.default_branch,
+            created_ms: record.created_ms,
+        }
+    }
+}
+
+impl Repository {
+    pub(super) fn new(onward: Onward, name: String) -> Self {
+        Self { onward, name }
+    }
+
+    pub(super) fn name(&self) -> Result<RepoName> {
+        RepoName::new(self.name.as_str())
+    }
+
+    /// A branch, by name. Nothing is checked until it is used.
+    pub fn branch(&self, name: impl Into<String>) -> Branch {
+        Branch::new(self.clone(), name.into())
+    }
+
+    /// Creates the repository with a default branch and a first, empty commit on it. Fails with
+    /// [`crate::ErrorKind::Conflict`] when it exists.
+    pub async fn create(&self, default_branch: &BranchName) -> Result<RepoInfo> {
+        let name = self.name()?;
+        let record = RepoRecord {
+            name: name.clone(),
+            default_branch: default_branch.clone(),
+            created_ms: clock::now_ms(),
+        };
+        let objects = self.onward.coordinator().objects();
+        match objects.create(&layout::repo(&name), encode(&record)?).await? {
+            Created::Written => {}
+            Created::Found(_) => {
+                return Err(Error::conflict(format!(
+                    "repository '{name}' exists: choose another name"
+                )));
+            }
+        }
+        let branch = self.branch(default_branch.as_str());
+        branch.create_at(None).await?;
+        branch.change().message("Repository created").allow_empty(true).commit().await?;
+        Ok(record.into())
+    }
+
+    /// The repository's record, or an error that says it is not there.
+    pub async fn show(&self) -> Result<RepoInfo> {
+        Ok(self.onward.inner.repo_record(&self.name()?).await?.into())
+    }
+
+    /// The same, or `None`.
+    pub(super) async fn find(&self) -> Result<Option<RepoInfo>> {
+        match self.show().await {
+            Ok(info) => Ok(Some(info)),
+            Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All branches, by name.
+    pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
+        let name = self.name()?;
+        self.onward.inner.repo_record(&name).await?;
+        let lake = self.onward.coordinator().lake(&name);
+        let records = BranchRecord::all_live(&lake).await?;
+        let shown = futures::stream::iter(records)
+            .map(|record| async move {
+                match self.branch(record.name.as_str()).show().await {
+                    Ok(info) => Ok(Some(info)),
+                    // It ended between the two looks.
+                    Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(error),
+                }
+            })
+            .buffered(16)
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok(shown.into_iter().flatten().collect())
+    }
+
+    /// Deletes the repository: every branch ends in its turn, then all that the repository has in
+    /// the object store is removed. Objects linked from elsewhere are not touched.
+    pub async fn delete(&self) -> Result<()> {
+        let name = self.name()?;
+        self.onward.inner.repo_record(&name).await?;
+        let lake = self.onward.coordinator().lake(&name);
+        let lanes = self.onward.coordinator().lanes();
+        for record in BranchRecord::all_live(&lake).await? {
+            let branch = self.branch(record.name.as_str());
+            match branch.delete().await {
+                Err(error) if error.kind() != crate::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let keys = BranchKeys::new(&name, record.uid);
+            let all = [&*keys.head, &keys.outcomes, &keys.ops, &keys.producers];
+            forget(lanes, &all).await?;
+        }
+        forget(lanes, &[&branches_key(&name)]).await?;
+        let objects = self.onward.coordinator().objects();
+        // The record goes first: from then on the repository is not there.
+        objects.delete(&layout::repo(&name)).await?;
+        objects
+            .list(&layout::repo_dir(&name), None)
+            .try_for_each_concurrent(
+                DELETES,
+                |listed| async move { objects.delete(&listed.key).await },
+            )
+            .await
+    }
+}

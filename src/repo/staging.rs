@@ -1,0 +1,311 @@
+//! Staging: changes on a branch that nobody has committed yet.
+//!
+//! A staged write is one atomic call. Staged changes live in Redis alone, with the durability
+//! configured there.
+
+use bytes::Bytes;
+
+use crate::clock;
+use crate::commit::restore::restore;
+use crate::coord::areas::Area;
+use crate::coord::staging::{self, Bound, STAGE_MAX, Seen, Stage, StagedValue, Wanted, Which};
+use crate::model::change::{Change, Condition, PathChange, decode_value, encode_value};
+use crate::model::entry::Entry;
+use crate::model::error::{Error, Result};
+use crate::model::path::ObjectPath;
+use crate::objects::layout;
+
+use super::branch::Branch;
+use super::overlay::text_behind_prefix;
+
+/// Staged paths per branch, at most: they live in Redis's memory.
+pub const STAGED_MAX: u64 = 4_000_000;
+
+/// Attempts of a conditional write while the branch moves under it.
+const ATTEMPTS: usize = 64;
+
+impl Branch {
+    /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none.
+    pub async fn stage(&self, changes: &[PathChange]) -> Result<()> {
+        for chunk in changes.chunks(STAGE_MAX) {
+            let plain = chunk.iter().all(|change| change.condition.is_none());
+            if plain {
+                self.stage_plain(chunk).await?;
+            } else {
+                self.stage_conditional(chunk).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages a put of one path.
+    pub async fn stage_put(
+        &self,
+        path: ObjectPath,
+        entry: Entry,
+        condition: Option<Condition>,
+    ) -> Result<()> {
+        self.stage(&[PathChange { path, change: Change::Put(entry), condition }]).await
+    }
+
+    /// Stages a delete of one path.
+    pub async fn stage_delete(&self, path: ObjectPath, condition: Option<Condition>) -> Result<()> {
+        self.stage(&[PathChange { path, change: Change::Delete, condition }]).await
+    }
+
+    /// Uploads the bytes of `reader` into the repository and returns their entry, not staged yet.
+    pub async fn upload(&self, reader: impl tokio::io::AsyncRead + Send) -> Result<Entry> {
+        let repo = self.repo.name()?;
+        let objects = self.repo.onward.coordinator().objects();
+        let key = layout::data(&repo, clock::random_u128());
+        let uploaded = objects.upload(&key, reader).await?;
+        let address = format!("{}/{key}", objects.url().trim_end_matches('/'));
+        let mut entry = Entry::new(address, uploaded.size, uploaded.md5);
+        entry.mtime = clock::now_ms() / 1000;
+        Ok(entry)
+    }
+
+    async fn stage_plain(&self, changes: &[PathChange]) -> Result<()> {
+        let values = encode(changes)?;
+        for _ in 0..2 {
+            let context = self.context().await?;
+            let (lanes, keys) = (&context.lanes, &context.keys);
+            match staging::stage(lanes, keys, STAGED_MAX, &values, None).await? {
+                Stage::Written => return Ok(()),
+                Stage::Absent => restore(&context).await.map(drop)?,
+                Stage::Deleted => return Err(self.gone(&context).await),
+                Stage::Full => return Err(full()),
+                Stage::Moved => {
+                    return Err(Error::internal("an unconditional write was told to look again"));
+                }
+            }
+        }
+        Err(Error::unavailable("Redis lost the branch again right after it was restored"))
+    }
+
+    /// Judges the conditions by what the branch shows, then writes if nothing of that has moved.
+    async fn stage_conditional(&self, changes: &[PathChange]) -> Result<()> {
+        let values = encode(changes)?;
+        for _ in 0..ATTEMPTS {
+            let (context, seen, current) = self.see(changes, &values).await?;
+            if let Some(current) = current {
+                check(changes, &current)?;
+            } else {
+                // What is staged already is what we were to write: our own lost reply.
+                return Ok(());
+            }
+            let (lanes, keys) = (&context.lanes, &context.keys);
+            match staging::stage(lanes, keys, STAGED_MAX, &values, Some(&seen)).await? {
+                Stage::Written => return Ok(()),
+                Stage::Moved => {}
+                Stage::Absent => restore(&context).await.map(drop)?,
+                Stage::Deleted => return Err(self.gone(&context).await),
+                Stage::Full => return Err(full()),
+            }
+        }
+        Err(Error::unavailable(format!(
+            "the branch moved {ATTEMPTS} times under a conditional write: try again, or commit the change with its condition, which is decided in its turn"
+        )))
+    }
+
+    /// What the paths name now, staged changes included, and what that rests on.
+    async fn see(
+        &self,
+        changes: &[PathChange],
+        values: &[StagedValue],
+    ) -> Result<(crate::commit::round::BranchContext, Seen, Option<Vec<Option<Entry>>>)> {
+        let paths: Vec<ObjectPath> = changes.iter().map(|change| change.path.clone()).collect();
+        let (context, page, current) = self.current(&paths).await?;
+        let staged = |path: &str| -> Option<Bytes> {
+            page.values.iter().find(|value| value.path == path).map(|value| value.value.clone())
+        };
+        let seen_values: Vec<Option<Bytes>> =
+            values.iter().map(|value| staged(&value.path)).collect();
+        let ours = values
+            .iter()
+            .zip(&seen_values)
+            .all(|(value, seen)| Some(&value.value) == seen.as_ref());
+        let seen = Seen { done: page.head.done, areas: page.areas.len(), values: seen_values };
+        Ok((context, seen, (!ours).then_some(current)))
+    }
+
+    /// What paths name now, staged over sealed over committed, from one moment.
+    pub(super) async fn current(
+        &self,
+        paths: &[ObjectPath],
+    ) -> Result<(crate::commit::round::BranchContext, staging::StagedPage, Vec<Option<Entry>>)>
+    {
+        let (context, page) = self.staged_page(Wanted::Paths(&strs(paths))).await?;
+        let mut found: Vec<Option<Change>> = vec![None; paths.len()];
+        take(&mut found, paths, &page.values)?;
+        for Area { id, .. } in page.areas.iter().rev() {
+            if found.iter().all(Option::is_some) {
+                break;
+            }
+            let wanted = Wanted::Paths(&strs(paths));
+            let which = Which::Area(*id);
+            if let Some(area) =
+                staging::staged(&context.lanes, &context.keys, which, wanted).await?
+            {
+                take(&mut found, paths, &area.values)?;
+            }
+        }
+        let metarange = match page.head.commit {
+            Some(_) => {
+                crate::commit::head::Head::load(&context.lake, context.uid, &page.head)
+                    .await?
+                    .metarange
+            }
+            None => crate::tree::Metarange::default(),
+        };
+        let mut current = Vec::with_capacity(paths.len());
+        for (path, found) in paths.iter().zip(found) {
+            current.push(match found {
+                Some(change) => change.entry().cloned(),
+                None => context.lake.tree().get(&metarange, path).await?,
+            });
+        }
+        Ok((context, page, current))
+    }
+
+    /// A page of what is staged, with the head of the same moment. A branch that Redis has lost
+    /// is put back first.
+    pub(super) async fn staged_page(
+        &self,
+        wanted: Wanted<'_>,
+    ) -> Result<(crate::commit::round::BranchContext, staging::StagedPage)> {
+        for _ in 0..2 {
+            let context = self.context().await?;
+            let (lanes, keys) = (&context.lanes, &context.keys);
+            match staging::staged(lanes, keys, Which::Staged, wanted.clone()).await? {
+                Some(page) if page.head.state == crate::coord::BranchState::Deleted => {
+                    return Err(self.gone(&context).await);
+                }
+                Some(page) => return Ok((context, page)),
+                None => restore(&context).await.map(drop)?,
+            }
+        }
+        Err(Error::unavailable("Redis lost the branch again right after it was restored"))
+    }
+
+    /// What is staged, in path order, from behind `after` on: at most `limit` changes. Changes
+    /// that a commit has already taken are not shown.
+    pub async fn status(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<PathChange>> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Behind(after.to_owned()),
+            _ => Bound::At(prefix.to_owned()),
+        };
+        let (context, page) = self.staged_page(Wanted::From(&from, limit)).await?;
+        let mut merged = std::collections::BTreeMap::new();
+        for Area { id, .. } in page.areas.iter().filter(|area| area.owner.is_none()) {
+            let wanted = Wanted::From(&from, limit);
+            let which = Which::Area(*id);
+            let area = staging::staged(&context.lanes, &context.keys, which, wanted).await?;
+            for value in area.map(|area| area.values).unwrap_or_default() {
+                merged.insert(value.path, value.value);
+            }
+        }
+        merged.extend(page.values.into_iter().map(|value| (value.path, value.value)));
+        merged
+            .into_iter()
+            .take_while(|(path, _)| path.starts_with(prefix))
+            .take(limit)
+            .map(|(path, value)| {
+                let (change, condition) = decode_value(&value)?;
+                Ok(PathChange { path: ObjectPath::new(path)?, change, condition })
+            })
+            .collect()
+    }
+
+    /// Takes staged changes back: of all paths that begin with `prefix` (all, where it is empty),
+    /// or of exactly one path. Returns how many.
+    pub async fn reset(&self, prefix: &str, exactly: bool) -> Result<u64> {
+        let (from, to) = if exactly {
+            (Bound::At(prefix.to_owned()), Bound::At(prefix.to_owned()))
+        } else {
+            let to = text_behind_prefix(prefix).map_or(Bound::Open, Bound::At);
+            (Bound::At(prefix.to_owned()), to)
+        };
+        let (context, page) = self.staged_page(Wanted::Paths(&[])).await?;
+        let mut areas: Vec<Which> = page
+            .areas
+            .iter()
+            .filter(|area| area.owner.is_none())
+            .map(|area| Which::Area(area.id))
+            .collect();
+        areas.push(Which::Staged);
+        let mut total = 0;
+        for which in areas {
+            while let Some(count @ 1..) =
+                staging::unstage(&context.lanes, &context.keys, which, &from, &to).await?
+            {
+                total += count;
+            }
+        }
+        Ok(total)
+    }
+}
+
+fn strs(paths: &[ObjectPath]) -> Vec<&str> {
+    paths.iter().map(ObjectPath::as_str).collect()
+}
+
+fn encode(changes: &[PathChange]) -> Result<Vec<StagedValue>> {
+    changes
+        .iter()
+        .map(|change| {
+            if let Change::Put(entry) = &change.change {
+                entry.check().map_err(|error| error.context(format!("path '{}'", change.path)))?;
+            }
+            let mut value = Vec::new();
+            encode_value(&change.change, None, &mut value);
+            Ok(StagedValue { path: change.path.to_string(), value: value.into() })
+        })
+        .collect()
+}
+
+/// Fills in changes of paths that have none yet.
+fn take(found: &mut [Option<Change>], paths: &[ObjectPath], values: &[StagedValue]) -> Result<()> {
+    for (slot, path) in found.iter_mut().zip(paths).filter(|(slot, _)| slot.is_none()) {
+        if let Some(value) = values.iter().find(|value| value.path == path.as_str()) {
+            *slot = Some(decode_value(&value.value)?.0);
+        }
+    }
+    Ok(())
+}
+
+fn check(changes: &[PathChange], current: &[Option<Entry>]) -> Result<()> {
+    for (change, current) in changes.iter().zip(current) {
+        let Some(condition) = &change.condition else {
+            continue;
+        };
+        if condition.holds(current.as_ref()) {
+            continue;
+        }
+        let path = &change.path;
+        return Err(Error::conflict(match (condition, current) {
+            (Condition::Absent, _) => {
+                format!("'{path}' exists: the write asked for it to be absent")
+            }
+            (Condition::Checksum(wanted), None) => {
+                format!("'{path}' does not exist: the write asked for checksum {wanted}")
+            }
+            (Condition::Checksum(wanted), Some(entry)) => {
+                format!("'{path}' has checksum {}: the write asked for {wanted}", entry.checksum)
+            }
+        }));
+    }
+    Ok(())
+}
+
+fn full() -> Error {
+    Error::new(
+        crate::ErrorKind::Overloaded { retry_after: std::time::Duration::from_secs(1) },
+        format!("the staging area holds {STAGED_MAX} changes: commit them first"),
+    )
+}

@@ -1,0 +1,90 @@
+//! Tags: names for commits that stay. Their records in the object store are the only copy.
+
+use futures::TryStreamExt;
+
+use crate::commit::record::{decode, encode};
+use crate::model::address::RefExpr;
+use crate::model::error::{Error, Result};
+use crate::model::ids::CommitId;
+use crate::model::name::{BranchName, TagName};
+use crate::objects::{Created, layout};
+
+use super::repository::Repository;
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagInfo {
+    /// Its name.
+    pub name: TagName,
+    /// Its commit.
+    pub commit: CommitId,
+}
+
+impl Repository {
+    /// Names the commit of `reference`. Fails with [`crate::ErrorKind::Conflict`] when the name is
+    /// taken.
+    pub async fn create_tag(&self, name: &TagName, reference: &RefExpr) -> Result<TagInfo> {
+        let repo = self.name()?;
+        let commit = self.require_commit(reference).await?;
+        if let Ok(branch) = BranchName::new(name.as_str()) {
+            if self.onward.inner.find(&repo, &branch).await?.is_some() {
+                return Err(Error::conflict(format!(
+                    "'{name}' is the name of a branch in repository '{repo}': choose another"
+                )));
+            }
+        }
+        let objects = self.onward.coordinator().objects();
+        match objects.create(&layout::tag(&repo, name), encode(&commit)?).await? {
+            Created::Written => Ok(TagInfo { name: name.clone(), commit }),
+            Created::Found(_) => Err(Error::conflict(format!(
+                "tag '{name}' exists in repository '{repo}': delete it first or choose another name"
+            ))),
+        }
+    }
+
+    /// All tags, by name.
+    pub async fn tags(&self) -> Result<Vec<TagInfo>> {
+        let repo = self.name()?;
+        self.onward.inner.repo_record(&repo).await?;
+        let objects = self.onward.coordinator().objects();
+        let mut names: Vec<TagName> = objects
+            .list(&layout::tags_dir(&repo), None)
+            .try_filter_map(|listed| async move { Ok(layout::parse_tag(&listed.key)) })
+            .try_collect()
+            .await?;
+        names.sort();
+        let mut tags = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(commit) = self.find_tag(&name).await? {
+                tags.push(TagInfo { name, commit });
+            }
+        }
+        Ok(tags)
+    }
+
+    /// Removes a tag. Its commit stays.
+    pub async fn delete_tag(&self, name: &TagName) -> Result<()> {
+        let repo = self.name()?;
+        if self.find_tag(name).await?.is_none() {
+            return Err(Error::not_found(format!(
+                "there is no tag '{name}' in repository '{repo}': `onward tag list {repo}` shows what there is"
+            )));
+        }
+        self.onward.coordinator().objects().delete(&layout::tag(&repo, name)).await
+    }
+
+    pub(super) async fn find_tag(&self, name: &TagName) -> Result<Option<CommitId>> {
+        let key = layout::tag(&self.name()?, name);
+        match self.onward.coordinator().objects().get(&key).await? {
+            Some(bytes) => decode(&key, &bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn tag_exists(&self, name: &str) -> Result<bool> {
+        match TagName::new(name) {
+            Ok(name) => Ok(self.find_tag(&name).await?.is_some()),
+            Err(_) => Ok(false),
+        }
+    }
+}

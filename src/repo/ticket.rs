@@ -1,0 +1,217 @@
+//! Tickets: an accepted op on its way to its outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::commit::find_in_log;
+use crate::commit::lake::Lake;
+use crate::commit::queue::{BranchQueue, Pending};
+use crate::commit::verdict::{OutcomeRecord, Verdict};
+use crate::commit::waiting::{Decision, Told, rounds_bound};
+use crate::coord::status::{Cancelled, OpStatus, StatusReply, cancel, status};
+use crate::model::error::{Error, Result};
+use crate::model::ids::{BranchUid, OpId, Ticket};
+
+use super::branch::Branch;
+use super::outcome::{Details, Outcome};
+
+/// What can be said of an op without waiting.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TicketStatus {
+    /// It is in the queue.
+    Pending {
+        /// Its ticket.
+        ticket: Ticket,
+        /// Its place in the queue: 1 is the front.
+        position: u64,
+    },
+    /// It is decided.
+    Decided(Box<Outcome>),
+}
+
+/// An accepted op. Dropping it changes nothing: the op will be decided all the same.
+#[derive(Debug)]
+pub struct TicketHandle {
+    pub(super) queue: Arc<BranchQueue>,
+    pub(super) state: HandleState,
+}
+
+#[derive(Debug)]
+pub(super) enum HandleState {
+    Pending(Pending),
+    Settled(Box<Outcome>),
+}
+
+impl TicketHandle {
+    /// The op's ticket, if it was queued.
+    pub fn ticket(&self) -> Option<Ticket> {
+        match &self.state {
+            HandleState::Pending(pending) => Some(pending.ticket),
+            HandleState::Settled(outcome) => outcome.ticket(),
+        }
+    }
+
+    /// The op's id.
+    pub fn op_id(&self) -> OpId {
+        match &self.state {
+            HandleState::Pending(pending) => pending.op_id,
+            HandleState::Settled(outcome) => outcome.details().op_id,
+        }
+    }
+
+    /// Waits for the outcome, at most for `timeout`; past that the outcome is
+    /// [`Outcome::StillQueued`]. Can be called again.
+    pub async fn wait(&mut self, timeout: Duration) -> Result<Outcome> {
+        let pending = match &mut self.state {
+            HandleState::Settled(outcome) => return Ok(outcome.as_ref().clone()),
+            HandleState::Pending(pending) => pending,
+        };
+        let told = tokio::time::timeout(timeout, pending.outcome()).await;
+        let cause = match told {
+            Ok(Some(Told::Decided(decision))) => {
+                let lake = &self.queue.context().lake;
+                let outcome = outcome_of(lake, self.queue.context().uid, decision).await?;
+                self.state = HandleState::Settled(Box::new(outcome.clone()));
+                return Ok(outcome);
+            }
+            Ok(Some(Told::Stuck(cause))) => Some(cause),
+            Ok(None) => Some("this process is shutting down".to_owned()),
+            Err(_) => self.queue.last_error(),
+        };
+        Ok(still_queued(pending.op_id, pending.ticket, cause, timeout))
+    }
+
+    /// Calls the op off, if it is not decided yet. Its outcome tells whether that was in time.
+    pub async fn cancel(&self) -> Result<()> {
+        let context = self.queue.context();
+        cancel(&context.lanes, &context.keys, self.op_id()).await.map(drop)
+    }
+}
+
+fn still_queued(op_id: OpId, ticket: Ticket, cause: Option<String>, waited: Duration) -> Outcome {
+    let details = Details { op_id, rounds_bound: rounds_bound(1), batch: 0, waited };
+    Outcome::StillQueued { ticket, cause, details }
+}
+
+/// The outcome of a decision. Conflicting paths are read from the log, where they lie in full.
+pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) -> Result<Outcome> {
+    let Decision { verdict, commit, first, details: counts } = decision;
+    let details = Details {
+        op_id: counts.op_id,
+        rounds_bound: counts.rounds_bound,
+        batch: counts.batch,
+        waited: counts.waited,
+    };
+    let ticket = counts.ticket.unwrap_or_default();
+    Ok(match verdict {
+        Verdict::Committed => Outcome::Committed {
+            commit: commit.ok_or_else(|| Error::internal("a committed op has no commit"))?,
+            ticket,
+            rounds: counts.rounds,
+            details,
+        },
+        Verdict::NoChanges => Outcome::NoChanges { ticket: counts.ticket, details },
+        Verdict::Conflict { total, .. } => {
+            let paths = match first {
+                Some(first) => conflicts(lake, uid, first, ticket).await?,
+                None => Vec::new(),
+            };
+            Outcome::Conflict { ticket, paths, total, details }
+        }
+        Verdict::Failed { reason } => Outcome::Failed { ticket: counts.ticket, reason, details },
+        Verdict::Cancelled => Outcome::Cancelled { ticket, details },
+        Verdict::Fenced { reason, earlier } => Outcome::Fenced { reason, earlier, details },
+    })
+}
+
+async fn conflicts(
+    lake: &Lake,
+    uid: BranchUid,
+    first: Ticket,
+    ticket: Ticket,
+) -> Result<Vec<crate::commit::verdict::ConflictPath>> {
+    let entry = lake.known_entry(uid, first).await?;
+    let index = ticket.0.saturating_sub(first.0) as usize;
+    Ok(match entry.ops.get(index).map(|op| &op.verdict) {
+        Some(Verdict::Conflict { paths, .. }) => paths.clone(),
+        _ => Vec::new(),
+    })
+}
+
+impl Branch {
+    /// What is known of an op, now.
+    pub async fn ticket_status(&self, op_id: OpId) -> Result<TicketStatus> {
+        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
+        let context = self.repo.onward.coordinator().context(&repo, &name, uid);
+        let unknown = || {
+            Error::not_found(format!(
+                "op {op_id} is not known on branch '{name}' of '{repo}': it was not accepted there, or its outcome is no longer kept; `onward log` shows commits with their op ids"
+            ))
+        };
+        let reply = match status(&context.lanes, &context.keys, &[op_id]).await? {
+            Some(reply) => reply,
+            None => {
+                crate::commit::restore::restore(&context).await?;
+                let again = status(&context.lanes, &context.keys, &[op_id]).await?;
+                again.ok_or_else(unknown)?
+            }
+        };
+        let StatusReply { done, ops, .. } = reply;
+        let (ticket, record) = match ops.into_iter().next() {
+            Some(OpStatus::Pending(ticket)) => {
+                let position = ticket.0.saturating_sub(done);
+                return Ok(TicketStatus::Pending { ticket, position });
+            }
+            Some(OpStatus::Decided(ticket, Some(record))) => {
+                (ticket, OutcomeRecord::decode(&record)?)
+            }
+            Some(OpStatus::Decided(ticket, None)) => {
+                let from = ticket.0.saturating_sub(1);
+                find_in_log(&context.lake, uid, op_id, from).await?.ok_or_else(unknown)?
+            }
+            Some(OpStatus::Unknown) | None => return Err(unknown()),
+        };
+        let decision = Decision {
+            verdict: record.verdict,
+            commit: record.commit,
+            first: Some(record.first),
+            details: crate::commit::waiting::Details {
+                op_id,
+                ticket: Some(ticket),
+                rounds: 0,
+                rounds_bound: 0,
+                batch: record.batch,
+                waited: Duration::ZERO,
+            },
+        };
+        Ok(TicketStatus::Decided(Box::new(outcome_of(&context.lake, uid, decision).await?)))
+    }
+
+    /// Waits for the outcome of an op that was submitted by anybody.
+    pub async fn ticket_wait(&self, op_id: OpId, timeout: Duration) -> Result<Outcome> {
+        let deadline = crate::clock::Deadline::after(timeout);
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match self.ticket_status(op_id).await? {
+                TicketStatus::Decided(outcome) => return Ok(*outcome),
+                TicketStatus::Pending { ticket, .. } if deadline.is_over() => {
+                    return Ok(still_queued(op_id, ticket, None, timeout));
+                }
+                TicketStatus::Pending { .. } => {
+                    self.help_once().await?;
+                    tokio::time::sleep(pause.min(deadline.left())).await;
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+            }
+        }
+    }
+
+    /// Calls an op off, if it is not decided yet; then tells what is known of it.
+    pub async fn ticket_cancel(&self, op_id: OpId) -> Result<Cancelled> {
+        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
+        let context = self.repo.onward.coordinator().context(&repo, &name, uid);
+        cancel(&context.lanes, &context.keys, op_id).await
+    }
+}
