@@ -16,6 +16,7 @@
 
 mod support;
 
+mod commits;
 mod local;
 mod objects;
 mod relay;

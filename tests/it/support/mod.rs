@@ -1,6 +1,7 @@
 //! What tests stand on: real Redis servers, an S3 over HTTP, and things that go wrong on purpose.
 
 pub mod faulty_store;
+pub mod lake;
 pub mod redis;
 pub mod relay;
 #[cfg(feature = "aws")]

@@ -1,0 +1,90 @@
+//! Commits end to end: accepted, ordered, decided, durable, readable; each keeps its identity.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt;
+use onward::Outcome;
+use onward::model::address::RefExpr;
+use onward::repo::history::CommitInfo;
+use onward::tree::ListRequest;
+
+use crate::support::lake::{Deployment, entry};
+
+async fn history(onward: &onward::Onward) -> Vec<CommitInfo> {
+    let log = onward.repo("lake").log(&RefExpr::plain("main")).await.unwrap();
+    let mut commits: Vec<CommitInfo> = log.try_collect().await.unwrap();
+    commits.reverse();
+    commits
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_is_readable_as_soon_as_it_is_acknowledged() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let outcome =
+        main.change().put("t/a", entry(1)).message("first").meta("k", "v").commit().await.unwrap();
+    let Outcome::Committed { commit, ticket, rounds, details } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(ticket.0, 2);
+    assert!(rounds <= details.rounds_bound);
+    let info = onward.repo("lake").show_commit(&RefExpr::plain("main")).await.unwrap();
+    assert_eq!(info.id, commit);
+    assert_eq!(info.commit.message, "first");
+    assert_eq!(info.commit.metadata["k"], "v");
+    let stat = onward.repo("lake").stat(&RefExpr::plain("main"), &"t/a".parse().unwrap()).await;
+    assert_eq!(stat.unwrap(), entry(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_concurrent_commits_each_keep_their_identity() {
+    let (deployment, onward) = Deployment::lake().await;
+    let others = [onward.clone(), deployment.connect().await, deployment.connect().await];
+    let tasks: Vec<_> = (0..1000)
+        .map(|n| {
+            let main = others[n % others.len()].repo("lake").branch("main");
+            tokio::spawn(async move {
+                let change = main.change().put(format!("t/{n:04}"), entry(n));
+                let outcome = change
+                    .message(format!("message {n}"))
+                    .committer(format!("committer {n}"))
+                    .meta("n", n.to_string())
+                    .commit()
+                    .await
+                    .unwrap();
+                let Outcome::Committed { commit, ticket, rounds, details } = outcome else {
+                    panic!("{outcome:?}");
+                };
+                assert!(rounds <= details.rounds_bound, "{rounds} > {}", details.rounds_bound);
+                (n, commit, ticket)
+            })
+        })
+        .collect();
+    let mut by_ticket = BTreeMap::new();
+    for task in tasks {
+        let (n, commit, ticket) = task.await.unwrap();
+        assert!(by_ticket.insert(ticket, (n, commit)).is_none(), "two ops with one ticket");
+    }
+    let commits = history(&onward).await;
+    assert_eq!(commits.len(), 1001);
+    for (info, (ticket, (n, commit))) in commits.iter().skip(1).zip(&by_ticket) {
+        assert_eq!((info.id, info.ticket()), (*commit, *ticket), "history is ticket order");
+        assert_eq!(info.commit.message, format!("message {n}"));
+        assert_eq!(info.commit.committer, format!("committer {n}"));
+        assert_eq!(info.commit.metadata["n"], n.to_string());
+    }
+    let paths: BTreeSet<String> = (0..1000).map(|n| format!("t/{n:04}")).collect();
+    let page = onward.repo("lake").list(&RefExpr::plain("main"), &ListRequest::default()).await;
+    let listed: BTreeSet<String> =
+        page.unwrap().items.iter().map(|item| item.name().to_owned()).collect();
+    assert_eq!(listed, paths);
+    // Each commit differs from its parent by its own file alone.
+    for info in commits.iter().skip(1).step_by(97) {
+        let left = RefExpr::plain(info.commit.parents[0].to_string());
+        let right = RefExpr::plain(info.id.to_string());
+        let diff = onward.repo("lake").diff(&left, &right, "").await.unwrap();
+        let diff: Vec<_> = diff.try_collect().await.unwrap();
+        assert_eq!(diff.len(), 1);
+        assert_eq!(diff[0].path.as_str(), format!("t/{:0>4}", info.commit.metadata["n"]));
+    }
+}

@@ -1,0 +1,64 @@
+//! A deployment for one test: a private Redis, a store, and processes' parts over both.
+
+use std::sync::Arc;
+
+use onward::commit::faults::Faults;
+use onward::coord::Lanes;
+use onward::objects::Objects;
+use onward::{Config, Onward};
+
+use super::redis::RedisServer;
+
+/// A private Redis and an object store.
+pub struct Deployment {
+    pub redis: RedisServer,
+    pub objects: Objects,
+}
+
+impl Deployment {
+    /// Over objects in memory.
+    pub fn new() -> Self {
+        Self::with(RedisServer::new())
+    }
+
+    /// Over a given Redis.
+    pub fn with(redis: RedisServer) -> Self {
+        Self { redis, objects: Objects::open("memory://").unwrap() }
+    }
+
+    pub fn config(&self) -> Config {
+        Config::new(self.redis.url(), self.objects.url()).committer("test")
+    }
+
+    /// One more process's part, as far as one test process can have several.
+    pub async fn connect(&self) -> Onward {
+        Onward::with_objects(self.config(), self.objects.clone()).await.unwrap()
+    }
+
+    /// The same, with failpoints of its own.
+    pub async fn connect_with(&self, faults: Faults) -> Onward {
+        self.connect_over(&self.redis.url(), faults).await
+    }
+
+    /// The same, over a relay in front of Redis.
+    pub async fn connect_over(&self, redis: &str, faults: Faults) -> Onward {
+        let config = self.config();
+        let lanes = Lanes::open(redis, config.lanes.clone()).await.unwrap();
+        Onward::assemble(config, lanes, self.objects.clone(), faults)
+    }
+
+    /// A deployment with a repository `lake` and its branch `main`.
+    pub async fn lake() -> (Self, Onward) {
+        let deployment = Self::new();
+        let onward = deployment.connect().await;
+        onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+        (deployment, onward)
+    }
+}
+
+/// An entry that only `n` has.
+pub fn entry(n: usize) -> onward::Entry {
+    onward::Entry::new(format!("mem://data/{n}"), n as u64, format!("checksum-{n}"))
+}
+
+pub type Shared<T> = Arc<T>;
