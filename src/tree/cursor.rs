@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::Tree;
 use super::block::Block;
-use super::inline::InlineRun;
 use super::load::{Place, decode_block};
+use super::page::Page;
 use super::range_index::RangeIndex;
 use super::run::{RangeRef, Record};
 use crate::model::error::{Error, Result};
@@ -34,61 +34,6 @@ pub(crate) struct Visible {
 impl Visible {
     pub(crate) fn as_of(as_of: u16) -> Self {
         Self { as_of, above: None }
-    }
-}
-
-/// The records at hand: a whole inline run or one block.
-enum Page {
-    Inline(Arc<InlineRun>),
-    Block(Arc<Block>),
-    None,
-}
-
-impl Page {
-    fn path(&self, at: usize) -> Option<&str> {
-        match self {
-            Self::Inline(run) => run.records().get(at).map(|record| record.path.as_str()),
-            Self::Block(block) => block.path(at),
-            Self::None => None,
-        }
-    }
-
-    fn op(&self, at: usize) -> Option<u16> {
-        match self {
-            Self::Inline(run) => run.records().get(at).map(|record| record.op),
-            Self::Block(block) => block.op(at),
-            Self::None => None,
-        }
-    }
-
-    /// Index of the first record behind all records of the path at `at`.
-    fn next_path(&self, at: usize) -> usize {
-        let mut next = at + 1;
-        match self {
-            Self::Inline(run) => {
-                let path = run.records().get(at).map(|record| &record.path);
-                while run.records().get(next).is_some_and(|record| Some(&record.path) == path) {
-                    next += 1;
-                }
-            }
-            Self::Block(block) => {
-                while block.same_path(next) {
-                    next += 1;
-                }
-            }
-            Self::None => {}
-        }
-        next
-    }
-
-    fn lower_bound(&self, bound: &[u8]) -> usize {
-        match self {
-            Self::Inline(run) => {
-                run.records().partition_point(|record| record.path.as_str().as_bytes() < bound)
-            }
-            Self::Block(block) => block.lower_bound_path(bound),
-            Self::None => 0,
-        }
     }
 }
 
@@ -170,33 +115,19 @@ impl RunCursor {
     }
 
     pub(crate) fn value(&self) -> Option<&[u8]> {
-        match &self.page {
-            Page::Inline(run) => run.records().get(self.at).map(|record| &*record.value),
-            Page::Block(block) => block.value(self.at),
-            Page::None => None,
-        }
+        self.page.value(self.at)
     }
 
     /// The value under the cursor, which keeps its block alive.
     pub(crate) fn shared_value(&self) -> Option<Bytes> {
-        match &self.page {
-            Page::Inline(run) => run.records().get(self.at).map(|record| record.value.clone()),
-            Page::Block(block) => block.shared_value(self.at),
-            Page::None => None,
-        }
+        self.page.shared_value(self.at)
     }
 
     /// The record under the cursor; its value keeps the block alive.
     pub(crate) fn record(&self) -> Result<Option<Record>> {
-        match &self.page {
-            Page::Inline(run) => Ok(run.records().get(self.at).cloned()),
-            Page::Block(block) => {
-                let parts = (block.path(self.at), block.op(self.at), block.shared_value(self.at));
-                let (Some(path), Some(op), Some(value)) = parts else { return Ok(None) };
-                Ok(Some(Record { path: stored_path(path)?, op, value }))
-            }
-            Page::None => Ok(None),
-        }
+        let parts = (self.path(), self.page.op(self.at), self.shared_value());
+        let (Some(path), Some(op), Some(value)) = parts else { return Ok(None) };
+        Ok(Some(Record { path: stored_path(path)?, op, value }))
     }
 
     /// Moves to the first visible record whose path is not in front of `bound`. Moving backwards is

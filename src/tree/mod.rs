@@ -49,6 +49,7 @@ pub mod memory;
 mod merge;
 pub mod metarange;
 pub mod options;
+mod page;
 pub mod range;
 mod range_index;
 pub mod rule;

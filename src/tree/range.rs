@@ -3,7 +3,7 @@
 //! | part | content |
 //! |---|---|
 //! | header | `onwardR` and the format version, 8 bytes |
-//! | blocks | frames ([`super::frame`]) of blocks ([`super::block`]), without gaps |
+//! | blocks | frames (content, compressed or not, and a CRC-32C) of blocks ([`super::block`]), without gaps |
 //! | index | one frame: summary, then for each block its last key, lengths and record count |
 //! | trailer | 32 bytes: index offset (8), index frame length (4), index content length (4), zeros (4), CRC-32C of those 20 bytes (4), `onwardR` and the format version (8) |
 //!

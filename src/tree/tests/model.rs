@@ -25,8 +25,12 @@ pub(super) static PATHS: LazyLock<Vec<ObjectPath>> = LazyLock::new(|| {
             .map(String::from)
             .to_vec();
     paths.extend((0..14).map(|number| format!("dir/{}/f{number}", number % 4)));
-    let cuts = (0..).map(|number| format!("cut/{number}")).filter(|path| is_cut(path, 1, 1));
-    paths.extend(cuts.take(12));
+    // Enough in front of the cuts that a fold is already writing when it gets there.
+    paths.extend((0..24).map(|number| format!("aa/{number}")));
+    for folder in ["cut", "y"] {
+        let cuts = (0..).map(|number| format!("{folder}/{number}"));
+        paths.extend(cuts.filter(|path| is_cut(path, 1, 1)).take(10));
+    }
     paths.sort();
     paths.into_iter().map(|path| ObjectPath::new(path).unwrap()).collect()
 });
@@ -34,16 +38,23 @@ pub(super) static PATHS: LazyLock<Vec<ObjectPath>> = LazyLock::new(|| {
 #[derive(Debug, Clone)]
 pub(super) struct RunSpec {
     /// Index of the path, op, what is put (`None` deletes), whether it carries a condition.
-    pub(super) records: Vec<(usize, u16, Option<u8>, bool)>,
+    pub(super) records: Vec<RecordSpec>,
     pub(super) inline: bool,
 }
 
-pub(super) fn any_run() -> impl Strategy<Value = RunSpec> {
-    let value = prop_oneof![1 => Just(None), 3 => (0..4u8).prop_map(Some)];
+type RecordSpec = (usize, u16, Option<u8>, bool);
+
+fn any_records(max: usize) -> impl Strategy<Value = Vec<RecordSpec>> {
+    let value = prop_oneof![1 => Just(None), 6 => (0..4u8).prop_map(Some)];
     let op = prop_oneof![Just(0), 0..5u16];
     let record = (0..PATHS.len(), op, value, prop::bool::weighted(0.1));
-    (prop::collection::vec(record, 0..40), prop::bool::weighted(0.3))
-        .prop_map(|(records, inline)| RunSpec { records, inline })
+    (prop::collection::vec(record, 0..max), any::<bool>()).prop_map(|(mut records, settled)| {
+        if settled {
+            // As a fold leaves them: one version, no condition.
+            records.iter_mut().for_each(|record| (record.1, record.3) = (0, false));
+        }
+        records
+    })
 }
 
 /// Some runs, and stacks of them: which run as of which op, newest first.
@@ -53,15 +64,37 @@ pub(super) struct World {
     pub(super) stacks: [Vec<(usize, u16)>; 2],
 }
 
+const RUNS: usize = 5;
+
+/// Half of the runs are another with a few records more, so that runs have ranges in common.
+fn any_runs() -> impl Strategy<Value = Vec<RunSpec>> {
+    let inline = prop::bool::weighted(0.25);
+    let whole =
+        (any_records(160), inline).prop_map(|(records, inline)| RunSpec { records, inline });
+    let added = prop::collection::vec((any_records(3), 0..2usize), RUNS - 2);
+    (prop::collection::vec(whole, 2), added).prop_map(|(mut runs, added)| {
+        for (records, base) in added {
+            let mut records = [runs[base].records.clone(), records].concat();
+            records.dedup();
+            runs.push(RunSpec { records, inline: false });
+        }
+        runs
+    })
+}
+
 pub(super) fn any_world() -> impl Strategy<Value = World> {
-    let as_of = prop_oneof![2 => Just(ALL), 1 => 0..5u16];
-    let stack = prop::collection::vec((0..4usize, as_of), 0..5);
-    (prop::collection::vec(any_run(), 4), stack.clone(), stack, 0..4usize).prop_map(
-        |(runs, mut left, mut right, shared)| {
-            // Stacks of a lake have their bottoms in common.
+    let as_of = || prop_oneof![2 => Just(ALL), 1 => 0..5u16];
+    let stack = prop::collection::vec((0..RUNS, as_of()), 0..4);
+    (any_runs(), stack.clone(), stack, 0..3usize, prop::option::of(as_of())).prop_map(
+        |(runs, mut left, mut right, shared, other_as_of)| {
+            // Stacks of a lake have their bottoms in common, perhaps as of another op.
             let bottom = left.split_off(left.len().saturating_sub(shared));
+            let shared_from = right.len();
             right.extend(bottom.iter().copied());
             left.extend(bottom);
+            if let (Some(as_of), Some(level)) = (other_as_of, right.get_mut(shared_from)) {
+                level.1 = as_of;
+            }
             World { runs, stacks: [left, right] }
         },
     )
@@ -80,7 +113,7 @@ fn change(value: Option<u8>) -> Change {
 }
 
 pub(super) fn records_of(spec: &RunSpec) -> Vec<Record> {
-    let record = |(path, op, value, conditional): &(usize, u16, Option<u8>, bool)| {
+    let record = |(path, op, value, conditional): &RecordSpec| {
         let mut bytes = Vec::new();
         let condition = conditional.then(|| Condition::Checksum("c".repeat(100)));
         encode_value(&change(*value), condition.as_ref(), &mut bytes);

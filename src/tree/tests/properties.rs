@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 
-use super::model::{Built, Content, PATHS, any_world, build};
+use super::model::{Built, Content, PATHS, RunSpec, World, any_world, build};
 use super::run;
 use crate::model::error::ErrorKind;
 use crate::model::path::ObjectPath;
@@ -45,7 +45,7 @@ fn listing(content: &Content, prefix: &str, delimiter: Option<&str>) -> Vec<Stri
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn lookups_and_scans_equal_the_model(world in any_world(), prefix in prefixes(), after in 0..PATHS.len()) {
@@ -196,9 +196,26 @@ proptest! {
 }
 
 #[test]
+fn equal_ranges_as_of_different_ops_are_no_common_ground() {
+    // The first range, up to a path that ends it, has two versions and is in both runs.
+    let cut = PATHS.iter().position(|path| path.as_str().starts_with("cut/")).unwrap();
+    let shared = vec![(cut, 0, Some(0), false), (cut, 1, Some(2), false)];
+    let with = |value| [shared.clone(), vec![(cut + 1, 0, Some(value), false)]].concat();
+    let runs = [0, 2].map(|value| RunSpec { records: with(value), inline: false }).to_vec();
+    let world = World { runs, stacks: [vec![(0, 0)], vec![(1, 1)]] };
+    run(async {
+        let built = build(&world).await;
+        let [before, after] = built.stacks.clone();
+        let found: Vec<Diff> =
+            built.tree.diff(before, after, ScanStart::all()).try_collect().await.unwrap();
+        assert_eq!(found.len(), 2);
+    });
+}
+
+#[test]
 fn records_out_of_order_are_a_bug_of_the_caller() {
     run(async {
-        let built = build(&super::model::World { runs: vec![], stacks: [vec![], vec![]] }).await;
+        let built = build(&World { runs: vec![], stacks: [vec![], vec![]] }).await;
         let record = |path: &str, op| crate::tree::Record {
             path: path.parse().unwrap(),
             op,
