@@ -236,12 +236,14 @@ impl Helper {
         let mut own = 0;
         let mut state = self.shared.state();
         for (index, op) in entry.ops.iter().enumerate() {
-            if state.waiters.submission(op.op_id).is_some() {
+            if state.waiters.waits_for(op.op_id) {
                 own += 1;
                 let record = entry.outcome(index, op)?;
                 state.waiters.tell(op.op_id, entry.first.plus(index as u64), &record);
             }
         }
+        // A view granted with an acceptance may have been overtaken by one that was looked for.
+        state.granted.take_if(|granted| granted.head.done < entry.last().0);
         if state.waiters.seen() + 1 >= entry.first.0 {
             state.waiters.saw(entry.last().0);
         }
@@ -305,7 +307,7 @@ impl Helper {
     fn hear(&self, records: Vec<StreamRecord>) -> Result<()> {
         let mut state = self.shared.state();
         for each in records {
-            if state.waiters.submission(each.op_id).is_some() {
+            if state.waiters.waits_for(each.op_id) {
                 let record = OutcomeRecord::decode(&each.record)?;
                 state.waiters.tell(each.op_id, each.ticket, &record);
             }

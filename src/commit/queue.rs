@@ -203,6 +203,15 @@ async fn accept_batch(
 ) -> Result<(), (Error, Vec<Incoming>)> {
     let context = &shared.context;
     let submissions: Vec<Submission> = incoming.iter().map(|i| i.submission.clone()).collect();
+    let expected: Vec<oneshot::Receiver<Told>> = {
+        let mut state = shared.state();
+        let expect = |submission: &Submission| {
+            let (tell, outcome) = oneshot::channel();
+            state.waiters.expect(submission.clone(), tell);
+            outcome
+        };
+        submissions.iter().map(expect).collect()
+    };
     let attempt = async {
         context.faults.pass("submit").await?;
         let limits = shared.options.limits;
@@ -217,7 +226,11 @@ async fn accept_batch(
     };
     let reply = match attempt.await {
         Ok(reply) => reply,
-        Err(error) => return Err((error, incoming)),
+        Err(error) => {
+            let mut state = shared.state();
+            submissions.iter().for_each(|each| state.waiters.not_accepted(each.op_id));
+            return Err((error, incoming));
+        }
     };
     let done = reply.view.head.done;
     let depth = reply.view.depth;
@@ -225,8 +238,14 @@ async fn accept_batch(
     {
         let mut state = shared.state();
         let mut answers = Vec::with_capacity(incoming.len());
-        for (each, accepted) in incoming.into_iter().zip(reply.accepted) {
-            let answer = admit(shared, &mut state, each.submission, accepted, done, depth);
+        for ((each, accepted), outcome) in incoming.into_iter().zip(reply.accepted).zip(expected) {
+            let op_id = each.submission.op_id;
+            if let Accepted::Queued(ticket) | Accepted::Pending(ticket) = accepted {
+                state.waiters.accepted(op_id, ticket, done);
+            } else {
+                state.waiters.not_accepted(op_id);
+            }
+            let answer = admit(shared, each.submission, accepted, outcome, depth);
             answers.push((each.answer, answer));
         }
         if reply.view.turn_is_mine {
@@ -245,10 +264,9 @@ async fn accept_batch(
 
 fn admit(
     shared: &Shared,
-    state: &mut State,
     submission: Submission,
     accepted: Accepted,
-    done: u64,
+    outcome: oneshot::Receiver<Told>,
     depth: u64,
 ) -> Result<Admission> {
     let op_id = submission.op_id;
@@ -257,8 +275,6 @@ fn admit(
             if matches!(accepted, Accepted::Queued(_)) {
                 add(&shared.context.counters.accepted, 1);
             }
-            let (tell, outcome) = oneshot::channel();
-            state.waiters.add(submission, ticket, done, tell);
             Ok(Admission::Queued(Pending { op_id, ticket, outcome }))
         }
         Accepted::Decided(ticket, Some(record)) => {

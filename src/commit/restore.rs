@@ -154,6 +154,12 @@ pub async fn write_checkpoint(context: &BranchContext) -> Result<()> {
     lake.objects().put(&key, checkpoint.encode()?).await
 }
 
+/// Puts a new branch that starts at `commit` into Redis.
+pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Result<()> {
+    let image = Checkpoint::start(commit).image();
+    put_into_redis(&context.lanes, &context.keys, &image).await.map(drop)
+}
+
 /// Puts a branch that Redis has lost back, from the log alone. Returns whether this call did it.
 pub async fn restore(context: &BranchContext) -> Result<bool> {
     let record = BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;

@@ -42,7 +42,7 @@ pub struct Details {
     pub rounds_bound: u64,
     /// Ops in its batch.
     pub batch: u32,
-    /// From acceptance to outcome.
+    /// From submission to outcome.
     pub waited: Duration,
 }
 
@@ -65,14 +65,21 @@ pub fn rounds_bound(position: u64) -> u64 {
 pub struct Waiting {
     /// What was submitted, in case Redis loses it.
     pub submission: Submission,
-    /// Its place in the order, as last known.
-    pub ticket: Ticket,
+    submitted_at: Instant,
+    /// Known once the call that submits it has returned.
+    place: Option<Place>,
+    tell: Vec<oneshot::Sender<Told>>,
+}
+
+/// An accepted op's place in the order.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// As last known.
+    ticket: Ticket,
     /// Tickets decided when it was accepted: the log before that cannot hold it.
-    pub done_at_accept: u64,
+    done_at_accept: u64,
     bound: u64,
     rounds_at_accept: u64,
-    accepted_at: Instant,
-    tell: Vec<oneshot::Sender<Told>>,
 }
 
 /// All ops of one branch that this process waits for.
@@ -87,9 +94,9 @@ pub struct Waiters {
 }
 
 impl Waiters {
-    /// Whether nobody waits.
+    /// Whether nobody waits for an accepted op.
     pub fn is_empty(&self) -> bool {
-        self.by_op.is_empty()
+        self.by_ticket.is_empty()
     }
 
     /// Every outcome up to this ticket has been seen.
@@ -102,59 +109,76 @@ impl Waiters {
         self.rounds += 1;
     }
 
-    /// Adds an accepted op and one who waits for it.
-    pub fn add(
-        &mut self,
-        submission: Submission,
-        ticket: Ticket,
-        done: u64,
-        tell: oneshot::Sender<Told>,
-    ) {
-        let op_id = submission.op_id;
-        if let Some(waiting) = self.by_op.get_mut(&op_id) {
-            waiting.tell.push(tell);
-            self.move_to(op_id, ticket);
+    /// Adds an op that is about to be submitted and one who waits for it. Its outcome may arrive
+    /// before the reply of the call that submits it.
+    pub fn expect(&mut self, submission: Submission, tell: oneshot::Sender<Told>) {
+        self.by_op
+            .entry(submission.op_id)
+            .or_insert_with(|| Waiting {
+                submission,
+                submitted_at: Instant::now(),
+                place: None,
+                tell: Vec::new(),
+            })
+            .tell
+            .push(tell);
+    }
+
+    /// Notes that an op was accepted as `ticket` when `done` tickets were decided.
+    pub fn accepted(&mut self, op_id: OpId, ticket: Ticket, done: u64) {
+        let rounds_at_accept = self.rounds;
+        let Some(waiting) = self.by_op.get_mut(&op_id) else {
             return;
-        }
-        let waiting = Waiting {
-            submission,
-            ticket,
-            done_at_accept: done,
-            bound: rounds_bound(ticket.0.saturating_sub(done)),
-            rounds_at_accept: self.rounds,
-            accepted_at: Instant::now(),
-            tell: vec![tell],
         };
-        self.by_op.insert(op_id, waiting);
-        self.by_ticket.insert(ticket, op_id);
+        if waiting.place.is_none() {
+            let bound = rounds_bound(ticket.0.saturating_sub(done));
+            let place = Place { ticket, done_at_accept: done, bound, rounds_at_accept };
+            waiting.place = Some(place);
+        }
+        self.move_to(op_id, ticket);
+    }
+
+    /// Notes that the call that was to submit an op did not get it accepted.
+    pub fn not_accepted(&mut self, op_id: OpId) {
+        if self.by_op.get(&op_id).is_some_and(|waiting| waiting.place.is_none()) {
+            self.by_op.remove(&op_id);
+        }
     }
 
     /// Notes a new ticket of an op.
     pub fn move_to(&mut self, op_id: OpId, ticket: Ticket) {
-        if let Some(waiting) = self.by_op.get_mut(&op_id) {
-            if self.by_ticket.get(&waiting.ticket) == Some(&op_id) {
-                self.by_ticket.remove(&waiting.ticket);
-            }
-            waiting.ticket = ticket;
-            self.by_ticket.insert(ticket, op_id);
-        }
-    }
-
-    /// Tells everybody who waits for `op_id`.
-    pub fn tell(&mut self, op_id: OpId, ticket: Ticket, record: &OutcomeRecord) {
-        let Some(waiting) = self.by_op.remove(&op_id) else {
+        let Some(place) = self.by_op.get_mut(&op_id).and_then(|w| w.place.as_mut()) else {
             return;
         };
-        if self.by_ticket.get(&waiting.ticket) == Some(&op_id) {
-            self.by_ticket.remove(&waiting.ticket);
+        let before = std::mem::replace(&mut place.ticket, ticket);
+        if self.by_ticket.get(&before) == Some(&op_id) {
+            self.by_ticket.remove(&before);
         }
+        self.by_ticket.insert(ticket, op_id);
+    }
+
+    /// Tells everybody who waits for `op_id`. Returns whether anybody did.
+    pub fn tell(&mut self, op_id: OpId, ticket: Ticket, record: &OutcomeRecord) -> bool {
+        let Some(waiting) = self.by_op.remove(&op_id) else {
+            return false;
+        };
+        // An outcome that overtakes the reply of its submission took the one round that decided it.
+        let (rounds, rounds_bound) = match waiting.place {
+            None => (1, rounds_bound(1)),
+            Some(place) => {
+                if self.by_ticket.get(&place.ticket) == Some(&op_id) {
+                    self.by_ticket.remove(&place.ticket);
+                }
+                (self.rounds - place.rounds_at_accept, place.bound)
+            }
+        };
         let details = Details {
             op_id,
             ticket: Some(ticket),
-            rounds: self.rounds - waiting.rounds_at_accept,
-            rounds_bound: waiting.bound,
+            rounds,
+            rounds_bound,
             batch: record.batch,
-            waited: waiting.accepted_at.elapsed(),
+            waited: waiting.submitted_at.elapsed(),
         };
         let decision = Decision {
             verdict: record.verdict.clone(),
@@ -166,6 +190,12 @@ impl Waiters {
             // One who no longer listens has gone past its deadline and knows its ticket.
             let _ = tell.send(Told::Decided(decision.clone()));
         }
+        true
+    }
+
+    /// Whether anybody waits for `op_id`.
+    pub fn waits_for(&self, op_id: OpId) -> bool {
+        self.by_op.contains_key(&op_id)
     }
 
     /// Tells everybody that this process cannot go on for now. Their ops stay promised.
@@ -192,14 +222,15 @@ impl Waiters {
         self.by_ticket.range(..=Ticket(done)).map(|(_, op_id)| *op_id).collect()
     }
 
-    /// Every op waited for.
+    /// Every accepted op waited for.
     pub fn all(&self) -> Vec<OpId> {
-        self.by_op.keys().copied().collect()
+        self.by_ticket.values().copied().collect()
     }
 
-    /// What was submitted as `op_id`, and how far the log was then.
+    /// What was submitted as `op_id` and accepted, and how far the log was then.
     pub fn submission(&self, op_id: OpId) -> Option<(Submission, u64)> {
-        self.by_op.get(&op_id).map(|w| (w.submission.clone(), w.done_at_accept))
+        let waiting = self.by_op.get(&op_id)?;
+        Some((waiting.submission.clone(), waiting.place?.done_at_accept))
     }
 
     /// Whether the front of the queue is an op of this process.

@@ -5,7 +5,7 @@ use crate::commit::head::Head;
 use crate::commit::op::{Body, Op, QueuedOp, Request};
 use crate::commit::queue::Admission;
 use crate::commit::record::{BranchRecord, encode};
-use crate::commit::restore::{read_back, restore};
+use crate::commit::restore::{open_new, read_back, restore};
 use crate::commit::round::{BATCH_MAX, BranchContext, RoundEnd};
 use crate::commit::verdict::Verdict;
 use crate::coord::submit::{Seal, Submission};
@@ -120,7 +120,7 @@ impl Branch {
             Created::Written => {}
             Created::Found(_) => return Err(exists()),
         }
-        restore(&inner.coordinator.context(&repo, &name, record.uid)).await?;
+        open_new(&inner.coordinator.context(&repo, &name, record.uid), start).await?;
         branches::name(inner.coordinator.lanes(), &repo, &name, record.uid).await?;
         inner.remember(&repo, &name, record.uid);
         Ok(BranchInfo { name, commit: start, done: 0 })
