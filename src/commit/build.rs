@@ -14,7 +14,7 @@ use crate::tree::fold::{FoldLimits, LevelSize, plan_fold};
 use crate::tree::{ALL, Folded, InlineAddress, InlineRun, Level, Record, RunRef, Tree};
 
 use super::head::Head;
-use super::judge::{Effect, Judgement, find_levels};
+use super::judge::{Effect, Judgement};
 use super::log::{DecidedOp, LogEntry, SpanLevel, metarange_at};
 use super::prepare::{Prepared, Situation, Work};
 use super::verdict::ProducerRow;
@@ -167,7 +167,7 @@ impl Builder<'_> {
         let mut levels = written;
         let incoming = levels.len();
         let older = &self.head.metarange.levels;
-        let exchanges = exchanges(older, judgement);
+        let exchanges = exchanges(judgement);
         // Levels that an op of this batch exchanges stay out of the inline fold.
         let foldable = exchanges.iter().map(|e| e.at).min().unwrap_or(older.len());
         let kept = older.get(..foldable).unwrap_or_default();
@@ -253,14 +253,12 @@ struct Exchange {
     with: Arc<RunRef>,
 }
 
-fn exchanges(levels: &[Level], judgement: &Judgement) -> Vec<Exchange> {
+fn exchanges(judgement: &Judgement) -> Vec<Exchange> {
     let mut exchanges = Vec::new();
     for (index, op) in judgement.ops.iter().enumerate() {
-        if let Effect::Fold { levels: wanted, with } = &op.effect {
-            if let Some(at) = find_levels(levels, wanted) {
-                let with = Arc::clone(with);
-                exchanges.push(Exchange { at, len: wanted.len(), op: index as u16, with });
-            }
+        if let Effect::Fold { at, len, with } = &op.effect {
+            let with = Arc::clone(with);
+            exchanges.push(Exchange { at: *at, len: *len, op: index as u16, with });
         }
     }
     exchanges

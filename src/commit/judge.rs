@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::model::change::{Change, decode_value, encode_value};
 use crate::model::entry::Entry;
 use crate::model::error::Result;
-use crate::model::ids::CommitId;
+use crate::model::ids::{CommitId, RunId};
 use crate::model::path::ObjectPath;
 use crate::tree::rule::{Decision, decide};
 use crate::tree::{Level, Record, RunRef};
@@ -31,8 +31,10 @@ pub enum Effect {
     Close,
     /// These levels of the head give way to a run of equal content.
     Fold {
-        /// The levels.
-        levels: Vec<Level>,
+        /// The first of them, as an index into the head's stack.
+        at: usize,
+        /// How many they are.
+        len: usize,
         /// What replaces them.
         with: Arc<RunRef>,
     },
@@ -140,7 +142,7 @@ impl State<'_> {
         None
     }
 
-    fn fold(&mut self, wanted: &[Level], with: &Arc<RunRef>) -> Judged {
+    fn fold(&mut self, wanted: &[(RunId, u16)], with: &Arc<RunRef>) -> Judged {
         let nothing = Judged { verdict: Verdict::NoChanges, effect: Effect::None };
         let Some(at) = find_levels(self.levels, wanted) else {
             return nothing;
@@ -152,7 +154,7 @@ impl State<'_> {
             return nothing;
         }
         marks.fill(true);
-        let effect = Effect::Fold { levels: wanted.to_vec(), with: Arc::clone(with) };
+        let effect = Effect::Fold { at, len: wanted.len(), with: Arc::clone(with) };
         Judged { verdict: Verdict::Committed, effect }
     }
 
@@ -264,11 +266,12 @@ impl State<'_> {
 }
 
 /// Where `wanted` stands among `levels`, without a gap.
-pub fn find_levels(levels: &[Level], wanted: &[Level]) -> Option<usize> {
+fn find_levels(levels: &[Level], wanted: &[(RunId, u16)]) -> Option<usize> {
     if wanted.is_empty() {
         return None;
     }
-    levels.windows(wanted.len()).position(|window| window == wanted)
+    let same = |(level, wanted): (&Level, &(RunId, u16))| (level.run.id, level.as_of) == *wanted;
+    levels.windows(wanted.len()).position(|window| window.iter().zip(wanted).all(same))
 }
 
 /// The record of a change without its condition, which has been checked.

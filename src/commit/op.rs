@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::model::error::{Error, Result};
-use crate::model::ids::{CommitId, OpId};
-use crate::tree::{InlineRun, Level, RunRef};
+use crate::model::ids::{CommitId, OpId, RunId};
+use crate::tree::{InlineRun, RunRef};
 
 /// The newest version of the body that this program writes and reads.
 const VERSION: u8 = 1;
@@ -24,7 +24,7 @@ pub const HEADER_MAX: usize = 8 * 1024;
 pub const INLINE_MAX: usize = 8 * 1024;
 
 /// The largest queue element.
-pub const ELEMENT_MAX: usize = HEADER_MAX + INLINE_MAX + 128;
+pub const ELEMENT_MAX: usize = HEADER_MAX + INLINE_MAX + 1024;
 
 /// One request to move a branch head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,8 +110,8 @@ pub enum Strategy {
 /// Levels of a branch's stack in exchange for a run of equal content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoldRequest {
-    /// The levels to be replaced, newest first.
-    pub levels: Vec<Level>,
+    /// The levels to be replaced, newest first: run and as-of index of each.
+    pub levels: Vec<(RunId, u16)>,
     /// What replaces them.
     pub with: RunRef,
 }
@@ -164,12 +164,25 @@ impl Op {
 }
 
 impl QueuedOp {
+    /// The op id of an element, if it has a readable one.
+    pub fn id_of(element: &[u8]) -> Option<OpId> {
+        std::str::from_utf8(element.get(..OpId::TEXT_LEN)?).ok()?.parse().ok()
+    }
+
+    /// What stands for an element that has no readable op id: an element that says it is damaged,
+    /// under an id that follows from its bytes.
+    pub fn stand_in(element: &[u8]) -> Bytes {
+        let mut stand_in = OpId::of_bytes(element).to_string().into_bytes();
+        stand_in.extend_from_slice(&[b'P', VERSION]);
+        stand_in.into()
+    }
+
     /// Reads a queue element. Only an element without a readable op id is an error: such an
     /// element was not written by any version of this program.
     pub fn decode(element: &[u8]) -> Result<Self> {
         let damaged = || Error::corrupt("a queue element in Redis has no readable op id");
-        let (id, rest) = element.split_at_checked(OpId::TEXT_LEN).ok_or_else(damaged)?;
-        let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()).ok_or_else(damaged)?;
+        let id = Self::id_of(element).ok_or_else(damaged)?;
+        let rest = element.get(OpId::TEXT_LEN..).unwrap_or_default();
         let (cancelled, body) = match rest {
             [mark, VERSION, body @ ..] => (*mark == b'C', decode_body(body)),
             [mark, version, ..] if *version > VERSION => (*mark == b'C', Body::Newer(*version)),

@@ -12,11 +12,9 @@ use crate::coord::{BranchKeys, Lanes, branches};
 use crate::model::change::{PathChange, decode_value};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::ids::{CommitId, OpId};
+use crate::model::ids::{CommitId, OpId, RunId};
 use crate::model::path::ObjectPath;
-use crate::tree::{
-    ALL, ChangeSorter, InlineRun, Level, Metarange, Record, RunRef, RunWriter, ScanStart,
-};
+use crate::tree::{ALL, ChangeSorter, InlineRun, Metarange, Record, RunRef, RunWriter, ScanStart};
 
 use super::head::Head;
 use super::lake::Lake;
@@ -66,8 +64,8 @@ pub enum Work {
     DeleteBranch,
     /// An exchange of levels.
     Fold {
-        /// The levels.
-        levels: Vec<Level>,
+        /// The levels, newest first: run and as-of index of each.
+        levels: Vec<(RunId, u16)>,
         /// What replaces them.
         with: Arc<RunRef>,
     },

@@ -150,6 +150,15 @@ impl BranchQueue {
         answered.await.map_err(|_| gone())?
     }
 
+    /// Waits, in this process, for an op that was accepted as `ticket` when `done` tickets were
+    /// decided, by whomever. Whoever waits helps.
+    pub fn attach(&self, op_id: OpId, ticket: Ticket, done: u64) -> Pending {
+        let (tell, outcome) = oneshot::channel();
+        self.shared.state().waiters.attach(op_id, ticket, done, tell);
+        self.shared.wake.notify_one();
+        Pending { op_id, ticket, outcome }
+    }
+
     /// Why ops are not getting on in this process, if they are not.
     pub fn last_error(&self) -> Option<String> {
         self.shared.state().last_error.clone()

@@ -52,6 +52,11 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
         shared.state().waiters.tell(op_id, ticket, &record);
         return Ok(());
     }
+    let Some(submission) = submission else {
+        let cause = "Redis had lost the op before it was decided; whoever submitted it can submit it again under the same op id";
+        shared.state().waiters.give_up(op_id, cause);
+        return Ok(());
+    };
     let limits = shared.options.limits;
     let one = [submission];
     let Some(reply) = submit(&context.lanes, &context.keys, &context.turn, limits, &one).await?

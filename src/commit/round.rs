@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::coord::publish::{Published, Retention, publish};
-use crate::coord::view::{Turn, View, extend};
+use crate::coord::view::{Turn, View, extend, mend};
 use crate::coord::{BranchKeys, BranchState, Lanes};
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
@@ -20,6 +20,7 @@ use super::head::Head;
 use super::judge::judge;
 use super::lake::Lake;
 use super::log::LogEntry;
+use super::op::QueuedOp;
 use super::prepare::{Sources, prepare, readable};
 
 /// Ops in a batch, at most: the `batch_limit` of the bound on rounds.
@@ -100,6 +101,9 @@ impl BranchContext {
             Some(head) => head,
             None => Head::load(&self.lake, self.uid, &view.head).await?,
         };
+        if self.mend(&view).await? {
+            return Ok(RoundEnd::Overtaken);
+        }
         let ops = readable(&view.elements)?;
         if ops.is_empty() {
             return Ok(RoundEnd::NotMine);
@@ -115,6 +119,21 @@ impl BranchContext {
         self.faults.pass("decided").await?;
         self.note_decision(&entry, mine);
         self.publish(entry, wanted).await
+    }
+
+    /// Gives elements without a readable op id one, so that they do not block those behind them.
+    /// Returns whether there were any.
+    async fn mend(&self, view: &View) -> Result<bool> {
+        let mut any = false;
+        for (index, element) in view.elements.iter().enumerate() {
+            if QueuedOp::id_of(element).is_none() {
+                tracing::error!(uid = %self.uid, index, "a queue element has no readable op id: it will be failed");
+                any = true;
+                let stand_in = QueuedOp::stand_in(element);
+                mend(&self.lanes, &self.keys, index, element, &stand_in).await?;
+            }
+        }
+        Ok(any)
     }
 
     fn note_decision(&self, entry: &LogEntry, mine: bool) {

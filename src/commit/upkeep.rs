@@ -104,6 +104,7 @@ async fn fold_and_submit(
             writer.finish().await?
         }
     };
+    let levels = levels.iter().map(|level| (level.run.id, level.as_of)).collect();
     let op = Op {
         committer: "onward".into(),
         created_ms: clock::now_ms(),

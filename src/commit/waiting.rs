@@ -63,8 +63,8 @@ pub fn rounds_bound(position: u64) -> u64 {
 /// One op that somebody waits for, or that this process has promised to see through.
 #[derive(Debug)]
 pub struct Waiting {
-    /// What was submitted, in case Redis loses it.
-    pub submission: Submission,
+    /// What was submitted, in case Redis loses it; `None` for an op that somebody else submitted.
+    pub submission: Option<Submission>,
     submitted_at: Instant,
     /// Known once the call that submits it has returned.
     place: Option<Place>,
@@ -112,16 +112,24 @@ impl Waiters {
     /// Adds an op that is about to be submitted and one who waits for it. Its outcome may arrive
     /// before the reply of the call that submits it.
     pub fn expect(&mut self, submission: Submission, tell: oneshot::Sender<Told>) {
-        self.by_op
-            .entry(submission.op_id)
-            .or_insert_with(|| Waiting {
-                submission,
-                submitted_at: Instant::now(),
-                place: None,
-                tell: Vec::new(),
-            })
-            .tell
-            .push(tell);
+        self.add(submission.op_id, Some(submission), tell);
+    }
+
+    /// Adds an op that somebody else had accepted as `ticket`, and one who waits for it here.
+    pub fn attach(&mut self, op_id: OpId, ticket: Ticket, done: u64, tell: oneshot::Sender<Told>) {
+        self.add(op_id, None, tell);
+        self.accepted(op_id, ticket, done);
+    }
+
+    fn add(&mut self, op_id: OpId, submission: Option<Submission>, tell: oneshot::Sender<Told>) {
+        let waiting = self.by_op.entry(op_id).or_insert_with(|| Waiting {
+            submission: None,
+            submitted_at: Instant::now(),
+            place: None,
+            tell: Vec::new(),
+        });
+        waiting.submission = submission.or(waiting.submission.take());
+        waiting.tell.push(tell);
     }
 
     /// Notes that an op was accepted as `ticket` when `done` tickets were decided.
@@ -227,10 +235,21 @@ impl Waiters {
         self.by_ticket.values().copied().collect()
     }
 
-    /// What was submitted as `op_id` and accepted, and how far the log was then.
-    pub fn submission(&self, op_id: OpId) -> Option<(Submission, u64)> {
+    /// What was submitted as `op_id` by this process, if it was, and how far the log was when the
+    /// op was accepted; `None` when nobody waits for such an op.
+    pub fn submission(&self, op_id: OpId) -> Option<(Option<Submission>, u64)> {
         let waiting = self.by_op.get(&op_id)?;
         Some((waiting.submission.clone(), waiting.place?.done_at_accept))
+    }
+
+    /// Gives up on an op, for the given reason.
+    pub fn give_up(&mut self, op_id: OpId, cause: &str) {
+        if let Some(waiting) = self.by_op.remove(&op_id) {
+            self.by_ticket.retain(|_, each| *each != op_id);
+            for tell in waiting.tell {
+                let _ = tell.send(Told::Stuck(cause.to_owned()));
+            }
+        }
     }
 
     /// Whether the front of the queue is an op of this process.

@@ -344,7 +344,11 @@ fn classify(name: &str, url: &str, error: RedisError) -> CallError {
             let error = Error::new(ErrorKind::Internal, message);
             return CallError { error, retry: false, drop_lane: false };
         }
-        _ => (true, true, "check that the server runs and can be reached"),
+        _ => (
+            true,
+            true,
+            "it may have been carried out all the same; check that the server runs and can be reached",
+        ),
     };
     let message = format!("Redis at {url} did not carry out '{name}': {error}; {advice}");
     CallError { error: Error::unavailable(message), retry, drop_lane }

@@ -55,6 +55,8 @@ scripts! {
     UNSTAGE = "unstage";
     /// Puts a branch into Redis as the log has it.
     RESTORE = "restore";
+    /// Replaces an unreadable queue element.
+    MEND = "mend";
     /// Removes a branch's name.
     UNNAME = "unname";
 }

@@ -1,4 +1,4 @@
-//! `view.lua` and `extend.lua`: the front of a queue, and whose turn it is.
+//! `view.lua`, `extend.lua` and `mend.lua`: the front of a queue, and whose turn it is.
 
 use bytes::Bytes;
 
@@ -6,7 +6,7 @@ use crate::model::error::Result;
 
 use super::areas::Area;
 use super::reply::{Reply, int};
-use super::script::{EXTEND, VIEW};
+use super::script::{EXTEND, MEND, VIEW};
 use super::{BranchKeys, HeadView, Lanes};
 
 /// Who asks for the turn, and for how long.
@@ -80,6 +80,19 @@ pub async fn view(
         areas: Area::parse_all(&reply.list()?)?,
         elements: reply.list()?,
     }))
+}
+
+/// Replaces a queue element that cannot be read, if it still stands there.
+pub async fn mend(
+    lanes: &Lanes,
+    keys: &BranchKeys,
+    index: usize,
+    seen: &Bytes,
+    replacement: &Bytes,
+) -> Result<bool> {
+    let index = index.to_string();
+    let value = lanes.run(&MEND, &[&keys.queue], &[index.as_bytes(), seen, replacement]).await?;
+    Ok(int(MEND.name, &value)? == 1)
 }
 
 /// Keeps the turn a while longer. `false` when somebody else has taken it.

@@ -25,6 +25,13 @@ impl OpId {
         Self(uuid)
     }
 
+    /// The op id of a queue element that carries none: a hash of its bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("onward 2026 stray op id");
+        hasher.update(bytes);
+        Self(Uuid::new_v8(first_16(&hasher.finalize())))
+    }
+
     /// The op id of a producer's `sequence` under `epoch`: the same three give the same id, so a
     /// repeat that is still pending meets itself in the queue.
     pub fn of_producer(producer: &str, epoch: u64, sequence: u64) -> Self {

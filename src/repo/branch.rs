@@ -6,13 +6,13 @@ use crate::commit::op::{Body, Op, QueuedOp, Request};
 use crate::commit::queue::Admission;
 use crate::commit::record::{BranchRecord, encode};
 use crate::commit::restore::{open_new, read_back, restore};
-use crate::commit::round::{BATCH_MAX, BranchContext, RoundEnd};
+use crate::commit::round::{BATCH_MAX, BranchContext};
 use crate::commit::verdict::Verdict;
 use crate::coord::submit::{Seal, Submission};
 use crate::coord::view::{Wish, view};
 use crate::coord::{BranchState, HeadView, branches};
 use crate::model::address::RefExpr;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 use crate::model::name::BranchName;
 use crate::objects::{Created, layout};
@@ -20,6 +20,9 @@ use crate::objects::{Created, layout};
 use super::names::no_branch;
 use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle};
+
+/// How often a name is looked up anew when what it stood for has ended or was lost.
+pub(super) const LOOKS: usize = 3;
 
 /// A branch of a repository, by name. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -195,46 +198,38 @@ impl Branch {
         Ok(QueueView { done: view.head.done, depth: view.depth, ops })
     }
 
-    /// Runs one round for whoever is waiting, if the turn is free.
-    pub(super) async fn help_once(&self) -> Result<()> {
-        let context = self.context().await?;
-        let Some(view) = self.look(&context, Wish::TakeIfFree, BATCH_MAX).await? else {
-            return restore(&context).await.map(drop);
-        };
-        if view.turn_is_mine {
-            if let RoundEnd::Absent = context.round(view, None, 0).await? {
-                restore(&context).await?;
+    /// The head by Redis, after the branch was put back there if it was lost.
+    pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
+        for _ in 0..LOOKS {
+            let context = self.synced().await?;
+            match self.look(&context, Wish::Look, 0).await? {
+                Some(view) if view.head.state == BranchState::Deleted => {
+                    self.gone(&context).await?;
+                }
+                Some(view) => return Ok((context, view.head)),
+                None => restore(&context).await.map(drop)?,
             }
         }
-        Ok(())
+        Err(self.not_there())
     }
 
-    /// The head by Redis, after the branch was put back there if it was lost. At first contact,
-    /// the log is asked whether it goes further.
-    pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
+    /// The branch, after Redis was brought up to the log if this process meets the branch for the
+    /// first time, or for the first time since it lost a connection: Redis may have lost data.
+    pub(super) async fn synced(&self) -> Result<BranchContext> {
         let context = self.context().await?;
-        let mut restored = false;
-        loop {
-            let view = self.look(&context, Wish::Look, 0).await?;
-            match view {
-                Some(view) if view.head.state == BranchState::Deleted => {
-                    return Err(self.gone(&context).await);
-                }
-                Some(view) => {
-                    let head = Head::load(&context.lake, context.uid, &view.head).await?;
-                    if context.follow(head).await? == 0 {
-                        return Ok((context, view.head));
-                    }
-                }
-                None if restored => {
-                    return Err(Error::unavailable("Redis loses the branch again and again"));
-                }
-                None => {
-                    restore(&context).await?;
-                    restored = true;
-                }
+        let losses = context.lanes.losses();
+        if self.repo.onward.inner.is_synced(context.uid, losses) {
+            return Ok(context);
+        }
+        match self.look(&context, Wish::Look, 0).await? {
+            None => restore(&context).await.map(drop)?,
+            Some(view) => {
+                let head = Head::load(&context.lake, context.uid, &view.head).await?;
+                context.follow(head).await?;
             }
         }
+        self.repo.onward.inner.note_synced(context.uid, losses);
+        Ok(context)
     }
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
@@ -252,19 +247,25 @@ impl Branch {
         view(&context.lanes, &context.keys, &context.turn, wish, wanted).await
     }
 
-    /// The branch that this name stood for has ended: finishes its removal.
-    pub(super) async fn gone(&self, context: &BranchContext) -> Error {
+    /// The incarnation that this name stood for has ended: finishes its removal, so that the name
+    /// is looked up anew.
+    pub(super) async fn gone(&self, context: &BranchContext) -> Result<()> {
         let repo = context.lake.repo();
-        match self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await {
-            Ok(()) => no_branch(repo, &context.name),
-            Err(error) => error,
+        self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await
+    }
+
+    /// The error of a branch that was not there however often its name was looked up.
+    pub(super) fn not_there(&self) -> Error {
+        match (self.repo.name(), self.branch_name()) {
+            (Ok(repo), Ok(name)) => no_branch(&repo, &name),
+            (Err(error), _) | (_, Err(error)) => error,
         }
     }
 
     /// Submits an op to the branch under its present name. A name that by now stands for another
     /// incarnation is looked up again, once.
     pub(super) async fn submit(&self, submission: Submission) -> Result<Submitted> {
-        for _ in 0..2 {
+        for _ in 0..LOOKS {
             let context = self.context().await?;
             let (repo, name) = (context.lake.repo(), &context.name);
             let queue = self.repo.onward.coordinator().queue(repo, name, context.uid);
@@ -275,10 +276,7 @@ impl Branch {
                     let deleted = matches!(decision.verdict, Verdict::Failed { .. })
                         && decision.details.ticket.is_none();
                     if deleted {
-                        let error = self.gone(&context).await;
-                        if error.kind() != ErrorKind::NotFound {
-                            return Err(error);
-                        }
+                        self.gone(&context).await?;
                         continue;
                     }
                     let outcome =
@@ -288,7 +286,7 @@ impl Branch {
             };
             return Ok(Submitted::Handle(TicketHandle { queue, state }));
         }
-        Err(no_branch(&self.repo.name()?, &self.branch_name()?))
+        Err(self.not_there())
     }
 }
 

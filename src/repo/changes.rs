@@ -10,7 +10,7 @@ use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::change::{Change, Condition, PathChange};
 use crate::model::entry::Entry;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::OpId;
 use crate::model::path::ObjectPath;
 use crate::tree::{ChangeSorter, InlineRun, Record};
@@ -198,7 +198,8 @@ impl ChangeBuilder {
         });
         let branch = self.branch.clone();
         let submission = self.submission(op_id).await?;
-        match branch.submit(submission).await? {
+        let submitted = branch.submit(submission).await.map_err(|error| in_doubt(op_id, error));
+        match submitted? {
             Submitted::Handle(handle) => Ok(handle),
             Submitted::NothingStaged(op_id) => {
                 let context = branch.context().await?;
@@ -271,6 +272,16 @@ impl ChangeBuilder {
             }),
         };
         Ok(Submission { op_id, element: op.encode(op_id)?, producer, seal })
+    }
+}
+
+/// A call whose reply did not come may have been carried out.
+fn in_doubt(op_id: OpId, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unavailable => error.context(format!(
+            "submitting op {op_id} (in doubt submit it again under this id: it is never committed twice)"
+        )),
+        _ => error,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout;
 
-use super::onward::Inner;
+use super::onward::{Inner, NAMES_KEPT};
 
 impl Inner {
     /// The incarnation that a branch name stands for.
@@ -39,7 +39,7 @@ impl Inner {
                 None => return Ok(None),
             },
         };
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(key, uid);
+        self.remember(repo, name, uid);
         Ok(Some(uid))
     }
 
@@ -68,8 +68,11 @@ impl Inner {
     }
 
     pub(super) fn remember(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) {
-        let key = (repo.clone(), name.clone());
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(key, uid);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= NAMES_KEPT {
+            names.clear();
+        }
+        names.insert((repo.clone(), name.clone()), uid);
     }
 
     pub(super) fn forget(&self, repo: &RepoName, name: &BranchName) {

@@ -1,7 +1,7 @@
 //! The way in: one connection to one deployment.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::commit::Coordinator;
@@ -15,6 +15,9 @@ use crate::objects::Objects;
 
 use super::config::Config;
 use super::repository::{RepoInfo, Repository};
+
+/// Names and branches that one process remembers, at most.
+pub(super) const NAMES_KEPT: usize = 65_536;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.
@@ -30,6 +33,24 @@ pub(super) struct Inner {
     pub(super) timeout: Duration,
     /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
     pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
+    /// Lost connections as of when a branch was last compared with its log.
+    synced: Mutex<HashMap<BranchUid, u64>>,
+}
+
+impl Inner {
+    /// Whether a branch was compared with its log since the last lost connection.
+    pub(super) fn is_synced(&self, uid: BranchUid, losses: u64) -> bool {
+        let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        synced.get(&uid) == Some(&losses)
+    }
+
+    pub(super) fn note_synced(&self, uid: BranchUid, losses: u64) {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        if synced.len() >= NAMES_KEPT {
+            synced.clear();
+        }
+        synced.insert(uid, losses);
+    }
 }
 
 impl Onward {
@@ -51,7 +72,15 @@ impl Onward {
         let coordinator = Coordinator::new(lanes, objects, config.coordinator, faults);
         let timeout = config.timeout.min(Config::TIMEOUT_MAX);
         let committer = config.committer;
-        Self { inner: Arc::new(Inner { coordinator, committer, timeout, names: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                coordinator,
+                committer,
+                timeout,
+                names: Mutex::default(),
+                synced: Mutex::default(),
+            }),
+        }
     }
 
     /// A repository, by name. Nothing is checked until it is used.

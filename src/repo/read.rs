@@ -19,7 +19,6 @@ impl Repository {
     pub async fn stat(&self, reference: &RefExpr, path: &ObjectPath) -> Result<Entry> {
         let entry = match self.resolve(reference).await? {
             Resolved::Branch(branch) => {
-                branch.sync_at_first_contact().await?;
                 let (_, _, mut current) = branch.current(std::slice::from_ref(path)).await?;
                 current.pop().flatten()
             }
@@ -67,14 +66,7 @@ impl Repository {
 }
 
 impl Branch {
-    /// Redis may be behind the log when a process first meets a branch; afterwards every decision
-    /// it takes part in finds that out.
-    async fn sync_at_first_contact(&self) -> Result<()> {
-        self.head().await.map(drop)
-    }
-
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
-        self.sync_at_first_contact().await?;
         let start = start_of(request);
         let from = Bound::At(start.clone());
         let (context, page) = self.staged_page(Wanted::From(&from, PAGE_MAX)).await?;

@@ -15,7 +15,7 @@ use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::layout;
 
-use super::branch::Branch;
+use super::branch::{Branch, LOOKS};
 use super::overlay::text_behind_prefix;
 
 /// Staged paths per branch, at most: they live in Redis's memory.
@@ -67,20 +67,20 @@ impl Branch {
 
     async fn stage_plain(&self, changes: &[PathChange]) -> Result<()> {
         let values = encode(changes)?;
-        for _ in 0..2 {
+        for _ in 0..LOOKS {
             let context = self.context().await?;
             let (lanes, keys) = (&context.lanes, &context.keys);
             match staging::stage(lanes, keys, STAGED_MAX, &values, None).await? {
                 Stage::Written => return Ok(()),
                 Stage::Absent => restore(&context).await.map(drop)?,
-                Stage::Deleted => return Err(self.gone(&context).await),
+                Stage::Deleted => self.gone(&context).await?,
                 Stage::Full => return Err(full()),
                 Stage::Moved => {
                     return Err(Error::internal("an unconditional write was told to look again"));
                 }
             }
         }
-        Err(Error::unavailable("Redis lost the branch again right after it was restored"))
+        Err(self.not_there())
     }
 
     /// Judges the conditions by what the branch shows, then writes if nothing of that has moved.
@@ -99,7 +99,7 @@ impl Branch {
                 Stage::Written => return Ok(()),
                 Stage::Moved => {}
                 Stage::Absent => restore(&context).await.map(drop)?,
-                Stage::Deleted => return Err(self.gone(&context).await),
+                Stage::Deleted => self.gone(&context).await?,
                 Stage::Full => return Err(full()),
             }
         }
@@ -174,18 +174,18 @@ impl Branch {
         &self,
         wanted: Wanted<'_>,
     ) -> Result<(crate::commit::round::BranchContext, staging::StagedPage)> {
-        for _ in 0..2 {
-            let context = self.context().await?;
+        for _ in 0..LOOKS {
+            let context = self.synced().await?;
             let (lanes, keys) = (&context.lanes, &context.keys);
             match staging::staged(lanes, keys, Which::Staged, wanted.clone()).await? {
                 Some(page) if page.head.state == crate::coord::BranchState::Deleted => {
-                    return Err(self.gone(&context).await);
+                    self.gone(&context).await?;
                 }
                 Some(page) => return Ok((context, page)),
                 None => restore(&context).await.map(drop)?,
             }
         }
-        Err(Error::unavailable("Redis lost the branch again right after it was restored"))
+        Err(self.not_there())
     }
 
     /// What is staged, in path order, from behind `after` on: at most `limit` changes. Changes

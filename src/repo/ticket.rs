@@ -188,21 +188,17 @@ impl Branch {
         Ok(TicketStatus::Decided(Box::new(outcome_of(&context.lake, uid, decision).await?)))
     }
 
-    /// Waits for the outcome of an op that was submitted by anybody.
+    /// Waits for the outcome of an op that was submitted by anybody, and helps it on.
     pub async fn ticket_wait(&self, op_id: OpId, timeout: Duration) -> Result<Outcome> {
-        let deadline = crate::clock::Deadline::after(timeout);
-        let mut pause = Duration::from_millis(5);
-        loop {
-            match self.ticket_status(op_id).await? {
-                TicketStatus::Decided(outcome) => return Ok(*outcome),
-                TicketStatus::Pending { ticket, .. } if deadline.is_over() => {
-                    return Ok(still_queued(op_id, ticket, None, timeout));
-                }
-                TicketStatus::Pending { .. } => {
-                    self.help_once().await?;
-                    tokio::time::sleep(pause.min(deadline.left())).await;
-                    pause = (pause * 2).min(Duration::from_millis(500));
-                }
+        match self.ticket_status(op_id).await? {
+            TicketStatus::Decided(outcome) => Ok(*outcome),
+            TicketStatus::Pending { ticket, position } => {
+                let context = self.context().await?;
+                let (repo, name) = (context.lake.repo(), &context.name);
+                let queue = self.repo.onward.coordinator().queue(repo, name, context.uid);
+                let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position));
+                let mut handle = TicketHandle { queue, state: HandleState::Pending(pending) };
+                handle.wait(timeout).await
             }
         }
     }

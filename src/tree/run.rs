@@ -12,6 +12,8 @@ use crate::model::path::ObjectPath;
 
 /// A run with up to this many ranges carries their list with it.
 pub const MAX_EMBEDDED_RANGES: usize = 8;
+/// The most bytes of paths that embedded ranges carry: a reference travels in queue elements.
+pub const MAX_EMBEDDED_BYTES: usize = 4 * 1024;
 /// The most ranges a run can have: about 10^10 records.
 pub const MAX_RANGES: usize = 1 << 20;
 
@@ -119,9 +121,15 @@ pub struct RunRef {
     pub place: RunPlace,
 }
 
+fn fits_embedded(ranges: &[RangeRef]) -> bool {
+    let path_bytes = |range: &RangeRef| range.first.as_str().len() + range.last.as_str().len();
+    ranges.len() <= MAX_EMBEDDED_RANGES
+        && ranges.iter().map(path_bytes).sum::<usize>() <= MAX_EMBEDDED_BYTES
+}
+
 impl RunRef {
     /// A reference to the run made of `ranges`, which are in order. Longer lists than
-    /// [`MAX_EMBEDDED_RANGES`] have to be stored under the run's id.
+    /// [`MAX_EMBEDDED_RANGES`], or with longer paths, have to be stored under the run's id.
     pub(crate) fn of_ranges(ranges: Vec<RangeRef>) -> Result<Self> {
         if ranges.len() > MAX_RANGES {
             return Err(Error::invalid(format!(
@@ -139,7 +147,7 @@ impl RunRef {
         let bytes = ranges.iter().map(|range| range.bytes).sum();
         let conditions = ranges.iter().any(|range| range.conditions);
         let place = match (ranges.first(), ranges.last()) {
-            (Some(first), Some(last)) if ranges.len() > MAX_EMBEDDED_RANGES => {
+            (Some(first), Some(last)) if !fits_embedded(&ranges) => {
                 RunPlace::Stored { first: first.first.clone(), last: last.last.clone() }
             }
             _ => RunPlace::Ranges(ranges),

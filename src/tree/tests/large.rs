@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
 use super::run;
-use crate::model::change::{Change, PathChange, encode_value};
+use crate::model::change::{Change, encode_value};
 use crate::model::entry::Entry;
 use crate::model::path::ObjectPath;
 use crate::tree::{
-    ChangeSorter, Folded, Level, ListItem, ListRequest, MemoryStore, Metarange, Record, RunRef,
-    ScanStart, Tree, TreeOptions,
+    Folded, Level, ListItem, ListRequest, MemoryStore, Metarange, Record, RunRef, ScanStart, Tree,
+    TreeOptions,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -112,23 +112,4 @@ fn costs_at_a_million_records_follow_the_question() {
         }
         println!("50k warm gets: {:?}", started.elapsed());
     });
-}
-
-#[test]
-#[ignore = "measures: run with --ignored --nocapture"]
-fn sorting_a_million_changes() {
-    let started = Instant::now();
-    let mut sorter = ChangeSorter::new(0);
-    for number in 0..MILLION {
-        let number = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let entry =
-            Entry::new(format!("s3://bucket/data/{number:016x}"), number, "0123456789abcdef");
-        let change = Change::Put(entry);
-        sorter.push(PathChange { path: path(number), change, condition: None }).unwrap();
-    }
-    let spills = sorter.spills();
-    let count = sorter.finish().unwrap().map(Result::unwrap).count();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    println!("{count} sorted, {spills} spills, {:?}, {peak}", started.elapsed());
 }
