@@ -80,6 +80,6 @@ impl Head {
 
     /// The next log entry, if somebody has decided it.
     pub async fn successor(&self, lake: &Lake) -> Result<Option<Arc<LogEntry>>> {
-        lake.entry(self.uid, self.next()).await
+        lake.decided(self.uid, self.next()).await
     }
 }

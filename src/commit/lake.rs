@@ -100,6 +100,17 @@ impl Lake {
         Ok(self.inner.cached(uid, first).await?.map(|cached| cached.entry))
     }
 
+    /// The log entry that somebody else has decided at a place of the log, if there is one, safe to
+    /// act upon.
+    pub async fn decided(&self, uid: BranchUid, first: Ticket) -> Result<Option<Arc<LogEntry>>> {
+        let found = self.entry(uid, first).await?;
+        if found.is_some() {
+            let key = layout::log_entry(&self.inner.repo, uid, first);
+            self.inner.objects.ensure_durable(&key).await?;
+        }
+        Ok(found)
+    }
+
     /// The log entry that must be there because something names it.
     pub async fn known_entry(&self, uid: BranchUid, first: Ticket) -> Result<Arc<LogEntry>> {
         self.entry(uid, first).await?.ok_or_else(|| self.inner.missing(uid, first))
@@ -118,6 +129,7 @@ impl Lake {
                 Ok((cached.entry, true))
             }
             Created::Found(theirs) => {
+                self.inner.objects.ensure_durable(&key).await?;
                 let theirs = self.inner.decode(uid, first, &theirs)?;
                 self.inner.entries.insert((uid, first), theirs.clone());
                 Ok((theirs.entry, false))

@@ -33,6 +33,18 @@ impl LocalRoot {
         Ok((root, store))
     }
 
+    /// Makes the name of an object durable that another process may have given it a moment ago:
+    /// its bytes are on disk before it has the name, the name itself perhaps not yet.
+    pub(super) async fn sync_name(&self, call: Call<'_>, key: &str) -> Result<()> {
+        let path = self.path.join(key);
+        let synced = tokio::task::spawn_blocking(move || match path.parent() {
+            Some(dir) => fs::File::open(dir)?.sync_all(),
+            None => Ok(()),
+        });
+        let synced = synced.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        synced.map_err(|error| io_failed(call, error))
+    }
+
     /// Fails when the directory is not the one that was opened.
     pub(super) async fn check(&self, call: Call<'_>) -> Result<()> {
         match tokio::fs::metadata(&self.path).await {

@@ -186,6 +186,18 @@ impl Objects {
         )))
     }
 
+    /// Makes sure that an object created by another process outlives a power failure: what is
+    /// read may be acted upon only when it lasts. Free of cost but for local files.
+    pub async fn ensure_durable(&self, key: &str) -> Result<()> {
+        key::object(key)?;
+        let Some(root) = &self.root else { return Ok(()) };
+        let call = self.named("sync", key);
+        match tokio::time::timeout(self.deadline, root.sync_name(call, key)).await {
+            Ok(synced) => synced,
+            Err(_) => Err(late(call, self.deadline)),
+        }
+    }
+
     /// Writes an object, replacing what is there.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         let path = key::object(key)?;
