@@ -14,8 +14,8 @@
 --   epoch and sequence (20 digits each), seal ('0' no, '1' yes, '2' even when nothing is staged)
 -- Returns
 --   {0} when the branch is not in this Redis; else
---   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn left in ms, sealed,
---    then per op: code, ticket, record}
+--   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn of others left in ms,
+--    sealed, then per op: code, ticket, record}
 --   codes: 1 accepted, 2 pending (known), 3 decided (record of the outcome, '' if trimmed),
 --          4 fenced and 5 duplicate (record of the producer's row), 6 overloaded (ticket = depth),
 --          7 nothing staged, 8 branch deleted
@@ -130,7 +130,9 @@ for i = 1, count do
 end
 
 local turn, turn_left = 0, 0
-local held = head[5] and head[5] ~= '' and tonumber(head[6]) > now_ms
+-- A turn that the caller holds already is no reason for it to wait.
+local holder = head[5] or ''
+local held = holder ~= '' and holder ~= helper and tonumber(head[6]) > now_ms
 if held then
   turn_left = tonumber(head[6]) - now_ms
 end

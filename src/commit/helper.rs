@@ -89,7 +89,7 @@ impl Helper {
                 if state.closing {
                     return false;
                 }
-                if !state.waiters.is_empty() || state.granted.is_some() {
+                if !state.waiters.is_empty() || state.has_turn() {
                     return true;
                 }
             }
@@ -122,15 +122,16 @@ impl Helper {
             self.after_loss().await?;
             self.losses = losses;
         }
-        let granted = self.shared.state().granted.take();
-        let view = match granted {
+        let view = match self.view_of_acceptance() {
             Some(view) => view,
             None => match self.look().await? {
-                Some(view) => view,
+                Some(view) => {
+                    self.settle(&view).await?;
+                    view
+                }
                 None => return self.after_loss().await,
             },
         };
-        self.settle(&view).await?;
         if view.turn_is_mine {
             self.still_since = None;
             self.drive(view).await
@@ -139,6 +140,15 @@ impl Helper {
         } else {
             self.wait_for_others(&view).await
         }
+    }
+
+    /// The view that came with an acceptance, where it says what to do: run a round, or wait for
+    /// the holder of the turn. It saves a call.
+    fn view_of_acceptance(&mut self) -> Option<View> {
+        let mut state = self.shared.state();
+        let view = state.latest.take()?;
+        let useful = view.turn_is_mine || (view.turn_left_ms > 0 && self.still_since.is_none());
+        (useful && view.head.done >= state.waiters.seen()).then_some(view)
     }
 
     fn context(&self) -> BranchContext {
@@ -243,7 +253,7 @@ impl Helper {
             }
         }
         // A view granted with an acceptance may have been overtaken by one that was looked for.
-        state.granted.take_if(|granted| granted.head.done < entry.last().0);
+        state.latest.take_if(|latest| latest.head.done < entry.last().0);
         if state.waiters.seen() + 1 >= entry.first.0 {
             state.waiters.saw(entry.last().0);
         }
@@ -282,7 +292,7 @@ impl Helper {
                 }
                 () = self.shared.wake.notified() => {
                     let state = self.shared.state();
-                    if state.granted.is_some() || state.closing {
+                    if state.has_turn() || state.closing {
                         return Ok(());
                     }
                 }

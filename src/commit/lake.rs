@@ -1,5 +1,6 @@
 //! One repository in the object store: its log, its tree, and the caches over both.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use super::log::LogEntry;
 
 /// Log entries read at the same time, at most.
 const READS: usize = 16;
+
+/// Log entries held while a log is read, at most.
+const READ_AHEAD: usize = 64;
 
 /// Sizes of the caches.
 #[derive(Debug, Clone)]
@@ -174,6 +178,13 @@ impl Lake {
         Ok(tickets)
     }
 
+    /// The log from the entry at `next` on, in order, to its end. The listing that it starts from
+    /// need not be complete: names of entries follow from the entries before them.
+    pub async fn log_from(&self, uid: BranchUid, next: Ticket) -> Result<LogTail> {
+        let listed = self.log_tickets(uid, Ticket(next.0.saturating_sub(1))).await?;
+        Ok(LogTail { lake: self.clone(), uid, next, listed: listed.into(), ahead: VecDeque::new() })
+    }
+
     /// Reads log entries in parallel, in the order given.
     pub async fn entries(&self, uid: BranchUid, firsts: &[Ticket]) -> Result<Vec<Arc<LogEntry>>> {
         futures::stream::iter(firsts.iter().copied())
@@ -181,6 +192,38 @@ impl Lake {
             .buffered(READS)
             .try_collect()
             .await
+    }
+}
+
+/// A log being read to its end.
+#[derive(Debug)]
+pub struct LogTail {
+    lake: Lake,
+    uid: BranchUid,
+    next: Ticket,
+    listed: VecDeque<Ticket>,
+    ahead: VecDeque<Arc<LogEntry>>,
+}
+
+impl LogTail {
+    /// The next entry; `None` at the end of the log. Fails where an entry is missing in the middle.
+    pub async fn next(&mut self) -> Result<Option<Arc<LogEntry>>> {
+        if self.ahead.is_empty() {
+            let count = self.listed.len().min(READ_AHEAD);
+            let firsts: Vec<Ticket> = self.listed.drain(..count).collect();
+            self.ahead = self.lake.entries(self.uid, &firsts).await?.into();
+        }
+        let listed = self.ahead.pop_front_if(|entry| entry.first == self.next);
+        let entry = match listed {
+            Some(entry) => entry,
+            None => match self.lake.entry(self.uid, self.next).await? {
+                Some(entry) => entry,
+                None if self.ahead.is_empty() => return Ok(None),
+                None => return Err(self.lake.inner.missing(self.uid, self.next)),
+            },
+        };
+        self.next = entry.last().next();
+        Ok(Some(entry))
     }
 }
 

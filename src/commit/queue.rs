@@ -106,12 +106,19 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) waiters: Waiters,
-    /// The view that came with an acceptance.
-    pub(super) granted: Option<View>,
+    /// The view that came with the newest acceptance; one with the turn is kept until it is used.
+    pub(super) latest: Option<View>,
     pub(super) closing: bool,
     pub(super) closed: bool,
     /// Why the last round failed, until one succeeds.
     pub(super) last_error: Option<String>,
+}
+
+impl State {
+    /// Whether the turn was granted with an acceptance and not used yet.
+    pub(super) fn has_turn(&self) -> bool {
+        self.latest.as_ref().is_some_and(|view| view.turn_is_mine)
+    }
 }
 
 impl Shared {
@@ -167,7 +174,7 @@ impl BranchQueue {
     /// Whether anybody in this process waits for this branch.
     pub fn is_idle(&self) -> bool {
         let state = self.shared.state();
-        state.waiters.is_empty() && state.granted.is_none()
+        state.waiters.is_empty() && !state.has_turn()
     }
 
     /// Ends the helper after its present round. What is queued stays queued, for others.
@@ -246,6 +253,9 @@ async fn accept_batch(
     shared.rate.observe(done);
     {
         let mut state = shared.state();
+        if state.waiters.is_empty() {
+            state.waiters.saw(done);
+        }
         let mut answers = Vec::with_capacity(incoming.len());
         for ((each, accepted), outcome) in incoming.into_iter().zip(reply.accepted).zip(expected) {
             let op_id = each.submission.op_id;
@@ -257,8 +267,8 @@ async fn accept_batch(
             let answer = admit(shared, each.submission, accepted, outcome, depth);
             answers.push((each.answer, answer));
         }
-        if reply.view.turn_is_mine {
-            state.granted = Some(reply.view);
+        if !state.has_turn() {
+            state.latest = Some(reply.view);
         }
         for (answer, admission) in answers {
             let _ = answer.send(admission);

@@ -68,7 +68,7 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
     let done = reply.view.head.done;
     let mut state = shared.state();
     if reply.view.turn_is_mine {
-        state.granted = Some(reply.view);
+        state.latest = Some(reply.view);
     }
     let settle =
         |verdict: Verdict, commit| OutcomeRecord { verdict, commit, first: Ticket(done), batch: 0 };
@@ -109,11 +109,14 @@ pub async fn find_in_log(
 ) -> Result<Option<(Ticket, OutcomeRecord)>> {
     // The entry that holds ticket `after + 1` may begin up to a batch before it.
     let from = Ticket(after.saturating_sub(BATCH_MAX as u64));
-    for firsts in lake.log_tickets(uid, from).await?.chunks(64) {
-        for entry in lake.entries(uid, firsts).await? {
-            if let Some(found) = find_in_entry(&entry, op_id)? {
-                return Ok(Some(found));
-            }
+    let listed = lake.log_tickets(uid, from).await?;
+    let Some(first) = listed.first().copied() else {
+        return Ok(None);
+    };
+    let mut log = lake.log_from(uid, first).await?;
+    while let Some(entry) = log.next().await? {
+        if let Some(found) = find_in_entry(&entry, op_id)? {
+            return Ok(Some(found));
         }
     }
     Ok(None)

@@ -31,9 +31,6 @@ pub const OUTCOMES_KEPT: usize = 4096;
 /// Log entries between checkpoints.
 pub const CHECKPOINT_EVERY: u64 = 256;
 
-/// Log entries read ahead at a time.
-const CHUNK: usize = 64;
-
 const VERSION: u8 = 1;
 
 /// A branch after some log entry, with what only history tells.
@@ -121,11 +118,9 @@ pub async fn read_back(lake: &Lake, record: &BranchRecord) -> Result<Checkpoint>
         Some(checkpoint) => checkpoint,
         None => Checkpoint::start(record.start),
     };
-    let firsts = lake.log_tickets(uid, Ticket(checkpoint.done)).await?;
-    for chunk in firsts.chunks(CHUNK) {
-        for entry in lake.entries(uid, chunk).await? {
-            checkpoint.follow(&entry)?;
-        }
+    let mut log = lake.log_from(uid, Ticket(checkpoint.done + 1)).await?;
+    while let Some(entry) = log.next().await? {
+        checkpoint.follow(&entry)?;
     }
     Ok(checkpoint)
 }
