@@ -19,5 +19,6 @@ mod support;
 mod commits;
 mod local;
 mod objects;
+mod reading;
 mod relay;
 mod tidy;

@@ -1,0 +1,215 @@
+//! Reading a branch with uncommitted changes, against a plain map: what is staged shows on the
+//! branch, what is committed shows at `BRANCH@`, page by page and folder by folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onward::Onward;
+use onward::model::address::RefExpr;
+use onward::model::change::{Change, PathChange};
+use onward::tree::{ListItem, ListRequest};
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Cases, TestRunner};
+
+use crate::support::lake::{Deployment, entry};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Stage { path: String, put: bool },
+    CommitStaged,
+    CommitOwn { path: String, put: bool },
+    CancelStaged,
+    Reset { prefix: String },
+    List { prefix: String, delimiter: bool, amount: usize },
+}
+
+fn path() -> impl Strategy<Value = String> {
+    (prop::sample::select(vec!["a/", "a/b/", "b/", "", "é/"]), 0..6u8)
+        .prop_map(|(folder, n)| format!("{folder}{n}"))
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let prefix = prop::sample::select(vec!["", "a", "a/", "a/b/", "b/1", "é", "zzz"]);
+    prop_oneof![
+        6 => (path(), any::<bool>()).prop_map(|(path, put)| Step::Stage { path, put }),
+        1 => Just(Step::CommitStaged),
+        2 => (path(), any::<bool>()).prop_map(|(path, put)| Step::CommitOwn { path, put }),
+        1 => Just(Step::CancelStaged),
+        1 => prefix.clone().prop_map(|prefix| Step::Reset { prefix: prefix.to_owned() }),
+        4 => (prefix, any::<bool>(), 1..8usize).prop_map(|(prefix, delimiter, amount)| {
+            Step::List { prefix: prefix.to_owned(), delimiter, amount }
+        }),
+    ]
+}
+
+type Content = BTreeMap<String, usize>;
+
+#[derive(Default)]
+struct Model {
+    committed: Content,
+    staged: BTreeMap<String, Option<usize>>,
+}
+
+impl Model {
+    fn current(&self) -> Content {
+        let mut all = self.committed.clone();
+        apply(&mut all, &self.staged);
+        all
+    }
+}
+
+fn apply(content: &mut Content, changes: &BTreeMap<String, Option<usize>>) {
+    for (path, value) in changes {
+        match value {
+            Some(value) => content.insert(path.clone(), *value),
+            None => content.remove(path),
+        };
+    }
+}
+
+/// The listing that a plain map gives: objects with their value, folders once.
+fn expected(content: &Content, prefix: &str, delimiter: bool) -> Vec<(String, Option<usize>)> {
+    let mut folders = BTreeSet::new();
+    let mut items = Vec::new();
+    for (path, value) in content.iter().filter(|(path, _)| path.starts_with(prefix)) {
+        match path[prefix.len()..].find('/') {
+            Some(at) if delimiter => {
+                let folder = path[..prefix.len() + at + 1].to_owned();
+                if folders.insert(folder.clone()) {
+                    items.push((folder, None));
+                }
+            }
+            _ => items.push((path.clone(), Some(*value))),
+        }
+    }
+    items
+}
+
+async fn listed(
+    onward: &Onward,
+    reference: &str,
+    prefix: &str,
+    delimiter: bool,
+    amount: usize,
+) -> Vec<(String, Option<usize>)> {
+    let mut items = Vec::new();
+    let mut after = None;
+    loop {
+        let request = ListRequest {
+            prefix: prefix.to_owned(),
+            after: after.clone(),
+            delimiter: delimiter.then(|| "/".to_owned()),
+            amount,
+        };
+        let reference: RefExpr = reference.parse().unwrap();
+        let page = onward.repo("lake").list(&reference, &request).await.unwrap();
+        assert!(page.items.len() <= amount);
+        items.extend(page.items.iter().map(|item| match item {
+            ListItem::Object(path, entry) => (path.to_string(), Some(entry.size as usize)),
+            ListItem::CommonPrefix(folder) => (folder.clone(), None),
+        }));
+        after = page.next;
+        if after.is_none() {
+            return items;
+        }
+    }
+}
+
+async fn play(steps: Vec<Step>) {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let mut model = Model::default();
+    for (n, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Stage { path, put } => {
+                let change = if put { Change::Put(entry(n)) } else { Change::Delete };
+                let path_change =
+                    PathChange { path: path.parse().unwrap(), change, condition: None };
+                main.stage(&[path_change]).await.unwrap();
+                model.staged.insert(path, put.then_some(n));
+            }
+            Step::CommitStaged => {
+                let outcome = main.commit_staged().message("staged").commit().await.unwrap();
+                assert_eq!(outcome.commit().is_some(), !model.staged.is_empty(), "{outcome:?}");
+                apply(&mut model.committed, &std::mem::take(&mut model.staged));
+            }
+            Step::CommitOwn { path, put } => {
+                let change = main.change().message("own");
+                let change = if put { change.put(&path, entry(n)) } else { change.delete(&path) };
+                change.commit().await.unwrap();
+                apply(&mut model.committed, &[(path, put.then_some(n))].into());
+            }
+            Step::CancelStaged => cancel_staged(&main, &mut model).await,
+            Step::Reset { prefix } => {
+                let count = model.staged.keys().filter(|path| path.starts_with(&prefix)).count();
+                // A path may stand in several areas that commits gave back.
+                assert!(main.reset(&prefix, false).await.unwrap() >= count as u64);
+                model.staged.retain(|path, _| !path.starts_with(&prefix));
+            }
+            Step::List { prefix, delimiter, amount } => {
+                let (now, head) = (model.current(), &model.committed);
+                let branch = listed(&onward, "main", &prefix, delimiter, amount).await;
+                assert_eq!(branch, expected(&now, &prefix, delimiter), "on the branch");
+                let committed = listed(&onward, "main@", &prefix, delimiter, amount).await;
+                assert_eq!(committed, expected(head, &prefix, delimiter), "at the head");
+            }
+        }
+        let status = main.status("", None, 1000).await.unwrap();
+        let status: BTreeMap<String, Option<usize>> = status
+            .iter()
+            .map(|c| (c.path.to_string(), c.change.entry().map(|e| e.size as usize)))
+            .collect();
+        assert_eq!(status, model.staged);
+    }
+    assert_eq!(
+        listed(&onward, "main", "", false, 1000).await,
+        expected(&model.current(), "", false)
+    );
+}
+
+/// Submits a commit of what is staged and calls it off at once: either it came in time, and
+/// everything is staged as before, or it did not, and everything is committed.
+async fn cancel_staged(main: &onward::repo::Branch, model: &mut Model) {
+    let mut ticket = main.commit_staged().message("called off").submit().await.unwrap();
+    ticket.cancel().await.unwrap();
+    let outcome = ticket.wait(std::time::Duration::from_secs(60)).await.unwrap();
+    if outcome.commit().is_some() {
+        apply(&mut model.committed, &std::mem::take(&mut model.staged));
+    } else {
+        assert!(matches!(outcome.name(), "cancelled" | "no_changes"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_branch_shows_what_a_plain_map_of_its_changes_shows() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut runner = TestRunner::new(Cases { cases: 24, ..Cases::default() });
+    runner
+        .run(&prop::collection::vec(step(), 1..50), |steps| {
+            runtime.block_on(play(steps));
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_of_many_staged_paths_is_complete_and_in_order() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let changes = |folder: &str, count: usize| -> Vec<PathChange> {
+        let change = |n: usize| PathChange {
+            path: format!("{folder}/{n:05}").parse().unwrap(),
+            change: Change::Put(entry(n)),
+            condition: None,
+        };
+        (0..count).map(change).collect()
+    };
+    main.stage(&changes("m", 2500)).await.unwrap();
+    main.commit_staged().message("m").commit().await.unwrap();
+    main.stage(&changes("a", 2500)).await.unwrap();
+    main.stage(&changes("z", 1200)).await.unwrap();
+    let all = listed(&onward, "main", "", false, 1000).await;
+    assert_eq!(all.len(), 6200);
+    assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    let folders = listed(&onward, "main", "", true, 1000).await;
+    assert_eq!(folders, [("a/".into(), None), ("m/".into(), None), ("z/".into(), None)]);
+}
