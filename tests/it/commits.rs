@@ -88,3 +88,36 @@ async fn a_thousand_concurrent_commits_each_keep_their_identity() {
         assert_eq!(diff[0].path.as_str(), format!("t/{:0>4}", info.commit.metadata["n"]));
     }
 }
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_over_s3_survive_its_traps() {
+    use crate::support::redis::RedisServer;
+    use crate::support::s3::{S3Server, Trap};
+
+    let s3 = S3Server::start().await;
+    let objects = onward::objects::Objects::open_with(&s3.url(), &s3.options()).unwrap();
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let main = onward.repo("lake").branch("main");
+    for n in 0..12 {
+        match n % 3 {
+            1 => s3.set_trap(Trap::Conflict409, 1),
+            2 => s3.set_trap(Trap::LostReply, 1),
+            _ => {}
+        }
+        let change = main.change().put(format!("t/{n:02}"), entry(n)).message(format!("{n}"));
+        assert!(change.commit().await.unwrap().commit().is_some());
+    }
+    let commits = history(&onward).await;
+    let messages: Vec<String> = commits.iter().map(|c| c.commit.message.clone()).collect();
+    let expected: Vec<String> = ["Repository created".to_owned()]
+        .into_iter()
+        .chain((0..12).map(|n| n.to_string()))
+        .collect();
+    assert_eq!(messages, expected);
+    // A process that begins with nothing but the store reads it all back.
+    let late = Deployment { redis: RedisServer::new(), objects: deployment.objects.clone() };
+    assert_eq!(history(&late.connect().await).await, commits);
+}
