@@ -47,6 +47,8 @@ pub(super) struct Helper {
     /// Since when nothing has moved although others hold the turn.
     still_since: Option<Instant>,
     failures: u32,
+    /// Whether the last look missed an op, and Redis was brought up to the log because of it.
+    doubted: bool,
     upkeep: Upkeep,
 }
 
@@ -61,6 +63,7 @@ impl Helper {
             losses,
             still_since: None,
             failures: 0,
+            doubted: false,
             upkeep: Upkeep::default(),
         }
     }
@@ -122,7 +125,10 @@ impl Helper {
             self.after_loss().await?;
             self.losses = losses;
         }
-        let granted = self.shared.state().granted.take();
+        let (granted, latest) = {
+            let mut state = self.shared.state();
+            (state.granted.take(), state.waiters.last())
+        };
         let view = match granted {
             Some(view) => view,
             None => match self.look().await? {
@@ -131,6 +137,9 @@ impl Helper {
             },
         };
         self.settle(&view).await?;
+        if self.misses_ops(&view, latest)? {
+            return self.after_loss().await;
+        }
         if view.turn_is_mine {
             self.still_since = None;
             self.drive(view).await
@@ -191,6 +200,20 @@ impl Helper {
         reconcile(&self.shared, ask).await?;
         self.shared.state().waiters.saw(view.head.done);
         Ok(())
+    }
+
+    /// Whether an op that was waited for at the time of `view` (tickets up to `latest`) is neither
+    /// decided nor queued by it: Redis went back to an earlier state while the connection stayed.
+    fn misses_ops(&mut self, view: &View, latest: Option<Ticket>) -> Result<bool> {
+        let end = view.head.done + view.depth;
+        let misses = self.shared.state().waiters.any_lost(end, latest);
+        if misses && std::mem::replace(&mut self.doubted, true) {
+            return Err(Error::unavailable(
+                "Redis counts an op as queued that is not in its queue",
+            ));
+        }
+        self.doubted = misses;
+        Ok(misses)
     }
 
     /// Runs rounds for as long as the turn stays here.

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitLimits, submit};
 use crate::coord::view::View;
@@ -67,13 +67,15 @@ pub struct Pending {
     pub op_id: OpId,
     /// Its ticket.
     pub ticket: Ticket,
-    outcome: oneshot::Receiver<Told>,
+    outcome: watch::Receiver<Option<Told>>,
 }
 
 impl Pending {
-    /// Waits for the outcome. `None` when the process's helper has been shut down.
+    /// Waits for what there is to tell: the outcome, or that this process is stuck. After the
+    /// latter it can be called again. `None` when the process's helper has been shut down.
     pub async fn outcome(&mut self) -> Option<Told> {
-        (&mut self.outcome).await.ok()
+        self.outcome.changed().await.ok()?;
+        self.outcome.borrow_and_update().clone()
     }
 }
 
@@ -257,7 +259,7 @@ fn admit(
             if matches!(accepted, Accepted::Queued(_)) {
                 add(&shared.context.counters.accepted, 1);
             }
-            let (tell, outcome) = oneshot::channel();
+            let (tell, outcome) = watch::channel(None);
             state.waiters.add(submission, ticket, done, tell);
             Ok(Admission::Queued(Pending { op_id, ticket, outcome }))
         }

@@ -3,10 +3,10 @@
 //! Waiters follow op ids, not positions: a ticket is exact while Redis keeps its data, and an op
 //! that is accepted again after a loss gets a new one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::coord::submit::Submission;
@@ -72,14 +72,16 @@ pub struct Waiting {
     bound: u64,
     rounds_at_accept: u64,
     accepted_at: Instant,
-    tell: Vec<oneshot::Sender<Told>>,
+    /// What was told last. A waiter that was told to be stuck is told again.
+    tell: Vec<watch::Sender<Option<Told>>>,
 }
 
 /// All ops of one branch that this process waits for.
 #[derive(Debug, Default)]
 pub struct Waiters {
     by_op: HashMap<OpId, Waiting>,
-    by_ticket: BTreeMap<Ticket, OpId>,
+    /// Two ops may have one ticket here for a while: tickets are known as of the last look.
+    by_ticket: BTreeSet<(Ticket, OpId)>,
     /// Rounds begun by this process on this branch.
     rounds: u64,
     /// Every outcome up to this ticket has been seen.
@@ -108,7 +110,7 @@ impl Waiters {
         submission: Submission,
         ticket: Ticket,
         done: u64,
-        tell: oneshot::Sender<Told>,
+        tell: watch::Sender<Option<Told>>,
     ) {
         let op_id = submission.op_id;
         if let Some(waiting) = self.by_op.get_mut(&op_id) {
@@ -126,17 +128,15 @@ impl Waiters {
             tell: vec![tell],
         };
         self.by_op.insert(op_id, waiting);
-        self.by_ticket.insert(ticket, op_id);
+        self.by_ticket.insert((ticket, op_id));
     }
 
     /// Notes a new ticket of an op.
     pub fn move_to(&mut self, op_id: OpId, ticket: Ticket) {
         if let Some(waiting) = self.by_op.get_mut(&op_id) {
-            if self.by_ticket.get(&waiting.ticket) == Some(&op_id) {
-                self.by_ticket.remove(&waiting.ticket);
-            }
+            self.by_ticket.remove(&(waiting.ticket, op_id));
             waiting.ticket = ticket;
-            self.by_ticket.insert(ticket, op_id);
+            self.by_ticket.insert((ticket, op_id));
         }
     }
 
@@ -145,9 +145,7 @@ impl Waiters {
         let Some(waiting) = self.by_op.remove(&op_id) else {
             return;
         };
-        if self.by_ticket.get(&waiting.ticket) == Some(&op_id) {
-            self.by_ticket.remove(&waiting.ticket);
-        }
+        self.by_ticket.remove(&(waiting.ticket, op_id));
         let details = Details {
             op_id,
             ticket: Some(ticket),
@@ -164,16 +162,14 @@ impl Waiters {
         };
         for tell in waiting.tell {
             // One who no longer listens has gone past its deadline and knows its ticket.
-            let _ = tell.send(Told::Decided(decision.clone()));
+            tell.send_replace(Some(Told::Decided(decision.clone())));
         }
     }
 
     /// Tells everybody that this process cannot go on for now. Their ops stay promised.
     pub fn tell_stuck(&mut self, cause: &str) {
-        for waiting in self.by_op.values_mut() {
-            for tell in waiting.tell.drain(..) {
-                let _ = tell.send(Told::Stuck(cause.to_owned()));
-            }
+        for tell in self.by_op.values().flat_map(|waiting| &waiting.tell) {
+            tell.send_replace(Some(Told::Stuck(cause.to_owned())));
         }
     }
 
@@ -189,7 +185,21 @@ impl Waiters {
 
     /// Ops whose ticket is at or below `done` and whose outcome has not arrived.
     pub fn overdue(&self, done: u64) -> Vec<OpId> {
-        self.by_ticket.range(..=Ticket(done)).map(|(_, op_id)| *op_id).collect()
+        let due = self.by_ticket.iter().take_while(|(ticket, _)| ticket.0 <= done);
+        due.map(|(_, op_id)| *op_id).collect()
+    }
+
+    /// Whether an op lies behind ticket `end` of the queue, but not behind `latest`: it was waited
+    /// for when the queue was looked at, and is not in it.
+    pub fn any_lost(&self, end: u64, latest: Option<Ticket>) -> bool {
+        let waited_for = |ticket: &Ticket| Some(*ticket) <= latest;
+        let tickets = self.by_ticket.iter().rev().map(|(ticket, _)| ticket);
+        tickets.skip_while(|ticket| !waited_for(ticket)).take(1).any(|ticket| ticket.0 > end)
+    }
+
+    /// The last ticket waited for.
+    pub fn last(&self) -> Option<Ticket> {
+        self.by_ticket.last().map(|(ticket, _)| *ticket)
     }
 
     /// Every op waited for.
@@ -204,11 +214,11 @@ impl Waiters {
 
     /// Whether the front of the queue is an op of this process.
     pub fn owns_front(&self) -> bool {
-        self.by_ticket.keys().next().is_some_and(|ticket| ticket.0 <= self.seen + 1)
+        self.by_ticket.first().is_some_and(|(ticket, _)| ticket.0 <= self.seen + 1)
     }
 
     /// Whether ops beyond the given ticket are waited for.
     pub fn any_behind(&self, ticket: Ticket) -> bool {
-        self.by_ticket.keys().next_back().is_some_and(|last| *last > ticket)
+        self.last().is_some_and(|last| last > ticket)
     }
 }

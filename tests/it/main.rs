@@ -20,4 +20,5 @@ mod commits;
 mod local;
 mod objects;
 mod relay;
+mod scripts;
 mod tidy;

@@ -6,4 +6,5 @@ pub mod redis;
 pub mod relay;
 #[cfg(feature = "aws")]
 pub mod s3;
+pub mod seed;
 pub mod until;
