@@ -17,8 +17,10 @@
 mod support;
 
 mod commits;
+mod guarantees;
 mod local;
 mod objects;
 mod relay;
 mod scripts;
 mod tidy;
+mod worker;

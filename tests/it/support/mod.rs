@@ -1,5 +1,6 @@
 //! What tests stand on: real Redis servers, an S3 over HTTP, and things that go wrong on purpose.
 
+pub mod branch;
 pub mod faulty_store;
 pub mod lake;
 pub mod redis;
@@ -8,3 +9,4 @@ pub mod relay;
 pub mod s3;
 pub mod seed;
 pub mod until;
+pub mod worker;
