@@ -101,18 +101,23 @@ for i = 1, producer_count do
 end
 
 -- An area whose op did not commit is given back: it has no owner until the next op that seals.
+-- Removing an element moves those behind it, so what is removed is removed last.
 if sealed_count > 0 then
   local fate = {}
   for i = 1, sealed_count do
     fate[ARGV[sealed_at + i * 2 - 1]] = ARGV[sealed_at + i * 2]
   end
+  local consumed = {}
   for index, area in ipairs(redis.call('LRANGE', sealed_key, 0, -1)) do
     local mark = fate[string.sub(area, 37)]
     if mark == '0' then
       redis.call('LSET', sealed_key, index - 1, string.sub(area, 1, 36) .. string.rep(' ', 36))
     elseif mark == '1' then
-      redis.call('LREM', sealed_key, 1, area)
+      consumed[#consumed + 1] = area
     end
+  end
+  for _, area in ipairs(consumed) do
+    redis.call('LREM', sealed_key, 1, area)
   end
   for i = 9, #KEYS do
     redis.call('PEXPIRE', KEYS[i], grace_ms)

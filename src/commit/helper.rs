@@ -47,6 +47,8 @@ pub(super) struct Helper {
     /// Since when nothing has moved although others hold the turn.
     still_since: Option<Instant>,
     failures: u32,
+    /// Whether the last look missed an op, and Redis was brought up to the log because of it.
+    doubted: bool,
     upkeep: Upkeep,
 }
 
@@ -61,6 +63,7 @@ impl Helper {
             losses,
             still_since: None,
             failures: 0,
+            doubted: false,
             upkeep: Upkeep::default(),
         }
     }
@@ -124,13 +127,17 @@ impl Helper {
         }
         let view = match self.view_of_acceptance() {
             Some(view) => view,
-            None => match self.look().await? {
-                Some(view) => {
-                    self.settle(&view).await?;
-                    view
+            None => {
+                let latest = self.shared.state().waiters.last();
+                let Some(view) = self.look().await? else {
+                    return self.after_loss().await;
+                };
+                self.settle(&view).await?;
+                if self.misses_ops(&view, latest)? {
+                    return self.after_loss().await;
                 }
-                None => return self.after_loss().await,
-            },
+                view
+            }
         };
         if view.turn_is_mine {
             self.still_since = None;
@@ -201,6 +208,20 @@ impl Helper {
         reconcile(&self.shared, ask).await?;
         self.shared.state().waiters.saw(view.head.done);
         Ok(())
+    }
+
+    /// Whether an op that was waited for at the time of `view` (tickets up to `latest`) is neither
+    /// decided nor queued by it: Redis went back to an earlier state while the connection stayed.
+    fn misses_ops(&mut self, view: &View, latest: Option<Ticket>) -> Result<bool> {
+        let end = view.head.done + view.depth;
+        let misses = self.shared.state().waiters.any_lost(end, latest);
+        if misses && std::mem::replace(&mut self.doubted, true) {
+            return Err(Error::unavailable(
+                "Redis counts an op as queued that is not in its queue",
+            ));
+        }
+        self.doubted = misses;
+        Ok(misses)
     }
 
     /// Runs rounds for as long as the turn stays here.

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitLimits, submit};
 use crate::coord::view::View;
@@ -67,13 +67,15 @@ pub struct Pending {
     pub op_id: OpId,
     /// Its ticket.
     pub ticket: Ticket,
-    outcome: oneshot::Receiver<Told>,
+    outcome: watch::Receiver<Option<Told>>,
 }
 
 impl Pending {
-    /// Waits for the outcome. `None` when the process's helper has been shut down.
+    /// Waits for what there is to tell: the outcome, or that this process is stuck. After the
+    /// latter it can be called again. `None` when the process's helper has been shut down.
     pub async fn outcome(&mut self) -> Option<Told> {
-        (&mut self.outcome).await.ok()
+        self.outcome.changed().await.ok()?;
+        self.outcome.borrow_and_update().clone()
     }
 }
 
@@ -160,7 +162,7 @@ impl BranchQueue {
     /// Waits, in this process, for an op that was accepted as `ticket` when `done` tickets were
     /// decided, by whomever. Whoever waits helps.
     pub fn attach(&self, op_id: OpId, ticket: Ticket, done: u64) -> Pending {
-        let (tell, outcome) = oneshot::channel();
+        let (tell, outcome) = watch::channel(None);
         self.shared.state().waiters.attach(op_id, ticket, done, tell);
         self.shared.wake.notify_one();
         Pending { op_id, ticket, outcome }
@@ -219,10 +221,10 @@ async fn accept_batch(
 ) -> Result<(), (Error, Vec<Incoming>)> {
     let context = &shared.context;
     let submissions: Vec<Submission> = incoming.iter().map(|i| i.submission.clone()).collect();
-    let expected: Vec<oneshot::Receiver<Told>> = {
+    let expected: Vec<watch::Receiver<Option<Told>>> = {
         let mut state = shared.state();
         let expect = |submission: &Submission| {
-            let (tell, outcome) = oneshot::channel();
+            let (tell, outcome) = watch::channel(None);
             state.waiters.expect(submission.clone(), tell);
             outcome
         };
@@ -285,7 +287,7 @@ fn admit(
     shared: &Shared,
     submission: Submission,
     accepted: Accepted,
-    outcome: oneshot::Receiver<Told>,
+    outcome: watch::Receiver<Option<Told>>,
     depth: u64,
 ) -> Result<Admission> {
     let op_id = submission.op_id;

@@ -32,6 +32,9 @@ pub(super) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
                     let record = OutcomeRecord::decode(&record)?;
                     shared.state().waiters.tell(*op_id, ticket, &record);
                 }
+                OpStatus::Dropped(ticket) => {
+                    shared.state().waiters.tell(*op_id, ticket, &branch_deleted(reply.done));
+                }
                 OpStatus::Decided(_, None) | OpStatus::Unknown => {
                     find_or_resubmit(shared, *op_id).await?;
                 }
@@ -70,8 +73,7 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
     if reply.view.turn_is_mine {
         state.latest = Some(reply.view);
     }
-    let settle =
-        |verdict: Verdict, commit| OutcomeRecord { verdict, commit, first: Ticket(done), batch: 0 };
+    let settle = |verdict: Verdict| settled(verdict, done);
     match reply.accepted.into_iter().next() {
         Some(Accepted::Queued(ticket) | Accepted::Pending(ticket)) => {
             state.waiters.move_to(op_id, ticket);
@@ -84,20 +86,29 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
             let reason =
                 format!("its producer has come to epoch {}, sequence {}", row.epoch, row.sequence);
             let verdict = Verdict::Fenced { reason, earlier: row.commit };
-            state.waiters.tell(op_id, Ticket(done), &settle(verdict, None));
+            state.waiters.tell(op_id, Ticket(done), &settle(verdict));
         }
         Some(Accepted::NothingStaged) => {
             let reason = "Redis lost what was staged before it could be committed".to_owned();
-            state.waiters.tell(op_id, Ticket(done), &settle(Verdict::Failed { reason }, None));
+            state.waiters.tell(op_id, Ticket(done), &settle(Verdict::Failed { reason }));
         }
         Some(Accepted::BranchDeleted) => {
-            let reason = "branch deleted".to_owned();
-            state.waiters.tell(op_id, Ticket(done), &settle(Verdict::Failed { reason }, None));
+            state.waiters.tell(op_id, Ticket(done), &branch_deleted(done));
         }
         // Full at the moment, or no longer kept: the next look asks again.
         Some(Accepted::Overloaded { .. } | Accepted::Decided(_, None)) | None => {}
     }
     Ok(())
+}
+
+/// The outcome of an op that the log will never hold.
+fn settled(verdict: Verdict, done: u64) -> OutcomeRecord {
+    OutcomeRecord { verdict, commit: None, first: Ticket(done), batch: 0 }
+}
+
+/// The outcome of an op behind the end of its branch.
+fn branch_deleted(done: u64) -> OutcomeRecord {
+    settled(Verdict::Failed { reason: "branch deleted".into() }, done)
 }
 
 /// Looks for an op in the log behind ticket `after`: exact, and as long as the log is behind it.

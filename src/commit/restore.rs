@@ -13,12 +13,14 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::coord::restore::{BranchImage, restore as put_into_redis};
+use crate::coord::view::{Wish, view};
 use crate::coord::{BranchState, HeadView};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 use crate::objects::layout;
 
 use super::counters::add;
+use super::head::Head;
 use super::lake::Lake;
 use super::log::LogEntry;
 use super::record::BranchRecord;
@@ -156,6 +158,10 @@ pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Resu
 }
 
 /// Puts a branch that Redis has lost back, from the log alone. Returns whether this call did it.
+///
+/// A round that was under way when Redis lost the branch may decide while the log is being read,
+/// and of two who put the branch back the one that knew less may come first. So the log is
+/// followed once more when the branch is there.
 pub async fn restore(context: &BranchContext) -> Result<bool> {
     let record = BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
     let checkpoint = read_back(&context.lake, &record).await?;
@@ -166,6 +172,10 @@ pub async fn restore(context: &BranchContext) -> Result<bool> {
             "Redis had lost the branch: restored it from the log"
         );
         add(&context.counters.restored, 1);
+    }
+    let (lanes, keys) = (&context.lanes, &context.keys);
+    if let Some(view) = view(lanes, keys, &context.turn, Wish::Look, 0).await? {
+        context.follow(Head::load(&context.lake, context.uid, &view.head).await?).await?;
     }
     Ok(restored)
 }

@@ -3,10 +3,10 @@
 //! Waiters follow op ids, not positions: a ticket is exact while Redis keeps its data, and an op
 //! that is accepted again after a loss gets a new one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::coord::submit::Submission;
@@ -68,7 +68,8 @@ pub struct Waiting {
     submitted_at: Instant,
     /// Known once the call that submits it has returned.
     place: Option<Place>,
-    tell: Vec<oneshot::Sender<Told>>,
+    /// What was told last. A waiter that was told to be stuck is told again.
+    tell: Vec<watch::Sender<Option<Told>>>,
 }
 
 /// An accepted op's place in the order.
@@ -86,7 +87,8 @@ struct Place {
 #[derive(Debug, Default)]
 pub struct Waiters {
     by_op: HashMap<OpId, Waiting>,
-    by_ticket: BTreeMap<Ticket, OpId>,
+    /// Two ops may have one ticket here for a while: tickets are known as of the last look.
+    by_ticket: BTreeSet<(Ticket, OpId)>,
     /// Rounds begun by this process on this branch.
     rounds: u64,
     /// Every outcome up to this ticket has been seen.
@@ -111,17 +113,28 @@ impl Waiters {
 
     /// Adds an op that is about to be submitted and one who waits for it. Its outcome may arrive
     /// before the reply of the call that submits it.
-    pub fn expect(&mut self, submission: Submission, tell: oneshot::Sender<Told>) {
+    pub fn expect(&mut self, submission: Submission, tell: watch::Sender<Option<Told>>) {
         self.add(submission.op_id, Some(submission), tell);
     }
 
     /// Adds an op that somebody else had accepted as `ticket`, and one who waits for it here.
-    pub fn attach(&mut self, op_id: OpId, ticket: Ticket, done: u64, tell: oneshot::Sender<Told>) {
+    pub fn attach(
+        &mut self,
+        op_id: OpId,
+        ticket: Ticket,
+        done: u64,
+        tell: watch::Sender<Option<Told>>,
+    ) {
         self.add(op_id, None, tell);
         self.accepted(op_id, ticket, done);
     }
 
-    fn add(&mut self, op_id: OpId, submission: Option<Submission>, tell: oneshot::Sender<Told>) {
+    fn add(
+        &mut self,
+        op_id: OpId,
+        submission: Option<Submission>,
+        tell: watch::Sender<Option<Told>>,
+    ) {
         let waiting = self.by_op.entry(op_id).or_insert_with(|| Waiting {
             submission: None,
             submitted_at: Instant::now(),
@@ -159,10 +172,8 @@ impl Waiters {
             return;
         };
         let before = std::mem::replace(&mut place.ticket, ticket);
-        if self.by_ticket.get(&before) == Some(&op_id) {
-            self.by_ticket.remove(&before);
-        }
-        self.by_ticket.insert(ticket, op_id);
+        self.by_ticket.remove(&(before, op_id));
+        self.by_ticket.insert((ticket, op_id));
     }
 
     /// Tells everybody who waits for `op_id`. Returns whether anybody did.
@@ -174,9 +185,7 @@ impl Waiters {
         let (rounds, rounds_bound) = match waiting.place {
             None => (1, rounds_bound(1)),
             Some(place) => {
-                if self.by_ticket.get(&place.ticket) == Some(&op_id) {
-                    self.by_ticket.remove(&place.ticket);
-                }
+                self.by_ticket.remove(&(place.ticket, op_id));
                 (self.rounds - place.rounds_at_accept, place.bound)
             }
         };
@@ -196,7 +205,7 @@ impl Waiters {
         };
         for tell in waiting.tell {
             // One who no longer listens has gone past its deadline and knows its ticket.
-            let _ = tell.send(Told::Decided(decision.clone()));
+            tell.send_replace(Some(Told::Decided(decision.clone())));
         }
         true
     }
@@ -208,10 +217,8 @@ impl Waiters {
 
     /// Tells everybody that this process cannot go on for now. Their ops stay promised.
     pub fn tell_stuck(&mut self, cause: &str) {
-        for waiting in self.by_op.values_mut() {
-            for tell in waiting.tell.drain(..) {
-                let _ = tell.send(Told::Stuck(cause.to_owned()));
-            }
+        for tell in self.by_op.values().flat_map(|waiting| &waiting.tell) {
+            tell.send_replace(Some(Told::Stuck(cause.to_owned())));
         }
     }
 
@@ -227,12 +234,26 @@ impl Waiters {
 
     /// Ops whose ticket is at or below `done` and whose outcome has not arrived.
     pub fn overdue(&self, done: u64) -> Vec<OpId> {
-        self.by_ticket.range(..=Ticket(done)).map(|(_, op_id)| *op_id).collect()
+        let due = self.by_ticket.iter().take_while(|(ticket, _)| ticket.0 <= done);
+        due.map(|(_, op_id)| *op_id).collect()
+    }
+
+    /// Whether an op lies behind ticket `end` of the queue, but not behind `latest`: it was waited
+    /// for when the queue was looked at, and is not in it.
+    pub fn any_lost(&self, end: u64, latest: Option<Ticket>) -> bool {
+        let waited_for = |ticket: &Ticket| Some(*ticket) <= latest;
+        let tickets = self.by_ticket.iter().rev().map(|(ticket, _)| ticket);
+        tickets.skip_while(|ticket| !waited_for(ticket)).take(1).any(|ticket| ticket.0 > end)
+    }
+
+    /// The last ticket waited for.
+    pub fn last(&self) -> Option<Ticket> {
+        self.by_ticket.last().map(|(ticket, _)| *ticket)
     }
 
     /// Every accepted op waited for.
     pub fn all(&self) -> Vec<OpId> {
-        self.by_ticket.values().copied().collect()
+        self.by_ticket.iter().map(|(_, op_id)| *op_id).collect()
     }
 
     /// What was submitted as `op_id` by this process, if it was, and how far the log was when the
@@ -245,20 +266,20 @@ impl Waiters {
     /// Gives up on an op, for the given reason.
     pub fn give_up(&mut self, op_id: OpId, cause: &str) {
         if let Some(waiting) = self.by_op.remove(&op_id) {
-            self.by_ticket.retain(|_, each| *each != op_id);
+            self.by_ticket.retain(|(_, each)| *each != op_id);
             for tell in waiting.tell {
-                let _ = tell.send(Told::Stuck(cause.to_owned()));
+                tell.send_replace(Some(Told::Stuck(cause.to_owned())));
             }
         }
     }
 
     /// Whether the front of the queue is an op of this process.
     pub fn owns_front(&self) -> bool {
-        self.by_ticket.keys().next().is_some_and(|ticket| ticket.0 <= self.seen + 1)
+        self.by_ticket.first().is_some_and(|(ticket, _)| ticket.0 <= self.seen + 1)
     }
 
     /// Whether ops beyond the given ticket are waited for.
     pub fn any_behind(&self, ticket: Ticket) -> bool {
-        self.by_ticket.keys().next_back().is_some_and(|last| *last > ticket)
+        self.last().is_some_and(|last| last > ticket)
     }
 }

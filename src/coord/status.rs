@@ -21,6 +21,8 @@ pub enum OpStatus {
     Pending(Ticket),
     /// It is decided; the record is `None` when the outcome is no longer kept.
     Decided(Ticket, Option<Bytes>),
+    /// It was in the queue when the branch ended, behind the op that ended it: it never happens.
+    Dropped(Ticket),
 }
 
 /// The answer to one call.
@@ -53,6 +55,7 @@ pub async fn status(lanes: &Lanes, keys: &BranchKeys, ops: &[OpId]) -> Result<Op
             0 => OpStatus::Unknown,
             2 => OpStatus::Pending(ticket),
             3 => OpStatus::Decided(ticket, Some(record).filter(|r| !r.is_empty())),
+            4 => OpStatus::Dropped(ticket),
             other => return Err(unknown_code(STATUS.name, other)),
         });
     }

@@ -170,6 +170,11 @@ impl Branch {
                 let from = ticket.0.saturating_sub(1);
                 find_in_log(&context.lake, uid, op_id, from).await?.ok_or_else(unknown)?
             }
+            Some(OpStatus::Dropped(ticket)) => {
+                let verdict = Verdict::Failed { reason: "branch deleted".into() };
+                let first = Ticket(done);
+                (ticket, OutcomeRecord { verdict, commit: None, first, batch: 0 })
+            }
             Some(OpStatus::Unknown) | None => return Err(unknown()),
         };
         let decision = Decision {

@@ -17,8 +17,11 @@
 mod support;
 
 mod commits;
+mod guarantees;
 mod local;
 mod objects;
 mod reading;
 mod relay;
+mod scripts;
 mod tidy;
+mod worker;

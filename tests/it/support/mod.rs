@@ -1,9 +1,12 @@
 //! What tests stand on: real Redis servers, an S3 over HTTP, and things that go wrong on purpose.
 
+pub mod branch;
 pub mod faulty_store;
 pub mod lake;
 pub mod redis;
 pub mod relay;
 #[cfg(feature = "aws")]
 pub mod s3;
+pub mod seed;
 pub mod until;
+pub mod worker;

@@ -1,0 +1,119 @@
+//! What a commit costs, counted in calls and objects.
+
+use std::collections::BTreeMap;
+
+use onward::Onward;
+use onward::objects::ObjectCounters;
+
+use super::{change, commit, commit_all};
+use crate::support::branch::{Audit, Ghost, keys};
+use crate::support::lake::Deployment;
+use crate::support::until::PATIENCE;
+
+/// Calls and objects so far.
+pub(super) struct Meter {
+    calls: BTreeMap<&'static str, u64>,
+    objects: ObjectCounters,
+}
+
+/// What something cost.
+#[derive(Debug)]
+pub(super) struct Cost {
+    pub calls: u64,
+    pub by_call: BTreeMap<&'static str, u64>,
+    pub written: u64,
+    pub read: u64,
+    pub bytes_read: u64,
+}
+
+impl Meter {
+    pub fn start(onward: &Onward) -> Self {
+        let coordinator = onward.coordinator();
+        Self { calls: coordinator.lanes().calls(), objects: coordinator.objects().counters() }
+    }
+
+    pub fn stop(self, onward: &Onward) -> Cost {
+        let now = Self::start(onward);
+        let grown = |(name, count): (&&'static str, &u64)| {
+            let grown = count - self.calls.get(name).copied().unwrap_or(0);
+            (grown > 0).then_some((*name, grown))
+        };
+        let by_call: BTreeMap<_, _> = now.calls.iter().filter_map(grown).collect();
+        let writes = |c: &ObjectCounters| c.puts + c.creates;
+        Cost {
+            calls: by_call.values().sum(),
+            by_call,
+            written: writes(&now.objects) - writes(&self.objects),
+            read: now.objects.gets - self.objects.gets,
+            bytes_read: now.objects.bytes_read - self.objects.bytes_read,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_an_op_is_one_call() {
+    let (deployment, onward) = Deployment::lake().await;
+    commit(&onward, "main", 1).await;
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let mut handles = Vec::new();
+    let mut submits = 0;
+    for n in 2..12 {
+        let meter = Meter::start(&onward);
+        handles.push(change(&onward, "main", n).submit().await.unwrap());
+        submits += meter.stop(&onward).by_call.get("submit").copied().unwrap_or(0);
+    }
+    assert_eq!(submits, 10);
+    drop(ghost);
+    for mut handle in handles {
+        assert!(handle.wait(PATIENCE).await.unwrap().commit().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_commit_is_a_few_calls_and_one_object() {
+    let (_deployment, onward) = Deployment::lake().await;
+    commit(&onward, "main", 1).await;
+    for n in 2..22 {
+        let meter = Meter::start(&onward);
+        commit(&onward, "main", n).await;
+        let cost = meter.stop(&onward);
+        assert!(cost.calls <= 4, "{cost:?}");
+        assert_eq!(cost.written, 1, "{cost:?}");
+        assert_eq!(cost.read, 0, "{cost:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_share_calls_and_objects() {
+    const WRITERS: usize = 64;
+    const EACH: usize = 25;
+    let (deployment, onward) = Deployment::lake().await;
+    commit_all(std::slice::from_ref(&onward), "main", 0..WRITERS).await;
+    let meter = Meter::start(&onward);
+    let tasks: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let onward = onward.clone();
+            tokio::spawn(async move {
+                for n in 0..EACH {
+                    let outcome = commit(&onward, "main", 1000 * (writer + 1) + n).await;
+                    assert!(outcome.commit().is_some(), "{outcome:?}");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let cost = meter.stop(&onward);
+    let commits = (WRITERS * EACH) as f64;
+    assert!(cost.calls as f64 / commits <= 1.5, "{cost:?}");
+    assert!(cost.written as f64 / commits <= 0.1, "{cost:?}");
+    println!(
+        "per commit: {} calls, {} objects",
+        cost.calls as f64 / commits,
+        cost.written as f64 / commits
+    );
+    let audit = Audit::of(&deployment.objects, "main").await;
+    audit.has_all((1..=WRITERS).flat_map(|writer| 1000 * writer..1000 * writer + EACH));
+}

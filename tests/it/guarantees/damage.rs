@@ -1,0 +1,84 @@
+//! Damaged objects: the message names the object, and nothing else is harmed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use onward::model::address::RefExpr;
+use onward::model::change::{Change, PathChange};
+use onward::{ErrorKind, Outcome};
+
+use super::{change, commit};
+use crate::support::lake::{Deployment, entry};
+use crate::support::until::PATIENCE;
+
+async fn keys_below(deployment: &Deployment, folder: &str) -> Vec<String> {
+    let listed = deployment.objects.list(folder, None);
+    listed.map_ok(|listed| listed.key).try_collect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_log_entry_is_named_and_harms_its_branch_alone() {
+    let (deployment, onward) = Deployment::lake().await;
+    onward.repo("lake").branch("other").create(&RefExpr::plain("main")).await.unwrap();
+    commit(&onward, "main", 1).await;
+    let uid = crate::support::branch::keys(&deployment.objects, "main").await.head;
+    let uid = uid.split(['/', '}']).nth(1).unwrap().to_owned();
+    let mut entries = keys_below(&deployment, "lake/log/").await;
+    entries.retain(|key| key.contains(&uid));
+    let newest = entries.iter().max().unwrap().clone();
+    let mut bytes = deployment.objects.get(&newest).await.unwrap().unwrap().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    deployment.objects.put(&newest, Bytes::from(bytes.clone())).await.unwrap();
+
+    let fresh = deployment.connect().await;
+    let error = fresh.repo("lake").show_commit(&RefExpr::plain("main")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.message().contains(&newest), "{error}");
+    let mut handle = change(&fresh, "main", 2).submit().await.unwrap();
+    let outcome = handle.wait(PATIENCE).await.unwrap();
+    let Outcome::StillQueued { cause: Some(cause), .. } = outcome else { panic!("{outcome:?}") };
+    assert!(cause.contains(&newest), "{cause}");
+    assert!(commit(&fresh, "other", 3).await.commit().is_some());
+
+    // Restored from a copy, the branch goes on where it was.
+    bytes[middle] ^= 1;
+    deployment.objects.put(&newest, Bytes::from(bytes)).await.unwrap();
+    while !matches!(handle.wait(PATIENCE).await.unwrap(), Outcome::Committed { .. }) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_range_is_named_and_harms_only_those_who_read_it() {
+    let (deployment, onward) = Deployment::lake().await;
+    let mut builder = onward.repo("lake").branch("main").change();
+    for n in 0..6000 {
+        let path = format!("many/{n:05}").parse().unwrap();
+        builder.push(PathChange { path, change: Change::Put(entry(n)), condition: None }).unwrap();
+    }
+    builder.commit().await.unwrap();
+    let ranges = keys_below(&deployment, "lake/ranges/").await;
+    assert!(!ranges.is_empty());
+    for key in &ranges {
+        let mut bytes = deployment.objects.get(key).await.unwrap().unwrap().to_vec();
+        for byte in bytes.iter_mut().step_by(7) {
+            *byte ^= 0x55;
+        }
+        deployment.objects.put(key, Bytes::from(bytes)).await.unwrap();
+    }
+    let fresh = deployment.connect().await;
+    let repo = fresh.repo("lake");
+    let path = "many/00001".parse().unwrap();
+    let error = repo.stat(&RefExpr::plain("main"), &path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let named = ranges.iter().any(|key| {
+        error.message().contains(key.as_str())
+            || error.message().contains(key.rsplit('/').next().unwrap())
+    });
+    assert!(named, "{error}");
+    // A commit that needs no look at it is not held up.
+    let outcome = change(&fresh, "main", 1).timeout(Duration::from_secs(60)).commit().await;
+    assert!(outcome.unwrap().commit().is_some());
+    let path = "t/000001".parse().unwrap();
+    assert_eq!(repo.stat(&RefExpr::plain("main"), &path).await.unwrap(), entry(1));
+}

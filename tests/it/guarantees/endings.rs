@@ -1,0 +1,110 @@
+//! Branches that end with ops in their queue, and ops that cannot be carried out.
+
+use std::time::Duration;
+
+use onward::model::address::RefExpr;
+use onward::{ErrorKind, Outcome};
+
+use super::{change, commit, commit_all};
+use crate::support::branch::{Audit, Ghost, keys, op_id};
+use crate::support::lake::Deployment;
+use crate::support::until::{PATIENCE, until_async};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_branch_decides_what_came_before_and_fails_what_came_after() {
+    let (deployment, onward) = Deployment::lake().await;
+    let there = deployment.connect().await;
+    let repo = onward.repo("lake");
+    repo.branch("dev").create(&RefExpr::plain("main")).await.unwrap();
+    let keys = keys(&deployment.objects, "dev").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let mut before = change(&onward, "dev", 1).submit().await.unwrap();
+    let deletion = tokio::spawn({
+        let dev = repo.branch("dev");
+        async move { dev.delete().await }
+    });
+    until_async("the deletion is queued", || async {
+        repo.branch("dev").queue(10).await.unwrap().depth == 2
+    })
+    .await;
+    let mut after = Vec::new();
+    for (n, onward) in [(2, &onward), (3, &there), (4, &there)] {
+        after.push(change(onward, "dev", n).submit().await.unwrap());
+    }
+    drop(ghost);
+    assert!(before.wait(PATIENCE).await.unwrap().commit().is_some());
+    deletion.await.unwrap().unwrap();
+    for handle in &mut after {
+        let outcome = handle.wait(PATIENCE).await.unwrap();
+        let Outcome::Failed { reason, .. } = &outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains("branch deleted"), "{reason}");
+    }
+    for onward in [&onward, &there] {
+        let gone = change(onward, "dev", 5).commit().await.unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
+    }
+    let calls = there.coordinator().lanes().calls();
+    assert!(calls.values().sum::<u64>() < 500, "it waits, it does not spin: {calls:?}");
+    let audit = Audit::of(&deployment.objects, "dev").await;
+    assert!(audit.closed && audit.commit(1).is_some());
+    assert!((2..5).all(|n| !audit.ops.contains_key(&op_id(n))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_is_deleted_and_made_again_is_another_branch() {
+    let (deployment, onward) = Deployment::lake().await;
+    let there = deployment.connect().await;
+    let repo = onward.repo("lake");
+    for life in 1..4 {
+        repo.branch("dev").create(&RefExpr::plain("main")).await.unwrap();
+        // Someone who knew the branch of before finds the one of now.
+        commit_all(&[onward.clone(), there.clone()], "dev", 10..20).await;
+        let audit = Audit::of(&deployment.objects, "dev").await;
+        audit.has_all(10..20);
+        assert_eq!(audit.ops.len(), 10, "life {life} begins anew");
+        repo.branch("dev").delete().await.unwrap();
+        assert!(repo.branch("dev").show().await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_op_fails_and_the_queue_goes_on() {
+    let (deployment, onward) = Deployment::lake().await;
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let mut before = change(&onward, "main", 1).submit().await.unwrap();
+    for (n, body) in [(50, "P\u{1}nonsense"), (51, "P"), (52, ""), (53, "?\u{0}x")] {
+        let element = format!("{}{body}", op_id(n));
+        let _: i64 = deployment.redis.command(&["RPUSH", &keys.queue, &element]);
+    }
+    let mut after = change(&onward, "main", 2).submit().await.unwrap();
+    drop(ghost);
+    assert!(before.wait(PATIENCE).await.unwrap().commit().is_some());
+    assert!(after.wait(PATIENCE).await.unwrap().commit().is_some());
+    let audit = Audit::of(&deployment.objects, "main").await;
+    for n in 50..54 {
+        assert_eq!(audit.ops[&op_id(n)].verdict.name(), "failed", "op {n}");
+    }
+    audit.has_all([1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_op_of_a_newer_version_is_left_for_those_who_know_it() {
+    let (deployment, onward) = Deployment::lake().await;
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let mut before = change(&onward, "main", 1).submit().await.unwrap();
+    let element = format!("{}P\u{2}from the future", op_id(50));
+    let _: i64 = deployment.redis.command(&["RPUSH", &keys.queue, &element]);
+    let mut after = change(&onward, "main", 2).submit().await.unwrap();
+    drop(ghost);
+    assert!(before.wait(PATIENCE).await.unwrap().commit().is_some());
+    let waiting = after.wait(Duration::from_millis(300)).await.unwrap();
+    assert!(matches!(waiting, Outcome::StillQueued { .. }), "{waiting:?}");
+    let queue = onward.repo("lake").branch("main").queue(10).await.unwrap();
+    assert_eq!((queue.depth, queue.ops[0].kind), (2, "newer"));
+    // Somebody who knows it decides it: here, by taking it away.
+    let _: String = deployment.redis.command(&["LPOP", &keys.queue]);
+    commit(&onward, "main", 3).await;
+    assert!(after.wait(PATIENCE).await.unwrap().commit().is_some());
+}

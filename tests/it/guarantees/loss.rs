@@ -1,0 +1,200 @@
+//! Redis restarted, emptied, and taken back to an earlier state: acknowledged commits stay, the
+//! others are finished, and none happens twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use onward::Onward;
+use onward::repo::recover::RecoveredState;
+use tokio::task::JoinHandle;
+
+use super::{change, commit, commit_all};
+use crate::support::branch::{Audit, Ghost, Snapshot, keys};
+use crate::support::lake::Deployment;
+use crate::support::redis::RedisServer;
+use crate::support::until::until_async;
+
+/// Several writers that commit one op after the other, and how many they were told of.
+struct Load {
+    told: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<()>>,
+    ops: Vec<usize>,
+}
+
+impl Load {
+    fn start(onwards: &[Onward], first: usize, writers: usize, each: usize) -> Self {
+        let told = Arc::new(AtomicUsize::new(0));
+        let write = |writer: usize| {
+            let (onward, told) = (onwards[writer % onwards.len()].clone(), Arc::clone(&told));
+            tokio::spawn(async move {
+                for n in 0..each {
+                    let n = first + writer * each + n;
+                    // An answer may be missing for a while; the op id makes asking again safe.
+                    while change(&onward, "main", n).commit().await.is_err() {
+                        tokio::task::yield_now().await;
+                    }
+                    told.fetch_add(1, Ordering::AcqRel);
+                }
+            })
+        };
+        let tasks = (0..writers).map(write).collect();
+        Self { told, tasks, ops: (first..first + writers * each).collect() }
+    }
+
+    /// Waits until so many were told.
+    async fn reaches(&self, told: usize) {
+        until_async("the load has come so far", || async {
+            self.told.load(Ordering::Acquire) >= told
+        })
+        .await;
+    }
+
+    async fn finish(self) -> Vec<usize> {
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        self.ops
+    }
+}
+
+async fn lake_on(redis: RedisServer) -> (Deployment, [Onward; 2]) {
+    let deployment = Deployment::with(redis);
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let other = deployment.connect().await;
+    (deployment, [onward, other])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_killed_and_restarted_under_load_loses_no_commit() {
+    let (mut deployment, onwards) = lake_on(RedisServer::new()).await;
+    let load = Load::start(&onwards, 1, 8, 40);
+    for restart in 1..=3 {
+        load.reaches(restart * 60).await;
+        tokio::task::block_in_place(|| {
+            deployment.redis.kill9();
+            deployment.redis.start();
+        });
+    }
+    let ops = load.finish().await;
+    Audit::of(&deployment.objects, "main").await.has_all(ops);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_loses_everything_under_load_loses_no_commit() {
+    let (mut deployment, onwards) = lake_on(RedisServer::forgetful()).await;
+    let load = Load::start(&onwards, 1, 8, 40);
+    for loss in 1..=3 {
+        load.reaches(loss * 60).await;
+        tokio::task::block_in_place(|| {
+            deployment.redis.kill9();
+            deployment.redis.start();
+        });
+        if loss == 2 {
+            deployment.connect().await.recover().await.unwrap();
+        }
+    }
+    let ops = load.finish().await;
+    Audit::of(&deployment.objects, "main").await.has_all(ops);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_emptied_in_a_living_connection_loses_no_commit() {
+    let (deployment, onwards) = lake_on(RedisServer::forgetful()).await;
+    let load = Load::start(&onwards, 1, 8, 40);
+    for loss in 1..=4 {
+        load.reaches(loss * 50).await;
+        let _: String = deployment.redis.command(&["FLUSHALL"]);
+    }
+    let ops = load.finish().await;
+    Audit::of(&deployment.objects, "main").await.has_all(ops);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_rebuilds_redis_from_the_object_store_alone() {
+    let (mut deployment, onwards) = lake_on(RedisServer::forgetful()).await;
+    commit_all(&onwards, "main", 1..51).await;
+    let before = onwards[0].repo("lake").branch("main").show().await.unwrap();
+    deployment.redis.restart();
+    let fresh = deployment.connect().await;
+    let recovered = fresh.recover().await.unwrap();
+    assert_eq!(recovered[0].1[0].state, RecoveredState::Lost);
+    assert_eq!(recovered[0].1[0].done, before.done);
+    let recovered = fresh.recover().await.unwrap();
+    assert_eq!(recovered[0].1[0].state, RecoveredState::Intact);
+    assert_eq!(fresh.repo("lake").branch("main").show().await.unwrap(), before);
+    // Outcomes came back too: an op submitted again is recognised.
+    let audit = Audit::of(&deployment.objects, "main").await;
+    for n in [1, 25, 50] {
+        assert_eq!(commit(&fresh, "main", n).await.commit(), audit.commit(n));
+    }
+    assert_eq!(Audit::of(&deployment.objects, "main").await.ops.len(), audit.ops.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_taken_back_in_time_under_load_follows_the_log() {
+    let (deployment, onwards) = lake_on(RedisServer::forgetful()).await;
+    let load = Load::start(&onwards, 1, 8, 40);
+    for back in 1..=3 {
+        load.reaches(back * 50).await;
+        let snapshot = Snapshot::take(&deployment.redis);
+        load.reaches(back * 50 + 30).await;
+        snapshot.put_back(&deployment.redis);
+    }
+    let ops = load.finish().await;
+    Audit::of(&deployment.objects, "main").await.has_all(ops);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_behind_the_log_adopts_it_beside_old_new_and_repeated_ops() {
+    let (deployment, [onward, _]) = lake_on(RedisServer::forgetful()).await;
+    let keys = keys(&deployment.objects, "main").await;
+    commit_all(std::slice::from_ref(&onward), "main", 1..6).await;
+    // An earlier state with ops in the queue that are decided afterwards.
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let mut pending = Vec::new();
+    for n in 6..11 {
+        pending.push(change(&onward, "main", n).submit().await.unwrap());
+    }
+    let snapshot = Snapshot::take(&deployment.redis);
+    drop(ghost);
+    for mut handle in pending {
+        let outcome = handle.wait(crate::support::until::PATIENCE).await.unwrap();
+        assert!(outcome.commit().is_some(), "{outcome:?}");
+    }
+    for n in 11..21 {
+        commit(&onward, "main", n).await;
+    }
+    let audit = Audit::of(&deployment.objects, "main").await;
+    onward.close().await;
+    snapshot.put_back(&deployment.redis);
+    // Newcomers, and users who try again what was decided before: some still queued by the old
+    // state, some unknown to it.
+    let fresh = deployment.connect().await;
+    commit_all(std::slice::from_ref(&fresh), "main", [101, 7, 15, 102, 20, 10, 103, 11]).await;
+    let after = Audit::of(&deployment.objects, "main").await;
+    after.has_all((1..21).chain(101..104));
+    assert_eq!(after.ops.len(), audit.ops.len() + 3);
+    for n in 1..21 {
+        assert_eq!(after.commit(n), audit.commit(n), "history does not change");
+        assert_eq!(commit(&fresh, "main", n).await.commit(), audit.commit(n));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_op_that_redis_forgets_while_it_waits_is_submitted_again() {
+    let (deployment, [onward, _]) = lake_on(RedisServer::forgetful()).await;
+    let keys = keys(&deployment.objects, "main").await;
+    commit(&onward, "main", 1).await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let snapshot = Snapshot::take(&deployment.redis);
+    let mut handle = change(&onward, "main", 2).submit().await.unwrap();
+    // Only the turn's holder could have told: nothing was decided, no connection broke.
+    snapshot.put_back(&deployment.redis);
+    drop(ghost);
+    let outcome = handle.wait(crate::support::until::PATIENCE).await.unwrap();
+    assert!(outcome.commit().is_some(), "{outcome:?}");
+    let calls = onward.coordinator().lanes().calls();
+    assert!(calls.values().sum::<u64>() < 500, "it waits, it does not spin: {calls:?}");
+    Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
+}

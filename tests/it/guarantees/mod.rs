@@ -1,0 +1,54 @@
+//! What the protocol promises, held against real servers and real processes that are killed,
+//! stopped, cut off, wiped and taken back in time.
+
+mod budgets;
+mod damage;
+mod endings;
+mod huge;
+mod identity;
+mod killed;
+mod loss;
+mod order;
+mod redis_limits;
+mod replies;
+mod staging;
+mod two_primaries;
+mod waiting;
+
+use onward::{Onward, Outcome};
+
+use crate::support::branch::op_id;
+use crate::support::lake::entry;
+
+/// Commits op `n` on a branch: one change, of a path of its own.
+async fn commit(onward: &Onward, branch: &str, n: usize) -> Outcome {
+    try_commit(onward, branch, n).await.unwrap()
+}
+
+async fn try_commit(onward: &Onward, branch: &str, n: usize) -> onward::Result<Outcome> {
+    change(onward, branch, n).commit().await
+}
+
+/// The change that op `n` makes.
+fn change(onward: &Onward, branch: &str, n: usize) -> onward::repo::ChangeBuilder {
+    let builder = onward.repo("lake").branch(branch).change().op_id(op_id(n));
+    builder.put(format!("t/{n:06}"), entry(n)).message(format!("message {n}"))
+}
+
+/// Commits ops concurrently, each from a task of its own, and checks that all are commits.
+async fn commit_all(onwards: &[Onward], branch: &str, ops: impl IntoIterator<Item = usize>) {
+    let tasks: Vec<_> = ops
+        .into_iter()
+        .map(|n| {
+            let (onward, branch) = (onwards[n % onwards.len()].clone(), branch.to_owned());
+            tokio::spawn(async move { (n, commit(&onward, &branch, n).await) })
+        })
+        .collect();
+    for task in tasks {
+        let (n, outcome) = task.await.unwrap();
+        let Outcome::Committed { rounds, details, .. } = &outcome else {
+            panic!("op {n}: {outcome:?}");
+        };
+        assert!(*rounds <= details.rounds_bound, "{rounds} rounds > {}", details.rounds_bound);
+    }
+}

@@ -1,0 +1,81 @@
+//! A Redis that cannot accept writes: one clear refusal, and nothing lost.
+
+use std::time::Duration;
+
+use onward::commit::faults::Faults;
+use onward::coord::Lanes;
+use onward::{ErrorKind, Onward};
+
+use super::{change, commit, try_commit};
+use crate::support::branch::Audit;
+use crate::support::lake::Deployment;
+use crate::support::redis::{Listen, RedisServer};
+use crate::support::until::{PATIENCE, until, until_async};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_out_of_memory_refuses_new_ops_and_still_publishes_the_old() {
+    let (deployment, bystander) = Deployment::lake().await;
+    let faults = Faults::default();
+    let onward = deployment.connect_with(faults.clone()).await;
+    commit(&onward, "main", 1).await;
+    faults.set("decide=pause:500").unwrap();
+    let rounds = onward.counters().rounds;
+    let mut handle = change(&onward, "main", 2).submit().await.unwrap();
+    until_async("the round is under way", || async { onward.counters().rounds > rounds }).await;
+    let _: String = deployment.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = try_commit(&bystander, "main", 3).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.message().contains("out of memory"), "{refused}");
+    let outcome = handle.wait(PATIENCE).await.unwrap();
+    assert!(outcome.commit().is_some(), "{outcome:?}");
+    let _: String = deployment.redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    commit(&bystander, "main", 3).await;
+    Audit::of(&deployment.objects, "main").await.has_all(1..4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_told_from_a_primary_and_a_promoted_one_is_used() {
+    let primary = RedisServer::with(Listen::Port, &["--appendonly", "no"]);
+    let port = primary.port().to_string();
+    let replica = RedisServer::with(Listen::Port, &["--replicaof", "127.0.0.1", &port]);
+    until("the replica is in step", || {
+        let info: String = replica.command(&["INFO", "replication"]);
+        info.contains("master_link_status:up")
+    });
+    let deployment = Deployment::with(primary);
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    commit(&onward, "main", 1).await;
+    let mut config = deployment.config();
+    config.lanes.patience = Duration::from_millis(200);
+    let lanes = Lanes::open(&replica.url(), config.lanes.clone()).await.unwrap();
+    let misled = Onward::assemble(config, lanes, deployment.objects.clone(), Faults::default());
+    until_async("the replica knows the branch", || async {
+        let keys: Vec<String> = replica.command(&["KEYS", "*head"]);
+        !keys.is_empty()
+    })
+    .await;
+    let refused = try_commit(&misled, "main", 2).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.message().contains("replica"), "{refused}");
+    let _: String = replica.command(&["REPLICAOF", "NO", "ONE"]);
+    commit(&misled, "main", 2).await;
+    // And the old primary, if it is still used, only follows.
+    commit(&onward, "main", 3).await;
+    Audit::of(&deployment.objects, "main").await.has_all(1..4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_not_there_is_named() {
+    let (mut deployment, onward) = Deployment::lake().await;
+    commit(&onward, "main", 1).await;
+    let mut config = deployment.config();
+    config.lanes.patience = Duration::from_millis(200);
+    deployment.redis.stop();
+    let error = Onward::connect(config).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains("redis.sock") && error.message().contains("--redis"));
+    deployment.redis.start();
+    commit(&onward, "main", 2).await;
+    Audit::of(&deployment.objects, "main").await.has_all(1..3);
+}

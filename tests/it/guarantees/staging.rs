@@ -1,0 +1,147 @@
+//! Staged writes: each in exactly one commit, none lost, and never later than it should be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::TryStreamExt;
+use onward::model::address::RefExpr;
+use onward::model::ids::Ticket;
+use onward::{Onward, Outcome};
+
+use crate::support::branch::{Audit, Ghost, keys, op_id};
+use crate::support::lake::{Deployment, entry};
+use crate::support::until::PATIENCE;
+
+/// The commit in which each path appears, by ticket; a path in two commits is an error.
+async fn committed_paths(onward: &Onward) -> BTreeMap<String, Ticket> {
+    let repo = onward.repo("lake");
+    let log = repo.log(&RefExpr::plain("main")).await.unwrap();
+    let commits: Vec<_> = log.try_collect().await.unwrap();
+    let mut paths = BTreeMap::new();
+    for info in commits {
+        let Some(parent) = info.commit.parents.first() else {
+            continue;
+        };
+        let (left, right) = (RefExpr::plain(parent.to_string()), info.id.to_string());
+        let diff = repo.diff(&left, &RefExpr::plain(right), "").await.unwrap();
+        let diff: Vec<_> = diff.try_collect().await.unwrap();
+        for change in diff {
+            let twice = paths.insert(change.path.to_string(), info.ticket());
+            assert!(twice.is_none(), "{} is in two commits", change.path);
+        }
+    }
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_staged_write_is_in_exactly_one_commit_and_none_comes_late() {
+    const WRITERS: usize = 6;
+    const EACH: usize = 40;
+    let (deployment, first) = Deployment::lake().await;
+    let onwards = [first, deployment.connect().await, deployment.connect().await];
+    // One clock for all: what is acknowledged before a commit starts has the smaller number.
+    let clock = Arc::new(AtomicUsize::new(0));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let main = onwards[writer % 3].repo("lake").branch("main");
+            let clock = Arc::clone(&clock);
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for n in 0..EACH {
+                    let path = format!("w{writer}/{n:03}");
+                    main.stage_put(path.parse().unwrap(), entry(n), None).await.unwrap();
+                    acknowledged.push((path, clock.fetch_add(1, Ordering::SeqCst)));
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    let committers: Vec<_> = (0..3)
+        .map(|committer| {
+            let main = onwards[committer].repo("lake").branch("main");
+            let clock = Arc::clone(&clock);
+            tokio::spawn(async move {
+                let mut commits = Vec::new();
+                while commits.len() < 12 && clock.load(Ordering::SeqCst) < WRITERS * EACH {
+                    let started = clock.fetch_add(1, Ordering::SeqCst);
+                    match main.commit_staged().message("staged").commit().await.unwrap() {
+                        Outcome::Committed { ticket, .. } => commits.push((started, ticket)),
+                        Outcome::NoChanges { .. } => tokio::task::yield_now().await,
+                        other => panic!("{other:?}"),
+                    }
+                }
+                commits
+            })
+        })
+        .collect();
+    let mut acknowledged = Vec::new();
+    for writer in writers {
+        acknowledged.extend(writer.await.unwrap());
+    }
+    let mut commits = Vec::new();
+    for committer in committers {
+        commits.extend(committer.await.unwrap());
+    }
+    onwards[0].repo("lake").branch("main").commit_staged().commit().await.unwrap();
+    let paths = committed_paths(&onwards[1]).await;
+    assert_eq!(paths.len(), WRITERS * EACH, "none is lost");
+    for (path, written) in &acknowledged {
+        for (started, ticket) in &commits {
+            assert!(
+                started < written || paths[path] <= *ticket,
+                "{path} was staged before the commit {ticket} and came after it"
+            );
+        }
+    }
+    Audit::of(&deployment.objects, "main").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_commit_gives_what_it_had_taken_back() {
+    let (deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let mut handles = Vec::new();
+    // The first is committed and the second called off in one batch, the third takes over.
+    for n in 1..4 {
+        main.stage_put(format!("s/{n}").parse().unwrap(), entry(n), None).await.unwrap();
+        if n < 3 {
+            handles.push(main.commit_staged().op_id(op_id(n)).submit().await.unwrap());
+        }
+    }
+    handles[1].cancel().await.unwrap();
+    drop(ghost);
+    let first = handles[0].wait(PATIENCE).await.unwrap();
+    assert!(first.commit().is_some(), "{first:?}");
+    let second = handles[1].wait(PATIENCE).await.unwrap();
+    assert!(matches!(second, Outcome::Cancelled { .. }), "{second:?}");
+    let third = main.commit_staged().op_id(op_id(3)).commit().await.unwrap();
+    let paths = committed_paths(&onward).await;
+    let ticket = |outcome: &Outcome| outcome.ticket().unwrap();
+    let expected = BTreeMap::from([
+        ("s/1".to_owned(), ticket(&first)),
+        ("s/2".to_owned(), ticket(&third)),
+        ("s/3".to_owned(), ticket(&third)),
+    ]);
+    assert_eq!(paths, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_commit_is_cancelled_once_and_for_all() {
+    let (deployment, onward) = Deployment::lake().await;
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let mut handle = super::change(&onward, "main", 1).submit().await.unwrap();
+    handle.cancel().await.unwrap();
+    drop(ghost);
+    assert!(matches!(handle.wait(PATIENCE).await.unwrap(), Outcome::Cancelled { .. }));
+    let again = super::commit(&onward, "main", 1).await;
+    assert!(matches!(again, Outcome::Cancelled { .. }), "{again:?}");
+    // Too late: what is decided stays.
+    let decided = super::commit(&onward, "main", 2).await;
+    let main = onward.repo("lake").branch("main");
+    main.ticket_cancel(op_id(2)).await.unwrap();
+    assert_eq!(super::commit(&onward, "main", 2).await.commit(), decided.commit());
+}

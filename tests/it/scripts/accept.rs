@@ -1,0 +1,271 @@
+//! The steps that move tickets, in the model: submit, publish, restore.
+
+use std::collections::BTreeMap;
+
+use super::model::{Asker, Branch, Head, Mortal, NOBODY, id_of};
+use super::reply::Reply::{self, Int, List};
+use super::reply::{ints, texts};
+
+/// One op of a submit call.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub op: String,
+    pub element: String,
+    pub producer: String,
+    pub epoch: u64,
+    pub sequence: u64,
+    pub seal: char,
+}
+
+/// A decided batch.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub done_before: u64,
+    /// Op ids and records.
+    pub ops: Vec<(String, String)>,
+    pub commit: String,
+    pub closes: bool,
+    pub kept: usize,
+    pub wanted: usize,
+    pub producers: Vec<(String, String)>,
+    /// Ops that had sealed, and whether they committed it.
+    pub sealed: Vec<(String, bool)>,
+    /// Areas that were committed.
+    pub consumed: Vec<String>,
+}
+
+/// A part of a branch as the log has it.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub last: bool,
+    pub state: String,
+    pub done: u64,
+    pub outcomes: Vec<(u64, String, String)>,
+    pub producers: Vec<(String, String)>,
+}
+
+/// The row of a producer.
+pub fn row(epoch: u64, sequence: u64) -> String {
+    format!("{epoch:020}{sequence:020}")
+}
+
+impl Branch {
+    pub fn submit(
+        &mut self,
+        asker: &Asker,
+        queue_limit: usize,
+        sealed_limit: usize,
+        submissions: &[Submission],
+    ) -> Reply {
+        let Some(mut head) = self.head.clone() else {
+            return ints(&[0]);
+        };
+        let before = self.queue.len();
+        let mut results = Vec::new();
+        for each in submissions {
+            let (code, number, record) = self.judge(&head, each, queue_limit, sealed_limit);
+            results.extend([Int(code), Int(number as i64), Reply::Text(record)]);
+        }
+        let held = !head.turn.is_empty() && head.turn_until > asker.now;
+        let mut left = if held { head.turn_until - asker.now } else { 0 };
+        let mut mine = false;
+        if before == 0 && !self.queue.is_empty() {
+            self.mortal.remove(&Mortal::Ops);
+            self.mortal.remove(&Mortal::Outcomes);
+            if !held {
+                head.turn.clone_from(&asker.helper);
+                head.turn_until = asker.now + asker.turn;
+                (mine, left) = (true, asker.turn);
+                self.head = Some(head.clone());
+            }
+        }
+        let mut reply = self.page_head(&head);
+        reply.extend([Int(self.queue.len() as i64), Int(mine.into()), Int(left as i64)]);
+        reply.push(texts(&self.sealed));
+        reply.extend(results);
+        List(reply)
+    }
+
+    fn judge(
+        &mut self,
+        head: &Head,
+        each: &Submission,
+        queue_limit: usize,
+        sealed_limit: usize,
+    ) -> (i64, u64, String) {
+        let open = head.state == "open";
+        let nothing = String::new();
+        match self.ops.get(&each.op) {
+            Some(ticket) if *ticket > head.done && open => return (2, *ticket, nothing),
+            Some(ticket) if *ticket > head.done => return (8, 0, nothing),
+            Some(ticket) => return (3, *ticket, self.record(*ticket).to_owned()),
+            None if !open => return (8, 0, nothing),
+            None => {}
+        }
+        if let Some(known) = self.producers.get(&each.producer) {
+            let wanted = row(each.epoch, each.sequence);
+            if wanted[..20] < known[..20] {
+                return (4, 0, known.clone());
+            }
+            if wanted[..20] == known[..20] && wanted[20..] <= known[20..40] {
+                return (5, 0, known.clone());
+            }
+        }
+        let depth = self.queue.len();
+        if depth >= queue_limit {
+            return (6, depth as u64, nothing);
+        }
+        if each.seal != '0' {
+            let orphans = self.sealed.iter().any(|area| area.ends_with(NOBODY));
+            if each.seal == '1' && self.staged.is_empty() && !orphans {
+                return (7, 0, nothing);
+            }
+            if !self.staged.is_empty() && self.sealed.len() >= sealed_limit {
+                return (6, depth as u64, nothing);
+            }
+            self.seal(&each.op);
+        }
+        self.queue.push(each.element.clone());
+        let ticket = head.done + self.queue.len() as u64;
+        self.ops.insert(each.op.clone(), ticket);
+        (1, ticket, nothing)
+    }
+
+    fn seal(&mut self, op: &str) {
+        for area in &mut self.sealed {
+            if area.ends_with(NOBODY) {
+                area.replace_range(36.., op);
+            }
+        }
+        if !self.staged.is_empty() {
+            self.areas.insert(op.to_owned(), std::mem::take(&mut self.staged));
+            self.mortal.remove(&Mortal::Area(op.to_owned()));
+            self.sealed.push(format!("{op}{op}"));
+        }
+    }
+
+    pub fn publish(&mut self, asker: &Asker, batch: &Batch) -> Reply {
+        let Some(mut head) = self.head.clone() else {
+            return ints(&[0]);
+        };
+        if head.done != batch.done_before {
+            return ints(&[1, head.done as i64]);
+        }
+        let count = batch.ops.len();
+        let front: Vec<&str> = self.queue.iter().take(count).map(|e| id_of(e)).collect();
+        let decided: Vec<&str> = batch.ops.iter().map(|(op, _)| op.as_str()).collect();
+        let in_front = front == decided;
+        head.done += count as u64;
+        if in_front {
+            self.queue.drain(..count);
+        } else {
+            for (index, op) in decided.iter().enumerate() {
+                self.ops.insert((*op).to_owned(), batch.done_before + 1 + index as u64);
+            }
+            self.queue.retain(|element| !decided.contains(&id_of(element)));
+            for (index, element) in self.queue.iter().enumerate() {
+                self.ops.insert(id_of(element).to_owned(), head.done + 1 + index as u64);
+            }
+        }
+        self.tell(batch);
+        self.producers.extend(batch.producers.iter().cloned());
+        self.settle_areas(batch);
+        if batch.closes {
+            self.queue.clear();
+            self.staged.clear();
+            self.sealed.clear();
+            head.state = "deleted".into();
+            self.mortal.insert(Mortal::Head);
+            if !self.producers.is_empty() {
+                self.mortal.insert(Mortal::Producers);
+            }
+        }
+        let depth = self.queue.len();
+        let mine = depth > 0 && batch.wanted > 0;
+        if mine {
+            head.turn.clone_from(&asker.helper);
+            head.turn_until = asker.now + asker.turn;
+        } else if head.turn == asker.helper || depth == 0 {
+            (head.turn, head.turn_until) = (String::new(), 0);
+        }
+        head.commit.clone_from(&batch.commit);
+        head.position = batch.done_before + 1;
+        if depth == 0 {
+            self.mortal.insert(Mortal::Outcomes);
+            if !self.ops.is_empty() {
+                self.mortal.insert(Mortal::Ops);
+            }
+        }
+        let shown = if mine { batch.wanted.min(depth) } else { 0 };
+        let done = head.done as i64;
+        self.head = Some(head);
+        List(vec![
+            Int(if in_front { 2 } else { 3 }),
+            Int(done),
+            Int(depth as i64),
+            Int(mine.into()),
+            texts(&self.sealed),
+            texts(&self.queue[..shown]),
+        ])
+    }
+
+    /// Adds outcomes that are not there yet, and keeps only the newest.
+    fn tell(&mut self, batch: &Batch) {
+        let newest = self.outcomes.keys().next_back().copied().unwrap_or(0);
+        for (index, outcome) in batch.ops.iter().enumerate() {
+            let ticket = batch.done_before + 1 + index as u64;
+            if ticket > newest {
+                self.outcomes.insert(ticket, outcome.clone());
+            }
+        }
+        while self.outcomes.len() > batch.kept {
+            if let Some((_, (op, _))) = self.outcomes.pop_first() {
+                self.ops.remove(&op);
+            }
+        }
+        if self.ops.is_empty() {
+            self.mortal.remove(&Mortal::Ops);
+        }
+    }
+
+    fn settle_areas(&mut self, batch: &Batch) {
+        let fates: BTreeMap<&str, bool> =
+            batch.sealed.iter().map(|(op, committed)| (op.as_str(), *committed)).collect();
+        self.sealed.retain(|area| fates.get(&area[36..]) != Some(&true));
+        for area in &mut self.sealed {
+            if fates.get(&area[36..]) == Some(&false) {
+                area.replace_range(36.., NOBODY);
+            }
+        }
+        for area in &batch.consumed {
+            if self.areas.contains_key(area) {
+                self.mortal.insert(Mortal::Area(area.clone()));
+            }
+        }
+    }
+
+    pub fn restore(&mut self, part: &Part) -> Reply {
+        if self.head.is_some() {
+            return Int(0);
+        }
+        let newest = self.outcomes.keys().next_back().copied().unwrap_or(0);
+        for (ticket, op, record) in &part.outcomes {
+            if *ticket > newest {
+                self.outcomes.insert(*ticket, (op.clone(), record.clone()));
+            }
+            self.ops.insert(op.clone(), *ticket);
+        }
+        self.producers.extend(part.producers.iter().cloned());
+        if part.last {
+            self.head = Some(Head {
+                state: part.state.clone(),
+                done: part.done,
+                commit: "restored".into(),
+                position: part.done,
+                turn: String::new(),
+                turn_until: 0,
+            });
+        }
+        Int(1)
+    }
+}

@@ -1,0 +1,174 @@
+//! Every Lua script against a pure step in Rust: random calls on a real server and on a model must
+//! give the same replies and leave the same state.
+
+mod accept;
+mod model;
+mod reply;
+mod server;
+mod steps;
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+
+use crate::support::redis::RedisServer;
+use crate::support::seed::campaign;
+
+use accept::Batch;
+use model::{Branch, Seen, id_of};
+use server::Server;
+use steps::{Sight, Step, Wish, any_step};
+
+const CASES: u32 = 1000;
+const STEPS: usize = 40;
+
+#[test]
+fn every_script_does_what_its_pure_step_says() {
+    let redis = RedisServer::forgetful();
+    let connection = RefCell::new(redis.connect());
+    let uid = RefCell::new(0);
+    let steps = proptest::collection::vec(any_step(), 1..STEPS);
+    campaign(&steps, CASES, |steps| {
+        let mut connection = connection.borrow_mut();
+        *uid.borrow_mut() += 1;
+        let mut server = Server::new(&mut connection, *uid.borrow());
+        // Most branches are there from the start.
+        let mut model = Branch::default();
+        let open = accept::Part {
+            last: true,
+            state: "open".into(),
+            done: 0,
+            outcomes: Vec::new(),
+            producers: Vec::new(),
+        };
+        prop_assert_eq!(server.restore(&open), model.restore(&open));
+        for step in steps {
+            let before = model.clone();
+            take(&mut server, &mut model, &step)
+                .map_err(|why| TestCaseError::fail(format!("{step:?}\non {before:#?}\n{why}")))?;
+            let after = server.dump();
+            prop_assert_eq!(&after, &model, "state after {:?}\non {:#?}", step, before);
+        }
+        server.lose();
+        Ok(())
+    });
+}
+
+fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), TestCaseError> {
+    let (theirs, ours) = match step {
+        Step::Lose => {
+            server.lose();
+            *model = Branch::default();
+            return Ok(());
+        }
+        Step::Submit { asker, queue_limit, sealed_limit, ops } => (
+            server.submit(asker, *queue_limit, *sealed_limit, ops),
+            model.submit(asker, *queue_limit, *sealed_limit, ops),
+        ),
+        Step::View { asker, wish, wanted } => {
+            (server.view(asker, *wish, *wanted), model.view(asker, *wish, *wanted))
+        }
+        Step::Extend { asker } => (server.extend(asker), model.extend(asker)),
+        Step::Publish { asker, wish } => {
+            let Some(batch) = batch(model, wish) else {
+                return Ok(());
+            };
+            (server.publish(asker, &batch), model.publish(asker, &batch))
+        }
+        Step::Status { ops } => (server.status(ops), model.status(ops)),
+        Step::Cancel { op } => (server.cancel(op), model.cancel(op)),
+        Step::Stage { limit, changes, seen } => {
+            let (changes, seen) = sight(model, changes, *seen);
+            (
+                server.stage(*limit, &changes, seen.as_ref()),
+                model.stage(*limit, &changes, seen.as_ref()),
+            )
+        }
+        Step::StagedRange { area, bounds } => {
+            let args = ["range", &bounds.lower, &bounds.upper, &bounds.limit.to_string()];
+            (
+                server.staged(area.as_ref(), &args.map(str::to_owned)),
+                model.staged_range(area.as_ref(), bounds),
+            )
+        }
+        Step::StagedPaths { area, paths } => {
+            let args: Vec<String> =
+                std::iter::once("paths".to_owned()).chain(paths.iter().cloned()).collect();
+            (server.staged(area.as_ref(), &args), model.staged_paths(area.as_ref(), paths))
+        }
+        Step::Unstage { area, bounds } => {
+            (server.unstage(area.as_ref(), bounds), model.unstage(area.as_ref(), bounds))
+        }
+        Step::Restore(part) => (server.restore(part), model.restore(part)),
+        Step::Name { name, uid } => {
+            server.name(name, uid);
+            model.names.insert(name.clone(), uid.clone());
+            return Ok(());
+        }
+        Step::Unname { name, uid } => (server.unname(name, uid), model.unname(name, uid)),
+    };
+    prop_assert_eq!(theirs, ours, "the server's reply differs from the model's");
+    Ok(())
+}
+
+/// The batch that a wish means at this state.
+fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
+    let done = model.head.as_ref().map_or(0, |head| head.done);
+    let mut ops = wish.strangers.clone();
+    let queued = model.queue.iter().skip(wish.skip).take(wish.count);
+    ops.extend(queued.map(|element| id_of(element).to_owned()));
+    let mut seen = std::collections::BTreeSet::new();
+    ops.retain(|op| seen.insert(op.clone()));
+    if ops.is_empty() {
+        return None;
+    }
+    let committed = |index: usize| wish.committed & (1 << (index % 8)) != 0;
+    let mut sealed = Vec::new();
+    let mut consumed = Vec::new();
+    for (index, op) in ops.iter().enumerate() {
+        let areas = model.sealed.iter().filter(|area| area[36..] == **op);
+        let areas: Vec<String> = areas.map(|area| area[..36].to_owned()).collect();
+        if !areas.is_empty() || index % 3 == 0 {
+            sealed.push((op.clone(), committed(index)));
+            if committed(index) {
+                consumed.extend(areas);
+            }
+        }
+    }
+    let done_before = done.saturating_add_signed(wish.offset);
+    let record = |index: usize| format!("record-{done_before}-{index}");
+    Some(Batch {
+        done_before,
+        ops: ops.into_iter().enumerate().map(|(index, op)| (op, record(index))).collect(),
+        commit: format!("commit-{done_before}"),
+        closes: wish.closes,
+        kept: wish.kept,
+        wanted: wish.wanted,
+        producers: wish.producers.clone(),
+        sealed,
+        consumed,
+    })
+}
+
+/// What a writer saw, or believes to have seen.
+fn sight(
+    model: &Branch,
+    changes: &[(String, String)],
+    sight: Sight,
+) -> (Vec<(String, String, String)>, Option<Seen>) {
+    let done = model.head.as_ref().map_or(0, |head| head.done);
+    let areas = model.sealed.len();
+    let staged = |path: &str| match sight {
+        Sight::WrongValue => "another".to_owned(),
+        _ => model.staged.get(path).cloned().unwrap_or_default(),
+    };
+    let seen = match sight {
+        Sight::Unconditional => None,
+        Sight::OldDone => Some(Seen { done: done + 1, areas }),
+        Sight::OldAreas => Some(Seen { done, areas: areas + 1 }),
+        Sight::True | Sight::WrongValue => Some(Seen { done, areas }),
+    };
+    let changes =
+        changes.iter().map(|(path, value)| (path.clone(), value.clone(), staged(path))).collect();
+    (changes, seen)
+}

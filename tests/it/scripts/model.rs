@@ -1,0 +1,268 @@
+//! One branch in Redis as plain values, and what reading and staging do to it: each step is what
+//! the script of the same name must do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::reply::Reply::{self, Int, List};
+use super::reply::{ints, texts};
+
+/// The owner of an area that was given back.
+pub const NOBODY: &str = "                                    ";
+
+/// What the head hash holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub state: String,
+    pub done: u64,
+    pub commit: String,
+    pub position: u64,
+    pub turn: String,
+    pub turn_until: u64,
+}
+
+/// A key that may be given an end of life.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mortal {
+    Head,
+    Outcomes,
+    Ops,
+    Producers,
+    Area(String),
+}
+
+/// Everything Redis has of one branch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Branch {
+    pub head: Option<Head>,
+    pub queue: Vec<String>,
+    pub outcomes: BTreeMap<u64, (String, String)>,
+    pub ops: BTreeMap<String, u64>,
+    pub producers: BTreeMap<String, String>,
+    pub staged: BTreeMap<String, String>,
+    pub sealed: Vec<String>,
+    pub areas: BTreeMap<String, BTreeMap<String, String>>,
+    /// Keys that will expire.
+    pub mortal: BTreeSet<Mortal>,
+    pub names: BTreeMap<String, String>,
+}
+
+/// Who asks for the turn, and when.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    pub now: u64,
+    pub helper: String,
+    pub turn: u64,
+}
+
+/// Bounds of a page of paths, as `ZRANGEBYLEX` takes them.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    pub lower: String,
+    pub upper: String,
+    pub limit: usize,
+}
+
+impl Bounds {
+    /// The paths of `map` within the bounds.
+    fn page(&self, map: &BTreeMap<String, String>) -> Vec<String> {
+        let after = |path: &str| match self.lower.split_at(1) {
+            ("-", _) => true,
+            ("[", bound) => path >= bound,
+            (_, bound) => path > bound,
+        };
+        let before = |path: &str| match self.upper.split_at(1) {
+            ("+", _) => true,
+            ("[", bound) => path <= bound,
+            (_, bound) => path < bound,
+        };
+        map.keys().filter(|path| after(path) && before(path)).take(self.limit).cloned().collect()
+    }
+}
+
+/// What a conditional write saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub done: u64,
+    pub areas: usize,
+}
+
+/// Op id of a queue element.
+pub fn id_of(element: &str) -> &str {
+    &element[..36]
+}
+
+impl Branch {
+    pub fn page_head(&self, head: &Head) -> Vec<Reply> {
+        let state = if head.state == "open" { 1 } else { 2 };
+        vec![
+            Int(state),
+            Int(head.done as i64),
+            Reply::text(&head.commit),
+            Int(head.position as i64),
+        ]
+    }
+
+    pub fn view(&mut self, asker: &Asker, wish: char, wanted: usize) -> Reply {
+        let Some(mut head) = self.head.clone() else {
+            return ints(&[0]);
+        };
+        let held = !head.turn.is_empty() && head.turn_until > asker.now;
+        let mut left = if held { head.turn_until - asker.now } else { 0 };
+        let free = left == 0 || head.turn == asker.helper;
+        let depth = self.queue.len();
+        let mine = head.state == "open" && depth > 0 && (wish == '2' || (wish == '1' && free));
+        if mine {
+            head.turn.clone_from(&asker.helper);
+            head.turn_until = asker.now + asker.turn;
+            left = asker.turn;
+            self.head = Some(head.clone());
+        }
+        let shown = if mine || wish == '0' { wanted } else { 0 };
+        let mut reply = self.page_head(&head);
+        reply.extend([Int(depth as i64), Int(mine.into()), Int(left as i64)]);
+        reply.push(texts(&self.sealed));
+        reply.push(texts(&self.queue[..shown.min(depth)]));
+        List(reply)
+    }
+
+    pub fn extend(&mut self, asker: &Asker) -> Reply {
+        match &mut self.head {
+            Some(head) if head.turn == asker.helper => {
+                head.turn_until = asker.now + asker.turn;
+                Int(1)
+            }
+            _ => Int(0),
+        }
+    }
+
+    pub fn status(&self, ops: &[String]) -> Reply {
+        let Some(head) = &self.head else {
+            return ints(&[0]);
+        };
+        let open = head.state == "open";
+        let mut reply = vec![Int(if open { 1 } else { 2 }), Int(head.done as i64)];
+        for op in ops {
+            let (code, ticket, record) = match self.ops.get(op) {
+                None => (0, 0, ""),
+                Some(ticket) if *ticket > head.done && open => (2, *ticket, ""),
+                Some(ticket) if *ticket > head.done => (4, *ticket, ""),
+                Some(ticket) => (3, *ticket, self.record(*ticket)),
+            };
+            reply.extend([Int(code), Int(ticket as i64), Reply::text(record)]);
+        }
+        List(reply)
+    }
+
+    pub fn record(&self, ticket: u64) -> &str {
+        self.outcomes.get(&ticket).map_or("", |(_, record)| record)
+    }
+
+    pub fn cancel(&mut self, op: &str) -> Reply {
+        let Some(head) = &self.head else {
+            return ints(&[0]);
+        };
+        let Some(ticket) = self.ops.get(op).copied() else {
+            return ints(&[1, 0]);
+        };
+        if ticket <= head.done {
+            return ints(&[3, ticket as i64]);
+        }
+        match self.queue.get_mut((ticket - head.done - 1) as usize) {
+            Some(element) if id_of(element) == op => {
+                element.replace_range(36..37, "C");
+                ints(&[2, ticket as i64])
+            }
+            _ => ints(&[1, 0]),
+        }
+    }
+
+    pub fn stage(
+        &mut self,
+        limit: usize,
+        changes: &[(String, String, String)],
+        seen: Option<&Seen>,
+    ) -> Reply {
+        let Some(head) = &self.head else {
+            return Int(0);
+        };
+        if head.state != "open" {
+            return Int(2);
+        }
+        if let Some(seen) = seen {
+            let still = seen.done == head.done && seen.areas == self.sealed.len();
+            for (path, _, saw) in changes {
+                let staged = self.staged.get(path).map_or("", String::as_str);
+                if staged != saw || (staged.is_empty() && !still) {
+                    return Int(3);
+                }
+            }
+        }
+        if self.staged.len() + changes.len() > limit {
+            return Int(4);
+        }
+        for (path, value, _) in changes {
+            self.staged.insert(path.clone(), value.clone());
+        }
+        Int(1)
+    }
+
+    fn values(&self, area: Option<&String>) -> BTreeMap<String, String> {
+        match area {
+            None => self.staged.clone(),
+            Some(area) => self.areas.get(area).cloned().unwrap_or_default(),
+        }
+    }
+
+    pub fn staged_range(&self, area: Option<&String>, bounds: &Bounds) -> Reply {
+        let paths = bounds.page(&self.values(area));
+        self.staged_paths(area, &paths)
+    }
+
+    pub fn staged_paths(&self, area: Option<&String>, paths: &[String]) -> Reply {
+        let Some(head) = &self.head else {
+            return ints(&[0]);
+        };
+        let values = self.values(area);
+        let found: Vec<String> = paths
+            .iter()
+            .filter_map(|path| values.get(path).map(|value| [path.clone(), value.clone()]))
+            .flatten()
+            .collect();
+        let mut reply = self.page_head(head);
+        reply.extend([texts(&self.sealed), texts(&found)]);
+        List(reply)
+    }
+
+    pub fn unstage(&mut self, area: Option<&String>, bounds: &Bounds) -> Reply {
+        let given_back = area.map(|area| format!("{area}{NOBODY}"));
+        if given_back.as_ref().is_some_and(|entry| !self.sealed.contains(entry)) {
+            return Int(-1);
+        }
+        let mut values = self.values(area);
+        let paths = bounds.page(&values);
+        values.retain(|path, _| !paths.contains(path));
+        match (area, given_back) {
+            (Some(area), Some(entry)) => {
+                if values.is_empty() {
+                    self.areas.remove(area);
+                    self.mortal.remove(&Mortal::Area(area.clone()));
+                    if let Some(at) = self.sealed.iter().position(|each| *each == entry) {
+                        self.sealed.remove(at);
+                    }
+                } else {
+                    self.areas.insert(area.clone(), values);
+                }
+            }
+            _ => self.staged = values,
+        }
+        Int(paths.len() as i64)
+    }
+
+    pub fn unname(&mut self, name: &str, uid: &str) -> Reply {
+        if self.names.get(name).is_some_and(|known| known == uid) {
+            self.names.remove(name);
+            return Int(1);
+        }
+        Int(0)
+    }
+}

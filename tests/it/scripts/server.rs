@@ -1,0 +1,350 @@
+//! The same steps on a real server, and a branch's keys read back as the model's values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onward::coord::BranchKeys;
+use onward::coord::script::{self, Script};
+use onward::model::ids::BranchUid;
+use redis::{Connection, Value};
+
+use super::accept::{Batch, Part, Submission};
+use super::model::{Asker, Bounds, Branch, Head, Mortal, Seen};
+use super::reply::Reply;
+use super::steps::{OPS, op};
+
+/// Far enough away that nothing expires while a test looks.
+const LIFE_MS: &str = "3600000";
+
+/// One branch on a server.
+pub struct Server<'a> {
+    connection: &'a mut Connection,
+    keys: BranchKeys,
+    names: String,
+}
+
+fn seal_keys(keys: &BranchKeys, area: &str) -> (String, String) {
+    keys.area(area_id(area))
+}
+
+/// The tests' op ids are digits; as UUIDs they name the same keys.
+fn area_id(op: &str) -> onward::model::ids::OpId {
+    op.parse().unwrap()
+}
+
+impl<'a> Server<'a> {
+    pub fn new(connection: &'a mut Connection, uid: u64) -> Self {
+        let repo = "lake".parse().unwrap();
+        let keys = BranchKeys::new(&repo, BranchUid(uid));
+        Self { connection, keys, names: format!("onward:{{names-{uid}}}") }
+    }
+
+    fn run(&mut self, script: &Script, keys: &[&str], args: &[String]) -> Reply {
+        let mut call = redis::cmd("EVAL");
+        call.arg(script.text).arg(keys.len()).arg(keys).arg(args);
+        Reply::of(
+            call.query(self.connection)
+                .unwrap_or_else(|error| panic!("script '{}' failed: {error}", script.name)),
+        )
+    }
+
+    pub fn submit(
+        &mut self,
+        asker: &Asker,
+        queue_limit: usize,
+        sealed_limit: usize,
+        submissions: &[Submission],
+    ) -> Reply {
+        let keys = self.keys.clone();
+        let mut all: Vec<String> = [
+            &keys.head,
+            &keys.queue,
+            &keys.outcomes,
+            &keys.ops,
+            &keys.producers,
+            &keys.staged,
+            &keys.paths,
+            &keys.sealed,
+        ]
+        .map(String::clone)
+        .to_vec();
+        let mut args = asked(asker);
+        args.extend([queue_limit, sealed_limit, submissions.len()].map(|n| n.to_string()));
+        for each in submissions {
+            if each.seal != '0' {
+                let (area, paths) = seal_keys(&keys, &each.op);
+                all.extend([area, paths]);
+            }
+            args.extend([
+                each.op.clone(),
+                each.element.clone(),
+                each.producer.clone(),
+                format!("{:020}", each.epoch),
+                format!("{:020}", each.sequence),
+                each.seal.to_string(),
+            ]);
+        }
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        self.run(&script::SUBMIT, &all, &args)
+    }
+
+    pub fn view(&mut self, asker: &Asker, wish: char, wanted: usize) -> Reply {
+        let keys = self.keys.clone();
+        let mut args = asked(asker);
+        args.extend([wish.to_string(), wanted.to_string()]);
+        self.run(&script::VIEW, &[&keys.head, &keys.queue, &keys.sealed], &args)
+    }
+
+    pub fn extend(&mut self, asker: &Asker) -> Reply {
+        let head = self.keys.head.clone();
+        self.run(&script::EXTEND, &[&head], &asked(asker))
+    }
+
+    pub fn publish(&mut self, asker: &Asker, batch: &Batch) -> Reply {
+        let keys = self.keys.clone();
+        let mut all: Vec<String> = [
+            &keys.head,
+            &keys.queue,
+            &keys.outcomes,
+            &keys.ops,
+            &keys.producers,
+            &keys.sealed,
+            &keys.staged,
+            &keys.paths,
+        ]
+        .map(String::clone)
+        .to_vec();
+        for area in &batch.consumed {
+            let (values, paths) = seal_keys(&keys, area);
+            all.extend([values, paths]);
+        }
+        let number = |n: u64| n.to_string();
+        let flag = |yes: bool| if yes { "1" } else { "0" }.to_owned();
+        let mut args = asked(asker);
+        args.extend([
+            number(batch.done_before),
+            number(batch.ops.len() as u64),
+            batch.commit.clone(),
+            number(batch.done_before + 1),
+            flag(batch.closes),
+            number(batch.kept as u64),
+            LIFE_MS.to_owned(),
+            LIFE_MS.to_owned(),
+            number(batch.wanted as u64),
+            number(batch.producers.len() as u64),
+            number(batch.sealed.len() as u64),
+        ]);
+        args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
+        args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
+        args.extend(batch.sealed.iter().flat_map(|(op, committed)| [op.clone(), flag(*committed)]));
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        self.run(&script::PUBLISH, &all, &args)
+    }
+
+    pub fn status(&mut self, ops: &[String]) -> Reply {
+        let keys = self.keys.clone();
+        self.run(&script::STATUS, &[&keys.head, &keys.outcomes, &keys.ops], ops)
+    }
+
+    pub fn cancel(&mut self, op: &str) -> Reply {
+        let keys = self.keys.clone();
+        self.run(&script::CANCEL, &[&keys.head, &keys.queue, &keys.ops], &[op.to_owned()])
+    }
+
+    pub fn stage(
+        &mut self,
+        limit: usize,
+        changes: &[(String, String, String)],
+        seen: Option<&Seen>,
+    ) -> Reply {
+        let keys = self.keys.clone();
+        let mut args = vec![limit.to_string(), changes.len().to_string()];
+        args.push(if seen.is_some() { "1" } else { "0" }.to_owned());
+        args.push(seen.map_or(0, |seen| seen.done).to_string());
+        args.push(seen.map_or(0, |seen| seen.areas).to_string());
+        for (path, value, saw) in changes {
+            args.extend([path.clone(), value.clone(), saw.clone()]);
+        }
+        let all = [&*keys.head, &keys.staged, &keys.paths, &keys.sealed];
+        self.run(&script::STAGE, &all, &args)
+    }
+
+    pub fn staged(&mut self, area: Option<&String>, args: &[String]) -> Reply {
+        let keys = self.keys.clone();
+        let (values, paths) = self.area(area);
+        self.run(&script::STAGED, &[&keys.head, &values, &paths, &keys.sealed], args)
+    }
+
+    pub fn unstage(&mut self, area: Option<&String>, bounds: &Bounds) -> Reply {
+        let sealed = self.keys.sealed.clone();
+        let (values, paths) = self.area(area);
+        let mut args = vec![bounds.lower.clone(), bounds.upper.clone(), bounds.limit.to_string()];
+        args.push(area.cloned().unwrap_or_default());
+        self.run(&script::UNSTAGE, &[&sealed, &values, &paths], &args)
+    }
+
+    fn area(&self, area: Option<&String>) -> (String, String) {
+        match area {
+            None => (self.keys.staged.clone(), self.keys.paths.clone()),
+            Some(area) => seal_keys(&self.keys, area),
+        }
+    }
+
+    pub fn restore(&mut self, part: &Part) -> Reply {
+        let keys = self.keys.clone();
+        let mut args = vec![
+            if part.last { "1" } else { "0" }.to_owned(),
+            part.state.clone(),
+            part.done.to_string(),
+            "restored".to_owned(),
+            part.done.to_string(),
+            part.outcomes.len().to_string(),
+            part.producers.len().to_string(),
+        ];
+        for (ticket, op, record) in &part.outcomes {
+            args.extend([ticket.to_string(), op.clone(), record.clone()]);
+        }
+        args.extend(part.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
+        let all = [&*keys.head, &keys.outcomes, &keys.ops, &keys.producers];
+        self.run(&script::RESTORE, &all, &args)
+    }
+
+    pub fn name(&mut self, name: &str, uid: &str) {
+        redis::cmd("HSET").arg(&self.names).arg(name).arg(uid).exec(self.connection).unwrap();
+    }
+
+    pub fn unname(&mut self, name: &str, uid: &str) -> Reply {
+        let names = self.names.clone();
+        self.run(&script::UNNAME, &[&names], &[name.to_owned(), uid.to_owned()])
+    }
+
+    /// Everything is gone.
+    pub fn lose(&mut self) {
+        let mut call = redis::cmd("DEL");
+        for key in self.all_keys() {
+            call.arg(key);
+        }
+        call.exec(self.connection).unwrap();
+    }
+
+    fn all_keys(&self) -> Vec<String> {
+        let keys = &self.keys;
+        let mut all = vec![keys.head.clone(), keys.queue.clone(), keys.outcomes.clone()];
+        all.extend([keys.ops.clone(), keys.producers.clone(), keys.staged.clone()]);
+        all.extend([keys.paths.clone(), keys.sealed.clone(), self.names.clone()]);
+        for n in 0..OPS {
+            let (values, paths) = seal_keys(keys, &op(n));
+            all.extend([values, paths]);
+        }
+        all
+    }
+
+    /// The branch as the server has it.
+    pub fn dump(&mut self) -> Branch {
+        let keys = self.keys.clone();
+        let mut pipe = redis::pipe();
+        pipe.cmd("HGETALL").arg(&keys.head);
+        pipe.cmd("LRANGE").arg(&keys.queue).arg(0).arg(-1);
+        pipe.cmd("XRANGE").arg(&keys.outcomes).arg("-").arg("+");
+        for key in [&keys.ops, &keys.producers, &keys.staged, &self.names] {
+            pipe.cmd("HGETALL").arg(key);
+        }
+        pipe.cmd("LRANGE").arg(&keys.sealed).arg(0).arg(-1);
+        let mut values: Vec<Value> = pipe.query(self.connection).unwrap();
+        let mut take = || values.remove(0);
+        let head: BTreeMap<String, String> = redis::from_redis_value(take()).unwrap();
+        let queue = redis::from_redis_value(take()).unwrap();
+        let outcomes = match Reply::of(take()) {
+            Reply::List(outcomes) => outcomes.iter().map(outcome).collect(),
+            other => panic!("{other:?}"),
+        };
+        let ops: BTreeMap<String, u64> = redis::from_redis_value(take()).unwrap();
+        let producers = redis::from_redis_value(take()).unwrap();
+        let staged = redis::from_redis_value(take()).unwrap();
+        let names = redis::from_redis_value(take()).unwrap();
+        let sealed = redis::from_redis_value(take()).unwrap();
+        let areas = self.areas(&staged);
+        let mortal = self.mortal();
+        let head = (!head.is_empty()).then(|| parse_head(&head));
+        Branch { head, queue, outcomes, ops, producers, staged, sealed, areas, mortal, names }
+    }
+
+    /// The areas; the paths of each set are those of its values.
+    fn areas(
+        &mut self,
+        staged: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZRANGE").arg(&self.keys.paths).arg(0).arg(-1);
+        for n in 0..OPS {
+            let (values, paths) = seal_keys(&self.keys, &op(n));
+            pipe.cmd("HGETALL").arg(values);
+            pipe.cmd("ZRANGE").arg(paths).arg(0).arg(-1);
+        }
+        let mut values: Vec<Value> = pipe.query(self.connection).unwrap();
+        let paths: BTreeSet<String> = redis::from_redis_value(values.remove(0)).unwrap();
+        assert_eq!(paths, staged.keys().cloned().collect(), "staged paths");
+        let mut areas = BTreeMap::new();
+        for n in 0..OPS {
+            let area: BTreeMap<String, String> = redis::from_redis_value(values.remove(0)).unwrap();
+            let paths: BTreeSet<String> = redis::from_redis_value(values.remove(0)).unwrap();
+            assert_eq!(paths, area.keys().cloned().collect(), "paths of area {n}");
+            if !area.is_empty() {
+                areas.insert(op(n), area);
+            }
+        }
+        areas
+    }
+
+    fn mortal(&mut self) -> BTreeSet<Mortal> {
+        let keys = self.keys.clone();
+        let mut all = vec![
+            (keys.head.clone(), Mortal::Head),
+            (keys.outcomes.clone(), Mortal::Outcomes),
+            (keys.ops.clone(), Mortal::Ops),
+            (keys.producers.clone(), Mortal::Producers),
+        ];
+        for n in 0..OPS {
+            all.push((seal_keys(&keys, &op(n)).0, Mortal::Area(op(n))));
+        }
+        for key in [&keys.queue, &keys.staged, &keys.paths, &keys.sealed] {
+            let life: i64 = redis::cmd("PTTL").arg(key).query(self.connection).unwrap();
+            assert!(life < 0, "{key} must not expire");
+        }
+        let mut pipe = redis::pipe();
+        for (key, _) in &all {
+            pipe.cmd("PTTL").arg(key);
+        }
+        let lives: Vec<i64> = pipe.query(self.connection).unwrap();
+        let dying = all.into_iter().zip(lives).filter(|(_, life)| *life >= 0);
+        dying.map(|((_, which), _)| which).collect()
+    }
+}
+
+fn asked(asker: &Asker) -> Vec<String> {
+    vec![asker.now.to_string(), asker.helper.clone(), asker.turn.to_string()]
+}
+
+fn outcome(reply: &Reply) -> (u64, (String, String)) {
+    let Reply::List(parts) = reply else { panic!("{reply:?}") };
+    let (Reply::Text(id), Reply::List(fields)) = (&parts[0], &parts[1]) else {
+        panic!("{reply:?}");
+    };
+    let [Reply::Text(o), Reply::Text(op), Reply::Text(r), Reply::Text(record)] = &fields[..] else {
+        panic!("{reply:?}");
+    };
+    assert_eq!((o.as_str(), r.as_str()), ("o", "r"));
+    let ticket = id.strip_suffix("-0").unwrap().parse().unwrap();
+    (ticket, (op.clone(), record.clone()))
+}
+
+fn parse_head(fields: &BTreeMap<String, String>) -> Head {
+    assert_eq!(fields.len(), 6, "{fields:?}");
+    Head {
+        state: fields["state"].clone(),
+        done: fields["done"].parse().unwrap(),
+        commit: fields["commit"].clone(),
+        position: fields["position"].parse().unwrap(),
+        turn: fields["turn"].clone(),
+        turn_until: fields["turn_until"].parse().unwrap(),
+    }
+}

@@ -1,0 +1,221 @@
+//! Random calls. What only makes sense against a state (the batch to publish, what a writer saw)
+//! is drawn as a wish and made concrete when its turn comes.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::accept::{Part, Submission, row};
+use super::model::{Asker, Bounds};
+
+/// One call, or an accident.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Redis loses everything.
+    Lose,
+    Submit {
+        asker: Asker,
+        queue_limit: usize,
+        sealed_limit: usize,
+        ops: Vec<Submission>,
+    },
+    View {
+        asker: Asker,
+        wish: char,
+        wanted: usize,
+    },
+    Extend {
+        asker: Asker,
+    },
+    Publish {
+        asker: Asker,
+        wish: Wish,
+    },
+    Status {
+        ops: Vec<String>,
+    },
+    Cancel {
+        op: String,
+    },
+    Stage {
+        limit: usize,
+        changes: Vec<(String, String)>,
+        seen: Sight,
+    },
+    StagedRange {
+        area: Option<String>,
+        bounds: Bounds,
+    },
+    StagedPaths {
+        area: Option<String>,
+        paths: Vec<String>,
+    },
+    Unstage {
+        area: Option<String>,
+        bounds: Bounds,
+    },
+    Restore(Part),
+    Name {
+        name: String,
+        uid: String,
+    },
+    Unname {
+        name: String,
+        uid: String,
+    },
+}
+
+/// What a conditional writer believes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sight {
+    Unconditional,
+    True,
+    WrongValue,
+    OldDone,
+    OldAreas,
+}
+
+/// Which batch to publish.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Where it begins, from `done`.
+    pub offset: i64,
+    pub count: usize,
+    /// Ops of the queue that it leaves out at the front.
+    pub skip: usize,
+    /// Ops that may not be in the queue at all, before the others.
+    pub strangers: Vec<String>,
+    pub closes: bool,
+    pub kept: usize,
+    pub wanted: usize,
+    pub producers: Vec<(String, String)>,
+    /// Which of its ops committed what they sealed, as bits.
+    pub committed: u8,
+}
+
+pub const OPS: usize = 12;
+const PATHS: [&str; 6] = ["a", "b", "b/c", "b/d", "c", "é"];
+
+pub fn op(n: usize) -> String {
+    format!("00000000-0000-4000-8000-{n:012}")
+}
+
+fn any_op() -> impl Strategy<Value = String> {
+    (0..OPS).prop_map(op)
+}
+
+fn any_path() -> impl Strategy<Value = String> {
+    (0..PATHS.len()).prop_map(|n| PATHS[n].to_owned())
+}
+
+fn any_asker() -> impl Strategy<Value = Asker> {
+    (1u64..60, 0..3usize, 1u64..20).prop_map(|(now, helper, turn)| Asker {
+        now: 1_700_000_000_000 + now,
+        helper: format!("helper-{helper}"),
+        turn,
+    })
+}
+
+fn any_submission() -> impl Strategy<Value = Submission> {
+    let producer = prop_oneof![3 => Just(""), 1 => Just("p"), 1 => Just("q")];
+    let seal = prop_oneof![2 => Just('0'), 2 => Just('1'), 1 => Just('2')];
+    (any_op(), 0..100u32, producer, 0..3u64, 0..4u64, seal).prop_map(
+        |(op, body, producer, epoch, sequence, seal)| Submission {
+            element: format!("{op}P{body}"),
+            op,
+            producer: producer.to_owned(),
+            epoch,
+            sequence,
+            seal,
+        },
+    )
+}
+
+fn any_row() -> impl Strategy<Value = (String, String)> {
+    let producer = prop_oneof![Just("p"), Just("q")];
+    (producer, 0..3u64, 0..4u64, any::<bool>()).prop_map(|(producer, epoch, sequence, commit)| {
+        let commit = if commit { "c0ffee" } else { "" };
+        (producer.to_owned(), row(epoch, sequence) + commit)
+    })
+}
+
+fn any_wish() -> impl Strategy<Value = Wish> {
+    let offset = prop_oneof![9 => Just(0i64), 1 => -2..3i64];
+    let skip = prop_oneof![5 => Just(0usize), 1 => 1..3usize];
+    let strangers = prop_oneof![5 => Just(vec![]), 1 => vec(any_op(), 1..3)];
+    let closes = prop_oneof![15 => Just(false), 1 => Just(true)];
+    let kept = prop_oneof![2 => 1..4usize, 1 => Just(100)];
+    let batch = (offset, 1..5usize, skip, strangers, closes, kept, 0..4usize);
+    (batch, vec(any_row(), 0..2), any::<u8>()).prop_map(|(batch, producers, committed)| {
+        let (offset, count, skip, strangers, closes, kept, wanted) = batch;
+        Wish { offset, count, skip, strangers, closes, kept, wanted, producers, committed }
+    })
+}
+
+fn any_bounds() -> impl Strategy<Value = Bounds> {
+    let bound = || (any_path(), any::<bool>());
+    let text = |(path, open): (String, bool)| format!("{}{path}", if open { '(' } else { '[' });
+    let lower = prop_oneof![Just("-".to_owned()), bound().prop_map(text)];
+    let upper = prop_oneof![2 => Just("+".to_owned()), 1 => bound().prop_map(text)];
+    (lower, upper, 1..5usize).prop_map(|(lower, upper, limit)| Bounds { lower, upper, limit })
+}
+
+fn any_sight() -> impl Strategy<Value = Sight> {
+    prop_oneof![
+        4 => Just(Sight::Unconditional),
+        4 => Just(Sight::True),
+        1 => Just(Sight::WrongValue),
+        1 => Just(Sight::OldDone),
+        1 => Just(Sight::OldAreas),
+    ]
+}
+
+fn any_part() -> impl Strategy<Value = Part> {
+    let outcome = (1..3u64, any_op(), 0..100u32);
+    let state = prop_oneof![5 => Just("open"), 1 => Just("deleted")];
+    (any::<bool>(), state, 0..8u64, vec(outcome, 0..4), vec(any_row(), 0..2)).prop_map(
+        |(last, state, done, gaps, producers)| {
+            let mut ticket = 0;
+            let mut outcomes = Vec::new();
+            for (gap, op, record) in gaps {
+                ticket += gap;
+                outcomes.push((ticket, op, format!("r{record}")));
+            }
+            Part { last, state: state.to_owned(), done, outcomes, producers }
+        },
+    )
+}
+
+fn any_area() -> impl Strategy<Value = Option<String>> {
+    prop_oneof![1 => Just(None), 2 => any_op().prop_map(Some)]
+}
+
+pub fn any_step() -> impl Strategy<Value = Step> {
+    let changes = vec((any_path(), (0..100u32).prop_map(|n| format!("v{n}"))), 1..4);
+    let limit = prop_oneof![1 => Just(3usize), 5 => Just(100)];
+    let names = || (prop_oneof![Just("main"), Just("dev")], prop_oneof![Just("1"), Just("2")]);
+    let named = |(name, uid): (&str, &str)| (name.to_owned(), uid.to_owned());
+    prop_oneof![
+        1 => Just(Step::Lose),
+        10 => (any_asker(), 2..7usize, 1..4usize, vec(any_submission(), 1..4)).prop_map(
+            |(asker, queue_limit, sealed_limit, ops)| Step::Submit {
+                asker, queue_limit, sealed_limit, ops
+            }
+        ),
+        4 => (any_asker(), prop_oneof![Just('0'), Just('1'), Just('2')], 0..4usize)
+            .prop_map(|(asker, wish, wanted)| Step::View { asker, wish, wanted }),
+        2 => any_asker().prop_map(|asker| Step::Extend { asker }),
+        8 => (any_asker(), any_wish()).prop_map(|(asker, wish)| Step::Publish { asker, wish }),
+        3 => vec(any_op(), 1..4).prop_map(|ops| Step::Status { ops }),
+        2 => any_op().prop_map(|op| Step::Cancel { op }),
+        8 => (limit, changes, any_sight())
+            .prop_map(|(limit, changes, seen)| Step::Stage { limit, changes, seen }),
+        2 => (any_area(), any_bounds())
+            .prop_map(|(area, bounds)| Step::StagedRange { area, bounds }),
+        2 => (any_area(), vec(any_path(), 1..4))
+            .prop_map(|(area, paths)| Step::StagedPaths { area, paths }),
+        3 => (any_area(), any_bounds()).prop_map(|(area, bounds)| Step::Unstage { area, bounds }),
+        3 => any_part().prop_map(Step::Restore),
+        1 => names().prop_map(named).prop_map(|(name, uid)| Step::Name { name, uid }),
+        1 => names().prop_map(named).prop_map(|(name, uid)| Step::Unname { name, uid }),
+    ]
+}
