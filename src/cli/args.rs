@@ -14,7 +14,12 @@ use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
 use super::ingest::IngestArgs;
 
-const VERBS: &str = "\
+/// The first help: verbs in groups, not in one long list.
+const HELP: &str = "\
+{about}
+
+{usage-heading} onward VERB [ARGUMENTS]        `onward VERB --help` has examples
+
 First steps:
   demo         Show the main job on real files and prove the result
   up           Run the local instance in the foreground
@@ -39,15 +44,17 @@ Commits:
   diff         What differs between two refs
 Care:
   recover      Rebuild what Redis knows from the storage
-  completions  Completions for a shell";
+  completions  Completions for a shell
+
+Options:
+{options}";
 
 /// A commit coordinator for data lakes: no job ever waits for luck.
 #[derive(Debug, Parser)]
 #[command(
     name = "onward",
     version,
-    help_template = "{about}\n\n{usage-heading} onward VERB [ARGUMENTS]; `onward VERB --help` has examples\n\n{after-help}\n{all-args}",
-    after_help = VERBS,
+    help_template = HELP,
     disable_help_subcommand = true,
     subcommand_value_name = "VERB"
 )]
@@ -60,7 +67,6 @@ pub struct Args {
 
 /// Flags of every verb.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Settings")]
 pub struct Global {
     /// Redis, with --storage; without both: the local instance [env: ONWARD_REDIS]
     #[arg(long, global = true, value_name = "URL", env = "ONWARD_REDIS", hide_env = true)]
@@ -486,7 +492,7 @@ mod tests {
     fn the_first_help_names_every_verb_and_fits_a_screen() {
         let help = Args::command().render_help().to_string();
         for verb in Args::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            assert!(VERBS.contains(verb.get_name()), "{} is not in the list", verb.get_name());
+            assert!(HELP.contains(verb.get_name()), "{} is not in the list", verb.get_name());
             assert!(!verb.get_about().unwrap().to_string().is_empty());
         }
         assert!(help.lines().count() <= 50, "{help}");

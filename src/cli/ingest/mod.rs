@@ -23,7 +23,8 @@ use entry::Checksum;
 use report::Report;
 use writer::{Plan, Writer};
 
-use walk::walk;
+pub use report::{bar, quantile};
+pub use walk::{Found, Skipped, walk};
 
 /// How the bytes get into the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
