@@ -79,9 +79,12 @@ pub fn tell(out: &Out, outcome: &Outcome, branch: &str) -> Result<Exit, Failure>
     match outcome {
         Outcome::Committed { commit, ticket, rounds, details } => {
             out.data(|| commit.to_string().into(), || commit.to_string())?;
+            let others = match details.batch {
+                0 | 1 => String::new(),
+                batch => format!(" in a batch of {batch}"),
+            };
             out.note(&format!(
-                "committed as ticket {ticket}, together with {} others, after {} ms and {rounds} rounds of this process",
-                details.batch.saturating_sub(1),
+                "committed as ticket {ticket}{others} after {} ms; rounds of this process: {rounds}",
                 millis(details.waited)
             ));
         }

@@ -73,6 +73,8 @@ pub enum Failure {
     Error(Error),
     /// Whoever read our output has gone: nothing to tell, nobody to tell it to.
     Unheard,
+    /// The user pressed Ctrl-C.
+    Interrupted,
 }
 
 /// What a command comes to.
@@ -89,6 +91,10 @@ impl Failure {
     pub fn tell(&self, out: &Out) -> Exit {
         match self {
             Self::Unheard => Exit::Done,
+            Self::Interrupted => {
+                out.note("interrupted");
+                Exit::Unexpected
+            }
             Self::Error(error) => {
                 if out.is_json() {
                     let mut told =

@@ -79,9 +79,13 @@ pub async fn status(global: &Global, out: &Out, address: &Address) -> Done {
                 _ => break,
             }
         }
+        let head = address.require_ref()?;
         out.note(&match total {
             0 => format!("nothing is staged at '{address}'"),
-            n => format!("{n} staged; `onward commit {}/… -m MESSAGE` commits them", address.repo),
+            n => format!(
+                "{n} staged; `onward commit {}/{head} -m MESSAGE` commits them",
+                address.repo
+            ),
         });
         Ok(Exit::Done)
     })

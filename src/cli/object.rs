@@ -203,7 +203,8 @@ pub async fn cat(global: &Global, out: &Out, address: &Address) -> Done {
     with(global, async |onward| {
         let repository = repo_of(&onward, &address.repo);
         let entry = repository.stat(reference, &path).await?;
-        let ours = entry.address.starts_with(onward.coordinator().objects().url());
+        let root = format!("{}/", onward.coordinator().objects().url().trim_end_matches('/'));
+        let ours = entry.address.starts_with(&root);
         let linked = match ours {
             true => None,
             false => url::Url::parse(&entry.address).ok().and_then(|url| match url.scheme() {

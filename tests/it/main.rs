@@ -16,6 +16,7 @@
 
 mod support;
 
+mod cli;
 mod commits;
 mod local;
 mod objects;

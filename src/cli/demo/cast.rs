@@ -24,7 +24,7 @@ const DOOMED_AFTER: usize = 3;
 pub const PAUSED: usize = 7;
 
 /// Files of one commit, at most.
-const FILES_PER_COMMIT_MAX: usize = 5;
+const FILES_PER_COMMIT_MAX: usize = 2;
 
 /// What a writer says on its stdout, one JSON object per line.
 #[derive(Debug, Serialize, Deserialize)]

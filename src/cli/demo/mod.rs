@@ -139,7 +139,7 @@ async fn play(
                 }
             }
             _ = tokio::signal::ctrl_c() => {
-                return Err(Error::invalid("interrupted: the writers were ended").into());
+                return Err(Failure::Interrupted);
             }
         }
         if evidence.pause.is_none() && evidence.commits_of(cast::PAUSED) >= 2 {
