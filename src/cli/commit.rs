@@ -52,10 +52,11 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         }
         let timeout = if args.no_wait { Duration::ZERO } else { args.timeout.unwrap_or(TIMEOUT) };
         let outcome = submit(change, timeout).await;
-        if let (Err(error), true) = (&outcome, out.is_json()) {
-            if let ErrorKind::Overloaded { retry_after } = error.kind() {
-                out.data(|| shape::overloaded(millis(retry_after)), String::new)?;
-            }
+        if let Err(error) = &outcome
+            && let ErrorKind::Overloaded { retry_after } = error.kind()
+            && out.is_json()
+        {
+            out.data(|| shape::overloaded(millis(retry_after)), String::new)?;
         }
         let outcome = outcome?;
         let accepted = args.no_wait && matches!(outcome, Outcome::StillQueued { .. });

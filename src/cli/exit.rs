@@ -6,6 +6,7 @@ use onward::{Error, ErrorKind, Outcome};
 use serde_json::json;
 
 use super::out::Out;
+use super::shape::add;
 
 /// What the exit code says. The numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +101,7 @@ impl Failure {
                     let mut told =
                         json!({"kind": kind_name(error.kind()), "message": error.to_string()});
                     if let ErrorKind::Overloaded { retry_after } = error.kind() {
-                        told["retry_after_ms"] = millis(retry_after).into();
+                        add(&mut told, "retry_after_ms", millis(retry_after));
                     }
                     out.error(&json!({ "error": told }).to_string());
                 } else {

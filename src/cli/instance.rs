@@ -9,6 +9,7 @@ use super::exit::{Done, Exit, millis};
 use super::out::{Out, human_bytes};
 use super::session::blocking;
 use super::settings::{Place, Settings};
+use super::shape::add;
 
 /// The data directory; the verbs here have no meaning for a Redis of one's own.
 fn data_dir(global: &Global, verb: &str) -> Result<std::path::PathBuf> {
@@ -87,10 +88,10 @@ pub async fn status(global: &Global, out: &Out) -> Done {
         ServerState::Running { pid, version, uptime, used_memory } => out.data(
             || {
                 let mut shape = shape("running");
-                shape["pid"] = (*pid).into();
-                shape["version"] = version.as_str().into();
-                shape["uptime_ms"] = millis(*uptime).into();
-                shape["memory_bytes"] = (*used_memory).into();
+                add(&mut shape, "pid", *pid);
+                add(&mut shape, "version", version.as_str());
+                add(&mut shape, "uptime_ms", millis(*uptime));
+                add(&mut shape, "memory_bytes", *used_memory);
                 shape
             },
             || {

@@ -70,8 +70,7 @@ impl Screen {
 }
 
 fn text(name: &str, view: &QueueView, rate: Option<f64>) -> String {
-    let shape = shape::queue(name, view);
-    let oldest = shape["oldest_ms"].as_i64().map(|ms| format!(", oldest {}", age(ms)));
+    let oldest = shape::oldest_ms(view).map(|ms| format!(", oldest {}", age(ms)));
     let rate = rate.map(|rate| format!(", {rate:.0}/s")).unwrap_or_default();
     let mut text = format!(
         "{name}: {} waiting{}, {} decided{rate}",

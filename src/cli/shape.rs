@@ -10,6 +10,19 @@ use serde_json::{Value, json};
 use super::exit::millis;
 use super::out::rfc3339;
 
+/// Adds one more key to an object.
+pub fn add(shape: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(shape) = shape.as_object_mut() {
+        shape.insert(key.to_owned(), value.into());
+    }
+}
+
+/// How long the oldest op of a queue has waited, in milliseconds.
+pub fn oldest_ms(view: &QueueView) -> Option<i64> {
+    let oldest = view.ops.first()?;
+    Some(clock::now_ms().saturating_sub(oldest.created_ms).max(0))
+}
+
 /// What became of a commit.
 pub fn outcome(outcome: &Outcome) -> Value {
     let details = outcome.details();
@@ -32,13 +45,13 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "hint": null,
     });
     match outcome {
-        Outcome::Conflict { total, .. } => shape["conflicts_total"] = (*total).into(),
-        Outcome::Failed { reason, .. } => shape["reason"] = reason.as_str().into(),
+        Outcome::Conflict { total, .. } => add(&mut shape, "conflicts_total", *total),
+        Outcome::Failed { reason, .. } => add(&mut shape, "reason", reason.as_str()),
         Outcome::Fenced { reason, earlier, .. } => {
-            shape["reason"] = reason.as_str().into();
-            shape["earlier"] = json!(earlier);
+            add(&mut shape, "reason", reason.as_str());
+            add(&mut shape, "earlier", json!(earlier));
         }
-        Outcome::StillQueued { cause, .. } => shape["reason"] = json!(cause),
+        Outcome::StillQueued { cause, .. } => add(&mut shape, "reason", json!(cause)),
         Outcome::Committed { .. } | Outcome::NoChanges { .. } | Outcome::Cancelled { .. } => {}
     }
     shape
@@ -94,7 +107,7 @@ pub fn staged(change: &PathChange) -> Value {
     match &change.change {
         Change::Put(entry) => {
             let mut shape = object(change.path.as_str(), entry);
-            shape["type"] = "put".into();
+            add(&mut shape, "type", "put");
             shape
         }
         Change::Delete => json!({"path": change.path, "type": "delete"}),
@@ -115,8 +128,7 @@ pub fn queue(branch: &str, view: &QueueView) -> Value {
             })
         })
         .collect();
-    let oldest = view.ops.first().map(|op| age(op.created_ms));
     json!({
-        "branch": branch, "depth": view.depth, "done": view.done, "oldest_ms": oldest, "ops": ops,
+        "branch": branch, "depth": view.depth, "done": view.done, "oldest_ms": oldest_ms(view), "ops": ops,
     })
 }
