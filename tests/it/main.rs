@@ -16,6 +16,7 @@
 
 mod support;
 
+mod cli;
 mod commits;
 mod guarantees;
 mod local;

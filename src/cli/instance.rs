@@ -1,0 +1,130 @@
+//! `up`, `down`, `status`: the local instance of the data directory.
+
+use onward::local::{self, LocalInstance, ServerState};
+use onward::{Error, Result};
+use serde_json::json;
+
+use super::args::Global;
+use super::exit::{Done, Exit, millis};
+use super::out::{Out, human_bytes};
+use super::session::blocking;
+use super::settings::{Place, Settings};
+use super::shape::add;
+
+/// The data directory; the verbs here have no meaning for a Redis of one's own.
+fn data_dir(global: &Global, verb: &str) -> Result<std::path::PathBuf> {
+    match Settings::read(global)?.place {
+        Place::Local(data_dir) => Ok(data_dir),
+        Place::Remote { .. } => Err(Error::invalid(format!(
+            "`onward {verb}` is for the local instance, but a Redis and a storage are set (flags, ONWARD_REDIS and ONWARD_STORAGE, or onward.toml): unset them to use it"
+        ))),
+    }
+}
+
+/// Runs the local instance until Ctrl-C.
+pub async fn up(global: &Global, out: &Out) -> Done {
+    let dir = data_dir(global, "up")?;
+    // Listened for before anything is started, so that nothing is left running by an early one.
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| Error::internal("signals cannot be caught").with_source(error))?;
+    let ensured = dir.clone();
+    let instance = blocking(move || LocalInstance::ensure(&ensured)).await?;
+    out.data(
+        || json!({"redis": instance.redis_url, "storage": instance.storage_url, "started": instance.started}),
+        || format!("redis    {}\nstorage  {}", instance.redis_url, instance.storage_url),
+    )?;
+    out.note("running; Ctrl-C stops it");
+    tokio::select! {
+        caught = tokio::signal::ctrl_c() => {
+            caught.map_err(|error| Error::internal("Ctrl-C cannot be caught").with_source(error))?;
+        }
+        _ = terminated.recv() => {}
+    }
+    blocking(move || local::stop(&dir)).await?;
+    out.note("stopped; the data stays");
+    Ok(Exit::Done)
+}
+
+/// Stops the local instance.
+pub async fn down(global: &Global, out: &Out) -> Done {
+    let dir = data_dir(global, "down")?;
+    let shown = dir.display().to_string();
+    let stopped = blocking(move || local::stop(&dir)).await?;
+    if out.is_json() {
+        out.data(|| json!({"data_dir": shown, "stopped": stopped}), String::new)?;
+    }
+    out.note(&match stopped {
+        true => format!("stopped the local instance of {shown}; the data stays"),
+        false => format!("no local instance of {shown} runs"),
+    });
+    Ok(Exit::Done)
+}
+
+/// Says what runs. Starts nothing.
+pub async fn status(global: &Global, out: &Out) -> Done {
+    let dir = match Settings::read(global)?.place {
+        Place::Local(dir) => dir,
+        Place::Remote { redis, storage } => return remote(global, out, &redis, &storage).await,
+    };
+    let shown = dir.display().to_string();
+    let Some(status) = blocking(move || local::status(&dir)).await? else {
+        out.data(
+            || json!({"data_dir": shown, "state": "absent"}),
+            || format!("nothing in {shown} yet: any command starts it, such as `onward repo list`"),
+        )?;
+        return Ok(Exit::Done);
+    };
+    let (redis, storage) = (&status.redis_url, &status.storage_url);
+    let shape = |state: &str| json!({"data_dir": shown, "state": state, "redis": redis, "storage": storage});
+    let text = |state: &str| format!("{state}\nredis    {redis}\nstorage  {storage}");
+    match &status.server {
+        ServerState::Stopped => {
+            out.data(|| shape("stopped"), || text("stopped; any command starts it"))?;
+        }
+        ServerState::Silent => out.data(
+            || shape("silent"),
+            || text("runs, but does not answer: it loads its data, is paused, or is stuck"),
+        )?,
+        ServerState::Running { pid, version, uptime, used_memory } => out.data(
+            || {
+                let mut shape = shape("running");
+                add(&mut shape, "pid", *pid);
+                add(&mut shape, "version", version.as_str());
+                add(&mut shape, "uptime_ms", millis(*uptime));
+                add(&mut shape, "memory_bytes", *used_memory);
+                shape
+            },
+            || {
+                let uptime =
+                    humantime::format_duration(std::time::Duration::from_secs(uptime.as_secs()));
+                let memory = human_bytes(*used_memory);
+                text(&format!("runs for {uptime} (Redis {version}, pid {pid}, {memory})"))
+            },
+        )?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn remote(global: &Global, out: &Out, redis: &str, storage: &str) -> Done {
+    let onward =
+        onward::Onward::connect(super::session::config(global).await?.short_lived()).await?;
+    let repos = onward.repos().await?.len();
+    onward.close().await;
+    let redis = without_password(redis);
+    out.data(
+        || json!({"state": "running", "redis": redis, "storage": storage, "repositories": repos}),
+        || format!("Redis and storage answer; {repos} repositories\nredis    {redis}\nstorage  {storage}"),
+    )?;
+    Ok(Exit::Done)
+}
+
+fn without_password(text: &str) -> String {
+    match url::Url::parse(text) {
+        Ok(mut url) if url.password().is_some() => {
+            // Refused only for URLs that cannot have one.
+            let _ = url.set_password(Some("***"));
+            url.to_string()
+        }
+        _ => text.to_owned(),
+    }
+}

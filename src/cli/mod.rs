@@ -1,0 +1,129 @@
+//! The command line: what users type, in terms of what the library offers.
+//!
+//! One file per noun or group of verbs. Each turns arguments into calls of [`onward::repo`] and
+//! what comes back into lines; none knows how a commit is made. Data goes to stdout, words for
+//! people to stderr, and the exit code says what became of it.
+
+mod args;
+mod branch;
+mod commit;
+mod demo;
+mod exit;
+mod history;
+mod ingest;
+mod instance;
+mod list;
+mod object;
+mod out;
+mod queue;
+mod recover;
+mod repo;
+mod session;
+mod settings;
+mod shape;
+mod tag;
+mod ticket;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use onward::Error;
+
+use args::{Args, Verb};
+use exit::{Done, Exit, Failure};
+use out::Out;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return misused(&error),
+    };
+    let out = Out::new(&args.global);
+    trace(args.global.verbose, args.global.no_color);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8))
+        .enable_all()
+        .build();
+    let exit = match runtime {
+        Ok(runtime) => {
+            let done = runtime.block_on(run(args, &out));
+            // What still blocks a thread (a read of a terminal, a hash under way) ends with us.
+            runtime.shutdown_background();
+            done.unwrap_or_else(|failure| failure.tell(&out))
+        }
+        Err(error) => {
+            let told = Error::internal("the threads of this command cannot start");
+            Failure::from(told.with_source(error)).tell(&out)
+        }
+    };
+    exit.into()
+}
+
+async fn run(args: Args, out: &Out) -> Done {
+    let global = &args.global;
+    match args.verb {
+        Verb::Up => instance::up(global, out).await,
+        Verb::Down => instance::down(global, out).await,
+        Verb::Status { address: None } => instance::status(global, out).await,
+        Verb::Status { address: Some(address) } => list::status(global, out, &address).await,
+        Verb::Demo(demo) => demo::run(global, out, demo).await,
+        Verb::DemoWriter(writer) => demo::writer::run(global, writer).await,
+        Verb::Repo(verb) => repo::run(global, out, verb).await,
+        Verb::Branch(verb) => branch::run(global, out, verb).await,
+        Verb::Tag(verb) => tag::run(global, out, verb).await,
+        Verb::Put(put) => object::put(global, out, put).await,
+        Verb::Link(link) => object::link(global, out, link).await,
+        Verb::Rm(rm) => object::rm(global, out, rm).await,
+        Verb::Ls { address, recursive } => list::ls(global, out, &address, recursive).await,
+        Verb::Stat { address } => object::stat(global, out, &address).await,
+        Verb::Cat { address } => object::cat(global, out, &address).await,
+        Verb::Commit(commit) => commit::run(global, out, *commit).await,
+        Verb::Ticket(verb) => ticket::run(global, out, verb).await,
+        Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
+        Verb::Log { address, limit } => history::log(global, out, &address, limit).await,
+        Verb::Show { address } => history::show(global, out, &address).await,
+        Verb::Diff { left, right, two_dot: _ } => history::diff(global, out, &left, &right).await,
+        Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
+        Verb::Recover { repo } => recover::run(global, out, repo).await,
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "onward", &mut script);
+            out.bytes(&script)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Help and version go to stdout; anything else is a usage error.
+fn misused(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
+        // Nobody listens: nothing to tell.
+        let _ = error.print();
+        return Exit::Done.into();
+    }
+    if std::env::args_os().any(|arg| arg == "--json") {
+        let message = error.to_string();
+        let message = message.trim().strip_prefix("error: ").unwrap_or(message.trim());
+        return Failure::from(Error::invalid(message)).tell(&Out::json()).into();
+    }
+    let _ = error.print();
+    Exit::Usage.into()
+}
+
+/// The library's own words, for those who ask with `-v` or `RUST_LOG`.
+fn trace(verbose: u8, no_color: bool) {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let filter = match verbose {
+        0 => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off")),
+        1 => EnvFilter::new("onward=info"),
+        2 => EnvFilter::new("onward=debug"),
+        _ => EnvFilter::new("trace"),
+    };
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(!no_color && std::io::stderr().is_terminal())
+        .try_init();
+}

@@ -1,0 +1,126 @@
+//! Where words go: data to stdout, one JSON object per line if wanted; words for people to stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use onward::Error;
+use owo_colors::OwoColorize;
+use serde_json::Value;
+
+use super::args::Global;
+use super::exit::Failure;
+
+/// How this command talks.
+#[derive(Debug, Clone, Copy)]
+pub struct Out {
+    json: bool,
+    quiet: bool,
+    color: bool,
+}
+
+impl Out {
+    /// As the flags ask.
+    pub fn new(global: &Global) -> Self {
+        let color = !global.no_color
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && io::stdout().is_terminal();
+        Self { json: global.json, quiet: global.quiet, color }
+    }
+
+    /// For errors in the flags themselves.
+    pub fn json() -> Self {
+        Self { json: true, quiet: false, color: false }
+    }
+
+    /// Whether stdout carries JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether somebody watches stderr and wants to see how long work gets on.
+    pub fn shows_progress(&self) -> bool {
+        !self.json && !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// One piece of data: a JSON object, or a line for people.
+    pub fn data(&self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) -> Told {
+        let mut line = if self.json { json().to_string() } else { text() };
+        line.push('\n');
+        self.bytes(line.as_bytes())
+    }
+
+    /// Data as it is.
+    pub fn bytes(&self, bytes: &[u8]) -> Told {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Unheard),
+            Err(error) => Err(Error::unavailable(
+                "stdout cannot be written; check the disk or the program behind the pipe",
+            )
+            .with_source(error)
+            .into()),
+        }
+    }
+
+    /// A remark for people, unless they asked for quiet or a program reads along.
+    pub fn note(&self, text: &str) {
+        if !self.quiet && !self.json {
+            self.error(text);
+        }
+    }
+
+    /// A line on stderr in any case.
+    pub fn error(&self, text: &str) {
+        // Without a stderr there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Red where colours are wanted; so for the others.
+    pub fn red(&self, text: &str) -> String {
+        if self.color { text.red().to_string() } else { text.to_owned() }
+    }
+
+    /// Green.
+    pub fn green(&self, text: &str) -> String {
+        if self.color { text.green().to_string() } else { text.to_owned() }
+    }
+
+    /// Yellow.
+    pub fn yellow(&self, text: &str) -> String {
+        if self.color { text.yellow().to_string() } else { text.to_owned() }
+    }
+
+    /// Faint.
+    pub fn faint(&self, text: &str) -> String {
+        if self.color { text.dimmed().to_string() } else { text.to_owned() }
+    }
+
+    /// Strong.
+    pub fn bold(&self, text: &str) -> String {
+        if self.color { text.bold().to_string() } else { text.to_owned() }
+    }
+}
+
+/// What writing comes to.
+pub type Told = Result<(), Failure>;
+
+/// Bytes for people: `1.5 MiB`.
+pub fn human_bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// A moment for machines: RFC 3339 in UTC.
+pub fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+}
+
+/// A moment for people, in their time zone.
+pub fn local_time(ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Text of others without what could drive a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

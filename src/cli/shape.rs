@@ -1,0 +1,134 @@
+//! The JSON shapes of the command line. Scripts rely on them: add to them, never change them.
+
+use onward::model::change::{Change, PathChange};
+use onward::repo::branch::QueueView;
+use onward::repo::history::CommitInfo;
+use onward::tree::ListItem;
+use onward::{Entry, Outcome, clock};
+use serde_json::{Value, json};
+
+use super::exit::millis;
+use super::out::rfc3339;
+
+/// Adds one more key to an object.
+pub fn add(shape: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(shape) = shape.as_object_mut() {
+        shape.insert(key.to_owned(), value.into());
+    }
+}
+
+/// How long the oldest op of a queue has waited, in milliseconds.
+pub fn oldest_ms(view: &QueueView) -> Option<i64> {
+    let oldest = view.ops.first()?;
+    Some(clock::now_ms().saturating_sub(oldest.created_ms).max(0))
+}
+
+/// What became of a commit.
+pub fn outcome(outcome: &Outcome) -> Value {
+    let details = outcome.details();
+    let conflicts: Vec<Value> = match outcome {
+        Outcome::Conflict { paths, .. } => paths
+            .iter()
+            .map(|c| json!({"path": c.path, "base": c.base, "source": c.source, "dest": c.dest}))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut shape = json!({
+        "outcome": outcome.name(),
+        "commit": outcome.commit(),
+        "ticket": outcome.ticket(),
+        "op_id": details.op_id,
+        "rounds": outcome.rounds(),
+        "batch": details.batch,
+        "wait_ms": millis(details.waited),
+        "conflicts": conflicts,
+        "hint": null,
+    });
+    match outcome {
+        Outcome::Conflict { total, .. } => add(&mut shape, "conflicts_total", *total),
+        Outcome::Failed { reason, .. } => add(&mut shape, "reason", reason.as_str()),
+        Outcome::Fenced { reason, earlier, .. } => {
+            add(&mut shape, "reason", reason.as_str());
+            add(&mut shape, "earlier", json!(earlier));
+        }
+        Outcome::StillQueued { cause, .. } => add(&mut shape, "reason", json!(cause)),
+        Outcome::Committed { .. } | Outcome::NoChanges { .. } | Outcome::Cancelled { .. } => {}
+    }
+    shape
+}
+
+/// A commit that was not accepted, because the queue is full.
+pub fn overloaded(retry_after_ms: u64) -> Value {
+    json!({
+        "outcome": "overloaded", "commit": null, "ticket": null, "op_id": null, "rounds": 0,
+        "batch": 0, "wait_ms": 0, "conflicts": [], "hint": null,
+        "retry_after_ms": retry_after_ms,
+    })
+}
+
+/// A commit.
+pub fn commit(info: &CommitInfo) -> Value {
+    let commit = &info.commit;
+    json!({
+        "commit": info.id,
+        "parents": commit.parents,
+        "message": commit.message,
+        "committer": commit.committer,
+        "created": rfc3339(commit.created_ms),
+        "metadata": commit.metadata,
+        "generation": commit.generation,
+        "ticket": info.ticket(),
+        "op_id": commit.op_id,
+    })
+}
+
+/// What a path names.
+pub fn object(path: &str, entry: &Entry) -> Value {
+    json!({
+        "path": path, "type": "object", "size": entry.size, "checksum": entry.checksum,
+        "address": entry.address, "mtime": entry.mtime, "content_type": entry.content_type,
+        "metadata": entry.metadata,
+    })
+}
+
+/// A line of a listing.
+pub fn item(item: &ListItem) -> Value {
+    match item {
+        ListItem::Object(path, entry) => object(path.as_str(), entry),
+        ListItem::CommonPrefix(prefix) => json!({
+            "path": prefix, "type": "common_prefix", "size": null, "checksum": null,
+            "address": null, "mtime": null, "content_type": null, "metadata": null,
+        }),
+    }
+}
+
+/// A staged change.
+pub fn staged(change: &PathChange) -> Value {
+    match &change.change {
+        Change::Put(entry) => {
+            let mut shape = object(change.path.as_str(), entry);
+            add(&mut shape, "type", "put");
+            shape
+        }
+        Change::Delete => json!({"path": change.path, "type": "delete"}),
+    }
+}
+
+/// A branch's queue.
+pub fn queue(branch: &str, view: &QueueView) -> Value {
+    let now = clock::now_ms();
+    let age = |created_ms: i64| now.saturating_sub(created_ms).max(0);
+    let ops: Vec<Value> = view
+        .ops
+        .iter()
+        .map(|op| {
+            json!({
+                "ticket": op.ticket, "op_id": op.op_id, "kind": op.kind,
+                "committer": op.committer, "age_ms": age(op.created_ms),
+            })
+        })
+        .collect();
+    json!({
+        "branch": branch, "depth": view.depth, "done": view.done, "oldest_ms": oldest_ms(view), "ops": ops,
+    })
+}

@@ -1,0 +1,145 @@
+//! A first session, end to end, and the shapes of its JSON.
+
+use serde_json::{Value, json};
+
+use super::Desk;
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_first_session_works_as_the_readme_tells_it() {
+    let desk = Desk::lake();
+    desk.file("orders.csv", "id,amount\n1,10\n");
+    desk.done("put orders.csv lake/main/orders/");
+    assert_eq!(desk.done("status lake/main").stdout.matches("orders/orders.csv").count(), 1);
+    assert!(desk.done("ls -r lake/main").stdout.contains("orders/orders.csv"));
+    assert_eq!(desk.done("ls -r lake/main@").stdout, "", "not committed yet");
+    let first = desk.done("commit lake/main -m load --meta topic=orders");
+    let first = first.stdout.trim();
+    assert_eq!(first.len(), 64);
+    assert!(desk.done("ls lake/main@").stdout.contains("orders/"));
+    assert_eq!(desk.done("cat lake/main/orders/orders.csv").stdout, "id,amount\n1,10\n");
+    assert_eq!(desk.done("status lake/main").stdout, "");
+    desk.done("tag create lake v1");
+    desk.done("branch create lake/dev --from v1");
+    desk.done("rm lake/main/orders/orders.csv");
+    desk.done("commit lake/main -m gone");
+    assert_eq!(desk.done("diff lake/v1 main").stdout, "- orders/orders.csv\n");
+    assert_eq!(desk.done("diff lake/main lake/v1").stdout, "+ orders/orders.csv\n");
+    assert_eq!(desk.done("log lake/main").stdout.lines().count(), 3);
+    assert_eq!(desk.done("log lake/main --limit 1").stdout.lines().count(), 1);
+    assert!(desk.done("show lake/main~1").stdout.contains(first));
+    assert_eq!(desk.done("cat lake/dev/orders/orders.csv").stdout, "id,amount\n1,10\n");
+    assert_eq!(desk.done("branch list lake").stdout.lines().count(), 2);
+    assert!(desk.done(&format!("show lake/{}", &first[..8])).stdout.contains("load"));
+    desk.done("tag delete lake v1");
+    desk.done("branch delete lake/dev --yes");
+    desk.done("repo delete lake --yes");
+    assert_eq!(desk.done("repo list").stdout, "");
+}
+
+#[test]
+fn json_has_the_documented_shapes() {
+    let desk = Desk::lake();
+    let link = "--address s3://b/a --checksum c1 --size 7 --mtime 1700000000 --content-type text/csv --meta k=v";
+    desk.done(&format!("link lake/main/t/a {link}"));
+    let staged = desk.done("status lake/main --json").json();
+    assert_eq!((&staged["path"], &staged["type"]), (&json!("t/a"), &json!("put")));
+    let committed = desk.done("commit lake/main -m m --meta a=b --json").json();
+    let commit_keys =
+        ["batch", "commit", "conflicts", "hint", "op_id", "outcome", "rounds", "ticket", "wait_ms"];
+    assert_eq!(keys(&committed), commit_keys);
+    assert_eq!(committed["outcome"], "committed");
+    assert_eq!(committed["ticket"], 2);
+    assert_eq!(committed["hint"], Value::Null);
+    let log = desk.done("log lake/main --json").lines();
+    assert_eq!(log.len(), 2);
+    assert_eq!(
+        keys(&log[0]),
+        [
+            "commit",
+            "committer",
+            "created",
+            "generation",
+            "message",
+            "metadata",
+            "op_id",
+            "parents",
+            "ticket"
+        ]
+    );
+    assert_eq!(log[0]["commit"], committed["commit"]);
+    assert_eq!(log[0]["op_id"], committed["op_id"]);
+    assert_eq!(log[0]["committer"], "tester");
+    assert_eq!(log[0]["metadata"], json!({"a": "b"}));
+    assert_eq!(desk.done("show lake/main --json").json(), log[0]);
+    let object = json!({
+        "path": "t/a", "type": "object", "size": 7, "checksum": "c1", "address": "s3://b/a",
+        "mtime": 1_700_000_000, "content_type": "text/csv", "metadata": {"k": "v"},
+    });
+    assert_eq!(desk.done("ls -r lake/main --json").json(), object);
+    assert_eq!(desk.done("stat lake/main/t/a --json").json(), object);
+    let prefix = desk.done("ls lake/main --json").json();
+    assert_eq!((&prefix["path"], &prefix["type"]), (&json!("t/"), &json!("common_prefix")));
+    let diff = desk.done("diff lake/main~1 lake/main --json").json();
+    assert_eq!((&diff["path"], &diff["type"]), (&json!("t/a"), &json!("added")));
+    assert_eq!(
+        desk.done("queue lake/main --json").json(),
+        json!({"branch": "lake/main", "depth": 0, "done": 2, "oldest_ms": null, "ops": []})
+    );
+    let op_id = committed["op_id"].as_str().unwrap();
+    let shown = desk.done(&format!("ticket show lake/main {op_id} --json")).json();
+    assert_eq!(shown["commit"], committed["commit"]);
+    let recovered = desk.done("recover --json").json();
+    assert_eq!((&recovered["state"], &recovered["done"]), (&json!("intact"), &json!(2)));
+}
+
+#[test]
+fn a_change_file_is_committed_as_it_is_and_staged_changes_stay() {
+    let desk = Desk::lake();
+    desk.done("link lake/main/staged --address s3://b/s --checksum s --size 1");
+    let lines: String = (0..3000)
+        .map(|n| {
+            let put = json!({"path": format!("t/{n:05}"), "address": format!("s3://b/{n}"), "checksum": format!("{n}"), "size": n});
+            format!("{}\n", json!({"put": put}))
+        })
+        .collect();
+    let said = desk.fed("commit lake/main -m bulk --changes - --json", lines.as_bytes());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(desk.done("ls -r lake/main@").stdout.lines().count(), 3000);
+    assert_eq!(desk.done("status lake/main --json").json()["path"], "staged");
+    desk.done("branch reset lake/main --yes");
+    assert_eq!(desk.done("status lake/main").stdout, "");
+}
+
+#[test]
+fn a_tree_is_ingested_whole_and_what_is_skipped_is_told() {
+    let desk = Desk::lake();
+    for n in 0..40 {
+        desk.file(&format!("tree/d{}/f{n}", n % 3), format!("content {n}"));
+    }
+    std::os::unix::fs::symlink("d0", desk.path().join("tree/link")).unwrap();
+    let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"tree/\xff");
+    std::fs::write(desk.path().join::<&std::ffi::OsStr>(odd), "x").unwrap();
+    let said = desk.done("ingest tree lake/main/in --writers 3 --files-per-commit 7 --json");
+    let report = said.json();
+    assert_eq!((&report["files"], &report["commits"]), (&json!(40), &json!(6)));
+    assert_eq!(
+        report["skipped"],
+        json!({"symlinks": 1, "special": 0, "names": 1, "unreadable": 0})
+    );
+    assert_eq!(report["beyond_bound"], 0);
+    assert_eq!(desk.done("ls -r lake/main").stdout.lines().count(), 40);
+    assert_eq!(desk.done("cat lake/main/in/d1/f1").stdout, "content 1");
+    let linked = desk.done("stat lake/main/in/d1/f1 --json").json();
+    assert!(linked["address"].as_str().unwrap().ends_with("/tree/d1/f1"));
+    assert_eq!(linked["checksum"], "9297ab3fbd56b42f6566284119238125", "its MD5");
+    // A file that has changed since it was linked is told from the one that was committed.
+    desk.file("tree/d1/f1", "other 1");
+    assert!(desk.fails(1, "cat lake/main/in/d1/f1").stderr.contains("has changed"));
+    desk.done("ingest tree lake/main/up --upload --limit 5 -q");
+    assert_eq!(desk.done("ls -r lake/main/up/").stdout.lines().count(), 5);
+    desk.done("ingest tree lake/main/in --checksum none");
+}
