@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use tokio::time::Instant;
-
+use crate::clock::{Deadline, Stopwatch};
 use crate::coord::outcomes::{OutcomeRecord as StreamRecord, Tail};
 use crate::coord::view::{View, Wish, view};
 use crate::model::error::{Error, Result};
 use crate::model::ids::Ticket;
 use crate::objects::refusal;
+use futures::future::BoxFuture;
 
 use super::counters::add;
 use super::head::Head;
@@ -45,7 +44,7 @@ pub(super) struct Helper {
     /// Lost connections, as of the last reconciliation.
     losses: u64,
     /// Since when nothing has moved although others hold the turn.
-    still_since: Option<Instant>,
+    still_since: Option<Stopwatch>,
     failures: u32,
     /// Whether the last look missed an op, and Redis was brought up to the log because of it.
     doubted: bool,
@@ -238,7 +237,7 @@ impl Helper {
                     self.shared.rate.observe(head.done);
                     tracing::trace!(from = helped_from, ops = entry.len(), "batch published");
                     self.upkeep.after(&context, &self.shared, &head, &entry);
-                    self.head = Some(head);
+                    self.head = Some(*head);
                     if !next.turn_is_mine {
                         return Ok(());
                     }
@@ -284,9 +283,9 @@ impl Helper {
 
     /// Follows the outcomes that others publish, until there is reason to look again.
     async fn wait_for_others(&mut self, view: &View) -> Result<()> {
-        self.still_since.get_or_insert_with(Instant::now);
+        self.still_since.get_or_insert_with(Stopwatch::start);
         let patience = Duration::from_millis(view.turn_left_ms) + GRACE;
-        let mut deadline = Instant::now() + patience;
+        let mut deadline = Deadline::after(patience);
         loop {
             if self.read.is_none() {
                 self.read = Some(self.start_read(patience).await?);
@@ -305,7 +304,7 @@ impl Helper {
                         return Ok(());
                     }
                     self.still_since = None;
-                    deadline = Instant::now() + patience;
+                    deadline = Deadline::after(patience);
                     let state = self.shared.state();
                     if state.waiters.is_empty() || state.waiters.owns_front() || state.closing {
                         return Ok(());
@@ -317,7 +316,7 @@ impl Helper {
                         return Ok(());
                     }
                 }
-                () = tokio::time::sleep_until(deadline) => return Ok(()),
+                () = tokio::time::sleep(deadline.left()) => return Ok(()),
             }
         }
     }

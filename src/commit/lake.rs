@@ -213,8 +213,9 @@ impl LogTail {
             let firsts: Vec<Ticket> = self.listed.drain(..count).collect();
             self.ahead = self.lake.entries(self.uid, &firsts).await?.into();
         }
-        let listed = self.ahead.pop_front_if(|entry| entry.first == self.next);
-        let entry = match listed {
+        let is_next = self.ahead.front().is_some_and(|entry| entry.first == self.next);
+        let read_ahead = if is_next { self.ahead.pop_front() } else { None };
+        let entry = match read_ahead {
             Some(entry) => entry,
             None => match self.lake.entry(self.uid, self.next).await? {
                 Some(entry) => entry,

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::clock::Stopwatch;
 
 /// Assumed until something was measured, in ops per second.
 const ASSUMED: f64 = 1000.0;
@@ -21,7 +21,7 @@ pub struct Rate {
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    at: Instant,
+    at: Stopwatch,
     done: u64,
     per_second: f64,
 }
@@ -29,19 +29,18 @@ struct Seen {
 impl Rate {
     /// Notes that `done` tickets are decided now.
     pub fn observe(&self, done: u64) {
-        let now = Instant::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(before) = *seen else {
-            *seen = Some(Seen { at: now, done, per_second: ASSUMED });
+            *seen = Some(Seen { at: Stopwatch::start(), done, per_second: ASSUMED });
             return;
         };
-        let elapsed = (now - before.at).as_secs_f64();
+        let elapsed = before.at.elapsed().as_secs_f64();
         if elapsed < 0.05 || done < before.done {
             return;
         }
         let measured = (done - before.done) as f64 / elapsed;
         let per_second = before.per_second * 0.7 + measured * 0.3;
-        *seen = Some(Seen { at: now, done, per_second });
+        *seen = Some(Seen { at: Stopwatch::start(), done, per_second });
     }
 
     /// How long `ops` more take at this rate, within sensible limits.

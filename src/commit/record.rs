@@ -107,10 +107,9 @@ impl BranchRecord {
     /// The incarnation of `name` that has the given uid.
     pub async fn of_uid(lake: &Lake, name: &BranchName, uid: BranchUid) -> Result<Self> {
         for found in list(lake, &layout::branch_dir(lake.repo(), name)).await? {
-            if let Some(record) = Self::read(lake, name, found.incarnation).await? {
-                if record.uid == uid {
-                    return Ok(record);
-                }
+            let record = Self::read(lake, name, found.incarnation).await?;
+            if let Some(record) = record.filter(|record| record.uid == uid) {
+                return Ok(record);
             }
         }
         Err(Error::not_found(format!(

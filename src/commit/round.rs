@@ -65,7 +65,7 @@ pub enum RoundEnd {
         /// The branch right after it.
         next: View,
         /// The head right after it.
-        head: Head,
+        head: Box<Head>,
     },
     /// Somebody else has published: look again.
     Overtaken,
@@ -160,7 +160,7 @@ impl BranchContext {
                 if adopted {
                     tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
                 }
-                let head = Head::after(&entry)?;
+                let head = Box::new(Head::after(&entry)?);
                 Ok(RoundEnd::Published { entry, next, head })
             }
         }

@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
+use crate::clock::Stopwatch;
 use crate::coord::submit::Submission;
 use crate::model::ids::{CommitId, OpId, Ticket};
 
@@ -65,7 +65,7 @@ pub fn rounds_bound(position: u64) -> u64 {
 pub struct Waiting {
     /// What was submitted, in case Redis loses it; `None` for an op that somebody else submitted.
     pub submission: Option<Submission>,
-    submitted_at: Instant,
+    submitted_at: Stopwatch,
     /// Known once the call that submits it has returned.
     place: Option<Place>,
     /// What was told last. A waiter that was told to be stuck is told again.
@@ -137,7 +137,7 @@ impl Waiters {
     ) {
         let waiting = self.by_op.entry(op_id).or_insert_with(|| Waiting {
             submission: None,
-            submitted_at: Instant::now(),
+            submitted_at: Stopwatch::start(),
             place: None,
             tell: Vec::new(),
         });

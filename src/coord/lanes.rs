@@ -14,6 +14,7 @@ use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
 
+use crate::clock::Deadline;
 use crate::model::error::{Error, ErrorKind, Result};
 
 use super::script::{self, Script};
@@ -146,14 +147,14 @@ impl Lanes {
     /// Makes one idempotent call, again and again while Redis cannot be reached or cannot accept
     /// it, for as long as the options' patience.
     pub async fn call(&self, name: &'static str, call: &Cmd) -> Result<Value> {
-        let deadline = tokio::time::Instant::now() + self.inner.options.patience;
+        let deadline = Deadline::after(self.inner.options.patience);
         let mut pause = Duration::from_millis(5);
         loop {
             let error = match self.call_once(name, call).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let out_of_time = tokio::time::Instant::now() + pause > deadline;
+            let out_of_time = deadline.left() < pause;
             if !error.retry || out_of_time {
                 return Err(error.error);
             }

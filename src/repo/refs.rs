@@ -97,15 +97,15 @@ impl Repository {
             self.commit(&id).await?;
             return Ok(Resolved::Commit(Some(id)));
         }
-        if let Ok(name) = BranchName::new(base) {
-            if self.onward.inner.find(&repo, &name).await?.is_some() {
-                return Ok(Resolved::Branch(self.branch(base)));
-            }
+        if let Ok(name) = BranchName::new(base)
+            && self.onward.inner.find(&repo, &name).await?.is_some()
+        {
+            return Ok(Resolved::Branch(self.branch(base)));
         }
-        if let Ok(name) = TagName::new(base) {
-            if let Some(commit) = self.find_tag(&name).await? {
-                return Ok(Resolved::Commit(Some(commit)));
-            }
+        if let Ok(name) = TagName::new(base)
+            && let Some(commit) = self.find_tag(&name).await?
+        {
+            return Ok(Resolved::Commit(Some(commit)));
         }
         self.onward.inner.repo_record(&repo).await?;
         let unknown = || {

@@ -26,12 +26,12 @@ impl Repository {
     pub async fn create_tag(&self, name: &TagName, reference: &RefExpr) -> Result<TagInfo> {
         let repo = self.name()?;
         let commit = self.require_commit(reference).await?;
-        if let Ok(branch) = BranchName::new(name.as_str()) {
-            if self.onward.inner.find(&repo, &branch).await?.is_some() {
-                return Err(Error::conflict(format!(
-                    "'{name}' is the name of a branch in repository '{repo}': choose another"
-                )));
-            }
+        if let Ok(branch) = BranchName::new(name.as_str())
+            && self.onward.inner.find(&repo, &branch).await?.is_some()
+        {
+            return Err(Error::conflict(format!(
+                "'{name}' is the name of a branch in repository '{repo}': choose another"
+            )));
         }
         let objects = self.onward.coordinator().objects();
         match objects.create(&layout::tag(&repo, name), encode(&commit)?).await? {

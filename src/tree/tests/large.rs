@@ -1,7 +1,7 @@
 //! Costs at a million records: what is read and written follows the question, not the size.
 
+use crate::clock::Stopwatch;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -45,7 +45,7 @@ fn costs_at_a_million_records_follow_the_question() {
     run(async {
         let store = Arc::new(MemoryStore::new());
         let tree = Tree::new(store.clone(), TreeOptions::default());
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let bottom = Arc::new(write(&tree, (0..MILLION).map(|number| record(number, 0))).await);
         println!(
             "1M records of {} raw bytes in {:?}: {} bytes in {} files",
@@ -102,10 +102,10 @@ fn costs_at_a_million_records_follow_the_question() {
         assert_eq!(found.count().await, 4);
         println!("diff of two runs of 1M: {} reads", store.reads() - reads);
 
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let count = tree.scan(next.clone(), ScanStart::all()).count().await;
         println!("scan of {count} entries: {:?}", started.elapsed());
-        let started = Instant::now();
+        let started = Stopwatch::start();
         for number in 0..50_000u64 {
             let near = 300_000 + number * 7919 % 20_000;
             assert!(tree.get(&next, &path(near)).await.unwrap().is_some());
