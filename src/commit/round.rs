@@ -58,7 +58,7 @@ pub struct BranchContext {
 /// What a round came to.
 #[derive(Debug)]
 pub enum RoundEnd {
-    /// A batch was decided (by this round or another's) and published by this one.
+    /// A batch was decided and published by this round.
     Published {
         /// The decided batch.
         entry: Arc<LogEntry>,
@@ -67,7 +67,7 @@ pub enum RoundEnd {
         /// The head right after it.
         head: Box<Head>,
     },
-    /// Somebody else has published: look again.
+    /// Somebody else has decided or published, and Redis is up to the log: look again.
     Overtaken,
     /// The branch is not in this Redis.
     Absent,
@@ -118,7 +118,21 @@ impl BranchContext {
         let (entry, mine) = self.lake.decide(entry).await?;
         self.faults.pass("decided").await?;
         self.note_decision(&entry, mine);
-        self.publish(entry, wanted).await
+        match mine {
+            true => self.publish(entry, wanted).await,
+            false => self.catch_up(entry).await,
+        }
+    }
+
+    /// Another helper had decided: publishes its entry, in case it did not live to, and every
+    /// entry behind it. A Redis that is far behind the log is so brought up in one round, instead
+    /// of losing one race for each entry.
+    async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<RoundEnd> {
+        let head = Head::after(&entry)?;
+        match self.publish(entry, 0).await? {
+            RoundEnd::Absent => Ok(RoundEnd::Absent),
+            _ => self.follow(head).await.map(|_| RoundEnd::Overtaken),
+        }
     }
 
     /// Gives elements without a readable op id one, so that they do not block those behind them.
@@ -145,8 +159,7 @@ impl BranchContext {
         }
     }
 
-    /// Publishes a decided entry. Where this Redis is further behind the log than that entry,
-    /// everything in between is published first.
+    /// Publishes a decided entry.
     pub async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<RoundEnd> {
         self.faults.pass("publish").await?;
         let batch = entry.publication()?;

@@ -147,14 +147,15 @@ pub fn free_turn(redis: &RedisServer, keys: &BranchKeys) {
 pub struct Snapshot(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Snapshot {
+    /// In one script: what Redis goes back to is always a state that it had.
     pub fn take(redis: &RedisServer) -> Self {
-        let mut connection = redis.connect();
-        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
-        let dump = |key: Vec<u8>| {
-            let value = redis::cmd("DUMP").arg(&key).query(&mut connection).unwrap();
-            (key, value)
-        };
-        Self(keys.into_iter().map(dump).collect())
+        let script = "local all = {} \
+            for _, key in ipairs(redis.call('KEYS', '*')) do \
+              all[#all + 1] = {key, redis.call('DUMP', key)} \
+            end \
+            return all";
+        let call = redis::cmd("EVAL").arg(script).arg(0).query(&mut redis.connect());
+        Self(call.unwrap())
     }
 
     /// Takes the Redis back to that moment, at once and without anybody's connection breaking.
