@@ -1,6 +1,5 @@
 //! Costs at a million records: what is read and written follows the question, not the size.
 
-use crate::clock::Stopwatch;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,15 +44,7 @@ fn costs_at_a_million_records_follow_the_question() {
     run(async {
         let store = Arc::new(MemoryStore::new());
         let tree = Tree::new(store.clone(), TreeOptions::default());
-        let started = Stopwatch::start();
         let bottom = Arc::new(write(&tree, (0..MILLION).map(|number| record(number, 0))).await);
-        println!(
-            "1M records of {} raw bytes in {:?}: {} bytes in {} files",
-            bottom.bytes,
-            started.elapsed(),
-            store.range_bytes(),
-            store.writes()
-        );
         let cold = || Tree::new(store.clone(), TreeOptions::default());
         let base = Metarange { levels: vec![Level::all(bottom.clone())] };
 
@@ -102,14 +93,6 @@ fn costs_at_a_million_records_follow_the_question() {
         assert_eq!(found.count().await, 4);
         println!("diff of two runs of 1M: {} reads", store.reads() - reads);
 
-        let started = Stopwatch::start();
-        let count = tree.scan(next.clone(), ScanStart::all()).count().await;
-        println!("scan of {count} entries: {:?}", started.elapsed());
-        let started = Stopwatch::start();
-        for number in 0..50_000u64 {
-            let near = 300_000 + number * 7919 % 20_000;
-            assert!(tree.get(&next, &path(near)).await.unwrap().is_some());
-        }
-        println!("50k warm gets: {:?}", started.elapsed());
+        assert_eq!(tree.scan(next, ScanStart::all()).count().await, MILLION as usize);
     });
 }
