@@ -66,7 +66,8 @@ impl Branch {
             let (code, number, record) = self.judge(&head, each, queue_limit, sealed_limit);
             results.extend([Int(code), Int(number as i64), Reply::Text(record)]);
         }
-        let held = !head.turn.is_empty() && head.turn_until > asker.now;
+        let others = !head.turn.is_empty() && head.turn != asker.helper;
+        let held = others && head.turn_until > asker.now;
         let mut left = if held { head.turn_until - asker.now } else { 0 };
         let mut mine = false;
         if before == 0 && !self.queue.is_empty() {

@@ -77,6 +77,14 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
         }
         Step::Status { ops } => (server.status(ops), model.status(ops)),
         Step::Cancel { op } => (server.cancel(op), model.cancel(op)),
+        Step::Mend { index, truly, body } => {
+            let there = model.queue.get(*index).cloned().unwrap_or_default();
+            let seen = if *truly { there.clone() } else { format!("{there}?") };
+            // Its op id stays, so that tickets and ids still belong together.
+            let id = there.get(..36).unwrap_or_default();
+            let replacement = format!("{id}P{body}");
+            (server.mend(*index, &seen, &replacement), model.mend(*index, &seen, &replacement))
+        }
         Step::Stage { limit, changes, seen } => {
             let (changes, seen) = sight(model, changes, *seen);
             (

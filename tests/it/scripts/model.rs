@@ -176,6 +176,16 @@ impl Branch {
         }
     }
 
+    pub fn mend(&mut self, index: usize, seen: &str, replacement: &str) -> Reply {
+        match self.queue.get_mut(index) {
+            Some(element) if element == seen => {
+                replacement.clone_into(element);
+                Int(1)
+            }
+            _ => Int(0),
+        }
+    }
+
     pub fn stage(
         &mut self,
         limit: usize,

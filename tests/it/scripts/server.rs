@@ -150,6 +150,12 @@ impl<'a> Server<'a> {
         self.run(&script::CANCEL, &[&keys.head, &keys.queue, &keys.ops], &[op.to_owned()])
     }
 
+    pub fn mend(&mut self, index: usize, seen: &str, replacement: &str) -> Reply {
+        let queue = self.keys.queue.clone();
+        let args = [index.to_string(), seen.to_owned(), replacement.to_owned()];
+        self.run(&script::MEND, &[&queue], &args)
+    }
+
     pub fn stage(
         &mut self,
         limit: usize,

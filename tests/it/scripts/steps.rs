@@ -36,6 +36,12 @@ pub enum Step {
     Cancel {
         op: String,
     },
+    /// Replaces what stands at a place of the queue, or what is believed to stand there.
+    Mend {
+        index: usize,
+        truly: bool,
+        body: u32,
+    },
     Stage {
         limit: usize,
         changes: Vec<(String, String)>,
@@ -207,6 +213,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         8 => (any_asker(), any_wish()).prop_map(|(asker, wish)| Step::Publish { asker, wish }),
         3 => vec(any_op(), 1..4).prop_map(|ops| Step::Status { ops }),
         2 => any_op().prop_map(|op| Step::Cancel { op }),
+        1 => (0..4usize, any::<bool>(), 0..100u32)
+            .prop_map(|(index, truly, body)| Step::Mend { index, truly, body }),
         8 => (limit, changes, any_sight())
             .prop_map(|(limit, changes, seen)| Step::Stage { limit, changes, seen }),
         2 => (any_area(), any_bounds())
