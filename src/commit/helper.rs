@@ -77,9 +77,27 @@ impl Helper {
                 Err(error) => self.failed(&error).await,
             }
         }
-        self.upkeep.finish().await;
+        self.leave().await;
         self.shared.state().closed = true;
         self.shared.ended.notify_waiters();
+    }
+
+    /// Ends in good order: what is under way in the background is finished, and a turn that came
+    /// with that is used, so that nobody has to wait for it to run out.
+    async fn leave(&mut self) {
+        loop {
+            self.upkeep.finish().await;
+            let view = self.shared.state().latest.take_if(|view| view.turn_is_mine);
+            match view {
+                None => return,
+                Some(view) => {
+                    if let Err(error) = self.drive(view).await {
+                        tracing::debug!(%error, "the last round failed; others will do it");
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// Waits until somebody waits, or the turn was granted. `false` at the end.
@@ -125,7 +143,14 @@ impl Helper {
             self.losses = losses;
         }
         let view = match self.view_of_acceptance() {
-            Some(view) => view,
+            Some(view) => {
+                if view.turn_is_mine {
+                    // Others decided up to here; whoever waits for that must not wait for our
+                    // rounds as well.
+                    self.settle(&view).await?;
+                }
+                view
+            }
             None => {
                 let latest = self.shared.state().waiters.last();
                 let Some(view) = self.look().await? else {

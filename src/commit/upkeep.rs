@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::coord::submit::{Seal, Submission};
+use crate::coord::submit::{Seal, Submission, submit};
 use crate::model::error::Result;
 use crate::model::ids::OpId;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_background_fold};
@@ -116,8 +116,12 @@ async fn fold_and_submit(
         Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
     let limits = shared.options.limits;
     let (lanes, keys) = (&context.lanes, &context.keys);
-    crate::coord::submit::submit(lanes, keys, &context.turn, limits, &[submission]).await?;
+    let reply = submit(lanes, keys, &context.turn, limits, &[submission]).await?;
     add(&context.counters.folds, 1);
+    // Where the turn came with the acceptance it is for this process to use.
+    if let Some(reply) = reply.filter(|reply| reply.view.turn_is_mine) {
+        shared.state().latest = Some(reply.view);
+    }
     shared.wake.notify_one();
     Ok(())
 }
