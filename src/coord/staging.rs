@@ -102,8 +102,10 @@ pub enum Bound {
     Open,
     /// At this text.
     At(String),
-    /// Behind this text.
+    /// As a lower bound: behind this text.
     Behind(String),
+    /// As an upper bound: before this text.
+    Before(String),
 }
 
 impl Bound {
@@ -111,7 +113,7 @@ impl Bound {
         match self {
             Self::Open => open.as_bytes().to_vec(),
             Self::At(text) => [b"[", text.as_bytes()].concat(),
-            Self::Behind(text) => [b"(", text.as_bytes()].concat(),
+            Self::Behind(text) | Self::Before(text) => [b"(", text.as_bytes()].concat(),
         }
     }
 }

@@ -228,7 +228,7 @@ impl Branch {
         let (from, to) = if exactly {
             (Bound::At(prefix.to_owned()), Bound::At(prefix.to_owned()))
         } else {
-            let to = text_behind_prefix(prefix).map_or(Bound::Open, Bound::At);
+            let to = text_behind_prefix(prefix).map_or(Bound::Open, Bound::Before);
             (Bound::At(prefix.to_owned()), to)
         };
         let (context, page) = self.staged_page(Wanted::Paths(&[])).await?;

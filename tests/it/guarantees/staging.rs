@@ -145,3 +145,23 @@ async fn a_cancelled_commit_is_cancelled_once_and_for_all() {
     main.ticket_cancel(op_id(2)).await.unwrap();
     assert_eq!(super::commit(&onward, "main", 2).await.commit(), decided.commit());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_of_a_prefix_leaves_its_neighbours_staged() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    for path in ["a", "b/0", "b/1", "b/1/x", "b/10", "b/2", "b0", "c"] {
+        main.stage_put(path.parse().unwrap(), entry(1), None).await.unwrap();
+    }
+    let staged = async || -> Vec<String> {
+        let status = main.status("", None, 100).await.unwrap();
+        status.iter().map(|change| change.path.to_string()).collect()
+    };
+    // `b/2` and `b0` are what comes right behind the prefixes.
+    assert_eq!(main.reset("b/1", false).await.unwrap(), 3);
+    assert_eq!(staged().await, ["a", "b/0", "b/2", "b0", "c"]);
+    assert_eq!(main.reset("b/", false).await.unwrap(), 2);
+    assert_eq!(staged().await, ["a", "b0", "c"]);
+    assert_eq!(main.reset("a", true).await.unwrap(), 1);
+    assert_eq!(main.reset("", false).await.unwrap(), 2);
+}
