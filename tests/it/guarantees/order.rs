@@ -75,3 +75,30 @@ async fn no_op_takes_more_rounds_than_its_bound_while_others_fail_and_hang() {
     let end = trouble.await.unwrap();
     Audit::of(&deployment.objects, "main").await.has_all((1..401).chain(1000..end));
 }
+
+/// Processes take over from each other all the time here, so that a process often begins rounds
+/// while outcomes that others published are still on their way to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_by_others_is_told_before_rounds_for_others() {
+    let (deployment, first) = Deployment::lake().await;
+    let mut onwards = vec![first];
+    for _ in 1..5 {
+        onwards.push(deployment.connect().await);
+    }
+    let writers = (0..20).map(|writer| {
+        let onward = onwards[writer % onwards.len()].clone();
+        tokio::spawn(async move {
+            let mut worst = (0, 0);
+            for n in 0..60 {
+                let outcome = commit(&onward, "main", 1 + writer * 60 + n).await;
+                let bound = outcome.details().rounds_bound;
+                worst = worst.max((outcome.rounds().saturating_sub(bound), outcome.rounds()));
+            }
+            worst
+        })
+    });
+    for (over, rounds) in futures::future::join_all(writers).await.into_iter().map(Result::unwrap) {
+        assert_eq!(over, 0, "an op took {rounds} rounds");
+    }
+    Audit::of(&deployment.objects, "main").await.has_all(1..1201);
+}
