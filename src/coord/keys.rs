@@ -47,6 +47,11 @@ impl BranchKeys {
     pub fn area(&self, area: OpId) -> (String, String) {
         (format!("{}sealed:{area}", self.prefix), format!("{}sealed-paths:{area}", self.prefix))
     }
+
+    /// The mark of one staging call.
+    pub fn stage_call(&self, call: OpId) -> String {
+        format!("{}stage:{call}", self.prefix)
+    }
 }
 
 /// Hash: branch name to uid, for one repository.

@@ -1,5 +1,7 @@
 //! `stage.lua`, `staged.lua` and `unstage.lua`: uncommitted changes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::model::error::{Error, Result};
@@ -51,10 +53,15 @@ pub enum Stage {
     Full,
 }
 
-/// Stages at most [`STAGE_MAX`] changes, all or none.
+/// How long a staging call is recognised when it is made again. Calls are made again for at most
+/// the patience of the lanes, which is shorter.
+const CALL_KEPT: Duration = Duration::from_secs(20);
+
+/// Stages at most [`STAGE_MAX`] changes, all or none. The same `call` made again writes nothing.
 pub async fn stage(
     lanes: &Lanes,
     keys: &BranchKeys,
+    call: OpId,
     limit: u64,
     changes: &[StagedValue],
     seen: Option<&Seen>,
@@ -66,6 +73,7 @@ pub async fn stage(
         Bytes::from_static(if seen.is_some() { b"1" } else { b"0" }),
         text(seen.map_or(0, |seen| seen.done)),
         text(seen.map_or(0, |seen| seen.areas as u64)),
+        text(CALL_KEPT.as_millis() as u64),
     ];
     for (index, change) in changes.iter().enumerate() {
         let seen_value = seen.and_then(|seen| seen.values.get(index).cloned().flatten());
@@ -74,7 +82,8 @@ pub async fn stage(
         args.push(seen_value.unwrap_or_default());
     }
     let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
-    let all_keys = [&*keys.head, &keys.staged, &keys.paths, &keys.sealed];
+    let mark = keys.stage_call(call);
+    let all_keys = [&*keys.head, &keys.staged, &keys.paths, &keys.sealed, &mark];
     let value = lanes.run(&STAGE, &all_keys, &args).await?;
     Ok(match int(STAGE.name, &value)? {
         0 => Stage::Absent,

@@ -6,7 +6,9 @@
 use bytes::Bytes;
 
 use crate::clock;
+use crate::commit::head::Head;
 use crate::commit::restore::restore;
+use crate::commit::round::BranchContext;
 use crate::coord::areas::Area;
 use crate::coord::staging::{self, Bound, STAGE_MAX, Seen, Stage, StagedValue, Wanted, Which};
 use crate::model::change::{Change, Condition, PathChange, decode_value, encode_value};
@@ -14,6 +16,7 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::layout;
+use crate::tree::Metarange;
 
 use super::branch::{Branch, LOOKS};
 use super::overlay::text_behind_prefix;
@@ -70,7 +73,8 @@ impl Branch {
         for _ in 0..LOOKS {
             let context = self.context().await?;
             let (lanes, keys) = (&context.lanes, &context.keys);
-            match staging::stage(lanes, keys, STAGED_MAX, &values, None).await? {
+            match staging::stage(lanes, keys, clock::new_op_id(), STAGED_MAX, &values, None).await?
+            {
                 Stage::Written => return Ok(()),
                 Stage::Absent => restore(&context).await.map(drop)?,
                 Stage::Deleted => self.gone(&context).await?,
@@ -87,15 +91,12 @@ impl Branch {
     async fn stage_conditional(&self, changes: &[PathChange]) -> Result<()> {
         let values = encode(changes)?;
         for _ in 0..ATTEMPTS {
-            let (context, seen, current) = self.see(changes, &values).await?;
-            if let Some(current) = current {
-                check(changes, &current)?;
-            } else {
-                // What is staged already is what we were to write: our own lost reply.
-                return Ok(());
-            }
+            let (context, seen, current) = self.see(changes).await?;
+            check(changes, &current)?;
             let (lanes, keys) = (&context.lanes, &context.keys);
-            match staging::stage(lanes, keys, STAGED_MAX, &values, Some(&seen)).await? {
+            match staging::stage(lanes, keys, clock::new_op_id(), STAGED_MAX, &values, Some(&seen))
+                .await?
+            {
                 Stage::Written => return Ok(()),
                 Stage::Moved => {}
                 Stage::Absent => restore(&context).await.map(drop)?,
@@ -112,29 +113,23 @@ impl Branch {
     async fn see(
         &self,
         changes: &[PathChange],
-        values: &[StagedValue],
-    ) -> Result<(crate::commit::round::BranchContext, Seen, Option<Vec<Option<Entry>>>)> {
+    ) -> Result<(BranchContext, Seen, Vec<Option<Entry>>)> {
         let paths: Vec<ObjectPath> = changes.iter().map(|change| change.path.clone()).collect();
         let (context, page, current) = self.current(&paths).await?;
-        let staged = |path: &str| -> Option<Bytes> {
-            page.values.iter().find(|value| value.path == path).map(|value| value.value.clone())
+        let staged = |path: &ObjectPath| -> Option<Bytes> {
+            let found = page.values.iter().find(|value| value.path == path.as_str());
+            found.map(|value| value.value.clone())
         };
-        let seen_values: Vec<Option<Bytes>> =
-            values.iter().map(|value| staged(&value.path)).collect();
-        let ours = values
-            .iter()
-            .zip(&seen_values)
-            .all(|(value, seen)| Some(&value.value) == seen.as_ref());
-        let seen = Seen { done: page.head.done, areas: page.areas.len(), values: seen_values };
-        Ok((context, seen, (!ours).then_some(current)))
+        let values = paths.iter().map(staged).collect();
+        let seen = Seen { done: page.head.done, areas: page.areas.len(), values };
+        Ok((context, seen, current))
     }
 
     /// What paths name now, staged over sealed over committed, from one moment.
     pub(super) async fn current(
         &self,
         paths: &[ObjectPath],
-    ) -> Result<(crate::commit::round::BranchContext, staging::StagedPage, Vec<Option<Entry>>)>
-    {
+    ) -> Result<(BranchContext, staging::StagedPage, Vec<Option<Entry>>)> {
         let (context, page) = self.staged_page(Wanted::Paths(&strs(paths))).await?;
         let mut found: Vec<Option<Change>> = vec![None; paths.len()];
         take(&mut found, paths, &page.values)?;
@@ -151,12 +146,8 @@ impl Branch {
             }
         }
         let metarange = match page.head.commit {
-            Some(_) => {
-                crate::commit::head::Head::load(&context.lake, context.uid, &page.head)
-                    .await?
-                    .metarange
-            }
-            None => crate::tree::Metarange::default(),
+            Some(_) => Head::load(&context.lake, context.uid, &page.head).await?.metarange,
+            None => Metarange::default(),
         };
         let mut current = Vec::with_capacity(paths.len());
         for (path, found) in paths.iter().zip(found) {
@@ -173,7 +164,7 @@ impl Branch {
     pub(super) async fn staged_page(
         &self,
         wanted: Wanted<'_>,
-    ) -> Result<(crate::commit::round::BranchContext, staging::StagedPage)> {
+    ) -> Result<(BranchContext, staging::StagedPage)> {
         for _ in 0..LOOKS {
             let context = self.synced().await?;
             let (lanes, keys) = (&context.lanes, &context.keys);

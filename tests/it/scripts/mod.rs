@@ -85,11 +85,11 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             let replacement = format!("{id}P{body}");
             (server.mend(*index, &seen, &replacement), model.mend(*index, &seen, &replacement))
         }
-        Step::Stage { limit, changes, seen } => {
+        Step::Stage { call, limit, changes, seen } => {
             let (changes, seen) = sight(model, changes, *seen);
             (
-                server.stage(*limit, &changes, seen.as_ref()),
-                model.stage(*limit, &changes, seen.as_ref()),
+                server.stage(*call, *limit, &changes, seen.as_ref()),
+                model.stage(*call, *limit, &changes, seen.as_ref()),
             )
         }
         Step::StagedRange { area, bounds } => {

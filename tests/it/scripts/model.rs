@@ -44,6 +44,8 @@ pub struct Branch {
     /// Keys that will expire.
     pub mortal: BTreeSet<Mortal>,
     pub names: BTreeMap<String, String>,
+    /// Staging calls that are recognised when they are made again.
+    pub calls: BTreeSet<usize>,
 }
 
 /// Who asks for the turn, and when.
@@ -188,6 +190,7 @@ impl Branch {
 
     pub fn stage(
         &mut self,
+        call: usize,
         limit: usize,
         changes: &[(String, String, String)],
         seen: Option<&Seen>,
@@ -197,6 +200,9 @@ impl Branch {
         };
         if head.state != "open" {
             return Int(2);
+        }
+        if self.calls.contains(&call) {
+            return Int(1);
         }
         if let Some(seen) = seen {
             let still = seen.done == head.done && seen.areas == self.sealed.len();
@@ -213,6 +219,7 @@ impl Branch {
         for (path, value, _) in changes {
             self.staged.insert(path.clone(), value.clone());
         }
+        self.calls.insert(call);
         Int(1)
     }
 

@@ -10,7 +10,7 @@ use redis::{Connection, Value};
 use super::accept::{Batch, Part, Submission};
 use super::model::{Asker, Bounds, Branch, Head, Mortal, Seen};
 use super::reply::Reply;
-use super::steps::{OPS, op};
+use super::steps::{CALLS, OPS, op};
 
 /// Far enough away that nothing expires while a test looks.
 const LIFE_MS: &str = "3600000";
@@ -158,6 +158,7 @@ impl<'a> Server<'a> {
 
     pub fn stage(
         &mut self,
+        call: usize,
         limit: usize,
         changes: &[(String, String, String)],
         seen: Option<&Seen>,
@@ -167,10 +168,12 @@ impl<'a> Server<'a> {
         args.push(if seen.is_some() { "1" } else { "0" }.to_owned());
         args.push(seen.map_or(0, |seen| seen.done).to_string());
         args.push(seen.map_or(0, |seen| seen.areas).to_string());
+        args.push("600000".to_owned());
         for (path, value, saw) in changes {
             args.extend([path.clone(), value.clone(), saw.clone()]);
         }
-        let all = [&*keys.head, &keys.staged, &keys.paths, &keys.sealed];
+        let mark = keys.stage_call(op(call).parse().unwrap());
+        let all = [&*keys.head, &keys.staged, &keys.paths, &keys.sealed, &mark];
         self.run(&script::STAGE, &all, &args)
     }
 
@@ -241,6 +244,7 @@ impl<'a> Server<'a> {
             let (values, paths) = seal_keys(keys, &op(n));
             all.extend([values, paths]);
         }
+        all.extend((0..CALLS).map(|call| keys.stage_call(op(call).parse().unwrap())));
         all
     }
 
@@ -269,9 +273,27 @@ impl<'a> Server<'a> {
         let names = redis::from_redis_value(take()).unwrap();
         let sealed = redis::from_redis_value(take()).unwrap();
         let areas = self.areas(&staged);
+        let calls = (0..CALLS).filter(|call| self.knows_call(*call)).collect();
         let mortal = self.mortal();
         let head = (!head.is_empty()).then(|| parse_head(&head));
-        Branch { head, queue, outcomes, ops, producers, staged, sealed, areas, mortal, names }
+        Branch {
+            head,
+            queue,
+            outcomes,
+            ops,
+            producers,
+            staged,
+            sealed,
+            areas,
+            mortal,
+            names,
+            calls,
+        }
+    }
+
+    fn knows_call(&mut self, call: usize) -> bool {
+        let mark = self.keys.stage_call(op(call).parse().unwrap());
+        redis::cmd("EXISTS").arg(mark).query(self.connection).unwrap()
     }
 
     /// The areas; the paths of each set are those of its values.

@@ -43,6 +43,7 @@ pub enum Step {
         body: u32,
     },
     Stage {
+        call: usize,
         limit: usize,
         changes: Vec<(String, String)>,
         seen: Sight,
@@ -99,6 +100,8 @@ pub struct Wish {
 }
 
 pub const OPS: usize = 12;
+/// Ids of staging calls: few enough to meet again now and then.
+pub const CALLS: usize = 12;
 const PATHS: [&str; 6] = ["a", "b", "b/c", "b/d", "c", "é"];
 
 pub fn op(n: usize) -> String {
@@ -215,8 +218,9 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         2 => any_op().prop_map(|op| Step::Cancel { op }),
         1 => (0..4usize, any::<bool>(), 0..100u32)
             .prop_map(|(index, truly, body)| Step::Mend { index, truly, body }),
-        8 => (limit, changes, any_sight())
-            .prop_map(|(limit, changes, seen)| Step::Stage { limit, changes, seen }),
+        8 => (0..CALLS, limit, changes, any_sight()).prop_map(
+            |(call, limit, changes, seen)| Step::Stage { call, limit, changes, seen }
+        ),
         2 => (any_area(), any_bounds())
             .prop_map(|(area, bounds)| Step::StagedRange { area, bounds }),
         2 => (any_area(), vec(any_path(), 1..4))
