@@ -20,7 +20,7 @@ ci: ## Everything that must hold before a merge
 
 lint: ## Formatting and lints, in every feature set
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --bins -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
 
 doc: ## The documentation of the library

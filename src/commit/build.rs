@@ -11,6 +11,7 @@ use crate::model::commit::Commit;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_fold};
+use crate::tree::inline;
 use crate::tree::{ALL, Folded, InlineAddress, InlineRun, Level, Record, RunRef, Tree};
 
 use super::head::Head;
@@ -102,15 +103,12 @@ impl Builder<'_> {
 
     async fn write_records(&mut self, records: Vec<Record>) -> Result<Arc<RunRef>> {
         let bytes: usize = records.iter().map(|r| r.path.as_str().len() + r.value.len()).sum();
-        let run = InlineRun::from_records(records)?;
-        if bytes <= INLINE_BYTES_MAX {
-            return self.embed(run);
+        if bytes <= INLINE_BYTES_MAX && records.len() <= inline::MAX_RECORDS {
+            return self.embed(InlineRun::from_records(records)?);
         }
-        let mut writer = self.tree.run_writer();
-        for record in run.records() {
-            writer.push(record.clone()).await?;
-        }
-        Ok(Arc::new(writer.finish().await?))
+        let mut records = records;
+        records.sort_by(|a, b| a.path.cmp(&b.path).then(b.op.cmp(&a.op)));
+        self.write_sorted(records).await
     }
 
     /// Puts a small run into the log entry.
@@ -149,13 +147,18 @@ impl Builder<'_> {
         }
         let mut runs = Vec::with_capacity(by_op.len());
         for (op, records) in by_op {
-            let mut writer = self.tree.run_writer();
-            for record in InlineRun::from_records(records)?.records() {
-                writer.push(record.clone()).await?;
-            }
-            runs.push((op, Level::all(Arc::new(writer.finish().await?))));
+            // The records of one op are in path order.
+            runs.push((op, Level::all(self.write_sorted(records).await?)));
         }
         Ok(runs)
+    }
+
+    async fn write_sorted(&self, records: Vec<Record>) -> Result<Arc<RunRef>> {
+        let mut writer = self.tree.run_writer();
+        for record in records {
+            writer.push(record).await?;
+        }
+        Ok(Arc::new(writer.finish().await?))
     }
 
     /// The stack during and after the batch, newest first.

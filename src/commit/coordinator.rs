@@ -24,6 +24,10 @@ const QUEUES_KEPT: usize = 4096;
 /// Repositories whose caches one process keeps, at most.
 const LAKES_KEPT: usize = 256;
 
+/// Outcomes per branch that Redis keeps: an op id is recognised for as long. It must cover what a
+/// busy branch decides while a call whose reply was lost is made again.
+const OUTCOMES_IN_REDIS: u64 = 65_536;
+
 /// How this process works.
 #[derive(Debug, Clone)]
 pub struct CoordinatorOptions {
@@ -43,7 +47,7 @@ impl Default for CoordinatorOptions {
             queue: QueueOptions::default(),
             lake: LakeOptions::default(),
             retention: Retention {
-                outcomes: super::restore::OUTCOMES_KEPT as u64,
+                outcomes: OUTCOMES_IN_REDIS,
                 idle: std::time::Duration::from_secs(24 * 3600),
                 areas: std::time::Duration::from_secs(60),
             },

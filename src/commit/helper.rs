@@ -21,6 +21,7 @@ use super::restore::restore;
 use super::round::{BATCH_MAX, BranchContext, RoundEnd};
 use super::upkeep::Upkeep;
 use super::verdict::OutcomeRecord;
+use super::waiting::Waiters;
 
 /// Pauses between failed rounds.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -78,7 +79,12 @@ impl Helper {
             }
         }
         self.leave().await;
-        self.shared.state().closed = true;
+        {
+            let mut state = self.shared.state();
+            state.closed = true;
+            // Whoever still waits is told by this that nobody here will answer.
+            state.waiters = Waiters::default();
+        }
         self.shared.ended.notify_waiters();
     }
 

@@ -1,7 +1,7 @@
 //! Deciding a batch: a function from values to values. Given the same head and ops, every helper
 //! comes to the same verdicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +17,9 @@ use crate::tree::{Level, Record, RunRef};
 use super::op::{CommitRequest, ProducerSequence, Strategy};
 use super::prepare::{ChangeSet, Lookups, Prepared, Situation, Work, is_validated};
 use super::verdict::{CONFLICTS_MAX, ConflictPath, ProducerRow, Verdict};
+
+/// Conflicting paths of a batch, in bytes, at most; their numbers are always told in full.
+const CONFLICT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What an op does to the branch.
 #[derive(Debug, Clone)]
@@ -67,6 +70,8 @@ pub fn judge(situation: &Situation, levels: &[Level]) -> Result<Judgement> {
         producers: situation.producers.clone(),
         folded: vec![false; levels.len()],
         levels,
+        large: BTreeSet::new(),
+        conflict_bytes: CONFLICT_BYTES_MAX,
     };
     let mut judgement = Judgement { ops: Vec::new(), advances: Vec::new() };
     for (index, op) in situation.ops.iter().enumerate() {
@@ -87,6 +92,10 @@ struct State<'a> {
     levels: &'a [Level],
     /// Levels of the head that an op of this batch has replaced.
     folded: Vec<bool>,
+    /// Large ops that took effect; others have changed nothing.
+    large: BTreeSet<u16>,
+    /// What conflicting paths of this batch may still take in the log entry, in bytes.
+    conflict_bytes: usize,
 }
 
 impl State<'_> {
@@ -101,7 +110,7 @@ impl State<'_> {
         let judged = match &op.work {
             Work::Settled(verdict) => Judged { verdict: verdict.clone(), effect: Effect::None },
             Work::DeleteBranch => Judged { verdict: Verdict::Committed, effect: Effect::Close },
-            Work::Fold { levels, with } => self.fold(levels, with),
+            Work::Fold { levels, bottom, with } => self.fold(levels, *bottom, with),
             Work::Commit { request, changes, .. } => self.commit(index, request, changes)?,
         };
         if let Some(sequence) = &op.producer {
@@ -142,9 +151,18 @@ impl State<'_> {
         None
     }
 
-    fn fold(&mut self, wanted: &[(RunId, u16)], with: &Arc<RunRef>) -> Judged {
+    fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {
         let nothing = Judged { verdict: Verdict::NoChanges, effect: Effect::None };
-        let Some(at) = find_levels(self.levels, wanted) else {
+        // A fold of the bottom has dropped its tombstones: anywhere else it would uncover what
+        // they hide.
+        let at = match bottom {
+            true => self.levels.len().checked_sub(wanted.len()),
+            false => Some(0),
+        };
+        let at = at.and_then(|from| {
+            find_levels(self.levels.get(from..)?, wanted).map(|found| from + found)
+        });
+        let Some(at) = at else {
             return nothing;
         };
         let Some(marks) = self.folded.get_mut(at..at + wanted.len()) else {
@@ -166,6 +184,7 @@ impl State<'_> {
     ) -> Result<Judged> {
         let records = match changes {
             ChangeSet::Large(run) => {
+                self.large.insert(index);
                 return Ok(Judged {
                     verdict: Verdict::Committed,
                     effect: Effect::Run(Arc::clone(run)),
@@ -191,7 +210,7 @@ impl State<'_> {
     /// Checks conditions and applies the three-way rule, path by path. Returns the records that
     /// survive, or the conflict.
     fn validate(
-        &self,
+        &mut self,
         index: u16,
         request: &CommitRequest,
         records: &[Record],
@@ -220,10 +239,13 @@ impl State<'_> {
                 (Decision::Conflict, Strategy::DestWins) if holds => false,
                 (Decision::Conflict, _) => {
                     total += 1;
-                    if conflicts.len() < CONFLICTS_MAX {
-                        let path = record.path.clone();
-                        let source = source.cloned();
-                        conflicts.push(ConflictPath { path, base, source, dest });
+                    let path = record.path.clone();
+                    let source = source.cloned();
+                    let conflict = ConflictPath { path, base, source, dest };
+                    let left = self.conflict_bytes.checked_sub(conflict.bytes());
+                    if let (true, Some(left)) = (conflicts.len() < CONFLICTS_MAX, left) {
+                        self.conflict_bytes = left;
+                        conflicts.push(conflict);
                     }
                     false
                 }
@@ -241,7 +263,11 @@ impl State<'_> {
     /// What `path` names right before op `index`.
     fn current(&self, index: u16, path: &ObjectPath) -> Option<Entry> {
         let small = self.overlay.get(path);
-        let large = self.lookups.large.get(path).and_then(|by_op| by_op.range(..index).next_back());
+        let large = self
+            .lookups
+            .large
+            .get(path)
+            .and_then(|by_op| by_op.range(..index).rfind(|(op, _)| self.large.contains(op)));
         match (small, large) {
             (Some((small_op, entry)), Some((large_op, _))) if small_op > large_op => entry.clone(),
             (_, Some((_, entry))) => entry.clone(),

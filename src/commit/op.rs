@@ -112,6 +112,9 @@ pub enum Strategy {
 pub struct FoldRequest {
     /// The levels to be replaced, newest first: run and as-of index of each.
     pub levels: Vec<(RunId, u16)>,
+    /// Whether they were the bottom of the stack, so that `with` has no tombstones.
+    #[serde(default)]
+    pub bottom: bool,
     /// What replaces them.
     pub with: RunRef,
 }

@@ -31,6 +31,13 @@ pub const VALIDATED_MAX: u64 = 100_000;
 /// Ops loaded at the same time, at most.
 const LOADS: usize = 16;
 
+/// Changes of a batch held in memory, in bytes, at most, unless one op alone has more. Ops that
+/// bring more end the batch early, and count for the bound on rounds like as many batches.
+pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What a record takes in memory besides its path and value, roughly.
+const RECORD_OVERHEAD: usize = 64;
+
 /// An op with everything at hand to decide it.
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -42,6 +49,19 @@ pub struct Prepared {
     pub areas: Option<Vec<OpId>>,
     /// What is to be done.
     pub work: Work,
+}
+
+impl Prepared {
+    /// What its changes take in memory, roughly.
+    fn bytes(&self) -> usize {
+        match &self.work {
+            Work::Commit { changes: ChangeSet::Small(records), .. } => records
+                .iter()
+                .map(|r| r.path.as_str().len() + r.value.len() + RECORD_OVERHEAD)
+                .sum(),
+            _ => 0,
+        }
+    }
 }
 
 /// What is to be done.
@@ -66,6 +86,8 @@ pub enum Work {
     Fold {
         /// The levels, newest first: run and as-of index of each.
         levels: Vec<(RunId, u16)>,
+        /// Whether they must be the bottom of the stack.
+        bottom: bool,
         /// What replaces them.
         with: Arc<RunRef>,
     },
@@ -140,13 +162,31 @@ pub async fn prepare(
     areas: &[Area],
 ) -> Result<Situation> {
     let producers = producer_rows(sources, &ops).await?;
-    let ops: Vec<Prepared> = futures::stream::iter(ops)
-        .map(|op| load(sources, op, areas))
-        .buffered(LOADS)
-        .try_collect()
-        .await?;
-    let lookups = look_up(sources.lake, head, &ops).await?;
+    let mut ops = load_batch(sources, ops, areas).await?;
+    let lookups = look_up(sources.lake, head, &mut ops).await?;
     Ok(Situation { ops, producers, lookups })
+}
+
+/// Loads ops in order until the batch is heavy enough; those behind it are for the next round. The
+/// first op is always in, however heavy.
+async fn load_batch(
+    sources: Sources<'_>,
+    ops: Vec<QueuedOp>,
+    areas: &[Area],
+) -> Result<Vec<Prepared>> {
+    let mut loading = std::pin::pin!(
+        futures::stream::iter(ops).map(|op| load(sources, op, areas)).buffered(LOADS)
+    );
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while let Some(op) = loading.try_next().await? {
+        bytes += op.bytes();
+        if bytes > BATCH_BYTES_MAX && !batch.is_empty() {
+            break;
+        }
+        batch.push(op);
+    }
+    Ok(batch)
 }
 
 async fn producer_rows(
@@ -172,7 +212,13 @@ async fn load(sources: Sources<'_>, queued: QueuedOp, areas: &[Area]) -> Result<
     let QueuedOp { id, cancelled, body } = queued;
     let op = match body {
         Body::Op(op) => *op,
-        Body::Damaged(reason) => return Ok(settled(id, Verdict::Failed { reason })),
+        Body::Damaged(reason) => {
+            // Whatever it had sealed is given back.
+            let owned: Vec<OpId> = owned(id, areas).collect();
+            let areas = Some(owned).filter(|owned| !owned.is_empty());
+            let work = Work::Settled(Verdict::Failed { reason });
+            return Ok(Prepared { id, producer: None, areas, work });
+        }
         Body::Newer(_) => {
             return Err(Error::internal("an op of a newer version was to be decided"));
         }
@@ -182,7 +228,9 @@ async fn load(sources: Sources<'_>, queued: QueuedOp, areas: &[Area]) -> Result<
     let work = match request {
         _ if cancelled => Work::Settled(Verdict::Cancelled),
         Request::DeleteBranch => Work::DeleteBranch,
-        Request::Fold(fold) => Work::Fold { levels: fold.levels, with: Arc::new(fold.with) },
+        Request::Fold(fold) => {
+            Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) }
+        }
         Request::Commit(request) => {
             match load_changes(sources, &request, taken.as_deref()).await {
                 Ok(changes) => Work::Commit { committer, created_ms, request, changes },
@@ -197,10 +245,6 @@ async fn load(sources: Sources<'_>, queued: QueuedOp, areas: &[Area]) -> Result<
     Ok(Prepared { id, producer, areas: taken, work })
 }
 
-fn settled(id: OpId, verdict: Verdict) -> Prepared {
-    Prepared { id, producer: None, areas: None, work: Work::Settled(verdict) }
-}
-
 fn is_permanent(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::InvalidInput)
 }
@@ -208,10 +252,14 @@ fn is_permanent(error: &Error) -> bool {
 fn owned_areas(request: &Request, id: OpId, areas: &[Area]) -> Option<Vec<OpId>> {
     match request {
         Request::Commit(commit) if commit.changes == Changes::Sealed => {
-            Some(areas.iter().filter(|a| a.owner == Some(id)).map(|a| a.id).collect())
+            Some(owned(id, areas).collect())
         }
         _ => None,
     }
+}
+
+fn owned(id: OpId, areas: &[Area]) -> impl Iterator<Item = OpId> + '_ {
+    areas.iter().filter(move |area| area.owner == Some(id)).map(|area| area.id)
 }
 
 async fn load_changes(
@@ -289,7 +337,13 @@ async fn area_page(
 ) -> Result<Option<Vec<staging::StagedValue>>> {
     let wanted = Wanted::From(from, PAGE_MAX);
     let page = staging::staged(sources.lanes, sources.keys, Which::Area(area), wanted).await?;
-    Ok(page.map(|page| page.values).filter(|values| !values.is_empty()))
+    // An area that is no longer listed was committed, or lost with Redis: what is read of it now
+    // is not what was sealed, and must not become a commit.
+    let page = page.filter(|page| page.areas.iter().any(|listed| listed.id == area));
+    let page = page.ok_or_else(|| {
+        Error::unavailable(format!("sealed area {area} went away while it was read"))
+    })?;
+    Ok(Some(page.values).filter(|values| !values.is_empty()))
 }
 
 /// Gathers records in path order: in memory while they are few, into a run when they are many.
@@ -340,31 +394,48 @@ pub fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool>
     Ok(false)
 }
 
-async fn look_up(lake: &Lake, head: &Head, ops: &[Prepared]) -> Result<Lookups> {
+/// What the ops with conditions or a base need to know. An op whose question can never be answered,
+/// because an object is missing or damaged, is settled as failed; it must not stop the others.
+async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Lookups> {
     let mut lookups = Lookups::default();
     let mut paths = BTreeSet::new();
-    let mut bases: BTreeMap<CommitId, BTreeSet<ObjectPath>> = BTreeMap::new();
-    for op in ops {
-        let Work::Commit { request, changes: ChangeSet::Small(records), .. } = &op.work else {
-            continue;
+    for op in ops.iter_mut() {
+        let asked = match look_up_for(lake, head, op, &mut lookups).await {
+            Ok(asked) => asked,
+            Err(error) if is_permanent(&error) => {
+                op.work = Work::Settled(Verdict::Failed { reason: error.to_string() });
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        if !is_validated(request, records)? {
-            continue;
-        }
-        paths.extend(records.iter().map(|record| record.path.clone()));
-        if let Some(base) = request.base {
-            bases.entry(base).or_default().extend(records.iter().map(|r| r.path.clone()));
-        }
-    }
-    lookups.head = get_all(lake, &head.metarange, paths.iter().cloned().collect()).await?;
-    for (base, paths) in bases {
-        let metarange = lake.metarange(&base).await?;
-        for (path, entry) in get_all(lake, &metarange, paths.into_iter().collect()).await? {
-            lookups.bases.insert((base, path), entry);
-        }
+        paths.extend(asked);
     }
     look_up_in_large_ops(lake, ops, &paths, &mut lookups).await?;
     Ok(lookups)
+}
+
+/// Looks up what one op needs to know. Returns the paths it asks for.
+async fn look_up_for(
+    lake: &Lake,
+    head: &Head,
+    op: &Prepared,
+    lookups: &mut Lookups,
+) -> Result<Vec<ObjectPath>> {
+    let Work::Commit { request, changes: ChangeSet::Small(records), .. } = &op.work else {
+        return Ok(Vec::new());
+    };
+    if !is_validated(request, records)? {
+        return Ok(Vec::new());
+    }
+    let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
+    if let Some(base) = request.base {
+        let metarange = lake.metarange(&base).await?;
+        for (path, entry) in get_all(lake, &metarange, paths.clone()).await? {
+            lookups.bases.insert((base, path), entry);
+        }
+    }
+    lookups.head.extend(get_all(lake, &head.metarange, paths.clone()).await?);
+    Ok(paths)
 }
 
 async fn get_all(

@@ -109,7 +109,7 @@ async fn fold_and_submit(
         committer: "onward".into(),
         created_ms: clock::now_ms(),
         producer: None,
-        request: Request::Fold(FoldRequest { levels, with }),
+        request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
     let op_id: OpId = clock::new_op_id();
     let submission =

@@ -54,6 +54,15 @@ pub struct ConflictPath {
     pub dest: Option<Entry>,
 }
 
+impl ConflictPath {
+    /// What it takes in a log entry, roughly.
+    pub fn bytes(&self) -> usize {
+        let sides = [&self.base, &self.source, &self.dest];
+        let entries = sides.into_iter().flatten().map(Entry::encoded_len);
+        self.path.as_str().len() + 64 + entries.sum::<usize>()
+    }
+}
+
 impl Verdict {
     /// The outcome's name in JSON and metrics.
     pub fn name(&self) -> &'static str {

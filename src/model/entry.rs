@@ -88,11 +88,16 @@ impl Entry {
         Ok(Self { address, checksum, size, mtime, content_type, metadata })
     }
 
-    /// Fails when the entry is larger than [`Entry::MAX_ENCODED_LEN`].
-    pub fn check(&self) -> Result<()> {
+    /// An upper bound of the length of the encoding, in bytes, close to it.
+    pub fn encoded_len(&self) -> usize {
         let pairs: usize = self.metadata.iter().map(|(k, v)| k.len() + v.len() + 4).sum();
         let content_type = self.content_type.as_ref().map_or(0, String::len);
-        let len = self.address.len() + self.checksum.len() + content_type + pairs + 32;
+        self.address.len() + self.checksum.len() + content_type + pairs + 32
+    }
+
+    /// Fails when the entry is larger than [`Entry::MAX_ENCODED_LEN`].
+    pub fn check(&self) -> Result<()> {
+        let len = self.encoded_len();
         if len > Self::MAX_ENCODED_LEN {
             return Err(Error::invalid(format!(
                 "entry is about {len} bytes (address, checksum, content type, metadata), the limit is {}: store large metadata as an object",

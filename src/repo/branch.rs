@@ -18,6 +18,7 @@ use crate::model::name::BranchName;
 use crate::objects::{Created, layout};
 
 use super::names::no_branch;
+use super::outcome::Outcome;
 use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle};
 
@@ -152,8 +153,6 @@ impl Branch {
 
     /// Deletes the branch: the last op of its log, in its turn behind what is queued.
     pub async fn delete(&self) -> Result<()> {
-        let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
         let op = Op {
             committer: self.repo.onward.inner.committer.clone(),
             created_ms: clock::now_ms(),
@@ -163,26 +162,38 @@ impl Branch {
         let op_id = clock::new_op_id();
         let submission =
             Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        let queue = self.repo.onward.coordinator().queue(&repo, &name, uid);
-        if let Admission::Queued(mut pending) = queue.submit(submission).await? {
-            let timeout = self.repo.onward.inner.timeout;
-            let told = tokio::time::timeout(timeout, pending.outcome()).await;
-            if !matches!(told, Ok(Some(crate::commit::waiting::Told::Decided(_)))) {
-                return Err(Error::unavailable(format!(
-                    "deleting branch '{name}' is still queued (ticket {}): it will be done in its turn",
-                    pending.ticket
-                )));
+        let Submitted::Handle(mut handle) = self.submit(submission).await? else {
+            return Err(Error::internal("deleting a branch was taken for a staged commit"));
+        };
+        let outcome = handle.wait(self.repo.onward.inner.timeout).await?;
+        match outcome {
+            // It took effect; only commits make a commit.
+            Outcome::NoChanges { .. } => {
+                let context = handle.queue.context();
+                let repo = context.lake.repo();
+                self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await
             }
+            Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
+                "deleting the branch is still queued (ticket {ticket}): it will be done in its turn"
+            ))),
+            other => Err(Error::conflict(format!(
+                "the branch was not deleted: the op {op_id} ended as {}",
+                other.name()
+            ))),
         }
-        self.repo.onward.inner.finish_deletion(&repo, &name, uid).await
     }
 
     /// The front of the branch's queue, at most `limit` ops.
     pub async fn queue(&self, limit: usize) -> Result<QueueView> {
         let context = self.context().await?;
-        let Some(view) = self.look(&context, Wish::Look, limit.min(BATCH_MAX)).await? else {
-            restore(&context).await?;
-            return Ok(QueueView { done: 0, depth: 0, ops: Vec::new() });
+        let limit = limit.min(BATCH_MAX);
+        let view = match self.look(&context, Wish::Look, limit).await? {
+            Some(view) => view,
+            None => {
+                restore(&context).await?;
+                let again = self.look(&context, Wish::Look, limit).await?;
+                again.ok_or_else(|| Error::unavailable("Redis lost the branch again"))?
+            }
         };
         let mut ops = Vec::with_capacity(view.elements.len());
         for (index, element) in view.elements.iter().enumerate() {

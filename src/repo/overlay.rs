@@ -12,7 +12,7 @@ use crate::coord::areas::Area;
 use crate::coord::staging::{self, Bound, PAGE_MAX, StagedPage, Wanted, Which};
 use crate::model::change::decode_value;
 use crate::model::entry::Entry;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::tree::{Metarange, ScanStart};
 
@@ -89,7 +89,8 @@ impl Overlay {
                 (None, _) => self.window.until.clone().unwrap_or_default(),
             };
             if self.window.until.as_ref().is_some_and(|until| next_text >= *until) {
-                self.at = next_text;
+                // Staged paths may lie between the end of the window and the next committed one.
+                self.at = self.window.until.clone().unwrap_or(next_text);
                 self.refill().await?;
                 continue;
             }
@@ -119,16 +120,17 @@ impl Overlay {
         let from = Bound::At(self.at.clone());
         let (lanes, keys) = (&self.context.lanes, &self.context.keys);
         let wanted = Wanted::From(&from, PAGE_MAX);
-        if let Some(mut page) = staging::staged(lanes, keys, Which::Staged, wanted).await? {
-            // What was staged at the first moment may have been sealed since.
-            for area in page.areas.drain(..) {
-                if !self.areas.iter().any(|known| known.id == area.id) {
-                    self.areas.push(area);
-                }
+        let page = staging::staged(lanes, keys, Which::Staged, wanted).await?;
+        let mut page = page.ok_or_else(|| {
+            Error::unavailable("Redis lost the branch while it was listed: list again")
+        })?;
+        // What was staged at the first moment may have been sealed since.
+        for area in page.areas.drain(..) {
+            if !self.areas.iter().any(|known| known.id == area.id) {
+                self.areas.push(area);
             }
-            self.fill(page).await?;
         }
-        Ok(())
+        self.fill(page).await
     }
 
     async fn fill(&mut self, staged: StagedPage) -> Result<()> {

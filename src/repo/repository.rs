@@ -137,14 +137,17 @@ impl Repository {
         }
         forget(lanes, &[&branches_key(&name)]).await?;
         let objects = self.onward.coordinator().objects();
-        // The record goes first: from then on the repository is not there.
-        objects.delete(&layout::repo(&name)).await?;
+        // The record goes last: while it is there nobody can create the name anew, whose objects
+        // would then be deleted as well.
+        let record = layout::repo(&name);
         objects
             .list(&layout::repo_dir(&name), None)
+            .try_filter(|listed| std::future::ready(listed.key != record))
             .try_for_each_concurrent(
                 DELETES,
                 |listed| async move { objects.delete(&listed.key).await },
             )
-            .await
+            .await?;
+        objects.delete(&record).await
     }
 }

@@ -10,7 +10,9 @@ use crate::commit::head::Head;
 use crate::commit::restore::restore;
 use crate::commit::round::BranchContext;
 use crate::coord::areas::Area;
-use crate::coord::staging::{self, Bound, STAGE_MAX, Seen, Stage, StagedValue, Wanted, Which};
+use crate::coord::staging::{
+    self, Bound, PAGE_MAX, STAGE_MAX, Seen, Stage, StagedValue, Wanted, Which,
+};
 use crate::model::change::{Change, Condition, PathChange, decode_value, encode_value};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
@@ -180,13 +182,14 @@ impl Branch {
     }
 
     /// What is staged, in path order, from behind `after` on: at most `limit` changes. Changes
-    /// that a commit has already taken are not shown.
+    /// that a commit has already taken are not shown. A page has at most 1,000.
     pub async fn status(
         &self,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<PathChange>> {
+        let limit = limit.min(PAGE_MAX);
         let from = match after {
             Some(after) if after >= prefix => Bound::Behind(after.to_owned()),
             _ => Bound::At(prefix.to_owned()),

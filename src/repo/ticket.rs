@@ -104,11 +104,10 @@ pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) 
     };
     let ticket = counts.ticket.unwrap_or_default();
     Ok(match verdict {
-        Verdict::Committed => Outcome::Committed {
-            commit: commit.ok_or_else(|| Error::internal("a committed op has no commit"))?,
-            ticket,
-            rounds: counts.rounds,
-            details,
+        Verdict::Committed => match commit {
+            Some(commit) => Outcome::Committed { commit, ticket, rounds: counts.rounds, details },
+            // The end of a branch and folds take effect without a commit.
+            None => Outcome::NoChanges { ticket: counts.ticket, details },
         },
         Verdict::NoChanges => Outcome::NoChanges { ticket: counts.ticket, details },
         Verdict::Conflict { total, .. } => {

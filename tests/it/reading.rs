@@ -213,3 +213,25 @@ async fn a_listing_of_many_staged_paths_is_complete_and_in_order() {
     let folders = listed(&onward, "main", "", true, 1000).await;
     assert_eq!(folders, [("a/".into(), None), ("m/".into(), None), ("z/".into(), None)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staged_paths_between_two_committed_ones_are_all_listed() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let changes = |folder: &str, count: usize, put: bool| -> Vec<PathChange> {
+        let change = |n: usize| PathChange {
+            path: format!("{folder}/{n:05}").parse().unwrap(),
+            change: if put { Change::Put(entry(n)) } else { Change::Delete },
+            condition: None,
+        };
+        (0..count).map(change).collect()
+    };
+    main.stage(&changes("a", 500, true)).await.unwrap();
+    main.stage(&changes("z", 1, true)).await.unwrap();
+    main.commit_staged().message("a and z").commit().await.unwrap();
+    main.stage(&changes("a", 500, false)).await.unwrap();
+    main.stage(&changes("b", 3000, true)).await.unwrap();
+    let all = listed(&onward, "main", "", false, 1000).await;
+    assert_eq!(all.len(), 3001, "what is staged shows on the branch, however much");
+    assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
+}

@@ -109,3 +109,23 @@ async fn an_op_of_a_newer_version_is_left_for_those_who_know_it() {
     commit(&onward, "main", 3).await;
     assert!(after.wait(PATIENCE).await.unwrap().commit().is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_was_called_off_leaves_the_branch_alone() {
+    let (deployment, onward) = Deployment::lake().await;
+    commit(&onward, "main", 1).await;
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let main = onward.repo("lake").branch("main");
+    let deleting = {
+        let main = main.clone();
+        tokio::spawn(async move { main.delete().await })
+    };
+    until_async("the delete is queued", async || main.queue(1).await.unwrap().depth == 1).await;
+    let delete = main.queue(1).await.unwrap().ops[0].op_id;
+    main.ticket_cancel(delete).await.unwrap();
+    drop(ghost);
+    assert!(deleting.await.unwrap().is_err());
+    commit(&onward, "main", 2).await;
+    Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
+}

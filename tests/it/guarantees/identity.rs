@@ -96,3 +96,33 @@ async fn a_zombie_accepted_by_a_redis_that_lost_its_newest_writes_is_fenced_when
     assert_eq!(produced(&there, 2, 1).commit().await.unwrap().commit(), newer);
     Audit::of(&deployment.objects, "main").await.has_all([1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_many_changes_is_decided_like_any_other() {
+    let (deployment, onward) = Deployment::lake().await;
+    let keys = crate::support::branch::keys(&deployment.objects, "main").await;
+    let ghost = crate::support::branch::Ghost::haunt(&deployment.redis, &keys);
+    let mut tickets = Vec::new();
+    // Each is small enough to be merged into the batch's run; together they are not inline.
+    for op in 0..20 {
+        let mut change = onward.repo("lake").branch("main").change().message(format!("{op}"));
+        for n in 0..4000 {
+            change = change.put(format!("t/{n:04}/{op:02}"), crate::support::lake::entry(n));
+        }
+        tickets.push(change.submit().await.unwrap());
+    }
+    drop(ghost);
+    for ticket in &mut tickets {
+        let outcome = ticket.wait(crate::support::until::PATIENCE).await.unwrap();
+        assert!(outcome.commit().is_some(), "{outcome:?}");
+    }
+    let lake = onward.repo("lake");
+    let reference = onward::model::address::RefExpr::plain("main");
+    for (path, size) in [("t/0000/00", 0), ("t/3999/19", 3999), ("t/1234/07", 1234)] {
+        let entry = lake.stat(&reference, &path.parse().unwrap()).await.unwrap();
+        assert_eq!(entry.size, size);
+    }
+    let before = "main~13".parse().unwrap();
+    assert!(lake.stat(&before, &"t/1234/07".parse().unwrap()).await.is_err());
+    assert!(lake.stat(&before, &"t/1234/06".parse().unwrap()).await.is_ok());
+}
