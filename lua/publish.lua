@@ -22,7 +22,8 @@
 --   {0} when the branch is not in this Redis; {1, done} when `done` is not where the batch begins;
 --   {2, done, depth, turn (1 mine), sealed, elements} when published;
 --   {3, ...} the same, where the front of the queue was not the batch
--- Cost   O(n + ops wanted); after a loss of data O(depth of the queue) once.
+-- Cost   O(n + ops wanted); O(depth of the queue) for each batch adopted after a loss of data;
+--        O(paths of consumed areas) while an older area has no owner.
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, sealed_key, staged_key, paths_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now_ms, helper, turn_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
@@ -100,6 +101,24 @@ for i = 1, producer_count do
   redis.call('HSET', producers_key, ARGV[producers_at + i * 2 - 1], ARGV[producers_at + i * 2])
 end
 
+-- The keys of areas follow from the head's: which areas there are is known only in this step.
+local prefix = string.sub(head_key, 1, -5)
+local function area_keys(area)
+  local id = string.sub(area, 1, 36)
+  return prefix .. 'sealed:' .. id, prefix .. 'sealed-paths:' .. id
+end
+
+-- What an older area without an owner says of the paths that a newer area has just committed is
+-- out of date: it must not come back with the next commit.
+local function prune(older, newer)
+  local values_key, paths_key_of_older = area_keys(older)
+  local _, paths_key_of_newer = area_keys(newer)
+  for _, path in ipairs(redis.call('ZRANGE', paths_key_of_newer, 0, -1)) do
+    redis.call('HDEL', values_key, path)
+    redis.call('ZREM', paths_key_of_older, path)
+  end
+end
+
 -- An area whose op did not commit is given back: it has no owner until the next op that seals.
 -- Removing an element moves those behind it, so what is removed is removed last.
 if sealed_count > 0 then
@@ -107,17 +126,29 @@ if sealed_count > 0 then
   for i = 1, sealed_count do
     fate[ARGV[sealed_at + i * 2 - 1]] = ARGV[sealed_at + i * 2]
   end
-  local consumed = {}
+  local consumed, without_owner = {}, {}
   for index, area in ipairs(redis.call('LRANGE', sealed_key, 0, -1)) do
     local mark = fate[string.sub(area, 37)]
     if mark == '0' then
-      redis.call('LSET', sealed_key, index - 1, string.sub(area, 1, 36) .. string.rep(' ', 36))
+      local given_back = string.sub(area, 1, 36) .. string.rep(' ', 36)
+      redis.call('LSET', sealed_key, index - 1, given_back)
+      without_owner[#without_owner + 1] = given_back
     elseif mark == '1' then
       consumed[#consumed + 1] = area
+      for _, older in ipairs(without_owner) do
+        prune(older, area)
+      end
+    elseif string.sub(area, 37) == string.rep(' ', 36) then
+      without_owner[#without_owner + 1] = area
     end
   end
   for _, area in ipairs(consumed) do
     redis.call('LREM', sealed_key, 1, area)
+  end
+  for _, area in ipairs(without_owner) do
+    if redis.call('EXISTS', (area_keys(area))) == 0 then
+      redis.call('LREM', sealed_key, 1, area)
+    end
   end
   for i = 9, #KEYS do
     redis.call('PEXPIRE', KEYS[i], grace_ms)
@@ -128,6 +159,9 @@ local depth = redis.call('LLEN', queue_key)
 local turn, elements = 0, {}
 if closes then
   redis.call('DEL', queue_key)
+  for _, area in ipairs(redis.call('LRANGE', sealed_key, 0, -1)) do
+    redis.call('UNLINK', area_keys(area))
+  end
   redis.call('UNLINK', staged_key, paths_key, sealed_key)
   redis.call('HSET', head_key, 'state', 'deleted')
   redis.call('PEXPIRE', head_key, idle_ms)

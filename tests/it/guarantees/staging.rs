@@ -165,3 +165,31 @@ async fn a_reset_of_a_prefix_leaves_its_neighbours_staged() {
     assert_eq!(main.reset("a", true).await.unwrap(), 1);
     assert_eq!(main.reset("", false).await.unwrap(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_called_off_commit_gives_back_does_not_undo_a_newer_one() {
+    let (deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let path: onward::model::path::ObjectPath = "p".parse().unwrap();
+    let other: onward::model::path::ObjectPath = "q".parse().unwrap();
+    let keys = crate::support::branch::keys(&deployment.objects, "main").await;
+    let ghost = crate::support::branch::Ghost::haunt(&deployment.redis, &keys);
+    main.stage_put(path.clone(), entry(1), None).await.unwrap();
+    main.stage_put(other.clone(), entry(1), None).await.unwrap();
+    let mut first = main.commit_staged().message("called off").submit().await.unwrap();
+    main.stage_put(path.clone(), entry(2), None).await.unwrap();
+    let mut second = main.commit_staged().message("newer").submit().await.unwrap();
+    first.cancel().await.unwrap();
+    drop(ghost);
+    let patience = crate::support::until::PATIENCE;
+    assert_eq!(first.wait(patience).await.unwrap().name(), "cancelled");
+    assert!(second.wait(patience).await.unwrap().commit().is_some());
+    let reference = onward::model::address::RefExpr::plain("main");
+    let lake = onward.repo("lake");
+    assert_eq!(lake.stat(&reference, &path).await.unwrap(), entry(2), "the newer one stands");
+    let status = main.status("", None, 10).await.unwrap();
+    assert_eq!(status.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["q"]);
+    assert!(main.commit_staged().message("rest").commit().await.unwrap().commit().is_some());
+    assert_eq!(lake.stat(&reference, &path).await.unwrap(), entry(2));
+    assert_eq!(lake.stat(&reference, &other).await.unwrap(), entry(1));
+}

@@ -174,7 +174,10 @@ impl Branch {
         if batch.closes {
             self.queue.clear();
             self.staged.clear();
-            self.sealed.clear();
+            for area in std::mem::take(&mut self.sealed) {
+                self.areas.remove(&area[..36]);
+                self.mortal.remove(&Mortal::Area(area[..36].to_owned()));
+            }
             head.state = "deleted".into();
             self.mortal.insert(Mortal::Head);
             if !self.producers.is_empty() {
@@ -232,15 +235,46 @@ impl Branch {
     fn settle_areas(&mut self, batch: &Batch) {
         let fates: BTreeMap<&str, bool> =
             batch.sealed.iter().map(|(op, committed)| (op.as_str(), *committed)).collect();
-        self.sealed.retain(|area| fates.get(&area[36..]) != Some(&true));
-        for area in &mut self.sealed {
-            if fates.get(&area[36..]) == Some(&false) {
-                area.replace_range(36.., NOBODY);
-            }
+        if fates.is_empty() {
+            return;
         }
+        let mut without_owner: Vec<String> = Vec::new();
+        let mut kept = Vec::new();
+        for mut area in std::mem::take(&mut self.sealed) {
+            let id = area[..36].to_owned();
+            match fates.get(&area[36..]) {
+                Some(true) => {
+                    self.prune(&without_owner, &id);
+                    continue;
+                }
+                Some(false) => area.replace_range(36.., NOBODY),
+                None => {}
+            }
+            if &area[36..] == NOBODY {
+                without_owner.push(id);
+            }
+            kept.push(area);
+        }
+        kept.retain(|area| &area[36..] != NOBODY || self.areas.contains_key(&area[..36]));
+        self.sealed = kept;
         for area in &batch.consumed {
             if self.areas.contains_key(area) {
                 self.mortal.insert(Mortal::Area(area.clone()));
+            }
+        }
+    }
+
+    /// What a newer area commits goes out of older areas that nobody owns.
+    fn prune(&mut self, older: &[String], newer: &str) {
+        let paths: Vec<String> =
+            self.areas.get(newer).map(|area| area.keys().cloned().collect()).unwrap_or_default();
+        for id in older {
+            if let Some(area) = self.areas.get_mut(id) {
+                area.retain(|path, _| !paths.contains(path));
+                if area.is_empty() {
+                    self.areas.remove(id);
+                    self.mortal.remove(&Mortal::Area(id.clone()));
+                }
             }
         }
     }
