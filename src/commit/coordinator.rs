@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock;
+use crate::coord::keys::branches_key;
 use crate::coord::publish::Retention;
 use crate::coord::view::Turn;
 use crate::coord::{BranchKeys, Lanes};
@@ -121,6 +122,11 @@ impl Coordinator {
         let lake = Lake::new(repo.clone(), self.objects.clone(), self.options.lake.clone());
         lakes.insert(repo.clone(), lake.clone());
         lake
+    }
+
+    /// The key under which Redis keeps the names of a repository's branches.
+    pub fn names_key(&self, repo: &RepoName) -> String {
+        branches_key(repo, self.objects.url())
     }
 
     /// All that working on a branch takes.

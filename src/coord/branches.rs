@@ -7,17 +7,17 @@ use redis::Value;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
-use crate::model::name::{BranchName, RepoName};
+use crate::model::name::BranchName;
 
-use super::keys::branches_key;
 use super::reply::int;
 use super::script::UNNAME;
 use super::{BranchKeys, Lanes};
 
-/// The incarnation that `name` stands for, as this Redis knows it.
-pub async fn find(lanes: &Lanes, repo: &RepoName, name: &BranchName) -> Result<Option<BranchUid>> {
+/// The incarnation that `name` stands for, as this Redis knows it. `branches` is the key of the
+/// repository's names, see [`super::keys::branches_key`].
+pub async fn find(lanes: &Lanes, branches: &str, name: &BranchName) -> Result<Option<BranchUid>> {
     let mut call = redis::cmd("HGET");
-    call.arg(branches_key(repo)).arg(name.as_str());
+    call.arg(branches).arg(name.as_str());
     match lanes.call("hget", &call).await? {
         Value::BulkString(text) => parse_uid(&text).map(Some),
         _ => Ok(None),
@@ -25,22 +25,22 @@ pub async fn find(lanes: &Lanes, repo: &RepoName, name: &BranchName) -> Result<O
 }
 
 /// Makes `name` stand for `uid`. The object store has decided that it does.
-pub async fn name(lanes: &Lanes, repo: &RepoName, name: &BranchName, uid: BranchUid) -> Result<()> {
+pub async fn name(lanes: &Lanes, branches: &str, name: &BranchName, uid: BranchUid) -> Result<()> {
     let mut call = redis::cmd("HSET");
-    call.arg(branches_key(repo)).arg(name.as_str()).arg(uid.to_string());
+    call.arg(branches).arg(name.as_str()).arg(uid.to_string());
     lanes.call("hset", &call).await.map(drop)
 }
 
 /// Removes `name` if it stands for `uid`.
 pub async fn unname(
     lanes: &Lanes,
-    repo: &RepoName,
+    branches: &str,
     name: &BranchName,
     uid: BranchUid,
 ) -> Result<bool> {
     let uid = uid.to_string();
     let args: [&[u8]; 2] = [name.as_str().as_bytes(), uid.as_bytes()];
-    let value = lanes.run(&UNNAME, &[&branches_key(repo)], &args).await?;
+    let value = lanes.run(&UNNAME, &[branches], &args).await?;
     Ok(int(UNNAME.name, &value)? == 1)
 }
 

@@ -54,7 +54,10 @@ impl BranchKeys {
     }
 }
 
-/// Hash: branch name to uid, for one repository.
-pub fn branches_key(repo: &RepoName) -> String {
-    format!("onward:{{{repo}}}:branches")
+/// Hash: branch name to uid, for one repository of one storage. It is a cache of what the storage
+/// says: repositories of the same name in two storages behind one Redis must not share it.
+pub fn branches_key(repo: &RepoName, storage: &str) -> String {
+    let storage = blake3::hash(storage.trim_end_matches('/').as_bytes()).to_hex();
+    let storage: String = storage.chars().take(16).collect();
+    format!("onward:{{{repo}}}:branches:{storage}")
 }

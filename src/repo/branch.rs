@@ -125,7 +125,8 @@ impl Branch {
             Created::Found(_) => return Err(exists()),
         }
         open_new(&inner.coordinator.context(&repo, &name, record.uid), start).await?;
-        branches::name(inner.coordinator.lanes(), &repo, &name, record.uid).await?;
+        let names = inner.coordinator.names_key(&repo);
+        branches::name(inner.coordinator.lanes(), &names, &name, record.uid).await?;
         inner.remember(&repo, &name, record.uid);
         Ok(BranchInfo { name, commit: start, done: 0 })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::commit::op::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
 use crate::commit::prepare::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
@@ -179,10 +179,30 @@ impl ChangeBuilder {
         self
     }
 
-    /// Submits the commit and waits for its outcome.
-    pub async fn commit(self) -> Result<Outcome> {
+    /// Submits the commit and waits for its outcome. The timeout covers both; what it costs to
+    /// write many changes to the object store first counts as well.
+    pub async fn commit(mut self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
-        self.submit().await?.wait(timeout).await
+        let deadline = Deadline::after(timeout);
+        let op_id = self.id();
+        self.op_id = Some(op_id);
+        let mut ticket = match tokio::time::timeout(timeout, self.submit()).await {
+            Ok(submitted) => submitted?,
+            Err(_) => {
+                let late = Error::unavailable(
+                    "Redis or the object store did not answer before the deadline",
+                );
+                return Err(in_doubt(op_id, late));
+            }
+        };
+        ticket.wait(deadline.left()).await
+    }
+
+    fn id(&self) -> OpId {
+        self.op_id.unwrap_or_else(|| match &self.producer {
+            Some(p) => OpId::of_producer(&p.producer, p.epoch, p.sequence),
+            None => clock::new_op_id(),
+        })
     }
 
     /// Submits the commit. Once this returns, the commit will be decided whatever happens to this
@@ -192,10 +212,7 @@ impl ChangeBuilder {
             return Err(mistake);
         }
         self.check()?;
-        let op_id = self.op_id.unwrap_or_else(|| match &self.producer {
-            Some(p) => OpId::of_producer(&p.producer, p.epoch, p.sequence),
-            None => clock::new_op_id(),
-        });
+        let op_id = self.id();
         let branch = self.branch.clone();
         let submission = self.submission(op_id).await?;
         let submitted = branch.submit(submission).await.map_err(|error| in_doubt(op_id, error));

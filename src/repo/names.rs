@@ -32,7 +32,7 @@ impl Inner {
             return Ok(Some(uid));
         }
         let lanes = self.coordinator.lanes();
-        let uid = match branches::find(lanes, repo, name).await? {
+        let uid = match branches::find(lanes, &self.coordinator.names_key(repo), name).await? {
             Some(uid) => uid,
             None => match self.find_in_store(repo, name).await? {
                 Some(uid) => uid,
@@ -52,7 +52,8 @@ impl Inner {
         if deleted {
             return Ok(None);
         }
-        branches::name(self.coordinator.lanes(), repo, name, record.uid).await?;
+        let names = self.coordinator.names_key(repo);
+        branches::name(self.coordinator.lanes(), &names, name, record.uid).await?;
         Ok(Some(record.uid))
     }
 
@@ -91,7 +92,8 @@ impl Inner {
         let record = BranchRecord::of_uid(&lake, name, uid).await?;
         let mark = layout::branch_deleted(repo, name, record.incarnation);
         self.coordinator.objects().put(&mark, bytes::Bytes::new()).await?;
-        branches::unname(self.coordinator.lanes(), repo, name, uid).await?;
+        let names = self.coordinator.names_key(repo);
+        branches::unname(self.coordinator.lanes(), &names, name, uid).await?;
         self.forget(repo, name);
         Ok(())
     }

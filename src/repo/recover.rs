@@ -80,7 +80,8 @@ impl Repository {
             self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
             return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
         }
-        branches::name(&context.lanes, &repo, &branch, record.uid).await?;
+        let names = self.onward.coordinator().names_key(&repo);
+        branches::name(&context.lanes, &names, &branch, record.uid).await?;
         Ok(Recovered { branch, done: image.done, state })
     }
 }

@@ -6,7 +6,6 @@ use crate::clock;
 use crate::commit::record::{BranchRecord, RepoRecord, encode};
 use crate::coord::BranchKeys;
 use crate::coord::branches::forget;
-use crate::coord::keys::branches_key;
 use crate::model::error::{Error, Result};
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::{Created, layout};
@@ -135,7 +134,7 @@ impl Repository {
             let all = [&*keys.head, &keys.outcomes, &keys.ops, &keys.producers];
             forget(lanes, &all).await?;
         }
-        forget(lanes, &[&branches_key(&name)]).await?;
+        forget(lanes, &[&self.onward.coordinator().names_key(&name)]).await?;
         let objects = self.onward.coordinator().objects();
         // The record goes last: while it is there nobody can create the name anew, whose objects
         // would then be deleted as well.

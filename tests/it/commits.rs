@@ -121,3 +121,27 @@ async fn commits_over_s3_survive_its_traps() {
     let late = Deployment { redis: RedisServer::new(), objects: deployment.objects.clone() };
     assert_eq!(history(&late.connect().await).await, commits);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_redis_serves_repositories_of_one_name_in_two_storages() {
+    use crate::support::redis::RedisServer;
+
+    let redis = RedisServer::new();
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let mut onwards = Vec::new();
+    for (n, dir) in dirs.iter().enumerate() {
+        let config = onward::Config::new(redis.url(), format!("file://{}", dir.path().display()));
+        let onward = onward::Onward::connect(config).await.unwrap();
+        onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+        let main = onward.repo("lake").branch("main");
+        main.change().put("which", entry(n)).message(format!("{n}")).commit().await.unwrap();
+        onwards.push(onward);
+    }
+    for (n, dir) in dirs.iter().enumerate() {
+        // A process that knows nothing yet but what Redis and the storage tell it.
+        let config = onward::Config::new(redis.url(), format!("file://{}", dir.path().display()));
+        let fresh = onward::Onward::connect(config).await.unwrap();
+        let (main, path) = (RefExpr::plain("main"), "which".parse().unwrap());
+        assert_eq!(fresh.repo("lake").stat(&main, &path).await.unwrap(), entry(n));
+    }
+}
