@@ -4,6 +4,7 @@
 mod budgets;
 mod damage;
 mod endings;
+mod folds;
 mod huge;
 mod identity;
 mod killed;
