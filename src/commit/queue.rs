@@ -2,7 +2,7 @@
 //! callers share one call to accept their ops and one loop that runs rounds for all of them.
 //!
 //! Two tasks serve a branch. The *acceptor* gathers ops while its last call is under way and
-//! submits them together. The *helper* (see [`super::helper`]) runs rounds or follows those of
+//! submits them together. The *helper* (`helper.rs`) runs rounds or follows those of
 //! other processes while anybody here waits; with nobody waiting it makes no requests at all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

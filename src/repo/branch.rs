@@ -84,7 +84,7 @@ impl Branch {
     }
 
     /// Creates the branch at the commit that `from` names. Fails with
-    /// [`ErrorKind::Conflict`] when it exists.
+    /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {
         let start = self.repo.commit_of(from).await?;
         self.create_at(start).await
