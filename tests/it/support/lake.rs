@@ -1,7 +1,5 @@
 //! A deployment for one test: a private Redis, a store, and processes' parts over both.
 
-use std::sync::Arc;
-
 use onward::commit::faults::Faults;
 use onward::coord::Lanes;
 use onward::objects::Objects;
@@ -60,5 +58,3 @@ impl Deployment {
 pub fn entry(n: usize) -> onward::Entry {
     onward::Entry::new(format!("mem://data/{n}"), n as u64, format!("checksum-{n}"))
 }
-
-pub type Shared<T> = Arc<T>;
