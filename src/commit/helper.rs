@@ -209,8 +209,7 @@ impl Helper {
                 restore(&context).await?;
             }
             Some(view) => {
-                let head = Head::load(&context.lake, context.uid, &view.head).await?;
-                context.follow(head).await?;
+                context.follow_from(&view.head).await?;
             }
         }
         let all = self.shared.state().waiters.all();

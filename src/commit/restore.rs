@@ -20,7 +20,6 @@ use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 use crate::objects::layout;
 
 use super::counters::add;
-use super::head::Head;
 use super::lake::Lake;
 use super::log::LogEntry;
 use super::record::BranchRecord;
@@ -175,7 +174,7 @@ pub async fn restore(context: &BranchContext) -> Result<bool> {
     }
     let (lanes, keys) = (&context.lanes, &context.keys);
     if let Some(view) = view(lanes, keys, &context.turn, Wish::Look, 0).await? {
-        context.follow(Head::load(&context.lake, context.uid, &view.head).await?).await?;
+        context.follow_from(&view.head).await?;
     }
     Ok(restored)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::coord::publish::{Published, Retention, publish};
 use crate::coord::view::{Turn, View, extend, mend};
-use crate::coord::{BranchKeys, BranchState, Lanes};
+use crate::coord::{BranchKeys, BranchState, HeadView, Lanes};
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
@@ -177,6 +177,12 @@ impl BranchContext {
                 Ok(RoundEnd::Published { entry, next, head })
             }
         }
+    }
+
+    /// Brings Redis up to the log from the head that it shows. Returns how many entries it was
+    /// behind.
+    pub async fn follow_from(&self, shown: &HeadView) -> Result<u64> {
+        self.follow(Head::load(&self.lake, self.uid, shown).await?).await
     }
 
     /// Brings Redis up to the log, entry by entry. Returns how many entries it was behind.

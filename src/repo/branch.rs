@@ -1,7 +1,6 @@
 //! A branch: creating, showing, deleting it, and seeing its queue.
 
 use crate::clock;
-use crate::commit::head::Head;
 use crate::commit::op::{Body, Op, QueuedOp, Request};
 use crate::commit::queue::Admission;
 use crate::commit::record::{BranchRecord, encode};
@@ -236,8 +235,7 @@ impl Branch {
         match self.look(&context, Wish::Look, 0).await? {
             None => restore(&context).await.map(drop)?,
             Some(view) => {
-                let head = Head::load(&context.lake, context.uid, &view.head).await?;
-                context.follow(head).await?;
+                context.follow_from(&view.head).await?;
             }
         }
         self.repo.onward.inner.note_synced(context.uid, losses);

@@ -1,6 +1,5 @@
 //! Recovery: everything Redis knows, rebuilt from the object store alone.
 
-use crate::commit::head::Head;
 use crate::commit::record::BranchRecord;
 use crate::commit::restore::{read_back, restore};
 use crate::coord::branches;
@@ -67,13 +66,10 @@ impl Repository {
                 restore(&context).await?;
                 RecoveredState::Lost
             }
-            Some(view) => {
-                let head = Head::load(&context.lake, context.uid, &view.head).await?;
-                match context.follow(head).await? {
-                    0 => RecoveredState::Intact,
-                    behind => RecoveredState::Behind(behind),
-                }
-            }
+            Some(view) => match context.follow_from(&view.head).await? {
+                0 => RecoveredState::Intact,
+                behind => RecoveredState::Behind(behind),
+            },
         };
         let image = read_back(&context.lake, record).await?;
         if image.closed {
