@@ -102,6 +102,10 @@ pub fn tell(out: &Out, outcome: &Outcome, branch: &str) -> Result<Exit, Failure>
             }
             out.error("look at the branch and decide: commit with another --base or --on-conflict");
         }
+        Outcome::LostRace { hint, .. } => {
+            out.data(|| hint.as_str().into(), || hint.clone())?;
+            out.note("paths of the merge were changed meanwhile; try again with --hint and the text above");
+        }
         Outcome::Failed { reason, .. } => {
             out.error(&format!("{} {reason}; nothing was changed", out.red("failed:")));
         }

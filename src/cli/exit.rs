@@ -59,7 +59,7 @@ impl Exit {
         match outcome {
             Outcome::Committed { .. } => Self::Done,
             Outcome::NoChanges { .. } => Self::NoChanges,
-            Outcome::Conflict { .. } => Self::Conflict,
+            Outcome::Conflict { .. } | Outcome::LostRace { .. } => Self::Conflict,
             Outcome::Fenced { .. } => Self::Fenced,
             Outcome::StillQueued { .. } => Self::StillQueued,
             Outcome::Failed { .. } | Outcome::Cancelled { .. } => Self::Unexpected,
@@ -188,7 +188,8 @@ mod tests {
         for (outcome, exit) in [
             (Outcome::Committed { commit, ticket, rounds: 1, details }, Exit::Done),
             (Outcome::NoChanges { ticket: None, details }, Exit::NoChanges),
-            (Outcome::Conflict { ticket, paths: vec![], total: 1, details }, Exit::Conflict),
+            (Outcome::Conflict { ticket: None, paths: vec![], total: 1, details }, Exit::Conflict),
+            (Outcome::LostRace { ticket, hint: String::new(), details }, Exit::Conflict),
             (Outcome::Failed { ticket: None, reason: String::new(), details }, Exit::Unexpected),
             (Outcome::Cancelled { ticket, details }, Exit::Unexpected),
             (Outcome::Fenced { reason: String::new(), earlier: None, details }, Exit::Fenced),

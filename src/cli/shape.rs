@@ -46,6 +46,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
     });
     match outcome {
         Outcome::Conflict { total, .. } => add(&mut shape, "conflicts_total", *total),
+        Outcome::LostRace { hint, .. } => add(&mut shape, "hint", hint.as_str()),
         Outcome::Failed { reason, .. } => add(&mut shape, "reason", reason.as_str()),
         Outcome::Fenced { reason, earlier, .. } => {
             add(&mut shape, "reason", reason.as_str());

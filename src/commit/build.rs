@@ -4,28 +4,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::TryStreamExt;
 use serde_bytes::ByteBuf;
 
 use crate::model::commit::Commit;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
+use crate::model::path::ObjectPath;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_fold};
 use crate::tree::inline;
 use crate::tree::{ALL, Folded, InlineAddress, InlineRun, Level, Record, RunRef, Tree};
 
 use super::head::Head;
 use super::judge::{Effect, Judgement};
+use super::large::LargeStack;
 use super::log::{DecidedOp, LogEntry, SpanLevel, metarange_at};
+use super::op::MergeKind;
 use super::prepare::{Prepared, Situation, Work};
 use super::verdict::ProducerRow;
 
 /// Records of a batch that stay inside its log entry, in bytes of keys and values, at most.
 const INLINE_BYTES_MAX: usize = 1024 * 1024;
-
-/// Large ops of a batch whose runs become levels as they are, at most. The runs of more are merged
-/// first, so that the stack stays within its limit.
-const LARGE_LEVELS_MAX: usize = 4;
 
 /// The log entry for a judged batch on top of `head`, with every object it names written.
 pub async fn build(
@@ -54,51 +52,60 @@ pub async fn build(
     add_ops(entry, situation, judgement)
 }
 
-struct Builder<'a> {
-    tree: &'a Tree,
+/// Writes what a batch adds.
+pub(super) struct Builder<'a> {
+    pub(super) tree: &'a Tree,
     head: &'a Head,
     /// Encoded inline runs, by segment.
     runs: Vec<ByteBuf>,
 }
 
-/// What one stretch of ops adds to the branch.
-enum Piece {
-    /// Records of several ops, each carrying its op's index.
-    Records { from: u16, records: Vec<Record> },
-    /// The run of one large op.
-    Run { op: u16, run: Arc<RunRef> },
-}
-
-impl Piece {
-    fn from(&self) -> u16 {
-        match self {
-            Self::Records { from, .. } => *from,
-            Self::Run { op, .. } => *op,
-        }
-    }
-}
-
 impl Builder<'_> {
-    /// Writes what the batch adds: newest first, each a level of its own.
+    /// What the batch adds, newest first: one level with the records of all its small ops, and
+    /// under it the runs of its large ones.
+    ///
+    /// A record of a small op can so come to lie above the run of a later op. What that run says of
+    /// the path is then repeated in the upper level, under the later op's index.
     async fn write_runs(&mut self, judgement: &Judgement) -> Result<Vec<SpanLevel>> {
+        let (mut records, large) = pieces(judgement);
+        for (op, run) in &large {
+            let repeated = self.repeated(&records, *op, run).await?;
+            records.extend(repeated);
+        }
         let mut levels = Vec::new();
-        let mut pieces = pieces(judgement);
-        let large = pieces.iter().filter(|piece| matches!(piece, Piece::Run { .. })).count();
-        if large > LARGE_LEVELS_MAX {
-            let from = pieces.first().map_or(0, Piece::from);
-            let run = self.merge(std::mem::take(&mut pieces)).await?;
-            return Ok(vec![written_level(run, from)]);
+        if let Some(from) = records.iter().map(|record| record.op).min() {
+            levels.push(written_level(self.write_records(records).await?, from));
         }
-        for piece in pieces {
-            let from = piece.from();
-            let run = match piece {
-                Piece::Run { run, .. } => run,
-                Piece::Records { records, .. } => self.write_records(records).await?,
-            };
-            levels.push(written_level(run, from));
+        let mut stack = LargeStack::default();
+        for (op, run) in large {
+            stack.push(self, op, run).await?;
         }
-        levels.reverse();
+        levels.extend(stack.into_levels());
         Ok(levels)
+    }
+
+    /// Records of `run`, the run of op `op`, for paths that earlier small ops have changed.
+    async fn repeated(
+        &self,
+        records: &[Record],
+        op: u16,
+        run: &Arc<RunRef>,
+    ) -> Result<Vec<Record>> {
+        let Some((first, last)) = self.tree.span_of(run).await? else { return Ok(Vec::new()) };
+        let mut newest: BTreeMap<&ObjectPath, u16> = BTreeMap::new();
+        for record in records.iter().filter(|r| r.op <= op && first <= r.path && r.path <= last) {
+            let newest = newest.entry(&record.path).or_default();
+            *newest = record.op.max(*newest);
+        }
+        // What the op itself has on top of its run counts more than the run.
+        let paths: Vec<ObjectPath> = newest
+            .into_iter()
+            .filter(|(_, newest)| *newest < op)
+            .map(|(path, _)| path.clone())
+            .collect();
+        let values = self.tree.changes_in_run(run, &paths).await?;
+        let found = paths.into_iter().zip(values);
+        Ok(found.filter_map(|(path, value)| Some(Record { path, op, value: value? })).collect())
     }
 
     async fn write_records(&mut self, records: Vec<Record>) -> Result<Arc<RunRef>> {
@@ -108,57 +115,20 @@ impl Builder<'_> {
         }
         let mut records = records;
         records.sort_by(|a, b| a.path.cmp(&b.path).then(b.op.cmp(&a.op)));
-        self.write_sorted(records).await
+        let mut writer = self.tree.run_writer();
+        for record in records {
+            writer.push(record).await?;
+        }
+        Ok(Arc::new(writer.finish().await?))
     }
 
     /// Puts a small run into the log entry.
-    fn embed(&mut self, run: InlineRun) -> Result<Arc<RunRef>> {
+    pub(super) fn embed(&mut self, run: InlineRun) -> Result<Arc<RunRef>> {
         let segment = u16::try_from(self.runs.len())
             .map_err(|_| Error::internal("a log entry has too many runs"))?;
         let at = InlineAddress { uid: self.head.uid, first: self.head.next(), segment };
         self.runs.push(ByteBuf::from(run.encode()));
         Ok(Arc::new(run.run_ref(at)))
-    }
-
-    /// Merges many pieces into one run whose records carry their op's index.
-    async fn merge(&self, pieces: Vec<Piece>) -> Result<Arc<RunRef>> {
-        let mut runs = Vec::new();
-        for piece in pieces {
-            match piece {
-                Piece::Run { op, run } => runs.push((op, Level::all(run))),
-                Piece::Records { records, .. } => {
-                    runs.extend(self.write_by_op(records).await?);
-                }
-            }
-        }
-        let mut merged = self.tree.merge_ops(runs);
-        let mut writer = self.tree.run_writer();
-        while let Some(record) = merged.try_next().await? {
-            writer.push(record).await?;
-        }
-        Ok(Arc::new(writer.finish().await?))
-    }
-
-    /// Writes the records of each op as a run of its own, to be merged with others.
-    async fn write_by_op(&self, records: Vec<Record>) -> Result<Vec<(u16, Level)>> {
-        let mut by_op: BTreeMap<u16, Vec<Record>> = BTreeMap::new();
-        for record in records {
-            by_op.entry(record.op).or_default().push(record);
-        }
-        let mut runs = Vec::with_capacity(by_op.len());
-        for (op, records) in by_op {
-            // The records of one op are in path order.
-            runs.push((op, Level::all(self.write_sorted(records).await?)));
-        }
-        Ok(runs)
-    }
-
-    async fn write_sorted(&self, records: Vec<Record>) -> Result<Arc<RunRef>> {
-        let mut writer = self.tree.run_writer();
-        for record in records {
-            writer.push(record).await?;
-        }
-        Ok(Arc::new(writer.finish().await?))
     }
 
     /// The stack during and after the batch, newest first.
@@ -168,7 +138,7 @@ impl Builder<'_> {
         judgement: &Judgement,
     ) -> Result<Vec<SpanLevel>> {
         let mut levels = written;
-        let incoming = levels.len();
+        let incoming = levels.iter().filter(|span| span.until == ALL).count();
         let older = &self.head.metarange.levels;
         let exchanges = exchanges(judgement);
         // Levels that an op of this batch exchanges stay out of the inline fold.
@@ -197,6 +167,17 @@ impl Builder<'_> {
             }
             levels.push(SpanLevel { level: level.clone(), from: 0, until: ALL, written: false });
             index += 1;
+        }
+        if let Some((op, target)) = reset(judgement) {
+            for span in &mut levels {
+                span.until = span.until.min(op);
+            }
+            levels.extend(target.iter().map(|level| SpanLevel {
+                level: level.clone(),
+                from: op,
+                until: ALL,
+                written: false,
+            }));
         }
         Ok(levels)
     }
@@ -227,25 +208,30 @@ fn written_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
     SpanLevel { level: Level { run, as_of: ALL }, from, until: ALL, written: true }
 }
 
-fn lasting_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
+/// A level that is there as it is from op `from` on.
+pub(super) fn lasting_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
     SpanLevel { level: Level { run, as_of: ALL }, from, until: ALL, written: false }
 }
 
-/// Stretches of small ops become one piece each, large ops one of their own; in op order.
-fn pieces(judgement: &Judgement) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
+/// The records of small ops, and the runs of large ones, both in op order.
+fn pieces(judgement: &Judgement) -> (Vec<Record>, Vec<(u16, Arc<RunRef>)>) {
+    let (mut small, mut large) = (Vec::new(), Vec::new());
     for (index, op) in judgement.ops.iter().enumerate() {
-        let index = index as u16;
-        match &op.effect {
-            Effect::Records(added) if !added.is_empty() => match pieces.last_mut() {
-                Some(Piece::Records { records, .. }) => records.extend_from_slice(added),
-                _ => pieces.push(Piece::Records { from: index, records: added.clone() }),
-            },
-            Effect::Run(run) => pieces.push(Piece::Run { op: index, run: Arc::clone(run) }),
-            _ => {}
+        if let Effect::Changes { run, records } = &op.effect {
+            small.extend_from_slice(records);
+            large.extend(run.iter().map(|run| (index as u16, Arc::clone(run))));
         }
     }
-    pieces
+    (small, large)
+}
+
+/// The reset of a batch, which is its last op, and what it leads to.
+fn reset(judgement: &Judgement) -> Option<(u16, &[Level])> {
+    let (index, op) = judgement.ops.iter().enumerate().next_back()?;
+    match &op.effect {
+        Effect::Reset { levels, .. } => Some((index as u16, levels)),
+        _ => None,
+    }
 }
 
 /// An accepted fold: levels `at..at + len` of the head give way to `with` from op `op` on.
@@ -275,20 +261,24 @@ fn add_ops(mut entry: LogEntry, situation: Situation, judgement: Judgement) -> R
     let decided = situation.ops.into_iter().zip(judgement.ops).zip(judgement.advances);
     for (index, ((op, judged), advance)) in decided.enumerate() {
         let position = index as u16;
-        let makes_commit = matches!(judged.effect, Effect::Records(_) | Effect::Run(_));
+        let makes_commit = matches!(judged.effect, Effect::Changes { .. });
+        let reset = match &judged.effect {
+            Effect::Reset { to, .. } => Some(*to),
+            _ => None,
+        };
         let Prepared { id, areas, work, .. } = op;
         let mut commit = None;
         let mut commit_id: Option<CommitId> = None;
-        if let (true, Work::Commit { committer, created_ms, request, .. }) = (makes_commit, work) {
-            generation += 1;
+        if let Some(words) = words_of(work).filter(|_| makes_commit) {
+            generation = generation.max(words.second_generation) + 1;
             let made = Commit {
                 op_id: id,
-                parents: parent.into_iter().collect(),
+                parents: parent.into_iter().chain(words.second_parent).collect(),
                 generation,
-                committer,
-                message: request.message,
-                created_ms,
-                metadata: request.metadata,
+                committer: words.committer,
+                message: words.message,
+                created_ms: words.created_ms,
+                metadata: words.metadata,
                 metarange: metarange_at(&entry.levels, position, index + 1 == count).id(),
             };
             commit_id = Some(made.id(entry.uid, entry.first, position)?);
@@ -300,7 +290,42 @@ fn add_ops(mut entry: LogEntry, situation: Situation, judgement: Judgement) -> R
                 ProducerRow { epoch: advance.epoch, sequence: advance.sequence, commit: commit_id };
             entry.producers.insert(advance.producer, row);
         }
-        entry.ops.push(DecidedOp { op_id: id, verdict: judged.verdict, commit, areas });
+        entry.ops.push(DecidedOp { op_id: id, verdict: judged.verdict, commit, areas, reset });
     }
     Ok(entry)
+}
+
+/// What an op says of the commit that it makes.
+struct Words {
+    committer: String,
+    created_ms: i64,
+    message: String,
+    metadata: BTreeMap<String, String>,
+    second_parent: Option<CommitId>,
+    second_generation: u64,
+}
+
+fn words_of(work: Work) -> Option<Words> {
+    match work {
+        Work::Commit { committer, created_ms, request, .. } => Some(Words {
+            committer,
+            created_ms,
+            message: request.message,
+            metadata: request.metadata,
+            second_parent: None,
+            second_generation: 0,
+        }),
+        Work::Merge { committer, created_ms, request, view } => {
+            let has_two = request.merge.kind == MergeKind::Merge;
+            Some(Words {
+                committer,
+                created_ms,
+                message: request.message,
+                metadata: request.metadata,
+                second_parent: request.merge.source.filter(|_| has_two),
+                second_generation: if has_two { view.source_generation } else { 0 },
+            })
+        }
+        _ => None,
+    }
 }

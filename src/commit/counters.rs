@@ -45,6 +45,8 @@ counters! {
     resubmitted,
     /// Branches put back into Redis from the log.
     restored,
+    /// Bytes of runs that were written for merges and that the decisions had no use for.
+    bytes_wasted,
     /// Folds in the background.
     folds,
     /// Rounds that ended with an error.

@@ -1,21 +1,26 @@
-//! Deciding a batch: a function from values to values. Given the same head and ops, every helper
-//! comes to the same verdicts.
+//! Deciding a batch: every op in ticket order, each against what the ones before it left. Given
+//! the same head and ops, every helper comes to the same verdicts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::model::change::{Change, decode_value, encode_value};
 use crate::model::entry::Entry;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, RunId};
 use crate::model::path::ObjectPath;
-use crate::tree::rule::{Decision, decide};
-use crate::tree::{Level, Record, RunRef};
+use crate::tree::{Decision, Level, Record, RunRef, decide};
 
+use super::graph::Contained;
+use super::head::Head;
+use super::lake::Lake;
+use super::log::ResetTo;
+use super::merge::{Values, settle};
 use super::op::{CommitRequest, ProducerSequence, Strategy};
-use super::prepare::{ChangeSet, Lookups, Prepared, Situation, Work, is_validated};
+use super::prepare::{ChangeSet, Prepared, Situation, Work, is_permanent, is_validated};
+use super::state::State;
 use super::verdict::{CONFLICTS_MAX, ConflictPath, ProducerRow, Verdict};
 
 /// Conflicting paths of a batch, in bytes, at most; their numbers are always told in full.
@@ -26,10 +31,20 @@ const CONFLICT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub enum Effect {
     /// Nothing.
     None,
-    /// These records, each carrying the op's index, become a commit.
-    Records(Vec<Record>),
-    /// This run, as it is, becomes a commit.
-    Run(Arc<RunRef>),
+    /// These changes become a commit.
+    Changes {
+        /// A run, taken as it is.
+        run: Option<Arc<RunRef>>,
+        /// Records on top of it, each carrying the op's index.
+        records: Vec<Record>,
+    },
+    /// Another commit becomes the head.
+    Reset {
+        /// Which.
+        to: ResetTo,
+        /// Its content.
+        levels: Vec<Level>,
+    },
     /// The branch ends.
     Close,
     /// These levels of the head give way to a run of equal content.
@@ -52,6 +67,18 @@ pub struct Judged {
     pub effect: Effect,
 }
 
+impl Judged {
+    /// An op that changes nothing.
+    pub(super) fn idle(verdict: Verdict) -> Self {
+        Self { verdict, effect: Effect::None }
+    }
+
+    /// An op that makes a commit.
+    pub(super) fn changes(run: Option<Arc<RunRef>>, records: Vec<Record>) -> Self {
+        Self { verdict: Verdict::Committed, effect: Effect::Changes { run, records } }
+    }
+}
+
 /// A batch, decided.
 #[derive(Debug)]
 pub struct Judgement {
@@ -59,60 +86,84 @@ pub struct Judgement {
     pub ops: Vec<Judged>,
     /// For each op that carries a producer's sequence and was decided in it: the producer.
     pub advances: Vec<Option<ProducerSequence>>,
+    /// Bytes of runs that merges had written beforehand and that came to nothing.
+    pub wasted: u64,
 }
 
-/// Decides every op of `situation`, in order, each against what the ones before it left. `levels`
-/// is the stack of the head.
-pub fn judge(situation: &Situation, levels: &[Level]) -> Result<Judgement> {
-    let mut state = State {
-        lookups: &situation.lookups,
-        overlay: BTreeMap::new(),
+/// Decides every op of `situation`, in order, on top of `head`.
+pub async fn judge(lake: &Lake, head: &Head, situation: &mut Situation) -> Result<Judgement> {
+    let contained = std::mem::take(&mut situation.contained);
+    let situation = &*situation;
+    let asked = situation.ops.iter().any(Prepared::asks);
+    let mut judge = Judge {
+        lake,
+        state: State::new(lake, head, &situation.lookups.head, asked),
+        situation,
         producers: situation.producers.clone(),
-        folded: vec![false; levels.len()],
-        levels,
-        large: BTreeSet::new(),
+        folded: vec![false; head.metarange.levels.len()],
+        levels: &head.metarange.levels,
         conflict_bytes: CONFLICT_BYTES_MAX,
+        contained,
     };
-    let mut judgement = Judgement { ops: Vec::new(), advances: Vec::new() };
+    let mut judgement = Judgement { ops: Vec::new(), advances: Vec::new(), wasted: 0 };
     for (index, op) in situation.ops.iter().enumerate() {
         let index = u16::try_from(index)
-            .map_err(|_| crate::Error::internal("a batch has more ops than its limit"))?;
-        let (judged, advance) = state.op(index, op)?;
+            .map_err(|_| Error::internal("a batch has more ops than its limit"))?;
+        let (judged, advance) = judge.op(index, op).await?;
+        judgement.wasted += wasted(op, &judged);
         judgement.ops.push(judged);
         judgement.advances.push(advance);
     }
     Ok(judgement)
 }
 
-struct State<'a> {
-    lookups: &'a Lookups,
-    /// What the batch has made of the paths that some op of it needs to know.
-    overlay: BTreeMap<ObjectPath, (u16, Option<Entry>)>,
+/// What a merge had written and is not used.
+fn wasted(op: &Prepared, judged: &Judged) -> u64 {
+    let Work::Merge { request, .. } = &op.work else { return 0 };
+    let Some(written) = request.merge.run() else { return 0 };
+    match &judged.effect {
+        Effect::Changes { run: Some(run), .. } if run.id == written.id => 0,
+        _ => written.bytes,
+    }
+}
+
+/// The judge of one batch, between two of its ops.
+pub(super) struct Judge<'a> {
+    pub(super) lake: &'a Lake,
+    pub(super) state: State<'a>,
+    situation: &'a Situation,
     producers: BTreeMap<String, ProducerRow>,
     levels: &'a [Level],
     /// Levels of the head that an op of this batch has replaced.
     folded: Vec<bool>,
-    /// Large ops that took effect; others have changed nothing.
-    large: BTreeSet<u16>,
     /// What conflicting paths of this batch may still take in the log entry, in bytes.
     conflict_bytes: usize,
+    /// What the head has come to contain since merges of this batch were worked out.
+    pub(super) contained: Contained,
 }
 
-impl State<'_> {
-    fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, Option<ProducerSequence>)> {
+impl Judge<'_> {
+    async fn op(
+        &mut self,
+        index: u16,
+        op: &Prepared,
+    ) -> Result<(Judged, Option<ProducerSequence>)> {
         // An op that was called off did not use its sequence up.
         if matches!(op.work, Work::Settled(Verdict::Cancelled)) {
-            return Ok((Judged { verdict: Verdict::Cancelled, effect: Effect::None }, None));
+            return Ok((Judged::idle(Verdict::Cancelled), None));
         }
         if let Some(verdict) = op.producer.as_ref().and_then(|sequence| self.fence(sequence)) {
-            return Ok((Judged { verdict, effect: Effect::None }, None));
+            return Ok((Judged::idle(verdict), None));
         }
-        let judged = match &op.work {
-            Work::Settled(verdict) => Judged { verdict: verdict.clone(), effect: Effect::None },
-            Work::DeleteBranch => Judged { verdict: Verdict::Committed, effect: Effect::Close },
-            Work::Fold { levels, bottom, with } => self.fold(levels, *bottom, with),
-            Work::Commit { request, changes, .. } => self.commit(index, request, changes)?,
+        let judged = match self.work(index, op).await {
+            Err(error) if is_permanent(&error) => {
+                Judged::idle(Verdict::Failed { reason: error.to_string() })
+            }
+            judged => judged?,
         };
+        if let Effect::Changes { run, records } = &judged.effect {
+            self.state.add(index, run.as_ref(), records);
+        }
         if let Some(sequence) = &op.producer {
             let row = ProducerRow {
                 epoch: sequence.epoch,
@@ -123,6 +174,20 @@ impl State<'_> {
             self.producers.insert(sequence.producer.clone(), row);
         }
         Ok((judged, op.producer.clone()))
+    }
+
+    async fn work(&mut self, index: u16, op: &Prepared) -> Result<Judged> {
+        Ok(match &op.work {
+            Work::Settled(verdict) => Judged::idle(verdict.clone()),
+            Work::DeleteBranch => Judged { verdict: Verdict::Committed, effect: Effect::Close },
+            Work::Fold { levels, bottom, with } => self.fold(levels, *bottom, with),
+            Work::Reset { to, levels } => {
+                let effect = Effect::Reset { to: *to, levels: levels.clone() };
+                Judged { verdict: Verdict::Committed, effect }
+            }
+            Work::Commit { request, changes, .. } => self.commit(index, request, changes).await?,
+            Work::Merge { request, view, .. } => self.merge(index, request, view).await?,
+        })
     }
 
     fn fence(&self, op: &ProducerSequence) -> Option<Verdict> {
@@ -176,24 +241,19 @@ impl State<'_> {
         Judged { verdict: Verdict::Committed, effect }
     }
 
-    fn commit(
+    async fn commit(
         &mut self,
         index: u16,
         request: &CommitRequest,
         changes: &ChangeSet,
     ) -> Result<Judged> {
         let records = match changes {
-            ChangeSet::Large(run) => {
-                self.large.insert(index);
-                return Ok(Judged {
-                    verdict: Verdict::Committed,
-                    effect: Effect::Run(Arc::clone(run)),
-                });
-            }
+            ChangeSet::Large(run) => return Ok(Judged::changes(Some(Arc::clone(run)), Vec::new())),
             ChangeSet::Small(records) if is_validated(request, records)? => {
-                match self.validate(index, request, records)? {
+                let rule = Rule { base: request.base.map(Some), strategy: request.strategy };
+                match self.validate(index, rule, records).await? {
                     Ok(records) => records,
-                    Err(verdict) => return Ok(Judged { verdict, effect: Effect::None }),
+                    Err(verdict) => return Ok(Judged::idle(verdict)),
                 }
             }
             ChangeSet::Small(records) => {
@@ -201,93 +261,87 @@ impl State<'_> {
             }
         };
         if records.is_empty() && !request.allow_empty {
-            return Ok(Judged { verdict: Verdict::NoChanges, effect: Effect::None });
+            return Ok(Judged::idle(Verdict::NoChanges));
         }
-        self.remember(index, &records)?;
-        Ok(Judged { verdict: Verdict::Committed, effect: Effect::Records(records) })
+        Ok(Judged::changes(None, records))
     }
 
     /// Checks conditions and applies the three-way rule, path by path. Returns the records that
     /// survive, or the conflict.
-    fn validate(
+    pub(super) async fn validate(
         &mut self,
         index: u16,
-        request: &CommitRequest,
+        rule: Rule,
         records: &[Record],
     ) -> Result<Result<Vec<Record>, Verdict>> {
+        let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
+        let current = self.state.values(&paths).await?;
         let mut surviving = Vec::with_capacity(records.len());
-        let mut conflicts = Vec::new();
-        let mut total = 0u64;
-        for record in records {
+        let mut conflicts = Conflicts::default();
+        for (record, dest) in records.iter().zip(current) {
             let (change, condition) = decode_value(&record.value)?;
             let source = change.entry();
-            let dest = self.current(index, &record.path);
             let holds = condition.as_ref().is_none_or(|condition| condition.holds(dest.as_ref()));
-            let base = request.base.and_then(|base| {
-                self.lookups.bases.get(&(base, record.path.clone())).cloned().flatten()
-            });
-            let decision = match request.base {
+            let base = rule.base.and_then(|base| self.base(base, &record.path));
+            let decision = match rule.base {
+                // A condition is the caller's own word: no strategy overrules it.
                 _ if !holds => Decision::Conflict,
                 None => Decision::TakeSource,
-                Some(_) => decide(base.as_ref(), source, dest.as_ref()),
+                Some(_) => settle(decide(base.as_ref(), source, dest.as_ref()), rule.strategy),
             };
-            let take = match (decision, request.strategy) {
-                (Decision::TakeSource, _) => true,
-                (Decision::KeepDest, _) => false,
-                // A condition is the caller's own word: no strategy overrules it.
-                (Decision::Conflict, Strategy::SourceWins) if holds => true,
-                (Decision::Conflict, Strategy::DestWins) if holds => false,
-                (Decision::Conflict, _) => {
-                    total += 1;
-                    let path = record.path.clone();
-                    let source = source.cloned();
-                    let conflict = ConflictPath { path, base, source, dest };
-                    let left = self.conflict_bytes.checked_sub(conflict.bytes());
-                    if let (true, Some(left)) = (conflicts.len() < CONFLICTS_MAX, left) {
-                        self.conflict_bytes = left;
-                        conflicts.push(conflict);
-                    }
-                    false
+            match decision {
+                Decision::TakeSource => surviving.push(stamped(index, &record.path, &change)),
+                Decision::KeepDest => {}
+                Decision::Conflict => {
+                    let (path, source) = (record.path.clone(), source.cloned());
+                    self.note(&mut conflicts, ConflictPath { path, base, source, dest });
                 }
-            };
-            if take {
-                surviving.push(stamped(index, &record.path, &change));
             }
         }
-        if total > 0 {
-            return Ok(Err(Verdict::Conflict { paths: conflicts, total }));
-        }
-        Ok(Ok(surviving))
+        Ok(conflicts.verdict().map_or(Ok(surviving), Err))
     }
 
-    /// What `path` names right before op `index`.
-    fn current(&self, index: u16, path: &ObjectPath) -> Option<Entry> {
-        let small = self.overlay.get(path);
-        let large = self
-            .lookups
-            .large
-            .get(path)
-            .and_then(|by_op| by_op.range(..index).rfind(|(op, _)| self.large.contains(op)));
-        match (small, large) {
-            (Some((small_op, entry)), Some((large_op, _))) if small_op > large_op => entry.clone(),
-            (_, Some((_, entry))) => entry.clone(),
-            (Some((_, entry)), None) => entry.clone(),
-            (None, None) => self.lookups.head.get(path).cloned().flatten(),
-        }
+    /// What a path has at the base of an op; bases were looked up beforehand.
+    fn base(&self, base: Option<CommitId>, path: &ObjectPath) -> Option<Entry> {
+        self.situation.lookups.bases.get(&(base?, path.clone())).cloned().flatten()
     }
 
-    /// Keeps in mind what later ops of this batch may ask for.
-    fn remember(&mut self, index: u16, records: &[Record]) -> Result<()> {
-        if self.lookups.head.is_empty() {
-            return Ok(());
+    /// Adds to the conflicts of an op, as long as there is room for details.
+    pub(super) fn note(&mut self, conflicts: &mut Conflicts, conflict: ConflictPath) {
+        conflicts.total += 1;
+        let left = self.conflict_bytes.checked_sub(conflict.bytes());
+        if let (true, Some(left)) = (conflicts.paths.len() < CONFLICTS_MAX, left) {
+            self.conflict_bytes = left;
+            conflicts.paths.push(conflict);
         }
-        for record in records {
-            if self.lookups.head.contains_key(&record.path) {
-                let entry = decode_value(&record.value)?.0.entry().cloned();
-                self.overlay.insert(record.path.clone(), (index, entry));
-            }
-        }
-        Ok(())
+    }
+}
+
+/// By what an op's changes are judged: without a base, the last writer wins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    /// What the changes start from; `Some(None)` is the empty state.
+    pub(super) base: Option<Option<CommitId>>,
+    /// What happens to conflicts.
+    pub(super) strategy: Strategy,
+}
+
+/// Conflicting paths of one op.
+#[derive(Debug, Default)]
+pub(super) struct Conflicts {
+    paths: Vec<ConflictPath>,
+    total: u64,
+}
+
+impl Conflicts {
+    /// Counts a conflict whose path is not kept.
+    pub(super) fn unlisted(&mut self) {
+        self.total += 1;
+    }
+
+    /// The verdict, if there are any.
+    pub(super) fn verdict(self) -> Option<Verdict> {
+        (self.total > 0).then_some(Verdict::Conflict { paths: self.paths, total: self.total })
     }
 }
 

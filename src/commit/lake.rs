@@ -16,6 +16,7 @@ use crate::model::name::RepoName;
 use crate::objects::{Created, Objects, layout};
 use crate::tree::{InlineAddress, InlineRun, Metarange, Span, Tree, TreeOptions, TreeStore};
 
+use super::graph::Node;
 use super::log::LogEntry;
 
 /// Log entries read at the same time, at most.
@@ -150,6 +151,17 @@ impl Lake {
         entry.commit(id).cloned()
     }
 
+    /// A commit's place in the graph. It is not compared with its id: for ids that other commits
+    /// name as their parents.
+    pub async fn node(&self, id: &CommitId) -> Result<Node> {
+        let entry = self.known_entry(id.uid(), id.first_ticket()).await?;
+        let op = entry.ops.get(usize::from(id.index()));
+        let commit = op.and_then(|op| op.commit.as_ref()).ok_or_else(|| {
+            Error::corrupt(format!("commit {id} is named as a parent and is not in its log"))
+        })?;
+        Ok(Node::new(*id, commit.generation, commit.created_ms, commit.parents.clone()))
+    }
+
     /// The content of a commit.
     pub async fn metarange(&self, id: &CommitId) -> Result<Metarange> {
         let entry = self
@@ -158,6 +170,14 @@ impl Lake {
             .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))?;
         entry.commit(id)?;
         Ok(entry.metarange(id.index()))
+    }
+
+    /// The content of a commit, or of the state before the first one.
+    pub async fn content(&self, commit: Option<CommitId>) -> Result<Metarange> {
+        match commit {
+            Some(id) => self.metarange(&id).await,
+            None => Ok(Metarange::default()),
+        }
     }
 
     /// First tickets of the log entries of `uid` behind `after`, in order.

@@ -63,6 +63,18 @@ pub struct DecidedOp {
     pub commit: Option<Commit>,
     /// The staging areas it had taken; `None` when it brought its changes itself.
     pub areas: Option<Vec<OpId>>,
+    /// The commit that the branch was reset to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<ResetTo>,
+}
+
+/// Where a reset has taken a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetTo {
+    /// The commit that is the head from then on.
+    pub commit: CommitId,
+    /// Its generation.
+    pub generation: u64,
 }
 
 /// A level of the stack, and for which ops of the batch it is there.
@@ -116,9 +128,17 @@ impl LogEntry {
 
     /// The head after the batch: commit and generation.
     pub fn head_after(&self) -> Result<(Option<CommitId>, u64)> {
-        for index in (0..self.ops.len()).rev() {
-            if let Some(commit) = self.ops.get(index).and_then(|op| op.commit.as_ref()) {
+        self.head_before(self.ops.len())
+    }
+
+    /// The head right before op `index`: commit and generation.
+    pub fn head_before(&self, index: usize) -> Result<(Option<CommitId>, u64)> {
+        for (index, op) in self.ops.iter().enumerate().take(index).rev() {
+            if let Some(commit) = &op.commit {
                 return Ok((self.commit_id(index)?, commit.generation));
+            }
+            if let Some(reset) = op.reset {
+                return Ok((Some(reset.commit), reset.generation));
             }
         }
         Ok((self.parent, self.parent_generation))
@@ -168,14 +188,8 @@ impl LogEntry {
 
     /// The record of op `index` for the outcome stream.
     pub fn outcome(&self, index: usize, op: &DecidedOp) -> Result<OutcomeRecord> {
-        let verdict = match &op.verdict {
-            Verdict::Conflict { total, .. } => {
-                Verdict::Conflict { paths: Vec::new(), total: *total }
-            }
-            other => other.clone(),
-        };
         Ok(OutcomeRecord {
-            verdict,
+            verdict: op.verdict.brief(),
             commit: self.commit_id(index)?,
             first: self.first,
             batch: self.ops.len() as u32,

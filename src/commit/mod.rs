@@ -7,15 +7,20 @@
 //!
 //! [`restore`] and [`reconcile`](self) are for the day Redis loses data.
 
+pub mod ancestry;
 pub mod build;
 pub mod coordinator;
 pub mod counters;
 pub mod faults;
+pub mod graph;
 pub mod head;
 mod helper;
 pub mod judge;
+mod judge_merge;
 pub mod lake;
+mod large;
 pub mod log;
+pub mod merge;
 pub mod op;
 pub mod prepare;
 pub mod queue;
@@ -24,6 +29,7 @@ mod reconcile;
 pub mod record;
 pub mod restore;
 pub mod round;
+mod state;
 mod upkeep;
 pub mod verdict;
 pub mod waiting;

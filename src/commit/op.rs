@@ -4,6 +4,7 @@
 //! byte, and a MessagePack body that no script reads.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,10 +12,14 @@ use serde_bytes::ByteBuf;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, RunId};
-use crate::tree::{InlineRun, RunRef};
+use crate::tree::{InlineRun, PathSpan, RunRef};
 
-/// The newest version of the body that this program writes and reads.
-const VERSION: u8 = 1;
+/// The newest version of the body that this program reads.
+const VERSION: u8 = 2;
+
+/// How long after its changes were written to the object store an op may be decided. Older ones
+/// fail: garbage collection may have taken what nothing named for longer than that.
+pub const PREPARED_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What the op's message, metadata and names may take together, in bytes.
 pub const HEADER_MAX: usize = 8 * 1024;
@@ -23,8 +28,8 @@ pub const HEADER_MAX: usize = 8 * 1024;
 /// store first, as a run.
 pub const INLINE_MAX: usize = 8 * 1024;
 
-/// The largest queue element.
-pub const ELEMENT_MAX: usize = HEADER_MAX + INLINE_MAX + 1024;
+/// The largest queue element: besides the two above, it may name a run and the span of a merge.
+pub const ELEMENT_MAX: usize = HEADER_MAX + INLINE_MAX + 8 * 1024;
 
 /// One request to move a branch head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +65,10 @@ pub enum Request {
     DeleteBranch,
     /// Levels of the stack in exchange for one of equal content.
     Fold(FoldRequest),
+    /// The difference between two commits, brought into the branch: merge, revert, cherry-pick.
+    Merge(MergeRequest),
+    /// Another commit as the head.
+    Reset(CommitId),
 }
 
 /// A set of changes to become a commit.
@@ -107,6 +116,91 @@ pub enum Strategy {
     DestWins,
 }
 
+/// The difference between two commits, to be brought into the branch by the three-way rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MergeRequest {
+    /// Why.
+    pub message: String,
+    /// The user's own key-value pairs.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// Whether a commit is wanted even if nothing is to be brought.
+    #[serde(default)]
+    pub allow_empty: bool,
+    /// Who tries again when paths of the merge have changed since it was prepared.
+    #[serde(default)]
+    pub retry: Retry,
+    /// What is to be merged, and how far that has been worked out.
+    pub merge: PreparedMerge,
+}
+
+/// What a merge brings, as it was worked out against some head of the branch. The decision in its
+/// turn differs from it only in paths that were changed between that head and the turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedMerge {
+    /// What becomes of it in history.
+    pub kind: MergeKind,
+    /// The commit the difference starts from; `None` is the empty state.
+    pub base: Option<CommitId>,
+    /// The commit it leads to; `None` is the empty state.
+    pub source: Option<CommitId>,
+    /// What happens to a path that both sides changed.
+    pub strategy: Strategy,
+    /// The head it was worked out against.
+    pub against: Option<CommitId>,
+    /// When, in milliseconds since the Unix epoch.
+    pub prepared_ms: i64,
+    /// The result.
+    pub plan: MergePlan,
+}
+
+/// What a merge is in history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MergeKind {
+    /// A commit with the source as its second parent. The base is their merge base.
+    Merge,
+    /// A commit without a second parent. The base is the merge base.
+    Squash,
+    /// A commit that takes another one back: from that commit to its parent.
+    Revert,
+    /// A commit that repeats another one: from its parent to that commit.
+    CherryPick,
+}
+
+/// Who tries a merge again when paths of it have changed since it was prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Retry {
+    /// Whoever decides it, at once.
+    #[default]
+    Server,
+    /// The client, with what was worked out so far as a hint.
+    Client,
+}
+
+/// How far a merge has been worked out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MergePlan {
+    /// Few changes: all of them, as an encoded [`InlineRun`]. Each is decided in its turn.
+    Changes(ByteBuf),
+    /// Many: those that survived the rule against the head of the preparation.
+    Survivors(Survivors),
+}
+
+/// The changes of a merge that survived the rule against one head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survivors {
+    /// Most of them, in the object store.
+    pub run: Option<RunRef>,
+    /// The others, as an encoded [`InlineRun`]; of a path that both have, this is what counts.
+    pub records: ByteBuf,
+    /// First and last path of the changes from base to source, surviving or not.
+    pub span: Option<PathSpan>,
+    /// How many they are.
+    pub changes: u64,
+    /// How many of them survived.
+    pub surviving: u64,
+}
+
 /// Levels of a branch's stack in exchange for a run of equal content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoldRequest {
@@ -149,7 +243,7 @@ impl Op {
         let mut element = Vec::with_capacity(OpId::TEXT_LEN + 2 + body.len());
         element.extend_from_slice(id.to_string().as_bytes());
         element.push(b'P');
-        element.push(VERSION);
+        element.push(self.version());
         element.extend_from_slice(&body);
         if element.len() > ELEMENT_MAX {
             return Err(Error::invalid(format!(
@@ -158,6 +252,33 @@ impl Op {
             )));
         }
         Ok(element.into())
+    }
+
+    /// The first version of the body that has this kind of op: programs that know only older ones
+    /// leave it to others.
+    fn version(&self) -> u8 {
+        match self.request {
+            Request::Commit(_) | Request::DeleteBranch | Request::Fold(_) => 1,
+            Request::Merge(_) | Request::Reset(_) => 2,
+        }
+    }
+
+    /// The runs it names, which must not go before it is decided.
+    pub fn runs(&self) -> Vec<&RunRef> {
+        match &self.request {
+            Request::Commit(CommitRequest { changes: Changes::Run(run), .. })
+            | Request::Fold(FoldRequest { with: run, .. }) => vec![run],
+            Request::Merge(MergeRequest { merge, .. }) => merge.run().into_iter().collect(),
+            Request::Commit(_) | Request::DeleteBranch | Request::Reset(_) => Vec::new(),
+        }
+    }
+
+    /// When the runs it names were written, milliseconds since the Unix epoch.
+    pub fn prepared_ms(&self) -> i64 {
+        match &self.request {
+            Request::Merge(request) => request.merge.prepared_ms,
+            _ => self.created_ms,
+        }
     }
 
     /// Whether accepting this op takes the staging area with it.
@@ -187,7 +308,7 @@ impl QueuedOp {
         let id = Self::id_of(element).ok_or_else(damaged)?;
         let rest = element.get(OpId::TEXT_LEN..).unwrap_or_default();
         let (cancelled, body) = match rest {
-            [mark, VERSION, body @ ..] => (*mark == b'C', decode_body(body)),
+            [mark, 1..=VERSION, body @ ..] => (*mark == b'C', decode_body(body)),
             [mark, version, ..] if *version > VERSION => (*mark == b'C', Body::Newer(*version)),
             _ => (false, Body::Damaged("its record in the queue is damaged".into())),
         };
@@ -199,6 +320,47 @@ fn decode_body(body: &[u8]) -> Body {
     match rmp_serde::from_slice::<Op>(body) {
         Ok(op) => Body::Op(Box::new(op)),
         Err(error) => Body::Damaged(format!("its record in the queue is damaged: {error}")),
+    }
+}
+
+impl Request {
+    /// The kind of op, for people and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Commit(_) => "commit",
+            Self::DeleteBranch => "delete_branch",
+            Self::Fold(_) => "fold",
+            Self::Merge(request) => request.merge.kind.name(),
+            Self::Reset(_) => "reset",
+        }
+    }
+}
+
+impl MergeKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Squash => "squash_merge",
+            Self::Revert => "revert",
+            Self::CherryPick => "cherry_pick",
+        }
+    }
+
+    /// Whether the base is the merge base of source and head, which moves when a merge comes in
+    /// between.
+    pub fn follows_merge_base(self) -> bool {
+        matches!(self, Self::Merge | Self::Squash)
+    }
+}
+
+impl PreparedMerge {
+    /// The run it names.
+    pub fn run(&self) -> Option<&RunRef> {
+        match &self.plan {
+            MergePlan::Survivors(survivors) => survivors.run.as_ref(),
+            MergePlan::Changes(_) => None,
+        }
     }
 }
 

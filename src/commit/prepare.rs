@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{StreamExt, TryStreamExt};
 
+use crate::clock;
 use crate::coord::areas::Area;
 use crate::coord::staging::{self, Bound, PAGE_MAX, Wanted, Which};
 use crate::coord::{BranchKeys, Lanes, branches};
@@ -14,11 +16,20 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::model::path::ObjectPath;
-use crate::tree::{ALL, ChangeSorter, InlineRun, Metarange, Record, RunRef, RunWriter, ScanStart};
+use crate::tree::{
+    ALL, ChangeSorter, InlineRun, Level, Metarange, Record, RunRef, RunWriter, ScanStart,
+};
 
+use super::ancestry::{Ancestry, ancestry};
+use super::graph::Contained;
 use super::head::Head;
 use super::lake::Lake;
-use super::op::{Body, Changes, CommitRequest, Op, ProducerSequence, QueuedOp, Request};
+use super::log::ResetTo;
+use super::merge::{CROSSINGS_MAX, Crossing, crossings};
+use super::op::{
+    Body, Changes, CommitRequest, MergePlan, MergeRequest, Op, PREPARED_MAX, ProducerSequence,
+    QueuedOp, Request,
+};
 use super::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
@@ -54,12 +65,23 @@ pub struct Prepared {
 impl Prepared {
     /// What its changes take in memory, roughly.
     fn bytes(&self) -> usize {
+        let records = match &self.work {
+            Work::Commit { changes: ChangeSet::Small(records), .. } => records,
+            Work::Merge { view, .. } => &view.records,
+            _ => return 0,
+        };
+        records.iter().map(|r| r.path.as_str().len() + r.value.len() + RECORD_OVERHEAD).sum()
+    }
+
+    /// Whether deciding it needs to know what paths have.
+    pub fn asks(&self) -> bool {
         match &self.work {
-            Work::Commit { changes: ChangeSet::Small(records), .. } => records
-                .iter()
-                .map(|r| r.path.as_str().len() + r.value.len() + RECORD_OVERHEAD)
-                .sum(),
-            _ => 0,
+            Work::Commit { request, changes: ChangeSet::Small(records), .. } => {
+                // What cannot be read is found out when the op is decided.
+                is_validated(request, records).unwrap_or(true)
+            }
+            Work::Merge { .. } => true,
+            _ => false,
         }
     }
 }
@@ -80,6 +102,24 @@ pub enum Work {
         /// Its changes.
         changes: ChangeSet,
     },
+    /// The difference between two commits, brought into the branch.
+    Merge {
+        /// Who asked.
+        committer: String,
+        /// When.
+        created_ms: i64,
+        /// What.
+        request: MergeRequest,
+        /// What deciding it needs.
+        view: MergeView,
+    },
+    /// Another head.
+    Reset {
+        /// Which.
+        to: ResetTo,
+        /// Its content.
+        levels: Vec<Level>,
+    },
     /// The end of the branch.
     DeleteBranch,
     /// An exchange of levels.
@@ -91,6 +131,23 @@ pub enum Work {
         /// What replaces them.
         with: Arc<RunRef>,
     },
+}
+
+/// What deciding a merge needs besides its request.
+#[derive(Debug, Clone)]
+pub struct MergeView {
+    /// The records it brings in the op: all changes of a small merge, else what goes on top of its
+    /// run.
+    pub records: Vec<Record>,
+    /// The run it brings.
+    pub run: Option<Arc<RunRef>>,
+    /// For a merge of many changes: those whose paths have changed between the head it was worked
+    /// out against and the present one; `None` when they are too many.
+    pub crossings: Option<Vec<Crossing>>,
+    /// The base, by the history of the present head; `None` when there is none any more.
+    pub base: Option<CommitId>,
+    /// The source's generation; 0 without a source.
+    pub source_generation: u64,
 }
 
 /// The changes of one op.
@@ -109,12 +166,10 @@ pub struct Lookups {
     pub head: HashMap<ObjectPath, Option<Entry>>,
     /// At the base of an op.
     pub bases: HashMap<(CommitId, ObjectPath), Option<Entry>>,
-    /// What the large op at an index changes a path to.
-    pub large: HashMap<ObjectPath, BTreeMap<u16, Option<Entry>>>,
 }
 
 /// A batch, ready to be decided.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Situation {
     /// The ops, in ticket order.
     pub ops: Vec<Prepared>,
@@ -122,6 +177,8 @@ pub struct Situation {
     pub producers: BTreeMap<String, ProducerRow>,
     /// What the ops with conditions or a base need to know.
     pub lookups: Lookups,
+    /// What the head has come to contain since the merges among them were worked out.
+    pub contained: Contained,
 }
 
 /// Where a branch's things are.
@@ -136,7 +193,7 @@ pub struct Sources<'a> {
 }
 
 /// Reads the longest prefix of a queue that this program may decide: everything before the first
-/// op written by a newer version, and nothing behind the end of the branch.
+/// op written by a newer version, and nothing behind the end of the branch or a reset.
 pub fn readable(elements: &[bytes::Bytes]) -> Result<Vec<QueuedOp>> {
     let mut ops = Vec::with_capacity(elements.len());
     for element in elements {
@@ -145,7 +202,11 @@ pub fn readable(elements: &[bytes::Bytes]) -> Result<Vec<QueuedOp>> {
             tracing::warn!(op_id = %op.id, version, "leaving an op to helpers of a newer version");
             break;
         }
-        let ends = matches!(&op.body, Body::Op(body) if body.request == Request::DeleteBranch);
+        // What follows a reset is decided on another head, which is not at hand.
+        let ends = matches!(
+            &op.body,
+            Body::Op(body) if matches!(body.request, Request::DeleteBranch | Request::Reset(_))
+        );
         ops.push(op);
         if ends {
             break;
@@ -163,8 +224,40 @@ pub async fn prepare(
 ) -> Result<Situation> {
     let producers = producer_rows(sources, &ops).await?;
     let mut ops = load_batch(sources, ops, areas).await?;
+    let contained = trace(sources.lake, head, &mut ops).await?;
     let lookups = look_up(sources.lake, head, &mut ops).await?;
-    Ok(Situation { ops, producers, lookups })
+    Ok(Situation { ops, producers, lookups, contained })
+}
+
+/// Finds the bases of merges by the history of the head, and what moves them.
+async fn trace(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Contained> {
+    let merges = ops.iter().enumerate().filter_map(|(index, op)| match &op.work {
+        Work::Merge { request, .. } if request.merge.kind.follows_merge_base() => {
+            Some((index, &request.merge))
+        }
+        _ => None,
+    });
+    let merges: Vec<_> = merges.collect();
+    let at: Vec<usize> = merges.iter().map(|(index, _)| *index).collect();
+    let Ancestry { contained, bases } = match ancestry(lake, head, merges).await {
+        Ok(ancestry) => ancestry,
+        Err(error) if is_permanent(&error) => {
+            let failed = Work::Settled(Verdict::Failed { reason: error.to_string() });
+            for index in at {
+                if let Some(op) = ops.get_mut(index) {
+                    op.work = failed.clone();
+                }
+            }
+            return Ok(Contained::default());
+        }
+        Err(error) => return Err(error),
+    };
+    for (index, base) in bases {
+        if let Some(Prepared { work: Work::Merge { view, .. }, .. }) = ops.get_mut(index) {
+            view.base = base;
+        }
+    }
+    Ok(contained)
 }
 
 /// Loads ops in order until the batch is heavy enough; those behind it are for the next round. The
@@ -223,10 +316,17 @@ async fn load(sources: Sources<'_>, queued: QueuedOp, areas: &[Area]) -> Result<
             return Err(Error::internal("an op of a newer version was to be decided"));
         }
     };
+    let taken = owned_areas(&op.request, id, areas);
+    let expired = is_expired(&op);
     let Op { committer, created_ms, producer, request } = op;
-    let taken = owned_areas(&request, id, areas);
     let work = match request {
         _ if cancelled => Work::Settled(Verdict::Cancelled),
+        _ if expired => Work::Settled(Verdict::Failed {
+            reason: format!(
+                "its changes were written more than {} hours ago: submit it again",
+                PREPARED_MAX.as_secs() / 3600
+            ),
+        }),
         Request::DeleteBranch => Work::DeleteBranch,
         Request::Fold(fold) => {
             Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) }
@@ -241,11 +341,56 @@ async fn load(sources: Sources<'_>, queued: QueuedOp, areas: &[Area]) -> Result<
                 Err(error) => return Err(error),
             }
         }
+        Request::Merge(request) => match load_merge(sources.lake, &request).await {
+            Ok(view) => Work::Merge { committer, created_ms, request, view },
+            Err(error) if is_permanent(&error) => {
+                Work::Settled(Verdict::Failed { reason: error.to_string() })
+            }
+            Err(error) => return Err(error),
+        },
+        Request::Reset(to) => match load_reset(sources.lake, to).await {
+            Ok(work) => work,
+            Err(error) if is_permanent(&error) => {
+                Work::Settled(Verdict::Failed { reason: error.to_string() })
+            }
+            Err(error) => return Err(error),
+        },
     };
     Ok(Prepared { id, producer, areas: taken, work })
 }
 
-fn is_permanent(error: &Error) -> bool {
+/// Whether garbage collection may have taken what the op names.
+fn is_expired(op: &Op) -> bool {
+    let age = clock::now_ms().saturating_sub(op.prepared_ms());
+    !op.runs().is_empty() && u128::try_from(age).is_ok_and(|age| age > PREPARED_MAX.as_millis())
+}
+
+async fn load_merge(lake: &Lake, request: &MergeRequest) -> Result<MergeView> {
+    let merge = &request.merge;
+    for commit in [merge.base, merge.against].iter().flatten() {
+        lake.node(commit).await?;
+    }
+    let source_generation = match &merge.source {
+        Some(source) => lake.node(source).await?.generation(),
+        None => 0,
+    };
+    let (records, run) = match &merge.plan {
+        MergePlan::Changes(records) => (records, None),
+        MergePlan::Survivors(survivors) => (&survivors.records, survivors.run.clone()),
+    };
+    let records = InlineRun::decode(records)?.records().to_vec();
+    let run = run.map(Arc::new);
+    Ok(MergeView { records, run, crossings: None, base: merge.base, source_generation })
+}
+
+async fn load_reset(lake: &Lake, to: CommitId) -> Result<Work> {
+    let generation = lake.commit(&to).await?.generation;
+    let levels = lake.metarange(&to).await?.levels;
+    Ok(Work::Reset { to: ResetTo { commit: to, generation }, levels })
+}
+
+/// Whether an error comes again however often the op is tried.
+pub fn is_permanent(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::InvalidInput)
 }
 
@@ -347,18 +492,18 @@ async fn area_page(
 }
 
 /// Gathers records in path order: in memory while they are few, into a run when they are many.
-struct Collector<'a> {
+pub(super) struct Collector<'a> {
     lake: &'a Lake,
     small: Vec<Record>,
     large: Option<RunWriter>,
 }
 
 impl<'a> Collector<'a> {
-    fn new(lake: &'a Lake) -> Self {
+    pub(super) fn new(lake: &'a Lake) -> Self {
         Self { lake, small: Vec::new(), large: None }
     }
 
-    async fn push(&mut self, record: Record) -> Result<()> {
+    pub(super) async fn push(&mut self, record: Record) -> Result<()> {
         if let Some(writer) = &mut self.large {
             return writer.push(record).await;
         }
@@ -373,7 +518,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    async fn finish(self) -> Result<ChangeSet> {
+    pub(super) async fn finish(self) -> Result<ChangeSet> {
         match self.large {
             Some(writer) => Ok(ChangeSet::Large(Arc::new(writer.finish().await?))),
             None => Ok(ChangeSet::Small(self.small)),
@@ -394,48 +539,84 @@ pub fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool>
     Ok(false)
 }
 
+/// What one op needs to know to be decided.
+struct Asked {
+    lookups: Lookups,
+    crossings: Option<Vec<Crossing>>,
+}
+
 /// What the ops with conditions or a base need to know. An op whose question can never be answered,
 /// because an object is missing or damaged, is settled as failed; it must not stop the others.
 async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Lookups> {
+    let room = AtomicUsize::new(CROSSINGS_MAX);
+    let asking: Vec<_> = ops.iter().map(|op| look_up_for(lake, head, op, &room)).collect();
+    let asked: Vec<Result<Asked>> = futures::stream::iter(asking).buffered(LOADS).collect().await;
     let mut lookups = Lookups::default();
-    let mut paths = BTreeSet::new();
-    for op in ops.iter_mut() {
-        let asked = match look_up_for(lake, head, op, &mut lookups).await {
-            Ok(asked) => asked,
+    for (op, asked) in ops.iter_mut().zip(asked) {
+        match asked {
+            Ok(asked) => {
+                lookups.head.extend(asked.lookups.head);
+                lookups.bases.extend(asked.lookups.bases);
+                if let Work::Merge { view, .. } = &mut op.work {
+                    view.crossings = asked.crossings;
+                }
+            }
             Err(error) if is_permanent(&error) => {
                 op.work = Work::Settled(Verdict::Failed { reason: error.to_string() });
-                continue;
             }
             Err(error) => return Err(error),
-        };
-        paths.extend(asked);
+        }
     }
-    look_up_in_large_ops(lake, ops, &paths, &mut lookups).await?;
     Ok(lookups)
 }
 
-/// Looks up what one op needs to know. Returns the paths it asks for.
-async fn look_up_for(
+/// Looks up what one op needs to know; `room` is what crossings of the batch may still take.
+async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: &AtomicUsize) -> Result<Asked> {
+    let mut lookups = Lookups::default();
+    let mut found = None;
+    match &op.work {
+        Work::Commit { request, changes: ChangeSet::Small(records), .. }
+            if is_validated(request, records)? =>
+        {
+            look_up_paths(lake, head, request.base, records, &mut lookups).await?;
+        }
+        Work::Merge { request, view, .. } => match &request.merge.plan {
+            MergePlan::Changes(_) => {
+                look_up_paths(lake, head, request.merge.base, &view.records, &mut lookups).await?;
+            }
+            MergePlan::Survivors(_) if request.merge.against == head.commit => {
+                found = Some(Vec::new());
+            }
+            MergePlan::Survivors(survivors) => {
+                let max = room.load(Ordering::Relaxed);
+                let metarange = &head.metarange;
+                found = crossings(lake, &request.merge, survivors, metarange, max).await?;
+                let taken = found.as_ref().map_or(0, Vec::len);
+                // Where two ask at the same time both may take the rest: a bound within a factor.
+                room.store(max.saturating_sub(taken), Ordering::Relaxed);
+            }
+        },
+        _ => {}
+    }
+    Ok(Asked { lookups, crossings: found })
+}
+
+async fn look_up_paths(
     lake: &Lake,
     head: &Head,
-    op: &Prepared,
+    base: Option<CommitId>,
+    records: &[Record],
     lookups: &mut Lookups,
-) -> Result<Vec<ObjectPath>> {
-    let Work::Commit { request, changes: ChangeSet::Small(records), .. } = &op.work else {
-        return Ok(Vec::new());
-    };
-    if !is_validated(request, records)? {
-        return Ok(Vec::new());
-    }
+) -> Result<()> {
     let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
-    if let Some(base) = request.base {
+    if let Some(base) = base {
         let metarange = lake.metarange(&base).await?;
         for (path, entry) in get_all(lake, &metarange, paths.clone()).await? {
             lookups.bases.insert((base, path), entry);
         }
     }
-    lookups.head.extend(get_all(lake, &head.metarange, paths.clone()).await?);
-    Ok(paths)
+    lookups.head.extend(get_all(lake, &head.metarange, paths).await?);
+    Ok(())
 }
 
 async fn get_all(
@@ -445,30 +626,4 @@ async fn get_all(
 ) -> Result<HashMap<ObjectPath, Option<Entry>>> {
     let entries = lake.tree().get_many(metarange, &paths).await?;
     Ok(paths.into_iter().zip(entries).collect())
-}
-
-/// An op may depend on what a large op before it in the same batch does to a path.
-async fn look_up_in_large_ops(
-    lake: &Lake,
-    ops: &[Prepared],
-    paths: &BTreeSet<ObjectPath>,
-    lookups: &mut Lookups,
-) -> Result<()> {
-    for (index, op) in ops.iter().enumerate() {
-        let Work::Commit { changes: ChangeSet::Large(run), .. } = &op.work else {
-            continue;
-        };
-        for path in paths {
-            let at = ScanStart::all().at(path.as_str());
-            let mut scan = lake.tree().scan_run(Arc::clone(run), ALL, at);
-            let found = scan.try_next().await?.filter(|record| record.path == *path);
-            if let Some(record) = found {
-                let entry = decode_value(&record.value)?.0.entry().cloned();
-                let index = u16::try_from(index)
-                    .map_err(|_| Error::internal("a batch has more ops than its limit"))?;
-                lookups.large.entry(path.clone()).or_default().insert(index, entry);
-            }
-        }
-    }
-    Ok(())
 }

@@ -110,14 +110,15 @@ impl BranchContext {
         }
         self.faults.pass("prepare").await?;
         let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
-        let situation = prepare(sources, &head, ops, &view.areas).await?;
-        let judgement = judge(&situation, &head.metarange.levels)?;
+        let mut situation = prepare(sources, &head, ops, &view.areas).await?;
+        let judgement = judge(&self.lake, &head, &mut situation).await?;
+        let wasted = judgement.wasted;
         self.faults.pass("write").await?;
         let entry = build(self.lake.tree(), &head, situation, judgement).await?;
         self.faults.pass("decide").await?;
         let (entry, mine) = self.lake.decide(entry).await?;
         self.faults.pass("decided").await?;
-        self.note_decision(&entry, mine);
+        self.note_decision(&entry, mine, wasted);
         match mine {
             true => self.publish(entry, wanted).await,
             false => self.catch_up(entry).await,
@@ -150,8 +151,9 @@ impl BranchContext {
         Ok(any)
     }
 
-    fn note_decision(&self, entry: &LogEntry, mine: bool) {
+    fn note_decision(&self, entry: &LogEntry, mine: bool, wasted: u64) {
         if mine {
+            add(&self.counters.bytes_wasted, wasted);
             add(&self.counters.batches, 1);
             add(&self.counters.decided, entry.len());
         } else {

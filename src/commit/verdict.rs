@@ -8,8 +8,10 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
 use crate::model::path::ObjectPath;
 
+use super::op::PreparedMerge;
+
 /// Conflicting paths kept per op, at most; their number is always told in full.
-pub const CONFLICTS_MAX: usize = 100;
+pub const CONFLICTS_MAX: usize = 10_000;
 
 /// The one outcome of an op, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub enum Verdict {
         /// How many there are.
         total: u64,
     },
+    /// A merge whose paths have changed since it was prepared, and whose client wants to try again
+    /// itself: what it had worked out.
+    LostRace(Option<Box<PreparedMerge>>),
     /// It cannot be carried out, now or later.
     Failed {
         /// Why.
@@ -64,12 +69,22 @@ impl ConflictPath {
 }
 
 impl Verdict {
+    /// The verdict without what only the log keeps.
+    pub fn brief(&self) -> Self {
+        match self {
+            Self::Conflict { total, .. } => Self::Conflict { paths: Vec::new(), total: *total },
+            Self::LostRace(_) => Self::LostRace(None),
+            other => other.clone(),
+        }
+    }
+
     /// The outcome's name in JSON and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Committed => "committed",
             Self::NoChanges => "no_changes",
             Self::Conflict { .. } => "conflict",
+            Self::LostRace(_) => "lost_race",
             Self::Failed { .. } => "failed",
             Self::Cancelled => "cancelled",
             Self::Fenced { .. } => "fenced",

@@ -9,6 +9,7 @@
 //! <repo>/checkpoints/<uid>                           hint to a recent log entry; overwritten
 //! <repo>/ranges/<id, first 2>/<id>                   a range, named by content
 //! <repo>/runs/<id>                                   a run, named by content
+//! <repo>/hint-key                                    what signs hints; created if absent
 //! <repo>/data/<id, first 2>/<id>                     an object uploaded through Onward
 //! ```
 //!
@@ -25,6 +26,11 @@ const PIECE_LEN: usize = 200;
 /// The record of a repository.
 pub fn repo(repo: &RepoName) -> String {
     format!("{repo}/repo")
+}
+
+/// The secret that signs the hints of a repository.
+pub fn hint_key(repo: &RepoName) -> String {
+    format!("{repo}/hint-key")
 }
 
 /// The folder of a repository: everything it has lies below.

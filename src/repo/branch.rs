@@ -199,7 +199,7 @@ impl Branch {
         for (index, element) in view.elements.iter().enumerate() {
             let queued = QueuedOp::decode(element)?;
             let (kind, committer, created_ms) = match queued.body {
-                Body::Op(op) => (kind(&op.request), op.committer, op.created_ms),
+                Body::Op(op) => (op.request.kind(), op.committer, op.created_ms),
                 Body::Damaged(_) => ("damaged", String::new(), 0),
                 Body::Newer(_) => ("newer", String::new(), 0),
             };
@@ -303,12 +303,4 @@ impl Branch {
 pub(super) enum Submitted {
     Handle(TicketHandle),
     NothingStaged(OpId),
-}
-
-fn kind(request: &Request) -> &'static str {
-    match request {
-        Request::Commit(_) => "commit",
-        Request::DeleteBranch => "delete_branch",
-        Request::Fold(_) => "fold",
-    }
 }

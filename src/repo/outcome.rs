@@ -41,12 +41,22 @@ pub enum Outcome {
     },
     /// Others changed the same paths, or a condition did not hold. Nothing was changed.
     Conflict {
-        /// Its place in the order.
-        ticket: Ticket,
+        /// Its place in the order; `None` when it was found before anything was queued.
+        ticket: Option<Ticket>,
         /// The first conflicting paths.
         paths: Vec<ConflictPath>,
         /// How many there are.
         total: u64,
+        /// How it went.
+        details: Details,
+    },
+    /// A merge whose paths were changed by others since it was worked out, and whose client wants
+    /// to try again itself. Nothing was changed.
+    LostRace {
+        /// Its place in the order.
+        ticket: Ticket,
+        /// What the next try can go on from; see [`crate::repo::hint`].
+        hint: String,
         /// How it went.
         details: Details,
     },
@@ -93,6 +103,7 @@ impl Outcome {
             Self::Committed { .. } => "committed",
             Self::NoChanges { .. } => "no_changes",
             Self::Conflict { .. } => "conflict",
+            Self::LostRace { .. } => "lost_race",
             Self::Failed { .. } => "failed",
             Self::Cancelled { .. } => "cancelled",
             Self::Fenced { .. } => "fenced",
@@ -106,6 +117,7 @@ impl Outcome {
             Self::Committed { details, .. }
             | Self::NoChanges { details, .. }
             | Self::Conflict { details, .. }
+            | Self::LostRace { details, .. }
             | Self::Failed { details, .. }
             | Self::Cancelled { details, .. }
             | Self::Fenced { details, .. }
@@ -117,10 +129,12 @@ impl Outcome {
     pub fn ticket(&self) -> Option<Ticket> {
         match self {
             Self::Committed { ticket, .. }
-            | Self::Conflict { ticket, .. }
+            | Self::LostRace { ticket, .. }
             | Self::Cancelled { ticket, .. }
             | Self::StillQueued { ticket, .. } => Some(*ticket),
-            Self::NoChanges { ticket, .. } | Self::Failed { ticket, .. } => *ticket,
+            Self::NoChanges { ticket, .. }
+            | Self::Conflict { ticket, .. }
+            | Self::Failed { ticket, .. } => *ticket,
             Self::Fenced { .. } => None,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::commit::find_in_log;
 use crate::commit::lake::Lake;
+use crate::commit::op::PreparedMerge;
 use crate::commit::queue::{BranchQueue, Pending};
 use crate::commit::verdict::{OutcomeRecord, Verdict};
 use crate::commit::waiting::{Decision, Told, rounds_bound};
@@ -13,6 +14,7 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, OpId, Ticket};
 
 use super::branch::Branch;
+use super::hint;
 use super::outcome::{Details, Outcome};
 
 /// What can be said of an op without waiting.
@@ -115,11 +117,45 @@ pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) 
                 Some(first) => conflicts(lake, uid, first, ticket).await?,
                 None => Vec::new(),
             };
-            Outcome::Conflict { ticket, paths, total, details }
+            Outcome::Conflict { ticket: Some(ticket), paths, total, details }
+        }
+        Verdict::LostRace(_) => {
+            let merge = match first {
+                Some(first) => lost_merge(lake, uid, first, ticket).await?,
+                None => None,
+            };
+            let merge = merge.ok_or_else(|| {
+                Error::corrupt(format!("the log does not say what the merge {ticket} was"))
+            })?;
+            Outcome::LostRace { ticket, hint: hint::issue(lake, uid, merge).await?, details }
         }
         Verdict::Failed { reason } => Outcome::Failed { ticket: counts.ticket, reason, details },
         Verdict::Cancelled => Outcome::Cancelled { ticket, details },
         Verdict::Fenced { reason, earlier } => Outcome::Fenced { reason, earlier, details },
+    })
+}
+
+/// The verdict of an op as the log keeps it.
+async fn verdict_in_log(
+    lake: &Lake,
+    uid: BranchUid,
+    first: Ticket,
+    ticket: Ticket,
+) -> Result<Option<Verdict>> {
+    let entry = lake.known_entry(uid, first).await?;
+    let index = ticket.0.saturating_sub(first.0) as usize;
+    Ok(entry.ops.get(index).map(|op| op.verdict.clone()))
+}
+
+async fn lost_merge(
+    lake: &Lake,
+    uid: BranchUid,
+    first: Ticket,
+    ticket: Ticket,
+) -> Result<Option<PreparedMerge>> {
+    Ok(match verdict_in_log(lake, uid, first, ticket).await? {
+        Some(Verdict::LostRace(merge)) => merge.map(|merge| *merge),
+        _ => None,
     })
 }
 
@@ -129,10 +165,8 @@ async fn conflicts(
     first: Ticket,
     ticket: Ticket,
 ) -> Result<Vec<crate::commit::verdict::ConflictPath>> {
-    let entry = lake.known_entry(uid, first).await?;
-    let index = ticket.0.saturating_sub(first.0) as usize;
-    Ok(match entry.ops.get(index).map(|op| &op.verdict) {
-        Some(Verdict::Conflict { paths, .. }) => paths.clone(),
+    Ok(match verdict_in_log(lake, uid, first, ticket).await? {
+        Some(Verdict::Conflict { paths, .. }) => paths,
         _ => Vec::new(),
     })
 }
@@ -197,14 +231,23 @@ impl Branch {
         match self.ticket_status(op_id).await? {
             TicketStatus::Decided(outcome) => Ok(*outcome),
             TicketStatus::Pending { ticket, position } => {
-                let context = self.context().await?;
-                let (repo, name) = (context.lake.repo(), &context.name);
-                let queue = self.repo.onward.coordinator().queue(repo, name, context.uid);
-                let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position));
-                let mut handle = TicketHandle { queue, state: HandleState::Pending(pending) };
-                handle.wait(timeout).await
+                self.attach(op_id, ticket, position).await?.wait(timeout).await
             }
         }
+    }
+
+    /// A handle of an op that is in the queue, by whomever.
+    pub(super) async fn attach(
+        &self,
+        op_id: OpId,
+        ticket: Ticket,
+        position: u64,
+    ) -> Result<TicketHandle> {
+        let context = self.context().await?;
+        let (repo, name) = (context.lake.repo(), &context.name);
+        let queue = self.repo.onward.coordinator().queue(repo, name, context.uid);
+        let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position));
+        Ok(TicketHandle { queue, state: HandleState::Pending(pending) })
     }
 
     /// Calls an op off, if it is not decided yet; then tells what is known of it.

@@ -1,11 +1,14 @@
 //! Point lookups.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Tree;
 use super::cursor::lookup_key;
 use super::metarange::{Level, Metarange};
-use super::run::{RangeRef, RunPlace};
+use super::run::{RangeRef, RunPlace, RunRef};
 use crate::model::change::decode_value;
 use crate::model::entry::Entry;
 use crate::model::error::Result;
@@ -36,12 +39,36 @@ impl Tree {
         levels: &[Level],
         paths: &[ObjectPath],
     ) -> Result<Vec<Option<Entry>>> {
+        self.each(paths, |path| self.get_in(levels, path)).await
+    }
+
+    /// What the records of one run say of each of `sorted_paths`, in the same order: the encoded
+    /// change, which may be a delete, or `None` where the run does not know the path.
+    pub async fn changes_in_run(
+        &self,
+        run: &Arc<RunRef>,
+        sorted_paths: &[ObjectPath],
+    ) -> Result<Vec<Option<Bytes>>> {
+        let level = Level::all(Arc::clone(run));
+        self.each(sorted_paths, |path| self.value_in_level(&level, path)).await
+    }
+
+    /// One lookup for each path: some in a row, and some rows at the same time.
+    async fn each<'a, T, F>(
+        &self,
+        paths: &'a [ObjectPath],
+        lookup: impl Fn(&'a ObjectPath) -> F,
+    ) -> Result<Vec<T>>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let lookup = &lookup;
         let mut lookups = Vec::with_capacity(paths.len().div_ceil(PATHS_PER_TASK));
         for part in paths.chunks(PATHS_PER_TASK) {
             lookups.push(async move {
                 let mut found = Vec::with_capacity(part.len());
                 for path in part {
-                    found.push(self.get_in(levels, path).await?);
+                    found.push(lookup(path).await?);
                 }
                 Ok::<_, crate::Error>(found)
             });
@@ -74,26 +101,31 @@ impl Tree {
         level: &Level,
         path: &ObjectPath,
     ) -> Result<Option<Option<Entry>>> {
+        self.value_in_level(level, path).await?.map(|value| entry_of(&value)).transpose()
+    }
+
+    /// The encoded change that one level has for a path.
+    async fn value_in_level(&self, level: &Level, path: &ObjectPath) -> Result<Option<Bytes>> {
         match &level.run.place {
             RunPlace::Inline(at) => {
                 let run = self.pieces.store.read_inline(*at).await?;
-                run.get(path, level.as_of).map(|record| entry_of(&record.value)).transpose()
+                Ok(run.get(path, level.as_of).map(|record| record.value.clone()))
             }
-            RunPlace::Ranges(ranges) => self.get_in_ranges(ranges, path, level.as_of).await,
+            RunPlace::Ranges(ranges) => self.value_in_ranges(ranges, path, level.as_of).await,
             RunPlace::Stored { first, last } if path < first || path > last => Ok(None),
             RunPlace::Stored { .. } => {
                 let ranges = self.stored_list(level.run.id).await?;
-                self.get_in_ranges(&ranges, path, level.as_of).await
+                self.value_in_ranges(&ranges, path, level.as_of).await
             }
         }
     }
 
-    async fn get_in_ranges(
+    async fn value_in_ranges(
         &self,
         ranges: &[RangeRef],
         path: &ObjectPath,
         as_of: u16,
-    ) -> Result<Option<Option<Entry>>> {
+    ) -> Result<Option<Bytes>> {
         let no = ranges.partition_point(|range| range.last < *path);
         let Some(range) = ranges.get(no).filter(|range| range.first <= *path) else {
             return Ok(None);
@@ -106,8 +138,7 @@ impl Tree {
         }
         let block = self.block(&index, block_no).await?;
         let at = block.lower_bound(key);
-        let value = block.value(at).filter(|_| block.path(at) == Some(path.as_str()));
-        value.map(entry_of).transpose().map_err(|error| super::load::in_range(error, range.id))
+        Ok(block.shared_value(at).filter(|_| block.path(at) == Some(path.as_str())))
     }
 }
 

@@ -7,9 +7,8 @@ use tokio::task::JoinSet;
 use super::Tree;
 use super::block::MAX_VALUE_LEN;
 use super::inline::value_too_long;
-use super::load::encode_list;
 use super::range::RangeBuilder;
-use super::run::{RangeRef, Record, RunPlace, RunRef};
+use super::run::{RangeRef, Record, RunRef};
 use crate::model::error::{Error, Result};
 
 /// Writes one run. Memory: about 5 MiB for each of [`super::TreeOptions::writes_max`] ranges under
@@ -140,10 +139,6 @@ impl RunWriter {
         }
         let ranges: Option<Vec<RangeRef>> = self.ranges.into_iter().collect();
         let ranges = ranges.ok_or_else(|| Error::internal("a range was not written"))?;
-        let run = RunRef::of_ranges(ranges.clone())?;
-        if let RunPlace::Stored { .. } = run.place {
-            self.tree.pieces.store.write_run(run.id, encode_list(&ranges)?).await?;
-        }
-        Ok(run)
+        self.tree.run_of(ranges).await
     }
 }
