@@ -12,9 +12,7 @@ use crate::model::path::ObjectPath;
 use crate::tree::{Decision, Record, RunRef, ScanStart};
 
 use super::judge::{Conflicts, Judge, Judged, Rule};
-use super::merge::{
-    CROSSINGS_MAX, Changed, Crossing, Values, crossing, record_of, redecide, settle, three_way,
-};
+use super::merge::{Changed, Crossing, Values, crossing, record_of, redecide, settle, three_way};
 use super::op::{MergePlan, MergeRequest, Retry, Survivors};
 use super::prepare::{ChangeSet, Collector, MergeView};
 use super::verdict::Verdict;
@@ -131,7 +129,8 @@ impl Judge<'_> {
             return Ok(Some(Vec::new()));
         };
         let Some(mut crossings) = view.crossings.clone() else { return Ok(None) };
-        let Some(mut changed) = self.state.changed_in(span, CROSSINGS_MAX).await? else {
+        let max = self.lake.merge_limits().crossings;
+        let Some(mut changed) = self.state.changed_in(span, max).await? else {
             return Ok(None);
         };
         let known: BTreeSet<&ObjectPath> = crossings.iter().map(|c| &c.path).collect();

@@ -18,6 +18,7 @@ use crate::tree::{InlineAddress, InlineRun, Metarange, Span, Tree, TreeOptions, 
 
 use super::graph::Node;
 use super::log::LogEntry;
+use super::merge::MergeLimits;
 
 /// Log entries read at the same time, at most.
 const READS: usize = 16;
@@ -32,11 +33,17 @@ pub struct LakeOptions {
     pub log_bytes: u64,
     /// The tree's own limits.
     pub tree: TreeOptions,
+    /// Up to where merges are kept in memory and in ops.
+    pub merge: MergeLimits,
 }
 
 impl Default for LakeOptions {
     fn default() -> Self {
-        Self { log_bytes: 64 * 1024 * 1024, tree: TreeOptions::default() }
+        Self {
+            log_bytes: 64 * 1024 * 1024,
+            tree: TreeOptions::default(),
+            merge: MergeLimits::default(),
+        }
     }
 }
 
@@ -45,6 +52,7 @@ impl Default for LakeOptions {
 pub struct Lake {
     inner: Arc<Inner>,
     tree: Tree,
+    merge: MergeLimits,
 }
 
 struct Inner {
@@ -82,7 +90,7 @@ impl Lake {
         let entries = Cache::with_weighter(4096, options.log_bytes, EntryWeight);
         let inner = Arc::new(Inner { repo, objects, entries });
         let tree = Tree::new(Arc::new(Store(Arc::clone(&inner))), options.tree);
-        Self { inner, tree }
+        Self { inner, tree, merge: options.merge }
     }
 
     /// The repository's name.
@@ -98,6 +106,11 @@ impl Lake {
     /// The tree over this repository's runs and ranges.
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// Up to where merges are kept in memory and in ops.
+    pub fn merge_limits(&self) -> MergeLimits {
+        self.merge
     }
 
     /// The log entry of branch `uid` that starts at `first`; `None` when there is none (yet).

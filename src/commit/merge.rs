@@ -29,14 +29,28 @@ use super::verdict::{CONFLICTS_MAX, ConflictPath};
 /// Paths decided together: their values are looked up in one go.
 const STEP: usize = 1024;
 
-/// Changes that can travel in an op, at most; their bytes are limited too.
-const FEW: usize = 512;
+/// Up to where merges are kept in memory and in ops. The defaults suit queues of many small ops;
+/// smaller ones change costs, never results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergeLimits {
+    /// Changes that travel in the op and are decided one by one, at most. Default: 512, and 8 KiB.
+    pub few: usize,
+    /// Survivors that travel in the op instead of a run, in bytes of paths and values, at most.
+    /// Default: 4 KiB.
+    pub beside_bytes: usize,
+    /// Crossings of a batch, at most. A merge with more is worked out from scratch in its turn.
+    /// Default: 100,000.
+    pub crossings: usize,
+}
+
+impl Default for MergeLimits {
+    fn default() -> Self {
+        Self { few: 512, beside_bytes: BESIDE_MAX, crossings: 100_000 }
+    }
+}
 
 /// What the survivors of a merge that are not in its run take in the op, encoded, at most.
 const BESIDE_MAX: usize = 4 * 1024;
-
-/// Crossings of a batch, at most. A merge with more is worked out from scratch in its turn.
-pub const CROSSINGS_MAX: usize = 100_000;
 
 /// What paths have somewhere.
 pub trait Values: Send + Sync {
@@ -171,7 +185,7 @@ pub async fn work_out(
     let dest = Committed { tree: lake.tree().clone(), metarange: lake.content(against).await? };
     let mut all = three_way(lake.tree(), base, source, &dest, ScanStart::all());
     let mut tally = Tally::default();
-    let mut sink = Sink::new(lake.tree(), write);
+    let mut sink = Sink::new(lake, write);
     while let Some(ruled) = all.try_next().await? {
         tally.count(&ruled);
         match settle(ruled.decision, spec.strategy) {
@@ -223,6 +237,7 @@ impl Tally {
 /// Where the changes of a merge go: held while they are few, survivors written when they are many.
 struct Sink {
     tree: Tree,
+    limits: MergeLimits,
     write: bool,
     /// All changes, and whether each survives; `None` when they have become too many.
     few: Option<Vec<(Record, bool)>>,
@@ -234,9 +249,10 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(tree: &Tree, write: bool) -> Self {
+    fn new(lake: &Lake, write: bool) -> Self {
         Self {
-            tree: tree.clone(),
+            tree: lake.tree().clone(),
+            limits: lake.merge_limits(),
             write,
             few: Some(Vec::new()),
             held: Vec::new(),
@@ -256,7 +272,7 @@ impl Sink {
             return if survives { self.hold(record).await } else { Ok(()) };
         };
         few.push((record, survives));
-        if few.len() > FEW {
+        if few.len() > self.limits.few {
             self.spill().await?;
         }
         Ok(())
@@ -277,7 +293,7 @@ impl Sink {
         }
         self.held_bytes += record.path.as_str().len() + record.value.len();
         self.held.push(record);
-        if self.held_bytes > BESIDE_MAX {
+        if self.held_bytes > self.limits.beside_bytes {
             self.write_held().await?;
         }
         Ok(())
@@ -447,6 +463,9 @@ pub fn redecide(
     corrections
 }
 
+/// Crossings that are decided again for a hint, at most.
+const CARRIED_MAX: usize = 512;
+
 /// The same merge as if it had been worked out against the head `against`: only crossings are
 /// decided again. `None` where that is not worth it, or where conflicts have to be listed.
 pub async fn carry_on(
@@ -456,7 +475,7 @@ pub async fn carry_on(
 ) -> Result<Option<PreparedMerge>> {
     let MergePlan::Survivors(survivors) = &merge.plan else { return Ok(None) };
     let head = lake.content(against).await?;
-    let Some(crossings) = crossings(lake, merge, survivors, &head, FEW).await? else {
+    let Some(crossings) = crossings(lake, merge, survivors, &head, CARRIED_MAX).await? else {
         return Ok(None);
     };
     let dest = Committed { tree: lake.tree().clone(), metarange: head };

@@ -25,7 +25,7 @@ use super::graph::Contained;
 use super::head::Head;
 use super::lake::Lake;
 use super::log::ResetTo;
-use super::merge::{CROSSINGS_MAX, Crossing, crossings};
+use super::merge::{Crossing, crossings};
 use super::op::{
     Body, Changes, CommitRequest, MergePlan, MergeRequest, Op, PREPARED_MAX, ProducerSequence,
     QueuedOp, Request,
@@ -548,7 +548,7 @@ struct Asked {
 /// What the ops with conditions or a base need to know. An op whose question can never be answered,
 /// because an object is missing or damaged, is settled as failed; it must not stop the others.
 async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Lookups> {
-    let room = AtomicUsize::new(CROSSINGS_MAX);
+    let room = AtomicUsize::new(lake.merge_limits().crossings);
     let asking: Vec<_> = ops.iter().map(|op| look_up_for(lake, head, op, &room)).collect();
     let asked: Vec<Result<Asked>> = futures::stream::iter(asking).buffered(LOADS).collect().await;
     let mut lookups = Lookups::default();

@@ -95,7 +95,7 @@ async fn an_op_of_a_newer_version_is_left_for_those_who_know_it() {
     let keys = keys(&deployment.objects, "main").await;
     let ghost = Ghost::haunt(&deployment.redis, &keys);
     let mut before = change(&onward, "main", 1).submit().await.unwrap();
-    let element = format!("{}P\u{2}from the future", op_id(50));
+    let element = format!("{}P\u{7f}from the future", op_id(50));
     let _: i64 = deployment.redis.command(&["RPUSH", &keys.queue, &element]);
     let mut after = change(&onward, "main", 2).submit().await.unwrap();
     drop(ghost);

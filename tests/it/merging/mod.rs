@@ -1,0 +1,4 @@
+//! Merges: always what a merge from scratch would give, never lost to a race.
+
+mod histories;
+mod model;
