@@ -12,7 +12,7 @@ use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_fold};
 use crate::tree::inline;
-use crate::tree::{ALL, Folded, InlineAddress, InlineRun, Level, Record, RunRef, Tree};
+use crate::tree::{ALL, Folded, FoldedAt, InlineAddress, InlineRun, Level, Record, RunRef, Tree};
 
 use super::head::Head;
 use super::judge::{Effect, Judgement};
@@ -154,7 +154,10 @@ impl Builder<'_> {
                 continue;
             }
             if let Some(exchange) = exchanges.iter().find(|exchange| exchange.at == index) {
-                levels.push(lasting_level(Arc::clone(&exchange.with), exchange.op));
+                let mut folded = lasting_level(Arc::clone(&exchange.with), exchange.op);
+                let (uid, first) = (self.head.uid, self.head.next());
+                folded.level.folded_at = Some(FoldedAt { uid, first });
+                levels.push(folded);
                 let replaced = older.get(index..index + exchange.len).unwrap_or_default();
                 levels.extend(replaced.iter().map(|level| SpanLevel {
                     level: level.clone(),
@@ -205,12 +208,12 @@ impl Builder<'_> {
 }
 
 fn written_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
-    SpanLevel { level: Level { run, as_of: ALL }, from, until: ALL, written: true }
+    SpanLevel { level: Level::all(run), from, until: ALL, written: true }
 }
 
 /// A level that is there as it is from op `from` on.
 pub(super) fn lasting_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
-    SpanLevel { level: Level { run, as_of: ALL }, from, until: ALL, written: false }
+    SpanLevel { level: Level::all(run), from, until: ALL, written: false }
 }
 
 /// The records of small ops, and the runs of large ones, both in op order.

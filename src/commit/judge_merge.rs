@@ -13,7 +13,7 @@ use crate::tree::{Decision, Record, RunRef, ScanStart};
 
 use super::judge::{Conflicts, Judge, Judged, Rule};
 use super::merge::{Changed, Crossing, Values, crossing, record_of, redecide, settle, three_way};
-use super::op::{MergePlan, MergeRequest, Retry, Survivors};
+use super::op::{MergeKind, MergePlan, MergeRequest, Retry, Survivors};
 use super::prepare::{ChangeSet, Collector, MergeView};
 use super::verdict::Verdict;
 
@@ -72,7 +72,8 @@ impl Judge<'_> {
         if nothing && !request.allow_empty {
             return Ok(Judged::idle(Verdict::NoChanges));
         }
-        if let (true, Some(source)) = (is_merge, merge.source) {
+        // A squash leaves the source out of history.
+        if let (MergeKind::Merge, Some(source)) = (merge.kind, merge.source) {
             self.contained.insert_history(self.lake, source).await?;
         }
         Ok(Judged::changes(brought.run, brought.records))
@@ -190,7 +191,7 @@ impl Judge<'_> {
         let mut collector = Collector::new(lake);
         let (mut changes, mut surviving) = (0, 0);
         {
-            let mut all = three_way(lake.tree(), base, source, &self.state, ScanStart::all());
+            let mut all = three_way(lake, base, source, &self.state, ScanStart::all());
             while let Some(ruled) = all.try_next().await? {
                 changes += 1;
                 match settle(ruled.decision, request.merge.strategy) {

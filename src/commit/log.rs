@@ -265,6 +265,7 @@ pub fn metarange_at(levels: &[SpanLevel], index: u16, last: bool) -> Metarange {
     let at_index = |span: &SpanLevel| Level {
         run: Arc::clone(&span.level.run),
         as_of: if span.written && !last { index } else { span.level.as_of },
+        folded_at: span.level.folded_at,
     };
     Metarange { levels: levels.iter().filter(visible).map(at_index).collect() }
 }

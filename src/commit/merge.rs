@@ -123,13 +123,13 @@ pub fn settle(decision: Decision, strategy: Strategy) -> Decision {
 /// The changes from `base` to `source`, in path order, each decided against what `dest` has.
 /// Costs the difference between base and source, and a lookup in `dest` for each change.
 pub fn three_way<'a>(
-    tree: &Tree,
+    lake: &Lake,
     base: Metarange,
     source: Metarange,
     dest: &'a dyn Values,
     start: ScanStart,
 ) -> BoxStream<'a, Result<Ruled>> {
-    tree.diff(base, source, start)
+    lake.diff(base, source, start)
         .try_chunks(STEP)
         .map_err(|error| error.1)
         .and_then(move |changes| async move {
@@ -183,7 +183,7 @@ pub async fn work_out(
     let base = lake.content(spec.base).await?;
     let source = lake.content(spec.source).await?;
     let dest = Committed { tree: lake.tree().clone(), metarange: lake.content(against).await? };
-    let mut all = three_way(lake.tree(), base, source, &dest, ScanStart::all());
+    let mut all = three_way(lake, base, source, &dest, ScanStart::all());
     let mut tally = Tally::default();
     let mut sink = Sink::new(lake, write);
     while let Some(ruled) = all.try_next().await? {
@@ -382,7 +382,7 @@ pub async fn crossings(
     let Some((first, last)) = &survivors.span else { return Ok(Some(Vec::new())) };
     let against = lake.content(merge.against).await?;
     let start = ScanStart::all().at(first.as_str());
-    let mut changed = lake.tree().diff(against, head.clone(), start).try_chunks(STEP);
+    let mut changed = lake.diff(against, head.clone(), start).try_chunks(STEP);
     let mut found = Vec::new();
     while let Some(step) = changed.try_next().await.map_err(|error| error.1)? {
         let ended = step.last().is_some_and(|diff| diff.path > *last);

@@ -7,6 +7,7 @@
 //!
 //! [`restore`] and [`reconcile`](self) are for the day Redis loses data.
 
+mod align;
 pub mod ancestry;
 pub mod build;
 pub mod coordinator;

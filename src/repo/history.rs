@@ -2,8 +2,8 @@
 
 use std::collections::{BinaryHeap, HashSet};
 
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 
 use crate::model::address::RefExpr;
 use crate::model::commit::Commit;
@@ -108,7 +108,7 @@ impl Repository {
     ) -> Result<BoxStream<'static, Result<Diff>>> {
         let left = self.metarange_of(left).await?;
         let right = self.metarange_of(right).await?;
-        Ok(self.lake()?.tree().diff(left, right, ScanStart::prefix(prefix)).into_stream().boxed())
+        Ok(self.lake()?.diff(left, right, ScanStart::prefix(prefix)))
     }
 
     pub(super) async fn metarange_of(&self, reference: &RefExpr) -> Result<Metarange> {

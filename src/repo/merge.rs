@@ -157,7 +157,7 @@ impl Repository {
         let (sender, receiver) = futures::channel::mpsc::channel(STREAMED);
         tokio::spawn(async move {
             let sink = futures::sink::SinkExt::sink_map_err(sender, |_| ());
-            let all = three_way(lake.tree(), base, source, &committed, start);
+            let all = three_way(&lake, base, source, &committed, start);
             // An error here says that nobody listens any more.
             let _ = all.map(Ok).forward(sink).await;
         });

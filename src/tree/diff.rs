@@ -218,7 +218,7 @@ fn strip_equal_bottom(a: &mut Vec<Level>, b: &mut Vec<Level>) -> Vec<Level> {
 /// A level that consists of some of the ranges of `level`.
 fn level_of(ranges: Vec<RangeRef>, level: &Level) -> Level {
     let run = RunRef { place: RunPlace::Ranges(ranges), ..RunRef::clone(&level.run) };
-    Level { run: Arc::new(run), as_of: level.as_of }
+    Level::as_of(Arc::new(run), level.as_of)
 }
 
 /// Splits two lists of ranges into what only each has and what both have. Ranges with several

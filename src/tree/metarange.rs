@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::RunRef;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{MetarangeId, RunId, first_16};
+use crate::model::ids::{BranchUid, MetarangeId, RunId, Ticket, first_16};
 
 /// The [`Level::as_of`] under which every record of a run is visible.
 pub const ALL: u16 = u16::MAX;
@@ -22,12 +22,29 @@ pub struct Level {
     pub run: Arc<RunRef>,
     /// Records with a larger op are invisible.
     pub as_of: u16,
+    /// Where it took the place of other levels with the same content, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded_at: Option<FoldedAt>,
+}
+
+/// The log entry at which a level took the place of others. The entry still lists those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoldedAt {
+    /// The branch incarnation whose log holds the entry.
+    pub uid: BranchUid,
+    /// First ticket of the entry's batch.
+    pub first: Ticket,
 }
 
 impl Level {
     /// The whole of `run`.
     pub fn all(run: Arc<RunRef>) -> Self {
-        Self { run, as_of: ALL }
+        Self::as_of(run, ALL)
+    }
+
+    /// `run` as it was after op `as_of`.
+    pub fn as_of(run: Arc<RunRef>, as_of: u16) -> Self {
+        Self { run, as_of, folded_at: None }
     }
 
     /// Whether both show the same records.
@@ -128,7 +145,7 @@ mod tests {
         let place = RunPlace::Ranges(Vec::new());
         let id = RunId([no; 16]);
         let run = RunRef { id, records: 0, deletes: 0, bytes: 0, conditions: false, place };
-        Level { run: Arc::new(run), as_of }
+        Level::as_of(Arc::new(run), as_of)
     }
 
     #[test]

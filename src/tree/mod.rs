@@ -74,7 +74,7 @@ pub use inline::InlineRun;
 pub use join::PathSpan;
 pub use list::{ListItem, ListPage, ListRequest};
 pub use memory::MemoryStore;
-pub use metarange::{ALL, Level, MAX_LEVELS, Metarange, StackHash};
+pub use metarange::{ALL, FoldedAt, Level, MAX_LEVELS, Metarange, StackHash};
 pub use options::TreeOptions;
 pub use rule::{Decision, decide};
 pub use run::{RangeRef, Record, RunPlace, RunRef};

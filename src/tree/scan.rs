@@ -151,7 +151,7 @@ impl Tree {
         as_of: u16,
         start: ScanStart,
     ) -> BoxStream<'static, Result<Record>> {
-        self.merge_runs(vec![Level { run, as_of }], start)
+        self.merge_runs(vec![Level::as_of(run, as_of)], start)
     }
 
     /// The records of several runs in one order: path ascending, and of one path the record of the

@@ -151,7 +151,7 @@ pub(super) async fn build(world: &World) -> Built {
     let stacks = world.stacks.clone().map(|stack| Metarange {
         levels: stack
             .iter()
-            .map(|(run, as_of)| Level { run: Arc::clone(&runs[*run].0), as_of: *as_of })
+            .map(|(run, as_of)| Level::as_of(Arc::clone(&runs[*run].0), *as_of))
             .collect(),
     });
     let contents = world.stacks.clone().map(|stack| {

@@ -155,7 +155,7 @@ proptest! {
             assert!(!bottom || run.deletes == 0);
             built.tree.verify_run(&run).await.unwrap();
             let mut stack = levels.clone();
-            stack.splice(from..to, [Level { run: run.clone().into(), as_of: 0 }]);
+            stack.splice(from..to, [Level::as_of(run.clone().into(), 0)]);
             assert_eq!(content_of(&built, &Metarange { levels: stack }).await, built.contents[0]);
             // Folding everything gives the run one would have written in the first place.
             let all = built.tree.fold(levels, true).await.unwrap();
@@ -187,7 +187,7 @@ proptest! {
             }
             let batch = std::sync::Arc::new(writer.finish().await.unwrap());
             for op in 0..levels.len() {
-                let as_of = Metarange { levels: vec![Level { run: batch.clone(), as_of: op as u16 }] };
+                let as_of = Metarange { levels: vec![Level::as_of(batch.clone(), op as u16)] };
                 let stacked = Metarange { levels: levels[levels.len() - 1 - op..].to_vec() };
                 assert_eq!(content_of(&built, &as_of).await, content_of(&built, &stacked).await);
             }

@@ -26,10 +26,16 @@ const BRANCHES: [&str; 3] = ["b0", "b1", "b2"];
 #[derive(Debug, Clone)]
 enum Move {
     Commit(Changes),
-    Merge { from: usize, rule: Rule, squash: bool },
+    Merge {
+        from: usize,
+        rule: Rule,
+        squash: bool,
+    },
     /// Of the n-th commit back along first parents.
     Revert(u32),
-    CherryPick { from: usize },
+    CherryPick {
+        from: usize,
+    },
     /// To the n-th commit back.
     Reset(u32),
 }
@@ -106,7 +112,11 @@ enum Expected {
 #[derive(Debug, Clone)]
 enum Plan {
     Commit(Changes),
-    Merge { source: CommitId, rule: Rule, squash: bool },
+    Merge {
+        source: CommitId,
+        rule: Rule,
+        squash: bool,
+    },
     /// From, to.
     Apply(Option<CommitId>, Option<CommitId>),
     Reset(CommitId),

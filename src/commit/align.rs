@@ -1,0 +1,94 @@
+//! Differences across folds.
+//!
+//! A fold gives a branch other runs of the same content, so two commits on both sides of it share
+//! little that a comparison of runs could see. But the log entry at which a folded level came in
+//! still lists the levels it replaced. Putting those back, in thought, makes the two stacks alike
+//! again, and the difference costs what it is.
+
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::model::error::Result;
+use crate::tree::{Diff, Level, Metarange, ScanStart};
+
+use super::lake::Lake;
+
+/// Folds that are undone for one comparison, at most.
+const FOLDS_UNDONE: usize = 16;
+
+/// Levels with fewer records are compared as they are.
+const WORTHWHILE: u64 = 4096;
+
+impl Lake {
+    /// The paths at which two contents of this repository differ, in order. Costs the difference,
+    /// and a read of a log entry for each fold that lies between the two.
+    pub fn diff(
+        &self,
+        before: Metarange,
+        after: Metarange,
+        start: ScanStart,
+    ) -> BoxStream<'static, Result<Diff>> {
+        let lake = self.clone();
+        let aligned = async move {
+            let (before, after) = align(&lake, before, after).await?;
+            Ok(lake.tree().diff(before, after, start))
+        };
+        stream::once(aligned).try_flatten().boxed()
+    }
+
+    /// The levels that `level` took the place of, newest first, if their log entry tells.
+    async fn unfolded(&self, level: &Level) -> Result<Option<Vec<Level>>> {
+        let Some(at) = level.folded_at else { return Ok(None) };
+        let Some(entry) = self.entry(at.uid, at.first).await? else { return Ok(None) };
+        let mut spans = entry.levels.iter().skip_while(|span| !span.level.same_content(level));
+        let Some(op) = spans.next().map(|span| span.from) else { return Ok(None) };
+        let replaced = spans.take_while(|span| span.until == op && !span.written);
+        let replaced: Vec<Level> = replaced.map(|span| span.level.clone()).collect();
+        Ok(Some(replaced).filter(|replaced| !replaced.is_empty()))
+    }
+}
+
+/// Two stacks of the same contents that have as much in common as folds allow; the given ones
+/// where that is nothing more.
+async fn align(lake: &Lake, before: Metarange, after: Metarange) -> Result<(Metarange, Metarange)> {
+    let mut sides = [before.levels.clone(), after.levels.clone()];
+    for _ in 0..FOLDS_UNDONE {
+        let [a, b] = &sides;
+        let equal =
+            a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a.same_content(b)).count();
+        // The lowest level of each side that the other does not have there.
+        let at = [a.len(), b.len()].map(|len| len.checked_sub(equal + 1));
+        let [Some(in_a), Some(in_b)] = at else {
+            let [before, after] = sides.map(|levels| Metarange { levels });
+            return Ok((before, after));
+        };
+        let records = |levels: &[Level], at: usize| levels.get(at).map_or(0, |l| l.run.records);
+        let (of_a, of_b) = (records(a, in_a), records(b, in_b));
+        if of_a.max(of_b) < WORTHWHILE {
+            break;
+        }
+        // The larger one is the likelier to be the fold of what the other still has.
+        let order = if of_b >= of_a { [(1, in_b), (0, in_a)] } else { [(0, in_a), (1, in_b)] };
+        let mut undone = false;
+        for (side, at) in order {
+            let Some(levels) = sides.get_mut(side) else { continue };
+            let Some(level) = levels.get(at) else { continue };
+            if let Some(replaced) = lake.unfolded(level).await? {
+                levels.splice(at..=at, replaced);
+                undone = true;
+                break;
+            }
+        }
+        if !undone {
+            break;
+        }
+    }
+    let [a, b] = &sides;
+    let last = |levels: &[Level]| levels.last().cloned();
+    let alike = last(a).zip(last(b)).is_some_and(|(a, b)| a.same_content(&b));
+    if alike {
+        let [before, after] = sides.map(|levels| Metarange { levels });
+        return Ok((before, after));
+    }
+    Ok((before, after))
+}
