@@ -82,7 +82,7 @@ fn case() -> impl Strategy<Value = Case> {
     let aside = (0..3usize, a_move(false)).prop_map(|(branch, step)| Step::Aside(branch, step));
     // Between two ops that wait, a branch may move on: the next merge has another source.
     let between = prop::option::weighted(0.3, (0..3usize, changes()));
-    let together = prop::collection::vec((a_move(true), between), 1..6).prop_map(Step::Together);
+    let together = prop::collection::vec((a_move(true), between), 1..9).prop_map(Step::Together);
     let limits = (
         prop::sample::select(vec![0, 2, 512]),
         prop::sample::select(vec![0, 4096]),
