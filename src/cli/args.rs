@@ -43,6 +43,7 @@ Commits:
   log, show    History
   diff         What differs between two refs
 Care:
+  bench        Measure how fast this deployment is
   recover      Rebuild what Redis knows from the storage
   completions  Completions for a shell
 
@@ -212,6 +213,11 @@ pub enum Verb {
         after_help = "Examples:\n  onward ingest ~/data lake/main/data\n  onward ingest ~/data lake/main --upload --writers 4 --files-per-commit 500"
     )]
     Ingest(IngestArgs),
+    /// Measure how fast this deployment is
+    #[command(subcommand, after_help = "Example: onward bench contend --writers 1,8,64")]
+    Bench(super::bench::Scenario),
+    #[command(hide = true)]
+    BenchWriter(super::bench::processes::WriterArgs),
     /// Rebuild what Redis knows from the storage; safe at any time
     #[command(after_help = "Example: onward recover lake")]
     Recover {

@@ -5,6 +5,7 @@
 //! people to stderr, and the exit code says what became of it.
 
 mod args;
+mod bench;
 mod branch;
 mod commit;
 mod demo;
@@ -85,6 +86,8 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Show { address } => history::show(global, out, &address).await,
         Verb::Diff { left, right, two_dot: _ } => history::diff(global, out, &left, &right).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
+        Verb::Bench(scenario) => bench::run(global, out, scenario).await,
+        Verb::BenchWriter(writer) => bench::processes::run(global, writer).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,10 +1,13 @@
 //! A million changes in one commit, and one change on a branch of a million.
 
+use futures::TryStreamExt;
 use onward::model::address::RefExpr;
+use onward::tree::ScanStart;
 use onward::{Config, Onward};
 
 use super::budgets::Meter;
 use super::commit;
+use crate::support::lake::entry;
 use crate::support::redis::RedisServer;
 use crate::support::worker::Worker;
 
@@ -48,4 +51,44 @@ async fn a_million_changes_fit_into_little_memory_and_make_the_next_commit_no_de
     assert!(main.read <= small.read + 4, "{main:?} {small:?}");
     assert!(main_cold.bytes_read < 1024 * 1024, "{main_cold:?}");
     println!("peak {peak} KiB; one change on {MANY}: {main_cold:?} then {main:?}");
+
+    differences_cost_what_they_are(&onward, config()).await;
+}
+
+/// Ten changes on a branch of a million: two-way and three-way differences, and the merge.
+async fn differences_cost_what_they_are(onward: &Onward, config: Config) {
+    let (main, dev) = (RefExpr::plain("main"), RefExpr::plain("dev"));
+    let repo = onward.repo("lake");
+    repo.branch("dev").create(&main).await.unwrap();
+    let mut change = repo.branch("dev").change();
+    for n in 0..10 {
+        let n = n * 99_991;
+        let path = format!("table/part={:03}/file-{n:09}.parquet", n % 997);
+        change = if n % 3 == 0 { change.delete(path) } else { change.put(path, entry(n)) };
+    }
+    assert!(change.commit().await.unwrap().commit().is_some());
+    commit(onward, "main", 22).await;
+
+    // A process that has read nothing yet.
+    let cold = Onward::connect(config).await.unwrap();
+    let repo = cold.repo("lake");
+    let meter = Meter::start(&cold);
+    let two: Vec<_> = repo.diff(&main, &dev, "").await.unwrap().try_collect().await.unwrap();
+    let cost_of_two = meter.stop(&cold);
+    // The three commits that dev does not have, besides its own ten changes.
+    assert_eq!(two.len(), 10 + 1, "{two:?}");
+    let meter = Meter::start(&cold);
+    let three = repo.three_way_diff(&main, &dev, ScanStart::all()).await.unwrap();
+    let three: Vec<_> = three.try_collect().await.unwrap();
+    let cost_of_three = meter.stop(&cold);
+    assert_eq!(three.len(), 10);
+    for cost in [&cost_of_two, &cost_of_three] {
+        assert!(cost.read <= 40 && cost.bytes_read < 2 * 1024 * 1024, "{cost:?}");
+    }
+    let meter = Meter::start(&cold);
+    let merged = repo.branch("main").merge(dev).commit().await.unwrap();
+    let cost_of_merge = meter.stop(&cold);
+    assert!(merged.commit().is_some(), "{merged:?}");
+    assert!(cost_of_merge.written <= 1 && cost_of_merge.read <= 40, "{cost_of_merge:?}");
+    println!("ten changes in {MANY}: {cost_of_two:?}, {cost_of_three:?}, {cost_of_merge:?}");
 }
