@@ -104,7 +104,10 @@ impl Check<'_> {
                     self.report.conflicts_queued += usize::from(ticket.is_some());
                 }
                 ("no_changes", _) => self.report.nothing += 1,
-                (other, _) => self.differs(format!("merge {n} ended as {other}")),
+                (other, _) => {
+                    let why = told.reason.as_deref().unwrap_or_default();
+                    self.differs(format!("merge {n} ended as {other}: {why}"));
+                }
             }
         }
         for (writer, n, told) in &told.plain {

@@ -54,6 +54,8 @@ pub struct Told {
     pub op_id: OpId,
     /// The outcome's name.
     pub outcome: String,
+    /// Why, where it did not end well.
+    pub reason: Option<String>,
     /// Its ticket, if it was queued.
     pub ticket: Option<u64>,
     /// The commit.
@@ -149,6 +151,11 @@ fn told(outcome: &Outcome, window: (CommitId, CommitId)) -> Told {
     Told {
         op_id: details.op_id,
         outcome: outcome.name().to_owned(),
+        reason: match outcome {
+            Outcome::StillQueued { cause, .. } => cause.clone(),
+            Outcome::Failed { reason, .. } => Some(reason.clone()),
+            _ => None,
+        },
         ticket: outcome.ticket().map(|ticket| ticket.0),
         commit: outcome.commit(),
         conflicts,
