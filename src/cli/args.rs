@@ -12,7 +12,9 @@ use onward::model::name::{BranchName, RepoName};
 
 use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
+use super::diff::DiffArgs;
 use super::ingest::IngestArgs;
+use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
 
 /// The first help: verbs in groups, not in one long list.
 const HELP: &str = "\
@@ -41,7 +43,10 @@ Commits:
   ticket       show, wait, cancel an op that was accepted
   queue        What waits on a branch
   log, show    History
-  diff         What differs between two refs
+  diff         What a merge would bring, or what differs between two refs
+Merges:
+  merge, merge-base    Bring the changes of a ref into a branch; where two part
+  revert, cherry-pick  Take a commit back; repeat one elsewhere
 Care:
   bench        Measure how fast this deployment is
   recover      Rebuild what Redis knows from the storage
@@ -197,17 +202,27 @@ pub enum Verb {
         /// REPO/REF
         address: Address,
     },
-    /// What is different in the second ref from the first, by what is committed
-    #[command(after_help = "Example: onward diff lake/main~1 lake/main")]
-    Diff {
-        /// REPO/REF[/PREFIX]
-        left: Address,
-        /// REPO/REF, or a REF of the same repository
-        right: String,
-        /// Compare the two as they are (what is done without it, too)
-        #[arg(long)]
-        two_dot: bool,
-    },
+    /// What merging the second ref into the first would bring; --two-dot: what differs
+    #[command(
+        after_help = "Examples:\n  onward diff lake/main lake/dev\n  onward diff lake/main dev --conflicts --limit 100\n  onward diff lake/main~1 main --two-dot"
+    )]
+    Diff(DiffArgs),
+    /// Bring the changes of a ref into a branch
+    #[command(
+        after_help = "Examples:\n  onward merge lake/dev main -m 'the new orders'\n  onward merge lake/dev lake/main --dry-run\n  onward merge lake/dev main --strategy source-wins --squash\n  onward merge lake/dev main --retry client --json    prints a hint when it loses a race"
+    )]
+    Merge(Box<MergeArgs>),
+    /// The nearest commit that two refs have in common
+    #[command(after_help = "Example: onward merge-base lake/main dev")]
+    MergeBase(MergeBaseArgs),
+    /// Take the changes of a commit back, with a commit
+    #[command(
+        after_help = "Examples:\n  onward revert lake/main main~1\n  onward revert lake/main 4f2a9c --parent 1    of a merge"
+    )]
+    Revert(Box<ChangeArgs>),
+    /// Repeat the changes of a commit on a branch
+    #[command(after_help = "Example: onward cherry-pick lake/main dev~2")]
+    CherryPick(Box<ChangeArgs>),
     /// Commit a directory tree from many writers at once
     #[command(
         after_help = "Examples:\n  onward ingest ~/data lake/main/data\n  onward ingest ~/data lake/main --upload --writers 4 --files-per-commit 500"
@@ -289,11 +304,16 @@ pub enum BranchVerb {
         /// REPO/BRANCH
         branch: Address,
     },
-    /// Take staged changes back: all, or those of a path or a PREFIX/
-    #[command(after_help = "Example: onward branch reset lake/main/orders/ --yes")]
+    /// Take staged changes back: all, or those of a path or a PREFIX/; --to: set the head
+    #[command(
+        after_help = "Examples:\n  onward branch reset lake/main/orders/ --yes\n  onward branch reset lake/main --to main~3"
+    )]
     Reset {
         /// REPO/BRANCH[/PATH or PREFIX/]
         address: Address,
+        /// Make this commit the head of the branch instead
+        #[arg(long, value_name = "REF")]
+        to: Option<RefExpr>,
     },
 }
 
@@ -481,7 +501,8 @@ pub enum TicketVerb {
     },
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// A pair as users type it.
+pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a pair is KEY=VALUE, for example topic=orders".to_owned()),

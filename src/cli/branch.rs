@@ -1,4 +1,4 @@
-//! `branch`: create, list, show, delete, reset of what is staged.
+//! `branch`: create, list, show, delete, reset of what is staged or of the head.
 
 use onward::model::name::RepoName;
 use onward::repo::BranchInfo;
@@ -52,7 +52,18 @@ pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
                 }
                 out.note(&format!("deleted branch '{address}'"));
             }
-            BranchVerb::Reset { address } => {
+            BranchVerb::Reset { address, to: Some(to) } => {
+                let branch = branch_of(&onward, &address)?;
+                branch.show().await?;
+                confirm(global, out, format!("this makes {to} the head of '{address}', and commits that no other ref leads to are lost")).await?;
+                let info = branch.reset_to(&to).await?;
+                if out.is_json() {
+                    tell(out, &address.repo, &info)?;
+                }
+                let head = info.commit.map(|id| id.to_string()).unwrap_or_else(|| "-".into());
+                out.note(&format!("the head of '{address}' is {head}"));
+            }
+            BranchVerb::Reset { address, to: None } => {
                 let branch = branch_above(&onward, &address)?;
                 branch.show().await?;
                 confirm(global, out, format!("this takes back what is staged at '{address}'"))

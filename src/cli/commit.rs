@@ -10,16 +10,13 @@ use onward::repo::change_file::{LINE_MAX, parse_line};
 use onward::{Error, ErrorKind, Outcome, Result};
 
 use super::args::{CommitArgs, Global};
-use super::exit::{Done, Exit, Failure, millis};
-use super::out::{Out, printable};
+use super::exit::Done;
+use super::out::Out;
 use super::session::{blocking, branch_of, with};
-use super::shape;
+use super::tell::{Asked, ended};
 
 /// How long a commit is waited for, unless it says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(300);
-
-/// Conflicting paths shown to people; JSON has more.
-const CONFLICTS_SHOWN: usize = 10;
 
 /// Commits.
 pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
@@ -52,77 +49,13 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         }
         let timeout = if args.no_wait { Duration::ZERO } else { args.timeout.unwrap_or(TIMEOUT) };
         let outcome = submit(change, timeout).await;
-        if let Err(error) = &outcome
-            && let ErrorKind::Overloaded { retry_after } = error.kind()
-            && out.is_json()
-        {
-            out.data(|| shape::overloaded(millis(retry_after)), String::new)?;
-        }
-        let outcome = outcome?;
-        let accepted = args.no_wait && matches!(outcome, Outcome::StillQueued { .. });
-        let exit = tell(out, &outcome, &args.branch.to_string())?;
-        Ok(if accepted { Exit::Done } else { exit })
+        ended(out, outcome, &Asked::Commit, &args.branch.to_string(), args.no_wait)
     })
     .await
 }
 
 async fn submit(change: ChangeBuilder, timeout: Duration) -> Result<Outcome> {
     change.submit().await?.wait(timeout).await
-}
-
-/// Tells the outcome, and what it means for the exit code. On stdout people get the commit's id.
-pub fn tell(out: &Out, outcome: &Outcome, branch: &str) -> Result<Exit, Failure> {
-    if out.is_json() {
-        out.data(|| shape::outcome(outcome), String::new)?;
-        return Ok(Exit::of_outcome(outcome));
-    }
-    let op_id = outcome.details().op_id;
-    match outcome {
-        Outcome::Committed { commit, ticket, rounds, details } => {
-            out.data(|| commit.to_string().into(), || commit.to_string())?;
-            let others = match details.batch {
-                0 | 1 => String::new(),
-                batch => format!(" in a batch of {batch}"),
-            };
-            out.note(&format!(
-                "committed as ticket {ticket}{others} after {} ms; rounds of this process: {rounds}",
-                millis(details.waited)
-            ));
-        }
-        Outcome::NoChanges { .. } => out.error(&format!(
-            "nothing to commit on '{branch}': stage something, or add --allow-empty"
-        )),
-        Outcome::Conflict { paths, total, .. } => {
-            out.error(&format!(
-                "{} {total} paths were changed by others, or a condition did not hold; nothing was changed:",
-                out.red("conflict:")
-            ));
-            for conflict in paths.iter().take(CONFLICTS_SHOWN) {
-                out.error(&format!("  {}", printable(conflict.path.as_str())));
-            }
-            out.error("look at the branch and decide: commit with another --base or --on-conflict");
-        }
-        Outcome::LostRace { hint, .. } => {
-            out.data(|| hint.as_str().into(), || hint.clone())?;
-            out.note("paths of the merge were changed meanwhile; try again with --hint and the text above");
-        }
-        Outcome::Failed { reason, .. } => {
-            out.error(&format!("{} {reason}; nothing was changed", out.red("failed:")));
-        }
-        Outcome::Cancelled { .. } => out.error("cancelled before its turn; nothing was changed"),
-        Outcome::Fenced { reason, earlier, .. } => {
-            let earlier = earlier.map(|id| format!(" (its commit: {id})")).unwrap_or_default();
-            out.error(&format!("{} {reason}{earlier}", out.red("fenced:")));
-        }
-        Outcome::StillQueued { ticket, cause, .. } => {
-            out.data(|| op_id.to_string().into(), || op_id.to_string())?;
-            let cause = cause.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default();
-            out.note(&format!(
-                "accepted as ticket {ticket} and queued{cause}; `onward ticket wait {branch} {op_id}` tells the outcome"
-            ));
-        }
-    }
-    Ok(Exit::of_outcome(outcome))
 }
 
 /// Gives every line of a change file to the builder. A broken line ends it before anything is

@@ -1,15 +1,13 @@
-//! `log`, `show`, `diff`: what happened, and what is different.
+//! `log`, `show`: what happened.
 
 use futures::TryStreamExt;
-use onward::Error;
-use onward::model::address::{Address, RefExpr};
+use onward::model::address::Address;
 use onward::repo::history::CommitInfo;
-use onward::tree::Diff;
-use serde_json::json;
 
 use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::{Out, local_time, printable};
+use super::pair::without_path;
 use super::session::{repo_of, with};
 use super::shape;
 
@@ -79,71 +77,4 @@ fn page(out: &Out, info: &CommitInfo) -> String {
         text += &format!("\n    {}", printable(line));
     }
     text
-}
-
-/// What is different in `right` from `left`.
-pub async fn diff(global: &Global, out: &Out, left: &Address, right: &str) -> Done {
-    let left_ref = left.require_ref()?;
-    let right_ref = right_side(left, right)?;
-    with(global, async |onward| {
-        let prefix = left.path.as_deref().unwrap_or_default();
-        let repository = repo_of(&onward, &left.repo);
-        let mut diff = repository.diff(left_ref, &right_ref, prefix).await?;
-        while let Some(diff) = diff.try_next().await? {
-            let (kind, mark) = kind(&diff);
-            out.data(
-                || json!({"path": diff.path, "type": kind, "before": diff.before, "after": diff.after}),
-                || {
-                    let line = format!("{mark} {}", printable(diff.path.as_str()));
-                    match kind {
-                        "added" => out.green(&line),
-                        "removed" => out.red(&line),
-                        _ => out.yellow(&line),
-                    }
-                },
-            )?;
-        }
-        Ok(Exit::Done)
-    })
-    .await
-}
-
-fn kind(diff: &Diff) -> (&'static str, char) {
-    match (&diff.before, &diff.after) {
-        (None, _) => ("added", '+'),
-        (_, None) => ("removed", '-'),
-        _ => ("changed", '~'),
-    }
-}
-
-/// The right side is an address of the same repository, or only a ref.
-fn right_side(left: &Address, right: &str) -> onward::Result<RefExpr> {
-    if !right.contains('/') {
-        return right.parse();
-    }
-    let address: Address = right.parse()?;
-    if address.repo != left.repo {
-        return Err(Error::invalid(format!(
-            "'{left}' and '{right}' are in two repositories: only refs of one can be compared"
-        )));
-    }
-    if address
-        .path
-        .as_ref()
-        .is_some_and(|path| !path.is_empty() && left.path.as_ref() != Some(path))
-    {
-        return Err(Error::invalid(format!(
-            "'{right}' has a prefix of its own: give the prefix with the first address, it holds for both"
-        )));
-    }
-    address.require_ref().cloned()
-}
-
-fn without_path(address: &Address) -> onward::Result<()> {
-    match address.path.as_deref() {
-        None | Some("") => Ok(()),
-        Some(path) => Err(Error::invalid(format!(
-            "'{address}' has a path ('{path}') where only REPO/REF is expected"
-        ))),
-    }
 }

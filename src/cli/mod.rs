@@ -9,13 +9,16 @@ mod bench;
 mod branch;
 mod commit;
 mod demo;
+mod diff;
 mod exit;
 mod history;
 mod ingest;
 mod instance;
 mod list;
+mod merge;
 mod object;
 mod out;
+mod pair;
 mod queue;
 mod recover;
 mod repo;
@@ -23,6 +26,7 @@ mod session;
 mod settings;
 mod shape;
 mod tag;
+mod tell;
 mod ticket;
 
 use std::process::ExitCode;
@@ -84,7 +88,11 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
         Verb::Log { address, limit } => history::log(global, out, &address, limit).await,
         Verb::Show { address } => history::show(global, out, &address).await,
-        Verb::Diff { left, right, two_dot: _ } => history::diff(global, out, &left, &right).await,
+        Verb::Diff(diff) => diff::run(global, out, diff).await,
+        Verb::Merge(merge) => merge::merge(global, out, *merge).await,
+        Verb::MergeBase(base) => merge::merge_base(global, out, base).await,
+        Verb::Revert(revert) => merge::revert(global, out, *revert).await,
+        Verb::CherryPick(pick) => merge::cherry_pick(global, out, *pick).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
         Verb::Bench(scenario) => bench::run(global, out, scenario).await,
         Verb::BenchWriter(writer) => bench::processes::run(global, writer).await,

@@ -9,11 +9,12 @@ use onward::{Error, Result};
 use serde_json::{Value, json};
 
 use super::args::{Global, TicketVerb};
-use super::commit::{TIMEOUT, tell};
+use super::commit::TIMEOUT;
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
 use super::session::{branch_of, with};
 use super::shape;
+use super::tell::{Asked, tell};
 
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: TicketVerb) -> Done {
@@ -24,7 +25,7 @@ pub async fn run(global: &Global, out: &Out, verb: TicketVerb) -> Done {
         TicketVerb::Wait { branch: address, op_id, timeout } => {
             let branch = branch_of(&onward, &address)?;
             let outcome = branch.ticket_wait(op_id, timeout.unwrap_or(TIMEOUT)).await?;
-            tell(out, &outcome, &address.to_string())
+            tell(out, &outcome, &Asked::Ticket, &address.to_string())
         }
         TicketVerb::Cancel { branch: address, op_id } => {
             let cancelled = branch_of(&onward, &address)?.ticket_cancel(op_id).await?;

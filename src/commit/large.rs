@@ -81,6 +81,13 @@ async fn together(builder: &mut Builder<'_>, older: &Level, newer: &Level) -> Re
     }
     match builder.tree.fold(&[newer.clone(), older.clone()], false).await? {
         Folded::Run(run) => Ok(Arc::new(run)),
-        Folded::Inline(run) => builder.embed(run),
+        // The next step may have to read it, which it could not inside an entry yet to be written.
+        Folded::Inline(run) => {
+            let mut writer = builder.tree.run_writer();
+            for record in run.records() {
+                writer.push(record.clone()).await?;
+            }
+            Ok(Arc::new(writer.finish().await?))
+        }
     }
 }

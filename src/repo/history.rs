@@ -106,9 +106,19 @@ impl Repository {
         right: &RefExpr,
         prefix: &str,
     ) -> Result<BoxStream<'static, Result<Diff>>> {
+        self.diff_from(left, right, ScanStart::prefix(prefix)).await
+    }
+
+    /// The same, from some path on.
+    pub async fn diff_from(
+        &self,
+        left: &RefExpr,
+        right: &RefExpr,
+        start: ScanStart,
+    ) -> Result<BoxStream<'static, Result<Diff>>> {
         let left = self.metarange_of(left).await?;
         let right = self.metarange_of(right).await?;
-        Ok(self.lake()?.diff(left, right, ScanStart::prefix(prefix)))
+        Ok(self.lake()?.diff(left, right, start))
     }
 
     pub(super) async fn metarange_of(&self, reference: &RefExpr) -> Result<Metarange> {

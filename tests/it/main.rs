@@ -20,6 +20,7 @@ mod cli;
 mod commits;
 mod guarantees;
 mod local;
+mod merge_trial;
 mod merging;
 mod objects;
 mod reading;

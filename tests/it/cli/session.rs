@@ -27,7 +27,7 @@ fn a_first_session_works_as_the_readme_tells_it() {
     desk.done("rm lake/main/orders/orders.csv");
     desk.done("commit lake/main -m gone");
     assert_eq!(desk.done("diff lake/v1 main").stdout, "- orders/orders.csv\n");
-    assert_eq!(desk.done("diff lake/main lake/v1").stdout, "+ orders/orders.csv\n");
+    assert_eq!(desk.done("diff lake/main lake/v1 --two-dot").stdout, "+ orders/orders.csv\n");
     assert_eq!(desk.done("log lake/main").stdout.lines().count(), 3);
     assert_eq!(desk.done("log lake/main --limit 1").stdout.lines().count(), 1);
     assert!(desk.done("show lake/main~1").stdout.contains(first));
@@ -84,6 +84,10 @@ fn json_has_the_documented_shapes() {
     let prefix = desk.done("ls lake/main --json").json();
     assert_eq!((&prefix["path"], &prefix["type"]), (&json!("t/"), &json!("common_prefix")));
     let diff = desk.done("diff lake/main~1 lake/main --json").json();
+    assert_eq!(keys(&diff), ["base", "dest", "path", "source", "type"]);
+    assert_eq!((&diff["path"], &diff["type"]), (&json!("t/a"), &json!("added")));
+    let diff = desk.done("diff lake/main~1 lake/main --two-dot --json").json();
+    assert_eq!(keys(&diff), ["after", "before", "path", "type"]);
     assert_eq!((&diff["path"], &diff["type"]), (&json!("t/a"), &json!("added")));
     assert_eq!(
         desk.done("queue lake/main --json").json(),

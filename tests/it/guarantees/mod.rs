@@ -10,6 +10,7 @@ mod identity;
 mod killed;
 mod loss;
 mod order;
+mod overlapping;
 mod redis_limits;
 mod replies;
 mod staging;
