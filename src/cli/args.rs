@@ -13,6 +13,7 @@ use onward::model::name::{BranchName, RepoName};
 use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
 use super::ingest::IngestArgs;
+use super::log::LogArgs;
 
 /// The first help: verbs in groups, not in one long list.
 const HELP: &str = "\
@@ -181,15 +182,9 @@ pub enum Verb {
     },
     /// The commits that lead to a ref, newest first
     #[command(
-        after_help = "Examples:\n  onward log lake/main --limit 10\n  onward log lake/v1 --json"
+        after_help = "Examples:\n  onward log lake/main --limit 10\n  onward log lake/main/orders/ --since 2days"
     )]
-    Log {
-        /// REPO/REF
-        address: Address,
-        /// At most so many commits
-        #[arg(long, short = 'n', value_name = "N")]
-        limit: Option<usize>,
-    },
+    Log(LogArgs),
     /// One commit
     #[command(after_help = "Example: onward show lake/main~1")]
     Show {

@@ -13,6 +13,7 @@ mod history;
 mod ingest;
 mod instance;
 mod list;
+mod log;
 mod object;
 mod out;
 mod queue;
@@ -81,7 +82,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Commit(commit) => commit::run(global, out, *commit).await,
         Verb::Ticket(verb) => ticket::run(global, out, verb).await,
         Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
-        Verb::Log { address, limit } => history::log(global, out, &address, limit).await,
+        Verb::Log(args) => log::log(global, out, args).await,
         Verb::Show { address } => history::show(global, out, &address).await,
         Verb::Diff { left, right, two_dot: _ } => history::diff(global, out, &left, &right).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,

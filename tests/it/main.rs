@@ -19,6 +19,7 @@ mod support;
 mod cli;
 mod commits;
 mod guarantees;
+mod history;
 mod local;
 mod objects;
 mod reading;

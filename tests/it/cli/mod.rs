@@ -1,6 +1,7 @@
 //! The command as users meet it: the real binary, with a data directory of its own.
 
 mod exits;
+mod looking_back;
 mod refusals;
 mod session;
 mod together;
