@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use onward::commit::op::Strategy;
-use onward::model::address::{Address, RefExpr};
+use onward::model::address::Address;
 use onward::model::ids::OpId;
 use onward::model::name::{BranchName, RepoName};
 
@@ -258,7 +258,7 @@ pub enum BranchVerb {
         branch: Address,
         /// A branch, tag or commit of the same repository
         #[arg(long, value_name = "REF")]
-        from: RefExpr,
+        from: String,
     },
     /// All branches of a repository
     #[command(after_help = "Example: onward branch list lake")]
@@ -297,7 +297,7 @@ pub enum TagVerb {
         tag: String,
         /// A branch, tag or commit of the repository [default: its default branch]
         #[arg(long, value_name = "REF")]
-        from: Option<RefExpr>,
+        from: Option<String>,
     },
     /// All tags of a repository
     #[command(after_help = "Example: onward tag list lake")]
@@ -412,7 +412,7 @@ pub struct CommitArgs {
     pub changes: Option<PathBuf>,
     /// The commit the changes were made against
     #[arg(long, value_name = "REF", requires = "changes")]
-    pub base: Option<RefExpr>,
+    pub base: Option<String>,
     /// Paths changed on both sides since --base
     #[arg(long, value_name = "STRATEGY", default_value = "fail")]
     pub on_conflict: OnConflict,

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::args::{BranchVerb, Global};
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
-use super::session::{branch_above, branch_of, confirm, repo_of, with};
+use super::session::{branch_above, branch_of, confirm, ref_in, repo_of, with};
 
 fn tell(out: &Out, repo: &RepoName, info: &BranchInfo) -> Result<(), Failure> {
     out.data(
@@ -24,6 +24,7 @@ pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
     with(global, async |onward| {
         match verb {
             BranchVerb::Create { branch: address, from } => {
+                let from = ref_in(&address.repo, &from)?;
                 let info = branch_of(&onward, &address)?.create(&from).await?;
                 if out.is_json() {
                     tell(out, &address.repo, &info)?;

@@ -12,7 +12,7 @@ use onward::{Error, ErrorKind, Outcome, Result};
 use super::args::{CommitArgs, Global};
 use super::exit::{Done, Exit, Failure, millis};
 use super::out::{Out, printable};
-use super::session::{blocking, branch_of, with};
+use super::session::{blocking, branch_of, ref_in, with};
 use super::shape;
 
 /// How long a commit is waited for, unless it says otherwise.
@@ -42,8 +42,8 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         if let Some(op_id) = args.op_id {
             change = change.op_id(op_id);
         }
-        if let Some(base) = args.base.clone() {
-            change = change.base(base);
+        if let Some(base) = &args.base {
+            change = change.base(ref_in(&args.branch.repo, base)?);
         }
         if let (Some(producer), Some(epoch), Some(sequence)) =
             (args.producer.as_deref(), args.epoch, args.sequence)

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::{Out, local_time, printable};
-use super::session::{repo_of, with};
+use super::session::{ref_in, repo_of, with};
 use super::shape;
 
 /// One commit.
@@ -83,27 +83,12 @@ fn kind(diff: &Diff) -> (&'static str, char) {
     }
 }
 
-/// The right side is an address of the same repository, or only a ref.
+/// The right side is an address of the same repository, or only a ref. The prefix of the left side
+/// may be said again.
 fn right_side(left: &Address, right: &str) -> onward::Result<RefExpr> {
-    if !right.contains('/') {
-        return right.parse();
-    }
-    let address: Address = right.parse()?;
-    if address.repo != left.repo {
-        return Err(Error::invalid(format!(
-            "'{left}' and '{right}' are in two repositories: only refs of one can be compared"
-        )));
-    }
-    if address
-        .path
-        .as_ref()
-        .is_some_and(|path| !path.is_empty() && left.path.as_ref() != Some(path))
-    {
-        return Err(Error::invalid(format!(
-            "'{right}' has a prefix of its own: give the prefix with the first address, it holds for both"
-        )));
-    }
-    address.require_ref().cloned()
+    let again = left.path.as_ref().filter(|path| !path.is_empty());
+    let reference = again.and_then(|path| right.strip_suffix(&format!("/{path}")));
+    ref_in(&left.repo, reference.unwrap_or(right))
 }
 
 fn without_path(address: &Address) -> onward::Result<()> {

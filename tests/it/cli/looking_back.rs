@@ -29,3 +29,33 @@ fn the_log_of_a_path_tells_the_commits_that_touched_it() {
     assert_eq!(told("log lake/main/ --limit 1 --json"), [third.as_str()]);
     assert!(desk.fails(2, "log lake/main --since soon").stderr.contains("2026-11-21"));
 }
+
+#[test]
+fn a_ref_is_typed_alone_or_with_its_repository_wherever_one_is_asked_for() {
+    let desk = Desk::lake();
+    let first = link(&desk, "lake/main/t/a", "one");
+    link(&desk, "lake/main/t/a", "two");
+    desk.done("branch create lake/dev --from lake/main~1");
+    desk.done("branch create lake/try --from main~1");
+    desk.done("tag create lake v1 --from lake/main~1");
+    desk.done("tag create lake v2 --from main~1");
+    for reference in ["dev", "try", "v1", "v2"] {
+        assert!(desk.done(&format!("show lake/{reference}")).stdout.contains(&first));
+    }
+    desk.file(
+        "c.jsonl",
+        r#"{"put": {"path": "t/b", "address": "s3://b/b", "checksum": "b", "size": 1}}"#,
+    );
+    desk.done("commit lake/main -m x --changes c.jsonl --base lake/v1");
+    desk.done("commit lake/dev -m x --changes c.jsonl --base v1");
+    assert_eq!(desk.done("diff lake/dev/t/ lake/main/t/").stdout, "~ t/a\n");
+    for line in [
+        "branch create lake/new --from other/main",
+        "tag create lake v3 --from other/main",
+        "commit lake/main -m x --changes c.jsonl --base other/main",
+        "branch create lake/new --from lake/main/t",
+    ] {
+        let said = desk.fails(2, line);
+        assert!(said.stderr.contains("is expected") || said.stderr.contains("'other'"));
+    }
+}

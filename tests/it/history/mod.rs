@@ -3,6 +3,7 @@
 mod cost;
 mod model;
 mod order;
+mod refs;
 
 use futures::TryStreamExt;
 use onward::Onward;

@@ -7,29 +7,29 @@ use onward::clock;
 use onward::commit::log::{DecidedOp, LogEntry};
 use onward::commit::verdict::Verdict;
 use onward::model::commit::Commit;
-use onward::model::ids::{BranchUid, CommitId, MetarangeId, Ticket};
+use onward::model::ids::{BranchUid, CommitId, Ticket};
 use onward::repo::LogRequest;
+use onward::tree::Metarange;
 
 use super::log;
 use crate::support::lake::Deployment;
 
 /// Writes log entries of one commit each.
-struct Forge {
+pub struct Forge {
     lake: onward::commit::lake::Lake,
-    onward: onward::Onward,
+    pub onward: onward::Onward,
     _deployment: Deployment,
     made: BTreeMap<CommitId, Commit>,
 }
 
 impl Forge {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (deployment, onward) = Deployment::lake().await;
         let lake = onward.coordinator().lake(&"lake".parse().unwrap());
         Self { lake, onward, _deployment: deployment, made: BTreeMap::new() }
     }
 
     async fn commit(&mut self, created_ms: i64, parents: &[CommitId]) -> CommitId {
-        let (uid, first) = (BranchUid(7), Ticket(self.made.len() as u64 + 1));
         let generations = parents.iter().map(|id| self.made[id].generation);
         let commit = Commit {
             op_id: clock::new_op_id(),
@@ -39,8 +39,14 @@ impl Forge {
             message: String::new(),
             created_ms,
             metadata: BTreeMap::new(),
-            metarange: MetarangeId([0; 16]),
+            metarange: Metarange::default().id(),
         };
+        self.write(commit).await
+    }
+
+    /// Writes a log entry with this commit.
+    pub async fn write(&mut self, commit: Commit) -> CommitId {
+        let (uid, first) = (BranchUid(7), Ticket(self.made.len() as u64 + 1));
         let id = commit.id(uid, first, 0).unwrap();
         let op = DecidedOp {
             op_id: commit.op_id,
@@ -53,7 +59,7 @@ impl Forge {
             first,
             sequence: first.0 - 1,
             before: None,
-            parent: parents.first().copied(),
+            parent: commit.parents.first().copied(),
             parent_generation: commit.generation - 1,
             ops: vec![op],
             levels: Vec::new(),
