@@ -14,6 +14,7 @@ use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
 use super::ingest::IngestArgs;
 use super::log::LogArgs;
+use super::protect::ProtectVerb;
 
 /// The first help: verbs in groups, not in one long list.
 const HELP: &str = "\
@@ -30,6 +31,7 @@ Repositories, branches, tags:
   repo         create, list, show, delete
   branch       create, list, show, delete, reset
   tag          create, list, delete
+  protect      add, list, delete: branches that change by merges only
 Files:
   put          Upload a file and stage it
   link         Stage an object that lies elsewhere
@@ -126,6 +128,9 @@ pub enum Verb {
     /// Create, list, delete tags
     #[command(subcommand, after_help = "Example: onward tag create lake v1 --from main")]
     Tag(TagVerb),
+    /// Keep branches from being changed but by merges
+    #[command(subcommand, after_help = "Example: onward protect add lake main")]
+    Protect(ProtectVerb),
     /// Upload a file into the repository and stage it
     #[command(
         after_help = "Examples:\n  onward put orders.csv lake/main/orders/\n  date | onward put - lake/main/now --if-absent"

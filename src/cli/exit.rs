@@ -18,7 +18,7 @@ pub enum Exit {
     Unexpected = 1,
     /// The arguments or the input break a rule.
     Usage = 2,
-    /// A conflict, or a condition that did not hold.
+    /// A conflict, a condition that did not hold, or a rule that forbids it.
     Conflict = 3,
     /// Something named is not there.
     NotFound = 4,
@@ -46,7 +46,7 @@ impl Exit {
         match kind {
             ErrorKind::InvalidInput => Self::Usage,
             ErrorKind::NotFound => Self::NotFound,
-            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Conflict | ErrorKind::Forbidden => Self::Conflict,
             ErrorKind::Unavailable => Self::Unavailable,
             ErrorKind::Overloaded { .. } => Self::Overloaded,
             ErrorKind::Fenced => Self::Fenced,
@@ -126,6 +126,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidInput => "invalid_input",
         ErrorKind::NotFound => "not_found",
         ErrorKind::Conflict => "conflict",
+        ErrorKind::Forbidden => "forbidden",
         ErrorKind::Unavailable => "unavailable",
         ErrorKind::Overloaded { .. } => "overloaded",
         ErrorKind::Fenced => "fenced",
@@ -170,6 +171,7 @@ mod tests {
             (ErrorKind::InvalidInput, Exit::Usage),
             (ErrorKind::NotFound, Exit::NotFound),
             (ErrorKind::Conflict, Exit::Conflict),
+            (ErrorKind::Forbidden, Exit::Conflict),
             (ErrorKind::Unavailable, Exit::Unavailable),
             (ErrorKind::Overloaded { retry_after }, Exit::Overloaded),
             (ErrorKind::Fenced, Exit::Fenced),

@@ -16,6 +16,7 @@ mod list;
 mod log;
 mod object;
 mod out;
+mod protect;
 mod queue;
 mod recover;
 mod repo;
@@ -73,6 +74,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Repo(verb) => repo::run(global, out, verb).await,
         Verb::Branch(verb) => branch::run(global, out, verb).await,
         Verb::Tag(verb) => tag::run(global, out, verb).await,
+        Verb::Protect(verb) => protect::run(global, out, verb).await,
         Verb::Put(put) => object::put(global, out, put).await,
         Verb::Link(link) => object::link(global, out, link).await,
         Verb::Rm(rm) => object::rm(global, out, rm).await,

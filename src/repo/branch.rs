@@ -18,6 +18,7 @@ use crate::objects::{Created, layout};
 
 use super::names::no_branch;
 use super::outcome::Outcome;
+use super::protection::Action;
 use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle};
 
@@ -151,8 +152,15 @@ impl Branch {
         Ok(BranchInfo { name: self.branch_name()?, commit: head.commit, done: head.done })
     }
 
-    /// Deletes the branch: the last op of its log, in its turn behind what is queued.
+    /// Deletes the branch: the last op of its log, in its turn behind what is queued. Fails with
+    /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it.
     pub async fn delete(&self) -> Result<()> {
+        self.check_protection(Action::Delete).await?;
+        self.end().await
+    }
+
+    /// The same, whatever rules there are: with its repository a protected branch goes, too.
+    pub(super) async fn end(&self) -> Result<()> {
         let op = Op {
             committer: self.repo.onward.inner.committer.clone(),
             created_ms: clock::now_ms(),

@@ -1,4 +1,5 @@
-//! What users call: repositories, branches, changes, tickets, staging, reads, history, recovery.
+//! What users call: repositories, branches, changes, tickets, staging, reads, history, protection,
+//! recovery.
 //!
 //! This room turns names into incarnations, requests into ops, and refs into commits. How an op
 //! becomes a commit is the business of [`crate::commit`].
@@ -13,6 +14,7 @@ mod names;
 pub mod onward;
 pub mod outcome;
 mod overlay;
+pub mod protection;
 pub mod read;
 pub mod recover;
 pub mod refs;

@@ -22,6 +22,7 @@ mod guarantees;
 mod history;
 mod local;
 mod objects;
+mod protection;
 mod reading;
 mod relay;
 mod scripts;
