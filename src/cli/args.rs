@@ -12,6 +12,7 @@ use onward::model::name::{BranchName, RepoName};
 
 use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
+use super::import::ImportArgs;
 use super::ingest::IngestArgs;
 use super::log::LogArgs;
 use super::protect::ProtectVerb;
@@ -39,6 +40,7 @@ Files:
   ls           List a ref
   stat, cat    What a path names, and its bytes
   ingest       Commit a directory tree from many writers
+  import       Commit a folder of an object store, without a copy
 Commits:
   commit       Commit what is staged, or a file of changes
   ticket       show, wait, cancel an op that was accepted
@@ -212,6 +214,11 @@ pub enum Verb {
         after_help = "Examples:\n  onward ingest ~/data lake/main/data\n  onward ingest ~/data lake/main --upload --writers 4 --files-per-commit 500"
     )]
     Ingest(IngestArgs),
+    /// Commit all objects of a folder elsewhere as one commit; nothing is copied
+    #[command(
+        after_help = "Examples:\n  onward import lake/main/raw --from s3://bucket/raw\n  onward import lake/main --from file:///srv/raw --include '*.csv' --dry-run"
+    )]
+    Import(ImportArgs),
     /// Rebuild what Redis knows from the storage; safe at any time
     #[command(after_help = "Example: onward recover lake")]
     Recover {

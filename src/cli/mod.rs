@@ -10,6 +10,7 @@ mod commit;
 mod demo;
 mod exit;
 mod history;
+mod import;
 mod ingest;
 mod instance;
 mod list;
@@ -87,6 +88,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Log(args) => log::log(global, out, args).await,
         Verb::Show { address } => history::show(global, out, &address).await,
         Verb::Diff { left, right, two_dot: _ } => history::diff(global, out, &left, &right).await,
+        Verb::Import(args) => import::run(global, out, args).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,
         Verb::Completions { shell } => {

@@ -9,6 +9,7 @@ pub mod change_file;
 pub mod changes;
 pub mod config;
 pub mod history;
+pub mod import;
 pub mod log;
 mod names;
 pub mod onward;
