@@ -60,7 +60,6 @@ Options:
     name = "onward",
     version,
     help_template = HELP,
-    disable_help_subcommand = true,
     subcommand_value_name = "VERB"
 )]
 pub struct Args {
@@ -289,6 +288,9 @@ pub enum BranchVerb {
     Delete {
         /// REPO/BRANCH
         branch: Address,
+        /// Even if it is the repository's default branch
+        #[arg(long)]
+        force: bool,
     },
     /// Take staged changes back: all, or those of a path or a PREFIX/
     #[command(after_help = "Example: onward branch reset lake/main/orders/ --yes")]

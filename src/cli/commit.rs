@@ -5,18 +5,23 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use onward::commit::verdict::ConflictPath;
 use onward::repo::ChangeBuilder;
 use onward::repo::change_file::{LINE_MAX, parse_line};
-use onward::{Error, ErrorKind, Outcome, Result};
+use onward::tree::{Decision, decide};
+use onward::{Entry, Error, ErrorKind, Outcome, Result};
 
 use super::args::{CommitArgs, Global};
 use super::exit::{Done, Exit, Failure, millis};
-use super::out::{Out, printable};
+use super::out::{Out, human_bytes, printable};
 use super::session::{blocking, branch_of, ref_in, with};
 use super::shape;
 
 /// How long a commit is waited for, unless it says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Characters of a checksum shown to people.
+const CHECKSUM_SHOWN: usize = 12;
 
 /// Conflicting paths shown to people; JSON has more.
 const CONFLICTS_SHOWN: usize = 10;
@@ -60,7 +65,7 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         }
         let outcome = outcome?;
         let accepted = args.no_wait && matches!(outcome, Outcome::StillQueued { .. });
-        let exit = tell(out, &outcome, &args.branch.to_string())?;
+        let exit = tell(out, &outcome, &args.branch.to_string(), Some(args.base.is_some()))?;
         Ok(if accepted { Exit::Done } else { exit })
     })
     .await
@@ -71,7 +76,13 @@ async fn submit(change: ChangeBuilder, timeout: Duration) -> Result<Outcome> {
 }
 
 /// Tells the outcome, and what it means for the exit code. On stdout people get the commit's id.
-pub fn tell(out: &Out, outcome: &Outcome, branch: &str) -> Result<Exit, Failure> {
+/// `has_base`: whether the commit was made against a base, if known.
+pub fn tell(
+    out: &Out,
+    outcome: &Outcome,
+    branch: &str,
+    has_base: Option<bool>,
+) -> Result<Exit, Failure> {
     if out.is_json() {
         out.data(|| shape::outcome(outcome), String::new)?;
         return Ok(Exit::of_outcome(outcome));
@@ -98,7 +109,8 @@ pub fn tell(out: &Out, outcome: &Outcome, branch: &str) -> Result<Exit, Failure>
                 out.red("conflict:")
             ));
             for conflict in paths.iter().take(CONFLICTS_SHOWN) {
-                out.error(&format!("  {}", printable(conflict.path.as_str())));
+                let path = printable(conflict.path.as_str());
+                out.error(&format!("  {path}: {}", why(conflict, has_base)));
             }
             out.error("look at the branch and decide: commit with another --base or --on-conflict");
         }
@@ -119,6 +131,38 @@ pub fn tell(out: &Out, outcome: &Outcome, branch: &str) -> Result<Exit, Failure>
         }
     }
     Ok(Exit::of_outcome(outcome))
+}
+
+/// Why a path is in conflict. Without a base it can only be a condition; with one, a path that the
+/// three-way rule would have let pass was stopped by its condition.
+fn why(conflict: &ConflictPath, has_base: Option<bool>) -> String {
+    let (base, source, dest) =
+        (conflict.base.as_ref(), conflict.source.as_ref(), conflict.dest.as_ref());
+    let both_changed = decide(base, source, dest) == Decision::Conflict;
+    let three_ways = || {
+        format!(
+            "changed on both sides: base {}, this commit {}, the branch {}",
+            short(base),
+            short(source),
+            short(dest)
+        )
+    };
+    match (both_changed, has_base) {
+        (true, Some(true)) => three_ways(),
+        // A condition is told without a base, so what has one was compared with it.
+        (true, None) if base.is_some() => three_ways(),
+        (true, None) => {
+            format!("{}; or its condition did not hold", three_ways())
+        }
+        _ => format!("its condition did not hold: the branch has {}", short(dest)),
+    }
+}
+
+/// What a path names, in a few characters.
+fn short(entry: Option<&Entry>) -> String {
+    let Some(entry) = entry else { return "nothing".to_owned() };
+    let checksum: String = printable(&entry.checksum).chars().take(CHECKSUM_SHOWN).collect();
+    format!("{checksum} ({})", human_bytes(entry.size))
 }
 
 /// Gives every line of a change file to the builder. A broken line ends it before anything is

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use onward::{Error, ErrorKind, Outcome};
 use serde_json::json;
 
-use super::out::Out;
+use super::out::{Out, printable_lines};
 use super::shape::add;
 
 /// What the exit code says. The numbers are a promise to scripts.
@@ -105,7 +105,9 @@ impl Failure {
                     }
                     out.error(&json!({ "error": told }).to_string());
                 } else {
-                    out.error(&format!("{} {error}", out.red("error:")));
+                    // An error may name a path, which others have made.
+                    let words = printable_lines(&error.to_string());
+                    out.error(&format!("{} {words}", out.red("error:")));
                     if let ErrorKind::Overloaded { retry_after } = error.kind() {
                         out.error(&format!("come back in {} ms", millis(retry_after)));
                     }

@@ -69,7 +69,7 @@ pub async fn run(global: &Global, out: &Out, args: ImportArgs) -> Done {
             Some(outcome) => {
                 out.note(&summary);
                 let reference = args.address.require_ref()?;
-                tell(out, outcome, &format!("{}/{reference}", args.address.repo))
+                tell(out, outcome, &format!("{}/{reference}", args.address.repo), Some(false))
             }
         }
     })

@@ -24,6 +24,7 @@ mod repo;
 mod session;
 mod settings;
 mod shape;
+mod signals;
 mod tag;
 mod ticket;
 

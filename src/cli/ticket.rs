@@ -24,7 +24,7 @@ pub async fn run(global: &Global, out: &Out, verb: TicketVerb) -> Done {
         TicketVerb::Wait { branch: address, op_id, timeout } => {
             let branch = branch_of(&onward, &address)?;
             let outcome = branch.ticket_wait(op_id, timeout.unwrap_or(TIMEOUT)).await?;
-            tell(out, &outcome, &address.to_string())
+            tell(out, &outcome, &address.to_string(), None)
         }
         TicketVerb::Cancel { branch: address, op_id } => {
             let cancelled = branch_of(&onward, &address)?.ticket_cancel(op_id).await?;

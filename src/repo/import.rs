@@ -175,8 +175,8 @@ async fn add(
     let added = tokio::task::spawn_blocking(move || {
         for object in objects {
             let path = ObjectPath::new(format!("{prefix}{}", object.key))?;
-            let change_of = Change::Put(entry(object));
-            change.push(PathChange { path, change: change_of, condition: None })?;
+            let put = Change::Put(entry(object));
+            change.push(PathChange { path, change: put, condition: None })?;
         }
         Ok(change)
     });

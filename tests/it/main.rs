@@ -20,6 +20,7 @@ mod cli;
 mod commits;
 mod guarantees;
 mod history;
+mod import;
 mod local;
 mod objects;
 mod protection;

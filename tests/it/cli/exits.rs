@@ -21,7 +21,7 @@ fn what_a_rule_forbids_is_3_and_says_the_rule() {
         "rm -r lake/main/t/",
         "commit lake/main -m x --allow-empty",
         "commit lake/main -m x --changes c.jsonl",
-        "branch delete lake/main --yes",
+        "branch delete lake/main --force --yes",
     ] {
         let error = desk.fails(3, &format!("{line} --json")).error();
         assert_eq!(error["kind"], "forbidden", "{line}");
