@@ -6,15 +6,18 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use onward::commit::op::Strategy;
-use onward::model::address::{Address, RefExpr};
+use onward::model::address::Address;
 use onward::model::ids::OpId;
 use onward::model::name::{BranchName, RepoName};
 
 use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
 use super::diff::DiffArgs;
+use super::import::ImportArgs;
 use super::ingest::IngestArgs;
+use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
+use super::protect::ProtectVerb;
 
 /// The first help: verbs in groups, not in one long list.
 const HELP: &str = "\
@@ -31,6 +34,7 @@ Repositories, branches, tags:
   repo         create, list, show, delete
   branch       create, list, show, delete, reset
   tag          create, list, delete
+  protect      add, list, delete: branches that change by merges only
 Files:
   put          Upload a file and stage it
   link         Stage an object that lies elsewhere
@@ -38,6 +42,7 @@ Files:
   ls           List a ref
   stat, cat    What a path names, and its bytes
   ingest       Commit a directory tree from many writers
+  import       Commit a folder of an object store, without a copy
 Commits:
   commit       Commit what is staged, or a file of changes
   ticket       show, wait, cancel an op that was accepted
@@ -61,7 +66,6 @@ Options:
     name = "onward",
     version,
     help_template = HELP,
-    disable_help_subcommand = true,
     subcommand_value_name = "VERB"
 )]
 pub struct Args {
@@ -131,6 +135,9 @@ pub enum Verb {
     /// Create, list, delete tags
     #[command(subcommand, after_help = "Example: onward tag create lake v1 --from main")]
     Tag(TagVerb),
+    /// Keep branches from being changed but by merges
+    #[command(subcommand, after_help = "Example: onward protect add lake main")]
+    Protect(ProtectVerb),
     /// Upload a file into the repository and stage it
     #[command(
         after_help = "Examples:\n  onward put orders.csv lake/main/orders/\n  date | onward put - lake/main/now --if-absent"
@@ -187,15 +194,9 @@ pub enum Verb {
     },
     /// The commits that lead to a ref, newest first
     #[command(
-        after_help = "Examples:\n  onward log lake/main --limit 10\n  onward log lake/v1 --json"
+        after_help = "Examples:\n  onward log lake/main --limit 10\n  onward log lake/main/orders/ --since 2days"
     )]
-    Log {
-        /// REPO/REF
-        address: Address,
-        /// At most so many commits
-        #[arg(long, short = 'n', value_name = "N")]
-        limit: Option<usize>,
-    },
+    Log(LogArgs),
     /// One commit
     #[command(after_help = "Example: onward show lake/main~1")]
     Show {
@@ -233,6 +234,11 @@ pub enum Verb {
     Bench(super::bench::Scenario),
     #[command(hide = true)]
     BenchWriter(super::bench::processes::WriterArgs),
+    /// Commit all objects of a folder elsewhere as one commit; nothing is copied
+    #[command(
+        after_help = "Examples:\n  onward import lake/main/raw --from s3://bucket/raw\n  onward import lake/main --from file:///srv/raw --include '*.csv' --dry-run"
+    )]
+    Import(ImportArgs),
     /// Rebuild what Redis knows from the storage; safe at any time
     #[command(after_help = "Example: onward recover lake")]
     Recover {
@@ -284,7 +290,7 @@ pub enum BranchVerb {
         branch: Address,
         /// A branch, tag or commit of the same repository
         #[arg(long, value_name = "REF")]
-        from: RefExpr,
+        from: String,
     },
     /// All branches of a repository
     #[command(after_help = "Example: onward branch list lake")]
@@ -303,6 +309,9 @@ pub enum BranchVerb {
     Delete {
         /// REPO/BRANCH
         branch: Address,
+        /// Even if it is the repository's default branch
+        #[arg(long)]
+        force: bool,
     },
     /// Take staged changes back: all, or those of a path or a PREFIX/; --to: set the head
     #[command(
@@ -313,7 +322,7 @@ pub enum BranchVerb {
         address: Address,
         /// Make this commit the head of the branch instead
         #[arg(long, value_name = "REF")]
-        to: Option<RefExpr>,
+        to: Option<String>,
     },
 }
 
@@ -328,7 +337,7 @@ pub enum TagVerb {
         tag: String,
         /// A branch, tag or commit of the repository [default: its default branch]
         #[arg(long, value_name = "REF")]
-        from: Option<RefExpr>,
+        from: Option<String>,
     },
     /// All tags of a repository
     #[command(after_help = "Example: onward tag list lake")]
@@ -443,7 +452,7 @@ pub struct CommitArgs {
     pub changes: Option<PathBuf>,
     /// The commit the changes were made against
     #[arg(long, value_name = "REF", requires = "changes")]
-    pub base: Option<RefExpr>,
+    pub base: Option<String>,
     /// Paths changed on both sides since --base
     #[arg(long, value_name = "STRATEGY", default_value = "fail")]
     pub on_conflict: OnConflict,

@@ -1,13 +1,15 @@
 //! `branch`: create, list, show, delete, reset of what is staged or of the head.
 
+use onward::model::address::Address;
 use onward::model::name::RepoName;
 use onward::repo::BranchInfo;
+use onward::{Error, Onward};
 use serde_json::json;
 
 use super::args::{BranchVerb, Global};
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
-use super::session::{branch_above, branch_of, confirm, repo_of, with};
+use super::session::{branch_above, branch_of, confirm, ref_in, repo_of, with};
 
 fn tell(out: &Out, repo: &RepoName, info: &BranchInfo) -> Result<(), Failure> {
     out.data(
@@ -24,6 +26,7 @@ pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
     with(global, async |onward| {
         match verb {
             BranchVerb::Create { branch: address, from } => {
+                let from = ref_in(&address.repo, &from)?;
                 let info = branch_of(&onward, &address)?.create(&from).await?;
                 if out.is_json() {
                     tell(out, &address.repo, &info)?;
@@ -39,21 +42,12 @@ pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
                 let info = branch_of(&onward, &address)?.show().await?;
                 tell(out, &address.repo, &info)?;
             }
-            BranchVerb::Delete { branch: address } => {
-                let branch = branch_of(&onward, &address)?;
-                branch.show().await?;
-                confirm(global, out, format!("this deletes branch '{address}'")).await?;
-                branch.delete().await?;
-                if out.is_json() {
-                    out.data(
-                        || json!({"branch": address.to_string(), "deleted": true}),
-                        String::new,
-                    )?;
-                }
-                out.note(&format!("deleted branch '{address}'"));
+            BranchVerb::Delete { branch: address, force } => {
+                delete(global, out, &onward, &address, force).await?;
             }
             BranchVerb::Reset { address, to: Some(to) } => {
                 let branch = branch_of(&onward, &address)?;
+                let to = ref_in(&address.repo, &to)?;
                 branch.show().await?;
                 confirm(global, out, format!("this makes {to} the head of '{address}', and commits that no other ref leads to are lost")).await?;
                 let info = branch.reset_to(&to).await?;
@@ -83,4 +77,35 @@ pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
         Ok(Exit::Done)
     })
     .await
+}
+
+async fn delete(
+    global: &Global,
+    out: &Out,
+    onward: &Onward,
+    address: &Address,
+    force: bool,
+) -> Result<(), Failure> {
+    let branch = branch_of(onward, address)?;
+    let info = branch.show().await?;
+    let default_branch = repo_of(onward, &address.repo).show().await?.default_branch;
+    if info.name == default_branch && !force {
+        return Err(Error::invalid(format!(
+            "'{address}' is the default branch of its repository, which commands fall back to: add --force --yes to delete it all the same"
+        ))
+        .into());
+    }
+    confirm(global, out, format!("this deletes branch '{address}'")).await?;
+    let head = branch.delete().await?;
+    if out.is_json() {
+        let told = json!({"branch": address.to_string(), "deleted": true, "commit": head});
+        return out.data(|| told, String::new);
+    }
+    match head {
+        Some(head) => out.note(&format!(
+            "deleted branch '{address}' at {head}; `onward branch create {address} --from {head}` brings it back"
+        )),
+        None => out.note(&format!("deleted branch '{address}', which had no commit")),
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use onward::{Error, ErrorKind, Outcome, Result};
 use super::args::{CommitArgs, Global};
 use super::exit::Done;
 use super::out::Out;
-use super::session::{blocking, branch_of, with};
+use super::session::{blocking, branch_of, ref_in, with};
 use super::tell::{Asked, ended};
 
 /// How long a commit is waited for, unless it says otherwise.
@@ -39,8 +39,8 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         if let Some(op_id) = args.op_id {
             change = change.op_id(op_id);
         }
-        if let Some(base) = args.base.clone() {
-            change = change.base(base);
+        if let Some(base) = &args.base {
+            change = change.base(ref_in(&args.branch.repo, base)?);
         }
         if let (Some(producer), Some(epoch), Some(sequence)) =
             (args.producer.as_deref(), args.epoch, args.sequence)
@@ -49,7 +49,8 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         }
         let timeout = if args.no_wait { Duration::ZERO } else { args.timeout.unwrap_or(TIMEOUT) };
         let outcome = submit(change, timeout).await;
-        ended(out, outcome, &Asked::Commit, &args.branch.to_string(), args.no_wait)
+        let asked = Asked::Commit { based: args.base.is_some() };
+        ended(out, outcome, &asked, &args.branch.to_string(), args.no_wait)
     })
     .await
 }

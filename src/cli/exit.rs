@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use onward::{Error, ErrorKind, Outcome};
 use serde_json::json;
 
-use super::out::Out;
+use super::out::{Out, printable_lines};
 use super::shape::add;
 
 /// What the exit code says. The numbers are a promise to scripts.
@@ -18,7 +18,7 @@ pub enum Exit {
     Unexpected = 1,
     /// The arguments or the input break a rule.
     Usage = 2,
-    /// A conflict, or a condition that did not hold.
+    /// A conflict, a condition that did not hold, or a rule that forbids it.
     Conflict = 3,
     /// Something named is not there.
     NotFound = 4,
@@ -46,7 +46,7 @@ impl Exit {
         match kind {
             ErrorKind::InvalidInput => Self::Usage,
             ErrorKind::NotFound => Self::NotFound,
-            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Conflict | ErrorKind::Forbidden => Self::Conflict,
             ErrorKind::Unavailable => Self::Unavailable,
             ErrorKind::Overloaded { .. } => Self::Overloaded,
             ErrorKind::Fenced => Self::Fenced,
@@ -105,7 +105,9 @@ impl Failure {
                     }
                     out.error(&json!({ "error": told }).to_string());
                 } else {
-                    out.error(&format!("{} {error}", out.red("error:")));
+                    // An error may name a path, which others have made.
+                    let words = printable_lines(&error.to_string());
+                    out.error(&format!("{} {words}", out.red("error:")));
                     if let ErrorKind::Overloaded { retry_after } = error.kind() {
                         out.error(&format!("come back in {} ms", millis(retry_after)));
                     }
@@ -126,6 +128,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidInput => "invalid_input",
         ErrorKind::NotFound => "not_found",
         ErrorKind::Conflict => "conflict",
+        ErrorKind::Forbidden => "forbidden",
         ErrorKind::Unavailable => "unavailable",
         ErrorKind::Overloaded { .. } => "overloaded",
         ErrorKind::Fenced => "fenced",
@@ -170,6 +173,7 @@ mod tests {
             (ErrorKind::InvalidInput, Exit::Usage),
             (ErrorKind::NotFound, Exit::NotFound),
             (ErrorKind::Conflict, Exit::Conflict),
+            (ErrorKind::Forbidden, Exit::Conflict),
             (ErrorKind::Unavailable, Exit::Unavailable),
             (ErrorKind::Overloaded { retry_after }, Exit::Overloaded),
             (ErrorKind::Fenced, Exit::Fenced),

@@ -1,6 +1,5 @@
 //! `log`, `show`: what happened.
 
-use futures::TryStreamExt;
 use onward::model::address::Address;
 use onward::repo::history::CommitInfo;
 
@@ -10,39 +9,6 @@ use super::out::{Out, local_time, printable};
 use super::pair::without_path;
 use super::session::{repo_of, with};
 use super::shape;
-
-/// Digits of a commit id in a list.
-const SHORT: usize = 12;
-
-/// The commits that lead to a ref.
-pub async fn log(global: &Global, out: &Out, address: &Address, limit: Option<usize>) -> Done {
-    let reference = address.require_ref()?;
-    without_path(address)?;
-    with(global, async |onward| {
-        let mut log = repo_of(&onward, &address.repo).log(reference).await?;
-        let mut left = limit.unwrap_or(usize::MAX);
-        while left > 0 {
-            let Some(info) = log.try_next().await? else { break };
-            out.data(|| shape::commit(&info), || line(out, &info))?;
-            left -= 1;
-        }
-        Ok(Exit::Done)
-    })
-    .await
-}
-
-fn line(out: &Out, info: &CommitInfo) -> String {
-    let id: String = info.id.to_string().chars().take(SHORT).collect();
-    let message = info.commit.message.lines().next().unwrap_or_default();
-    format!(
-        "{}  {}  {:>6}  {:<12}  {}",
-        out.yellow(&id),
-        out.faint(&local_time(info.commit.created_ms)),
-        info.ticket(),
-        printable(&info.commit.committer),
-        printable(message)
-    )
-}
 
 /// One commit.
 pub async fn show(global: &Global, out: &Out, address: &Address) -> Done {

@@ -12,19 +12,23 @@ mod demo;
 mod diff;
 mod exit;
 mod history;
+mod import;
 mod ingest;
 mod instance;
 mod list;
+mod log;
 mod merge;
 mod object;
 mod out;
 mod pair;
+mod protect;
 mod queue;
 mod recover;
 mod repo;
 mod session;
 mod settings;
 mod shape;
+mod signals;
 mod tag;
 mod tell;
 mod ticket;
@@ -77,6 +81,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Repo(verb) => repo::run(global, out, verb).await,
         Verb::Branch(verb) => branch::run(global, out, verb).await,
         Verb::Tag(verb) => tag::run(global, out, verb).await,
+        Verb::Protect(verb) => protect::run(global, out, verb).await,
         Verb::Put(put) => object::put(global, out, put).await,
         Verb::Link(link) => object::link(global, out, link).await,
         Verb::Rm(rm) => object::rm(global, out, rm).await,
@@ -86,13 +91,14 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Commit(commit) => commit::run(global, out, *commit).await,
         Verb::Ticket(verb) => ticket::run(global, out, verb).await,
         Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
-        Verb::Log { address, limit } => history::log(global, out, &address, limit).await,
+        Verb::Log(args) => log::log(global, out, args).await,
         Verb::Show { address } => history::show(global, out, &address).await,
         Verb::Diff(diff) => diff::run(global, out, diff).await,
         Verb::Merge(merge) => merge::merge(global, out, *merge).await,
         Verb::MergeBase(base) => merge::merge_base(global, out, base).await,
         Verb::Revert(revert) => merge::revert(global, out, *revert).await,
         Verb::CherryPick(pick) => merge::cherry_pick(global, out, *pick).await,
+        Verb::Import(args) => import::run(global, out, args).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
         Verb::Bench(scenario) => bench::run(global, out, scenario).await,
         Verb::BenchWriter(writer) => bench::processes::run(global, writer).await,

@@ -15,8 +15,8 @@ use tokio::io::AsyncReadExt;
 
 use super::args::{Conditional, Global, LinkArgs, PutArgs, RmArgs};
 use super::exit::{Done, Exit, Failure};
-use super::out::{Out, human_bytes, local_time};
-use super::session::{branch_above, repo_of, with};
+use super::out::{Out, human_bytes, local_time, printable};
+use super::session::{branch_above, confirm, repo_of, with};
 use super::shape;
 
 /// Bytes read from a linked file at once.
@@ -107,7 +107,8 @@ fn staged(out: &Out, address: &Address, path: &ObjectPath, entry: &Entry) -> Don
     let branch = address.reference.as_ref().map(ToString::to_string).unwrap_or_default();
     let size = human_bytes(entry.size);
     out.note(&format!(
-        "staged {path} ({size}); `onward commit {}/{branch} -m MESSAGE` commits it",
+        "staged {} ({size}); `onward commit {}/{branch} -m MESSAGE` commits it",
+        printable(path.as_str()),
         address.repo
     ));
     Ok(Exit::Done)
@@ -119,6 +120,10 @@ pub async fn rm(global: &Global, out: &Out, args: RmArgs) -> Done {
     with(global, async |onward| {
         let branch = branch_above(&onward, &args.address)?;
         let removed = if args.recursive {
+            if args.address.path.as_deref().unwrap_or_default().is_empty() {
+                let what = format!("this stages the removal of everything on '{}'", args.address);
+                confirm(global, out, what).await?;
+            }
             rm_below(&onward, &args.address, &branch).await?
         } else {
             let path = args.address.require_path()?;

@@ -11,6 +11,7 @@ use super::exit::{Done, Exit, Failure};
 use super::out::{Out, printable};
 use super::session::{branch_of, with};
 use super::shape;
+use super::signals::Signals;
 
 /// Ops looked at.
 const OPS_MAX: usize = 100;
@@ -31,13 +32,17 @@ pub async fn run(global: &Global, out: &Out, address: &Address, watch: bool) -> 
             out.data(|| shape::queue(&name, &view), || text(&name, &view, None))?;
             return Ok(Exit::Done);
         }
+        let mut signals = Signals::listen(*out)?;
         let mut screen = Screen { lines: 0, done: None };
         loop {
-            let view = branch.queue(OPS_MAX).await?;
+            let view = tokio::select! {
+                view = branch.queue(OPS_MAX) => view?,
+                () = signals.caught() => return Ok(Exit::Done),
+            };
             screen.draw(out, &name, &view)?;
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+                () = signals.caught() => return Ok(Exit::Done),
             }
         }
     })

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use onward::local::LocalInstance;
-use onward::model::address::Address;
+use onward::model::address::{Address, RefExpr};
 use onward::model::name::RepoName;
 use onward::repo::{Branch, Repository};
 use onward::{Config, Error, Onward, Result};
@@ -64,6 +64,26 @@ pub fn branch_above(onward: &Onward, address: &Address) -> Result<Branch> {
     Ok(repo_of(onward, &address.repo).branch(branch.as_str()))
 }
 
+/// A ref of repository `repo`, typed as REF or as REPO/REF.
+pub fn ref_in(repo: &RepoName, text: &str) -> Result<RefExpr> {
+    if !text.contains('/') {
+        return text.parse();
+    }
+    let address: Address = text.parse()?;
+    if address.repo != *repo {
+        return Err(Error::invalid(format!(
+            "'{text}' is in repository '{}', not in '{repo}': give a REF of '{repo}' or {repo}/REF",
+            address.repo
+        )));
+    }
+    if let Some(path) = address.path.as_ref().filter(|path| !path.is_empty()) {
+        return Err(Error::invalid(format!(
+            "'{text}' has a path ('{path}') where only REF or {repo}/REF is expected"
+        )));
+    }
+    address.require_ref().cloned()
+}
+
 /// Asks before something is deleted: `--yes`, or a yes at the terminal.
 pub async fn confirm(global: &Global, out: &Out, what: String) -> Result<(), Failure> {
     if global.yes {
@@ -85,5 +105,26 @@ pub async fn confirm(global: &Global, out: &Out, what: String) -> Result<(), Fai
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(Error::invalid("not confirmed: nothing was done").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ref_is_typed_alone_or_behind_its_repository() {
+        let lake = RepoName::new("lake").unwrap();
+        for text in ["main~1", "lake/main~1", "lake/main~1/", "lakefs://lake/main~1"] {
+            assert_eq!(ref_in(&lake, text).unwrap().to_string(), "main~1", "{text}");
+        }
+        for (text, why) in [
+            ("other/main", "repository 'other'"),
+            ("lake/main/path", "path"),
+            ("lake/", "names no ref"),
+            ("", "empty"),
+        ] {
+            assert!(ref_in(&lake, text).unwrap_err().message().contains(why), "{text}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{Global, TagVerb};
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
-use super::session::{repo_of, with};
+use super::session::{ref_in, repo_of, with};
 
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: TagVerb) -> Done {
@@ -18,7 +18,7 @@ pub async fn run(global: &Global, out: &Out, verb: TagVerb) -> Done {
                 let repository = repo_of(&onward, &repo);
                 let name = TagName::new(tag)?;
                 let from = match from {
-                    Some(from) => from,
+                    Some(from) => ref_in(&repo, &from)?,
                     None => RefExpr::plain(repository.show().await?.default_branch.to_string()),
                 };
                 let info = repository.create_tag(&name, &from).await?;

@@ -1,6 +1,7 @@
 //! What became of an op, told: one shape for programs, words for people, an exit code for both.
 
 use onward::commit::verdict::ConflictPath;
+use onward::tree::{Decision, decide};
 use onward::{ErrorKind, Outcome, Result};
 
 use super::diff::sides;
@@ -14,8 +15,11 @@ pub const CONFLICTS_SHOWN: usize = 10;
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// A commit of changes.
-    Commit,
+    /// A commit of changes, and whether they were made against a base.
+    Commit {
+        /// Whether they were.
+        based: bool,
+    },
     /// A merge of this address.
     Merge(String),
     /// The changes of one commit, taken back or repeated: the verb.
@@ -97,7 +101,8 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
 /// The first conflicting paths with their sides, and where the others are.
 fn conflicts(out: &Out, paths: &[ConflictPath], total: u64, asked: &Asked, branch: &str) {
     for conflict in paths.iter().take(CONFLICTS_SHOWN) {
-        out.error(&conflict_line(conflict));
+        let condition = asked.condition(conflict);
+        out.error(&format!("{}{condition}", conflict_line(conflict)));
     }
     let others = total.saturating_sub(paths.len().min(CONFLICTS_SHOWN) as u64);
     if others > 0 {
@@ -112,9 +117,22 @@ pub fn conflict_line(conflict: &ConflictPath) -> String {
 }
 
 impl Asked {
+    /// Where it was not the three-way rule that stopped a path, or may not have been.
+    fn condition(&self, conflict: &ConflictPath) -> &'static str {
+        let (base, source, dest) = (&conflict.base, &conflict.source, &conflict.dest);
+        let both = decide(base.as_ref(), source.as_ref(), dest.as_ref()) == Decision::Conflict;
+        match self {
+            Self::Merge(_) | Self::Change(_) | Self::Commit { based: true } if both => "",
+            // A condition is told without a base, so what has one was compared with it.
+            Self::Ticket if both && base.is_some() => "",
+            Self::Ticket if both => "  (or its condition did not hold)",
+            _ => "  (its condition did not hold)",
+        }
+    }
+
     fn nothing(&self, branch: &str) -> String {
         match self {
-            Self::Commit => {
+            Self::Commit { .. } => {
                 format!("nothing to commit on '{branch}': stage something, or add --allow-empty")
             }
             Self::Merge(source) => format!(
@@ -130,7 +148,9 @@ impl Asked {
     fn conflict(&self, total: u64) -> String {
         let paths = if total == 1 { "1 path".into() } else { format!("{total} paths") };
         let why = match self {
-            Self::Commit | Self::Ticket => "changed by others, or its condition did not hold",
+            Self::Commit { .. } | Self::Ticket => {
+                "changed by others, or its condition did not hold"
+            }
             Self::Merge(_) => "changed on both sides, and not in the same way",
             Self::Change(_) => "changed again on the branch",
         };
@@ -143,13 +163,15 @@ impl Asked {
             Self::Merge(source) => {
                 format!("`onward diff {branch} {source} --conflicts` shows all")
             }
-            Self::Commit | Self::Change(_) | Self::Ticket => "--json shows the first 10,000".into(),
+            Self::Commit { .. } | Self::Change(_) | Self::Ticket => {
+                "--json shows the first 10,000".into()
+            }
         }
     }
 
     fn way_out(&self, branch: &str) -> String {
         match self {
-            Self::Commit => {
+            Self::Commit { .. } => {
                 "look at the branch and decide: commit with another --base or --on-conflict".into()
             }
             Self::Merge(source) => format!(

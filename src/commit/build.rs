@@ -149,12 +149,13 @@ impl Builder<'_> {
         let mut index = 0;
         while let Some(level) = older.get(index) {
             if let Some((plan, run)) = fold.as_ref().filter(|(plan, _)| plan.start == index) {
-                levels.push(lasting_level(Arc::clone(run), 0));
+                levels.push(lasting_level(Level::all(Arc::clone(run)), 0));
                 index = plan.end;
                 continue;
             }
             if let Some(exchange) = exchanges.iter().find(|exchange| exchange.at == index) {
-                let mut folded = lasting_level(Arc::clone(&exchange.with), exchange.op);
+                let with = Level::all(Arc::clone(&exchange.with));
+                let mut folded = lasting_level(with, exchange.op);
                 let (uid, first) = (self.head.uid, self.head.next());
                 folded.level.folded_at = Some(FoldedAt { uid, first });
                 levels.push(folded);
@@ -164,23 +165,19 @@ impl Builder<'_> {
                     from: 0,
                     until: exchange.op,
                     written: false,
+                    whole: true,
                 }));
                 index += exchange.len;
                 continue;
             }
-            levels.push(SpanLevel { level: level.clone(), from: 0, until: ALL, written: false });
+            levels.push(lasting_level(level.clone(), 0));
             index += 1;
         }
         if let Some((op, target)) = reset(judgement) {
             for span in &mut levels {
                 span.until = span.until.min(op);
             }
-            levels.extend(target.iter().map(|level| SpanLevel {
-                level: level.clone(),
-                from: op,
-                until: ALL,
-                written: false,
-            }));
+            levels.extend(target.iter().map(|level| lasting_level(level.clone(), op)));
         }
         Ok(levels)
     }
@@ -207,13 +204,19 @@ impl Builder<'_> {
     }
 }
 
+/// A level whose records carry the indexes of ops, from op `from` on.
 fn written_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
-    SpanLevel { level: Level::all(run), from, until: ALL, written: true }
+    SpanLevel { level: Level::all(run), from, until: ALL, written: true, whole: false }
 }
 
-/// A level that is there as it is from op `from` on.
-pub(super) fn lasting_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
-    SpanLevel { level: Level::all(run), from, until: ALL, written: false }
+/// What large ops of the batch brought, from op `from` on.
+pub(super) fn whole_level(run: Arc<RunRef>, from: u16) -> SpanLevel {
+    SpanLevel { level: Level::all(run), from, until: ALL, written: true, whole: true }
+}
+
+/// A level of earlier batches, or a fold of such, from op `from` on.
+fn lasting_level(level: Level, from: u16) -> SpanLevel {
+    SpanLevel { level, from, until: ALL, written: false, whole: true }
 }
 
 /// The records of small ops, and the runs of large ones, both in op order.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::error::Result;
 use crate::tree::{Folded, Level, RunRef};
 
-use super::build::{Builder, lasting_level};
+use super::build::{Builder, whole_level};
 use super::log::SpanLevel;
 
 /// Levels that the large ops of a batch are seen as at the same time, at most.
@@ -37,13 +37,13 @@ impl LargeStack {
         op: u16,
         run: Arc<RunRef>,
     ) -> Result<()> {
-        self.seen.push(Part { first: op, span: lasting_level(run, op) });
+        self.seen.push(Part { first: op, span: whole_level(run, op) });
         while self.seen.len() > LEVELS_MAX {
             let at = self.cheapest();
             let newer = self.seen.remove(at + 1);
             let Some(older) = self.seen.get_mut(at) else { break };
             let run = together(builder, &older.span.level, &newer.span.level).await?;
-            let both = Part { first: older.first, span: lasting_level(run, op) };
+            let both = Part { first: older.first, span: whole_level(run, op) };
             let older = std::mem::replace(older, both);
             for mut part in [older, newer] {
                 part.span.until = op;

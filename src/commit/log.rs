@@ -86,8 +86,12 @@ pub struct SpanLevel {
     pub from: u16,
     /// Index of the first op that no longer sees it; [`ALL`] when it outlives the batch.
     pub until: u16,
-    /// Whether the batch wrote it, so that an op sees only records of itself and earlier ones.
+    /// Whether it holds what ops of the batch changed.
     pub written: bool,
+    /// Whether every op that sees it sees all of it: the run of a large op, or several joined. Of
+    /// other levels that the batch wrote, an op sees the records of itself and of earlier ones.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 impl LogEntry {
@@ -264,7 +268,7 @@ pub fn metarange_at(levels: &[SpanLevel], index: u16, last: bool) -> Metarange {
     };
     let at_index = |span: &SpanLevel| Level {
         run: Arc::clone(&span.level.run),
-        as_of: if span.written && !last { index } else { span.level.as_of },
+        as_of: if span.written && !span.whole && !last { index } else { span.level.as_of },
         folded_at: span.level.folded_at,
     };
     Metarange { levels: levels.iter().filter(visible).map(at_index).collect() }

@@ -21,6 +21,9 @@ pub enum ErrorKind {
     NotFound,
     /// A name is taken or a stated condition does not hold. Read again and decide.
     Conflict,
+    /// A rule of the repository forbids it; the message names the rule. Do it another way, or ask
+    /// for the rule to be changed.
+    Forbidden,
     /// Redis or the object store did not answer, or refused. Nothing is known to be lost.
     Unavailable,
     /// A stated limit is reached; nothing was accepted. Come back after the given time.

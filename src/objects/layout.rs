@@ -5,6 +5,7 @@
 //! <repo>/branches/<name>/<incarnation, 10 digits>    one life of a branch; created if absent
 //! <repo>/branches/<name>/<incarnation>.deleted       the mark that this life is over
 //! <repo>/tags/<name, escaped>                        a tag; created if absent
+//! <repo>/protection                                  rules of protected branches; overwritten
 //! <repo>/log/<uid>/<first ticket, 20 digits>         one decided batch; created if absent
 //! <repo>/checkpoints/<uid>                           hint to a recent log entry; overwritten
 //! <repo>/ranges/<id, first 2>/<id>                   a range, named by content
@@ -96,6 +97,11 @@ pub fn tag(repo: &RepoName, name: &TagName) -> String {
 pub fn parse_tag(key: &str) -> Option<TagName> {
     let (_, rest) = key.split_once('/')?;
     TagName::new(unescape(rest.strip_prefix("tags/")?)?).ok()
+}
+
+/// The rules of protected branches.
+pub fn protection(repo: &RepoName) -> String {
+    format!("{repo}/protection")
 }
 
 /// The folder of the logs, with one folder for each branch uid.

@@ -36,6 +36,7 @@ pub mod layout;
 mod list;
 mod open;
 mod root;
+mod source;
 mod store;
 mod upload;
 
@@ -43,5 +44,6 @@ pub use counters::ObjectCounters;
 pub use failure::{Refusal, refusal};
 pub use key::{KEY_LEN_MAX, LAST_SEGMENT_LEN_MAX, SEGMENT_LEN_MAX};
 pub use list::{LIST_SORTED_MAX, Listed};
+pub use source::{Foreign, Source};
 pub use store::{Created, DEADLINE, OBJECT_LEN_MAX, Objects, Span, Streamed};
 pub use upload::{UPLOAD_LEN_MAX, Uploaded};

@@ -18,6 +18,7 @@ use crate::objects::{Created, layout};
 
 use super::names::no_branch;
 use super::outcome::Outcome;
+use super::protection::Action;
 use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle};
 
@@ -151,8 +152,15 @@ impl Branch {
         Ok(BranchInfo { name: self.branch_name()?, commit: head.commit, done: head.done })
     }
 
-    /// Deletes the branch: the last op of its log, in its turn behind what is queued.
-    pub async fn delete(&self) -> Result<()> {
+    /// Deletes the branch: the last op of its log, in its turn behind what is queued. Fails with
+    /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it. Returns the last head.
+    pub async fn delete(&self) -> Result<Option<CommitId>> {
+        self.check_protection(Action::Delete).await?;
+        self.end().await
+    }
+
+    /// The same, whatever rules there are: with its repository a protected branch goes, too.
+    pub(super) async fn end(&self) -> Result<Option<CommitId>> {
         let op = Op {
             committer: self.repo.onward.inner.committer.clone(),
             created_ms: clock::now_ms(),
@@ -171,7 +179,14 @@ impl Branch {
             Outcome::NoChanges { .. } => {
                 let context = handle.queue.context();
                 let repo = context.lake.repo();
-                self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await
+                let record =
+                    BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
+                let head = match self.look(context, Wish::Look, 0).await? {
+                    Some(view) => view.head.commit,
+                    None => read_back(&context.lake, &record).await?.commit,
+                };
+                self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await?;
+                Ok(head)
             }
             Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
                 "deleting the branch is still queued (ticket {ticket}): it will be done in its turn"

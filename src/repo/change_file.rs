@@ -1,5 +1,7 @@
 //! Change files: JSON lines, one change each, as jobs in any language write them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::model::change::{Change, Condition, PathChange};
@@ -19,11 +21,27 @@ struct Line {
     condition: Option<Condition>,
 }
 
+/// Spelled out, because a flattened [`Entry`] would let unknown fields pass.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Put {
     path: ObjectPath,
-    #[serde(flatten)]
-    entry: Entry,
+    address: String,
+    checksum: String,
+    size: u64,
+    #[serde(default)]
+    mtime: i64,
+    #[serde(default)]
+    content_type: Option<String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+}
+
+impl Put {
+    fn entry(self) -> Entry {
+        let Self { path: _, address, checksum, size, mtime, content_type, metadata } = self;
+        Entry { address, checksum, size, mtime, content_type, metadata }
+    }
 }
 
 #[derive(Deserialize)]
@@ -58,7 +76,13 @@ pub fn parse_line(number: u64, line: &[u8]) -> Result<Option<PathChange>> {
     let line: Line = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let condition = line.condition;
     let (path, change) = match (line.put, line.delete) {
-        (Some(put), None) => (put.path, Change::Put(put.entry)),
+        (Some(put), None) if put.address.is_empty() => {
+            return Err(wrong("its address is empty".into()));
+        }
+        (Some(put), None) if put.checksum.is_empty() => {
+            return Err(wrong("its checksum is empty".into()));
+        }
+        (Some(put), None) => (put.path.clone(), Change::Put(put.entry())),
         (None, Some(delete)) => (delete.path, Change::Delete),
         (Some(_), Some(_)) => return Err(wrong("it both puts and deletes".into())),
         (None, None) => return Err(wrong("it neither puts nor deletes".into())),
@@ -82,6 +106,9 @@ mod tests {
             (b"{}", "neither"),
             (b"{\"delete\": {\"path\": \"a\", \"size\": 1}}", "unknown field"),
             (b"{\"put\": {\"path\": \"a\", \"address\": \"x\", \"checksum\": \"c\", \"size\": -1}}", "invalid value"),
+            (b"{\"put\": {\"path\": \"a\", \"address\": \"x\", \"checksum\": \"c\", \"size\": 1, \"sise\": 2}}", "unknown field `sise`"),
+            (b"{\"put\": {\"path\": \"a\", \"address\": \"\", \"checksum\": \"c\", \"size\": 1}}", "address is empty"),
+            (b"{\"put\": {\"path\": \"a\", \"address\": \"x\", \"checksum\": \"\", \"size\": 1}}", "checksum is empty"),
             (b"\xff", "UTF-8"),
         ] {
             let error = parse_line(7, line).unwrap_err();

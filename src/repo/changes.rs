@@ -17,6 +17,7 @@ use crate::tree::{ChangeSorter, InlineRun, Record};
 
 use super::branch::{Branch, Submitted};
 use super::outcome::{Details, Outcome};
+use super::protection::Action;
 use super::ticket::{HandleState, TicketHandle};
 
 /// Changes that may travel inside the op, at most; their bytes are limited too.
@@ -206,12 +207,13 @@ impl ChangeBuilder {
     }
 
     /// Submits the commit. Once this returns, the commit will be decided whatever happens to this
-    /// process.
+    /// process. Fails with [`ErrorKind::Forbidden`] on a branch that is protected from it.
     pub async fn submit(mut self) -> Result<TicketHandle> {
         if let Some(mistake) = self.mistake.take() {
             return Err(mistake);
         }
         self.check()?;
+        self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
         let branch = self.branch.clone();
         let submission = self.submission(op_id).await?;

@@ -1,4 +1,5 @@
-//! What users call: repositories, branches, changes, tickets, staging, reads, history, recovery.
+//! What users call: repositories, branches, changes, tickets, staging, reads, history, protection,
+//! recovery.
 //!
 //! This room turns names into incarnations, requests into ops, and refs into commits. How an op
 //! becomes a commit is the business of [`crate::commit`].
@@ -9,11 +10,14 @@ pub mod changes;
 pub mod config;
 pub mod hint;
 pub mod history;
+pub mod import;
+pub mod log;
 pub mod merge;
 mod names;
 pub mod onward;
 pub mod outcome;
 mod overlay;
+pub mod protection;
 pub mod read;
 pub mod recover;
 pub mod refs;
@@ -21,10 +25,12 @@ pub mod repository;
 pub mod staging;
 pub mod tags;
 pub mod ticket;
+mod touching;
 
 pub use branch::{Branch, BranchInfo};
 pub use changes::ChangeBuilder;
 pub use config::Config;
+pub use log::LogRequest;
 pub use merge::{MergeBuilder, MergePreview};
 pub use onward::Onward;
 pub use outcome::Outcome;

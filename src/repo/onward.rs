@@ -14,6 +14,7 @@ use crate::model::name::{BranchName, RepoName};
 use crate::objects::Objects;
 
 use super::config::Config;
+use super::protection::RulesCache;
 use super::repository::{RepoInfo, Repository};
 
 /// Names and branches that one process remembers, at most.
@@ -33,6 +34,8 @@ pub(super) struct Inner {
     pub(super) timeout: Duration,
     /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
     pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
+    /// Rules of protected branches, as read a moment ago.
+    pub(super) rules: RulesCache,
     /// Lost connections as of when a branch was last compared with its log.
     synced: Mutex<HashMap<BranchUid, u64>>,
 }
@@ -78,6 +81,7 @@ impl Onward {
                 committer,
                 timeout,
                 names: Mutex::default(),
+                rules: RulesCache::default(),
                 synced: Mutex::default(),
             }),
         }

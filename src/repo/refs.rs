@@ -1,5 +1,7 @@
 //! Refs: from what users type to commits.
 
+use futures::{StreamExt, TryStreamExt};
+
 use crate::commit::lake::Lake;
 use crate::model::address::{Face, Modifier, RefExpr};
 use crate::model::commit::Commit;
@@ -8,6 +10,7 @@ use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, TagName};
 
 use super::branch::Branch;
+use super::log::LogRequest;
 use super::repository::Repository;
 
 /// The shortest prefix of a commit id.
@@ -35,12 +38,12 @@ impl Repository {
         let named = self.resolve_base(reference).await?;
         let is_branch = matches!(named, Resolved::Branch(_));
         match (&named, reference.face) {
+            (_, Face::Committed | Face::Staged) if !is_branch => Err(Error::invalid(format!(
+                "'{reference}': '@' and '$' go with a branch, and '{0}' is none: give '{0}' alone",
+                reference.base
+            ))),
             (_, Face::Staged) => Err(Error::invalid(format!(
                 "'{reference}' means only what is staged: use `onward status` to see that"
-            ))),
-            (_, Face::Committed) if !is_branch => Err(Error::invalid(format!(
-                "'{reference}': '@' goes with a branch, '{}' is none",
-                reference.base
             ))),
             (_, Face::Current) if reference.modifiers.is_empty() => Ok(named),
             _ => {
@@ -108,37 +111,39 @@ impl Repository {
             return Ok(Resolved::Commit(Some(commit)));
         }
         self.onward.inner.repo_record(&repo).await?;
-        let unknown = || {
-            Error::not_found(format!(
-                "'{base}' is no branch, tag or commit of repository '{repo}': `onward branch list {repo}` and `onward tag list {repo}` show names"
-            ))
-        };
-        let is_prefix = (PREFIX_MIN..64).contains(&base.len())
-            && base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_prefix {
-            return Err(unknown());
+        let is_hex = base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex || !(PREFIX_MIN..64).contains(&base.len()) {
+            return Err(Error::not_found(format!(
+                "'{base}' is no branch, tag or commit of repository '{repo}': `onward branch list {repo}` and `onward tag list {repo}` show names, a commit id has 64 digits or at least its first {PREFIX_MIN}"
+            )));
         }
         match self.commits_with_prefix(base).await?.as_slice() {
-            [] => Err(unknown()),
+            [] => Err(Error::not_found(format!(
+                "'{base}' is no branch or tag of repository '{repo}', and begins no id among the newest {PREFIX_COMMITS} commits of any branch: give all 64 digits of an older commit"
+            ))),
             [id] => Ok(Resolved::Commit(Some(*id))),
             _ => Err(Error::not_found(format!(
-                "'{base}' begins more than one commit id of '{repo}': give more digits"
+                "'{base}' begins more than one id among the newest {PREFIX_COMMITS} commits of the branches of '{repo}': give more digits"
             ))),
         }
     }
 
-    /// Recent commits whose id begins with `prefix`: one is enough to answer, two to refuse.
+    /// Recent commits whose id begins with `prefix`: one is enough to answer, two to refuse. Costs
+    /// the log entries of the newest [`PREFIX_COMMITS`] commits of each branch.
     async fn commits_with_prefix(&self, prefix: &str) -> Result<Vec<CommitId>> {
-        let lake = self.lake()?;
         let mut found: Vec<CommitId> = Vec::new();
-        for branch in self.branches().await? {
-            let mut next = branch.commit;
-            for _ in 0..PREFIX_COMMITS {
-                let Some(id) = next else { break };
-                if id.to_string().starts_with(prefix) && !found.contains(&id) {
-                    found.push(id);
+        for head in self.branches().await?.into_iter().filter_map(|branch| branch.commit) {
+            let head = RefExpr::plain(head.to_string());
+            // A log begins with resolving its ref, which is how this function is called.
+            let log = Box::pin(self.log(&head, &LogRequest::default())).await?;
+            let mut log = log.take(PREFIX_COMMITS);
+            while let Some(info) = log.try_next().await? {
+                if info.id.to_string().starts_with(prefix) && !found.contains(&info.id) {
+                    found.push(info.id);
+                    if found.len() > 1 {
+                        return Ok(found);
+                    }
                 }
-                next = lake.commit(&id).await?.parents.first().copied();
             }
         }
         Ok(found)

@@ -126,7 +126,7 @@ impl Repository {
         let lanes = self.onward.coordinator().lanes();
         for record in BranchRecord::all_live(&lake).await? {
             let branch = self.branch(record.name.as_str());
-            match branch.delete().await {
+            match branch.end().await {
                 Err(error) if error.kind() != crate::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -147,6 +147,8 @@ impl Repository {
                 |listed| async move { objects.delete(&listed.key).await },
             )
             .await?;
-        objects.delete(&record).await
+        objects.delete(&record).await?;
+        self.forget_protection(&name);
+        Ok(())
     }
 }

@@ -22,6 +22,7 @@ use crate::tree::Metarange;
 
 use super::branch::{Branch, LOOKS};
 use super::overlay::text_behind_prefix;
+use super::protection::Action;
 
 /// Staged paths per branch, at most: they live in Redis's memory.
 pub const STAGED_MAX: u64 = 4_000_000;
@@ -30,8 +31,10 @@ pub const STAGED_MAX: u64 = 4_000_000;
 const ATTEMPTS: usize = 64;
 
 impl Branch {
-    /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none.
+    /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none. Fails with
+    /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it.
     pub async fn stage(&self, changes: &[PathChange]) -> Result<()> {
+        self.check_protection(Action::Stage).await?;
         for chunk in changes.chunks(STAGE_MAX) {
             let plain = chunk.iter().all(|change| change.condition.is_none());
             if plain {
@@ -59,7 +62,9 @@ impl Branch {
     }
 
     /// Uploads the bytes of `reader` into the repository and returns their entry, not staged yet.
+    /// Refused where staging is.
     pub async fn upload(&self, reader: impl tokio::io::AsyncRead + Send) -> Result<Entry> {
+        self.check_protection(Action::Stage).await?;
         let repo = self.repo.name()?;
         let objects = self.repo.onward.coordinator().objects();
         let key = layout::data(&repo, clock::random_u128());

@@ -118,6 +118,10 @@ impl RunCursor {
         self.page.value(self.at)
     }
 
+    pub(crate) fn op(&self) -> Option<u16> {
+        self.page.op(self.at)
+    }
+
     /// The value under the cursor, which keeps its block alive.
     pub(crate) fn shared_value(&self) -> Option<Bytes> {
         self.page.shared_value(self.at)
@@ -154,6 +158,12 @@ impl RunCursor {
     /// Moves to the visible record of the next path.
     pub(crate) async fn advance(&mut self) -> Result<()> {
         self.pass_path();
+        self.settle().await
+    }
+
+    /// Moves to the next visible record, which may be an older one of the same path.
+    pub(crate) async fn advance_version(&mut self) -> Result<()> {
+        self.at += 1;
         self.settle().await
     }
 

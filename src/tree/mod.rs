@@ -58,6 +58,7 @@ pub mod run;
 pub mod scan;
 pub mod sorter;
 pub mod store;
+pub mod touched;
 mod verify;
 pub mod writer;
 
@@ -81,6 +82,7 @@ pub use run::{RangeRef, Record, RunPlace, RunRef};
 pub use scan::{Position, ScanStart};
 pub use sorter::{ChangeSorter, SortedChanges};
 pub use store::{InlineAddress, Span, TreeStore};
+pub use touched::{OpRecords, Stretch};
 pub use writer::RunWriter;
 
 /// Reads and writes commits' contents. Cheap to clone; clones share their caches.

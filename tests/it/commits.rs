@@ -11,7 +11,7 @@ use onward::tree::ListRequest;
 use crate::support::lake::{Deployment, entry};
 
 async fn history(onward: &onward::Onward) -> Vec<CommitInfo> {
-    let log = onward.repo("lake").log(&RefExpr::plain("main")).await.unwrap();
+    let log = onward.repo("lake").log(&RefExpr::plain("main"), &Default::default()).await.unwrap();
     let mut commits: Vec<CommitInfo> = log.try_collect().await.unwrap();
     commits.reverse();
     commits

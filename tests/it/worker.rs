@@ -66,7 +66,10 @@ async fn huge(onward: &Onward, branch: &str, count: usize) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     report(peak.trim().strip_suffix(" kB").unwrap());
-    let log = onward.repo("lake").log(&onward::model::address::RefExpr::plain(branch)).await;
+    let log = onward
+        .repo("lake")
+        .log(&onward::model::address::RefExpr::plain(branch), &Default::default())
+        .await;
     let commits: Vec<_> = log.unwrap().try_collect().await.unwrap();
     assert_eq!(commits.len(), 2);
 }

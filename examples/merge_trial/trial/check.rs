@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use onward::model::address::RefExpr;
 use onward::model::ids::{CommitId, OpId};
-use onward::repo::Repository;
 use onward::repo::history::CommitInfo;
+use onward::repo::{LogRequest, Repository};
 use onward::tree::ListRequest;
 use onward::{Error, Onward, Result};
 
@@ -127,7 +127,8 @@ impl Check<'_> {
     async fn read_history(&mut self) -> Result<()> {
         let branches = self.plan.branches.iter().map(|branch| branch.name.as_str());
         for name in [MAIN].into_iter().chain(branches) {
-            let mut log = self.repository.log(&RefExpr::plain(name)).await?;
+            let mut log =
+                self.repository.log(&RefExpr::plain(name), &LogRequest::default()).await?;
             while let Some(info) = log.try_next().await? {
                 let (parents, created_ms) = (info.commit.parents.clone(), info.commit.created_ms);
                 self.history.add(info.id, parents, created_ms);

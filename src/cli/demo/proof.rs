@@ -8,8 +8,8 @@ use futures::TryStreamExt;
 use onward::commit::verdict::Verdict;
 use onward::model::address::RefExpr;
 use onward::model::ids::{CommitId, OpId, Ticket};
-use onward::repo::Repository;
 use onward::repo::ticket::TicketStatus;
+use onward::repo::{LogRequest, Repository};
 use onward::tree::{ListItem, ListRequest};
 use onward::{Onward, Outcome, Result};
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ impl Log {
                 }
             }
         }
-        let history = repository.log(&main).await?;
+        let history = repository.log(&main, &LogRequest::default()).await?;
         let history = history.map_ok(|info| info.ticket()).try_collect().await?;
         Ok(Self { tickets, commits, history })
     }

@@ -19,6 +19,7 @@ use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::Out;
 use super::session::{branch_above, config};
+use super::signals::Signals;
 use entry::Checksum;
 use report::Report;
 use writer::{Plan, Writer};
@@ -91,6 +92,7 @@ async fn ingest(onward: &Onward, out: &Out, args: IngestArgs, dir: PathBuf) -> D
         (false, ChecksumArg::Md5) => Plan::Link(Checksum::Md5),
         (false, ChecksumArg::None) => Plan::Link(Checksum::SizeAndTime),
     };
+    let signals = Signals::listen(*out)?;
     let (stop, stopped) = watch::channel(false);
     let report = Arc::new(Report::new());
     let (batches, work) = mpsc::channel(usize::from(args.writers) * 2);
@@ -118,7 +120,7 @@ async fn ingest(onward: &Onward, out: &Out, args: IngestArgs, dir: PathBuf) -> D
     }
     // Only the writers hold the queue of work: when the last is gone, the walk ends.
     drop(work);
-    let result = watch_over(out, &report, &mut writers, &stop).await;
+    let result = watch_over(out, &report, &mut writers, &stop, signals).await;
     let walked = walking
         .await
         .map_err(|error| Error::internal("the walk was cut short").with_source(error))?;
@@ -134,6 +136,7 @@ async fn watch_over(
     report: &Report,
     writers: &mut JoinSet<Result<()>>,
     stop: &watch::Sender<bool>,
+    mut signals: Signals,
 ) -> Result<()> {
     let mut picture = tokio::time::interval(PICTURE);
     let bar = out.shows_progress().then(report::bar);
@@ -153,8 +156,8 @@ async fn watch_over(
                     stop.send_replace(true);
                 }
             },
-            _ = tokio::signal::ctrl_c(), if !*stop.borrow() => {
-                out.note("stopping after the commits under way; run it again to go on");
+            () = signals.caught(), if !*stop.borrow() => {
+                out.note("stopping after the commits under way (Ctrl-C again: at once); run it again to go on");
                 stop.send_replace(true);
             }
             _ = picture.tick() => {

@@ -4,6 +4,37 @@ use serde_json::json;
 
 use super::Desk;
 
+#[test]
+fn what_a_rule_forbids_is_3_and_says_the_rule() {
+    let desk = Desk::lake();
+    let added = desk.done("protect add lake main --json").json();
+    let all = json!(["stage", "commit", "delete", "reset"]);
+    assert_eq!(added, json!({"repository": "lake", "pattern": "main", "blocks": all}));
+    desk.done("protect add lake release-* --block delete,commit -q");
+    let listed = desk.done("protect list lake").stdout;
+    assert_eq!(listed, "main\tstage,commit,delete,reset\nrelease-*\tcommit,delete\n");
+    desk.file("a", "a");
+    desk.file("c.jsonl", put("b"));
+    for line in [
+        "put a lake/main/a",
+        "link lake/main/a --address s3://b/x --checksum c --size 1",
+        "rm -r lake/main/t/",
+        "commit lake/main -m x --allow-empty",
+        "commit lake/main -m x --changes c.jsonl",
+        "branch delete lake/main --force --yes",
+    ] {
+        let error = desk.fails(3, &format!("{line} --json")).error();
+        assert_eq!(error["kind"], "forbidden", "{line}");
+        assert!(error["message"].as_str().unwrap().contains("rule for 'main'"), "{error}");
+    }
+    desk.done("protect delete lake main");
+    desk.done("put a lake/main/a");
+    desk.fails(4, "protect delete lake main");
+    desk.fails(2, "protect add lake [");
+    desk.fails(2, "protect add lake main --block merge");
+    desk.fails(4, "protect list pond");
+}
+
 fn put(path: &str) -> String {
     json!({"put": {"path": path, "address": "s3://b/x", "checksum": "c", "size": 1}}).to_string()
 }

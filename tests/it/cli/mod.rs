@@ -1,9 +1,12 @@
 //! The command as users meet it: the real binary, with a data directory of its own.
 
 mod exits;
+mod imports;
+mod looking_back;
 mod merges;
 mod refusals;
 mod session;
+mod small;
 mod together;
 
 use std::io::Write;

@@ -15,7 +15,7 @@ fn names_and_paths_out_of_rule_are_2_and_say_the_rule() {
         ("stat lake/main/", "names no object"),
         (long.as_str(), "1024"),
         ("log lake/main~x", "ref"),
-        ("diff lake/main other/main", "two repositories"),
+        ("diff lake/main other/main", "repository 'other'"),
         ("commit lake/main~1 -m x", "not a branch"),
         ("commit lake/main/path -m x", "path"),
         ("commit lake/main -m x --op-id short", "UUID"),

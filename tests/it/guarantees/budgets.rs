@@ -74,14 +74,18 @@ async fn accepting_an_op_is_one_call() {
 async fn a_lone_commit_is_a_few_calls_and_one_object() {
     let (_deployment, onward) = Deployment::lake().await;
     commit(&onward, "main", 1).await;
+    let mut read = 0;
     for n in 2..22 {
         let meter = Meter::start(&onward);
         commit(&onward, "main", n).await;
         let cost = meter.stop(&onward);
         assert!(cost.calls <= 4, "{cost:?}");
         assert_eq!(cost.written, 1, "{cost:?}");
-        assert_eq!(cost.read, 0, "{cost:?}");
+        // The rules of protected branches, when those at hand are some seconds old.
+        assert!(cost.read <= 1, "{cost:?}");
+        read += cost.read;
     }
+    assert!(read < 10, "{read} objects read for 20 commits");
 }
 
 #[tokio::test(flavor = "multi_thread")]

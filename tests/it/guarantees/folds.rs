@@ -58,7 +58,7 @@ async fn a_fold_in_the_background_changes_nothing_that_can_be_read() {
             assert_eq!(found.ok().map(|e| e.size), expected, "{path} after {rounds} commits");
         }
     }
-    let history = repo.log(&RefExpr::plain("main")).await.unwrap();
+    let history = repo.log(&RefExpr::plain("main"), &Default::default()).await.unwrap();
     let count = futures::StreamExt::count(history).await;
     assert_eq!(count, 7, "a fold is no commit");
 }

@@ -16,7 +16,7 @@ use crate::support::until::PATIENCE;
 /// The commit in which each path appears, by ticket; a path in two commits is an error.
 async fn committed_paths(onward: &Onward) -> BTreeMap<String, Ticket> {
     let repo = onward.repo("lake");
-    let log = repo.log(&RefExpr::plain("main")).await.unwrap();
+    let log = repo.log(&RefExpr::plain("main"), &Default::default()).await.unwrap();
     let commits: Vec<_> = log.try_collect().await.unwrap();
     let mut paths = BTreeMap::new();
     for info in commits {

@@ -3,7 +3,7 @@
 use onward::commit::merge::MergeLimits;
 use onward::commit::op::{Retry, Strategy};
 use onward::model::address::RefExpr;
-use onward::repo::MergeBuilder;
+use onward::repo::{LogRequest, MergeBuilder};
 use onward::{Onward, Outcome};
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
@@ -176,7 +176,8 @@ async fn fifty_merges_of_disjoint_directories_write_each_range_once() {
     // Every commit of the line has exactly the directories that were merged by then.
     let history: Vec<_> = {
         use futures::TryStreamExt;
-        let log = onward.repo("lake").log(&RefExpr::plain("main")).await.unwrap();
+        let log =
+            onward.repo("lake").log(&RefExpr::plain("main"), &LogRequest::default()).await.unwrap();
         log.try_collect().await.unwrap()
     };
     let merges = history.iter().filter(|info| info.commit.parents.len() == 2);

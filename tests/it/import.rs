@@ -1,0 +1,182 @@
+//! Imports: what lies in a folder of a store is on the branch, by one commit, where it lies.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use onward::model::address::RefExpr;
+use onward::objects::Objects;
+use onward::repo::LogRequest;
+use onward::repo::import::{ImportRequest, SOURCE_KEY};
+use onward::repo::protection::Rule;
+use onward::tree::{ListItem, ListRequest};
+use onward::{Entry, ErrorKind, Onward};
+use tempfile::TempDir;
+
+use crate::support::lake::{Deployment, entry};
+
+/// Files of a few folders, some of them deep, some with names of all kinds.
+fn tree(count: usize) -> (TempDir, BTreeMap<String, String>) {
+    let dir = tempfile::Builder::new().prefix("onward-import-").tempdir().unwrap();
+    let mut files = BTreeMap::new();
+    for n in 0..count {
+        let name = match n % 5 {
+            0 => format!("f{n}"),
+            1 => format!("a/b/c/{n}.csv"),
+            2 => format!("day={}/é {n}.csv", n % 50),
+            3 => format!("b/{n}%.txt"),
+            _ => format!("folder {}/{n}", n % 20),
+        };
+        let content = "x".repeat(n % 13);
+        let path = dir.path().join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, &content).unwrap();
+        files.insert(name, content);
+    }
+    (dir, files)
+}
+
+fn from(source: impl Into<String>) -> ImportRequest {
+    ImportRequest { source: source.into(), ..ImportRequest::default() }
+}
+
+async fn content(onward: &Onward, reference: &str) -> BTreeMap<String, Entry> {
+    let mut content = BTreeMap::new();
+    let reference: RefExpr = reference.parse().unwrap();
+    let mut request = ListRequest::default();
+    loop {
+        let page = onward.repo("lake").list(&reference, &request).await.unwrap();
+        for item in page.items {
+            if let ListItem::Object(path, entry) = item {
+                content.insert(path.to_string(), entry);
+            }
+        }
+        request.after = page.next;
+        if request.after.is_none() {
+            return content;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_is_on_the_branch_by_one_commit_and_nothing_is_copied() {
+    let (deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    main.change().put("raw/f0", entry(1)).put("kept", entry(2)).commit().await.unwrap();
+    let (dir, files) = tree(6000);
+    let source = format!("file://{}/", dir.path().display());
+    let before = deployment.objects.counters().bytes_written;
+    let request = ImportRequest { prefix: "raw/".into(), ..from(source) };
+    let imported = main.import(&request).await.unwrap();
+    let commit = imported.outcome.as_ref().unwrap().commit().unwrap();
+    assert_eq!((imported.objects, imported.left_out), (6000, 0));
+    let bytes: usize = files.values().map(String::len).sum();
+    assert_eq!(imported.bytes, bytes as u64);
+    let told = deployment.objects.counters().bytes_written - before;
+    println!("{told} bytes written for 6,000 entries");
+    let mut there = content(&onward, "main").await;
+    assert_eq!(there.remove("kept"), Some(entry(2)));
+    assert_eq!(there.len(), files.len());
+    for (name, content) in &files {
+        let entry = &there[&format!("raw/{name}")];
+        assert_eq!(entry.size, content.len() as u64, "{name}");
+        let file = url::Url::parse(&entry.address).unwrap().to_file_path().unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), *content, "{}", entry.address);
+        assert!(!entry.checksum.is_empty() && !entry.checksum.contains('"'));
+        assert!(entry.mtime > 1_600_000_000);
+    }
+    let log = onward.repo("lake").log(&RefExpr::plain("main"), &LogRequest::default()).await;
+    let log: Vec<_> = log.unwrap().try_collect().await.unwrap();
+    assert_eq!((log.len(), log[0].id), (3, commit));
+    assert_eq!(log[0].commit.metadata[SOURCE_KEY], imported.source);
+    assert_eq!(log[0].commit.message, format!("Import from {}", imported.source));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patterns_choose_and_a_dry_run_only_counts() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let (dir, files) = tree(300);
+    let request = ImportRequest {
+        include: vec!["*.csv".into(), "folder*/*".into()],
+        exclude: vec!["a/**".into(), "day=2/*".into()],
+        dry_run: true,
+        ..from(format!("file://{}", dir.path().display()))
+    };
+    let counted = main.import(&request).await.unwrap();
+    let taken = |name: &&String| {
+        (name.ends_with(".csv") || name.starts_with("folder"))
+            && !name.starts_with("a/")
+            && !name.starts_with("day=2/")
+    };
+    let expected: Vec<&String> = files.keys().filter(taken).collect();
+    assert_eq!(counted.objects as usize, expected.len());
+    assert_eq!(counted.left_out as usize, files.len() - expected.len());
+    assert_eq!(counted.outcome, None);
+    assert_eq!(content(&onward, "main").await.len(), 0);
+    main.import(&ImportRequest { dry_run: false, ..request }).await.unwrap();
+    let there: Vec<String> = content(&onward, "main").await.into_keys().collect();
+    assert!(there.iter().eq(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_imported_is_refused_and_nothing_is_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("lake");
+    let objects = Objects::open(&format!("file://{}", root.display())).unwrap();
+    let deployment = Deployment { redis: crate::support::redis::RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let main = onward.repo("lake").branch("main");
+    std::fs::create_dir_all(dir.path().join("raw/empty")).unwrap();
+    std::os::unix::fs::symlink(&root, dir.path().join("link")).unwrap();
+    for inside in ["lake", "lake/lake/log", "", "link", "raw/../lake"] {
+        let source = format!("file://{}/{inside}", dir.path().display());
+        let error = main.import(&from(source)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{inside}: {error}");
+        assert!(error.message().contains("own storage"), "{error}");
+    }
+    let raw = format!("file://{}/raw", dir.path().display());
+    assert_eq!(main.import(&from(&raw)).await.unwrap_err().kind(), ErrorKind::NotFound);
+    std::fs::write(dir.path().join("raw/a"), "x").unwrap();
+    // A name that is too long for a path of the lake, found only while listing.
+    let request = ImportRequest { prefix: "p/".repeat(512), ..from(&raw) };
+    let error = main.import(&request).await.unwrap_err();
+    assert!(error.message().contains("nothing was imported"), "{error}");
+    onward.repo("lake").protect(Rule::new("main")).await.unwrap();
+    assert_eq!(main.import(&from(&raw)).await.unwrap_err().kind(), ErrorKind::Forbidden);
+    onward.repo("lake").unprotect("main").await.unwrap();
+    assert_eq!(main.show().await.unwrap().done, 1);
+    assert_eq!(main.import(&from(&raw)).await.unwrap().objects, 1);
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_of_a_bucket_is_imported() {
+    use crate::support::s3::S3Server;
+
+    let s3 = S3Server::start().await;
+    let bucket = Objects::open_with("s3://lake/raw", &s3.options()).unwrap();
+    for n in 0..40 {
+        let key = if n % 4 == 0 { format!("{n}") } else { format!("d{}/x/{n}", n % 3) };
+        bucket.put(&key, vec![b'x'; n].into()).await.unwrap();
+    }
+    let objects = Objects::open_with(&s3.url(), &s3.options()).unwrap();
+    let deployment = Deployment { redis: crate::support::redis::RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let main = onward.repo("lake").branch("main");
+    let request = ImportRequest { options: s3.options(), ..from("s3://key:secret@lake/raw/?x=y") };
+    let imported = main.import(&request).await.unwrap();
+    assert_eq!((imported.objects, imported.bytes), (40, (0..40).sum::<u64>()));
+    assert_eq!(imported.source, "s3://lake/raw");
+    let there = content(&onward, "main").await;
+    assert_eq!(there.len(), 40);
+    assert_eq!(there["d1/x/13"].address, "s3://lake/raw/d1/x/13");
+    assert_eq!((there["d1/x/13"].size, there["8"].size), (13, 8));
+    assert!(there.values().all(|entry| !entry.checksum.is_empty()));
+    for inside in ["s3://lake", "s3://lake/deployment", "s3://lake/deployment/one/lake/log"] {
+        let request = ImportRequest { options: s3.options(), ..from(inside) };
+        let error = main.import(&request).await.unwrap_err();
+        assert!(error.message().contains("own storage"), "{inside}: {error}");
+    }
+}
