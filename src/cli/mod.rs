@@ -9,6 +9,7 @@ mod branch;
 mod commit;
 mod demo;
 mod exit;
+mod gc;
 mod history;
 mod ingest;
 mod instance;
@@ -23,6 +24,7 @@ mod settings;
 mod shape;
 mod tag;
 mod ticket;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -86,6 +88,8 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Diff { left, right, two_dot: _ } => history::diff(global, out, &left, &right).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,
+        Verb::Verify(args) => verify::run(global, out, args).await,
+        Verb::Gc(args) => gc::run(global, out, args).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "onward", &mut script);

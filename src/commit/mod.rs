@@ -16,6 +16,7 @@ mod helper;
 pub mod judge;
 pub mod lake;
 pub mod log;
+pub mod named;
 pub mod op;
 pub mod prepare;
 pub mod queue;

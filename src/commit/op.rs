@@ -4,6 +4,7 @@
 //! byte, and a MessagePack body that no script reads.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,11 @@ const VERSION: u8 = 1;
 
 /// What the op's message, metadata and names may take together, in bytes.
 pub const HEADER_MAX: usize = 8 * 1024;
+
+/// How old the changes of an op may be when it is decided, from before the first of them was written
+/// to the object store. Helpers refuse an older op, so that garbage collection may remove what
+/// nothing names and is older, with an hour for clocks that differ.
+pub const PREPARED_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Changes that travel inside the queue element, encoded, at most. More of them go to the object
 /// store first, as a run.

@@ -18,6 +18,7 @@ mod support;
 
 mod cli;
 mod commits;
+mod gc;
 mod guarantees;
 mod local;
 mod objects;
@@ -25,4 +26,5 @@ mod reading;
 mod relay;
 mod scripts;
 mod tidy;
+mod verify;
 mod worker;
