@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::backend::ObjectStoreExt;
 use super::key;
 use super::list::Listed;
 use super::store::Objects;

@@ -119,10 +119,8 @@ async fn everything(onward: &Onward) -> BTreeMap<String, Vec<(String, Entry, Vec
         let mut log = repo.log(&RefExpr::plain(name.clone())).await.unwrap();
         while let Some(info) = log.try_next().await.unwrap() {
             let id = info.id.to_string();
-            if !all.contains_key(&id) {
-                let listing = listing(onward, &id).await;
-                all.insert(id, listing);
-            }
+            let found = listing(onward, &id).await;
+            all.insert(id, found);
         }
         let listing = listing(onward, &name).await;
         all.insert(name, listing);
@@ -378,9 +376,8 @@ async fn writers_beside_a_collection_lose_nothing() {
             let onward = processes[w % processes.len()].clone();
             tokio::spawn(async move {
                 for n in 0..EACH {
-                    // The ranges of one that is gone come again under their old names.
                     match (w % 4, n) {
-                        (0, 3) => commit_many(&onward, "main", "gone", 5_000).await,
+                        (0, 3) => commit_many(&onward, "main", "shared", 5_000).await,
                         (0, 7) => commit_many(&onward, "main", &format!("w{w}"), 4_500).await,
                         (1, _) => {
                             let content = format!("content {w} {n}");
@@ -416,7 +413,7 @@ async fn writers_beside_a_collection_lose_nothing() {
     for (w, n) in (0..WRITERS).flat_map(|w| (0..EACH).map(move |n| (w, n))) {
         let found = |path: String| main.iter().find(|(known, ..)| *known == path);
         match (w % 4, n) {
-            (0, 3) => assert!(found("gone/004999".into()).is_some()),
+            (0, 3) => assert!(found("shared/004999".into()).is_some()),
             (0, 7) => assert!(found(format!("w{w}/004499")).is_some()),
             (1, _) => {
                 let (_, _, bytes) = found(format!("up/{w}/{n}")).unwrap();
@@ -425,6 +422,51 @@ async fn writers_beside_a_collection_lose_nothing() {
             _ => assert!(found(format!("t/{w}/{n}")).is_some(), "{w} {n}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_named_while_a_collection_marks_stays() {
+    let (deployment, onward) = Deployment::lake().await;
+    let repo = onward.repo("lake");
+    repo.branch("gone").create(&RefExpr::plain("main")).await.unwrap();
+    commit_many(&onward, "gone", "gone", 5_000).await;
+    let lost = repo.commit_of(&RefExpr::plain("gone")).await.unwrap().unwrap().to_string();
+    repo.branch("gone").delete().await.unwrap();
+    let staged = upload(&onward, "main", "staged late").await;
+    let committed = upload(&onward, "main", "committed late").await;
+    upload(&onward, "main", "forgotten").await;
+    onward.close().await;
+    let later = days_later();
+    // Everything is unnamed when the collection looks first, and named before it looks again.
+    let other = deployment.connect().await;
+    let collector = deployment.connect().await;
+    let runtime = tokio::runtime::Handle::current();
+    let (mut marking, mut removed) = (false, Vec::new());
+    let report = collector
+        .repo("lake")
+        .gc(&later, &mut |event| match event {
+            GcEvent::Marked { .. } if !std::mem::replace(&mut marking, true) => {
+                let name_all = async {
+                    stage(&other, "main", "up/staged", staged.clone()).await;
+                    let main = other.repo("lake").branch("main");
+                    let change = main.change().put("up/committed", committed.clone());
+                    assert!(change.commit().await.unwrap().commit().is_some());
+                    let back = other.repo("lake").branch("back");
+                    back.create(&RefExpr::plain(lost.clone())).await.unwrap();
+                };
+                tokio::task::block_in_place(|| runtime.block_on(name_all));
+            }
+            GcEvent::Marked { .. } => {}
+            GcEvent::Removed { key, .. } => removed.push(key.to_owned()),
+        })
+        .await
+        .unwrap();
+    assert!(removed.len() == 1 && removed[0].starts_with("lake/data/"), "{removed:?}");
+    assert_eq!((report.ranges.removed, report.data.kept), (0, 2));
+    let fresh = deployment.connect().await;
+    assert_eq!(bytes_of(&fresh, &staged).await, b"staged late");
+    assert_eq!(listing(&fresh, "back").await.len(), 5_000);
+    sound(&fresh).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

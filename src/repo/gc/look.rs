@@ -14,7 +14,7 @@ use crate::commit::round::BranchContext;
 use crate::coord::queue::{QUEUE_PAGE_MAX, tail};
 use crate::coord::staging::{Bound, PAGE_MAX, Wanted, Which, staged};
 use crate::coord::view::{Wish, view};
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, RunId, Ticket};
 use crate::tree::RunRef;
 
@@ -111,8 +111,7 @@ async fn queued(
                 objects.inline(inline)?;
             }
             for commit in named.commits {
-                // One that is not there fails its op.
-                if !commits.contains(&commit) && lake.commit(&commit).await.is_ok() {
+                if !commits.contains(&commit) && is_there(lake, &commit).await? {
                     commits.push(commit);
                 }
             }
@@ -125,6 +124,15 @@ async fn queued(
         }
     }
     Ok((runs.into_values().collect(), commits))
+}
+
+/// Whether a commit that an op names is there; if not, the op will fail.
+async fn is_there(lake: &Lake, id: &CommitId) -> Result<bool> {
+    match lake.commit(id).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn newer(context: &BranchContext, version: u8) -> Error {

@@ -66,9 +66,10 @@ impl Verifier<'_> {
         for root in roots {
             reach.add(root.commit, root.needed.clone());
             let Some(head) = root.head else { continue };
+            let needed = Needed { commit: head.commit, ..root.needed };
             let carrier = head.position.map(|first| layout::log_entry(&self.repo, head.uid, first));
             for level in &head.metarange.levels {
-                self.run(&mut content, &level.run, &root.needed, carrier.clone()).await?;
+                self.run(&mut content, &level.run, &needed, carrier.clone()).await?;
             }
         }
         while let Some(step) = reach.next().await? {
