@@ -289,6 +289,28 @@ async fn what_nothing_names_goes_and_everything_else_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_was_folded_since_its_last_commit_stays() {
+    let (deployment, onward) = Deployment::lake().await;
+    let lake = onward.coordinator().lake(&"lake".parse().unwrap());
+    let head = onward.repo("lake").commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
+    for n in 0..6 {
+        commit_many(&onward, "main", &format!("many/{n}"), 9_000).await;
+    }
+    until_async("the newest entry is a fold without a commit", async || {
+        let firsts = lake.log_tickets(head.uid(), Ticket(0)).await.unwrap();
+        let newest = lake.known_entry(head.uid(), *firsts.last().unwrap()).await.unwrap();
+        newest.ops.iter().all(|op| op.commit.is_none()) && newest.metarange_after().levels.len() < 3
+    })
+    .await;
+    let before = everything(&onward).await;
+    onward.close().await;
+    gc(&deployment.connect().await, &days_later()).await.unwrap();
+    let fresh = deployment.connect().await;
+    assert!(before == everything(&fresh).await);
+    sound(&fresh).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_sealed_by_a_commit_under_way_stays() {
     let (deployment, onward) = Deployment::lake().await;
     let entry = upload(&onward, "main", "sealed").await;
@@ -332,7 +354,8 @@ async fn an_op_whose_helper_was_killed_is_finished_first() {
     assert!(!ranges.is_empty());
     upload(&onward, "main", "forgotten").await;
 
-    let (report, removed) = gc(&onward, &days_later()).await.unwrap();
+    let options = GcOptions { exclusive: true, ..days_later() };
+    let (report, removed) = gc(&onward, &options).await.unwrap();
     assert_eq!(removed.len(), 1, "{report:?}");
     assert_eq!(below(&onward, "lake/ranges").await, ranges);
     let info = onward.repo("lake").show_commit(&RefExpr::plain("main")).await.unwrap();

@@ -1,8 +1,8 @@
 //! Garbage collection: removes runs, ranges and uploaded objects that nothing can reach any more.
 //!
-//! 1. Queues are finished ([`drain`]), so that no undecided batch can name what goes.
-//! 2. What the heads, tags, staging areas and queues reach is marked ([`look`], [`mark`]).
-//! 3. What is not marked and older than the grace period is a candidate ([`sweep`]).
+//! 1. Queues are finished (`drain.rs`), so that no undecided batch can name what goes.
+//! 2. What the heads, tags, staging areas and queues reach is marked (`look.rs`, `mark.rs`).
+//! 3. What is not marked and older than the grace period is a candidate (`sweep.rs`).
 //! 4. If there are any: queues are finished again, and what they brought is marked, too.
 //! 5. What is then not marked and old is removed, uploaded objects last.
 //!
