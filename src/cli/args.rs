@@ -13,11 +13,13 @@ use onward::model::name::{BranchName, RepoName};
 use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
 use super::diff::DiffArgs;
+use super::gc::GcArgs;
 use super::import::ImportArgs;
 use super::ingest::IngestArgs;
 use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
 use super::protect::ProtectVerb;
+use super::verify::VerifyArgs;
 
 /// The first help: verbs in groups, not in one long list.
 const HELP: &str = "\
@@ -55,6 +57,8 @@ Merges:
 Care:
   bench        Measure how fast this deployment is
   recover      Rebuild what Redis knows from the storage
+  verify       Check that everything is there and whole
+  gc           Remove what nothing can reach any more
   completions  Completions for a shell
 
 Options:
@@ -245,6 +249,12 @@ pub enum Verb {
         /// One repository only
         repo: Option<RepoName>,
     },
+    /// Check that all that can be reached is there and whole; changes nothing
+    #[command(after_help = "Examples:\n  onward verify lake\n  onward verify lake --data --json")]
+    Verify(VerifyArgs),
+    /// Remove runs, ranges and uploaded objects that nothing can reach any more
+    #[command(after_help = "Examples:\n  onward gc lake --dry-run -v\n  onward gc lake --grace 7d")]
+    Gc(GcArgs),
     /// Print completions for a shell
     #[command(after_help = "Example: source <(onward completions bash)")]
     Completions {

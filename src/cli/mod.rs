@@ -11,6 +11,7 @@ mod commit;
 mod demo;
 mod diff;
 mod exit;
+mod gc;
 mod history;
 mod import;
 mod ingest;
@@ -32,6 +33,7 @@ mod signals;
 mod tag;
 mod tell;
 mod ticket;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -103,6 +105,8 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Bench(scenario) => bench::run(global, out, scenario).await,
         Verb::BenchWriter(writer) => bench::processes::run(global, writer).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,
+        Verb::Verify(args) => verify::run(global, out, args).await,
+        Verb::Gc(args) => gc::run(global, out, args).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "onward", &mut script);

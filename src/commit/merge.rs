@@ -180,6 +180,7 @@ pub async fn work_out(
     against: Option<CommitId>,
     write: bool,
 ) -> Result<WorkedOut> {
+    let prepared_ms = clock::now_ms();
     let base = lake.content(spec.base).await?;
     let source = lake.content(spec.source).await?;
     let dest = Committed { tree: lake.tree().clone(), metarange: lake.content(against).await? };
@@ -202,7 +203,6 @@ pub async fn work_out(
     let plan = sink.finish(&tally).await?;
     let Tally { conflicts, conflicts_total, .. } = tally;
     let MergeSpec { kind, base, source, strategy } = spec;
-    let prepared_ms = clock::now_ms();
     let merge = PreparedMerge { kind, base, source, strategy, against, prepared_ms, plan };
     Ok(WorkedOut { merge, changes, surviving, conflicts, conflicts_total })
 }

@@ -22,6 +22,7 @@ pub mod lake;
 mod large;
 pub mod log;
 pub mod merge;
+pub mod named;
 pub mod op;
 pub mod prepare;
 pub mod queue;

@@ -17,12 +17,13 @@ use crate::tree::{InlineRun, PathSpan, RunRef};
 /// The newest version of the body that this program reads.
 const VERSION: u8 = 2;
 
-/// How long after its changes were written to the object store an op may be decided. Older ones
-/// fail: garbage collection may have taken what nothing named for longer than that.
-pub const PREPARED_MAX: Duration = Duration::from_secs(24 * 3600);
-
 /// What the op's message, metadata and names may take together, in bytes.
 pub const HEADER_MAX: usize = 8 * 1024;
+
+/// How old the changes of an op may be when it is decided, from before the first of them was written
+/// to the object store. Helpers refuse an older op, so that garbage collection may remove what
+/// nothing names and is older, with an hour for clocks that differ.
+pub const PREPARED_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Changes that travel inside the queue element, encoded, at most. More of them go to the object
 /// store first, as a run.
@@ -36,7 +37,8 @@ pub const ELEMENT_MAX: usize = HEADER_MAX + INLINE_MAX + 8 * 1024;
 pub struct Op {
     /// Who asks.
     pub committer: String,
-    /// When it was submitted, milliseconds since the Unix epoch, by the submitter's clock.
+    /// When it was made, before any of its changes were written, milliseconds since the Unix epoch,
+    /// by the submitter's clock.
     pub created_ms: i64,
     /// The producer's place in its own sequence, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,7 +150,7 @@ pub struct PreparedMerge {
     pub strategy: Strategy,
     /// The head it was worked out against.
     pub against: Option<CommitId>,
-    /// When, in milliseconds since the Unix epoch.
+    /// When that began, in milliseconds since the Unix epoch.
     pub prepared_ms: i64,
     /// The result.
     pub plan: MergePlan,
@@ -273,7 +275,8 @@ impl Op {
         }
     }
 
-    /// When the runs it names were written, milliseconds since the Unix epoch.
+    /// When the first of what the runs it names consist of was written, or before that,
+    /// milliseconds since the Unix epoch.
     pub fn prepared_ms(&self) -> i64 {
         match &self.request {
             Request::Merge(request) => request.merge.prepared_ms,

@@ -93,6 +93,7 @@ async fn fold_and_submit(
     levels: Vec<Level>,
     bottom: bool,
 ) -> Result<()> {
+    let created_ms = clock::now_ms();
     let tree = context.lake.tree();
     let with = match tree.fold(&levels, bottom).await? {
         Folded::Run(run) => run,
@@ -107,7 +108,7 @@ async fn fold_and_submit(
     let levels = levels.iter().map(|level| (level.run.id, level.as_of)).collect();
     let op = Op {
         committer: "onward".into(),
-        created_ms: clock::now_ms(),
+        created_ms,
         producer: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod lanes;
 pub mod outcomes;
 pub mod publish;
+pub mod queue;
 mod reply;
 pub mod restore;
 pub mod script;

@@ -132,6 +132,11 @@ pub fn checkpoint(repo: &RepoName, uid: BranchUid) -> String {
     format!("{repo}/checkpoints/{uid}")
 }
 
+/// The folder of the checkpoints.
+pub fn checkpoints_dir(repo: &RepoName) -> String {
+    format!("{repo}/checkpoints")
+}
+
 /// Reads a key made by [`checkpoint`].
 pub fn parse_checkpoint(key: &str) -> Option<BranchUid> {
     let [_, "checkpoints", uid] = segments(key)? else {

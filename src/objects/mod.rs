@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod age;
 pub mod backend;
 mod counters;
 mod failure;

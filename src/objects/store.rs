@@ -386,6 +386,18 @@ impl Objects {
         }
     }
 
+    /// "Absent" where a call found nothing; its error where it found something else.
+    pub(super) async fn found_absent<T>(
+        &self,
+        call: Call<'_>,
+        trouble: Trouble,
+    ) -> Result<Option<T>> {
+        match trouble {
+            Trouble::Absent => self.absent(call).await,
+            trouble => Err(trouble.into_error(call)),
+        }
+    }
+
     /// "Absent" is believed only of the store that was opened.
     async fn absent<T>(&self, call: Call<'_>) -> Result<Option<T>> {
         self.check_root(call).await.map(|()| None)

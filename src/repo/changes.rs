@@ -256,6 +256,7 @@ impl ChangeBuilder {
     }
 
     async fn submission(self, op_id: OpId) -> Result<Submission> {
+        let created_ms = clock::now_ms();
         let seal = match (self.staged, self.allow_empty) {
             (false, _) => Seal::No,
             (true, false) => Seal::Staged,
@@ -279,7 +280,7 @@ impl ChangeBuilder {
             committer: self
                 .committer
                 .unwrap_or_else(|| self.branch.repo.onward.inner.committer.clone()),
-            created_ms: clock::now_ms(),
+            created_ms,
             producer: self.producer,
             request: Request::Commit(CommitRequest {
                 message: self.message,

@@ -23,6 +23,7 @@ use crate::tree::ScanStart;
 use super::branch::{Branch, BranchInfo, Submitted};
 use super::hint;
 use super::outcome::{Details, Outcome};
+use super::protection::Action;
 use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle, TicketStatus};
 
@@ -95,6 +96,7 @@ impl Branch {
     /// no other ref leads to are lost with the next garbage collection. Refused while changes are
     /// staged.
     pub async fn reset_to(&self, reference: &RefExpr) -> Result<BranchInfo> {
+        self.check_protection(Action::Reset).await?;
         let to = self.repo.require_commit(reference).await?;
         if !self.status("", None, 1).await?.is_empty() {
             return Err(Error::conflict(format!(
@@ -301,6 +303,9 @@ impl MergeBuilder {
             && let Some(handle) = self.known(op_id).await?
         {
             return Ok(handle);
+        }
+        if !matches!(self.what, What::Merge(_)) {
+            self.branch.check_protection(Action::Commit).await?;
         }
         let (lake, spec, against) = self.resolve().await?;
         let worked_out = match self.resume(&lake, spec, against).await? {

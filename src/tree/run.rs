@@ -85,6 +85,13 @@ pub struct RangeRef {
     pub settled: bool,
 }
 
+impl RangeRef {
+    /// 16 bytes that stand for all that the reference says, not for the id alone.
+    pub fn fingerprint(&self) -> [u8; 16] {
+        first_16(&blake3::hash(&encode_ranges(std::slice::from_ref(self))))
+    }
+}
+
 /// Where the records of a run are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -19,6 +19,16 @@ impl Tree {
     /// Reads every byte of a range file, checks every checksum and limit, and recomputes its name
     /// from its records. Fails with [`crate::ErrorKind::Corrupt`]. Returns what the file holds.
     pub async fn verify_range(&self, id: RangeId) -> Result<RangeRef> {
+        self.verify_range_with(id, |_, _| Ok(())).await
+    }
+
+    /// The same; `visit` is given the path and the value of every record, all versions of a path,
+    /// as they are read: before the whole of the range is known to be good.
+    pub async fn verify_range_with(
+        &self,
+        id: RangeId,
+        mut visit: impl FnMut(&str, &[u8]) -> Result<()> + Send,
+    ) -> Result<RangeRef> {
         let index = self.read_index_of(id).await?;
         let span = Span::From { offset: 0, len: MAGIC.len() as u64 };
         if *self.pieces.store.read_range(id, span).await? != MAGIC {
@@ -35,7 +45,7 @@ impl Tree {
             let mut frames = self.frames(&index, first, BLOCKS_PER_READ).await?;
             let handles = index.blocks.iter().enumerate().skip(first).take(BLOCKS_PER_READ);
             for (number, handle) in handles {
-                content.add_block(&index, number, &frames)?;
+                content.add_block(&index, number, &frames, &mut visit)?;
                 frames = frames.slice(handle.len..);
             }
         }
@@ -45,10 +55,24 @@ impl Tree {
 
     /// Verifies all ranges of a run, and that they are what the run says they are.
     pub async fn verify_run(&self, run: &RunRef) -> Result<()> {
+        let ranges = self.verify_list(run).await?;
+        let checks = ranges.into_iter().map(|range| async move {
+            let found = self.verify_range(range.id).await?;
+            same(found == range, format!("range {}", range.id))
+        });
+        let parallel = self.pieces.options.reads_max.clamp(1, 4);
+        stream::iter(checks).buffer_unordered(parallel).try_collect().await
+    }
+
+    /// Verifies that the list of a run's ranges has the name and the totals that the run says, and
+    /// returns it; none of the ranges is read. Of an inline run all records are verified, and there
+    /// are no ranges. Memory: the list, at most [`super::run::MAX_RANGES`].
+    pub async fn verify_list(&self, run: &RunRef) -> Result<Vec<RangeRef>> {
         let ranges = match &run.place {
             RunPlace::Inline(at) => {
                 let found = self.pieces.store.read_inline(*at).await?.run_ref(*at);
-                return same(&found == run, format!("inline run {}", run.id));
+                same(&found == run, format!("inline run {}", run.id))?;
+                return Ok(Vec::new());
             }
             RunPlace::Ranges(ranges) => ranges.clone(),
             RunPlace::Stored { .. } => {
@@ -59,12 +83,7 @@ impl Tree {
         };
         let found = RunRef::of_ranges(ranges.clone())?;
         same(found == *run, format!("run {}", run.id))?;
-        let checks = ranges.into_iter().map(|range| async move {
-            let found = self.verify_range(range.id).await?;
-            same(found == range, format!("range {}", range.id))
-        });
-        let parallel = self.pieces.options.reads_max.clamp(1, 4);
-        stream::iter(checks).buffer_unordered(parallel).try_collect().await
+        Ok(ranges)
     }
 }
 
@@ -83,7 +102,13 @@ struct Content {
 }
 
 impl Content {
-    fn add_block(&mut self, index: &RangeIndex, no: usize, frames: &bytes::Bytes) -> Result<()> {
+    fn add_block(
+        &mut self,
+        index: &RangeIndex,
+        no: usize,
+        frames: &bytes::Bytes,
+        visit: &mut (impl FnMut(&str, &[u8]) -> Result<()> + Send),
+    ) -> Result<()> {
         let block = decode_block(index, no, frames)?;
         let mut canonical = Vec::with_capacity(64 * 1024);
         for at in 0..block.len() {
@@ -96,6 +121,7 @@ impl Content {
             self.several_versions |= block.same_path(at);
             self.totals.add(path, op, value);
             put_record(&mut canonical, path, op, value);
+            visit(path, value).map_err(|error| in_range(error, index.range.id))?;
             if at + 1 == block.len() {
                 self.last = Some((path.to_owned(), op));
             }

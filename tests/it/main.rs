@@ -18,6 +18,7 @@ mod support;
 
 mod cli;
 mod commits;
+mod gc;
 mod guarantees;
 mod history;
 mod import;
@@ -30,4 +31,5 @@ mod reading;
 mod relay;
 mod scripts;
 mod tidy;
+mod verify;
 mod worker;

@@ -9,4 +9,5 @@ pub mod relay;
 pub mod s3;
 pub mod seed;
 pub mod until;
+pub mod verify;
 pub mod worker;

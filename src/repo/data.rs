@@ -1,0 +1,83 @@
+//! Names of uploaded objects: which object below the repository's `data/` an entry's address
+//! stands for.
+
+use crate::model::change::{Change, decode_value};
+use crate::model::error::Result;
+use crate::model::name::RepoName;
+use crate::objects::layout;
+
+/// Reads names out of encoded changes.
+#[derive(Debug, Clone)]
+pub(super) struct DataNames {
+    repo: RepoName,
+    /// The storage's URL and a slash.
+    root: String,
+}
+
+impl DataNames {
+    /// Names of objects of `repo` in the storage at `url`.
+    pub(super) fn new(repo: &RepoName, url: &str) -> Self {
+        Self { repo: repo.clone(), root: format!("{}/", url.trim_end_matches('/')) }
+    }
+
+    /// The object that a change names in this storage, and its recorded size in bytes.
+    pub(super) fn exact(&self, value: &[u8]) -> Result<Option<(u128, u64)>> {
+        let (Change::Put(entry), _) = decode_value(value)? else { return Ok(None) };
+        let key = entry.address.strip_prefix(&self.root);
+        Ok(key.and_then(|key| self.id(key)).map(|id| (id, entry.size)))
+    }
+
+    /// The object that a change names, in whatever way the storage was spelled when it was
+    /// uploaded. An address of elsewhere that ends alike names it too: too much is kept rather
+    /// than too little.
+    pub(super) fn loose(&self, value: &[u8]) -> Result<Option<u128>> {
+        let (Change::Put(entry), _) = decode_value(value)? else { return Ok(None) };
+        let address = entry.address.as_str();
+        let slashes = address.rmatch_indices('/').map(|(at, _)| at);
+        // `<repo>/data/<first two>/<id>` are the last four segments.
+        let start = slashes.take(4).last().filter(|_| address.matches('/').count() >= 4);
+        let key = start.map_or(Some(address), |at| address.get(at + 1..));
+        Ok(key.and_then(|key| self.id(key)))
+    }
+
+    fn id(&self, key: &str) -> Option<u128> {
+        layout::parse_data(key).filter(|_| layout::parse_repo(key).as_ref() == Some(&self.repo))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Entry;
+    use crate::model::change::encode_value;
+
+    use super::*;
+
+    fn value(address: &str) -> Vec<u8> {
+        let mut value = Vec::new();
+        encode_value(&Change::Put(Entry::new(address, 7, "c")), None, &mut value);
+        value
+    }
+
+    #[test]
+    fn an_address_names_an_object_of_its_repository_only() {
+        let repo = RepoName::new("lake").unwrap();
+        let names = DataNames::new(&repo, "s3://bucket/prefix/");
+        let key = layout::data(&repo, 5 << 120);
+        let here = value(&format!("s3://bucket/prefix/{key}"));
+        assert_eq!(names.exact(&here).unwrap(), Some((5 << 120, 7)));
+        for address in
+            [format!("s3://bucket/prefix/{key}"), format!("file:///else/{key}"), key.clone()]
+        {
+            assert_eq!(names.loose(&value(&address)).unwrap(), Some(5 << 120), "{address}");
+        }
+        assert_eq!(names.exact(&value(&format!("file:///else/{key}"))).unwrap(), None);
+        for address in
+            ["", "x", "mem://data/1", "s3://b/other/data/05/05", &key.replace("lake", "pond")]
+        {
+            assert_eq!(names.loose(&value(address)).unwrap(), None, "{address}");
+        }
+        let mut delete = Vec::new();
+        encode_value(&Change::Delete, None, &mut delete);
+        assert_eq!(names.loose(&delete).unwrap(), None);
+    }
+}

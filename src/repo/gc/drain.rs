@@ -1,0 +1,100 @@
+//! Finishing queues: a batch that is not decided yet can name what is about to be removed, so a
+//! collection is a helper first.
+
+use crate::clock::{self, Deadline};
+use crate::commit::op::{FoldRequest, Op, QueuedOp, Request};
+use crate::commit::queue::Admission;
+use crate::commit::restore::restore;
+use crate::commit::round::BranchContext;
+use crate::commit::waiting::Told;
+use crate::commit::{Coordinator, queue::Pending};
+use crate::coord::submit::{Seal, Submission};
+use crate::coord::view::{View, Wish, view};
+use crate::model::error::{Error, Result};
+use crate::model::ids::{OpId, RunId, Ticket};
+use crate::tree::{RunPlace, RunRef};
+
+/// How often a branch that Redis loses is put back before that is an error.
+const RESTORES: usize = 3;
+
+/// Brings Redis up to the log, and sees every op through that is in the queue now. Ops that come
+/// later are not waited for.
+pub(super) async fn finish(
+    coordinator: &Coordinator,
+    context: &BranchContext,
+    deadline: Deadline,
+) -> Result<()> {
+    let first = look(context).await?;
+    context.follow_from(&first.head).await?;
+    let end = first.head.done + first.depth;
+    loop {
+        let view = look(context).await?;
+        // An empty queue below its former end has lost its ops with Redis.
+        let Some(front) = view.elements.first() else { return Ok(()) };
+        if view.head.done >= end || BranchContext::is_deleted(&view) {
+            return Ok(());
+        }
+        let op_id = QueuedOp::id_of(front).unwrap_or_else(|| OpId::of_bytes(front));
+        let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
+        let done = view.head.done;
+        let pending = queue.attach(op_id, Ticket(done + 1), done);
+        decided(context, pending, deadline).await?;
+    }
+}
+
+/// Adds an op to the log that changes nothing. A helper that was stopped in the middle of a round,
+/// however long ago, has its place in the log taken, whatever Redis knows of its ops.
+pub(super) async fn fence(
+    coordinator: &Coordinator,
+    context: &BranchContext,
+    deadline: Deadline,
+) -> Result<()> {
+    let place = RunPlace::Ranges(Vec::new());
+    let id = RunId([0; 16]);
+    let with = RunRef { id, records: 0, deletes: 0, bytes: 0, conditions: false, place };
+    let op = Op {
+        committer: "onward".into(),
+        created_ms: clock::now_ms(),
+        producer: None,
+        // No levels: an exchange that comes to nothing.
+        request: Request::Fold(FoldRequest { levels: Vec::new(), bottom: false, with }),
+    };
+    let op_id = clock::new_op_id();
+    let element = op.encode(op_id)?;
+    let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
+    match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
+        Admission::Queued(pending) => decided(context, pending, deadline).await,
+        // The branch has ended.
+        Admission::Settled(_) | Admission::NothingStaged(_) => Ok(()),
+    }
+}
+
+async fn look(context: &BranchContext) -> Result<View> {
+    for _ in 0..RESTORES {
+        let (lanes, keys) = (&context.lanes, &context.keys);
+        match view(lanes, keys, &context.turn, Wish::Look, 1).await? {
+            Some(view) => return Ok(view),
+            None => restore(context).await.map(drop)?,
+        }
+    }
+    Err(Error::unavailable(format!(
+        "Redis lost branch '{}' {RESTORES} times in a row: check its memory limit and eviction policy",
+        context.name
+    )))
+}
+
+async fn decided(context: &BranchContext, mut pending: Pending, deadline: Deadline) -> Result<()> {
+    let cause = match tokio::time::timeout(deadline.left(), pending.outcome()).await {
+        Ok(Some(Told::Decided(_))) => return Ok(()),
+        Ok(Some(Told::Stuck(cause))) => cause,
+        Ok(None) => "this process is shutting down".to_owned(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    Err(Error::unavailable(format!(
+        "the queue of branch '{}' does not empty, at op {} ({cause}): nothing was removed; `onward queue {}/{}` shows what waits, run it again when that is decided",
+        context.name,
+        pending.op_id,
+        context.lake.repo(),
+        context.name
+    )))
+}

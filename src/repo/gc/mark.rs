@@ -1,0 +1,120 @@
+//! Marking: every run, range and uploaded object that the refs, the staging areas and the queues
+//! reach. Each distinct range is read once, whole, so that damage stops the collection before it
+//! removes anything.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+use crate::commit::lake::Lake;
+use crate::model::error::{Error, Result};
+use crate::model::ids::{RangeId, RunId};
+use crate::tree::{InlineRun, RangeRef, RunPlace, RunRef, Tree};
+
+use super::super::data::DataNames;
+use super::names::Names;
+
+/// Ranges read at the same time, at most.
+const READS: usize = 16;
+
+/// Distinct runs and ranges, at most: about 2 GiB of memory.
+const IDS_MAX: usize = 1 << 26;
+
+/// Names of uploaded objects as they are met, from many readers.
+#[derive(Debug, Clone)]
+pub(super) struct Objects {
+    names: DataNames,
+    met: Arc<Mutex<Names>>,
+}
+
+impl Objects {
+    /// Marks what an encoded change names.
+    pub(super) fn value(&self, value: &[u8]) -> Result<()> {
+        match self.names.loose(value)? {
+            Some(id) => self.met.lock().unwrap_or_else(PoisonError::into_inner).add(id),
+            None => Ok(()),
+        }
+    }
+
+    /// Marks what the records of an inline run name.
+    pub(super) fn inline(&self, run: &InlineRun) -> Result<()> {
+        run.records().iter().try_for_each(|record| self.value(&record.value))
+    }
+
+    /// The marked names of one part, in order.
+    pub(super) fn part(&self, number: usize) -> Result<Vec<u128>> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).part(number)
+    }
+}
+
+/// Everything that is marked. Memory: 16 bytes and some for each distinct run and range.
+pub(super) struct Marks {
+    lake: Lake,
+    pub(super) runs: HashSet<RunId>,
+    pub(super) ranges: HashSet<RangeId>,
+    pub(super) objects: Objects,
+    reads: JoinSet<Result<()>>,
+}
+
+impl Marks {
+    pub(super) fn new(lake: Lake) -> Result<Self> {
+        let names = DataNames::new(lake.repo(), lake.objects().url());
+        let objects = Objects { names, met: Arc::new(Mutex::new(Names::new()?)) };
+        let (runs, ranges) = (HashSet::new(), HashSet::new());
+        Ok(Self { lake, runs, ranges, objects, reads: JoinSet::new() })
+    }
+
+    /// Marks a run with all it names. Its ranges are read in the background, see
+    /// [`Marks::settle`].
+    pub(super) async fn run(&mut self, run: &RunRef) -> Result<()> {
+        if !self.runs.insert(run.id) {
+            return Ok(());
+        }
+        if self.runs.len() + self.ranges.len() > IDS_MAX {
+            return Err(Error::invalid(format!(
+                "the repository has more than {IDS_MAX} runs and ranges: collecting it would take too much memory"
+            )));
+        }
+        let tree = self.lake.tree();
+        let ranges = tree.verify_list(run).await?;
+        if let RunPlace::Inline(at) = run.place {
+            let inline = tree.store().read_inline(at).await?;
+            self.objects.inline(&inline)?;
+        }
+        for range in ranges {
+            if !self.ranges.insert(range.id) {
+                continue;
+            }
+            while self.reads.len() >= READS {
+                self.join().await?;
+            }
+            self.reads.spawn(read(self.lake.tree().clone(), range, self.objects.clone()));
+        }
+        Ok(())
+    }
+
+    /// Waits until every marked range has been read.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        while !self.reads.is_empty() {
+            self.join().await?;
+        }
+        Ok(())
+    }
+
+    async fn join(&mut self) -> Result<()> {
+        match self.reads.join_next().await {
+            None => Ok(()),
+            Some(Ok(read)) => read,
+            Some(Err(error)) => Err(Error::internal("a read was cut short").with_source(error)),
+        }
+    }
+}
+
+async fn read(tree: Tree, range: RangeRef, objects: Objects) -> Result<()> {
+    let found = tree.verify_range_with(range.id, |_, value| objects.value(value)).await?;
+    if found == range {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("a run says of range {} what it does not say of itself", range.id)))
+}

@@ -1,0 +1,290 @@
+//! Garbage collection: removes runs, ranges and uploaded objects that nothing can reach any more.
+//!
+//! 1. Queues are finished (`drain.rs`), so that no undecided batch can name what goes.
+//! 2. What the heads, tags, staging areas and queues reach is marked (`look.rs`, `mark.rs`).
+//! 3. What is not marked and older than the grace period is a candidate (`sweep.rs`).
+//! 4. If there are any: queues are finished again, and what they brought is marked, too.
+//! 5. What is then not marked and old is removed, uploaded objects last.
+//!
+//! Log entries, records of branches and tags, and checkpoints of live branches always stay.
+
+mod drain;
+mod look;
+mod mark;
+mod names;
+mod report;
+mod sweep;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::clock::{Deadline, Stopwatch};
+use crate::commit::Coordinator;
+use crate::commit::lake::Lake;
+use crate::commit::op::PREPARED_MAX;
+use crate::commit::record::BranchRecord;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{BranchUid, Ticket};
+use crate::model::name::RepoName;
+use crate::objects::layout;
+
+use super::lives;
+use super::reach::{Needed, Reach, Step};
+use super::repository::Repository;
+use look::Seen;
+use mark::Marks;
+use sweep::{Sweep, Told};
+
+pub use report::{GcEvent, GcReport, Tally};
+
+/// How old something must be to go, unless told otherwise.
+pub const GRACE: Duration = Duration::from_secs(48 * 3600);
+
+/// The shortest grace period while others may work on the repository: what is older than
+/// [`PREPARED_MAX`] cannot become part of a commit any more, and clocks differ by an hour at most.
+pub const GRACE_MIN: Duration = Duration::from_secs(PREPARED_MAX.as_secs() + 3600);
+
+/// Branches looked at, or helped, at the same time, at most.
+const BRANCHES: usize = 16;
+
+/// How to collect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GcOptions {
+    /// How old something that nothing names must be at the start to be removed; at least
+    /// [`GRACE_MIN`], unless `exclusive`.
+    pub grace: Duration,
+    /// The caller's word that nobody else works on the repository before this is done.
+    pub exclusive: bool,
+    /// Only tell what would be removed.
+    pub dry_run: bool,
+    /// Whether each object that is removed is told.
+    pub list: bool,
+    /// How long the queue of a branch may take to empty; by default the connection's timeout.
+    pub timeout: Option<Duration>,
+    /// The time that counts as the start, in milliseconds since the Unix epoch. By default it is
+    /// asked of the store, whose clock says how old objects are.
+    pub now_ms: Option<i64>,
+}
+
+impl Default for GcOptions {
+    fn default() -> Self {
+        Self {
+            grace: GRACE,
+            exclusive: false,
+            dry_run: false,
+            list: false,
+            timeout: None,
+            now_ms: None,
+        }
+    }
+}
+
+struct Collection<'a> {
+    repo: RepoName,
+    coordinator: &'a Coordinator,
+    lake: Lake,
+    timeout: Duration,
+    reach: Reach,
+    marks: Marks,
+    entries: u64,
+}
+
+/// The branches of a repository at one moment.
+struct Branches {
+    live: Vec<BranchRecord>,
+    ended: HashSet<BranchUid>,
+}
+
+impl Repository {
+    /// Collects garbage. Safe while others work on the repository, unless `exclusive` is claimed
+    /// wrongly; safe to end at any moment and to run again.
+    ///
+    /// Costs a read of every log entry, run and range that can be reached, and two listings of the
+    /// repository. Memory: 16 bytes and some for each distinct run and range (at most 2^26), 10 for
+    /// each log entry, and one part in 256 of the names of uploaded objects; all of these names go
+    /// to a temporary file, 16 bytes each.
+    ///
+    /// Fails before anything is removed with [`ErrorKind::InvalidInput`] when the grace period is
+    /// too short, with [`ErrorKind::Corrupt`] when something that can be reached is missing or
+    /// damaged, and with [`ErrorKind::Unavailable`] when a queue does not empty in time.
+    pub async fn gc(
+        &self,
+        options: &GcOptions,
+        told: &mut (dyn FnMut(GcEvent<'_>) + Send),
+    ) -> Result<GcReport> {
+        let since = Stopwatch::start();
+        if options.grace < GRACE_MIN && !options.exclusive {
+            return Err(Error::invalid(format!(
+                "a grace period below {} h could take away what a commit under way has written: give a longer one, or --exclusive if nobody else works on the repository now",
+                GRACE_MIN.as_secs() / 3600
+            )));
+        }
+        let repo = self.name()?;
+        self.onward.inner.repo_record(&repo).await?;
+        let coordinator = self.onward.coordinator();
+        let now_ms = match options.now_ms {
+            Some(now_ms) => now_ms,
+            None => coordinator.objects().store_now_ms().await?,
+        };
+        let grace_ms = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
+        let cutoff_ms = now_ms.saturating_sub(grace_ms);
+        // A lake of its own: what is cached elsewhere may be gone from the store.
+        let objects = coordinator.objects().clone();
+        let lake = Lake::new(repo.clone(), objects, coordinator.options().lake.clone());
+        let mut collection = Collection {
+            repo: repo.clone(),
+            coordinator,
+            timeout: options.timeout.unwrap_or(self.onward.inner.timeout),
+            reach: Reach::new(lake.clone()),
+            marks: Marks::new(lake.clone())?,
+            lake,
+            entries: 0,
+        };
+        let branches = collection.mark(self, told).await.map_err(|error| stopped(&repo, error))?;
+        let mut sweep = Sweep {
+            repo: &repo,
+            objects: coordinator.objects(),
+            cutoff_ms,
+            removes: false,
+            tells: options.dry_run && options.list,
+            ended: &branches.ended,
+        };
+        let mut report = sweep.all(&collection.marks, told).await?;
+        if report.removed() > 0 && !options.dry_run {
+            if !options.exclusive {
+                collection.fence(&branches, cutoff_ms).await?;
+            }
+            collection.mark(self, told).await.map_err(|error| stopped(&repo, error))?;
+            sweep.removes = true;
+            sweep.tells = options.list;
+            report = sweep.all(&collection.marks, told).await?;
+        }
+        report.entries = collection.entries;
+        report.dry_run = options.dry_run;
+        report.took = since.elapsed();
+        Ok(report)
+    }
+}
+
+/// Says that a collection ended before it removed anything.
+fn stopped(repo: &RepoName, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::NotFound => Error::corrupt(format!(
+            "nothing was removed, because something that is needed is missing or damaged: {error}; run `onward verify {repo}` and restore what it names first"
+        )),
+        _ => error,
+    }
+}
+
+impl Collection<'_> {
+    /// Finishes all queues, then marks everything that can be reached and was not marked before.
+    async fn mark(&mut self, repository: &Repository, told: Told<'_>) -> Result<Branches> {
+        let branches = self.branches().await?;
+        self.finish(&branches).await?;
+        for tag in repository.tags().await? {
+            let needed = Needed { by: Arc::from(tag.name.as_str()), commit: None };
+            self.reach.add(tag.commit, needed);
+        }
+        for (record, seen) in self.look(&branches).await? {
+            let needed = Needed { by: Arc::from(record.name.as_str()), commit: None };
+            for commit in
+                seen.commits.iter().chain(seen.head.as_ref().and_then(|h| h.commit.as_ref()))
+            {
+                self.reach.add(*commit, needed.clone());
+            }
+            for run in &seen.runs {
+                self.marks.run(run).await?;
+            }
+            for level in seen.head.iter().flat_map(|head| &head.metarange.levels) {
+                self.marks.run(&level.run).await?;
+            }
+        }
+        while let Some(step) = self.reach.next().await? {
+            let reached = match step {
+                Step::Reached(reached) => reached,
+                Step::Lost(lost) => return Err(lost.error),
+            };
+            self.entries += 1;
+            for (_, level) in reached.levels() {
+                self.marks.run(&level.run).await?;
+            }
+            let (runs, ranges) = (self.marks.runs.len() as u64, self.marks.ranges.len() as u64);
+            told(GcEvent::Marked { entries: self.entries, runs, ranges });
+        }
+        self.marks.settle().await?;
+        Ok(branches)
+    }
+
+    /// All branches. A record that is missing or damaged is an error: its branch would seem dead.
+    async fn branches(&self) -> Result<Branches> {
+        let mut logs = lives::logs(&self.lake).await?;
+        let mut branches = Branches { live: Vec::new(), ended: HashSet::new() };
+        for life in lives::all(&self.lake).await? {
+            let record = life.record?;
+            logs.remove(&record.uid);
+            if life.live {
+                branches.live.push(record);
+            } else {
+                branches.ended.insert(record.uid);
+            }
+        }
+        for uid in logs {
+            if let Some(first) = self.lake.log_tickets(uid, Ticket(0)).await?.first() {
+                return Err(Error::corrupt(format!(
+                    "there is a log entry '{}', but no branch has its uid",
+                    layout::log_entry(&self.repo, uid, *first)
+                )));
+            }
+        }
+        Ok(branches)
+    }
+
+    async fn finish(&self, branches: &Branches) -> Result<()> {
+        futures::stream::iter(&branches.live)
+            .map(Ok)
+            .try_for_each_concurrent(BRANCHES, |record| async move {
+                let context = self.coordinator.context(&self.repo, &record.name, record.uid);
+                drain::finish(self.coordinator, &context, Deadline::after(self.timeout)).await
+            })
+            .await
+    }
+
+    async fn look(&self, branches: &Branches) -> Result<Vec<(BranchRecord, Seen)>> {
+        futures::stream::iter(&branches.live)
+            .map(|record| async move {
+                let context = self.coordinator.context(&self.repo, &record.name, record.uid);
+                let objects = &self.marks.objects;
+                let seen = look::look(&self.lake, record, &context, objects).await?;
+                Ok((record.clone(), seen))
+            })
+            .buffered(BRANCHES)
+            .try_collect()
+            .await
+    }
+
+    /// Adds an op to every log whose newest entry is so old that a helper which stopped before it
+    /// could decide the next one may have written what is about to be removed.
+    async fn fence(&self, branches: &Branches, cutoff_ms: i64) -> Result<()> {
+        futures::stream::iter(&branches.live)
+            .map(Ok)
+            .try_for_each_concurrent(BRANCHES, |record| async move {
+                let last = self.lake.log_tickets(record.uid, Ticket(0)).await?.last().copied();
+                let newest = match last {
+                    Some(first) => {
+                        let key = layout::log_entry(&self.repo, record.uid, first);
+                        self.coordinator.objects().look(&key).await?
+                    }
+                    None => None,
+                };
+                if newest.is_some_and(|newest| newest.modified_ms >= cutoff_ms) {
+                    return Ok(());
+                }
+                let context = self.coordinator.context(&self.repo, &record.name, record.uid);
+                drain::fence(self.coordinator, &context, Deadline::after(self.timeout)).await
+            })
+            .await
+    }
+}

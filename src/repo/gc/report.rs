@@ -1,0 +1,85 @@
+//! What a collection tells.
+
+use std::time::Duration;
+
+use crate::objects::Listed;
+
+/// Objects of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Objects that stay.
+    pub kept: u64,
+    /// Their bytes.
+    pub kept_bytes: u64,
+    /// How many of them nothing names: they stay because they are younger than the grace period.
+    pub young: u64,
+    /// Objects that were removed; in a dry run, that would be.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn keep(&mut self, listed: &Listed) {
+        self.kept += 1;
+        self.kept_bytes += listed.size;
+    }
+
+    pub(super) fn keep_young(&mut self, listed: &Listed) {
+        self.keep(listed);
+        self.young += 1;
+    }
+
+    pub(super) fn remove(&mut self, listed: &Listed) {
+        self.removed += 1;
+        self.removed_bytes += listed.size;
+    }
+}
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GcReport {
+    /// Ranges.
+    pub ranges: Tally,
+    /// Lists of long runs.
+    pub runs: Tally,
+    /// Uploaded objects.
+    pub data: Tally,
+    /// Checkpoints.
+    pub checkpoints: Tally,
+    /// Log entries that can be reached.
+    pub entries: u64,
+    /// Whether nothing was removed because that was asked.
+    pub dry_run: bool,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl GcReport {
+    /// Objects that were removed, of every kind.
+    pub fn removed(&self) -> u64 {
+        let tallies = [self.ranges, self.runs, self.data, self.checkpoints];
+        tallies.iter().map(|tally| tally.removed).sum()
+    }
+}
+
+/// What a collection tells while it runs.
+#[derive(Debug)]
+pub enum GcEvent<'a> {
+    /// So many log entries, runs and ranges are marked.
+    Marked {
+        /// Log entries.
+        entries: u64,
+        /// Distinct runs.
+        runs: u64,
+        /// Distinct ranges.
+        ranges: u64,
+    },
+    /// An object was removed; in a dry run, it would be.
+    Removed {
+        /// Its key.
+        key: &'a str,
+        /// Its size.
+        bytes: u64,
+    },
+}

@@ -1,0 +1,266 @@
+//! Verification: whether everything that can be reached is there, whole, and fits together.
+//!
+//! Read from the storage, past all caches that were warm before. Nothing is changed. Logs are
+//! walked whole, those of ended branches too; runs and ranges only where a live branch or a tag
+//! reaches them, because garbage collection takes the others away.
+//!
+//! Memory: 16 bytes for each distinct run and range, 10 bytes for each log entry, and a few MiB
+//! for each of at most 16 reads under way.
+
+mod content;
+mod finding;
+mod logs;
+mod records;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::commit::head::Head;
+use crate::commit::lake::Lake;
+use crate::commit::record::BranchRecord;
+use crate::commit::round::BranchContext;
+use crate::coord::view::{Wish, view};
+use crate::model::error::{Error, Result};
+use crate::model::ids::{CommitId, Ticket};
+use crate::model::name::RepoName;
+use crate::objects::{Objects, layout};
+
+use super::lives;
+use super::reach::Needed;
+use super::repository::Repository;
+
+use finding::is_damage;
+pub use finding::{Finding, FindingKind, VerifyEvent, VerifySummary};
+
+/// Reads at the same time, at most.
+const READS: usize = 16;
+
+/// Objects with findings that are remembered, so that each is told once; beyond them some may be
+/// told again.
+const TOLD_MAX: usize = 65_536;
+
+/// Names of commits in doubt that are kept until the logs have been walked; others are not told.
+const DOUBTS_MAX: usize = 4096;
+
+/// What to verify.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// Whether to look, for every record that names an object below the repository's `data/`,
+    /// whether that object is there and as long as recorded.
+    pub data: bool,
+}
+
+/// Who is told.
+type Told<'a> = &'a mut (dyn FnMut(VerifyEvent<'_>) + Send);
+
+struct Verifier<'a> {
+    repo: RepoName,
+    lake: Lake,
+    told: Told<'a>,
+    known: HashSet<String>,
+    doubts: Vec<Doubt>,
+    summary: VerifySummary,
+}
+
+/// A commit that object `namer` names and that cannot be had.
+struct Doubt {
+    id: CommitId,
+    by: Needed,
+    namer: String,
+}
+
+/// A ref and the content that it must have.
+struct Root {
+    needed: Needed,
+    commit: CommitId,
+    /// The whole head of a branch, which may be ahead of its newest commit.
+    head: Option<Head>,
+}
+
+impl Repository {
+    /// Verifies the repository and tells every finding, once for each object, and now and then how
+    /// far it has come. Returns the summary; the repository is sound if it has no findings.
+    ///
+    /// Safe at any time, also under load. Costs a read of every log entry (two, where it can be
+    /// reached), run and range. Fails with [`crate::ErrorKind::Unavailable`] when the storage or
+    /// Redis cannot be asked, which says nothing about the repository.
+    pub async fn verify(
+        &self,
+        options: VerifyOptions,
+        told: &mut (dyn FnMut(VerifyEvent<'_>) + Send),
+    ) -> Result<VerifySummary> {
+        let repo = self.name()?;
+        let coordinator = self.onward.coordinator();
+        // A lake of its own, with empty caches.
+        let objects = coordinator.objects().clone();
+        let lake = Lake::new(repo.clone(), objects, coordinator.options().lake.clone());
+        let mut verifier = Verifier {
+            repo: repo.clone(),
+            lake,
+            told,
+            known: HashSet::new(),
+            doubts: Vec::new(),
+            summary: VerifySummary::default(),
+        };
+        verifier.repository().await?;
+        let mut logs = lives::logs(&verifier.lake).await?;
+        let lives = verifier.branches().await?;
+        let mut roots = Vec::new();
+        let mut ends = BTreeMap::new();
+        for life in &lives {
+            let Ok(record) = &life.record else { continue };
+            logs.remove(&record.uid);
+            let mut end = verifier.log(record.uid, Some(record)).await?;
+            if life.live && !end.as_ref().is_some_and(|end| end.closed) {
+                let context = coordinator.context(&repo, &life.name, record.uid);
+                end = verifier.redis(&context, record, end).await?;
+                roots.extend(verifier.root_of(record, end.clone()).await?);
+            }
+            ends.insert(record.uid, end.map(|end| end.done));
+        }
+        // What is left has no record.
+        for uid in logs {
+            let end = verifier.log(uid, None).await?;
+            ends.insert(uid, end.map(|end| end.done));
+        }
+        roots.extend(verifier.tags().await?);
+        verifier.settle_doubts();
+        verifier.checkpoints(&ends).await?;
+        verifier.content(roots, options.data).await?;
+        verifier.progress();
+        Ok(verifier.summary)
+    }
+}
+
+impl Verifier<'_> {
+    fn objects(&self) -> &Objects {
+        self.lake.objects()
+    }
+
+    fn progress(&mut self) {
+        (self.told)(VerifyEvent::Progress(&self.summary));
+    }
+
+    /// Tells a finding, unless its object was told before: one damage has many consequences, and
+    /// only the first leads to its cause.
+    fn tell(&mut self, finding: &Finding) {
+        if self.known.contains(&finding.key) {
+            return;
+        }
+        if self.known.len() < TOLD_MAX {
+            self.known.insert(finding.key.clone());
+        }
+        self.summary.findings += 1;
+        (self.told)(VerifyEvent::Finding(finding));
+    }
+
+    /// Tells what an error says about an object; an error that says nothing about it is returned.
+    async fn tell_error(
+        &mut self,
+        key: String,
+        what: &str,
+        error: Error,
+        needed: Option<&Needed>,
+    ) -> Result<()> {
+        if !is_damage(&error) {
+            return Err(error);
+        }
+        let mut finding = match self.objects().size(&key).await? {
+            None => Finding::new(FindingKind::Missing, key, format!("{what} is not there")),
+            Some(_) => Finding::new(
+                FindingKind::Corrupt,
+                key,
+                format!("{what} cannot be read: {}", error.message()),
+            ),
+        };
+        if let Some(needed) = needed {
+            finding.reference = Some(needed.by.to_string());
+            finding.commit = needed.commit;
+        }
+        self.tell(&finding);
+        Ok(())
+    }
+
+    /// The generation of a commit that object `namer` names. Where the commit cannot be had, that is
+    /// a doubt, to be settled when all logs have been walked.
+    async fn generation_of(
+        &mut self,
+        id: &CommitId,
+        by: &Needed,
+        namer: &str,
+    ) -> Result<Option<u64>> {
+        match self.lake.commit(id).await {
+            Ok(commit) => Ok(Some(commit.generation)),
+            Err(error) if is_damage(&error) => {
+                if self.doubts.len() < DOUBTS_MAX {
+                    let (id, by, namer) = (*id, by.clone(), namer.to_owned());
+                    self.doubts.push(Doubt { id, by, namer });
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells who names commits that are not in the log. Where the log itself lacks the entry, that
+    /// has been told of the entry.
+    fn settle_doubts(&mut self) {
+        for Doubt { id, by, namer } in std::mem::take(&mut self.doubts) {
+            let entry = layout::log_entry(&self.repo, id.uid(), id.first_ticket());
+            if self.known.contains(&entry) {
+                continue;
+            }
+            let meaning = format!("it names commit {id}, which is not in the log");
+            let mut finding = Finding::new(FindingKind::Inconsistent, namer, meaning);
+            finding.reference = Some(by.by.to_string());
+            finding.commit = by.commit;
+            self.tell(&finding);
+            self.known.insert(entry);
+        }
+    }
+
+    /// Where a live branch leads, unless it leads to a commit that is not there.
+    async fn root_of(&mut self, record: &BranchRecord, head: Option<Head>) -> Result<Option<Root>> {
+        let needed = Needed { by: Arc::from(record.name.as_str()), commit: None };
+        let key = layout::branch(&self.repo, &record.name, record.incarnation);
+        let commit = match &head {
+            Some(head) => head.commit,
+            None => record.start,
+        };
+        let Some(commit) = commit else { return Ok(None) };
+        let there = self.generation_of(&commit, &needed, &key).await?.is_some();
+        Ok(there.then_some(Root { needed, commit, head }))
+    }
+
+    /// What the newest entry of a branch in Redis says, against the log. Returns the end of the
+    /// log, which may have moved on.
+    async fn redis(
+        &mut self,
+        context: &BranchContext,
+        record: &BranchRecord,
+        end: Option<Head>,
+    ) -> Result<Option<Head>> {
+        let looked = view(&context.lanes, &context.keys, &context.turn, Wish::Look, 0).await?;
+        let Some(view) = looked else { return Ok(end) };
+        let done = end.as_ref().map_or(0, |end| end.done);
+        if view.head.done <= done {
+            return Ok(end);
+        }
+        // Others may have decided since the log was walked.
+        let end = self.follow(record, end).await?;
+        let done = end.as_ref().map_or(0, |end| end.done);
+        if view.head.done > done {
+            let first = Ticket(view.head.position);
+            let key = layout::log_entry(&self.repo, record.uid, first);
+            let meaning = format!(
+                "Redis has published tickets up to {} of branch '{}', the log ends at {done}: acknowledged commits are not in the log",
+                view.head.done, record.name
+            );
+            let mut finding = Finding::new(FindingKind::Missing, key, meaning);
+            finding.reference = Some(record.name.to_string());
+            finding.commit = view.head.commit;
+            self.tell(&finding);
+        }
+        Ok(end)
+    }
+}

@@ -1,0 +1,41 @@
+//! `verify` and `gc` from outside.
+
+use super::Desk;
+
+#[test]
+fn a_lake_is_verified_and_its_garbage_collected() {
+    let desk = Desk::lake();
+    desk.file("a.csv", "a");
+    desk.done("put a.csv lake/main/");
+    desk.done("commit lake/main -m one");
+    desk.done("branch create lake/dev --from main");
+    desk.done("put a.csv lake/dev/b.csv");
+    desk.done("commit lake/dev -m two");
+    desk.done("branch delete lake/dev --yes");
+    let summary = desk.done("verify lake --data --json").json();
+    assert_eq!((&summary["findings"], &summary["objects"]), (&0.into(), &1.into()));
+    assert!(desk.done("verify lake").stdout.starts_with("sound: "));
+
+    let young = desk.done("gc lake --json").json();
+    assert_eq!((&young["data"]["removed"], &young["data"]["young"]), (&0.into(), &1.into()));
+    desk.fails(2, "gc lake --grace 1h");
+    let told = desk.done("gc lake --grace 0s --exclusive --dry-run --json").lines();
+    let [object, report] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&object["removed"], &object["bytes"]), (&false.into(), &1.into()));
+    assert_eq!((&report["dry_run"], &report["data"]["removed"]), (&true.into(), &1.into()));
+    let said = desk.done("gc lake --grace 0s --exclusive").stdout;
+    assert!(said.contains("data         1 removed (1 B), 1 kept (1 B)"), "{said}");
+    assert_eq!(desk.done("cat lake/main/a.csv").stdout, "a");
+    desk.fails(4, "verify nope");
+    desk.fails(4, "gc nope");
+
+    // An object that is lost is found to be, and named.
+    let key =
+        desk.done("stat lake/main/a.csv --json").json()["address"].as_str().unwrap().to_owned();
+    std::fs::remove_file(key.strip_prefix("file://").unwrap()).unwrap();
+    desk.done("verify lake");
+    let lost = desk.fails(1, "verify lake --data --json").lines();
+    assert_eq!((&lost[0]["finding"], &lost[0]["ref"]), (&"missing".into(), &"main".into()));
+    assert!(key.ends_with(lost[0]["key"].as_str().unwrap()));
+    assert_eq!(lost[1]["findings"], 1);
+}
