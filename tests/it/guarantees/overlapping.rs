@@ -9,7 +9,7 @@ use crate::support::lake::{Deployment, entry};
 use crate::support::until::PATIENCE;
 
 /// Changes of each branch: too many for a queue element, few enough for a log entry.
-const CHANGES: usize = 150;
+const CHANGES: usize = 400;
 
 /// More than there are levels for the runs of a batch.
 const BRANCHES: usize = 9;
