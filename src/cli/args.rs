@@ -29,8 +29,7 @@ const HELP: &str = "\
 
 First steps:
   demo         Show the main job on real files and prove the result
-  up           Run the local instance in the foreground
-  down         Stop the local instance
+  up, down     Run the local instance in the foreground; stop it
   status       What runs; with an address: what is staged there
 Repositories, branches, tags:
   repo         create, list, show, delete
@@ -45,13 +44,12 @@ Files:
   stat, cat    What a path names, and its bytes
   ingest       Commit a directory tree from many writers
   import       Commit a folder of an object store, without a copy
-Commits:
+Commits and merges:
   commit       Commit what is staged, or a file of changes
   ticket       show, wait, cancel an op that was accepted
   queue        What waits on a branch
   log, show    History
   diff         What a merge would bring, or what differs between two refs
-Merges:
   merge, merge-base    Bring the changes of a ref into a branch; where two part
   revert, cherry-pick  Take a commit back; repeat one elsewhere
 Care:

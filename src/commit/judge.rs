@@ -16,10 +16,12 @@ use crate::tree::{Decision, Level, Record, RunRef, decide};
 use super::graph::Contained;
 use super::head::Head;
 use super::lake::Lake;
+use super::load::is_permanent;
 use super::log::ResetTo;
+use super::lookup::is_validated;
 use super::merge::{Values, settle};
 use super::op::{CommitRequest, ProducerSequence, Strategy};
-use super::prepare::{ChangeSet, Prepared, Situation, Work, is_permanent, is_validated};
+use super::prepare::{ChangeSet, Prepared, Situation, Work};
 use super::state::State;
 use super::verdict::{CONFLICTS_MAX, ConflictPath, ProducerRow, Verdict};
 

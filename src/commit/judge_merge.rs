@@ -12,9 +12,10 @@ use crate::model::path::ObjectPath;
 use crate::tree::{Decision, Record, RunRef, ScanStart};
 
 use super::judge::{Conflicts, Judge, Judged, Rule};
+use super::load::Collector;
 use super::merge::{Changed, Crossing, Values, crossing, record_of, redecide, settle, three_way};
 use super::op::{MergeKind, MergePlan, MergeRequest, Retry, Survivors};
-use super::prepare::{ChangeSet, Collector, MergeView};
+use super::prepare::{ChangeSet, MergeView};
 use super::verdict::Verdict;
 
 /// What a merge brings, in numbers and pieces.

@@ -2,7 +2,7 @@
 //!
 //! The path of one commit: [`op`] (its record) → [`queue`] (accepted, together with others) →
 //! [`helper`](self) (whose turn is it?) → [`round`] (view) → [`prepare`] (load its changes) →
-//! [`judge`] (decide, pure) → [`build`] (write runs, put the log entry together) → [`lake`]
+//! [`judge`] (decide) → [`build`] (write runs, put the log entry together) → [`lake`]
 //! (create the log entry: the moment of decision) → [`round`] (publish) → [`waiting`] (tell).
 //!
 //! [`restore`] and [`reconcile`](self) are for the day Redis loses data.
@@ -20,7 +20,9 @@ pub mod judge;
 mod judge_merge;
 pub mod lake;
 mod large;
+mod load;
 pub mod log;
+mod lookup;
 pub mod merge;
 pub mod named;
 pub mod op;

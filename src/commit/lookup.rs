@@ -1,0 +1,126 @@
+//! What the ops of a batch need to know of the branch and of their bases before they are decided.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt;
+
+use crate::model::change::decode_value;
+use crate::model::entry::Entry;
+use crate::model::error::Result;
+use crate::model::ids::CommitId;
+use crate::model::path::ObjectPath;
+use crate::tree::{Metarange, Record};
+
+use super::head::Head;
+use super::lake::Lake;
+use super::load::is_permanent;
+use super::merge::{Crossing, crossings};
+use super::op::{CommitRequest, MergePlan};
+use super::prepare::{ChangeSet, Lookups, Prepared, Work};
+use super::verdict::Verdict;
+
+/// Ops whose questions are asked at the same time, at most.
+const LOOKUPS: usize = 16;
+
+/// Whether deciding a commit needs to know what its paths name.
+pub fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool> {
+    if request.base.is_some() {
+        return Ok(true);
+    }
+    for record in records {
+        if decode_value(&record.value)?.1.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What one op needs to know to be decided.
+struct Asked {
+    lookups: Lookups,
+    crossings: Option<Vec<Crossing>>,
+}
+
+/// What the ops with conditions or a base need to know. An op whose question can never be answered,
+/// because an object is missing or damaged, is settled as failed; it must not stop the others.
+pub(super) async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Lookups> {
+    let room = AtomicUsize::new(lake.merge_limits().crossings);
+    let asking: Vec<_> = ops.iter().map(|op| look_up_for(lake, head, op, &room)).collect();
+    let asked: Vec<Result<Asked>> = futures::stream::iter(asking).buffered(LOOKUPS).collect().await;
+    let mut lookups = Lookups::default();
+    for (op, asked) in ops.iter_mut().zip(asked) {
+        match asked {
+            Ok(asked) => {
+                lookups.head.extend(asked.lookups.head);
+                lookups.bases.extend(asked.lookups.bases);
+                if let Work::Merge { view, .. } = &mut op.work {
+                    view.crossings = asked.crossings;
+                }
+            }
+            Err(error) if is_permanent(&error) => {
+                op.work = Work::Settled(Verdict::Failed { reason: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(lookups)
+}
+
+/// Looks up what one op needs to know; `room` is what crossings of the batch may still take.
+async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: &AtomicUsize) -> Result<Asked> {
+    let mut lookups = Lookups::default();
+    let mut found = None;
+    match &op.work {
+        Work::Commit { request, changes: ChangeSet::Small(records), .. }
+            if is_validated(request, records)? =>
+        {
+            look_up_paths(lake, head, request.base, records, &mut lookups).await?;
+        }
+        Work::Merge { request, view, .. } => match &request.merge.plan {
+            MergePlan::Changes(_) => {
+                look_up_paths(lake, head, request.merge.base, &view.records, &mut lookups).await?;
+            }
+            MergePlan::Survivors(_) if request.merge.against == head.commit => {
+                found = Some(Vec::new());
+            }
+            MergePlan::Survivors(survivors) => {
+                let max = room.load(Ordering::Relaxed);
+                let metarange = &head.metarange;
+                found = crossings(lake, &request.merge, survivors, metarange, max).await?;
+                let taken = found.as_ref().map_or(0, Vec::len);
+                // Where two ask at the same time both may take the rest: a bound within a factor.
+                room.store(max.saturating_sub(taken), Ordering::Relaxed);
+            }
+        },
+        _ => {}
+    }
+    Ok(Asked { lookups, crossings: found })
+}
+
+async fn look_up_paths(
+    lake: &Lake,
+    head: &Head,
+    base: Option<CommitId>,
+    records: &[Record],
+    lookups: &mut Lookups,
+) -> Result<()> {
+    let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
+    if let Some(base) = base {
+        let metarange = lake.metarange(&base).await?;
+        for (path, entry) in get_all(lake, &metarange, paths.clone()).await? {
+            lookups.bases.insert((base, path), entry);
+        }
+    }
+    lookups.head.extend(get_all(lake, &head.metarange, paths).await?);
+    Ok(())
+}
+
+async fn get_all(
+    lake: &Lake,
+    metarange: &Metarange,
+    paths: Vec<ObjectPath>,
+) -> Result<HashMap<ObjectPath, Option<Entry>>> {
+    let entries = lake.tree().get_many(metarange, &paths).await?;
+    Ok(paths.into_iter().zip(entries).collect())
+}
