@@ -62,13 +62,14 @@ impl Touching {
     ) -> Result<bool> {
         let Some(places) = self.by_op.get(&id.index()) else { return Ok(false) };
         let before = before(lake, entry, id).await?;
+        let after = entry.metarange(id.index());
         for (level_no, stretch_no) in places {
             let level: Option<&SpanLevel> = entry.levels.get(*level_no);
             let (Some(span), Some(stretch)) = (level, interest.stretches.get(*stretch_no)) else {
                 continue;
             };
             let records = OpRecords { op: id.index(), from: span.from };
-            if lake.tree().is_news(&span.level.run, records, stretch, &before).await? {
+            if lake.tree().is_news(&span.level.run, records, stretch, (&before, &after)).await? {
                 return Ok(true);
             }
         }

@@ -14,7 +14,6 @@ use super::metarange::Metarange;
 use super::rule::same;
 use super::run::{RangeRef, RunPlace, RunRef};
 use super::scan::{behind, behind_prefix};
-use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::path::ObjectPath;
 
@@ -98,14 +97,17 @@ impl Tree {
         Ok(ops)
     }
 
-    /// Whether the records of one op in `run` about paths of `stretch` say anything else than
-    /// `before` did, by [`Entry::same_identity`]. Stops at the first that does.
+    /// Whether a path of `stretch` that the records of one op in `run` name has other content
+    /// `after` the op than `before` it, by [`crate::Entry::same_identity`]. Stops at the first that has.
+    ///
+    /// A run that was joined out of those of several ops names paths of all of them: so a record
+    /// that is news is looked up once more.
     pub async fn is_news(
         &self,
         run: &RunRef,
         records: OpRecords,
         stretch: &Stretch,
-        before: &Metarange,
+        (before, after): (&Metarange, &Metarange),
     ) -> Result<bool> {
         let Some(place) = self.place_within(run, stretch).await? else { return Ok(false) };
         let mut cursor = self.cursor_within(place, records.visible(), stretch).await?;
@@ -122,9 +124,14 @@ impl Tree {
                 return Ok(false);
             }
             let older = self.get_many(before, &paths).await?;
-            let differs = |(a, b): (&Option<Entry>, &Option<Entry>)| !same(a.as_ref(), b.as_ref());
-            if values.iter().zip(&older).any(differs) {
-                return Ok(true);
+            for ((path, value), older) in paths.iter().zip(&values).zip(&older) {
+                if same(value.as_ref(), older.as_ref()) {
+                    continue;
+                }
+                let now = self.get(after, path).await?;
+                if !same(now.as_ref(), older.as_ref()) {
+                    return Ok(true);
+                }
             }
             at_once = COMPARED_PER_STEP;
         }

@@ -58,7 +58,7 @@ pub struct Rig {
 enum Ways {
     Onward(Branch),
     Rival(Rival),
-    Floor(Floor),
+    Floor(Box<Floor>),
 }
 
 /// What had been asked for at one moment.
@@ -83,7 +83,7 @@ impl Rig {
                 let uid = BranchUid(clock::random_u64());
                 let (repo, main) = (repo.parse()?, "main".parse()?);
                 let context = onward.coordinator().context(&repo, &main, uid);
-                Ways::Floor(Floor::start(context).await?)
+                Ways::Floor(Box::new(Floor::start(context).await?))
             }
         };
         Ok(Self { onward: onward.clone(), way })
