@@ -23,6 +23,9 @@ use super::round::BranchContext;
 use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
 use super::waiting::{Decision, Details, Told, Waiters, rounds_bound};
 
+/// Passes of the scheduler without a newcomer after which a call takes what has come.
+const GATHER_IDLE: u32 = 3;
+
 /// Callers that may stand in line for acceptance, at most; more wait outside.
 const INBOX: usize = 4096;
 
@@ -206,11 +209,35 @@ impl Drop for BranchQueue {
 async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::Receiver<Incoming>) {
     let mut batch = Vec::with_capacity(SUBMISSIONS_MAX);
     while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
+        gather(&mut arrivals, &mut batch).await;
         let incoming = std::mem::take(&mut batch);
         if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
             for each in incoming {
                 let _ = each.answer.send(Err(error.again()));
             }
+        }
+    }
+}
+
+/// Lets tasks that are ready to run go first, as long as that brings more ops: writers that were
+/// told of one batch come with their next ops together, and one call takes them all. A call begun
+/// with the first of them would leave the others for another round. No clock is involved: where
+/// nobody else is ready this costs a few passes of the scheduler.
+async fn gather(arrivals: &mut mpsc::Receiver<Incoming>, batch: &mut Vec<Incoming>) {
+    let mut idle = 0;
+    while idle < GATHER_IDLE && batch.len() < SUBMISSIONS_MAX {
+        tokio::task::yield_now().await;
+        match arrivals.try_recv() {
+            Ok(incoming) => {
+                batch.push(incoming);
+                while batch.len() < SUBMISSIONS_MAX
+                    && let Ok(incoming) = arrivals.try_recv()
+                {
+                    batch.push(incoming);
+                }
+                idle = 0;
+            }
+            Err(_) => idle += 1,
         }
     }
 }

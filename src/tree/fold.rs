@@ -19,7 +19,7 @@ pub struct LevelSize {
 /// What the plans weigh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldLimits {
-    /// The most records a batch folds by itself. Default: 32,768.
+    /// The most records a batch folds by itself. Default: 4,096.
     pub inline_records: u64,
     /// The most levels a stack may have. Default: [`MAX_LEVELS`].
     pub levels_max: usize,
@@ -34,7 +34,7 @@ pub struct FoldLimits {
 impl Default for FoldLimits {
     fn default() -> Self {
         Self {
-            inline_records: 32 * 1024,
+            inline_records: 4 * 1024,
             levels_max: MAX_LEVELS,
             tiny_records: 512,
             tiny_levels_max: 4,
@@ -138,9 +138,9 @@ mod tests {
         assert_eq!(plan(&[1, 1, 1]), None, "a few tiny levels may wait");
         assert_eq!(plan(&[1, 1, 1, 1]), Some(FoldPlan { from: 0, to: 4 }));
         assert_eq!(plan(&[1, 1, 1, 1, 5000]), Some(FoldPlan { from: 0, to: 4 }));
-        assert_eq!(plan(&[10_000, 10_000]), Some(FoldPlan { from: 0, to: 2 }));
-        assert_eq!(plan(&[10_000, 40_000]), None);
-        assert_eq!(plan(&[30_000, 30_000]), None, "too large to wait for");
+        assert_eq!(plan(&[1_000, 1_000]), Some(FoldPlan { from: 0, to: 2 }));
+        assert_eq!(plan(&[800, 3_200]), None);
+        assert_eq!(plan(&[3_000, 3_000]), None, "too large to wait for");
         let high = [1 << 20; 16];
         assert_eq!(plan(&high), Some(FoldPlan { from: 0, to: 2 }), "or the stack gets too high");
         let background = |records: &[u64]| plan_background_fold(&sizes(records), &limits);

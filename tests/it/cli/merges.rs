@@ -220,7 +220,7 @@ fn what_cannot_be_merged_is_refused_with_the_reason() {
     let desk = parted();
     desk.done("repo create other");
     for (code, line, why) in [
-        (2, "merge lake/dev other/main", "two repositories"),
+        (2, "merge lake/dev other/main", "is in repository 'other'"),
         (2, "merge lake/dev/path main", "path"),
         (2, "merge lake/dev main~1", "not a branch"),
         (2, "merge lake/dev lake/main/path", "path"),
@@ -228,8 +228,8 @@ fn what_cannot_be_merged_is_refused_with_the_reason() {
         (2, "merge lake/dev main --strategy mine", "source-wins"),
         (2, "merge lake/dev main --dry-run --no-wait", "--no-wait"),
         (2, "merge lake/dev main --hint v1.nonsense", "hint is refused"),
-        (2, "merge-base lake/main other/main", "two repositories"),
-        (2, "revert lake/main other/main", "two repositories"),
+        (2, "merge-base lake/main other/main", "is in repository 'other'"),
+        (2, "revert lake/main other/main", "is in repository 'other'"),
         (2, "revert lake/main~1 main", "not a branch"),
         (2, "cherry-pick lake/main dev --parent 2", "no number 2"),
         (2, "branch reset lake/main/path --to dev --yes", "path"),
