@@ -130,6 +130,14 @@ impl LogEntry {
         commit.id(self.uid, self.first, index).map(Some)
     }
 
+    /// The last commit that the batch made, whether or not it is the head afterwards.
+    pub fn last_commit(&self) -> Result<Option<CommitId>> {
+        match self.ops.iter().rposition(|op| op.commit.is_some()) {
+            Some(index) => self.commit_id(index),
+            None => Ok(None),
+        }
+    }
+
     /// The head after the batch: commit and generation.
     pub fn head_after(&self) -> Result<(Option<CommitId>, u64)> {
         self.head_before(self.ops.len())

@@ -87,6 +87,8 @@ struct Collection<'a> {
     coordinator: &'a Coordinator,
     lake: Lake,
     timeout: Duration,
+    /// What is younger stays, named or not.
+    cutoff_ms: i64,
     reach: Reach,
     marks: Marks,
     entries: u64,
@@ -138,6 +140,7 @@ impl Repository {
             repo: repo.clone(),
             coordinator,
             timeout: options.timeout.unwrap_or(self.onward.inner.timeout),
+            cutoff_ms,
             reach: Reach::new(lake.clone()),
             marks: Marks::new(lake.clone())?,
             lake,
@@ -188,6 +191,7 @@ impl Collection<'_> {
             let needed = Needed { by: Arc::from(tag.name.as_str()), commit: None };
             self.reach.add(tag.commit, needed);
         }
+        self.recent().await?;
         for (record, seen) in self.look(&branches).await? {
             let needed = Needed { by: Arc::from(record.name.as_str()), commit: None };
             for commit in
@@ -216,6 +220,25 @@ impl Collection<'_> {
         }
         self.marks.settle().await?;
         Ok(branches)
+    }
+
+    /// What was a head within the grace period stays reachable, though its branch has ended or was
+    /// reset since: a merge of it may be on its way, or a branch or tag be made of it.
+    async fn recent(&mut self) -> Result<()> {
+        let needed = Needed { by: Arc::from("a head of late"), commit: None };
+        let mut listed = self.lake.objects().list(&layout::logs_dir(&self.repo), None);
+        while let Some(listed) = listed.try_next().await? {
+            let place = layout::parse_log_entry(&listed.key);
+            let Some((uid, first)) = place.filter(|_| listed.modified_ms >= self.cutoff_ms) else {
+                continue;
+            };
+            let entry = self.lake.known_entry(uid, first).await?;
+            let heads = [entry.parent, entry.last_commit()?];
+            for commit in heads.into_iter().flatten() {
+                self.reach.add(commit, needed.clone());
+            }
+        }
+        Ok(())
     }
 
     /// All branches. A record that is missing or damaged is an error: its branch would seem dead.

@@ -311,3 +311,29 @@ async fn put_if_absent_has_one_winner_however_many_try() {
     let audit = Audit::of(&deployment.objects, "main").await;
     assert_eq!(audit.ops.len(), 201);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_worked_out_too_long_ago_is_not_committed() {
+    use onward::commit::op::{Body, MergePlan, PREPARED_MAX, QueuedOp, Request};
+    let (deployment, onward) = lake_with(AS_IF_LARGE).await;
+    fork(&onward, "dev", "main").await;
+    put(&onward, "dev", "path", 2).await;
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let handle = merge(&onward, "dev").op_id(op_id(1)).submit().await.unwrap();
+    // The same op as if it had lain somewhere for a day.
+    let element: Vec<u8> = deployment.redis.command(&["LPOP", &keys.queue]);
+    let Body::Op(mut op) = QueuedOp::decode(&element).unwrap().body else { panic!() };
+    let Request::Merge(request) = &mut op.request else { panic!() };
+    assert!(matches!(&request.merge.plan, MergePlan::Survivors(s) if s.run.is_some()));
+    request.merge.prepared_ms -= PREPARED_MAX.as_millis() as i64 + 60_000;
+    let old = op.encode(op_id(1)).unwrap();
+    let mut push = redis::cmd("RPUSH");
+    let _: i64 = push.arg(&keys.queue).arg(&*old).query(&mut deployment.redis.connect()).unwrap();
+    drop(ghost);
+    drop(handle);
+    let outcome = onward.repo("lake").branch("main").ticket_wait(op_id(1), PATIENCE).await.unwrap();
+    assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+    assert_eq!(number(&onward, "path").await, None);
+    put(&onward, "main", "other", 1).await;
+}
