@@ -88,6 +88,14 @@ fn unreadable(file: &Path, error: std::io::Error) -> Error {
 /// Stages an object that lies elsewhere.
 pub async fn link(global: &Global, out: &Out, args: LinkArgs) -> Done {
     let path = args.path.require_path()?;
+    for (flag, value) in [("--address", &args.address), ("--checksum", &args.checksum)] {
+        if value.trim().is_empty() {
+            return Err(Error::invalid(format!(
+                "{flag} is empty: what a path names is told apart by it"
+            ))
+            .into());
+        }
+    }
     with(global, async |onward| {
         let branch = branch_above(&onward, &args.path)?;
         let mut entry = Entry::new(args.address, args.size, args.checksum);

@@ -15,7 +15,7 @@ use crate::tree::inline;
 use crate::tree::{ALL, Folded, FoldedAt, InlineAddress, InlineRun, Level, Record, RunRef, Tree};
 
 use super::head::Head;
-use super::judge::{Effect, Judgement};
+use super::judge::{Effect, Judged, Judgement};
 use super::large::LargeStack;
 use super::log::{DecidedOp, LogEntry, SpanLevel, metarange_at};
 use super::op::MergeKind;
@@ -25,14 +25,16 @@ use super::verdict::ProducerRow;
 /// Records of a batch that stay inside its log entry, in bytes of keys and values, at most.
 const INLINE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The log entry for a judged batch on top of `head`, with every object it names written.
+/// The log entry for a judged batch on top of `head`, with every object it names written. Without
+/// `folds` the stack is left as it is, whatever its height.
 pub async fn build(
     tree: &Tree,
     head: &Head,
     situation: Situation,
     judgement: Judgement,
+    folds: bool,
 ) -> Result<LogEntry> {
-    let mut builder = Builder { tree, head, runs: Vec::new() };
+    let mut builder = Builder { tree, head, folds, runs: Vec::new() };
     let written = builder.write_runs(&judgement).await?;
     let levels = builder.levels(written, &judgement).await?;
     let Builder { runs, .. } = builder;
@@ -56,6 +58,7 @@ pub async fn build(
 pub(super) struct Builder<'a> {
     pub(super) tree: &'a Tree,
     head: &'a Head,
+    folds: bool,
     /// Encoded inline runs, by segment.
     runs: Vec<ByteBuf>,
 }
@@ -145,7 +148,12 @@ impl Builder<'_> {
         let foldable = exchanges.iter().map(|e| e.at).min().unwrap_or(older.len());
         let kept = older.get(..foldable).unwrap_or_default();
         let below = older.len() - foldable;
-        let fold = self.inline_fold(kept, incoming + below, below == 0).await?;
+        // What ends needs no short stack, and must be able to end whatever is wrong with it.
+        let ends = |op: &Judged| matches!(op.effect, Effect::Close | Effect::Reset { .. });
+        let fold = match self.folds && !judgement.ops.iter().any(ends) {
+            true => self.inline_fold(kept, incoming + below, below == 0).await?,
+            false => None,
+        };
         let mut index = 0;
         while let Some(level) = older.get(index) {
             if let Some((plan, run)) = fold.as_ref().filter(|(plan, _)| plan.start == index) {

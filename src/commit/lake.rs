@@ -23,6 +23,9 @@ use super::merge::MergeLimits;
 /// Log entries read at the same time, at most.
 const READS: usize = 16;
 
+/// Ranges looked at before a commit is given a name, at most.
+const LOOKS_MAX: usize = 64;
+
 /// Log entries held while a log is read, at most.
 const READ_AHEAD: usize = 64;
 
@@ -191,6 +194,34 @@ impl Lake {
             Some(id) => self.metarange(&id).await,
             None => Ok(Metarange::default()),
         }
+    }
+
+    /// Checks that the content of a commit is still there, before a name is given to it: nothing
+    /// keeps what no branch or tag reaches. Looks at the lists of its runs and at 64 ranges at most.
+    pub async fn require_content(&self, id: &CommitId) -> Result<()> {
+        let gone = |what: String| {
+            Error::not_found(format!(
+                "the content of commit {id} is gone ({what}): no branch or tag led to it, and garbage collection has taken it, or it was damaged"
+            ))
+        };
+        let mut keys = Vec::new();
+        for level in &self.metarange(id).await?.levels {
+            let ranges = self.tree.ranges_of(&level.run).await;
+            let ranges = ranges.map_err(|error| match error.kind() {
+                ErrorKind::Corrupt => gone(error.to_string()),
+                _ => error,
+            })?;
+            keys.extend(ranges.iter().map(|range| layout::range(&self.inner.repo, range.id)));
+        }
+        keys.truncate(LOOKS_MAX);
+        futures::stream::iter(keys)
+            .map(|key| async move {
+                let there = self.inner.objects.size(&key).await?.is_some();
+                if there { Ok(()) } else { Err(gone(format!("object '{key}' is missing"))) }
+            })
+            .buffer_unordered(READS)
+            .try_collect()
+            .await
     }
 
     /// First tickets of the log entries of `uid` behind `after`, in order.

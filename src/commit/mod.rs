@@ -31,6 +31,7 @@ pub mod queue;
 pub mod rate;
 mod reconcile;
 pub mod record;
+mod rescue;
 pub mod restore;
 pub mod round;
 mod state;

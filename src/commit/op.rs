@@ -240,6 +240,12 @@ pub enum Body {
 impl Op {
     /// The queue element of this op under `id`. Fails when it is over [`ELEMENT_MAX`].
     pub fn encode(&self, id: OpId) -> Result<Bytes> {
+        let header = self.header_len();
+        if header > HEADER_MAX {
+            return Err(Error::invalid(format!(
+                "message, metadata and names take {header} bytes, the limit is {HEADER_MAX}: store large metadata as an object and commit its path"
+            )));
+        }
         let body = rmp_serde::to_vec_named(self)
             .map_err(|error| Error::internal("an op cannot be encoded").with_source(error))?;
         let mut element = Vec::with_capacity(OpId::TEXT_LEN + 2 + body.len());
@@ -248,12 +254,24 @@ impl Op {
         element.push(self.version());
         element.extend_from_slice(&body);
         if element.len() > ELEMENT_MAX {
-            return Err(Error::invalid(format!(
-                "message, metadata and names take {} bytes, the limit is {HEADER_MAX}: store large metadata as an object and commit its path",
+            return Err(Error::internal(format!(
+                "an op of {} bytes is over the limit of {ELEMENT_MAX}",
                 element.len()
             )));
         }
         Ok(element.into())
+    }
+
+    /// Bytes of message, metadata and names.
+    fn header_len(&self) -> usize {
+        let (message, metadata) = match &self.request {
+            Request::Commit(request) => (&request.message, &request.metadata),
+            Request::Merge(request) => (&request.message, &request.metadata),
+            Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => return 0,
+        };
+        let pairs: usize = metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let producer = self.producer.as_ref().map_or(0, |p| p.producer.len());
+        message.len() + pairs + self.committer.len() + producer
     }
 
     /// The first version of the body that has this kind of op: programs that know only older ones

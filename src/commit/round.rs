@@ -19,9 +19,11 @@ use super::faults::Faults;
 use super::head::Head;
 use super::judge::judge;
 use super::lake::Lake;
+use super::load::is_permanent;
 use super::log::LogEntry;
 use super::op::QueuedOp;
 use super::prepare::{Sources, prepare, readable};
+use super::rescue::fail_damaged;
 
 /// Ops in a batch, at most: the `batch_limit` of the bound on rounds.
 pub const BATCH_MAX: usize = 1024;
@@ -110,11 +112,15 @@ impl BranchContext {
         }
         self.faults.pass("prepare").await?;
         let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
-        let mut situation = prepare(sources, &head, ops, &view.areas).await?;
-        let judgement = judge(&self.lake, &head, &mut situation).await?;
-        let wasted = judgement.wasted;
-        self.faults.pass("write").await?;
-        let entry = build(self.lake.tree(), &head, situation, judgement).await?;
+        let (entry, wasted) = match self.entry(sources, &head, ops.clone(), &view, None).await {
+            // The same again would end the same way, and the branch would stand still for ever.
+            Err(error) if is_permanent(&error) => {
+                tracing::error!(%error, uid = %self.uid, "something that the batch needs is damaged");
+                let damage = Some(error.to_string());
+                self.entry(sources, &head, ops, &view, damage).await?
+            }
+            built => built?,
+        };
         self.faults.pass("decide").await?;
         let (entry, mine) = self.lake.decide(entry).await?;
         self.faults.pass("decided").await?;
@@ -123,6 +129,28 @@ impl BranchContext {
             true => self.publish(entry, wanted).await,
             false => self.catch_up(entry).await,
         }
+    }
+
+    /// The log entry for a batch, and what of it came to nothing. With `damage`, which the first
+    /// try has met, ops whose runs cannot be read fail, and nothing is folded.
+    async fn entry(
+        &self,
+        sources: Sources<'_>,
+        head: &Head,
+        ops: Vec<QueuedOp>,
+        view: &View,
+        damage: Option<String>,
+    ) -> Result<(LogEntry, u64)> {
+        let mut situation = prepare(sources, head, ops, &view.areas).await?;
+        if let Some(damage) = &damage {
+            fail_damaged(&self.lake, head, &mut situation, damage).await?;
+        }
+        let judgement = judge(&self.lake, head, &mut situation).await?;
+        let wasted = judgement.wasted;
+        self.faults.pass("write").await?;
+        let folds = damage.is_none();
+        let entry = build(self.lake.tree(), head, situation, judgement, folds).await?;
+        Ok((entry, wasted))
     }
 
     /// Another helper had decided: publishes its entry, in case it did not live to, and every

@@ -87,6 +87,9 @@ impl Branch {
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {
         let start = self.repo.commit_of(from).await?;
+        if let Some(start) = &start {
+            self.repo.lake()?.require_content(start).await?;
+        }
         self.create_at(start).await
     }
 

@@ -30,6 +30,10 @@ use super::ticket::{HandleState, TicketHandle, TicketStatus};
 /// The key of a merge commit's metadata that tells its strategy, as lakeFS writes it.
 const STRATEGY_KEY: &str = ".lakefs.merge.strategy";
 
+/// The keys of metadata that tell which commit was taken back, or repeated.
+const REVERTED_KEY: &str = "onward.reverted";
+const PICKED_KEY: &str = "onward.cherry_picked";
+
 /// What is to be brought into the branch.
 #[derive(Debug, Clone)]
 enum What {
@@ -98,6 +102,7 @@ impl Branch {
     pub async fn reset_to(&self, reference: &RefExpr) -> Result<BranchInfo> {
         self.check_protection(Action::Reset).await?;
         let to = self.repo.require_commit(reference).await?;
+        self.repo.lake()?.require_content(&to).await?;
         if !self.status("", None, 1).await?.is_empty() {
             return Err(Error::conflict(format!(
                 "changes are staged on branch '{}': commit them or take them back first",
@@ -494,11 +499,16 @@ impl MergeBuilder {
                 metadata.entry(STRATEGY_KEY.into()).or_insert_with(|| strategy.into());
                 format!("Merge '{source}' into '{}'", self.branch.branch_name()?)
             }
-            What::Revert { commit, .. } => format!("Revert {commit}"),
+            What::Revert { .. } => {
+                let reverted = spec.base.map(|id| id.to_string()).unwrap_or_default();
+                metadata.entry(REVERTED_KEY.into()).or_insert_with(|| reverted.clone());
+                format!("Revert {reverted}")
+            }
             What::CherryPick { .. } => {
                 let Some(picked) = &spec.source else {
                     return Err(Error::internal("a cherry-pick of no commit"));
                 };
+                metadata.entry(PICKED_KEY.into()).or_insert_with(|| picked.to_string());
                 let picked = lake.commit(picked).await?;
                 for (key, value) in picked.metadata {
                     metadata.entry(key).or_insert(value);

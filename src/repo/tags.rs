@@ -26,6 +26,7 @@ impl Repository {
     pub async fn create_tag(&self, name: &TagName, reference: &RefExpr) -> Result<TagInfo> {
         let repo = self.name()?;
         let commit = self.require_commit(reference).await?;
+        self.lake()?.require_content(&commit).await?;
         if let Ok(branch) = BranchName::new(name.as_str())
             && self.onward.inner.find(&repo, &branch).await?.is_some()
         {

@@ -40,6 +40,14 @@ impl Tree {
         Ok(run)
     }
 
+    /// The ranges of a run, in order; none of an inline one. Reads the list of a long run.
+    pub async fn ranges_of(&self, run: &RunRef) -> Result<Vec<RangeRef>> {
+        Ok(match self.place(run).await? {
+            Place::Ranges(ranges) => ranges.to_vec(),
+            Place::Inline(_) => Vec::new(),
+        })
+    }
+
     /// First and last path of a run; `None` for an empty one. Reads nothing but an inline run.
     pub async fn span_of(&self, run: &Arc<RunRef>) -> Result<Option<PathSpan>> {
         Ok(match &run.place {

@@ -1,5 +1,6 @@
 //! The command as users meet it: the real binary, with a data directory of its own.
 
+mod bench;
 mod care;
 mod exits;
 mod imports;

@@ -82,3 +82,63 @@ async fn a_damaged_range_is_named_and_harms_only_those_who_read_it() {
     let path = "t/000001".parse().unwrap();
     assert_eq!(repo.stat(&RefExpr::plain("main"), &path).await.unwrap(), entry(1));
 }
+
+async fn lose_all_ranges(deployment: &Deployment) {
+    for key in keys_below(deployment, "lake/ranges").await {
+        deployment.objects.delete(&key).await.unwrap();
+    }
+}
+
+async fn many(onward: &onward::Onward, folder: &str) -> onward::repo::TicketHandle {
+    let mut builder = onward.repo("lake").branch("main").change();
+    for n in 0..4_500 {
+        let path = format!("{folder}/{n:05}").parse().unwrap();
+        builder.push(PathChange { path, change: Change::Put(entry(n)), condition: None }).unwrap();
+    }
+    builder.submit().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_whose_content_is_gone_still_takes_commits_and_ends() {
+    let (deployment, onward) = Deployment::lake().await;
+    // Higher than a stack may be, and nothing of it can be folded.
+    for n in 0..20 {
+        let outcome = many(&onward, &format!("many-{n}")).await.wait(PATIENCE).await.unwrap();
+        assert!(outcome.commit().is_some(), "{outcome:?}");
+        lose_all_ranges(&deployment).await;
+    }
+    let head = commit(&onward, "main", 1).await.commit().unwrap();
+    let repo = onward.repo("lake");
+    let gone = RefExpr::plain(head.to_string());
+    let refused = repo.branch("again").create(&gone).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
+    assert!(repo.create_tag(&"t".parse().unwrap(), &gone).await.is_err());
+    // Back to where it was whole, and on from there; or to its end.
+    repo.branch("main").reset_to(&"main~21".parse().unwrap()).await.unwrap();
+    commit(&onward, "main", 2).await;
+    repo.branch("other").create(&RefExpr::plain("main")).await.unwrap();
+    repo.branch("main").delete().await.unwrap();
+    assert!(commit(&onward, "other", 3).await.commit().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_op_whose_changes_are_gone_fails_alone() {
+    let (deployment, onward) = Deployment::lake().await;
+    let keys = crate::support::branch::keys(&deployment.objects, "main").await;
+    let ghost = crate::support::branch::Ghost::haunt(&deployment.redis, &keys);
+    let main = onward.repo("lake").branch("main");
+    let mut first = main.change().put("lost/00007", entry(1)).submit().await.unwrap();
+    let mut lost = many(&onward, "lost").await;
+    lose_all_ranges(&deployment).await;
+    let mut kept = many(&onward, "kept").await;
+    let mut last = main.change().put("lost/00008", entry(2)).submit().await.unwrap();
+    drop(ghost);
+    for handle in [&mut first, &mut kept, &mut last] {
+        let outcome = handle.wait(PATIENCE).await.unwrap();
+        assert!(outcome.commit().is_some(), "{outcome:?}");
+    }
+    let outcome = lost.wait(PATIENCE).await.unwrap();
+    assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+    let (repo, path) = (onward.repo("lake"), "kept/00001".parse().unwrap());
+    assert_eq!(repo.stat(&RefExpr::plain("main"), &path).await.unwrap(), entry(1));
+}

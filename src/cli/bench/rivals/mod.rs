@@ -119,7 +119,7 @@ impl Rival {
             contained: Default::default(),
         };
         let judgement = judge(&self.lake, &head, &mut situation).await?;
-        let entry = build(self.lake.tree(), &head, situation, judgement).await?;
+        let entry = build(self.lake.tree(), &head, situation, judgement, true).await?;
         let (entry, _) = self.lake.decide(entry).await?;
         entry.head_after()?.0.ok_or_else(|| Error::internal("an attempt made no commit"))
     }
