@@ -37,7 +37,7 @@ impl Lake {
     }
 
     /// The levels that `level` took the place of, newest first, if their log entry tells.
-    async fn unfolded(&self, level: &Level) -> Result<Option<Vec<Level>>> {
+    pub(crate) async fn unfolded(&self, level: &Level) -> Result<Option<Vec<Level>>> {
         let Some(at) = level.folded_at else { return Ok(None) };
         let Some(entry) = self.entry(at.uid, at.first).await? else { return Ok(None) };
         let mut spans = entry.levels.iter().skip_while(|span| !span.level.same_content(level));

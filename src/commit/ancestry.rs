@@ -22,24 +22,20 @@ pub struct Ancestry {
 }
 
 /// Walks from `head` back to the heads that `merges` were worked out against. Cost: the commits in
-/// between, and the history of what was merged there down to the oldest base.
+/// between, and of what was merged there that which the branch did not have.
 pub async fn ancestry(
     lake: &Lake,
     head: &Head,
     merges: Vec<(usize, &PreparedMerge)>,
 ) -> Result<Ancestry> {
     let mut wanted = HashSet::new();
-    let (mut oldest, mut floor) = (u64::MAX, u64::MAX);
-    for (_, merge) in &merges {
-        if let Some(base) = &merge.base {
-            floor = floor.min(lake.node(base).await?.generation());
-        }
-        if let Some(against) = merge.against {
-            oldest = oldest.min(lake.node(&against).await?.generation());
-            wanted.insert(against);
-        }
+    let mut oldest = u64::MAX;
+    for against in merges.iter().filter_map(|(_, merge)| merge.against) {
+        oldest = oldest.min(lake.node(&against).await?.generation());
+        wanted.insert(against);
     }
-    let mut contained = Contained::from_generation(floor);
+    // Newest first: each commit with what was merged by it.
+    let mut chain = Vec::new();
     let mut next = head.commit;
     while let Some(id) = next {
         wanted.remove(&id);
@@ -50,22 +46,29 @@ pub async fn ancestry(
         if node.generation() < oldest {
             break;
         }
-        contained.insert(id);
-        let (first, others) = match node.parents.split_first() {
-            Some((first, others)) => (Some(*first), others),
-            None => (None, [].as_slice()),
-        };
-        for other in others {
-            contained.insert_history(lake, *other).await?;
-        }
-        next = first;
+        next = node.parents.first().copied();
+        chain.push((id, node.parents));
     }
     // The branch was reset: these were worked out against a head that is not below the present one.
     let mut bases = Vec::new();
-    for (index, merge) in merges {
+    for (index, merge) in &merges {
         let strays = merge.against.is_some_and(|against| wanted.contains(&against));
         if let (true, Some(head), Some(source)) = (strays, head.commit, merge.source) {
-            bases.push((index, merge_base(lake, head, source).await?));
+            bases.push((*index, merge_base(lake, head, source).await?));
+        }
+    }
+    let mut floor = u64::MAX;
+    let new_bases = bases.iter().filter_map(|(_, base)| *base);
+    for base in merges.iter().filter_map(|(_, merge)| merge.base).chain(new_bases) {
+        floor = floor.min(lake.node(&base).await?.generation());
+    }
+    let mut contained = Contained::from_generation(floor);
+    for (id, parents) in chain {
+        contained.insert(id);
+        if let Some((first, others)) = parents.split_first() {
+            for other in others {
+                contained.insert_merged(lake, *other, Some(*first)).await?;
+            }
         }
     }
     Ok(Ancestry { contained, bases })

@@ -129,24 +129,43 @@ impl Contained {
         self.known.insert(id);
     }
 
-    /// Adds a commit and its ancestors.
-    pub async fn insert_history(&mut self, lake: &Lake, id: CommitId) -> Result<()> {
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            if self.known.contains(&id) {
-                continue;
+    /// Adds a commit that was merged, with those of its ancestors that `into` does not have: a
+    /// commit that the branch had before, the nearer the better. Cost: a visit of each commit of either side that is not below all they share.
+    pub async fn insert_merged(
+        &mut self,
+        lake: &Lake,
+        merged: CommitId,
+        into: Option<CommitId>,
+    ) -> Result<()> {
+        let mut walk = Walk::new(lake);
+        let mut shared: HashSet<CommitId> = into.into_iter().collect();
+        if let Some(into) = into {
+            walk.start(into).await?;
+        }
+        walk.start(merged).await?;
+        // Commits at hand that only the merged side is known to have.
+        let mut open = usize::from(!shared.contains(&merged));
+        while open > 0 {
+            let Some((rank, parents)) = walk.next() else { break };
+            let is_shared = shared.remove(&rank.id);
+            if !is_shared {
+                open -= 1;
+                if rank.generation < self.floor || !self.known.insert(rank.id) {
+                    continue;
+                }
             }
-            let node = lake.node(&id).await?;
-            if node.generation() < self.floor {
-                continue;
+            for parent in parents {
+                let is_new = !walk.seen.contains(&parent);
+                if is_shared {
+                    let was_open = !is_new && walk.parents.contains_key(&parent);
+                    if shared.insert(parent) && was_open {
+                        open -= 1;
+                    }
+                } else if is_new {
+                    open += 1;
+                }
+                walk.start(parent).await?;
             }
-            self.known.insert(id);
-            if self.known.len() > WALK_MAX {
-                return Err(Error::invalid(format!(
-                    "more than {WALK_MAX} commits came since the merge was prepared: merge again"
-                )));
-            }
-            open.extend(node.parents);
         }
         Ok(())
     }

@@ -93,12 +93,21 @@ pub struct Judgement {
 }
 
 /// Decides every op of `situation`, in order, on top of `head`.
-pub async fn judge(lake: &Lake, head: &Head, situation: &mut Situation) -> Result<Judgement> {
+///
+/// A read that fails for good may be that of another op's run: unless the batch is `rescued`, with
+/// all its runs read, that is an error of the whole, so that no op fails for another's damage.
+pub async fn judge(
+    lake: &Lake,
+    head: &Head,
+    situation: &mut Situation,
+    rescued: bool,
+) -> Result<Judgement> {
     let contained = std::mem::take(&mut situation.contained);
     let situation = &*situation;
     let asked = situation.ops.iter().any(Prepared::asks);
     let mut judge = Judge {
         lake,
+        rescued,
         state: State::new(lake, head, &situation.lookups.head, asked),
         situation,
         producers: situation.producers.clone(),
@@ -142,6 +151,7 @@ pub(super) struct Judge<'a> {
     conflict_bytes: usize,
     /// What the head has come to contain since merges of this batch were worked out.
     pub(super) contained: Contained,
+    rescued: bool,
 }
 
 impl Judge<'_> {
@@ -158,7 +168,7 @@ impl Judge<'_> {
             return Ok((Judged::idle(verdict), None));
         }
         let judged = match self.work(index, op).await {
-            Err(error) if is_permanent(&error) => {
+            Err(error) if is_permanent(&error) && (self.rescued || !self.state.has_large()) => {
                 Judged::idle(Verdict::Failed { reason: error.to_string() })
             }
             judged => judged?,

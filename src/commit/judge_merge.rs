@@ -75,7 +75,8 @@ impl Judge<'_> {
         }
         // A squash leaves the source out of history.
         if let (MergeKind::Merge, Some(source)) = (merge.kind, merge.source) {
-            self.contained.insert_history(self.lake, source).await?;
+            // What the base has, the branch has.
+            self.contained.insert_merged(self.lake, source, base).await?;
         }
         Ok(Judged::changes(brought.run, brought.records))
     }

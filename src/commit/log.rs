@@ -20,7 +20,8 @@ use crate::tree::{ALL, Level, Metarange};
 use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
 
 const MAGIC: &[u8; 4] = b"ONWL";
-const VERSION: u8 = 1;
+/// Version 2 has resets and whole levels, which programs that know only version 1 would miss.
+const VERSION: u8 = 2;
 
 /// The largest log entry before compression. A batch is cut so that it stays far below.
 pub const ENTRY_MAX: usize = 64 * 1024 * 1024;
@@ -247,7 +248,7 @@ impl LogEntry {
         let [version, a, b, c, d, packed @ ..] = rest else {
             return Err(damaged("it is too short"));
         };
-        if *version != VERSION {
+        if !(1..=VERSION).contains(version) {
             return Err(Error::corrupt(format!(
                 "log entry '{key}' has version {version}, this program reads {VERSION}: use a newer program"
             )));

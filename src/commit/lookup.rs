@@ -1,7 +1,6 @@
 //! What the ops of a batch need to know of the branch and of their bases before they are decided.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
 
@@ -45,8 +44,9 @@ struct Asked {
 /// What the ops with conditions or a base need to know. An op whose question can never be answered,
 /// because an object is missing or damaged, is settled as failed; it must not stop the others.
 pub(super) async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Lookups> {
-    let room = AtomicUsize::new(lake.merge_limits().crossings);
-    let asking: Vec<_> = ops.iter().map(|op| look_up_for(lake, head, op, &room)).collect();
+    let asks = |op: &&Prepared| matches!(&op.work, Work::Merge { .. });
+    let room = lake.merge_limits().crossings / ops.iter().filter(asks).count().max(1);
+    let asking: Vec<_> = ops.iter().map(|op| look_up_for(lake, head, op, room)).collect();
     let asked: Vec<Result<Asked>> = futures::stream::iter(asking).buffered(LOOKUPS).collect().await;
     let mut lookups = Lookups::default();
     for (op, asked) in ops.iter_mut().zip(asked) {
@@ -67,8 +67,8 @@ pub(super) async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> R
     Ok(lookups)
 }
 
-/// Looks up what one op needs to know; `room` is what crossings of the batch may still take.
-async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: &AtomicUsize) -> Result<Asked> {
+/// Looks up what one op needs to know; `room` is how many crossings it may find.
+async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: usize) -> Result<Asked> {
     let mut lookups = Lookups::default();
     let mut found = None;
     match &op.work {
@@ -85,12 +85,8 @@ async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: &AtomicUsize
                 found = Some(Vec::new());
             }
             MergePlan::Survivors(survivors) => {
-                let max = room.load(Ordering::Relaxed);
                 let metarange = &head.metarange;
-                found = crossings(lake, &request.merge, survivors, metarange, max).await?;
-                let taken = found.as_ref().map_or(0, Vec::len);
-                // Where two ask at the same time both may take the rest: a bound within a factor.
-                room.store(max.saturating_sub(taken), Ordering::Relaxed);
+                found = crossings(lake, &request.merge, survivors, metarange, room).await?;
             }
         },
         _ => {}

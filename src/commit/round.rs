@@ -145,7 +145,7 @@ impl BranchContext {
         if let Some(damage) = &damage {
             fail_damaged(&self.lake, head, &mut situation, damage).await?;
         }
-        let judgement = judge(&self.lake, head, &mut situation).await?;
+        let judgement = judge(&self.lake, head, &mut situation, damage.is_some()).await?;
         let wasted = judgement.wasted;
         self.faults.pass("write").await?;
         let folds = damage.is_none();

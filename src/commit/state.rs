@@ -43,6 +43,11 @@ impl<'a> State<'a> {
         Self { lake, head, known, asked, small: BTreeMap::new(), large: Vec::new() }
     }
 
+    /// Whether an op of the batch has brought a run that may have to be read.
+    pub fn has_large(&self) -> bool {
+        !self.large.is_empty()
+    }
+
     /// Op `index` has made these changes: a run, and records on top of it.
     pub fn add(&mut self, index: u16, run: Option<&Arc<RunRef>>, records: &[Record]) {
         if !self.asked {

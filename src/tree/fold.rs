@@ -16,12 +16,16 @@ pub struct LevelSize {
     pub records: u64,
 }
 
+/// Levels that one batch adds, at most.
+const INCOMING_MAX: usize = 5;
+
 /// What the plans weigh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldLimits {
     /// The most records a batch folds by itself. Default: 4,096.
     pub inline_records: u64,
-    /// The most levels a stack may have. Default: [`MAX_LEVELS`].
+    /// The most levels a stack has after a batch. Default: [`MAX_LEVELS`] less what one batch can
+    /// add, so that a batch that may not fold stays within the limit.
     pub levels_max: usize,
     /// Levels with fewer records are tiny. Default: 512.
     pub tiny_records: u64,
@@ -35,7 +39,7 @@ impl Default for FoldLimits {
     fn default() -> Self {
         Self {
             inline_records: 4 * 1024,
-            levels_max: MAX_LEVELS,
+            levels_max: MAX_LEVELS - INCOMING_MAX,
             tiny_records: 512,
             tiny_levels_max: 4,
             ratio: 4,
@@ -141,7 +145,7 @@ mod tests {
         assert_eq!(plan(&[1_000, 1_000]), Some(FoldPlan { from: 0, to: 2 }));
         assert_eq!(plan(&[800, 3_200]), None);
         assert_eq!(plan(&[3_000, 3_000]), None, "too large to wait for");
-        let high = [1 << 20; 16];
+        let high = [1 << 20; MAX_LEVELS - INCOMING_MAX];
         assert_eq!(plan(&high), Some(FoldPlan { from: 0, to: 2 }), "or the stack gets too high");
         let background = |records: &[u64]| plan_background_fold(&sizes(records), &limits);
         assert_eq!(background(&[1, 600, 30_000, 40_000, 1_000_000]), Some(2..4));

@@ -579,3 +579,87 @@ async fn an_idle_branch_has_its_next_place_taken_when_something_goes() {
     let firsts = lake.log_tickets(head.uid(), Ticket(0)).await.unwrap();
     assert_eq!(head.first_ticket(), firsts[0], "the head is the commit that it was");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_longer_grace_period_after_a_shorter_one_finds_nothing_wrong() {
+    let (deployment, onward) = Deployment::lake().await;
+    onward.repo("lake").branch("dev").create(&RefExpr::plain("main")).await.unwrap();
+    commit_many(&onward, "dev", "dev", 5_000).await;
+    onward.repo("lake").branch("dev").delete().await.unwrap();
+    let now = clock::now_ms();
+    until("the clock has moved on", || clock::now_ms() > now + 1);
+    let short = GcOptions {
+        grace: std::time::Duration::ZERO,
+        exclusive: true,
+        now_ms: Some(now + 1),
+        list: true,
+        ..GcOptions::default()
+    };
+    let (_, removed) = gc(&onward, &short).await.unwrap();
+    assert!(!removed.is_empty());
+    let (_, removed) = gc(&onward, &GcOptions::default()).await.unwrap();
+    assert!(removed.is_empty());
+    sound(&deployment.connect().await).await;
+}
+
+/// Exchanges levels of main for their fold, as a helper does in the background.
+async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
+    use onward::commit::op::{FoldRequest, Op, Request};
+    use onward::commit::queue::Admission;
+    use onward::coord::submit::{Seal, Submission};
+    let lake = onward.coordinator().lake(&"lake".parse().unwrap());
+    let head = onward.repo("lake").commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
+    let firsts = lake.log_tickets(head.uid(), Default::default()).await.unwrap();
+    let newest = lake.known_entry(head.uid(), *firsts.last().unwrap()).await.unwrap();
+    let stack = newest.metarange_after().levels;
+    let bottom = levels.end == stack.len();
+    let folded = &stack[levels];
+    let with = match lake.tree().fold(folded, bottom).await.unwrap() {
+        onward::tree::Folded::Run(run) => run,
+        onward::tree::Folded::Inline(run) => {
+            let mut writer = lake.tree().run_writer();
+            for record in run.records() {
+                writer.push(record.clone()).await.unwrap();
+            }
+            writer.finish().await.unwrap()
+        }
+    };
+    let levels = folded.iter().map(|level| (level.run.id, level.as_of)).collect();
+    let op = Op {
+        committer: "onward".into(),
+        created_ms: clock::now_ms(),
+        producer: None,
+        request: Request::Fold(FoldRequest { levels, bottom, with }),
+    };
+    let op_id = clock::new_op_id();
+    let element = op.encode(op_id).unwrap();
+    let (repo, main) = ("lake".parse().unwrap(), "main".parse().unwrap());
+    let queue = onward.coordinator().queue(&repo, &main, head.uid());
+    let submission = Submission { op_id, element, producer: None, seal: Seal::No };
+    let Admission::Queued(mut pending) = queue.submit(submission).await.unwrap() else { panic!() };
+    pending.outcome().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_across_folds_of_folds_are_found_after_a_collection() {
+    let (deployment, onward) = Deployment::lake().await;
+    commit_many(&onward, "main", "big", 5_000).await;
+    let before = onward.repo("lake").commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
+    for n in 0..3 {
+        commit_many(&onward, "main", &format!("small-{n}"), 5).await;
+    }
+    // No commit is made between the folds: none ever sees what the first one wrote.
+    fold(&onward, 1..3).await;
+    fold(&onward, 0..3).await;
+    commit_many(&onward, "main", "last", 5).await;
+    let differences = async || {
+        let fresh = deployment.connect().await;
+        let (before, main) = (RefExpr::plain(before.to_string()), RefExpr::plain("main"));
+        let found = fresh.repo("lake").diff(&before, &main, "").await.unwrap();
+        found.try_collect::<Vec<_>>().await.unwrap().len()
+    };
+    assert_eq!(differences().await, 20);
+    onward.close().await;
+    gc(&deployment.connect().await, &days_later()).await.unwrap();
+    assert_eq!(differences().await, 20);
+}

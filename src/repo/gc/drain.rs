@@ -11,8 +11,7 @@ use crate::commit::{Coordinator, queue::Pending};
 use crate::coord::submit::{Seal, Submission};
 use crate::coord::view::{View, Wish, view};
 use crate::model::error::{Error, Result};
-use crate::model::ids::{OpId, RunId, Ticket};
-use crate::tree::{RunPlace, RunRef};
+use crate::model::ids::{OpId, Ticket};
 
 /// How often a branch that Redis loses is put back before that is an error.
 const RESTORES: usize = 3;
@@ -49,9 +48,7 @@ pub(super) async fn fence(
     context: &BranchContext,
     deadline: Deadline,
 ) -> Result<()> {
-    let place = RunPlace::Ranges(Vec::new());
-    let id = RunId([0; 16]);
-    let with = RunRef { id, records: 0, deletes: 0, bytes: 0, conditions: false, place };
+    let with = context.lake.tree().run_writer().finish().await?;
     let op = Op {
         committer: "onward".into(),
         created_ms: clock::now_ms(),

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 use crate::commit::lake::Lake;
-use crate::model::error::{Error, Result};
-use crate::model::ids::{RangeId, RunId};
-use crate::tree::{InlineRun, RangeRef, RunPlace, RunRef, Tree};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
+use crate::tree::{InlineRun, Level, RangeRef, RunPlace, RunRef, Tree};
 
 use super::super::data::DataNames;
 use super::names::Names;
@@ -54,6 +54,10 @@ pub(super) struct Marks {
     pub(super) runs: HashSet<RunId>,
     pub(super) ranges: HashSet<RangeId>,
     pub(super) objects: Objects,
+    /// Folded levels whose predecessors are marked.
+    unfolded: HashSet<(BranchUid, Ticket, RunId)>,
+    /// Whether what is missing or damaged is passed over: nothing relies on it.
+    lenient: bool,
     reads: JoinSet<Result<()>>,
 }
 
@@ -62,7 +66,30 @@ impl Marks {
         let names = DataNames::new(lake.repo(), lake.objects().url());
         let objects = Objects { names, met: Arc::new(Mutex::new(Names::new()?)) };
         let (runs, ranges) = (HashSet::new(), HashSet::new());
-        Ok(Self { lake, runs, ranges, objects, reads: JoinSet::new() })
+        let unfolded = HashSet::new();
+        Ok(Self { lake, runs, ranges, objects, unfolded, lenient: false, reads: JoinSet::new() })
+    }
+
+    /// From here on, whether what is missing or damaged is passed over.
+    pub(super) fn be_lenient(&mut self, lenient: bool) {
+        self.lenient = lenient;
+    }
+
+    /// Marks a level, and those that folds have put it in the place of: differences across the
+    /// folds are found with them.
+    pub(super) async fn level(&mut self, level: &Level) -> Result<()> {
+        let mut open = vec![level.clone()];
+        while let Some(level) = open.pop() {
+            match self.run(&level.run).await {
+                Err(error) if self.lenient && is_damage(&error) => continue,
+                marked => marked?,
+            }
+            let Some(at) = level.folded_at else { continue };
+            if self.unfolded.insert((at.uid, at.first, level.run.id)) {
+                open.extend(self.lake.unfolded(&level).await?.unwrap_or_default());
+            }
+        }
+        Ok(())
     }
 
     /// Marks a run with all it names. Its ranges are read in the background, see
@@ -89,7 +116,14 @@ impl Marks {
             while self.reads.len() >= READS {
                 self.join().await?;
             }
-            self.reads.spawn(read(self.lake.tree().clone(), range, self.objects.clone()));
+            let read = read(self.lake.tree().clone(), range, self.objects.clone());
+            let lenient = self.lenient;
+            self.reads.spawn(async move {
+                match read.await {
+                    Err(error) if lenient && is_damage(&error) => Ok(()),
+                    read => read,
+                }
+            });
         }
         Ok(())
     }
@@ -109,6 +143,10 @@ impl Marks {
             Some(Err(error)) => Err(Error::internal("a read was cut short").with_source(error)),
         }
     }
+}
+
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
 }
 
 async fn read(tree: Tree, range: RangeRef, objects: Objects) -> Result<()> {

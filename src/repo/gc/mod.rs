@@ -191,7 +191,6 @@ impl Collection<'_> {
             let needed = Needed { by: Arc::from(tag.name.as_str()), commit: None };
             self.reach.add(tag.commit, needed);
         }
-        self.recent().await?;
         for (record, seen) in self.look(&branches).await? {
             let needed = Needed { by: Arc::from(record.name.as_str()), commit: None };
             for commit in
@@ -203,27 +202,39 @@ impl Collection<'_> {
                 self.marks.run(run).await?;
             }
             for level in seen.head.iter().flat_map(|head| &head.metarange.levels) {
-                self.marks.run(&level.run).await?;
+                self.marks.level(level).await?;
             }
         }
+        self.walk(false, told).await?;
+        self.recent().await?;
+        self.walk(true, told).await?;
+        Ok(branches)
+    }
+
+    /// Marks what the commits that were added lead to; leniently, what is there of it.
+    async fn walk(&mut self, lenient: bool, told: Told<'_>) -> Result<()> {
+        self.marks.be_lenient(lenient);
         while let Some(step) = self.reach.next().await? {
             let reached = match step {
                 Step::Reached(reached) => reached,
+                Step::Lost(_) if lenient => continue,
                 Step::Lost(lost) => return Err(lost.error),
             };
             self.entries += 1;
             for (_, level) in reached.levels() {
-                self.marks.run(&level.run).await?;
+                self.marks.level(level).await?;
             }
             let (runs, ranges) = (self.marks.runs.len() as u64, self.marks.ranges.len() as u64);
             told(GcEvent::Marked { entries: self.entries, runs, ranges });
         }
         self.marks.settle().await?;
-        Ok(branches)
+        self.marks.be_lenient(false);
+        Ok(())
     }
 
     /// What was a head within the grace period stays reachable, though its branch has ended or was
-    /// reset since: a merge of it may be on its way, or a branch or tag be made of it.
+    /// reset since: a merge of it may be on its way, or a branch or tag be made of it. Some of it
+    /// may be gone already.
     async fn recent(&mut self) -> Result<()> {
         let needed = Needed { by: Arc::from("a head of late"), commit: None };
         let mut listed = self.lake.objects().list(&layout::logs_dir(&self.repo), None);
@@ -232,7 +243,7 @@ impl Collection<'_> {
             let Some((uid, first)) = place.filter(|_| listed.modified_ms >= self.cutoff_ms) else {
                 continue;
             };
-            let entry = self.lake.known_entry(uid, first).await?;
+            let Some(entry) = self.lake.entry(uid, first).await? else { continue };
             let heads = [entry.parent, entry.last_commit()?];
             for commit in heads.into_iter().flatten() {
                 self.reach.add(commit, needed.clone());

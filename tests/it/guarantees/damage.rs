@@ -142,3 +142,20 @@ async fn an_op_whose_changes_are_gone_fails_alone() {
     let (repo, path) = (onward.repo("lake"), "kept/00001".parse().unwrap());
     assert_eq!(repo.stat(&RefExpr::plain("main"), &path).await.unwrap(), entry(1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_op_that_looks_at_what_is_gone_does_not_fail_for_it() {
+    let (deployment, onward) = Deployment::lake().await;
+    let base = onward.repo("lake").commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
+    let keys = crate::support::branch::keys(&deployment.objects, "main").await;
+    let ghost = crate::support::branch::Ghost::haunt(&deployment.redis, &keys);
+    let mut lost = many(&onward, "lost").await;
+    lose_all_ranges(&deployment).await;
+    let change = onward.repo("lake").branch("main").change().put("lost/00007", entry(1));
+    let mut sound = change.base(RefExpr::plain(base.to_string())).submit().await.unwrap();
+    drop(ghost);
+    let outcome = sound.wait(PATIENCE).await.unwrap();
+    assert!(outcome.commit().is_some(), "{outcome:?}");
+    let outcome = lost.wait(PATIENCE).await.unwrap();
+    assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+}

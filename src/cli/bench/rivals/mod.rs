@@ -118,7 +118,7 @@ impl Rival {
             lookups: Default::default(),
             contained: Default::default(),
         };
-        let judgement = judge(&self.lake, &head, &mut situation).await?;
+        let judgement = judge(&self.lake, &head, &mut situation, false).await?;
         let entry = build(self.lake.tree(), &head, situation, judgement, true).await?;
         let (entry, _) = self.lake.decide(entry).await?;
         entry.head_after()?.0.ok_or_else(|| Error::internal("an attempt made no commit"))
