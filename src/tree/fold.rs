@@ -17,7 +17,7 @@ pub struct LevelSize {
 }
 
 /// Levels that one batch adds, at most.
-const INCOMING_MAX: usize = 5;
+pub const INCOMING_MAX: usize = 5;
 
 /// What the plans weigh.
 #[derive(Debug, Clone, PartialEq, Eq)]

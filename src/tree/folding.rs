@@ -31,6 +31,16 @@ pub enum Folded {
     Run(RunRef),
 }
 
+impl Folded {
+    /// The result as a stored run, however few its records are.
+    pub async fn stored(self, tree: &Tree) -> Result<RunRef> {
+        match self {
+            Self::Run(run) => Ok(run),
+            Self::Inline(run) => tree.write_run(run.records().iter().cloned()).await,
+        }
+    }
+}
+
 impl Tree {
     /// Folds neighbouring `levels`, newest first, into one run that as a whole shows what they show
     /// together. Its records have op 0 and no conditions. With `bottom`, nothing lies below, and

@@ -50,7 +50,7 @@ impl Tree {
         sorted_paths: &[ObjectPath],
     ) -> Result<Vec<Option<Bytes>>> {
         let level = Level::all(Arc::clone(run));
-        self.each(sorted_paths, |path| self.value_in_level(&level, path)).await
+        self.each(sorted_paths, |path| self.read_in_level(&level, path, Ok)).await
     }
 
     /// One lookup for each path: some in a row, and some rows at the same time.
@@ -101,31 +101,37 @@ impl Tree {
         level: &Level,
         path: &ObjectPath,
     ) -> Result<Option<Option<Entry>>> {
-        self.value_in_level(level, path).await?.map(|value| entry_of(&value)).transpose()
+        self.read_in_level(level, path, |value| entry_of(&value)).await
     }
 
-    /// The encoded change that one level has for a path.
-    async fn value_in_level(&self, level: &Level, path: &ObjectPath) -> Result<Option<Bytes>> {
+    /// What `read` makes of the encoded change that one level has for a path.
+    async fn read_in_level<T>(
+        &self,
+        level: &Level,
+        path: &ObjectPath,
+        read: impl Fn(Bytes) -> Result<T>,
+    ) -> Result<Option<T>> {
         match &level.run.place {
             RunPlace::Inline(at) => {
                 let run = self.pieces.store.read_inline(*at).await?;
-                Ok(run.get(path, level.as_of).map(|record| record.value.clone()))
+                run.get(path, level.as_of).map(|record| read(record.value.clone())).transpose()
             }
-            RunPlace::Ranges(ranges) => self.value_in_ranges(ranges, path, level.as_of).await,
+            RunPlace::Ranges(ranges) => self.read_in_ranges(ranges, path, level.as_of, read).await,
             RunPlace::Stored { first, last } if path < first || path > last => Ok(None),
             RunPlace::Stored { .. } => {
                 let ranges = self.stored_list(level.run.id).await?;
-                self.value_in_ranges(&ranges, path, level.as_of).await
+                self.read_in_ranges(&ranges, path, level.as_of, read).await
             }
         }
     }
 
-    async fn value_in_ranges(
+    async fn read_in_ranges<T>(
         &self,
         ranges: &[RangeRef],
         path: &ObjectPath,
         as_of: u16,
-    ) -> Result<Option<Bytes>> {
+        read: impl Fn(Bytes) -> Result<T>,
+    ) -> Result<Option<T>> {
         let no = ranges.partition_point(|range| range.last < *path);
         let Some(range) = ranges.get(no).filter(|range| range.first <= *path) else {
             return Ok(None);
@@ -138,7 +144,8 @@ impl Tree {
         }
         let block = self.block(&index, block_no).await?;
         let at = block.lower_bound(key);
-        Ok(block.shared_value(at).filter(|_| block.path(at) == Some(path.as_str())))
+        let value = block.shared_value(at).filter(|_| block.path(at) == Some(path.as_str()));
+        value.map(read).transpose().map_err(|error| super::load::in_range(error, range.id))
     }
 }
 

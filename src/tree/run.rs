@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::store::InlineAddress;
-use crate::model::change::{value_has_condition, value_is_delete};
+use crate::model::change::{Change, encode_value, value_has_condition, value_is_delete};
 use crate::model::codec::{Decoder, put_bytes, put_u64};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{RangeId, RunId, first_16};
@@ -32,6 +32,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// What op `op` changes a path to, without a condition.
+    pub fn new(op: u16, path: ObjectPath, change: &Change) -> Self {
+        let mut value = Vec::new();
+        encode_value(change, None, &mut value);
+        Self { path, op, value: Bytes::from(value) }
+    }
+
     /// Whether the record is a tombstone: it hides the path in the levels below.
     pub fn is_delete(&self) -> bool {
         value_is_delete(&self.value)

@@ -13,7 +13,7 @@ use super::merge::Merge;
 use super::metarange::{Level, Metarange};
 use super::run::{Record, RunRef};
 use crate::model::entry::Entry;
-use crate::model::error::{Error, Result};
+use crate::model::error::Result;
 use crate::model::path::ObjectPath;
 
 /// Where among the paths of a prefix to start.
@@ -151,58 +151,18 @@ impl Tree {
         as_of: u16,
         start: ScanStart,
     ) -> BoxStream<'static, Result<Record>> {
-        self.merge_runs(vec![Level::as_of(run, as_of)], start)
-    }
-
-    /// The records of several runs in one order: path ascending, and of one path the record of the
-    /// first run in `levels` first. Each keeps the op it has in its run.
-    pub fn merge_runs(
-        &self,
-        levels: Vec<Level>,
-        start: ScanStart,
-    ) -> BoxStream<'static, Result<Record>> {
-        self.merge_numbered(levels, start).map_ok(|(_, record)| record).boxed()
-    }
-
-    /// The run of a batch out of the runs of its ops: every record of `runs`, each as its op left
-    /// the path in the end, under the op's index in the batch. The result is sorted for
-    /// [`super::RunWriter::push`].
-    ///
-    /// Memory: a block and a read-ahead for each run.
-    pub fn merge_ops(&self, runs: Vec<(u16, Level)>) -> BoxStream<'static, Result<Record>> {
-        let mut runs = runs;
-        runs.sort_by_key(|(op, _)| std::cmp::Reverse(*op));
-        let (ops, levels): (Vec<u16>, Vec<Level>) = runs.into_iter().unzip();
-        self.merge_numbered(levels, ScanStart::all())
-            .and_then(move |(number, mut record)| {
-                let op = ops.get(number).copied();
-                std::future::ready(match op {
-                    Some(op) => {
-                        record.op = op;
-                        Ok(record)
-                    }
-                    None => Err(Error::internal("a record of no run")),
-                })
-            })
-            .boxed()
-    }
-
-    fn merge_numbered(
-        &self,
-        levels: Vec<Level>,
-        start: ScanStart,
-    ) -> BoxStream<'static, Result<(usize, Record)>> {
         let tree = self.clone();
         let opened = async move {
+            let levels = [Level::as_of(run, as_of)];
             let merge = tree.merge_levels(&levels, &start).await?;
             Ok(stream::try_unfold(Box::new(merge), |mut merge| async move {
                 if merge.path().is_none() {
                     return Ok(None);
                 }
-                let Some((cursor, number)) = merge.merge.head() else { return Ok(None) };
+                let Some((cursor, _)) = merge.merge.head() else { return Ok(None) };
                 let Some(record) = cursor.record()? else { return Ok(None) };
                 merge.merge.advance().await?;
-                Ok(Some(((number, record), merge)))
+                Ok(Some((record, merge)))
             }))
         };
         stream::once(opened).try_flatten().boxed()

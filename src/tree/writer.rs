@@ -37,9 +37,24 @@ impl Tree {
             writes: JoinSet::new(),
         }
     }
+
+    /// Writes the run of these records, which come sorted as for [`RunWriter::push`].
+    pub async fn write_run(&self, records: impl IntoIterator<Item = Record>) -> Result<RunRef> {
+        let mut writer = self.run_writer();
+        writer.push_all(records).await?;
+        writer.finish().await
+    }
 }
 
 impl RunWriter {
+    /// Appends records, see [`RunWriter::push`].
+    pub async fn push_all(&mut self, records: impl IntoIterator<Item = Record>) -> Result<()> {
+        for record in records {
+            self.push(record).await?;
+        }
+        Ok(())
+    }
+
     /// Appends a record. Waits when too many ranges are under way.
     ///
     /// Fails with [`crate::ErrorKind::Internal`] unless records come by path ascending, op

@@ -178,14 +178,17 @@ proptest! {
         run(async {
             let built = build(&world).await;
             let levels = &built.stacks[0].levels;
+            let mut records = Vec::new();
             // The oldest level is the first op of the batch.
-            let ops = (0..levels.len() as u16).rev().zip(levels.iter().cloned()).collect();
-            let mut writer = built.tree.run_writer();
-            let mut merged = built.tree.merge_ops(ops);
-            while let Some(record) = merged.try_next().await.unwrap() {
-                writer.push(record).await.unwrap();
+            for (op, level) in (0..levels.len() as u16).rev().zip(levels) {
+                let start = ScanStart::all();
+                let mut scan = built.tree.scan_run(level.run.clone(), level.as_of, start);
+                while let Some(record) = scan.try_next().await.unwrap() {
+                    records.push(crate::tree::Record { op, ..record });
+                }
             }
-            let batch = std::sync::Arc::new(writer.finish().await.unwrap());
+            records.sort_by(|a, b| a.path.cmp(&b.path).then(b.op.cmp(&a.op)));
+            let batch = std::sync::Arc::new(built.tree.write_run(records).await.unwrap());
             for op in 0..levels.len() {
                 let as_of = Metarange { levels: vec![Level::as_of(batch.clone(), op as u16)] };
                 let stacked = Metarange { levels: levels[levels.len() - 1 - op..].to_vec() };
