@@ -232,10 +232,10 @@ pub enum Verb {
     )]
     Ingest(IngestArgs),
     /// Measure how fast this deployment is
-    #[command(subcommand, after_help = "Example: onward bench contend --writers 1,8,64")]
-    Bench(super::bench::Scenario),
+    #[command(after_help = "Example: onward bench contend --writers 1,8,64")]
+    Bench(super::bench::BenchArgs),
     #[command(hide = true)]
-    BenchWriter(super::bench::processes::WriterArgs),
+    BenchJob(super::bench::processes::JobArgs),
     /// Commit all objects of a folder elsewhere as one commit; nothing is copied
     #[command(
         after_help = "Examples:\n  onward import lake/main/raw --from s3://bucket/raw\n  onward import lake/main --from file:///srv/raw --include '*.csv' --dry-run"

@@ -61,7 +61,7 @@ async fn submit(change: ChangeBuilder, timeout: Duration) -> Result<Outcome> {
 
 /// Gives every line of a change file to the builder. A broken line ends it before anything is
 /// submitted.
-fn read_changes(mut change: ChangeBuilder, file: &Path) -> Result<ChangeBuilder> {
+pub(super) fn read_changes(mut change: ChangeBuilder, file: &Path) -> Result<ChangeBuilder> {
     let (name, reader): (PathBuf, Box<dyn Read>) = match file.as_os_str() == "-" {
         true => ("stdin".into(), Box::new(io::stdin())),
         false => (file.to_owned(), Box::new(File::open(file).map_err(|e| unreadable(file, e))?)),

@@ -133,6 +133,16 @@ impl Objects {
         }
     }
 
+    /// The same store behind a decorator, which sees every request but the watch over a local root.
+    #[must_use]
+    pub fn behind(
+        mut self,
+        decorate: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Self {
+        self.store = decorate(self.store);
+        self
+    }
+
     /// The same store with another deadline for each call.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {

@@ -9,15 +9,31 @@ use onward::model::change::{Change, PathChange};
 use onward::repo::{Branch, Repository};
 use onward::{Entry, Error, Result, clock};
 
+use super::Bench;
 use super::rig::{Rig, Strategy, made};
 use super::sample::{Point, Sample};
-use super::{Bench, MergeArgs};
 
 /// Branches prepared at the same time.
 const PREPARED: usize = 32;
 
+#[derive(Debug, clap::Args)]
+pub struct MergeArgs {
+    /// Merges at the same time
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = super::writers)]
+    writers: usize,
+    /// Merges
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    count: u64,
+    /// Changes that each merge brings
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    changes: u64,
+    /// Entries of the branch they are merged into
+    #[arg(long, value_name = "M", default_value_t = 0, value_parser = super::entries)]
+    entries: u64,
+}
+
 /// Prepares the branches, then merges them all and measures that.
-pub async fn run(bench: &Bench<'_>, args: &MergeArgs) -> Result<Vec<Point>> {
+pub async fn run(bench: &Bench<'_>, args: &MergeArgs) -> Result<bool> {
     let name = bench.repo().await?;
     let repo = bench.onward.repo(&name);
     fill(&repo.branch("main"), "main", 0, args.entries).await?;
@@ -47,8 +63,7 @@ pub async fn run(bench: &Bench<'_>, args: &MergeArgs) -> Result<Vec<Point>> {
         entries: args.entries,
         sample,
     };
-    bench.tell(&point)?;
-    Ok(vec![point])
+    bench.tell_point(&point)
 }
 
 async fn branch(repo: &Repository, number: u64, changes: u64) -> Result<()> {
@@ -64,7 +79,7 @@ pub async fn fill(branch: &Branch, dir: &str, seed: u64, count: u64) -> Result<(
     }
     let mut change = branch.change().message(format!("{count} files"));
     for number in 0..count {
-        let path = format!("{dir}/part={:03}/{number:09}.parquet", number % 100);
+        let path = filled_path(dir, number);
         let entry =
             Entry::new(format!("s3://bench/{path}"), seed + number, format!("{number:032x}"));
         let change_of =
@@ -72,6 +87,11 @@ pub async fn fill(branch: &Branch, dir: &str, seed: u64, count: u64) -> Result<(
         change.push(change_of)?;
     }
     made(change.commit().await?).map(drop)
+}
+
+/// The path of put `number` below `dir`.
+pub fn filled_path(dir: &str, number: u64) -> String {
+    format!("{dir}/part={:03}/{number:09}.parquet", number % 100)
 }
 
 async fn merge_all(repo: Repository, next: Arc<AtomicU64>, count: u64) -> Sample {

@@ -1,27 +1,47 @@
 //! `bench`: how fast this deployment is, scenario by scenario, with the ways of others beside it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
-use onward::{Onward, Result, clock};
+use onward::objects::Objects;
+use onward::{Config, Onward, Result, clock};
+use serde_json::Value;
 
 use super::args::Global;
-use super::exit::{Done, Exit};
+use super::exit::{Done, Exit, Failure};
 use super::out::{Out, human_bytes};
 use super::session::config;
-use rig::{Strategy, Until};
+use plot::Chart;
 use sample::Point;
+use weather::Weather;
 
+mod bulk;
 mod contend;
+mod drain;
 mod floor;
 mod grow;
 mod merges;
 mod plot;
 pub mod processes;
+mod read;
 mod rig;
 mod rivals;
 mod sample;
+mod server;
+mod stall;
+mod weather;
+
+/// What to measure, and under what conditions.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    scenario: Scenario,
+    /// Let each request to the storage take so much longer (give or take a third, one in a hundred
+    /// 500 ms), as those to a cloud store do
+    #[arg(long, global = true, value_name = "DUR", value_parser = humantime::parse_duration)]
+    storage_latency: Option<Duration>,
+}
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -30,80 +50,30 @@ pub enum Scenario {
     #[command(
         after_help = "Examples:\n  onward bench contend --writers 1,8,64\n  onward bench contend --strategy onward,optimistic,bag,lock --plot contend.svg\n  onward bench contend --writers 32 --processes 32 --json"
     )]
-    Contend(ContendArgs),
+    Contend(contend::ContendArgs),
+    /// Commits arrive at a rate while Redis or the storage stalls for a while: what it takes to
+    /// come back
+    #[command(
+        after_help = "Example: onward bench stall --rate 200 --strategy onward,optimistic,bag,lock --plot stall.svg"
+    )]
+    Stall(stall::StallArgs),
+    /// A backlog of queued commits, all decided as fast as it goes
+    #[command(after_help = "Example: onward bench drain --count 50000,100000")]
+    Drain(drain::DrainArgs),
     /// Many branches are merged into one at the same time
     #[command(after_help = "Example: onward bench merge --count 1000 --writers 50")]
-    Merge(MergeArgs),
-    /// One-change commits on branches of more and more entries
+    Merge(merges::MergeArgs),
+    /// One commit, or one merge, of very many changes, by a process of its own
+    #[command(
+        after_help = "Example: onward bench bulk --changes 1000000 --by file,staging,merge --entries 10000000"
+    )]
+    Bulk(bulk::BulkArgs),
+    /// Lookups and listings, at the head and in history, by a new process and a warm one
+    #[command(after_help = "Example: onward bench read --entries 1000000 --tasks 64")]
+    Read(read::ReadArgs),
+    /// One-change commits on branches of more and more entries, all measured in turns
     #[command(after_help = "Example: onward bench grow --entries 100,10000,1000000")]
-    Grow(GrowArgs),
-}
-
-/// Flags of every scenario.
-#[derive(Debug, clap::Args)]
-pub struct Common {
-    /// Writers at the same time; several numbers measure each
-    #[arg(long, value_name = "N[,N…]", value_delimiter = ',', default_values_t = [1usize, 2, 4, 8, 16, 32, 64, 128, 256], value_parser = writers)]
-    pub writers: Vec<usize>,
-    /// Spread them over so many processes
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub processes: usize,
-    /// How long each point is measured
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "5s", conflicts_with = "count")]
-    pub duration: Duration,
-    /// Measure so many commits instead
-    #[arg(long, value_name = "N")]
-    pub count: Option<u64>,
-    /// Draw a picture (SVG) into this file
-    #[arg(long, value_name = "FILE")]
-    pub plot: Option<PathBuf>,
-}
-
-impl Common {
-    fn until(&self) -> Until {
-        match self.count {
-            Some(count) => Until::Count(count),
-            None => Until::Seconds(self.duration.as_secs_f64()),
-        }
-    }
-}
-
-#[derive(Debug, clap::Args)]
-pub struct ContendArgs {
-    #[command(flatten)]
-    pub common: Common,
-    /// How commits are made; several are compared
-    #[arg(long, value_name = "S[,S…]", value_delimiter = ',', default_value = "onward")]
-    pub strategy: Vec<Strategy>,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct MergeArgs {
-    /// Merges at the same time
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = writers)]
-    pub writers: usize,
-    /// Merges
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    pub count: u64,
-    /// Changes that each merge brings
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    pub changes: u64,
-    /// Entries of the branch they are merged into
-    #[arg(long, value_name = "M", default_value_t = 0)]
-    pub entries: u64,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct GrowArgs {
-    /// Entries of the branch; each number is measured
-    #[arg(long, value_name = "M[,M…]", value_delimiter = ',', default_values_t = [100u64, 10_000, 1_000_000])]
-    pub entries: Vec<u64>,
-    /// Commits that are measured at each
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub count: u64,
-    /// Draw a picture (SVG) into this file
-    #[arg(long, value_name = "FILE")]
-    pub plot: Option<PathBuf>,
+    Grow(grow::GrowArgs),
 }
 
 /// Writers at the same time, at most.
@@ -116,9 +86,21 @@ fn writers(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Changes or entries, at most.
+const ENTRIES_MAX: u64 = 100_000_000;
+
+fn entries(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(count @ 0..=ENTRIES_MAX) => Ok(count),
+        _ => Err(format!("a number from 0 to {ENTRIES_MAX}")),
+    }
+}
+
 /// One run of a scenario.
 pub struct Bench<'a> {
     onward: &'a Onward,
+    config: &'a Config,
+    weather: &'a Weather,
     out: &'a Out,
 }
 
@@ -135,18 +117,42 @@ impl Bench<'_> {
         self.onward.repo(repo).delete().await
     }
 
-    /// Tells one point as soon as it is measured.
-    fn tell(&self, point: &Point) -> Result<()> {
-        let told = self.out.data(|| point.json(), || line(point));
-        if let Some(error) = &point.sample.error {
-            self.out.note(&format!("{} commits failed, the first: {error}", point.sample.errors));
-        }
+    /// Another connection, which has read nothing yet.
+    async fn connect_anew(&self) -> Result<Onward> {
+        connect(self.config, self.weather).await
+    }
+
+    /// Tells one result as soon as it is there.
+    fn tell(&self, json: impl FnOnce() -> Value, line: impl FnOnce() -> String) -> Result<()> {
         // A reader that has gone ends the run when the next command writes.
-        told.or_else(|failure| match failure {
-            super::exit::Failure::Error(error) => Err(error),
+        self.out.data(json, line).or_else(|failure| match failure {
+            Failure::Error(error) => Err(error),
             _ => Ok(()),
         })
     }
+
+    /// Tells one point, and whether all of it went well.
+    fn tell_point(&self, point: &Point) -> Result<bool> {
+        let sample = &point.sample;
+        self.tell(|| point.json(), || line(point))?;
+        if let Some(error) = &sample.error {
+            self.out.note(&format!("{} commits failed, the first: {error}", sample.errors));
+        }
+        Ok(sample.errors == 0 && sample.beyond_bound == 0)
+    }
+
+    /// Draws charts beside each other, if a picture is wanted.
+    fn draw(&self, file: Option<&Path>, charts: &[Chart]) -> Result<()> {
+        let Some(file) = file else { return Ok(()) };
+        plot::draw(file, charts)?;
+        self.out.note(&format!("drawn into {}", file.display()));
+        Ok(())
+    }
+}
+
+async fn connect(config: &Config, weather: &Weather) -> Result<Onward> {
+    let objects = weather.over(Objects::open(&config.storage)?);
+    Onward::with_objects(config.clone(), objects).await
 }
 
 fn line(point: &Point) -> String {
@@ -175,20 +181,20 @@ fn line(point: &Point) -> String {
 }
 
 /// Measures.
-pub async fn run(global: &Global, out: &Out, scenario: Scenario) -> Done {
-    let onward = Onward::connect(config(global).await?).await?;
-    let bench = Bench { onward: &onward, out };
-    let (points, plot) = match &scenario {
-        Scenario::Contend(args) => (contend::run(&bench, args).await?, args.common.plot.clone()),
-        Scenario::Merge(args) => (merges::run(&bench, args).await?, None),
-        Scenario::Grow(args) => (grow::run(&bench, args).await?, args.plot.clone()),
+pub async fn run(global: &Global, out: &Out, args: BenchArgs) -> Done {
+    let weather = Weather::new(args.storage_latency);
+    let config = config(global).await?;
+    let onward = connect(&config, &weather).await?;
+    let bench = Bench { onward: &onward, config: &config, weather: &weather, out };
+    let sound = match &args.scenario {
+        Scenario::Contend(args) => contend::run(&bench, args).await?,
+        Scenario::Stall(args) => stall::run(&bench, args).await?,
+        Scenario::Drain(args) => drain::run(&bench, args).await?,
+        Scenario::Merge(args) => merges::run(&bench, args).await?,
+        Scenario::Bulk(args) => bulk::run(&bench, args).await?,
+        Scenario::Read(args) => read::run(&bench, args).await?,
+        Scenario::Grow(args) => grow::run(&bench, args).await?,
     };
     onward.close().await;
-    if let Some(file) = plot {
-        plot::draw(&file, &points)?;
-        out.note(&format!("drawn into {}", file.display()));
-    }
-    let beyond: u64 = points.iter().map(|point| point.sample.beyond_bound).sum();
-    let errors: u64 = points.iter().map(|point| point.sample.errors).sum();
-    Ok(if beyond + errors == 0 { Exit::Done } else { Exit::Unexpected })
+    Ok(if sound { Exit::Done } else { Exit::Unexpected })
 }

@@ -1,84 +1,123 @@
 //! Pictures of what was measured, as SVG.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use onward::{Error, Result};
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use super::sample::Point;
+/// Width and height of one chart.
+const SIZE: (u32, u32) = (560, 460);
 
-const SIZE: (u32, u32) = (1000, 460);
+/// Lines over one quantity.
+#[derive(Debug)]
+pub struct Chart {
+    title: String,
+    across: &'static str,
+    /// Whether the horizontal axis is logarithmic.
+    doubling: bool,
+    /// A stretch of the horizontal axis that is shaded.
+    shaded: Option<Range<f64>>,
+    lines: BTreeMap<String, Vec<(f64, f64)>>,
+}
 
-/// A line of points.
-type Line = Vec<(f64, f64)>;
+impl Chart {
+    /// Of something that grows by factors, such as a number of writers.
+    pub fn growing(title: impl Into<String>, across: &'static str) -> Self {
+        let lines = BTreeMap::new();
+        Self { title: title.into(), across, doubling: true, shaded: None, lines }
+    }
 
-/// Draws throughput and time-to-commit over the number of writers, or of entries.
-pub fn draw(file: &Path, points: &[Point]) -> Result<()> {
-    let by_entries = points.iter().any(|point| point.scenario == "grow");
-    let x = |point: &Point| match by_entries {
-        true => point.entries as f64,
-        false => point.writers as f64,
-    };
-    let lines = |y: &dyn Fn(&Point) -> f64| {
-        let mut lines: BTreeMap<&'static str, Line> = BTreeMap::new();
-        for point in points {
-            lines.entry(point.strategy).or_default().push((x(point).max(1.0), y(point).max(0.001)));
-        }
-        lines
-    };
-    let across = if by_entries { "entries on the branch" } else { "writers" };
-    let root = SVGBackend::new(file, SIZE).into_drawing_area();
+    /// Of something over time, in seconds; `shaded` is when something was the matter.
+    pub fn over_time(title: impl Into<String>, shaded: Range<f64>) -> Self {
+        Self { doubling: false, shaded: Some(shaded), ..Self::growing(title, "seconds") }
+    }
+
+    /// Adds a point to a line.
+    pub fn add(&mut self, line: &str, x: f64, y: f64) {
+        let point = (if self.doubling { x.max(1.0) } else { x }, y.max(0.001));
+        self.lines.entry(line.to_owned()).or_default().push(point);
+    }
+
+    /// The values that lie on the lines.
+    fn range(&self, of: fn(&(f64, f64)) -> f64) -> Range<f64> {
+        let all = || self.lines.values().flatten().map(of);
+        all().fold(f64::MAX, f64::min)..all().fold(1.0, f64::max)
+    }
+}
+
+/// Draws charts beside each other.
+pub fn draw(file: &Path, charts: &[Chart]) -> Result<()> {
+    let count = u32::try_from(charts.len()).unwrap_or(1).max(1);
+    let root = SVGBackend::new(file, (SIZE.0 * count, SIZE.1)).into_drawing_area();
     let failed = |error: &dyn std::fmt::Display| {
         Error::unavailable(format!("'{}' cannot be drawn: {error}", file.display()))
     };
     root.fill(&WHITE).map_err(|e| failed(&e))?;
-    let (left, right) = root.split_horizontally(SIZE.0 / 2);
-    chart(&left, "commits in a second", across, &lines(&Point::per_second))
-        .map_err(|e| failed(&e))?;
-    let p99 = |point: &Point| point.sample.latencies.corrected().quantile_ms(0.99);
-    chart(&right, "time to commit, p99 (ms)", across, &lines(&p99)).map_err(|e| failed(&e))?;
+    let areas = root.split_evenly((1, charts.len().max(1)));
+    for (area, chart) in areas.iter().zip(charts) {
+        chart.draw(area).map_err(|e| failed(&e))?;
+    }
     root.present().map_err(|e| failed(&e))
 }
 
-fn chart<DB: DrawingBackend>(
-    area: &DrawingArea<DB, plotters::coord::Shift>,
-    title: &str,
-    across: &str,
-    lines: &BTreeMap<&'static str, Line>,
-) -> std::result::Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
-    let all = || lines.values().flatten();
-    let max = |value: fn(&(f64, f64)) -> f64| all().map(value).fold(1.0, f64::max);
-    let min = |value: fn(&(f64, f64)) -> f64| all().map(value).fold(f64::MAX, f64::min);
-    let (x_max, y_max, y_min) = (max(|p| p.0), max(|p| p.1), min(|p| p.1));
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 18))
-        .margin(12)
-        .x_label_area_size(38)
-        .y_label_area_size(64)
-        .build_cartesian_2d(
-            (1.0..x_max.max(2.0)).log_scale(),
-            ((y_min / 2.0)..(y_max * 2.0)).log_scale(),
-        )?;
-    chart
-        .configure_mesh()
-        .x_desc(across)
-        .x_label_formatter(&|x| format!("{x:.0}"))
-        .y_label_formatter(&|y| if *y < 10.0 { format!("{y:.1}") } else { format!("{y:.0}") })
-        .light_line_style(WHITE)
-        .draw()?;
-    for (number, (name, line)) in lines.iter().enumerate() {
-        let colour = Palette99::pick(number).to_rgba();
-        chart
-            .draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-        chart.draw_series(line.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
+type Drawn<DB> = std::result::Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+
+impl Chart {
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
+        let end = self.range(|point| point.0).end.max(2.0);
+        match self.doubling {
+            true => self.draw_over(area, (1.0..end).log_scale()),
+            false => self.draw_over(area, 0.0..end),
+        }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()
+
+    fn draw_over<DB, X>(&self, area: &DrawingArea<DB, Shift>, x: X) -> Drawn<DB>
+    where
+        DB: DrawingBackend,
+        X: AsRangedCoord<Value = f64>,
+        X::CoordDescType: ValueFormatter<f64>,
+    {
+        let y = self.range(|point| point.1);
+        let y = (y.start / 2.0)..(y.end * 2.0);
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(38)
+            .y_label_area_size(64)
+            .build_cartesian_2d(x, y.clone().log_scale())?;
+        chart
+            .configure_mesh()
+            .x_desc(self.across)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| if *y < 10.0 { format!("{y:.1}") } else { format!("{y:.0}") })
+            .light_line_style(WHITE)
+            .draw()?;
+        if let Some(shaded) = &self.shaded {
+            let corners = [(shaded.start, y.start), (shaded.end, y.end)];
+            chart.draw_series([Rectangle::new(corners, BLACK.mix(0.08).filled())])?;
+        }
+        for (number, (name, line)) in self.lines.iter().enumerate() {
+            let colour = Palette99::pick(number).to_rgba();
+            chart
+                .draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?
+                .label(name)
+                .legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
+                });
+            if self.doubling {
+                let dots = line.iter().map(|point| Circle::new(*point, 3, colour.filled()));
+                chart.draw_series(dots)?;
+            }
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE.mix(0.8))
+            .border_style(BLACK.mix(0.3))
+            .draw()
+    }
 }

@@ -177,6 +177,16 @@ impl Sample {
         self.seconds = self.seconds.max(other.seconds);
     }
 
+    /// Adds what the same writers measured afterwards.
+    pub fn go_on(&mut self, later: &Self) {
+        let (seconds, commits) = (self.seconds, std::mem::take(&mut self.commits));
+        self.add(later);
+        self.seconds = seconds + later.seconds;
+        for (now, before) in self.commits.iter_mut().zip(commits) {
+            *now += before;
+        }
+    }
+
     /// All commits.
     pub fn total(&self) -> u64 {
         self.commits.iter().sum()
