@@ -19,7 +19,6 @@ use super::faults::Faults;
 use super::head::Head;
 use super::judge::judge;
 use super::lake::Lake;
-use super::load::is_permanent;
 use super::log::LogEntry;
 use super::op::QueuedOp;
 use super::prepare::{Sources, prepare, readable};
@@ -114,7 +113,7 @@ impl BranchContext {
         let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
         let (entry, wasted) = match self.entry(sources, &head, ops.clone(), &view, None).await {
             // The same again would end the same way, and the branch would stand still for ever.
-            Err(error) if is_permanent(&error) => {
+            Err(error) if error.is_permanent() => {
                 tracing::error!(%error, uid = %self.uid, "something that the batch needs is damaged");
                 let damage = Some(error.to_string());
                 self.entry(sources, &head, ops, &view, damage).await?

@@ -13,7 +13,7 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::OpId;
 use crate::model::path::ObjectPath;
-use crate::tree::{ChangeSorter, InlineRun, Record};
+use crate::tree::{ChangeSorter, InlineRun};
 
 use super::branch::{Branch, Submitted};
 use super::outcome::{Details, Outcome};
@@ -318,20 +318,19 @@ async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes>
             })??
         }
     };
-    let mut writer = lake.tree().run_writer();
     if few {
-        let records = sorted.collect::<Result<Vec<Record>>>()?;
-        let run = InlineRun::from_records(records)?;
-        if let Some(inline) = Changes::inline(&run) {
-            return Ok(inline);
-        }
-        for record in run.records() {
-            writer.push(record.clone()).await?;
-        }
-    } else {
-        for record in sorted {
-            writer.push(record?).await?;
-        }
+        let run = InlineRun::from_records(sorted.collect::<Result<_>>()?)?;
+        return match Changes::inline(&run) {
+            Some(inline) => Ok(inline),
+            None => {
+                let records = run.records().iter().cloned();
+                Ok(Changes::Run(lake.tree().write_run(records).await?))
+            }
+        };
+    }
+    let mut writer = lake.tree().run_writer();
+    for record in sorted {
+        writer.push(record?).await?;
     }
     Ok(Changes::Run(writer.finish().await?))
 }

@@ -157,8 +157,7 @@ impl Repository {
         let dest_id = self.require_commit(dest).await?;
         let lake = self.lake()?;
         let base = base_of(&lake, self, (dest, dest_id), (source, source_id)).await?;
-        let committed =
-            Committed { tree: lake.tree().clone(), metarange: lake.metarange(&dest_id).await? };
+        let committed = Committed::at(&lake, Some(dest_id)).await?;
         let base = lake.metarange(&base).await?;
         let source = lake.metarange(&source_id).await?;
         let (sender, receiver) = futures::channel::mpsc::channel(STREAMED);

@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use crate::commit::lake::Lake;
 use crate::commit::log::LogEntry;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, Ticket};
 use crate::tree::{ALL, Level};
 
@@ -133,7 +133,7 @@ impl Reach {
             };
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                Err(error) if error.is_damage() => {
                     return Ok(Some(Step::Lost(Lost { uid, first, needed: wanted.needed, error })));
                 }
                 Err(error) => return Err(error),

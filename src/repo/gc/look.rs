@@ -14,7 +14,7 @@ use crate::commit::round::BranchContext;
 use crate::coord::queue::{QUEUE_PAGE_MAX, tail};
 use crate::coord::staging::{Bound, PAGE_MAX, Wanted, Which, staged};
 use crate::coord::view::{Wish, view};
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, RunId, Ticket};
 use crate::tree::RunRef;
 
@@ -130,7 +130,7 @@ async fn queued(
 async fn is_there(lake: &Lake, id: &CommitId) -> Result<bool> {
     match lake.commit(id).await {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => Ok(false),
+        Err(error) if error.is_damage() => Ok(false),
         Err(error) => Err(error),
     }
 }

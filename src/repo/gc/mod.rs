@@ -26,7 +26,7 @@ use crate::commit::Coordinator;
 use crate::commit::lake::Lake;
 use crate::commit::op::PREPARED_MAX;
 use crate::commit::record::BranchRecord;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;
 use crate::objects::layout;
@@ -109,9 +109,10 @@ impl Repository {
     /// each log entry, and one part in 256 of the names of uploaded objects; all of these names go
     /// to a temporary file, 16 bytes each.
     ///
-    /// Fails before anything is removed with [`ErrorKind::InvalidInput`] when the grace period is
-    /// too short, with [`ErrorKind::Corrupt`] when something that can be reached is missing or
-    /// damaged, and with [`ErrorKind::Unavailable`] when a queue does not empty in time.
+    /// Fails before anything is removed: with [`crate::ErrorKind::InvalidInput`] when the grace
+    /// period is too short, with [`crate::ErrorKind::Corrupt`] when something that can be reached
+    /// is missing or damaged, and with [`crate::ErrorKind::Unavailable`] when a queue does not empty
+    /// in time.
     pub async fn gc(
         &self,
         options: &GcOptions,
@@ -174,12 +175,12 @@ impl Repository {
 
 /// Says that a collection ended before it removed anything.
 fn stopped(repo: &RepoName, error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::NotFound => Error::corrupt(format!(
-            "nothing was removed, because something that is needed is missing or damaged: {error}; run `onward verify {repo}` and restore what it names first"
-        )),
-        _ => error,
+    if !error.is_damage() {
+        return error;
     }
+    Error::corrupt(format!(
+        "nothing was removed, because something that is needed is missing or damaged: {error}; run `onward verify {repo}` and restore what it names first"
+    ))
 }
 
 impl Collection<'_> {

@@ -17,7 +17,7 @@ use crate::tree::{RangeRef, RunPlace, RunRef, Tree};
 use super::super::data::DataNames;
 use super::super::reach::{Lost, Needed, Reach, Reached, Step};
 use super::finding::{Finding, FindingKind};
-use super::{READS, Root, Verifier, is_damage};
+use super::{READS, Root, Verifier};
 
 /// What the refs reach, as far as it was looked at.
 struct Content {
@@ -244,7 +244,7 @@ impl Data {
                     format!("an uploaded object has {found} bytes, {size} are recorded"),
                 ),
                 Ok(None) => (FindingKind::Missing, "an uploaded object is not there".to_owned()),
-                Err(error) if is_damage(&error) => (FindingKind::Corrupt, error.to_string()),
+                Err(error) if error.is_permanent() => (FindingKind::Corrupt, error.to_string()),
                 Err(error) => return Err(error),
             };
             let mut finding = Finding::new(kind, key, meaning);

@@ -1,6 +1,5 @@
 //! What a verification tells: findings, and how far it has come.
 
-use crate::model::error::{Error, ErrorKind};
 use crate::model::ids::CommitId;
 
 /// What is wrong with an object.
@@ -90,9 +89,4 @@ pub enum VerifyEvent<'a> {
     Finding(&'a Finding),
     /// It has come so far.
     Progress(&'a VerifySummary),
-}
-
-/// Whether an error says something about the stored bytes, rather than about reaching them.
-pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::InvalidInput)
 }

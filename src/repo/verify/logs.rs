@@ -14,7 +14,7 @@ use crate::tree::MAX_LEVELS;
 
 use super::super::reach::Needed;
 use super::finding::{Finding, FindingKind};
-use super::{READS, Verifier, is_damage};
+use super::{READS, Verifier};
 
 /// Log entries held at the same time, at most.
 const CHUNK: usize = 64;
@@ -48,7 +48,7 @@ impl Verifier<'_> {
             while let Some((first, entry)) = entries.next().await {
                 match entry {
                     Ok(entry) => self.entry(&mut walk, &entry).await?,
-                    Err(error) if is_damage(&error) => {
+                    Err(error) if error.is_permanent() => {
                         let key = layout::log_entry(&self.repo, uid, first);
                         self.tell_error(key, "a log entry", error, Some(&walk.by)).await?;
                         walk.before = None;
@@ -77,7 +77,7 @@ impl Verifier<'_> {
                 Ok(Some(entry)) => self.entry(&mut walk, &entry).await?,
                 Ok(None) => return Ok(walk.last),
                 // Damage was told where the log was walked; there is no going on behind it.
-                Err(error) if is_damage(&error) => return Ok(walk.last),
+                Err(error) if error.is_permanent() => return Ok(walk.last),
                 Err(error) => return Err(error),
             }
         }

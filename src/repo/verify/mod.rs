@@ -29,7 +29,6 @@ use super::lives;
 use super::reach::Needed;
 use super::repository::Repository;
 
-use finding::is_damage;
 pub use finding::{Finding, FindingKind, VerifyEvent, VerifySummary};
 
 /// Reads at the same time, at most.
@@ -162,7 +161,7 @@ impl Verifier<'_> {
         error: Error,
         needed: Option<&Needed>,
     ) -> Result<()> {
-        if !is_damage(&error) {
+        if !error.is_permanent() {
             return Err(error);
         }
         let mut finding = match self.objects().size(&key).await? {
@@ -191,7 +190,7 @@ impl Verifier<'_> {
     ) -> Result<Option<u64>> {
         match self.lake.commit(id).await {
             Ok(commit) => Ok(Some(commit.generation)),
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_permanent() => {
                 if self.doubts.len() < DOUBTS_MAX {
                     let (id, by, namer) = (*id, by.clone(), namer.to_owned());
                     self.doubts.push(Doubt { id, by, namer });

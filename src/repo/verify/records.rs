@@ -127,7 +127,7 @@ impl Verifier<'_> {
         let entry = match self.lake.entry(uid, first).await {
             Ok(entry) => entry,
             // Told already, where the log was walked.
-            Err(error) if super::is_damage(&error) => return Ok(None),
+            Err(error) if error.is_permanent() => return Ok(None),
             Err(error) => return Err(error),
         };
         let Some(entry) = entry else {
