@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::coord::publish::{Published, Retention, publish};
-use crate::coord::view::{Turn, View, extend, mend};
+use crate::coord::view::{Turn, View, Wish, extend, mend, view};
 use crate::coord::{BranchKeys, BranchState, HeadView, Lanes};
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
@@ -77,6 +77,12 @@ pub enum RoundEnd {
 }
 
 impl BranchContext {
+    /// What Redis has of the branch, with the first `wanted` ops of its queue; `None` where it has
+    /// lost it.
+    pub async fn look(&self, wanted: usize) -> Result<Option<View>> {
+        view(&self.lanes, &self.keys, &self.turn, Wish::Look, wanted).await
+    }
+
     /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
     /// earlier round of this process left, if there was one.
     pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {

@@ -29,6 +29,13 @@ pub(super) struct Needed {
     pub(super) commit: Option<CommitId>,
 }
 
+impl Needed {
+    /// By a ref itself.
+    pub(super) fn by(name: impl Into<Arc<str>>) -> Self {
+        Self { by: name.into(), commit: None }
+    }
+}
+
 /// What the next step of the walk came to.
 #[derive(Debug)]
 pub(super) enum Step {

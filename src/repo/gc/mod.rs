@@ -16,7 +16,6 @@ mod report;
 mod sweep;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -189,11 +188,10 @@ impl Collection<'_> {
         let branches = self.branches().await?;
         self.finish(&branches).await?;
         for tag in repository.tags().await? {
-            let needed = Needed { by: Arc::from(tag.name.as_str()), commit: None };
-            self.reach.add(tag.commit, needed);
+            self.reach.add(tag.commit, Needed::by(tag.name.as_str()));
         }
         for (record, seen) in self.look(&branches).await? {
-            let needed = Needed { by: Arc::from(record.name.as_str()), commit: None };
+            let needed = Needed::by(record.name.as_str());
             for commit in
                 seen.commits.iter().chain(seen.head.as_ref().and_then(|h| h.commit.as_ref()))
             {
@@ -237,7 +235,7 @@ impl Collection<'_> {
     /// reset since: a merge of it may be on its way, or a branch or tag be made of it. Some of it
     /// may be gone already.
     async fn recent(&mut self) -> Result<()> {
-        let needed = Needed { by: Arc::from("a head of late"), commit: None };
+        let needed = Needed::by("a head of late");
         let mut listed = self.lake.objects().list(&layout::logs_dir(&self.repo), None);
         while let Some(listed) = listed.try_next().await? {
             let place = layout::parse_log_entry(&listed.key);

@@ -2,6 +2,8 @@
 
 use crate::model::ids::CommitId;
 
+use super::super::reach::Needed;
+
 /// What is wrong with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FindingKind {
@@ -58,6 +60,13 @@ impl Finding {
             FindingKind::Inconsistent => COMPARE,
         };
         Self { kind, key, meaning: meaning.into(), reference: None, commit: None, advice }
+    }
+
+    /// The same, of an object that is needed.
+    pub(super) fn needed_by(mut self, needed: &Needed) -> Self {
+        self.reference = Some(needed.by.to_string());
+        self.commit = needed.commit;
+        self
     }
 }
 
