@@ -216,11 +216,10 @@ pub async fn cat(global: &Global, out: &Out, address: &Address) -> Done {
     with(global, async |onward| {
         let repository = repo_of(&onward, &address.repo);
         let entry = repository.stat(reference, &path).await?;
-        let root = format!("{}/", onward.coordinator().objects().url().trim_end_matches('/'));
-        let ours = entry.address.starts_with(&root);
+        let ours = onward.coordinator().objects().key_of(&entry.address);
         let linked = match ours {
-            true => None,
-            false => url::Url::parse(&entry.address).ok().and_then(|url| match url.scheme() {
+            Some(_) => None,
+            None => url::Url::parse(&entry.address).ok().and_then(|url| match url.scheme() {
                 "file" => url.to_file_path().ok(),
                 _ => None,
             }),

@@ -51,44 +51,38 @@ impl Lake {
 /// Two stacks of the same contents that have as much in common as folds allow; the given ones
 /// where that is nothing more.
 async fn align(lake: &Lake, before: Metarange, after: Metarange) -> Result<(Metarange, Metarange)> {
-    let mut sides = [before.levels.clone(), after.levels.clone()];
+    let (mut a, mut b) = (before.levels.clone(), after.levels.clone());
     for _ in 0..FOLDS_UNDONE {
-        let [a, b] = &sides;
         let equal =
             a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a.same_content(b)).count();
         // The lowest level of each side that the other does not have there.
         let at = [a.len(), b.len()].map(|len| len.checked_sub(equal + 1));
-        let [Some(in_a), Some(in_b)] = at else {
-            let [before, after] = sides.map(|levels| Metarange { levels });
-            return Ok((before, after));
-        };
+        let [Some(in_a), Some(in_b)] = at else { break };
         let records = |levels: &[Level], at: usize| levels.get(at).map_or(0, |l| l.run.records);
-        let (of_a, of_b) = (records(a, in_a), records(b, in_b));
+        let (of_a, of_b) = (records(&a, in_a), records(&b, in_b));
         if of_a.max(of_b) < WORTHWHILE {
             break;
         }
         // The larger one is the likelier to be the fold of what the other still has.
-        let order = if of_b >= of_a { [(1, in_b), (0, in_a)] } else { [(0, in_a), (1, in_b)] };
-        let mut undone = false;
-        for (side, at) in order {
-            let Some(levels) = sides.get_mut(side) else { continue };
-            let Some(level) = levels.get(at) else { continue };
-            if let Some(replaced) = lake.unfolded(level).await? {
-                levels.splice(at..=at, replaced);
-                undone = true;
-                break;
-            }
-        }
+        let undone = match of_b >= of_a {
+            true => undo(lake, &mut b, in_b).await? || undo(lake, &mut a, in_a).await?,
+            false => undo(lake, &mut a, in_a).await? || undo(lake, &mut b, in_b).await?,
+        };
         if !undone {
             break;
         }
     }
-    let [a, b] = &sides;
-    let last = |levels: &[Level]| levels.last().cloned();
-    let alike = last(a).zip(last(b)).is_some_and(|(a, b)| a.same_content(&b));
-    if alike {
-        let [before, after] = sides.map(|levels| Metarange { levels });
-        return Ok((before, after));
-    }
-    Ok((before, after))
+    let alike = a.last().zip(b.last()).is_some_and(|(a, b)| a.same_content(b));
+    Ok(match alike {
+        true => (Metarange { levels: a }, Metarange { levels: b }),
+        false => (before, after),
+    })
+}
+
+/// Puts the levels that level `at` has taken the place of back there, if they are known.
+async fn undo(lake: &Lake, levels: &mut Vec<Level>, at: usize) -> Result<bool> {
+    let Some(level) = levels.get(at) else { return Ok(false) };
+    let Some(replaced) = lake.unfolded(level).await? else { return Ok(false) };
+    levels.splice(at..=at, replaced);
+    Ok(true)
 }

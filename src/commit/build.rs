@@ -118,11 +118,7 @@ impl Builder<'_> {
         }
         let mut records = records;
         records.sort_by(|a, b| a.path.cmp(&b.path).then(b.op.cmp(&a.op)));
-        let mut writer = self.tree.run_writer();
-        for record in records {
-            writer.push(record).await?;
-        }
-        Ok(Arc::new(writer.finish().await?))
+        Ok(Arc::new(self.tree.write_run(records).await?))
     }
 
     /// Puts a small run into the log entry.

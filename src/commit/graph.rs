@@ -130,7 +130,8 @@ impl Contained {
     }
 
     /// Adds a commit that was merged, with those of its ancestors that `into` does not have: a
-    /// commit that the branch had before, the nearer the better. Cost: a visit of each commit of either side that is not below all they share.
+    /// commit that the branch had before, the nearer the better. Cost: a visit of each commit of
+    /// either side that is not below all they share.
     pub async fn insert_merged(
         &mut self,
         lake: &Lake,

@@ -204,7 +204,7 @@ impl Helper {
     async fn after_loss(&mut self) -> Result<()> {
         let context = self.context();
         self.head = None;
-        match self.look_only().await? {
+        match self.shared.context.look(0).await? {
             None => {
                 restore(&context).await?;
             }
@@ -214,11 +214,6 @@ impl Helper {
         }
         let all = self.shared.state().waiters.all();
         reconcile(&self.shared, all).await
-    }
-
-    async fn look_only(&mut self) -> Result<Option<View>> {
-        let context = &self.shared.context;
-        view(&context.lanes, &context.keys, &context.turn, Wish::Look, 0).await
     }
 
     /// Asks after ops that the view says should have an outcome by now.

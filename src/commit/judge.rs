@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::model::change::{Change, decode_value, encode_value};
+use crate::model::change::decode_value;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, RunId};
@@ -16,7 +14,6 @@ use crate::tree::{Decision, Level, Record, RunRef, decide};
 use super::graph::Contained;
 use super::head::Head;
 use super::lake::Lake;
-use super::load::is_permanent;
 use super::log::ResetTo;
 use super::lookup::is_validated;
 use super::merge::{Values, settle};
@@ -148,7 +145,7 @@ pub(super) struct Judge<'a> {
     /// Levels of the head that an op of this batch has replaced.
     folded: Vec<bool>,
     /// What conflicting paths of this batch may still take in the log entry, in bytes.
-    conflict_bytes: usize,
+    pub(super) conflict_bytes: usize,
     /// What the head has come to contain since merges of this batch were worked out.
     pub(super) contained: Contained,
     rescued: bool,
@@ -168,7 +165,7 @@ impl Judge<'_> {
             return Ok((Judged::idle(verdict), None));
         }
         let judged = match self.work(index, op).await {
-            Err(error) if is_permanent(&error) && (self.rescued || !self.state.has_large()) => {
+            Err(error) if error.is_permanent() && (self.rescued || !self.state.has_large()) => {
                 Judged::idle(Verdict::Failed { reason: error.to_string() })
             }
             judged => judged?,
@@ -229,7 +226,6 @@ impl Judge<'_> {
     }
 
     fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {
-        let nothing = Judged { verdict: Verdict::NoChanges, effect: Effect::None };
         // A fold of the bottom has dropped its tombstones: anywhere else it would uncover what
         // they hide.
         let at = match bottom {
@@ -239,16 +235,11 @@ impl Judge<'_> {
         let at = at.and_then(|from| {
             find_levels(self.levels.get(from..)?, wanted).map(|found| from + found)
         });
-        let Some(at) = at else {
-            return nothing;
-        };
-        let Some(marks) = self.folded.get_mut(at..at + wanted.len()) else {
-            return nothing;
-        };
-        if marks.contains(&true) {
-            return nothing;
+        let Some(at) = at else { return Judged::idle(Verdict::NoChanges) };
+        match self.folded.get_mut(at..at + wanted.len()) {
+            Some(marks) if !marks.contains(&true) => marks.fill(true),
+            _ => return Judged::idle(Verdict::NoChanges),
         }
-        marks.fill(true);
         let effect = Effect::Fold { at, len: wanted.len(), with: Arc::clone(with) };
         Judged { verdict: Verdict::Committed, effect }
     }
@@ -268,9 +259,7 @@ impl Judge<'_> {
                     Err(verdict) => return Ok(Judged::idle(verdict)),
                 }
             }
-            ChangeSet::Small(records) => {
-                records.iter().map(|record| Record { op: index, ..record.clone() }).collect()
-            }
+            ChangeSet::Small(records) => stamp(index, records),
         };
         if records.is_empty() && !request.allow_empty {
             return Ok(Judged::idle(Verdict::NoChanges));
@@ -302,11 +291,15 @@ impl Judge<'_> {
                 Some(_) => settle(decide(base.as_ref(), source, dest.as_ref()), rule.strategy),
             };
             match decision {
-                Decision::TakeSource => surviving.push(stamped(index, &record.path, &change)),
+                Decision::TakeSource => {
+                    // The condition has been checked.
+                    surviving.push(Record::new(index, record.path.clone(), &change));
+                }
                 Decision::KeepDest => {}
                 Decision::Conflict => {
                     let (path, source) = (record.path.clone(), source.cloned());
-                    self.note(&mut conflicts, ConflictPath { path, base, source, dest });
+                    let conflict = ConflictPath { path, base, source, dest };
+                    conflicts.add(&mut self.conflict_bytes, conflict);
                 }
             }
         }
@@ -316,16 +309,6 @@ impl Judge<'_> {
     /// What a path has at the base of an op; bases were looked up beforehand.
     fn base(&self, base: Option<CommitId>, path: &ObjectPath) -> Option<Entry> {
         self.situation.lookups.bases.get(&(base?, path.clone())).cloned().flatten()
-    }
-
-    /// Adds to the conflicts of an op, as long as there is room for details.
-    pub(super) fn note(&mut self, conflicts: &mut Conflicts, conflict: ConflictPath) {
-        conflicts.total += 1;
-        let left = self.conflict_bytes.checked_sub(conflict.bytes());
-        if let (true, Some(left)) = (conflicts.paths.len() < CONFLICTS_MAX, left) {
-            self.conflict_bytes = left;
-            conflicts.paths.push(conflict);
-        }
     }
 }
 
@@ -346,9 +329,14 @@ pub(super) struct Conflicts {
 }
 
 impl Conflicts {
-    /// Counts a conflict whose path is not kept.
-    pub(super) fn unlisted(&mut self) {
+    /// Adds one, with its details as long as there is room: for so many bytes in the whole batch.
+    pub(super) fn add(&mut self, room: &mut usize, conflict: ConflictPath) {
         self.total += 1;
+        let left = room.checked_sub(conflict.bytes());
+        if let (true, Some(left)) = (self.paths.len() < CONFLICTS_MAX, left) {
+            *room = left;
+            self.paths.push(conflict);
+        }
     }
 
     /// The verdict, if there are any.
@@ -366,9 +354,7 @@ fn find_levels(levels: &[Level], wanted: &[(RunId, u16)]) -> Option<usize> {
     levels.windows(wanted.len()).position(|window| window.iter().zip(wanted).all(same))
 }
 
-/// The record of a change without its condition, which has been checked.
-fn stamped(op: u16, path: &ObjectPath, change: &Change) -> Record {
-    let mut value = Vec::new();
-    encode_value(change, None, &mut value);
-    Record { path: path.clone(), op, value: Bytes::from(value) }
+/// Records as those of op `index`.
+pub(super) fn stamp(index: u16, records: &[Record]) -> Vec<Record> {
+    records.iter().map(|record| Record { op: index, ..record.clone() }).collect()
 }

@@ -11,7 +11,7 @@ use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
 use crate::tree::{Decision, Record, RunRef, ScanStart};
 
-use super::judge::{Conflicts, Judge, Judged, Rule};
+use super::judge::{Conflicts, Judge, Judged, Rule, stamp};
 use super::load::Collector;
 use super::merge::{Changed, Crossing, Values, crossing, record_of, redecide, settle, three_way};
 use super::op::{MergeKind, MergePlan, MergeRequest, Retry, Survivors};
@@ -164,7 +164,7 @@ impl Judge<'_> {
         let corrections = redecide(index, crossings, now, request.merge.strategy, &pinned);
         let mut conflicts = Conflicts::default();
         for conflict in corrections.conflicts {
-            self.note(&mut conflicts, conflict);
+            conflicts.add(&mut self.conflict_bytes, conflict);
         }
         if let Some(verdict) = conflicts.verdict() {
             return Ok(Err(verdict));
@@ -189,7 +189,6 @@ impl Judge<'_> {
         let source = lake.content(request.merge.source).await?;
         let base = lake.content(base).await?;
         let mut conflicts = Conflicts::default();
-        let mut found = Vec::new();
         let mut collector = Collector::new(lake);
         let (mut changes, mut surviving) = (0, 0);
         {
@@ -202,15 +201,11 @@ impl Judge<'_> {
                         surviving += 1;
                         collector.push(record_of(0, ruled.path, ruled.source)).await?;
                     }
-                    Decision::Conflict if found.len() < super::verdict::CONFLICTS_MAX => {
-                        found.push(ruled.into_conflict());
+                    Decision::Conflict => {
+                        conflicts.add(&mut self.conflict_bytes, ruled.into_conflict());
                     }
-                    Decision::Conflict => conflicts.unlisted(),
                 }
             }
-        }
-        for conflict in found {
-            self.note(&mut conflicts, conflict);
         }
         if let Some(verdict) = conflicts.verdict() {
             return Ok(Err(verdict));
@@ -231,8 +226,4 @@ fn as_prepared(index: u16, survivors: &Survivors, view: &MergeView) -> Brought {
         changes: survivors.changes,
         surviving: survivors.surviving,
     }
-}
-
-fn stamp(index: u16, records: &[Record]) -> Vec<Record> {
-    records.iter().map(|record| Record { op: index, ..record.clone() }).collect()
 }

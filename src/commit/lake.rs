@@ -160,11 +160,14 @@ impl Lake {
 
     /// A commit, by its id: one read of one log entry.
     pub async fn commit(&self, id: &CommitId) -> Result<Commit> {
-        let entry = self
-            .entry(id.uid(), id.first_ticket())
+        self.entry_of(id).await?.commit(id).cloned()
+    }
+
+    /// The log entry that has commit `id`, unless the id is made up.
+    pub async fn entry_of(&self, id: &CommitId) -> Result<Arc<LogEntry>> {
+        self.entry(id.uid(), id.first_ticket())
             .await?
-            .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))?;
-        entry.commit(id).cloned()
+            .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))
     }
 
     /// A commit's place in the graph. It is not compared with its id: for ids that other commits
@@ -180,10 +183,7 @@ impl Lake {
 
     /// The content of a commit.
     pub async fn metarange(&self, id: &CommitId) -> Result<Metarange> {
-        let entry = self
-            .entry(id.uid(), id.first_ticket())
-            .await?
-            .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))?;
+        let entry = self.entry_of(id).await?;
         entry.commit(id)?;
         Ok(entry.metarange(id.index()))
     }

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use crate::model::error::Result;
-use crate::tree::{Folded, Level, RunRef};
+use crate::tree::fold::INCOMING_MAX;
+use crate::tree::{Level, RunRef};
 
 use super::build::{Builder, whole_level};
 use super::log::SpanLevel;
 
-/// Levels that the large ops of a batch are seen as at the same time, at most.
-const LEVELS_MAX: usize = 4;
+/// Levels that the large ops of a batch are seen as at the same time, at most: of what a batch may
+/// add, one is for its small ops.
+const LEVELS_MAX: usize = INCOMING_MAX - 1;
 
 /// The runs of large ops, as levels that come and go from op to op.
 #[derive(Default)]
@@ -79,15 +81,7 @@ async fn together(builder: &mut Builder<'_>, older: &Level, newer: &Level) -> Re
     if let Some(joined) = builder.tree.join(&older.run, &newer.run).await? {
         return Ok(Arc::new(joined));
     }
-    match builder.tree.fold(&[newer.clone(), older.clone()], false).await? {
-        Folded::Run(run) => Ok(Arc::new(run)),
-        // The next step may have to read it, which it could not inside an entry yet to be written.
-        Folded::Inline(run) => {
-            let mut writer = builder.tree.run_writer();
-            for record in run.records() {
-                writer.push(record.clone()).await?;
-            }
-            Ok(Arc::new(writer.finish().await?))
-        }
-    }
+    let folded = builder.tree.fold(&[newer.clone(), older.clone()], false).await?;
+    // The next step may have to read it, which it could not inside an entry yet to be written.
+    Ok(Arc::new(folded.stored(builder.tree).await?))
 }

@@ -8,16 +8,14 @@ use crate::clock;
 use crate::coord::areas::Area;
 use crate::coord::staging::{self, Bound, PAGE_MAX, Wanted, Which};
 use crate::model::change::{PathChange, decode_value};
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
 use crate::model::path::ObjectPath;
 use crate::tree::{ALL, ChangeSorter, InlineRun, Record, RunWriter, ScanStart};
 
 use super::lake::Lake;
 use super::log::ResetTo;
-use super::op::{
-    Body, Changes, CommitRequest, MergePlan, MergeRequest, Op, PREPARED_MAX, QueuedOp, Request,
-};
+use super::op::{Body, Changes, CommitRequest, MergeRequest, Op, PREPARED_MAX, QueuedOp, Request};
 use super::prepare::{ChangeSet, MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_MAX, Work};
 use super::verdict::Verdict;
 
@@ -46,41 +44,29 @@ pub(super) async fn load(
     let expired = is_expired(&op);
     let Op { committer, created_ms, producer, request } = op;
     let work = match request {
-        _ if cancelled => Work::Settled(Verdict::Cancelled),
-        _ if expired => Work::Settled(Verdict::Failed {
-            reason: format!(
-                "its changes were written more than {} hours ago: submit it again",
-                PREPARED_MAX.as_secs() / 3600
-            ),
-        }),
-        Request::DeleteBranch => Work::DeleteBranch,
+        _ if cancelled => Ok(Work::Settled(Verdict::Cancelled)),
+        _ if expired => Err(Error::invalid(format!(
+            "its changes were written more than {} hours ago: submit it again",
+            PREPARED_MAX.as_secs() / 3600
+        ))),
+        Request::DeleteBranch => Ok(Work::DeleteBranch),
         Request::Fold(fold) => {
-            Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) }
+            Ok(Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) })
         }
-        Request::Commit(request) => {
-            match load_changes(sources, &request, taken.as_deref()).await {
-                Ok(changes) => Work::Commit { committer, created_ms, request, changes },
-                // What is missing or damaged now will be so the next time: an outcome, not a retry.
-                Err(error) if is_permanent(&error) => {
-                    Work::Settled(Verdict::Failed { reason: error.to_string() })
-                }
-                Err(error) => return Err(error),
-            }
+        Request::Commit(request) => load_changes(sources, &request, taken.as_deref())
+            .await
+            .map(|changes| Work::Commit { committer, created_ms, request, changes }),
+        Request::Merge(request) => load_merge(sources.lake, &request)
+            .await
+            .map(|view| Work::Merge { committer, created_ms, request: Box::new(request), view }),
+        Request::Reset(to) => load_reset(sources.lake, to).await,
+    };
+    let work = match work {
+        // What is missing or damaged now will be so the next time: an outcome, not a retry.
+        Err(error) if error.is_permanent() => {
+            Work::Settled(Verdict::Failed { reason: error.to_string() })
         }
-        Request::Merge(request) => match load_merge(sources.lake, &request).await {
-            Ok(view) => Work::Merge { committer, created_ms, request: Box::new(request), view },
-            Err(error) if is_permanent(&error) => {
-                Work::Settled(Verdict::Failed { reason: error.to_string() })
-            }
-            Err(error) => return Err(error),
-        },
-        Request::Reset(to) => match load_reset(sources.lake, to).await {
-            Ok(work) => work,
-            Err(error) if is_permanent(&error) => {
-                Work::Settled(Verdict::Failed { reason: error.to_string() })
-            }
-            Err(error) => return Err(error),
-        },
+        work => work?,
     };
     Ok(Prepared { id, producer, areas: taken, work })
 }
@@ -100,12 +86,8 @@ async fn load_merge(lake: &Lake, request: &MergeRequest) -> Result<MergeView> {
         Some(source) => lake.node(source).await?.generation(),
         None => 0,
     };
-    let (records, run) = match &merge.plan {
-        MergePlan::Changes(records) => (records, None),
-        MergePlan::Survivors(survivors) => (&survivors.records, survivors.run.clone()),
-    };
-    let records = InlineRun::decode(records)?.records().to_vec();
-    let run = run.map(Arc::new);
+    let records = InlineRun::decode(merge.plan.records())?.records().to_vec();
+    let run = merge.run().cloned().map(Arc::new);
     Ok(MergeView { records, run, crossings: None, base: merge.base, source_generation })
 }
 
@@ -113,11 +95,6 @@ async fn load_reset(lake: &Lake, to: CommitId) -> Result<Work> {
     let generation = lake.commit(&to).await?.generation;
     let levels = lake.metarange(&to).await?.levels;
     Ok(Work::Reset { to: ResetTo { commit: to, generation }, levels })
-}
-
-/// Whether an error comes again however often the op is tried.
-pub(super) fn is_permanent(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::InvalidInput)
 }
 
 fn owned_areas(request: &Request, id: OpId, areas: &[Area]) -> Option<Vec<OpId>> {
@@ -236,9 +213,7 @@ impl<'a> Collector<'a> {
         self.small.push(record);
         if self.small.len() as u64 > SMALL_MAX {
             let mut writer = self.lake.tree().run_writer();
-            for record in std::mem::take(&mut self.small) {
-                writer.push(record).await?;
-            }
+            writer.push_all(self.small.drain(..)).await?;
             self.large = Some(writer);
         }
         Ok(())

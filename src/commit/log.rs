@@ -141,12 +141,7 @@ impl LogEntry {
 
     /// The head after the batch: commit and generation.
     pub fn head_after(&self) -> Result<(Option<CommitId>, u64)> {
-        self.head_before(self.ops.len())
-    }
-
-    /// The head right before op `index`: commit and generation.
-    pub fn head_before(&self, index: usize) -> Result<(Option<CommitId>, u64)> {
-        for (index, op) in self.ops.iter().enumerate().take(index).rev() {
+        for (index, op) in self.ops.iter().enumerate().rev() {
             if let Some(commit) = &op.commit {
                 return Ok((self.commit_id(index)?, commit.generation));
             }

@@ -13,7 +13,6 @@ use crate::tree::{Metarange, Record};
 
 use super::head::Head;
 use super::lake::Lake;
-use super::load::is_permanent;
 use super::merge::{Crossing, crossings};
 use super::op::{CommitRequest, MergePlan};
 use super::prepare::{ChangeSet, Lookups, Prepared, Work};
@@ -58,7 +57,7 @@ pub(super) async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> R
                     view.crossings = asked.crossings;
                 }
             }
-            Err(error) if is_permanent(&error) => {
+            Err(error) if error.is_permanent() => {
                 op.work = Work::Settled(Verdict::Failed { reason: error.to_string() });
             }
             Err(error) => return Err(error),

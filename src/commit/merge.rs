@@ -8,14 +8,13 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_bytes::ByteBuf;
 
 use crate::clock;
-use crate::model::change::{Change, encode_value};
+use crate::model::change::Change;
 use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
@@ -23,7 +22,9 @@ use crate::model::path::ObjectPath;
 use crate::tree::{Decision, InlineRun, Metarange, Record, RunWriter, ScanStart, Tree, decide};
 
 use super::lake::Lake;
-use super::op::{INLINE_MAX, MergeKind, MergePlan, PreparedMerge, Strategy, Survivors};
+use super::op::{
+    INLINE_MAX, MergeKind, MergePlan, PreparedMerge, Strategy, Survivors, encode_within,
+};
 use super::verdict::{CONFLICTS_MAX, ConflictPath};
 
 /// Paths decided together: their values are looked up in one go.
@@ -68,6 +69,13 @@ pub struct Committed {
     pub tree: Tree,
     /// The content.
     pub metarange: Metarange,
+}
+
+impl Committed {
+    /// What paths have in `commit`, or in the state before the first one.
+    pub async fn at(lake: &Lake, commit: Option<CommitId>) -> Result<Self> {
+        Ok(Self { tree: lake.tree().clone(), metarange: lake.content(commit).await? })
+    }
 }
 
 impl Values for Committed {
@@ -183,7 +191,7 @@ pub async fn work_out(
     let prepared_ms = clock::now_ms();
     let base = lake.content(spec.base).await?;
     let source = lake.content(spec.source).await?;
-    let dest = Committed { tree: lake.tree().clone(), metarange: lake.content(against).await? };
+    let dest = Committed::at(lake, against).await?;
     let mut all = three_way(lake, base, source, &dest, ScanStart::all());
     let mut tally = Tally::default();
     let mut sink = Sink::new(lake, write);
@@ -301,9 +309,7 @@ impl Sink {
 
     async fn write_held(&mut self) -> Result<()> {
         let mut writer = self.tree.run_writer();
-        for record in self.held.drain(..) {
-            writer.push(record).await?;
-        }
+        writer.push_all(self.held.drain(..)).await?;
         self.writer = Some(writer);
         Ok(())
     }
@@ -311,39 +317,30 @@ impl Sink {
     async fn finish(mut self, tally: &Tally) -> Result<MergePlan> {
         if let Some(few) = &self.few {
             let records = few.iter().map(|(record, _)| record.clone()).collect();
-            if let Some(encoded) = encode_within(records, INLINE_MAX)? {
+            if let Some(encoded) = encode_within(&InlineRun::from_records(records)?, INLINE_MAX) {
                 return Ok(MergePlan::Changes(encoded));
             }
             self.spill().await?;
         }
-        let mut records = encode_within(self.held.clone(), BESIDE_MAX)?;
-        if records.is_none() {
+        let mut beside = InlineRun::from_records(self.held.clone())?.encode();
+        if beside.len() > BESIDE_MAX {
             self.write_held().await?;
-            records = encode_within(Vec::new(), BESIDE_MAX)?;
+            beside = InlineRun::default().encode();
         }
         let run = match self.writer {
             Some(writer) => Some(writer.finish().await?),
             None => None,
         };
-        let records = records.unwrap_or_default();
+        let records = ByteBuf::from(beside);
         let span = tally.first.clone().zip(tally.last.clone());
         let (changes, surviving) = (tally.changes, self.surviving);
         Ok(MergePlan::Survivors(Survivors { run, records, span, changes, surviving }))
     }
 }
 
-/// Records encoded as an inline run; `None` where that takes more than `max` bytes.
-fn encode_within(records: Vec<Record>, max: usize) -> Result<Option<ByteBuf>> {
-    let encoded = InlineRun::from_records(records)?.encode();
-    Ok((encoded.len() <= max).then(|| ByteBuf::from(encoded)))
-}
-
 /// The record that makes `path` name `entry`, or nothing.
 pub fn record_of(op: u16, path: ObjectPath, entry: Option<Entry>) -> Record {
-    let change = entry.map_or(Change::Delete, Change::Put);
-    let mut value = Vec::new();
-    encode_value(&change, None, &mut value);
-    Record { path, op, value: Bytes::from(value) }
+    Record::new(op, path, &entry.map_or(Change::Delete, Change::Put))
 }
 
 /// A change of a merge whose path the branch has changed since the merge was worked out.
@@ -474,11 +471,9 @@ pub async fn carry_on(
     against: Option<CommitId>,
 ) -> Result<Option<PreparedMerge>> {
     let MergePlan::Survivors(survivors) = &merge.plan else { return Ok(None) };
-    let head = lake.content(against).await?;
-    let Some(crossings) = crossings(lake, merge, survivors, &head, CARRIED_MAX).await? else {
-        return Ok(None);
-    };
-    let dest = Committed { tree: lake.tree().clone(), metarange: head };
+    let dest = Committed::at(lake, against).await?;
+    let crossings = crossings(lake, merge, survivors, &dest.metarange, CARRIED_MAX).await?;
+    let Some(crossings) = crossings else { return Ok(None) };
     let paths: Vec<ObjectPath> = crossings.iter().map(|c| c.path.clone()).collect();
     let now = dest.values(&paths).await?;
     let records = InlineRun::decode(&survivors.records)?;
@@ -488,7 +483,8 @@ pub async fn carry_on(
         return Ok(None);
     }
     let all = records.records().iter().cloned().chain(corrections.records).collect();
-    let Some(records) = encode_within(all, BESIDE_MAX)? else { return Ok(None) };
+    let all = InlineRun::from_records(all)?;
+    let Some(records) = encode_within(&all, BESIDE_MAX) else { return Ok(None) };
     let surviving = survivors.surviving.saturating_add_signed(corrections.surviving);
     let survivors = Survivors { records, surviving, ..survivors.clone() };
     let plan = MergePlan::Survivors(survivors);

@@ -4,10 +4,10 @@ use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::tree::{InlineRun, RunRef};
 
-use super::op::{Changes, MergePlan, Op, Request, Survivors};
+use super::op::{Changes, Op, Request};
 
 /// What an op names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Named {
     /// Runs, whose ranges and records it names, too.
     pub runs: Vec<RunRef>,
@@ -22,28 +22,25 @@ impl Op {
     /// [`crate::ErrorKind::Corrupt`] when its changes cannot be read; then it names nothing,
     /// because it will fail.
     pub fn named(&self) -> Result<Named> {
-        let mut named = Named::default();
-        match &self.request {
+        let (commits, inline) = match &self.request {
             Request::Commit(commit) => {
-                named.commits.extend(commit.base);
-                match &commit.changes {
-                    Changes::Inline(bytes) => named.inline = Some(InlineRun::decode(bytes)?),
-                    Changes::Run(run) => named.runs.push(run.clone()),
-                    Changes::Sealed => {}
-                }
+                let inline = match &commit.changes {
+                    Changes::Inline(bytes) => Some(bytes),
+                    Changes::Run(_) | Changes::Sealed => None,
+                };
+                (vec![commit.base], inline)
             }
-            Request::DeleteBranch => {}
-            Request::Fold(fold) => named.runs.push(fold.with.clone()),
             Request::Merge(request) => {
                 let merge = &request.merge;
-                named.commits.extend([merge.base, merge.source, merge.against].iter().flatten());
-                named.runs.extend(merge.run().cloned());
-                let (MergePlan::Changes(records) | MergePlan::Survivors(Survivors { records, .. })) =
-                    &merge.plan;
-                named.inline = Some(InlineRun::decode(records)?);
+                (vec![merge.base, merge.source, merge.against], Some(merge.plan.records()))
             }
-            Request::Reset(to) => named.commits.push(*to),
-        }
-        Ok(named)
+            Request::Reset(to) => (vec![Some(*to)], None),
+            Request::DeleteBranch | Request::Fold(_) => (Vec::new(), None),
+        };
+        Ok(Named {
+            runs: self.runs().into_iter().cloned().collect(),
+            inline: inline.map(|bytes| InlineRun::decode(bytes)).transpose()?,
+            commits: commits.into_iter().flatten().collect(),
+        })
     }
 }

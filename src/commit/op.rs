@@ -375,6 +375,15 @@ impl MergeKind {
     }
 }
 
+impl MergePlan {
+    /// What of it travels in the op, as an encoded [`InlineRun`].
+    pub fn records(&self) -> &ByteBuf {
+        match self {
+            Self::Changes(records) | Self::Survivors(Survivors { records, .. }) => records,
+        }
+    }
+}
+
 impl PreparedMerge {
     /// The run it names.
     pub fn run(&self) -> Option<&RunRef> {
@@ -388,7 +397,12 @@ impl PreparedMerge {
 impl Changes {
     /// Changes that are small enough to travel in the op, if they are.
     pub fn inline(run: &InlineRun) -> Option<Self> {
-        let encoded = run.encode();
-        (encoded.len() <= INLINE_MAX).then(|| Self::Inline(ByteBuf::from(encoded)))
+        encode_within(run, INLINE_MAX).map(Self::Inline)
     }
+}
+
+/// An encoded run; `None` where that takes more than `max` bytes.
+pub(super) fn encode_within(run: &InlineRun, max: usize) -> Option<ByteBuf> {
+    let encoded = run.encode();
+    (encoded.len() <= max).then(|| ByteBuf::from(encoded))
 }

@@ -18,7 +18,7 @@ use super::ancestry::{Ancestry, ancestry};
 use super::graph::Contained;
 use super::head::Head;
 use super::lake::Lake;
-use super::load::{is_permanent, load};
+use super::load::load;
 use super::log::ResetTo;
 use super::lookup::{is_validated, look_up};
 use super::merge::Crossing;
@@ -234,7 +234,7 @@ async fn trace(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Contain
     let at: Vec<usize> = merges.iter().map(|(index, _)| *index).collect();
     let Ancestry { contained, bases } = match ancestry(lake, head, merges).await {
         Ok(ancestry) => ancestry,
-        Err(error) if is_permanent(&error) => {
+        Err(error) if error.is_permanent() => {
             let failed = Work::Settled(Verdict::Failed { reason: error.to_string() });
             for index in at {
                 if let Some(op) = ops.get_mut(index) {

@@ -4,6 +4,8 @@
 //! and each number is created if absent. So two Redis servers that both believe they are the
 //! primary cannot give one name to two branches.
 
+use std::collections::BTreeMap;
+
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -78,19 +80,9 @@ impl BranchRecord {
 
     /// Every live branch of the repository.
     pub async fn all_live(lake: &Lake) -> Result<Vec<Self>> {
-        let found = list(lake, &layout::branches_dir(lake.repo())).await?;
-        let mut newest = std::collections::BTreeMap::<BranchName, u32>::new();
-        for each in &found {
-            let slot = newest.entry(each.name.clone()).or_default();
-            *slot = (*slot).max(each.incarnation);
-        }
         let mut live = Vec::new();
-        for (name, incarnation) in newest {
-            let is_deleted =
-                found.iter().any(|f| f.deleted && f.incarnation == incarnation && f.name == name);
-            if !is_deleted {
-                live.extend(Self::read(lake, &name, incarnation).await?);
-            }
+        for each in incarnations(lake).await?.iter().filter(|each| each.live) {
+            live.extend(Self::read(lake, &each.name, each.number).await?);
         }
         Ok(live)
     }
@@ -117,6 +109,34 @@ impl BranchRecord {
             lake.repo()
         )))
     }
+}
+
+/// One incarnation of a branch, by the names of objects alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incarnation {
+    /// The name.
+    pub name: BranchName,
+    /// Which incarnation of the name, from 1.
+    pub number: u32,
+    /// Whether it is the newest of its name and carries no mark of its end. Its log may still say
+    /// that it has ended.
+    pub live: bool,
+}
+
+/// Every incarnation of every branch, by name and number.
+pub async fn incarnations(lake: &Lake) -> Result<Vec<Incarnation>> {
+    let mut found: BTreeMap<(BranchName, u32), bool> = BTreeMap::new();
+    let mut newest: BTreeMap<BranchName, u32> = BTreeMap::new();
+    for key in list(lake, &layout::branches_dir(lake.repo())).await? {
+        let newest = newest.entry(key.name.clone()).or_default();
+        *newest = key.incarnation.max(*newest);
+        *found.entry((key.name, key.incarnation)).or_default() |= key.deleted;
+    }
+    let all = found.into_iter().map(|((name, number), deleted)| {
+        let live = !deleted && newest.get(&name) == Some(&number);
+        Incarnation { name, number, live }
+    });
+    Ok(all.collect())
 }
 
 async fn list(lake: &Lake, dir: &str) -> Result<Vec<BranchKey>> {

@@ -8,7 +8,6 @@ use crate::tree::{ALL, ScanStart};
 
 use super::head::Head;
 use super::lake::Lake;
-use super::load::is_permanent;
 use super::prepare::{ChangeSet, Prepared, Situation, Work};
 use super::verdict::Verdict;
 
@@ -31,7 +30,7 @@ pub(super) async fn fail_damaged(
             Work::Commit { .. } | Work::Merge { .. } if too_high => Some(damage.to_owned()),
             _ => match read_all(lake, op).await {
                 Ok(()) => None,
-                Err(error) if is_permanent(&error) => Some(error.to_string()),
+                Err(error) if error.is_permanent() => Some(error.to_string()),
                 Err(error) => return Err(error),
             },
         };

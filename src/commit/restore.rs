@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::coord::restore::{BranchImage, restore as put_into_redis};
-use crate::coord::view::{Wish, view};
+use crate::coord::view::View;
 use crate::coord::{BranchState, HeadView};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
@@ -31,6 +31,9 @@ pub const OUTCOMES_KEPT: usize = 4096;
 
 /// Log entries between checkpoints.
 pub const CHECKPOINT_EVERY: u64 = 256;
+
+/// How often a branch that Redis loses is put back before that is an error.
+const RESTORES: usize = 3;
 
 const VERSION: u8 = 1;
 
@@ -172,9 +175,22 @@ pub async fn restore(context: &BranchContext) -> Result<bool> {
         );
         add(&context.counters.restored, 1);
     }
-    let (lanes, keys) = (&context.lanes, &context.keys);
-    if let Some(view) = view(lanes, keys, &context.turn, Wish::Look, 0).await? {
+    if let Some(view) = context.look(0).await? {
         context.follow_from(&view.head).await?;
     }
     Ok(restored)
+}
+
+/// [`BranchContext::look`] at a branch that is put back first where Redis has lost it.
+pub async fn look(context: &BranchContext, wanted: usize) -> Result<View> {
+    for _ in 0..RESTORES {
+        match context.look(wanted).await? {
+            Some(view) => return Ok(view),
+            None => restore(context).await.map(drop)?,
+        }
+    }
+    Err(Error::unavailable(format!(
+        "Redis lost branch '{}' {RESTORES} times in a row: check its memory limit and eviction policy",
+        context.name
+    )))
 }

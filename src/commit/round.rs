@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::coord::publish::{Published, Retention, publish};
-use crate::coord::view::{Turn, View, extend, mend};
+use crate::coord::view::{Turn, View, Wish, extend, mend, view};
 use crate::coord::{BranchKeys, BranchState, HeadView, Lanes};
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
@@ -19,7 +19,6 @@ use super::faults::Faults;
 use super::head::Head;
 use super::judge::judge;
 use super::lake::Lake;
-use super::load::is_permanent;
 use super::log::LogEntry;
 use super::op::QueuedOp;
 use super::prepare::{Sources, prepare, readable};
@@ -78,6 +77,12 @@ pub enum RoundEnd {
 }
 
 impl BranchContext {
+    /// What Redis has of the branch, with the first `wanted` ops of its queue; `None` where it has
+    /// lost it.
+    pub async fn look(&self, wanted: usize) -> Result<Option<View>> {
+        view(&self.lanes, &self.keys, &self.turn, Wish::Look, wanted).await
+    }
+
     /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
     /// earlier round of this process left, if there was one.
     pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
@@ -114,7 +119,7 @@ impl BranchContext {
         let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
         let (entry, wasted) = match self.entry(sources, &head, ops.clone(), &view, None).await {
             // The same again would end the same way, and the branch would stand still for ever.
-            Err(error) if is_permanent(&error) => {
+            Err(error) if error.is_permanent() => {
                 tracing::error!(%error, uid = %self.uid, "something that the batch needs is damaged");
                 let damage = Some(error.to_string());
                 self.entry(sources, &head, ops, &view, damage).await?

@@ -11,8 +11,8 @@ use crate::clock;
 use crate::coord::submit::{Seal, Submission, submit};
 use crate::model::error::Result;
 use crate::model::ids::OpId;
+use crate::tree::Level;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_background_fold};
-use crate::tree::{Folded, Level};
 
 use super::counters::add;
 use super::head::Head;
@@ -95,16 +95,7 @@ async fn fold_and_submit(
 ) -> Result<()> {
     let created_ms = clock::now_ms();
     let tree = context.lake.tree();
-    let with = match tree.fold(&levels, bottom).await? {
-        Folded::Run(run) => run,
-        Folded::Inline(run) => {
-            let mut writer = tree.run_writer();
-            for record in run.records() {
-                writer.push(record.clone()).await?;
-            }
-            writer.finish().await?
-        }
-    };
+    let with = tree.fold(&levels, bottom).await?.stored(tree).await?;
     let levels = levels.iter().map(|level| (level.run.id, level.as_of)).collect();
     let op = Op {
         committer: "onward".into(),

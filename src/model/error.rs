@@ -117,6 +117,17 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Overloaded { .. })
     }
+
+    /// Whether it says that stored bytes are missing or damaged.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.kind, ErrorKind::Corrupt | ErrorKind::NotFound)
+    }
+
+    /// Whether it says something about what was asked for or is stored, rather than about reaching
+    /// it: it comes again however often the call is repeated.
+    pub fn is_permanent(&self) -> bool {
+        self.is_damage() || self.kind == ErrorKind::InvalidInput
+    }
 }
 
 impl fmt::Display for Error {

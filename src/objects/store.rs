@@ -155,6 +155,16 @@ impl Objects {
         &self.url
     }
 
+    /// The address of object `key`: what an entry of it says.
+    pub fn address(&self, key: &str) -> String {
+        format!("{}/{key}", self.url.trim_end_matches('/'))
+    }
+
+    /// The key of the object at `address`, where that is in this store.
+    pub fn key_of<'a>(&self, address: &'a str) -> Option<&'a str> {
+        address.strip_prefix(self.url.trim_end_matches('/'))?.strip_prefix('/')
+    }
+
     /// What was asked of the store so far.
     pub fn counters(&self) -> ObjectCounters {
         self.meter.snapshot()
@@ -239,8 +249,7 @@ impl Objects {
                 Ok(Some(bytes))
             }
             Ok(Err(size)) => Err(too_large(call, size)),
-            Err(Trouble::Absent) => self.absent(call).await,
-            Err(trouble) => Err(trouble.into_error(call)),
+            Err(trouble) => self.found_absent(call, trouble).await,
         }
     }
 
@@ -274,8 +283,7 @@ impl Objects {
                 self.meter.read(bytes.len());
                 Ok(Some(bytes))
             }
-            Err(Trouble::Absent) => self.absent(call).await,
-            Err(trouble) => Err(trouble.into_error(call)),
+            Err(trouble) => self.found_absent(call, trouble).await,
         }
     }
 
@@ -286,8 +294,7 @@ impl Objects {
         self.meter.get();
         let found = match self.within(call, self.store.get(&path)).await {
             Ok(found) => found,
-            Err(Trouble::Absent) => return self.absent(call).await,
-            Err(trouble) => return Err(trouble.into_error(call)),
+            Err(trouble) => return self.found_absent(call, trouble).await,
         };
         let size = found.meta.size;
         let state = (found.into_stream(), self.clone(), key.to_owned());
@@ -305,14 +312,7 @@ impl Objects {
 
     /// Size of an object in bytes; `None` if absent.
     pub async fn size(&self, key: &str) -> Result<Option<u64>> {
-        let path = key::object(key)?;
-        let call = self.named("look at", key);
-        self.meter.get();
-        match self.within(call, self.store.head(&path)).await {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(Trouble::Absent) => self.absent(call).await,
-            Err(trouble) => Err(trouble.into_error(call)),
-        }
+        Ok(self.look(key).await?.map(|found| found.size))
     }
 
     /// Deletes an object; absent is fine.
@@ -396,21 +396,17 @@ impl Objects {
         }
     }
 
-    /// "Absent" where a call found nothing; its error where it found something else.
+    /// "Absent" where a call found nothing, which is believed only of the store that was opened;
+    /// its error where it found something else.
     pub(super) async fn found_absent<T>(
         &self,
         call: Call<'_>,
         trouble: Trouble,
     ) -> Result<Option<T>> {
         match trouble {
-            Trouble::Absent => self.absent(call).await,
+            Trouble::Absent => self.check_root(call).await.map(|()| None),
             trouble => Err(trouble.into_error(call)),
         }
-    }
-
-    /// "Absent" is believed only of the store that was opened.
-    async fn absent<T>(&self, call: Call<'_>) -> Result<Option<T>> {
-        self.check_root(call).await.map(|()| None)
     }
 }
 

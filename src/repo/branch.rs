@@ -1,14 +1,15 @@
 //! A branch: creating, showing, deleting it, and seeing its queue.
 
+use std::sync::Arc;
+
 use crate::clock;
 use crate::commit::op::{Body, Op, QueuedOp, Request};
-use crate::commit::queue::Admission;
+use crate::commit::queue::{Admission, BranchQueue};
 use crate::commit::record::{BranchRecord, encode};
-use crate::commit::restore::{open_new, read_back, restore};
+use crate::commit::restore::{look, open_new, read_back, restore};
 use crate::commit::round::{BATCH_MAX, BranchContext};
 use crate::commit::verdict::Verdict;
 use crate::coord::submit::{Seal, Submission};
-use crate::coord::view::{Wish, view};
 use crate::coord::{BranchState, HeadView, branches};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
@@ -139,7 +140,7 @@ impl Branch {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
         let inner = &self.repo.onward.inner;
         let context = inner.coordinator.context(&repo, &name, record.uid);
-        let ended = match self.look(&context, Wish::Look, 0).await? {
+        let ended = match context.look(0).await? {
             Some(view) => view.head.state == BranchState::Deleted,
             None => read_back(&context.lake, record).await?.closed,
         };
@@ -164,27 +165,16 @@ impl Branch {
 
     /// The same, whatever rules there are: with its repository a protected branch goes, too.
     pub(super) async fn end(&self) -> Result<Option<CommitId>> {
-        let op = Op {
-            committer: self.repo.onward.inner.committer.clone(),
-            created_ms: clock::now_ms(),
-            producer: None,
-            request: Request::DeleteBranch,
-        };
         let op_id = clock::new_op_id();
-        let submission =
-            Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        let Submitted::Handle(mut handle) = self.submit(submission).await? else {
-            return Err(Error::internal("deleting a branch was taken for a staged commit"));
-        };
-        let outcome = handle.wait(self.repo.onward.inner.timeout).await?;
-        match outcome {
+        let mut handle = self.submit_op(op_id, None, Request::DeleteBranch).await?;
+        match handle.wait(self.repo.onward.inner.timeout).await? {
             // It took effect; only commits make a commit.
             Outcome::NoChanges { .. } => {
                 let context = handle.queue.context();
                 let repo = context.lake.repo();
                 let record =
                     BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
-                let head = match self.look(context, Wish::Look, 0).await? {
+                let head = match context.look(0).await? {
                     Some(view) => view.head.commit,
                     None => read_back(&context.lake, &record).await?.commit,
                 };
@@ -204,15 +194,7 @@ impl Branch {
     /// The front of the branch's queue, at most `limit` ops.
     pub async fn queue(&self, limit: usize) -> Result<QueueView> {
         let context = self.context().await?;
-        let limit = limit.min(BATCH_MAX);
-        let view = match self.look(&context, Wish::Look, limit).await? {
-            Some(view) => view,
-            None => {
-                restore(&context).await?;
-                let again = self.look(&context, Wish::Look, limit).await?;
-                again.ok_or_else(|| Error::unavailable("Redis lost the branch again"))?
-            }
-        };
+        let view = look(&context, limit.min(BATCH_MAX)).await?;
         let mut ops = Vec::with_capacity(view.elements.len());
         for (index, element) in view.elements.iter().enumerate() {
             let queued = QueuedOp::decode(element)?;
@@ -231,7 +213,7 @@ impl Branch {
     pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
         for _ in 0..LOOKS {
             let context = self.synced().await?;
-            match self.look(&context, Wish::Look, 0).await? {
+            match context.look(0).await? {
                 Some(view) if view.head.state == BranchState::Deleted => {
                     self.gone(&context).await?;
                 }
@@ -250,7 +232,7 @@ impl Branch {
         if self.repo.onward.inner.is_synced(context.uid, losses) {
             return Ok(context);
         }
-        match self.look(&context, Wish::Look, 0).await? {
+        match context.look(0).await? {
             None => restore(&context).await.map(drop)?,
             Some(view) => {
                 context.follow_from(&view.head).await?;
@@ -264,15 +246,6 @@ impl Branch {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
         let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
         Ok(self.repo.onward.coordinator().context(&repo, &name, uid))
-    }
-
-    async fn look(
-        &self,
-        context: &BranchContext,
-        wish: Wish,
-        wanted: usize,
-    ) -> Result<Option<crate::coord::view::View>> {
-        view(&context.lanes, &context.keys, &context.turn, wish, wanted).await
     }
 
     /// The incarnation that this name stood for has ended: finishes its removal, so that the name
@@ -295,8 +268,7 @@ impl Branch {
     pub(super) async fn submit(&self, submission: Submission) -> Result<Submitted> {
         for _ in 0..LOOKS {
             let context = self.context().await?;
-            let (repo, name) = (context.lake.repo(), &context.name);
-            let queue = self.repo.onward.coordinator().queue(repo, name, context.uid);
+            let queue = self.queue_of(&context);
             let state = match queue.submit(submission.clone()).await? {
                 Admission::Queued(pending) => HandleState::Pending(pending),
                 Admission::NothingStaged(op_id) => return Ok(Submitted::NothingStaged(op_id)),
@@ -315,6 +287,41 @@ impl Branch {
             return Ok(Submitted::Handle(TicketHandle { queue, state }));
         }
         Err(self.not_there())
+    }
+
+    /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
+    /// of the connection's.
+    pub(super) async fn submit_op(
+        &self,
+        op_id: OpId,
+        committer: Option<String>,
+        request: Request,
+    ) -> Result<TicketHandle> {
+        let committer = self.committer(committer);
+        let op = Op { committer, created_ms: clock::now_ms(), producer: None, request };
+        let submission =
+            Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
+        match self.submit(submission).await? {
+            Submitted::Handle(handle) => Ok(handle),
+            Submitted::NothingStaged(_) => {
+                Err(Error::internal("an op without staged changes was taken for a staged commit"))
+            }
+        }
+    }
+
+    /// Who asks: the one given, or the connection's committer.
+    pub(super) fn committer(&self, given: Option<String>) -> String {
+        given.unwrap_or_else(|| self.repo.onward.inner.committer.clone())
+    }
+
+    /// A handle of an op whose outcome is clear without queueing it.
+    pub(super) async fn settled(&self, outcome: Outcome) -> Result<TicketHandle> {
+        let queue = self.queue_of(&self.context().await?);
+        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)) })
+    }
+
+    pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {
+        self.repo.onward.coordinator().queue(context.lake.repo(), &context.name, context.uid)
     }
 }
 

@@ -38,9 +38,9 @@ struct Put {
 }
 
 impl Put {
-    fn entry(self) -> Entry {
-        let Self { path: _, address, checksum, size, mtime, content_type, metadata } = self;
-        Entry { address, checksum, size, mtime, content_type, metadata }
+    fn split(self) -> (ObjectPath, Entry) {
+        let Self { path, address, checksum, size, mtime, content_type, metadata } = self;
+        (path, Entry { address, checksum, size, mtime, content_type, metadata })
     }
 }
 
@@ -82,7 +82,10 @@ pub fn parse_line(number: u64, line: &[u8]) -> Result<Option<PathChange>> {
         (Some(put), None) if put.checksum.is_empty() => {
             return Err(wrong("its checksum is empty".into()));
         }
-        (Some(put), None) => (put.path.clone(), Change::Put(put.entry())),
+        (Some(put), None) => {
+            let (path, entry) = put.split();
+            (path, Change::Put(entry))
+        }
         (None, Some(delete)) => (delete.path, Change::Delete),
         (Some(_), Some(_)) => return Err(wrong("it both puts and deletes".into())),
         (None, None) => return Err(wrong("it neither puts nor deletes".into())),

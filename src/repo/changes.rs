@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock::{self, Deadline};
+use crate::clock;
 use crate::commit::op::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
 use crate::commit::prepare::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
@@ -13,12 +13,12 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::OpId;
 use crate::model::path::ObjectPath;
-use crate::tree::{ChangeSorter, InlineRun, Record};
+use crate::tree::{ChangeSorter, InlineRun};
 
 use super::branch::{Branch, Submitted};
 use super::outcome::{Details, Outcome};
 use super::protection::Action;
-use super::ticket::{HandleState, TicketHandle};
+use super::ticket::{TicketHandle, see_through};
 
 /// Changes that may travel inside the op, at most; their bytes are limited too.
 const INLINE_RECORDS_MAX: usize = 512;
@@ -184,19 +184,13 @@ impl ChangeBuilder {
     /// write many changes to the object store first counts as well.
     pub async fn commit(mut self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
-        let deadline = Deadline::after(timeout);
         let op_id = self.id();
         self.op_id = Some(op_id);
-        let mut ticket = match tokio::time::timeout(timeout, self.submit()).await {
-            Ok(submitted) => submitted?,
-            Err(_) => {
-                let late = Error::unavailable(
-                    "Redis or the object store did not answer before the deadline",
-                );
-                return Err(in_doubt(op_id, late));
-            }
-        };
-        ticket.wait(deadline.left()).await
+        see_through(timeout, self.submit(), || {
+            let late = "Redis or the object store did not answer before the deadline";
+            in_doubt(op_id, Error::unavailable(late))
+        })
+        .await
     }
 
     fn id(&self) -> OpId {
@@ -221,12 +215,8 @@ impl ChangeBuilder {
         match submitted? {
             Submitted::Handle(handle) => Ok(handle),
             Submitted::NothingStaged(op_id) => {
-                let context = branch.context().await?;
-                let (repo, name) = (context.lake.repo(), &context.name);
-                let queue = branch.repo.onward.coordinator().queue(repo, name, context.uid);
-                let details = Details { op_id, rounds_bound: 0, batch: 0, waited: Duration::ZERO };
-                let outcome = Outcome::NoChanges { ticket: None, details };
-                Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)) })
+                let details = Details::unqueued(op_id);
+                branch.settled(Outcome::NoChanges { ticket: None, details }).await
             }
         }
     }
@@ -277,9 +267,7 @@ impl ChangeBuilder {
         };
         let producer = self.producer.clone().map(|p| (p.producer, p.epoch, p.sequence));
         let op = Op {
-            committer: self
-                .committer
-                .unwrap_or_else(|| self.branch.repo.onward.inner.committer.clone()),
+            committer: self.branch.committer(self.committer),
             created_ms,
             producer: self.producer,
             request: Request::Commit(CommitRequest {
@@ -318,20 +306,19 @@ async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes>
             })??
         }
     };
-    let mut writer = lake.tree().run_writer();
     if few {
-        let records = sorted.collect::<Result<Vec<Record>>>()?;
-        let run = InlineRun::from_records(records)?;
-        if let Some(inline) = Changes::inline(&run) {
-            return Ok(inline);
-        }
-        for record in run.records() {
-            writer.push(record.clone()).await?;
-        }
-    } else {
-        for record in sorted {
-            writer.push(record?).await?;
-        }
+        let run = InlineRun::from_records(sorted.collect::<Result<_>>()?)?;
+        return match Changes::inline(&run) {
+            Some(inline) => Ok(inline),
+            None => {
+                let records = run.records().iter().cloned();
+                Ok(Changes::Run(lake.tree().write_run(records).await?))
+            }
+        };
+    }
+    let mut writer = lake.tree().run_writer();
+    for record in sorted {
+        writer.push(record?).await?;
     }
     Ok(Changes::Run(writer.finish().await?))
 }

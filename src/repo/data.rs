@@ -4,26 +4,25 @@
 use crate::model::change::{Change, decode_value};
 use crate::model::error::Result;
 use crate::model::name::RepoName;
-use crate::objects::layout;
+use crate::objects::{Objects, layout};
 
 /// Reads names out of encoded changes.
 #[derive(Debug, Clone)]
 pub(super) struct DataNames {
     repo: RepoName,
-    /// The storage's URL and a slash.
-    root: String,
+    objects: Objects,
 }
 
 impl DataNames {
-    /// Names of objects of `repo` in the storage at `url`.
-    pub(super) fn new(repo: &RepoName, url: &str) -> Self {
-        Self { repo: repo.clone(), root: format!("{}/", url.trim_end_matches('/')) }
+    /// Names of objects of `repo` in `objects`.
+    pub(super) fn new(repo: &RepoName, objects: &Objects) -> Self {
+        Self { repo: repo.clone(), objects: objects.clone() }
     }
 
     /// The object that a change names in this storage, and its recorded size in bytes.
     pub(super) fn exact(&self, value: &[u8]) -> Result<Option<(u128, u64)>> {
         let (Change::Put(entry), _) = decode_value(value)? else { return Ok(None) };
-        let key = entry.address.strip_prefix(&self.root);
+        let key = self.objects.key_of(&entry.address);
         Ok(key.and_then(|key| self.id(key)).map(|id| (id, entry.size)))
     }
 
@@ -47,8 +46,11 @@ impl DataNames {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::Entry;
     use crate::model::change::encode_value;
+    use crate::objects::backend::InMemory;
 
     use super::*;
 
@@ -61,9 +63,12 @@ mod tests {
     #[test]
     fn an_address_names_an_object_of_its_repository_only() {
         let repo = RepoName::new("lake").unwrap();
-        let names = DataNames::new(&repo, "s3://bucket/prefix/");
+        let store = Arc::new(InMemory::new());
+        let objects = Objects::from_store(store, "s3://bucket/prefix/");
+        let names = DataNames::new(&repo, &objects);
         let key = layout::data(&repo, 5 << 120);
-        let here = value(&format!("s3://bucket/prefix/{key}"));
+        assert_eq!(objects.address(&key), format!("s3://bucket/prefix/{key}"));
+        let here = value(&objects.address(&key));
         assert_eq!(names.exact(&here).unwrap(), Some((5 << 120, 7)));
         for address in
             [format!("s3://bucket/prefix/{key}"), format!("file:///else/{key}"), key.clone()]

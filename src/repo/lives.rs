@@ -1,12 +1,12 @@
 //! Every life that a branch of a repository ever had: who is alive, who has ended, and whose logs
 //! there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 
 use crate::commit::lake::Lake;
-use crate::commit::record::BranchRecord;
+use crate::commit::record::{BranchRecord, Incarnation, incarnations};
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
@@ -32,24 +32,10 @@ pub(super) struct Life {
 /// Reads every incarnation's record, by name and number. A record that is missing or damaged is
 /// told in its place; anything else that fails, fails the call.
 pub(super) async fn all(lake: &Lake) -> Result<Vec<Life>> {
-    let mut found: BTreeMap<(BranchName, u32), bool> = BTreeMap::new();
-    let mut keys = lake.objects().list(&layout::branches_dir(lake.repo()), None);
-    while let Some(listed) = keys.try_next().await? {
-        if let Some(key) = layout::parse_branch(&listed.key) {
-            *found.entry((key.name, key.incarnation)).or_default() |= key.deleted;
-        }
-    }
-    let mut newest: BTreeMap<BranchName, u32> = BTreeMap::new();
-    for (name, incarnation) in found.keys() {
-        newest.insert(name.clone(), *incarnation);
-    }
-    futures::stream::iter(found)
-        .map(|((name, incarnation), deleted)| {
-            let live = !deleted && newest.get(&name) == Some(&incarnation);
-            async move {
-                let record = read(lake, &name, incarnation).await?;
-                Ok(Life { name, incarnation, live, record })
-            }
+    futures::stream::iter(incarnations(lake).await?)
+        .map(|Incarnation { name, number: incarnation, live }| async move {
+            let record = read(lake, &name, incarnation).await?;
+            Ok(Life { name, incarnation, live, record })
         })
         .buffered(READS)
         .try_collect()

@@ -170,11 +170,7 @@ impl Walk {
         if let Some(opened) = at_hand {
             return Ok(Arc::clone(opened));
         }
-        let entry = self
-            .lake
-            .entry(id.uid(), id.first_ticket())
-            .await?
-            .ok_or_else(|| Error::not_found(format!("there is no commit {id}")))?;
+        let entry = self.lake.entry_of(id).await?;
         let touching = match &self.interest {
             None => None,
             Some(interest) => Some(Touching::of(&self.lake, interest, &entry).await?),

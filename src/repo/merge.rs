@@ -9,23 +9,22 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use crate::clock::{self, Deadline};
+use crate::clock;
 use crate::commit::graph::merge_base;
 use crate::commit::lake::Lake;
 use crate::commit::merge::{Committed, MergeSpec, Ruled, WorkedOut, carry_on, three_way, work_out};
-use crate::commit::op::{MergeKind, MergePlan, MergeRequest, Op, Request, Retry, Strategy};
-use crate::coord::submit::{Seal, Submission};
+use crate::commit::op::{MergeKind, MergePlan, MergeRequest, Request, Retry, Strategy};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
 use crate::tree::ScanStart;
 
-use super::branch::{Branch, BranchInfo, Submitted};
+use super::branch::{Branch, BranchInfo};
 use super::hint;
 use super::outcome::{Details, Outcome};
 use super::protection::Action;
 use super::repository::Repository;
-use super::ticket::{HandleState, TicketHandle, TicketStatus};
+use super::ticket::{TicketHandle, TicketStatus, see_through};
 
 /// The key of a merge commit's metadata that tells its strategy, as lakeFS writes it.
 const STRATEGY_KEY: &str = ".lakefs.merge.strategy";
@@ -109,18 +108,8 @@ impl Branch {
                 self.branch_name()?
             )));
         }
-        let op = Op {
-            committer: self.repo.onward.inner.committer.clone(),
-            created_ms: clock::now_ms(),
-            producer: None,
-            request: Request::Reset(to),
-        };
         let op_id = clock::new_op_id();
-        let submission =
-            Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        let Submitted::Handle(mut handle) = self.submit(submission).await? else {
-            return Err(Error::internal("a reset was taken for a staged commit"));
-        };
+        let mut handle = self.submit_op(op_id, None, Request::Reset(to)).await?;
         match handle.wait(self.repo.onward.inner.timeout).await? {
             // It took effect; only commits make a commit.
             Outcome::NoChanges { .. } => self.show().await,
@@ -157,8 +146,7 @@ impl Repository {
         let dest_id = self.require_commit(dest).await?;
         let lake = self.lake()?;
         let base = base_of(&lake, self, (dest, dest_id), (source, source_id)).await?;
-        let committed =
-            Committed { tree: lake.tree().clone(), metarange: lake.metarange(&dest_id).await? };
+        let committed = Committed::at(&lake, Some(dest_id)).await?;
         let base = lake.metarange(&base).await?;
         let source = lake.metarange(&source_id).await?;
         let (sender, receiver) = futures::channel::mpsc::channel(STREAMED);
@@ -284,19 +272,14 @@ impl MergeBuilder {
     }
 
     /// Submits it and waits for its outcome. The timeout covers both.
-    pub async fn commit(mut self) -> Result<Outcome> {
+    pub async fn commit(self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
-        let deadline = Deadline::after(timeout);
-        self.timeout = Some(timeout);
-        let mut ticket = match tokio::time::timeout(timeout, self.submit()).await {
-            Ok(submitted) => submitted?,
-            Err(_) => {
-                return Err(Error::unavailable(
-                    "the merge could not be worked out and queued before the deadline: nothing was changed unless `onward log` shows it",
-                ));
-            }
-        };
-        ticket.wait(deadline.left()).await
+        see_through(timeout, self.submit(), || {
+            Error::unavailable(
+                "the merge could not be worked out and queued before the deadline: nothing was changed unless `onward log` shows it",
+            )
+        })
+        .await
     }
 
     /// Works it out and submits it. A conflict with the head as it is now ends it here, with
@@ -318,38 +301,23 @@ impl MergeBuilder {
             None => work_out(&lake, spec, against, true).await?,
         };
         if let Some(outcome) = self.early(op_id, &worked_out) {
-            return self.settled(outcome).await;
+            return self.branch.settled(outcome).await;
         }
         let (message, metadata) = self.words(&lake, spec).await?;
-        let op = Op {
-            committer: self
-                .committer
-                .clone()
-                .unwrap_or_else(|| self.branch.repo.onward.inner.committer.clone()),
-            created_ms: clock::now_ms(),
-            producer: None,
-            request: Request::Merge(MergeRequest {
-                message,
-                metadata,
-                allow_empty: self.allow_empty,
-                retry: self.retry,
-                merge: worked_out.merge,
-            }),
-        };
-        let submission =
-            Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        match self.branch.submit(submission).await? {
-            Submitted::Handle(handle) => Ok(handle),
-            Submitted::NothingStaged(_) => {
-                Err(Error::internal("a merge was taken for a staged commit"))
-            }
-        }
+        let request = Request::Merge(MergeRequest {
+            message,
+            metadata,
+            allow_empty: self.allow_empty,
+            retry: self.retry,
+            merge: worked_out.merge,
+        });
+        self.branch.submit_op(op_id, self.committer, request).await
     }
 
     /// The op of this id, if it was submitted before.
     async fn known(&self, op_id: OpId) -> Result<Option<TicketHandle>> {
         match self.branch.ticket_status(op_id).await {
-            Ok(TicketStatus::Decided(outcome)) => self.settled(*outcome).await.map(Some),
+            Ok(TicketStatus::Decided(outcome)) => self.branch.settled(*outcome).await.map(Some),
             Ok(TicketStatus::Pending { ticket, position }) => {
                 self.branch.attach(op_id, ticket, position).await.map(Some)
             }
@@ -459,7 +427,7 @@ impl MergeBuilder {
 
     /// The outcome, where there is nothing to be queued.
     fn early(&self, op_id: OpId, worked_out: &WorkedOut) -> Option<Outcome> {
-        let details = Details { op_id, rounds_bound: 0, batch: 0, waited: Duration::ZERO };
+        let details = Details::unqueued(op_id);
         if worked_out.conflicts_total > 0 {
             return Some(Outcome::Conflict {
                 ticket: None,
@@ -473,13 +441,6 @@ impl MergeBuilder {
             false => worked_out.surviving == 0,
         };
         (nothing && !self.allow_empty).then_some(Outcome::NoChanges { ticket: None, details })
-    }
-
-    async fn settled(&self, outcome: Outcome) -> Result<TicketHandle> {
-        let context = self.branch.context().await?;
-        let (repo, name) = (context.lake.repo(), &context.name);
-        let queue = self.branch.repo.onward.coordinator().queue(repo, name, context.uid);
-        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)) })
     }
 
     /// Message and metadata of the commit, as lakeFS users know them.

@@ -18,6 +18,13 @@ pub struct Details {
     pub waited: Duration,
 }
 
+impl Details {
+    /// Of an op that was never queued.
+    pub(super) fn unqueued(op_id: OpId) -> Self {
+        Self { op_id, rounds_bound: 0, batch: 0, waited: Duration::ZERO }
+    }
+}
+
 /// What became of a commit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {

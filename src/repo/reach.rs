@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use crate::commit::lake::Lake;
 use crate::commit::log::LogEntry;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, Ticket};
 use crate::tree::{ALL, Level};
 
@@ -27,6 +27,13 @@ pub(super) struct Needed {
     pub(super) by: Arc<str>,
     /// The commit.
     pub(super) commit: Option<CommitId>,
+}
+
+impl Needed {
+    /// By a ref itself.
+    pub(super) fn by(name: impl Into<Arc<str>>) -> Self {
+        Self { by: name.into(), commit: None }
+    }
 }
 
 /// What the next step of the walk came to.
@@ -133,7 +140,7 @@ impl Reach {
             };
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                Err(error) if error.is_damage() => {
                     return Ok(Some(Step::Lost(Lost { uid, first, needed: wanted.needed, error })));
                 }
                 Err(error) => return Err(error),

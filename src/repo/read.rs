@@ -52,8 +52,7 @@ impl Repository {
     /// are read from where they are, at their address.
     pub async fn open(&self, entry: &Entry) -> Result<Streamed> {
         let objects = self.onward.coordinator().objects();
-        let root = format!("{}/", objects.url().trim_end_matches('/'));
-        let key = entry.address.strip_prefix(&root).ok_or_else(|| {
+        let key = objects.key_of(&entry.address).ok_or_else(|| {
             Error::invalid(format!(
                 "the object was linked from '{}', which is not in this deployment's storage: read it there",
                 entry.address

@@ -3,7 +3,6 @@
 use crate::commit::record::BranchRecord;
 use crate::commit::restore::{read_back, restore};
 use crate::coord::branches;
-use crate::coord::view::{Wish, view};
 use crate::model::error::Result;
 use crate::model::name::BranchName;
 
@@ -60,8 +59,7 @@ impl Repository {
     async fn recover_branch(&self, record: &BranchRecord) -> Result<Recovered> {
         let (repo, branch) = (self.name()?, record.name.clone());
         let context = self.onward.coordinator().context(&repo, &branch, record.uid);
-        let looked = view(&context.lanes, &context.keys, &context.turn, Wish::Look, 0).await?;
-        let state = match looked {
+        let state = match context.look(0).await? {
             None => {
                 restore(&context).await?;
                 RecoveredState::Lost

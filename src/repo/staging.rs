@@ -69,8 +69,7 @@ impl Branch {
         let objects = self.repo.onward.coordinator().objects();
         let key = layout::data(&repo, clock::random_u128());
         let uploaded = objects.upload(&key, reader).await?;
-        let address = format!("{}/{key}", objects.url().trim_end_matches('/'));
-        let mut entry = Entry::new(address, uploaded.size, uploaded.md5);
+        let mut entry = Entry::new(objects.address(&key), uploaded.size, uploaded.md5);
         entry.mtime = clock::now_ms() / 1000;
         Ok(entry)
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Deadline;
 use crate::commit::find_in_log;
 use crate::commit::lake::Lake;
-use crate::commit::op::PreparedMerge;
 use crate::commit::queue::{BranchQueue, Pending};
 use crate::commit::verdict::{OutcomeRecord, Verdict};
 use crate::commit::waiting::{Decision, Told, rounds_bound};
@@ -95,7 +95,19 @@ fn still_queued(op_id: OpId, ticket: Ticket, cause: Option<String>, waited: Dura
     Outcome::StillQueued { ticket, cause, details }
 }
 
-/// The outcome of a decision. Conflicting paths are read from the log, where they lie in full.
+/// Submits an op and waits for its outcome, all within `timeout`. `late` tells of a submission that
+/// took longer.
+pub(super) async fn see_through(
+    timeout: Duration,
+    submission: impl Future<Output = Result<TicketHandle>>,
+    late: impl FnOnce() -> Error,
+) -> Result<Outcome> {
+    let deadline = Deadline::after(timeout);
+    let submitted = tokio::time::timeout(timeout, submission).await;
+    submitted.map_err(|_| late())??.wait(deadline.left()).await
+}
+
+/// The outcome of a decision. What only the log keeps is read from there.
 pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) -> Result<Outcome> {
     let Decision { verdict, commit, first, details: counts } = decision;
     let details = Details {
@@ -105,29 +117,27 @@ pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) 
         waited: counts.waited,
     };
     let ticket = counts.ticket.unwrap_or_default();
-    Ok(match verdict {
+    let full = match (&verdict, first) {
+        (Verdict::Conflict { .. } | Verdict::LostRace(_), Some(first)) => {
+            verdict_in_log(lake, uid, first, ticket).await?
+        }
+        _ => None,
+    };
+    Ok(match full.unwrap_or(verdict) {
         Verdict::Committed => match commit {
             Some(commit) => Outcome::Committed { commit, ticket, rounds: counts.rounds, details },
             // The end of a branch and folds take effect without a commit.
             None => Outcome::NoChanges { ticket: counts.ticket, details },
         },
         Verdict::NoChanges => Outcome::NoChanges { ticket: counts.ticket, details },
-        Verdict::Conflict { total, .. } => {
-            let paths = match first {
-                Some(first) => conflicts(lake, uid, first, ticket).await?,
-                None => Vec::new(),
-            };
+        Verdict::Conflict { paths, total } => {
             Outcome::Conflict { ticket: Some(ticket), paths, total, details }
         }
-        Verdict::LostRace(_) => {
-            let merge = match first {
-                Some(first) => lost_merge(lake, uid, first, ticket).await?,
-                None => None,
-            };
+        Verdict::LostRace(merge) => {
             let merge = merge.ok_or_else(|| {
                 Error::corrupt(format!("the log does not say what the merge {ticket} was"))
             })?;
-            Outcome::LostRace { ticket, hint: hint::issue(lake, uid, merge).await?, details }
+            Outcome::LostRace { ticket, hint: hint::issue(lake, uid, *merge).await?, details }
         }
         Verdict::Failed { reason } => Outcome::Failed { ticket: counts.ticket, reason, details },
         Verdict::Cancelled => Outcome::Cancelled { ticket, details },
@@ -147,39 +157,16 @@ async fn verdict_in_log(
     Ok(entry.ops.get(index).map(|op| op.verdict.clone()))
 }
 
-async fn lost_merge(
-    lake: &Lake,
-    uid: BranchUid,
-    first: Ticket,
-    ticket: Ticket,
-) -> Result<Option<PreparedMerge>> {
-    Ok(match verdict_in_log(lake, uid, first, ticket).await? {
-        Some(Verdict::LostRace(merge)) => merge.map(|merge| *merge),
-        _ => None,
-    })
-}
-
-async fn conflicts(
-    lake: &Lake,
-    uid: BranchUid,
-    first: Ticket,
-    ticket: Ticket,
-) -> Result<Vec<crate::commit::verdict::ConflictPath>> {
-    Ok(match verdict_in_log(lake, uid, first, ticket).await? {
-        Some(Verdict::Conflict { paths, .. }) => paths,
-        _ => Vec::new(),
-    })
-}
-
 impl Branch {
     /// What is known of an op, now.
     pub async fn ticket_status(&self, op_id: OpId) -> Result<TicketStatus> {
-        let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
-        let context = self.repo.onward.coordinator().context(&repo, &name, uid);
+        let context = self.context().await?;
+        let uid = context.uid;
         let unknown = || {
             Error::not_found(format!(
-                "op {op_id} is not known on branch '{name}' of '{repo}': it was not accepted there, or its outcome is no longer kept; `onward log` shows commits with their op ids"
+                "op {op_id} is not known on branch '{}' of '{}': it was not accepted there, or its outcome is no longer kept; `onward log` shows commits with their op ids",
+                context.name,
+                context.lake.repo()
             ))
         };
         let reply = match status(&context.lanes, &context.keys, &[op_id]).await? {
@@ -243,18 +230,14 @@ impl Branch {
         ticket: Ticket,
         position: u64,
     ) -> Result<TicketHandle> {
-        let context = self.context().await?;
-        let (repo, name) = (context.lake.repo(), &context.name);
-        let queue = self.repo.onward.coordinator().queue(repo, name, context.uid);
+        let queue = self.queue_of(&self.context().await?);
         let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position));
         Ok(TicketHandle { queue, state: HandleState::Pending(pending) })
     }
 
     /// Calls an op off, if it is not decided yet; then tells what is known of it.
     pub async fn ticket_cancel(&self, op_id: OpId) -> Result<Cancelled> {
-        let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
-        let context = self.repo.onward.coordinator().context(&repo, &name, uid);
+        let context = self.context().await?;
         cancel(&context.lanes, &context.keys, op_id).await
     }
 }

@@ -175,9 +175,7 @@ impl Sink {
 
     async fn write_held(&mut self) -> Result<&mut RunWriter> {
         let writer = self.writer.get_or_insert_with(|| self.tree.run_writer());
-        for record in self.held.drain(..) {
-            writer.push_parts(record.path.as_str(), record.op, &record.value).await?;
-        }
+        writer.push_all(self.held.drain(..)).await?;
         Ok(writer)
     }
 

@@ -211,14 +211,11 @@ async fn nothing_that_can_be_read_changes_whatever_the_history() {
 async fn leftovers(onward: &Onward) -> Vec<String> {
     let before = below(onward, "lake").await;
     let lake: Lake = onward.coordinator().lake(&"lake".parse().unwrap());
-    let mut writer = lake.tree().run_writer();
-    for n in 0..10_000 {
+    let records = (0..10_000).map(|n| {
         let path = format!("{}{n:06}", "left/".repeat(180)).parse().unwrap();
-        let mut value = Vec::new();
-        onward::model::change::encode_value(&Change::Put(entry(n)), None, &mut value);
-        writer.push(Record { path, op: 0, value: value.into() }).await.unwrap();
-    }
-    writer.finish().await.unwrap();
+        Record::new(0, path, &Change::Put(entry(n)))
+    });
+    lake.tree().write_run(records).await.unwrap();
     let mut written = below(onward, "lake").await;
     written.retain(|key| !before.contains(key));
     assert!(written.iter().any(|key| key.starts_with("lake/runs/")), "{written:?}");
@@ -614,16 +611,8 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
     let stack = newest.metarange_after().levels;
     let bottom = levels.end == stack.len();
     let folded = &stack[levels];
-    let with = match lake.tree().fold(folded, bottom).await.unwrap() {
-        onward::tree::Folded::Run(run) => run,
-        onward::tree::Folded::Inline(run) => {
-            let mut writer = lake.tree().run_writer();
-            for record in run.records() {
-                writer.push(record.clone()).await.unwrap();
-            }
-            writer.finish().await.unwrap()
-        }
-    };
+    let with = lake.tree().fold(folded, bottom).await.unwrap();
+    let with = with.stored(lake.tree()).await.unwrap();
     let levels = folded.iter().map(|level| (level.run.id, level.as_of)).collect();
     let op = Op {
         committer: "onward".into(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 use onward::commit::counters::CounterSnapshot;
-use onward::model::change::{Change, encode_value};
+use onward::model::change::Change;
 use onward::model::ids::{BranchUid, OpId};
 use onward::model::path::ObjectPath;
 use onward::objects::ObjectCounters;
@@ -154,9 +154,7 @@ pub fn made(outcome: Outcome) -> Result<Made> {
 }
 
 fn record(path: &str, entry: Entry) -> Result<Record> {
-    let mut value = Vec::new();
-    encode_value(&Change::Put(entry), None, &mut value);
-    Ok(Record { path: ObjectPath::new(path)?, op: 0, value: value.into() })
+    Ok(Record::new(0, ObjectPath::new(path)?, &Change::Put(entry)))
 }
 
 /// A queue element of the size that Onward's has.

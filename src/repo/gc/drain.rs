@@ -4,17 +4,13 @@
 use crate::clock::{self, Deadline};
 use crate::commit::op::{FoldRequest, Op, QueuedOp, Request};
 use crate::commit::queue::Admission;
-use crate::commit::restore::restore;
+use crate::commit::restore::look;
 use crate::commit::round::BranchContext;
 use crate::commit::waiting::Told;
 use crate::commit::{Coordinator, queue::Pending};
 use crate::coord::submit::{Seal, Submission};
-use crate::coord::view::{View, Wish, view};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
-
-/// How often a branch that Redis loses is put back before that is an error.
-const RESTORES: usize = 3;
 
 /// Brings Redis up to the log, and sees every op through that is in the queue now. Ops that come
 /// later are not waited for.
@@ -23,11 +19,11 @@ pub(super) async fn finish(
     context: &BranchContext,
     deadline: Deadline,
 ) -> Result<()> {
-    let first = look(context).await?;
+    let first = look(context, 1).await?;
     context.follow_from(&first.head).await?;
     let end = first.head.done + first.depth;
     loop {
-        let view = look(context).await?;
+        let view = look(context, 1).await?;
         // An empty queue below its former end has lost its ops with Redis.
         let Some(front) = view.elements.first() else { return Ok(()) };
         if view.head.done >= end || BranchContext::is_deleted(&view) {
@@ -64,20 +60,6 @@ pub(super) async fn fence(
         // The branch has ended.
         Admission::Settled(_) | Admission::NothingStaged(_) => Ok(()),
     }
-}
-
-async fn look(context: &BranchContext) -> Result<View> {
-    for _ in 0..RESTORES {
-        let (lanes, keys) = (&context.lanes, &context.keys);
-        match view(lanes, keys, &context.turn, Wish::Look, 1).await? {
-            Some(view) => return Ok(view),
-            None => restore(context).await.map(drop)?,
-        }
-    }
-    Err(Error::unavailable(format!(
-        "Redis lost branch '{}' {RESTORES} times in a row: check its memory limit and eviction policy",
-        context.name
-    )))
 }
 
 async fn decided(context: &BranchContext, mut pending: Pending, deadline: Deadline) -> Result<()> {

@@ -13,8 +13,7 @@ use crate::commit::restore::read_back;
 use crate::commit::round::BranchContext;
 use crate::coord::queue::{QUEUE_PAGE_MAX, tail};
 use crate::coord::staging::{Bound, PAGE_MAX, Wanted, Which, staged};
-use crate::coord::view::{Wish, view};
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, RunId, Ticket};
 use crate::tree::RunRef;
 
@@ -46,9 +45,8 @@ pub(super) async fn look(
     objects: &Objects,
 ) -> Result<Seen> {
     area(context, Which::Staged, objects).await?;
-    let (lanes, keys) = (&context.lanes, &context.keys);
-    let sealed = view(lanes, keys, &context.turn, Wish::Look, 0).await?;
-    for sealed in sealed.map(|view| view.areas).unwrap_or_default() {
+    let sealed = context.look(0).await?.map(|view| view.areas);
+    for sealed in sealed.unwrap_or_default() {
         area(context, Which::Area(sealed.id), objects).await?;
     }
     let (runs, commits) = queued(lake, context, objects).await?;
@@ -130,7 +128,7 @@ async fn queued(
 async fn is_there(lake: &Lake, id: &CommitId) -> Result<bool> {
     match lake.commit(id).await {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => Ok(false),
+        Err(error) if error.is_damage() => Ok(false),
         Err(error) => Err(error),
     }
 }

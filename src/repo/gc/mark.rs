@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 use crate::commit::lake::Lake;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
 use crate::tree::{InlineRun, Level, RangeRef, RunPlace, RunRef, Tree};
 
@@ -63,7 +63,7 @@ pub(super) struct Marks {
 
 impl Marks {
     pub(super) fn new(lake: Lake) -> Result<Self> {
-        let names = DataNames::new(lake.repo(), lake.objects().url());
+        let names = DataNames::new(lake.repo(), lake.objects());
         let objects = Objects { names, met: Arc::new(Mutex::new(Names::new()?)) };
         let (runs, ranges) = (HashSet::new(), HashSet::new());
         let unfolded = HashSet::new();
@@ -81,7 +81,7 @@ impl Marks {
         let mut open = vec![level.clone()];
         while let Some(level) = open.pop() {
             match self.run(&level.run).await {
-                Err(error) if self.lenient && is_damage(&error) => continue,
+                Err(error) if self.lenient && error.is_damage() => continue,
                 marked => marked?,
             }
             let Some(at) = level.folded_at else { continue };
@@ -120,7 +120,7 @@ impl Marks {
             let lenient = self.lenient;
             self.reads.spawn(async move {
                 match read.await {
-                    Err(error) if lenient && is_damage(&error) => Ok(()),
+                    Err(error) if lenient && error.is_damage() => Ok(()),
                     read => read,
                 }
             });
@@ -143,10 +143,6 @@ impl Marks {
             Some(Err(error)) => Err(Error::internal("a read was cut short").with_source(error)),
         }
     }
-}
-
-fn is_damage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
 }
 
 async fn read(tree: Tree, range: RangeRef, objects: Objects) -> Result<()> {

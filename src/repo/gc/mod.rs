@@ -16,7 +16,6 @@ mod report;
 mod sweep;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -26,7 +25,7 @@ use crate::commit::Coordinator;
 use crate::commit::lake::Lake;
 use crate::commit::op::PREPARED_MAX;
 use crate::commit::record::BranchRecord;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;
 use crate::objects::layout;
@@ -109,9 +108,10 @@ impl Repository {
     /// each log entry, and one part in 256 of the names of uploaded objects; all of these names go
     /// to a temporary file, 16 bytes each.
     ///
-    /// Fails before anything is removed with [`ErrorKind::InvalidInput`] when the grace period is
-    /// too short, with [`ErrorKind::Corrupt`] when something that can be reached is missing or
-    /// damaged, and with [`ErrorKind::Unavailable`] when a queue does not empty in time.
+    /// Fails before anything is removed: with [`crate::ErrorKind::InvalidInput`] when the grace
+    /// period is too short, with [`crate::ErrorKind::Corrupt`] when something that can be reached
+    /// is missing or damaged, and with [`crate::ErrorKind::Unavailable`] when a queue does not empty
+    /// in time.
     pub async fn gc(
         &self,
         options: &GcOptions,
@@ -174,12 +174,12 @@ impl Repository {
 
 /// Says that a collection ended before it removed anything.
 fn stopped(repo: &RepoName, error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::NotFound => Error::corrupt(format!(
-            "nothing was removed, because something that is needed is missing or damaged: {error}; run `onward verify {repo}` and restore what it names first"
-        )),
-        _ => error,
+    if !error.is_damage() {
+        return error;
     }
+    Error::corrupt(format!(
+        "nothing was removed, because something that is needed is missing or damaged: {error}; run `onward verify {repo}` and restore what it names first"
+    ))
 }
 
 impl Collection<'_> {
@@ -188,11 +188,10 @@ impl Collection<'_> {
         let branches = self.branches().await?;
         self.finish(&branches).await?;
         for tag in repository.tags().await? {
-            let needed = Needed { by: Arc::from(tag.name.as_str()), commit: None };
-            self.reach.add(tag.commit, needed);
+            self.reach.add(tag.commit, Needed::by(tag.name.as_str()));
         }
         for (record, seen) in self.look(&branches).await? {
-            let needed = Needed { by: Arc::from(record.name.as_str()), commit: None };
+            let needed = Needed::by(record.name.as_str());
             for commit in
                 seen.commits.iter().chain(seen.head.as_ref().and_then(|h| h.commit.as_ref()))
             {
@@ -236,7 +235,7 @@ impl Collection<'_> {
     /// reset since: a merge of it may be on its way, or a branch or tag be made of it. Some of it
     /// may be gone already.
     async fn recent(&mut self) -> Result<()> {
-        let needed = Needed { by: Arc::from("a head of late"), commit: None };
+        let needed = Needed::by("a head of late");
         let mut listed = self.lake.objects().list(&layout::logs_dir(&self.repo), None);
         while let Some(listed) = listed.try_next().await? {
             let place = layout::parse_log_entry(&listed.key);

@@ -17,7 +17,7 @@ use crate::tree::{RangeRef, RunPlace, RunRef, Tree};
 use super::super::data::DataNames;
 use super::super::reach::{Lost, Needed, Reach, Reached, Step};
 use super::finding::{Finding, FindingKind};
-use super::{READS, Root, Verifier, is_damage};
+use super::{READS, Root, Verifier};
 
 /// What the refs reach, as far as it was looked at.
 struct Content {
@@ -57,7 +57,7 @@ impl Verifier<'_> {
     pub(super) async fn content(&mut self, roots: Vec<Root>, data: bool) -> Result<()> {
         let data = data.then(|| Data {
             repo: self.repo.clone(),
-            names: DataNames::new(&self.repo, self.objects().url()),
+            names: DataNames::new(&self.repo, self.objects()),
             objects: self.objects().clone(),
             permits: Arc::new(Semaphore::new(READS)),
         });
@@ -169,10 +169,8 @@ impl Verifier<'_> {
             }
             Ok(_) => {
                 let meaning = "a run says of the range what it does not say of itself";
-                let mut finding = Finding::new(FindingKind::Inconsistent, key, meaning);
-                finding.reference = Some(needed.by.to_string());
-                finding.commit = needed.commit;
-                self.tell(&finding);
+                let finding = Finding::new(FindingKind::Inconsistent, key, meaning);
+                self.tell(&finding.needed_by(&needed));
             }
             Err(error) => self.tell_error(key, "a range", error, Some(&needed)).await?,
         }
@@ -244,13 +242,10 @@ impl Data {
                     format!("an uploaded object has {found} bytes, {size} are recorded"),
                 ),
                 Ok(None) => (FindingKind::Missing, "an uploaded object is not there".to_owned()),
-                Err(error) if is_damage(&error) => (FindingKind::Corrupt, error.to_string()),
+                Err(error) if error.is_permanent() => (FindingKind::Corrupt, error.to_string()),
                 Err(error) => return Err(error),
             };
-            let mut finding = Finding::new(kind, key, meaning);
-            finding.reference = Some(needed.by.to_string());
-            finding.commit = needed.commit;
-            looked.findings.push(finding);
+            looked.findings.push(Finding::new(kind, key, meaning).needed_by(needed));
         }
         Ok(looked)
     }

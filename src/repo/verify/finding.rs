@@ -1,7 +1,8 @@
 //! What a verification tells: findings, and how far it has come.
 
-use crate::model::error::{Error, ErrorKind};
 use crate::model::ids::CommitId;
+
+use super::super::reach::Needed;
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,13 @@ impl Finding {
         };
         Self { kind, key, meaning: meaning.into(), reference: None, commit: None, advice }
     }
+
+    /// The same, of an object that is needed.
+    pub(super) fn needed_by(mut self, needed: &Needed) -> Self {
+        self.reference = Some(needed.by.to_string());
+        self.commit = needed.commit;
+        self
+    }
 }
 
 /// How far a verification has come; at its end, all of it.
@@ -90,9 +98,4 @@ pub enum VerifyEvent<'a> {
     Finding(&'a Finding),
     /// It has come so far.
     Progress(&'a VerifySummary),
-}
-
-/// Whether an error says something about the stored bytes, rather than about reaching them.
-pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::InvalidInput)
 }

@@ -14,7 +14,7 @@ use crate::tree::MAX_LEVELS;
 
 use super::super::reach::Needed;
 use super::finding::{Finding, FindingKind};
-use super::{READS, Verifier, is_damage};
+use super::{READS, Verifier};
 
 /// Log entries held at the same time, at most.
 const CHUNK: usize = 64;
@@ -35,7 +35,7 @@ impl Verifier<'_> {
                 "restore the branch's record below branches/ from a copy of the storage";
             self.tell(&finding);
         }
-        let by = Needed { by: name_of(uid, record), commit: None };
+        let by = Needed::by(name_of(uid, record));
         let mut walk = Walk { before: start(uid, record), last: None, by };
         for chunk in firsts.chunks(CHUNK) {
             let lake = self.lake.clone();
@@ -48,7 +48,7 @@ impl Verifier<'_> {
             while let Some((first, entry)) = entries.next().await {
                 match entry {
                     Ok(entry) => self.entry(&mut walk, &entry).await?,
-                    Err(error) if is_damage(&error) => {
+                    Err(error) if error.is_permanent() => {
                         let key = layout::log_entry(&self.repo, uid, first);
                         self.tell_error(key, "a log entry", error, Some(&walk.by)).await?;
                         walk.before = None;
@@ -67,7 +67,7 @@ impl Verifier<'_> {
         record: &BranchRecord,
         end: Option<Head>,
     ) -> Result<Option<Head>> {
-        let by = Needed { by: Arc::from(record.name.as_str()), commit: None };
+        let by = Needed::by(record.name.as_str());
         let before = end.as_ref().map(before).or_else(|| start(record.uid, Some(record)));
         let next = Ticket(end.as_ref().map_or(1, |end| end.done + 1));
         let mut walk = Walk { before, last: end, by };
@@ -77,7 +77,7 @@ impl Verifier<'_> {
                 Ok(Some(entry)) => self.entry(&mut walk, &entry).await?,
                 Ok(None) => return Ok(walk.last),
                 // Damage was told where the log was walked; there is no going on behind it.
-                Err(error) if is_damage(&error) => return Ok(walk.last),
+                Err(error) if error.is_permanent() => return Ok(walk.last),
                 Err(error) => return Err(error),
             }
         }
@@ -95,9 +95,8 @@ impl Verifier<'_> {
                     "the log has a gap: tickets {next} to {} were decided and are not there",
                     entry.first.0 - 1
                 );
-                let mut finding = Finding::new(FindingKind::Missing, missing, meaning);
-                finding.reference = Some(walk.by.by.to_string());
-                self.tell(&finding);
+                let finding = Finding::new(FindingKind::Missing, missing, meaning);
+                self.tell(&finding.needed_by(&walk.by));
             } else {
                 wrong.extend(before.misfits(entry));
             }
@@ -110,9 +109,8 @@ impl Verifier<'_> {
         walk.last = Some(head);
         if !wrong.is_empty() {
             let meaning = format!("a log entry does not fit: {}", wrong.join("; "));
-            let mut finding = Finding::new(FindingKind::Inconsistent, key, meaning);
-            finding.reference = Some(walk.by.by.to_string());
-            self.tell(&finding);
+            let finding = Finding::new(FindingKind::Inconsistent, key, meaning);
+            self.tell(&finding.needed_by(&walk.by));
         }
         Ok(())
     }

@@ -13,13 +13,11 @@ mod logs;
 mod records;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
 use crate::commit::head::Head;
 use crate::commit::lake::Lake;
 use crate::commit::record::BranchRecord;
 use crate::commit::round::BranchContext;
-use crate::coord::view::{Wish, view};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
 use crate::model::name::RepoName;
@@ -29,7 +27,6 @@ use super::lives;
 use super::reach::Needed;
 use super::repository::Repository;
 
-use finding::is_damage;
 pub use finding::{Finding, FindingKind, VerifyEvent, VerifySummary};
 
 /// Reads at the same time, at most.
@@ -162,7 +159,7 @@ impl Verifier<'_> {
         error: Error,
         needed: Option<&Needed>,
     ) -> Result<()> {
-        if !is_damage(&error) {
+        if !error.is_permanent() {
             return Err(error);
         }
         let mut finding = match self.objects().size(&key).await? {
@@ -174,8 +171,7 @@ impl Verifier<'_> {
             ),
         };
         if let Some(needed) = needed {
-            finding.reference = Some(needed.by.to_string());
-            finding.commit = needed.commit;
+            finding = finding.needed_by(needed);
         }
         self.tell(&finding);
         Ok(())
@@ -191,7 +187,7 @@ impl Verifier<'_> {
     ) -> Result<Option<u64>> {
         match self.lake.commit(id).await {
             Ok(commit) => Ok(Some(commit.generation)),
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_permanent() => {
                 if self.doubts.len() < DOUBTS_MAX {
                     let (id, by, namer) = (*id, by.clone(), namer.to_owned());
                     self.doubts.push(Doubt { id, by, namer });
@@ -211,17 +207,14 @@ impl Verifier<'_> {
                 continue;
             }
             let meaning = format!("it names commit {id}, which is not in the log");
-            let mut finding = Finding::new(FindingKind::Inconsistent, namer, meaning);
-            finding.reference = Some(by.by.to_string());
-            finding.commit = by.commit;
-            self.tell(&finding);
+            self.tell(&Finding::new(FindingKind::Inconsistent, namer, meaning).needed_by(&by));
             self.known.insert(entry);
         }
     }
 
     /// Where a live branch leads, unless it leads to a commit that is not there.
     async fn root_of(&mut self, record: &BranchRecord, head: Option<Head>) -> Result<Option<Root>> {
-        let needed = Needed { by: Arc::from(record.name.as_str()), commit: None };
+        let needed = Needed::by(record.name.as_str());
         let key = layout::branch(&self.repo, &record.name, record.incarnation);
         let commit = match &head {
             Some(head) => head.commit,
@@ -240,8 +233,7 @@ impl Verifier<'_> {
         record: &BranchRecord,
         end: Option<Head>,
     ) -> Result<Option<Head>> {
-        let looked = view(&context.lanes, &context.keys, &context.turn, Wish::Look, 0).await?;
-        let Some(view) = looked else { return Ok(end) };
+        let Some(view) = context.look(0).await? else { return Ok(end) };
         let done = end.as_ref().map_or(0, |end| end.done);
         if view.head.done <= done {
             return Ok(end);
@@ -256,10 +248,8 @@ impl Verifier<'_> {
                 "Redis has published tickets up to {} of branch '{}', the log ends at {done}: acknowledged commits are not in the log",
                 view.head.done, record.name
             );
-            let mut finding = Finding::new(FindingKind::Missing, key, meaning);
-            finding.reference = Some(record.name.to_string());
-            finding.commit = view.head.commit;
-            self.tell(&finding);
+            let needed = Needed { commit: view.head.commit, ..Needed::by(record.name.as_str()) };
+            self.tell(&Finding::new(FindingKind::Missing, key, meaning).needed_by(&needed));
         }
         Ok(end)
     }

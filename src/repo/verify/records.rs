@@ -1,7 +1,6 @@
 //! The small objects: the repository's record, branches, tags, checkpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use futures::TryStreamExt;
 
@@ -43,7 +42,7 @@ impl Verifier<'_> {
         let mut uids = BTreeSet::new();
         for life in &mut lives {
             let key = layout::branch(&self.repo, &life.name, life.incarnation);
-            let needed = Needed { by: Arc::from(life.name.as_str()), commit: None };
+            let needed = Needed::by(life.name.as_str());
             match &life.record {
                 Err(error) => {
                     let what = format!("the record of branch '{}'", life.name);
@@ -71,7 +70,7 @@ impl Verifier<'_> {
             let Some(name) = layout::parse_tag(&tag.key) else { continue };
             // It may have been deleted since it was listed.
             let Some(bytes) = self.objects().get(&tag.key).await? else { continue };
-            let needed = Needed { by: Arc::from(name.as_str()), commit: None };
+            let needed = Needed::by(name.as_str());
             match decode::<CommitId>(&tag.key, &bytes) {
                 Ok(commit) => {
                     if self.generation_of(&commit, &needed, &tag.key).await?.is_some() {
@@ -127,7 +126,7 @@ impl Verifier<'_> {
         let entry = match self.lake.entry(uid, first).await {
             Ok(entry) => entry,
             // Told already, where the log was walked.
-            Err(error) if super::is_damage(&error) => return Ok(None),
+            Err(error) if error.is_permanent() => return Ok(None),
             Err(error) => return Err(error),
         };
         let Some(entry) = entry else {
