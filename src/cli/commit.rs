@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use onward::repo::ChangeBuilder;
 use onward::repo::change_file::{LINE_MAX, parse_line};
+use onward::repo::{ChangeBuilder, TicketHandle};
 use onward::{Error, ErrorKind, Outcome, Result};
 
 use super::args::{CommitArgs, Global};
@@ -47,16 +47,21 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         {
             change = change.producer(producer, epoch, sequence);
         }
-        let timeout = if args.no_wait { Duration::ZERO } else { args.timeout.unwrap_or(TIMEOUT) };
-        let outcome = submit(change, timeout).await;
+        let outcome = outcome_of(change.submit(), args.no_wait, args.timeout).await;
         let asked = Asked::Commit { based: args.base.is_some() };
         ended(out, outcome, &asked, &args.branch.to_string(), args.no_wait)
     })
     .await
 }
 
-async fn submit(change: ChangeBuilder, timeout: Duration) -> Result<Outcome> {
-    change.submit().await?.wait(timeout).await
+/// What becomes of a submission, waited for as the flags say.
+pub async fn outcome_of(
+    submission: impl Future<Output = Result<TicketHandle>>,
+    no_wait: bool,
+    timeout: Option<Duration>,
+) -> Result<Outcome> {
+    let timeout = if no_wait { Duration::ZERO } else { timeout.unwrap_or(TIMEOUT) };
+    submission.await?.wait(timeout).await
 }
 
 /// Gives every line of a change file to the builder. A broken line ends it before anything is

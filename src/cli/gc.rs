@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::exit::{Done, Exit};
-use super::ingest::bar;
 use super::out::{Out, human_bytes};
+use super::progress::Progress;
 use super::session::{repo_of, with};
 
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct GcArgs {
 /// Collects the garbage of a repository.
 pub async fn run(global: &Global, out: &Out, args: GcArgs) -> Done {
     with(global, async |onward| {
-        let bar = out.shows_progress().then(bar);
+        let progress = Progress::new(out);
         let mut told = Ok(());
         let options = GcOptions {
             grace: args.grace.unwrap_or(GRACE),
@@ -41,34 +41,20 @@ pub async fn run(global: &Global, out: &Out, args: GcArgs) -> Done {
         };
         let collected = repo_of(&onward, &args.repo)
             .gc(&options, &mut |event| match event {
-                GcEvent::Marked { entries, runs, ranges } => {
-                    if let Some(bar) = &bar {
-                        bar.set_message(format!(
-                            "{entries} log entries, {runs} runs, {ranges} ranges in use"
-                        ));
-                        bar.tick();
-                    }
-                }
-                GcEvent::Removed { key, bytes } => {
-                    let tell = || {
+                GcEvent::Marked { entries, runs, ranges } => progress
+                    .show(|| format!("{entries} log entries, {runs} runs, {ranges} ranges in use")),
+                GcEvent::Removed { key, bytes } if told.is_ok() => {
+                    told = progress.aside(|| {
                         out.data(
                             || json!({"key": key, "bytes": bytes, "removed": !args.dry_run}),
                             || format!("{key}\t{}", human_bytes(bytes)),
                         )
-                    };
-                    let telling = match &bar {
-                        Some(bar) => bar.suspend(tell),
-                        None => tell(),
-                    };
-                    if told.is_ok() {
-                        told = telling;
-                    }
+                    });
                 }
+                GcEvent::Removed { .. } => {}
             })
             .await;
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
+        progress.end();
         let report = collected?;
         told?;
         out.data(|| report_json(&report), || report_text(&report))?;

@@ -8,7 +8,7 @@ use super::args::Global;
 use super::commit::TIMEOUT;
 use super::exit::{Done, Exit};
 use super::out::{Out, human_bytes, printable};
-use super::session::{branch_above, with};
+use super::session::{branch_above, prefix_of, with};
 use super::shape::{self, add};
 use super::tell::{Asked, tell};
 
@@ -35,14 +35,10 @@ pub struct ImportArgs {
 
 /// Imports.
 pub async fn run(global: &Global, out: &Out, args: ImportArgs) -> Done {
-    let prefix = match args.address.path.as_deref() {
-        None | Some("") => String::new(),
-        Some(prefix) => format!("{}/", prefix.trim_end_matches('/')),
-    };
     let request = ImportRequest {
         source: args.from,
         options: Vec::new(),
-        prefix,
+        prefix: prefix_of(&args.address),
         include: args.include,
         exclude: args.exclude,
         message: args.message,

@@ -11,16 +11,17 @@ use onward::model::address::{Address, RefExpr};
 use onward::model::ids::{CommitId, OpId};
 use onward::repo::{MergeBuilder, MergePreview};
 use onward::tree::ScanStart;
-use onward::{Error, Onward, Outcome, Result};
+use onward::{Error, Onward, Result};
 use serde_json::{Value, json};
 
 use super::args::{Global, OnConflict, pair};
-use super::commit::TIMEOUT;
+use super::commit::outcome_of;
 use super::diff::change_line;
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
 use super::pair::{beside, without_path};
 use super::session::{blocking, branch_of, repo_of, with};
+use super::shape;
 use super::tell::{Asked, CONFLICTS_SHOWN, conflict_line, ended};
 
 /// Changes of a dry run shown to people.
@@ -203,14 +204,8 @@ async fn carry_out(
     if let Some(op_id) = common.op_id {
         builder = builder.op_id(op_id);
     }
-    let no_wait = common.no_wait;
-    let timeout = if no_wait { Duration::ZERO } else { common.timeout.unwrap_or(TIMEOUT) };
-    let outcome = submit(builder, timeout).await;
-    ended(out, outcome, &asked, &dest.to_string(), no_wait)
-}
-
-async fn submit(builder: MergeBuilder, timeout: Duration) -> Result<Outcome> {
-    builder.submit().await?.wait(timeout).await
+    let outcome = outcome_of(builder.submit(), common.no_wait, common.timeout).await;
+    ended(out, outcome, &asked, &dest.to_string(), common.no_wait)
 }
 
 /// The hint itself, or what stdin has.
@@ -275,15 +270,11 @@ async fn told_dry(
 }
 
 fn dry_shape(preview: &MergePreview) -> Value {
-    let conflicts: Vec<Value> = preview
-        .conflicts
-        .iter()
-        .map(|c| json!({"path": c.path, "base": c.base, "source": c.source, "dest": c.dest}))
-        .collect();
     json!({
         "base": preview.base, "source": preview.source, "dest": preview.dest,
         "changes": preview.changes, "surviving": preview.surviving,
-        "conflicts": conflicts, "conflicts_total": preview.conflicts_total, "dry_run": true,
+        "conflicts": shape::conflicts(&preview.conflicts),
+        "conflicts_total": preview.conflicts_total, "dry_run": true,
     })
 }
 

@@ -22,6 +22,7 @@ mod merge;
 mod object;
 mod out;
 mod pair;
+mod progress;
 mod protect;
 mod queue;
 mod recover;

@@ -64,6 +64,14 @@ pub fn branch_above(onward: &Onward, address: &Address) -> Result<Branch> {
     Ok(repo_of(onward, &address.repo).branch(branch.as_str()))
 }
 
+/// The prefix of all that lies in the folder behind an address.
+pub fn prefix_of(address: &Address) -> String {
+    match address.path.as_deref() {
+        None | Some("") => String::new(),
+        Some(folder) => format!("{}/", folder.trim_end_matches('/')),
+    }
+}
+
 /// A ref of repository `repo`, typed as REF or as REPO/REF.
 pub fn ref_in(repo: &RepoName, text: &str) -> Result<RefExpr> {
     if !text.contains('/') {

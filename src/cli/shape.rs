@@ -1,5 +1,6 @@
 //! The JSON shapes of the command line. Scripts rely on them: add to them, never change them.
 
+use onward::commit::verdict::ConflictPath;
 use onward::model::change::{Change, PathChange};
 use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;
@@ -23,15 +24,18 @@ pub fn oldest_ms(view: &QueueView) -> Option<i64> {
     Some(clock::now_ms().saturating_sub(oldest.created_ms).max(0))
 }
 
+/// Conflicting paths, each with its sides.
+pub fn conflicts(paths: &[ConflictPath]) -> Value {
+    let shape = |c: &ConflictPath| json!({"path": c.path, "base": c.base, "source": c.source, "dest": c.dest});
+    paths.iter().map(shape).collect()
+}
+
 /// What became of a commit.
 pub fn outcome(outcome: &Outcome) -> Value {
     let details = outcome.details();
-    let conflicts: Vec<Value> = match outcome {
-        Outcome::Conflict { paths, .. } => paths
-            .iter()
-            .map(|c| json!({"path": c.path, "base": c.base, "source": c.source, "dest": c.dest}))
-            .collect(),
-        _ => Vec::new(),
+    let paths = match outcome {
+        Outcome::Conflict { paths, .. } => paths.as_slice(),
+        _ => &[],
     };
     let mut shape = json!({
         "outcome": outcome.name(),
@@ -41,7 +45,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "rounds": outcome.rounds(),
         "batch": details.batch,
         "wait_ms": millis(details.waited),
-        "conflicts": conflicts,
+        "conflicts": conflicts(paths),
         "hint": null,
     });
     match outcome {

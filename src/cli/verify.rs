@@ -1,14 +1,13 @@
 //! `verify`: whether everything that can be reached is there and whole.
 
-use indicatif::ProgressBar;
 use onward::model::name::RepoName;
 use onward::repo::verify::{Finding, VerifyEvent, VerifyOptions, VerifySummary};
 use serde_json::{Value, json};
 
 use super::args::Global;
 use super::exit::{Done, Exit};
-use super::ingest::bar;
 use super::out::{Out, human_bytes, printable};
+use super::progress::Progress;
 use super::session::{repo_of, with};
 
 #[derive(Debug, clap::Args)]
@@ -23,40 +22,27 @@ pub struct VerifyArgs {
 /// Verifies a repository; findings are told as they are made.
 pub async fn run(global: &Global, out: &Out, args: VerifyArgs) -> Done {
     with(global, async |onward| {
-        let bar = out.shows_progress().then(bar);
+        let progress = Progress::new(out);
         let mut told = Ok(());
         let options = VerifyOptions { data: args.data };
         let summary = repo_of(&onward, &args.repo)
             .verify(options, &mut |event| match event {
-                VerifyEvent::Finding(finding) => {
-                    let tell = || out.data(|| finding_json(finding), || finding_text(out, finding));
-                    let telling = match &bar {
-                        Some(bar) => bar.suspend(tell),
-                        None => tell(),
-                    };
-                    if told.is_ok() {
-                        told = telling;
-                    }
+                VerifyEvent::Finding(finding) if told.is_ok() => {
+                    told = progress.aside(|| {
+                        out.data(|| finding_json(finding), || finding_text(out, finding))
+                    });
                 }
-                VerifyEvent::Progress(summary) => show(bar.as_ref(), summary),
+                VerifyEvent::Finding(_) => {}
+                VerifyEvent::Progress(summary) => progress.show(|| counts(summary)),
             })
             .await;
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
+        progress.end();
         let summary = summary?;
         told?;
         out.data(|| summary_json(&summary), || summary_text(out, &summary))?;
         Ok(if summary.findings == 0 { Exit::Done } else { Exit::Unexpected })
     })
     .await
-}
-
-fn show(bar: Option<&ProgressBar>, summary: &VerifySummary) {
-    if let Some(bar) = bar {
-        bar.set_message(counts(summary));
-        bar.tick();
-    }
 }
 
 fn counts(summary: &VerifySummary) -> String {

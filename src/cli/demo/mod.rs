@@ -9,15 +9,14 @@ pub mod writer;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use onward::{Error, Onward, clock};
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::args::Global;
 use super::exit::{Done, Exit, Failure};
-use super::ingest::bar;
 use super::out::{Out, human_bytes};
+use super::progress::Progress;
 use super::session::{blocking, config};
 use cast::{Cast, Told};
 use proof::Evidence;
@@ -112,7 +111,7 @@ async fn play(
     let since = clock::Stopwatch::start();
     let mut paused_since = clock::Stopwatch::start();
     let mut evidence = Evidence::default();
-    let line = out.shows_progress().then(bar);
+    let line = Progress::new(out);
     let mut picture = tokio::time::interval(PICTURE);
     loop {
         tokio::select! {
@@ -125,17 +124,16 @@ async fn play(
                     // It froze itself between submit and publish; is that so?
                     let status = branch.ticket_status(last.op_id).await?;
                     cast.kill(number).await?;
-                    say(out, line.as_ref(), &format!("writer {number} was killed (SIGKILL) with ticket {} in the queue", last.ticket));
+                    line.aside(|| out.note(&format!("writer {number} was killed (SIGKILL) with ticket {} in the queue", last.ticket)));
                     evidence.killed(number, last, status);
                 }
                 Some((_, Told::Ended { helped })) => evidence.helped += helped,
                 Some((number, Told::Gone)) => cast.gone(number).await?,
             },
             _ = picture.tick() => {
-                if let Some(line) = &line {
+                if line.is_watched() {
                     let depth = branch.queue(0).await?.depth;
-                    line.set_message(evidence.line(depth, since.elapsed().as_secs_f64()));
-                    line.tick();
+                    line.show(|| evidence.line(depth, since.elapsed().as_secs_f64()));
                 }
             }
             _ = tokio::signal::ctrl_c() => {
@@ -146,24 +144,15 @@ async fn play(
             cast.pause()?;
             paused_since = clock::Stopwatch::start();
             evidence.pause_begins();
-            say(out, line.as_ref(), &format!("writer {} was paused (SIGSTOP)", cast::PAUSED));
+            line.aside(|| out.note(&format!("writer {} was paused (SIGSTOP)", cast::PAUSED)));
         }
         if evidence.is_paused() && (cast.only_paused_left() || paused_since.elapsed() > PAUSE_MAX) {
             evidence.pause_ends(paused_since.elapsed());
             cast.resume()?;
-            say(out, line.as_ref(), &format!("writer {} goes on (SIGCONT)", cast::PAUSED));
+            line.aside(|| out.note(&format!("writer {} goes on (SIGCONT)", cast::PAUSED)));
         }
     }
     evidence.seconds = since.elapsed().as_secs_f64();
-    if let Some(line) = line {
-        line.finish_and_clear();
-    }
+    line.end();
     Ok(evidence)
-}
-
-fn say(out: &Out, line: Option<&ProgressBar>, text: &str) {
-    match line {
-        Some(line) => line.suspend(|| out.note(text)),
-        None => out.note(text),
-    }
 }

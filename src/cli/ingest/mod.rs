@@ -18,13 +18,14 @@ use tokio::task::JoinSet;
 use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::Out;
-use super::session::{branch_above, config};
+use super::progress::Progress;
+use super::session::{branch_above, config, prefix_of};
 use super::signals::Signals;
 use entry::Checksum;
 use report::Report;
 use writer::{Plan, Writer};
 
-pub use report::{bar, quantile};
+pub use report::quantile;
 pub use walk::{Found, Skipped, walk};
 
 /// How the bytes get into the lake.
@@ -83,10 +84,7 @@ pub async fn run(global: &Global, out: &Out, args: IngestArgs) -> Done {
 async fn ingest(onward: &Onward, out: &Out, args: IngestArgs, dir: PathBuf) -> Done {
     let branch = branch_above(onward, &args.address)?;
     branch.show().await?;
-    let prefix = match args.address.path.as_deref() {
-        None | Some("") => String::new(),
-        Some(prefix) => format!("{}/", prefix.trim_end_matches('/')),
-    };
+    let prefix = prefix_of(&args.address);
     let how = match (args.upload, args.checksum) {
         (true, _) => Plan::Upload,
         (false, ChecksumArg::Md5) => Plan::Link(Checksum::Md5),
@@ -139,7 +137,7 @@ async fn watch_over(
     mut signals: Signals,
 ) -> Result<()> {
     let mut picture = tokio::time::interval(PICTURE);
-    let bar = out.shows_progress().then(report::bar);
+    let progress = Progress::new(out);
     let mut result = Ok(());
     loop {
         tokio::select! {
@@ -160,16 +158,9 @@ async fn watch_over(
                 out.note("stopping after the commits under way (Ctrl-C again: at once); run it again to go on");
                 stop.send_replace(true);
             }
-            _ = picture.tick() => {
-                if let Some(bar) = &bar {
-                    bar.set_message(report.line());
-                    bar.tick();
-                }
-            }
+            _ = picture.tick() => progress.show(|| report.line()),
         }
     }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    progress.end();
     result
 }

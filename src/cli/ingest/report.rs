@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use onward::clock::Stopwatch;
 use serde_json::json;
 
@@ -132,15 +131,5 @@ impl Report {
             out.note(&format!("skipped: {reason}"));
         }
         Ok(())
-    }
-}
-
-/// A line that moves while somebody watches.
-pub fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]");
-    let bar = ProgressBar::new_spinner();
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
