@@ -25,6 +25,9 @@ else
   end
 end
 local values = {}
+if redis.call('EXISTS', staged_key) == 0 then
+  paths = {}
+end
 for _, path in ipairs(paths) do
   local value = redis.call('HGET', staged_key, path)
   if value then

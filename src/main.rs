@@ -8,6 +8,10 @@
 
 mod cli;
 
+/// Commits allocate on one thread and free on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

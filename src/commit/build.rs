@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_bytes::ByteBuf;
-
 use crate::model::commit::Commit;
 use crate::model::error::{Error, Result};
-use crate::model::ids::CommitId;
+use crate::model::ids::{CommitId, MetarangeId, RunId};
 use crate::model::path::ObjectPath;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_fold};
 use crate::tree::inline;
-use crate::tree::{ALL, Folded, FoldedAt, InlineAddress, InlineRun, Level, Record, RunRef, Tree};
+use crate::tree::{
+    ALL, Folded, FoldedAt, InlineAddress, InlineRun, Level, Record, RunRef, StackHash, Tree,
+};
 
 use super::head::Head;
 use super::judge::{Effect, Judged, Judgement};
@@ -59,8 +59,8 @@ pub(super) struct Builder<'a> {
     pub(super) tree: &'a Tree,
     head: &'a Head,
     folds: bool,
-    /// Encoded inline runs, by segment.
-    runs: Vec<ByteBuf>,
+    /// Inline runs, by segment.
+    runs: Vec<Arc<InlineRun>>,
 }
 
 impl Builder<'_> {
@@ -126,7 +126,8 @@ impl Builder<'_> {
         let segment = u16::try_from(self.runs.len())
             .map_err(|_| Error::internal("a log entry has too many runs"))?;
         let at = InlineAddress { uid: self.head.uid, first: self.head.next(), segment };
-        self.runs.push(ByteBuf::from(run.encode()));
+        let run = Arc::new(run);
+        self.runs.push(Arc::clone(&run));
         Ok(Arc::new(run.run_ref(at)))
     }
 
@@ -267,7 +268,7 @@ fn exchanges(judgement: &Judgement) -> Vec<Exchange> {
 fn add_ops(mut entry: LogEntry, situation: Situation, judgement: Judgement) -> Result<LogEntry> {
     let mut parent = entry.parent;
     let mut generation = entry.parent_generation;
-    let count = judgement.ops.len();
+    let mut contents = Contents::new(judgement.ops.len());
     let decided = situation.ops.into_iter().zip(judgement.ops).zip(judgement.advances);
     for (index, ((op, judged), advance)) in decided.enumerate() {
         let position = index as u16;
@@ -289,7 +290,7 @@ fn add_ops(mut entry: LogEntry, situation: Situation, judgement: Judgement) -> R
                 message: words.message,
                 created_ms: words.created_ms,
                 metadata: words.metadata,
-                metarange: metarange_at(&entry.levels, position, index + 1 == count).id(),
+                metarange: contents.id(&entry.levels, position),
             };
             commit_id = Some(made.id(entry.uid, entry.first, position)?);
             parent = commit_id;
@@ -300,9 +301,54 @@ fn add_ops(mut entry: LogEntry, situation: Situation, judgement: Judgement) -> R
                 ProducerRow { epoch: advance.epoch, sequence: advance.sequence, commit: commit_id };
             entry.producers.insert(advance.producer, row);
         }
-        entry.ops.push(DecidedOp { op_id: id, verdict: judged.verdict, commit, areas, reset });
+        entry.ops.push(DecidedOp {
+            op_id: id,
+            verdict: judged.verdict,
+            commit,
+            areas,
+            reset,
+            id: Default::default(),
+        });
     }
     Ok(entry)
+}
+
+/// The ids of the contents after the ops of a batch, one after the other. They differ in their top
+/// level, and seldom in more: what lies below is hashed when it changes.
+struct Contents {
+    ops: usize,
+    below: StackHash,
+    /// The run at the top that grows with every op, if there is one by now.
+    growing: Option<RunId>,
+    /// The first op that sees other levels than these.
+    until: u16,
+}
+
+impl Contents {
+    fn new(ops: usize) -> Self {
+        Self { ops, below: StackHash::over(&[]), growing: None, until: 0 }
+    }
+
+    /// The id after op `index`; ops come in order.
+    fn id(&mut self, levels: &[SpanLevel], index: u16) -> MetarangeId {
+        if usize::from(index) + 1 == self.ops {
+            return metarange_at(levels, index, true).id();
+        }
+        if index >= self.until {
+            let stack = metarange_at(levels, index, false).levels;
+            let top = levels.first().filter(|span| {
+                span.written && !span.whole && span.from <= index && index < span.until
+            });
+            self.growing = top.map(|span| span.level.run.id);
+            self.below = StackHash::over(stack.get(usize::from(top.is_some())..).unwrap_or(&[]));
+            let bounds = levels.iter().flat_map(|span| [span.from, span.until]);
+            self.until = bounds.filter(|bound| *bound > index).min().unwrap_or(ALL);
+        }
+        match self.growing {
+            Some(run) => self.below.id_with_top(run, index),
+            None => self.below.id(),
+        }
+    }
 }
 
 /// What an op says of the commit that it makes.

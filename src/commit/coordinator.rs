@@ -17,10 +17,13 @@ use super::counters::Counters;
 use super::faults::Faults;
 use super::lake::{Lake, LakeOptions};
 use super::queue::{BranchQueue, QueueOptions};
-use super::round::BranchContext;
+use super::round::{BranchContext, BranchParts};
 
 /// Branches with tasks of their own in one process, at most, beyond those in use.
 const QUEUES_KEPT: usize = 4096;
+
+/// Branches whose keys and names one process remembers, at most.
+const CONTEXTS_KEPT: usize = 65_536;
 
 /// Repositories whose caches one process keeps, at most.
 const LAKES_KEPT: usize = 256;
@@ -67,6 +70,7 @@ pub struct Coordinator {
     counters: Arc<Counters>,
     faults: Faults,
     lakes: Mutex<HashMap<RepoName, Lake>>,
+    contexts: Mutex<HashMap<BranchUid, BranchContext>>,
     queues: Mutex<HashMap<BranchUid, Arc<BranchQueue>>>,
 }
 
@@ -86,6 +90,7 @@ impl Coordinator {
             counters: Arc::default(),
             faults,
             lakes: Mutex::default(),
+            contexts: Mutex::default(),
             queues: Mutex::default(),
         }
     }
@@ -131,7 +136,14 @@ impl Coordinator {
 
     /// All that working on a branch takes.
     pub fn context(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> BranchContext {
-        BranchContext {
+        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(context) = contexts.get(&uid) {
+            return context.clone();
+        }
+        if contexts.len() >= CONTEXTS_KEPT {
+            contexts.clear();
+        }
+        let context = BranchContext::from(BranchParts {
             lanes: self.lanes.clone(),
             lake: self.lake(repo),
             name: name.clone(),
@@ -141,7 +153,9 @@ impl Coordinator {
             retention: self.options.retention,
             counters: Arc::clone(&self.counters),
             faults: self.faults.clone(),
-        }
+        });
+        contexts.insert(uid, context.clone());
+        context
     }
 
     /// The queue of a branch in this process.

@@ -49,6 +49,9 @@ pub(super) struct Helper {
     failures: u32,
     /// Whether the last look missed an op, and Redis was brought up to the log because of it.
     doubted: bool,
+    /// Whether the last round found Redis behind the log, and brought it up: views from before
+    /// that would only lose the next round as well.
+    overtaken: bool,
     upkeep: Upkeep,
 }
 
@@ -64,6 +67,7 @@ impl Helper {
             still_since: None,
             failures: 0,
             doubted: false,
+            overtaken: false,
             upkeep: Upkeep::default(),
         }
     }
@@ -183,7 +187,8 @@ impl Helper {
     /// the holder of the turn. It saves a call.
     fn view_of_acceptance(&mut self) -> Option<View> {
         let mut state = self.shared.state();
-        let view = state.latest.take()?;
+        let overtaken = std::mem::take(&mut self.overtaken);
+        let view = state.latest.take().filter(|_| !overtaken)?;
         let useful = view.turn_is_mine || (view.turn_left_ms > 0 && self.still_since.is_none());
         (useful && view.head.done >= state.waiters.seen()).then_some(view)
     }
@@ -268,7 +273,10 @@ impl Helper {
                     }
                     view = next;
                 }
-                RoundEnd::Overtaken => return Ok(()),
+                RoundEnd::Overtaken => {
+                    self.overtaken = true;
+                    return Ok(());
+                }
                 RoundEnd::Absent => return self.after_loss().await,
                 RoundEnd::NotMine => {
                     tokio::time::sleep(PAUSE_MAX).await;

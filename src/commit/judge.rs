@@ -15,7 +15,6 @@ use super::graph::Contained;
 use super::head::Head;
 use super::lake::Lake;
 use super::log::ResetTo;
-use super::lookup::is_validated;
 use super::merge::{Values, settle};
 use super::op::{CommitRequest, ProducerSequence, Strategy};
 use super::prepare::{ChangeSet, Prepared, Situation, Work};
@@ -194,7 +193,9 @@ impl Judge<'_> {
                 let effect = Effect::Reset { to: *to, levels: levels.clone() };
                 Judged { verdict: Verdict::Committed, effect }
             }
-            Work::Commit { request, changes, .. } => self.commit(index, request, changes).await?,
+            Work::Commit { request, changes, validated, .. } => {
+                self.commit(index, request, changes, *validated).await?
+            }
             Work::Merge { request, view, .. } => self.merge(index, request, view).await?,
         })
     }
@@ -249,10 +250,11 @@ impl Judge<'_> {
         index: u16,
         request: &CommitRequest,
         changes: &ChangeSet,
+        validated: bool,
     ) -> Result<Judged> {
         let records = match changes {
             ChangeSet::Large(run) => return Ok(Judged::changes(Some(Arc::clone(run)), Vec::new())),
-            ChangeSet::Small(records) if is_validated(request, records)? => {
+            ChangeSet::Small(records) if validated => {
                 let rule = Rule { base: request.base.map(Some), strategy: request.strategy };
                 match self.validate(index, rule, records).await? {
                     Ok(records) => records,

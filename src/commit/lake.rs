@@ -64,11 +64,10 @@ struct Inner {
     entries: Cache<(BranchUid, Ticket), CachedEntry, EntryWeight>,
 }
 
-/// A decoded entry with its inline runs, so that one read serves both.
+/// A decoded entry and what it takes in memory, roughly.
 #[derive(Clone)]
 struct CachedEntry {
     entry: Arc<LogEntry>,
-    runs: Vec<Arc<InlineRun>>,
     weight: u64,
 }
 
@@ -145,7 +144,7 @@ impl Lake {
         let bytes = entry.encode()?;
         match self.inner.objects.create(&key, bytes.clone()).await? {
             Created::Written => {
-                let cached = CachedEntry::new(Arc::new(entry), bytes.len())?;
+                let cached = CachedEntry::new(entry, bytes.len());
                 self.inner.entries.insert((uid, first), cached.clone());
                 Ok((cached.entry, true))
             }
@@ -293,16 +292,11 @@ impl LogTail {
 }
 
 impl CachedEntry {
-    fn new(entry: Arc<LogEntry>, encoded_len: usize) -> Result<Self> {
-        let runs = entry
-            .runs
-            .iter()
-            .map(|bytes| InlineRun::decode(bytes).map(Arc::new))
-            .collect::<Result<Vec<_>>>()?;
-        let runs_len: usize = entry.runs.iter().map(|bytes| bytes.len()).sum();
+    fn new(entry: LogEntry, encoded_len: usize) -> Self {
+        let runs_len: usize = entry.runs.iter().map(|run| run.encoded_len()).sum();
         // Decoded commits and records take a few times the room of their compressed form.
         let weight = (encoded_len * 4 + runs_len * 2 + 512) as u64;
-        Ok(Self { entry, runs, weight })
+        Self { entry: Arc::new(entry), weight }
     }
 }
 
@@ -329,8 +323,7 @@ impl Inner {
                 entry.first, entry.uid
             )));
         }
-        CachedEntry::new(Arc::new(entry), bytes.len())
-            .map_err(|error| error.context(format!("log entry '{key}'")))
+        Ok(CachedEntry::new(entry, bytes.len()))
     }
 
     fn missing(&self, uid: BranchUid, first: Ticket) -> Error {
@@ -387,7 +380,7 @@ impl TreeStore for Store {
                 .cached(at.uid, at.first)
                 .await?
                 .ok_or_else(|| self.0.missing(at.uid, at.first))?;
-            cached.runs.get(usize::from(at.segment)).cloned().ok_or_else(|| {
+            cached.entry.runs.get(usize::from(at.segment)).cloned().ok_or_else(|| {
                 Error::corrupt(format!(
                     "log entry {} of branch {} has no run {}",
                     at.first, at.uid, at.segment

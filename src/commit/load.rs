@@ -53,13 +53,15 @@ pub(super) async fn load(
         Request::Fold(fold) => {
             Ok(Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) })
         }
-        Request::Commit(request) => load_changes(sources, &request, taken.as_deref())
-            .await
-            .map(|changes| Work::Commit { committer, created_ms, request, changes }),
-        Request::Merge(request) => load_merge(sources.lake, &request)
+        Request::Commit(request) => {
+            load_changes(sources, &request, taken.as_deref()).await.map(|(changes, validated)| {
+                Work::Commit { committer, created_ms, request, changes, validated }
+            })
+        }
+        Request::Merge(request) => Box::pin(load_merge(sources.lake, &request))
             .await
             .map(|view| Work::Merge { committer, created_ms, request: Box::new(request), view }),
-        Request::Reset(to) => load_reset(sources.lake, to).await,
+        Request::Reset(to) => Box::pin(load_reset(sources.lake, to)).await,
     };
     let work = match work {
         // What is missing or damaged now will be so the next time: an outcome, not a retry.
@@ -110,15 +112,41 @@ fn owned(id: OpId, areas: &[Area]) -> impl Iterator<Item = OpId> + '_ {
     areas.iter().filter(move |area| area.owner == Some(id)).map(|area| area.id)
 }
 
+/// The changes of a commit, and whether they have conditions or a base by which each is judged.
 async fn load_changes(
+    sources: Sources<'_>,
+    request: &CommitRequest,
+    areas: Option<&[OpId]>,
+) -> Result<(ChangeSet, bool)> {
+    let changes = match &request.changes {
+        Changes::Inline(bytes) => ChangeSet::Small(InlineRun::decode(bytes)?.into_records()),
+        // Boxed: what seldom happens should not make every batch's futures large.
+        _ => Box::pin(load_elsewhere(sources, request, areas)).await?,
+    };
+    let validated = match &changes {
+        ChangeSet::Small(records) => is_validated(request, records)?,
+        ChangeSet::Large(_) => false,
+    };
+    Ok((changes, validated))
+}
+
+/// Whether deciding a commit needs to know what its paths name. Fails when a change cannot be read.
+fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool> {
+    let mut validated = request.base.is_some();
+    for record in records {
+        validated |= decode_value(&record.value)?.1.is_some();
+    }
+    Ok(validated)
+}
+
+/// Changes that do not travel in the op.
+async fn load_elsewhere(
     sources: Sources<'_>,
     request: &CommitRequest,
     areas: Option<&[OpId]>,
 ) -> Result<ChangeSet> {
     let changes = match (&request.changes, areas) {
-        (Changes::Inline(bytes), _) => {
-            ChangeSet::Small(InlineRun::decode(bytes)?.records().to_vec())
-        }
+        (Changes::Inline(_), _) => return Err(Error::internal("changes in the op are elsewhere")),
         (Changes::Run(run), _) => ChangeSet::Large(Arc::new(run.clone())),
         (Changes::Sealed, Some([area])) => load_area(sources, *area).await?,
         (Changes::Sealed, areas) => load_areas(sources, areas.unwrap_or_default()).await?,

@@ -4,24 +4,27 @@
 //! Every entry is a complete starting point: it carries the commits of its batch, the whole stack
 //! of levels after each of them, and the small runs themselves.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use crate::coord::publish::Publication;
 use crate::model::commit::Commit;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
-use crate::tree::{ALL, Level, Metarange};
+use crate::tree::{ALL, InlineRun, Level, Metarange};
 
 use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
 
 const MAGIC: &[u8; 4] = b"ONWL";
 /// Version 2 has resets and whole levels, which programs that know only version 1 would miss.
 const VERSION: u8 = 2;
+
+/// How hard entries are compressed: what a batch waits for should be quick.
+const LEVEL: i32 = 1;
 
 /// The largest log entry before compression. A batch is cut so that it stays far below.
 pub const ENTRY_MAX: usize = 64 * 1024 * 1024;
@@ -46,7 +49,8 @@ pub struct LogEntry {
     /// Every level of the branch during and after the batch, newest first.
     pub levels: Vec<SpanLevel>,
     /// The small runs of the batch, by segment.
-    pub runs: Vec<ByteBuf>,
+    #[serde(with = "encoded_runs")]
+    pub runs: Vec<Arc<InlineRun>>,
     /// Rows of producers that the batch changed.
     pub producers: BTreeMap<String, ProducerRow>,
     /// Whether the batch ends the branch.
@@ -67,6 +71,19 @@ pub struct DecidedOp {
     /// The commit that the branch was reset to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<ResetTo>,
+    /// The commit's id, once it was computed.
+    #[serde(skip)]
+    pub id: IdMemo,
+}
+
+/// A commit id that follows from the rest of its record, and is remembered.
+#[derive(Debug, Clone, Default)]
+pub struct IdMemo(OnceLock<CommitId>);
+
+impl PartialEq for IdMemo {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Where a reset has taken a branch.
@@ -123,12 +140,15 @@ impl LogEntry {
 
     /// The id of the commit that op `index` became.
     pub fn commit_id(&self, index: usize) -> Result<Option<CommitId>> {
-        let Some(commit) = self.ops.get(index).and_then(|op| op.commit.as_ref()) else {
-            return Ok(None);
-        };
+        let Some(op) = self.ops.get(index) else { return Ok(None) };
+        let Some(commit) = &op.commit else { return Ok(None) };
+        if let Some(id) = op.id.0.get() {
+            return Ok(Some(*id));
+        }
         let index = u16::try_from(index)
             .map_err(|_| Error::corrupt(format!("log entry {} has too many ops", self.first)))?;
-        commit.id(self.uid, self.first, index).map(Some)
+        let id = commit.id(self.uid, self.first, index)?;
+        Ok(Some(*op.id.0.get_or_init(|| id)))
     }
 
     /// The last commit that the batch made, whether or not it is the head afterwards.
@@ -214,7 +234,7 @@ impl LogEntry {
                 body.len()
             )));
         }
-        let packed = zstd::bulk::compress(&body, 1).map_err(|error| {
+        let packed = compress(&body).map_err(|error| {
             Error::internal("a log entry cannot be compressed").with_source(error)
         })?;
         let mut bytes = Vec::with_capacity(packed.len() + 13);
@@ -263,6 +283,18 @@ impl LogEntry {
     }
 }
 
+/// Compresses with a context of the thread's own: making one takes longer than a common entry.
+fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
+            const { RefCell::new(None) };
+    }
+    COMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(compressor) => compressor.compress(body),
+        None => kept.insert(zstd::bulk::Compressor::new(LEVEL)?).compress(body),
+    })
+}
+
 /// The content of a branch after op `index` of the batch whose levels are given. The last op sees
 /// every record of the batch, so its metarange is the one that later batches build on.
 pub fn metarange_at(levels: &[SpanLevel], index: u16, last: bool) -> Metarange {
@@ -276,4 +308,31 @@ pub fn metarange_at(levels: &[SpanLevel], index: u16, last: bool) -> Metarange {
         folded_at: span.level.folded_at,
     };
     Metarange { levels: levels.iter().filter(visible).map(at_index).collect() }
+}
+
+/// Runs travel in their canonical bytes.
+mod encoded_runs {
+    use std::sync::Arc;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_bytes::ByteBuf;
+
+    use crate::tree::InlineRun;
+
+    pub(super) fn serialize<S: Serializer>(
+        runs: &[Arc<InlineRun>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let encoded: Vec<ByteBuf> = runs.iter().map(|run| ByteBuf::from(run.encode())).collect();
+        encoded.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Arc<InlineRun>>, D::Error> {
+        let encoded: Vec<ByteBuf> = Vec::deserialize(deserializer)?;
+        let run = |bytes: ByteBuf| InlineRun::decode(&bytes).map(Arc::new);
+        encoded.into_iter().map(run).collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
 }

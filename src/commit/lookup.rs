@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 
-use crate::model::change::decode_value;
 use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
@@ -14,25 +13,12 @@ use crate::tree::{Metarange, Record};
 use super::head::Head;
 use super::lake::Lake;
 use super::merge::{Crossing, crossings};
-use super::op::{CommitRequest, MergePlan};
+use super::op::MergePlan;
 use super::prepare::{ChangeSet, Lookups, Prepared, Work};
 use super::verdict::Verdict;
 
 /// Ops whose questions are asked at the same time, at most.
 const LOOKUPS: usize = 16;
-
-/// Whether deciding a commit needs to know what its paths name.
-pub fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool> {
-    if request.base.is_some() {
-        return Ok(true);
-    }
-    for record in records {
-        if decode_value(&record.value)?.1.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
 
 /// What one op needs to know to be decided.
 struct Asked {
@@ -45,10 +31,11 @@ struct Asked {
 pub(super) async fn look_up(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Lookups> {
     let asks = |op: &&Prepared| matches!(&op.work, Work::Merge { .. });
     let room = lake.merge_limits().crossings / ops.iter().filter(asks).count().max(1);
-    let asking: Vec<_> = ops.iter().map(|op| look_up_for(lake, head, op, room)).collect();
+    let asking = ops.iter().filter(|op| op.asks());
+    let asking: Vec<_> = asking.map(|op| look_up_for(lake, head, op, room)).collect();
     let asked: Vec<Result<Asked>> = futures::stream::iter(asking).buffered(LOOKUPS).collect().await;
     let mut lookups = Lookups::default();
-    for (op, asked) in ops.iter_mut().zip(asked) {
+    for (op, asked) in ops.iter_mut().filter(|op| op.asks()).zip(asked) {
         match asked {
             Ok(asked) => {
                 lookups.head.extend(asked.lookups.head);
@@ -71,9 +58,7 @@ async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: usize) -> Re
     let mut lookups = Lookups::default();
     let mut found = None;
     match &op.work {
-        Work::Commit { request, changes: ChangeSet::Small(records), .. }
-            if is_validated(request, records)? =>
-        {
+        Work::Commit { request, changes: ChangeSet::Small(records), validated: true, .. } => {
             look_up_paths(lake, head, request.base, records, &mut lookups).await?;
         }
         Work::Merge { request, view, .. } => match &request.merge.plan {

@@ -20,7 +20,7 @@ use super::head::Head;
 use super::lake::Lake;
 use super::load::load;
 use super::log::ResetTo;
-use super::lookup::{is_validated, look_up};
+use super::lookup::look_up;
 use super::merge::Crossing;
 use super::op::{Body, CommitRequest, MergeRequest, ProducerSequence, QueuedOp, Request};
 use super::verdict::{ProducerRow, Verdict};
@@ -69,10 +69,7 @@ impl Prepared {
     /// Whether deciding it needs to know what paths have.
     pub fn asks(&self) -> bool {
         match &self.work {
-            Work::Commit { request, changes: ChangeSet::Small(records), .. } => {
-                // What cannot be read is found out when the op is decided.
-                is_validated(request, records).unwrap_or(true)
-            }
+            Work::Commit { validated, .. } => *validated,
             Work::Merge { .. } => true,
             _ => false,
         }
@@ -94,6 +91,8 @@ pub enum Work {
         request: CommitRequest,
         /// Its changes.
         changes: ChangeSet,
+        /// Whether each of them is judged by what its path has.
+        validated: bool,
     },
     /// The difference between two commits, brought into the branch.
     Merge {

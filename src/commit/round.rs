@@ -33,9 +33,13 @@ const EXTEND_EVERY: Duration = Duration::from_millis(100);
 /// How often it may: past this the turn goes to whoever waits, in case this process hangs.
 const EXTENSIONS_MAX: u32 = 600;
 
-/// One branch, and all that running its rounds takes.
+/// One branch, and all that running its rounds takes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct BranchContext {
+pub struct BranchContext(Arc<BranchParts>);
+
+/// What a [`BranchContext`] shares.
+#[derive(Debug)]
+pub struct BranchParts {
     /// Redis.
     pub lanes: Lanes,
     /// The repository.
@@ -54,6 +58,20 @@ pub struct BranchContext {
     pub counters: Arc<Counters>,
     /// Failpoints.
     pub faults: Faults,
+}
+
+impl From<BranchParts> for BranchContext {
+    fn from(parts: BranchParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for BranchContext {
+    type Target = BranchParts;
+
+    fn deref(&self) -> &BranchParts {
+        &self.0
+    }
 }
 
 /// What a round came to.

@@ -147,6 +147,12 @@ impl Lanes {
     /// Makes one idempotent call, again and again while Redis cannot be reached or cannot accept
     /// it, for as long as the options' patience.
     pub async fn call(&self, name: &'static str, call: &Cmd) -> Result<Value> {
+        // Boxed: the state of a call would make every future around it as large, and those of
+        // callers are moved.
+        Box::pin(self.call_patiently(name, call)).await
+    }
+
+    async fn call_patiently(&self, name: &'static str, call: &Cmd) -> Result<Value> {
         let deadline = Deadline::after(self.inner.options.patience);
         let mut pause = Duration::from_millis(5);
         loop {

@@ -3,42 +3,43 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
 
 /// The path of an object: 1 to 1,024 bytes of UTF-8, ordered bytewise. Slashes are a convention of
-/// listings only; nothing is normalised.
+/// listings only; nothing is normalised. Clones share the text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ObjectPath(Box<str>);
+pub struct ObjectPath(Arc<str>);
 
 impl ObjectPath {
     /// The longest path, in bytes.
     pub const MAX_LEN: usize = 1024;
 
     /// Checks the rules and makes a path.
-    pub fn new(path: impl Into<Box<str>>) -> Result<Self> {
-        let path = path.into();
-        if path.is_empty() {
+    pub fn new(path: impl AsRef<str> + Into<Arc<str>>) -> Result<Self> {
+        let text = path.as_ref();
+        if text.is_empty() {
             return Err(Error::invalid("path is empty: give the path of an object"));
         }
-        if path.len() > Self::MAX_LEN {
+        if text.len() > Self::MAX_LEN {
             return Err(Error::invalid(format!(
                 "path is {} bytes long, the limit is {}: '{}…'",
-                path.len(),
+                text.len(),
                 Self::MAX_LEN,
-                path.chars().take(60).collect::<String>().escape_debug()
+                text.chars().take(60).collect::<String>().escape_debug()
             )));
         }
-        if path.contains('\0') {
+        if text.contains('\0') {
             return Err(Error::invalid(format!(
                 "path '{}' contains a NUL character",
-                path.escape_debug()
+                text.escape_debug()
             )));
         }
-        Ok(Self(path))
+        Ok(Self(path.into()))
     }
 
     /// A path from raw bytes, which must be UTF-8.
@@ -95,7 +96,7 @@ impl TryFrom<String> for ObjectPath {
 
 impl From<ObjectPath> for String {
     fn from(path: ObjectPath) -> Self {
-        path.0.into()
+        path.0.as_ref().into()
     }
 }
 

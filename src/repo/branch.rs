@@ -276,7 +276,7 @@ impl Branch {
                     let deleted = matches!(decision.verdict, Verdict::Failed { .. })
                         && decision.details.ticket.is_none();
                     if deleted {
-                        self.gone(&context).await?;
+                        Box::pin(self.gone(&context)).await?;
                         continue;
                     }
                     let outcome =

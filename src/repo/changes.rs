@@ -216,7 +216,7 @@ impl ChangeBuilder {
             Submitted::Handle(handle) => Ok(handle),
             Submitted::NothingStaged(op_id) => {
                 let details = Details::unqueued(op_id);
-                branch.settled(Outcome::NoChanges { ticket: None, details }).await
+                Box::pin(branch.settled(Outcome::NoChanges { ticket: None, details })).await
             }
         }
     }
@@ -255,7 +255,7 @@ impl ChangeBuilder {
         let base = match &self.base {
             None => None,
             Some(base) => {
-                let commit = self.branch.repo.commit_of(base).await?;
+                let commit = Box::pin(self.branch.repo.commit_of(base)).await?;
                 Some(commit.ok_or_else(|| {
                     Error::invalid(format!("'{base}' has no commit yet to be a base"))
                 })?)
@@ -295,27 +295,25 @@ fn in_doubt(op_id: OpId, error: Error) -> Error {
 
 /// Few changes travel in the op; many are written to the object store first.
 async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
-    let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
-    let few = sorter.pushed() <= INLINE_RECORDS_MAX as u64;
-    let sorted = match few {
-        true => sorter.finish()?,
-        // Sorting a spill takes a while: not on a thread that serves others.
-        false => {
-            tokio::task::spawn_blocking(move || sorter.finish()).await.map_err(|error| {
-                Error::internal("sorting the changes was cut short").with_source(error)
-            })??
-        }
-    };
-    if few {
-        let run = InlineRun::from_records(sorted.collect::<Result<_>>()?)?;
-        return match Changes::inline(&run) {
-            Some(inline) => Ok(inline),
-            None => {
-                let records = run.records().iter().cloned();
-                Ok(Changes::Run(lake.tree().write_run(records).await?))
-            }
-        };
+    if sorter.pushed() > INLINE_RECORDS_MAX as u64 {
+        return Box::pin(write_many(branch, sorter)).await;
     }
+    let run = InlineRun::from_records(sorter.finish()?.collect::<Result<_>>()?)?;
+    if let Some(inline) = Changes::inline(&run) {
+        return Ok(inline);
+    }
+    let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
+    let records = run.records().iter().cloned();
+    Ok(Changes::Run(Box::pin(lake.tree().write_run(records)).await?))
+}
+
+async fn write_many(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
+    let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
+    // Sorting a spill takes a while: not on a thread that serves others.
+    let sorted =
+        tokio::task::spawn_blocking(move || sorter.finish()).await.map_err(|error| {
+            Error::internal("sorting the changes was cut short").with_source(error)
+        })??;
     let mut writer = lake.tree().run_writer();
     for record in sorted {
         writer.push(record?).await?;

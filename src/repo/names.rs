@@ -31,6 +31,10 @@ impl Inner {
         if let Some(uid) = known {
             return Ok(Some(uid));
         }
+        Box::pin(self.look_up(repo, name)).await
+    }
+
+    async fn look_up(&self, repo: &RepoName, name: &BranchName) -> Result<Option<BranchUid>> {
         let lanes = self.coordinator.lanes();
         let uid = match branches::find(lanes, &self.coordinator.names_key(repo), name).await? {
             Some(uid) => uid,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::commit::Coordinator;
 use crate::commit::counters::CounterSnapshot;
 use crate::commit::faults::Faults;
+use crate::commit::round::BranchContext;
 use crate::coord::Lanes;
 use crate::model::error::Result;
 use crate::model::ids::BranchUid;
@@ -14,6 +15,7 @@ use crate::model::name::{BranchName, RepoName};
 use crate::objects::Objects;
 
 use super::config::Config;
+use super::glance::Glances;
 use super::protection::RulesCache;
 use super::repository::{RepoInfo, Repository};
 
@@ -34,6 +36,8 @@ pub(super) struct Inner {
     pub(super) timeout: Duration,
     /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
     pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
+    /// The readers of each branch.
+    glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.
     pub(super) rules: RulesCache,
     /// Lost connections as of when a branch was last compared with its log.
@@ -41,6 +45,20 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    /// The readers of a branch, who share their calls.
+    pub(super) fn glances(&self, context: &BranchContext) -> Arc<Glances> {
+        let mut glances = self.glances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = glances.get(&context.uid) {
+            return Arc::clone(found);
+        }
+        if glances.len() >= NAMES_KEPT {
+            glances.clear();
+        }
+        let new = Arc::new(Glances::new(context.clone()));
+        glances.insert(context.uid, Arc::clone(&new));
+        new
+    }
+
     /// Whether a branch was compared with its log since the last lost connection.
     pub(super) fn is_synced(&self, uid: BranchUid, losses: u64) -> bool {
         let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,6 +99,7 @@ impl Onward {
                 committer,
                 timeout,
                 names: Mutex::default(),
+                glances: Mutex::default(),
                 rules: RulesCache::default(),
                 synced: Mutex::default(),
             }),

@@ -19,8 +19,8 @@ impl Repository {
     pub async fn stat(&self, reference: &RefExpr, path: &ObjectPath) -> Result<Entry> {
         let entry = match self.resolve(reference).await? {
             Resolved::Branch(branch) => {
-                let (_, _, mut current) = branch.current(std::slice::from_ref(path)).await?;
-                current.pop().flatten()
+                let mut current = branch.current(std::slice::from_ref(path)).await?;
+                current.entries.pop().flatten()
             }
             Resolved::Commit(None) => None,
             Resolved::Commit(Some(id)) => {

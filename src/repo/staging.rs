@@ -3,10 +3,11 @@
 //! A staged write is one atomic call. Staged changes live in Redis alone, with the durability
 //! configured there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::clock;
-use crate::commit::head::Head;
 use crate::commit::restore::restore;
 use crate::commit::round::BranchContext;
 use crate::coord::areas::Area;
@@ -18,9 +19,9 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::layout;
-use crate::tree::Metarange;
 
 use super::branch::{Branch, LOOKS};
+use super::glance::{Glance, Glanced};
 use super::overlay::text_behind_prefix;
 use super::protection::Action;
 
@@ -29,6 +30,16 @@ pub const STAGED_MAX: u64 = 4_000_000;
 
 /// Attempts of a conditional write while the branch moves under it.
 const ATTEMPTS: usize = 64;
+
+/// What paths name on a branch at one moment, and what that rests on.
+pub(super) struct Current {
+    pub(super) context: BranchContext,
+    pub(super) glance: Arc<Glance>,
+    /// What is staged of the paths.
+    pub(super) staged: Vec<StagedValue>,
+    /// What each path names, in order.
+    pub(super) entries: Vec<Option<Entry>>,
+}
 
 impl Branch {
     /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none. Fails with
@@ -121,25 +132,22 @@ impl Branch {
         changes: &[PathChange],
     ) -> Result<(BranchContext, Seen, Vec<Option<Entry>>)> {
         let paths: Vec<ObjectPath> = changes.iter().map(|change| change.path.clone()).collect();
-        let (context, page, current) = self.current(&paths).await?;
+        let Current { context, glance, staged, entries } = self.current(&paths).await?;
         let staged = |path: &ObjectPath| -> Option<Bytes> {
-            let found = page.values.iter().find(|value| value.path == path.as_str());
+            let found = staged.iter().find(|value| value.path == path.as_str());
             found.map(|value| value.value.clone())
         };
         let values = paths.iter().map(staged).collect();
-        let seen = Seen { done: page.head.done, areas: page.areas.len(), values };
-        Ok((context, seen, current))
+        let seen = Seen { done: glance.head.done, areas: glance.areas.len(), values };
+        Ok((context, seen, entries))
     }
 
     /// What paths name now, staged over sealed over committed, from one moment.
-    pub(super) async fn current(
-        &self,
-        paths: &[ObjectPath],
-    ) -> Result<(BranchContext, staging::StagedPage, Vec<Option<Entry>>)> {
-        let (context, page) = self.staged_page(Wanted::Paths(&strs(paths))).await?;
+    pub(super) async fn current(&self, paths: &[ObjectPath]) -> Result<Current> {
+        let (context, glance, staged) = self.glance(paths).await?;
         let mut found: Vec<Option<Change>> = vec![None; paths.len()];
-        take(&mut found, paths, &page.values)?;
-        for Area { id, .. } in page.areas.iter().rev() {
+        take(&mut found, paths, &staged)?;
+        for Area { id, .. } in glance.areas.iter().rev() {
             if found.iter().all(Option::is_some) {
                 break;
             }
@@ -151,18 +159,32 @@ impl Branch {
                 take(&mut found, paths, &area.values)?;
             }
         }
-        let metarange = match page.head.commit {
-            Some(_) => Head::load(&context.lake, context.uid, &page.head).await?.metarange,
-            None => Metarange::default(),
-        };
-        let mut current = Vec::with_capacity(paths.len());
+        let mut entries = Vec::with_capacity(paths.len());
         for (path, found) in paths.iter().zip(found) {
-            current.push(match found {
+            entries.push(match found {
                 Some(change) => change.entry().cloned(),
-                None => context.lake.tree().get(&metarange, path).await?,
+                None => context.lake.tree().get(&glance.metarange, path).await?,
             });
         }
-        Ok((context, page, current))
+        Ok(Current { context, glance, staged, entries })
+    }
+
+    /// The branch as it is, with what is staged of `paths`. A branch that Redis has lost is put
+    /// back first.
+    async fn glance(
+        &self,
+        paths: &[ObjectPath],
+    ) -> Result<(BranchContext, Arc<Glance>, Vec<StagedValue>)> {
+        for _ in 0..LOOKS {
+            let context = self.synced().await?;
+            let glances = self.repo.onward.inner.glances(&context);
+            match glances.look(paths.to_vec()).await? {
+                Glanced::There(glance, staged) => return Ok((context, glance, staged)),
+                Glanced::Deleted => self.gone(&context).await?,
+                Glanced::Absent => restore(&context).await.map(drop)?,
+            }
+        }
+        Err(self.not_there())
     }
 
     /// A page of what is staged, with the head of the same moment. A branch that Redis has lost

@@ -119,7 +119,7 @@ pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) 
     let ticket = counts.ticket.unwrap_or_default();
     let full = match (&verdict, first) {
         (Verdict::Conflict { .. } | Verdict::LostRace(_), Some(first)) => {
-            verdict_in_log(lake, uid, first, ticket).await?
+            Box::pin(verdict_in_log(lake, uid, first, ticket)).await?
         }
         _ => None,
     };
@@ -137,7 +137,8 @@ pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) 
             let merge = merge.ok_or_else(|| {
                 Error::corrupt(format!("the log does not say what the merge {ticket} was"))
             })?;
-            Outcome::LostRace { ticket, hint: hint::issue(lake, uid, *merge).await?, details }
+            let hint = Box::pin(hint::issue(lake, uid, *merge)).await?;
+            Outcome::LostRace { ticket, hint, details }
         }
         Verdict::Failed { reason } => Outcome::Failed { ticket: counts.ticket, reason, details },
         Verdict::Cancelled => Outcome::Cancelled { ticket, details },

@@ -17,10 +17,11 @@ use super::writer::RunWriter;
 use crate::model::change::{decode_value, encode_value, value_has_condition, value_is_delete};
 use crate::model::error::Result;
 
-/// A fold of at most so many records stays inline.
-pub const INLINE_RECORDS: usize = 512;
+/// A fold of at most so many records stays inline: no range is written, or read again, while a
+/// batch is waiting. It is as many as [`super::fold::FoldLimits`] lets a batch fold.
+pub const INLINE_RECORDS: usize = 4 * 1024;
 /// A fold of at most so many encoded bytes stays inline.
-pub const INLINE_BYTES: usize = 64 * 1024;
+pub const INLINE_BYTES: usize = 1024 * 1024;
 
 /// What a fold came to.
 #[derive(Debug)]
@@ -49,6 +50,10 @@ impl Tree {
     /// Ranges of the oldest level that nothing above touches are taken over without being read.
     pub async fn fold(&self, levels: &[Level], bottom: bool) -> Result<Folded> {
         let mut sink = Sink::new(self, bottom);
+        if let Some(records) = self.fold_inline(levels, bottom).await? {
+            sink.hold(records).await?;
+            return sink.finish().await;
+        }
         let Some((oldest, newer)) = levels.split_last() else { return sink.finish().await };
         let mut cursors = Vec::with_capacity(levels.len());
         for level in newer {
@@ -70,6 +75,33 @@ impl Tree {
             }
         }
         sink.finish().await
+    }
+
+    /// The fold of levels that are all inline, in memory; `None` when one is not. This is what a
+    /// batch does while others wait for it.
+    async fn fold_inline(&self, levels: &[Level], bottom: bool) -> Result<Option<Vec<Record>>> {
+        let mut runs = Vec::with_capacity(levels.len());
+        for level in levels {
+            let Place::Inline(run) = self.place(&level.run).await? else { return Ok(None) };
+            runs.push((run, level.as_of));
+        }
+        // Newest first, and within a level by op descending: a stable sort by path keeps that
+        // order, and finds that the pieces are sorted already.
+        let mut all: Vec<&Record> = Vec::new();
+        for (run, as_of) in &runs {
+            all.extend(run.records().iter().filter(|record| record.op <= *as_of));
+        }
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        all.dedup_by(|later, first| later.path == first.path);
+        let kept = all.into_iter().filter(|record| !(bottom && value_is_delete(&record.value)));
+        let settled = kept.map(|record| {
+            let value = match without_condition(&record.value)? {
+                Cow::Borrowed(_) => record.value.clone(),
+                Cow::Owned(bare) => bare.into(),
+            };
+            Ok(Record { path: record.path.clone(), op: 0, value })
+        });
+        settled.collect::<Result<Vec<Record>>>().map(Some)
     }
 
     /// Goes through the ranges of the oldest level one by one.
@@ -135,6 +167,21 @@ impl Sink {
         Self { tree: tree.clone(), bottom, held: Vec::new(), held_bytes: 0, writer: None }
     }
 
+    /// Takes records that are folded already, into an empty sink.
+    async fn hold(&mut self, records: Vec<Record>) -> Result<()> {
+        let bytes = |record: &Record| record.path.as_str().len() + record.value.len() + 16;
+        self.held_bytes = records.iter().map(bytes).sum();
+        self.held = records;
+        self.write_if_many().await
+    }
+
+    async fn write_if_many(&mut self) -> Result<()> {
+        if self.held.len() > INLINE_RECORDS || self.held_bytes > INLINE_BYTES {
+            self.write_held().await?;
+        }
+        Ok(())
+    }
+
     async fn drain(&mut self, merge: &mut Merge) -> Result<()> {
         while merge.path().is_some() {
             self.take_head(merge).await?;
@@ -167,10 +214,7 @@ impl Sink {
         self.held_bytes += path.len() + value.len() + 16;
         let value = Bytes::copy_from_slice(&value);
         self.held.push(Record { path: stored_path(path)?, op: 0, value });
-        if self.held.len() > INLINE_RECORDS || self.held_bytes > INLINE_BYTES {
-            self.write_held().await?;
-        }
-        Ok(())
+        self.write_if_many().await
     }
 
     async fn write_held(&mut self) -> Result<&mut RunWriter> {

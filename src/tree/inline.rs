@@ -80,6 +80,7 @@ impl InlineRun {
         out.push(VERSION);
         out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
         out.extend_from_slice(&body);
+        self.encoded_len.get_or_init(|| out.len());
         out
     }
 
@@ -148,6 +149,11 @@ impl InlineRun {
     /// The records: path ascending, op descending.
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// The records, for whoever has no use for the run.
+    pub fn into_records(self) -> Vec<Record> {
+        self.records
     }
 
     /// The newest record of `path` whose op is `as_of` or earlier.

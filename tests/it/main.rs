@@ -1,5 +1,7 @@
 //! The guarantees, against real servers: one binary, so that the crate is linked once.
 
+// Futures of tests hold those of the whole library.
+#![recursion_limit = "256"]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +15,6 @@
     dead_code,
     reason = "support serves many tests, not all in every feature set"
 )]
-
 mod support;
 
 mod cli;

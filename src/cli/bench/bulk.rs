@@ -205,7 +205,6 @@ pub async fn run(bench: &Bench<'_>, args: &BulkArgs) -> Result<bool> {
             None => None,
         };
         let measured = measured?;
-        bench.done(&name).await?;
         tell(bench, args, *by, &measured, longest_ms)?;
     }
     Ok(true)

@@ -77,7 +77,6 @@ async fn point(
         rig.finish().await?;
         sample
     };
-    bench.done(&repo).await?;
     Ok(Point {
         scenario: "contend",
         strategy: strategy.name(),

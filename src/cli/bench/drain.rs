@@ -26,7 +26,6 @@ pub async fn run(bench: &Bench<'_>, args: &DrainArgs) -> Result<bool> {
         let seconds = drain(bench, &repo, *count).await;
         bench.weather.stall(Stalled::Nothing);
         let seconds = seconds?;
-        bench.done(&repo).await?;
         let per_second = *count as f64 / seconds;
         bench.tell(
             || {

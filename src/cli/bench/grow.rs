@@ -34,7 +34,6 @@ pub struct GrowArgs {
 
 /// A branch of one size.
 struct Branch {
-    repo: String,
     rig: Rig,
     point: Point,
 }
@@ -61,8 +60,7 @@ pub async fn run(bench: &Bench<'_>, args: &GrowArgs) -> Result<bool> {
         Chart::growing("time to commit, p50 (ms)", "entries on the branch"),
         Chart::growing("time to commit, p99 (ms)", "entries on the branch"),
     ];
-    for Branch { repo, point, .. } in branches {
-        bench.done(&repo).await?;
+    for Branch { point, .. } in branches {
         sound &= bench.tell_point(&point)?;
         let latencies = point.sample.latencies.corrected();
         for (chart, quantile) in charts.iter_mut().zip([0.5, 0.99]) {
@@ -86,5 +84,5 @@ async fn prepare(bench: &Bench<'_>, entries: u64) -> Result<Branch> {
         entries,
         sample: Sample::new(),
     };
-    Ok(Branch { repo, rig, point })
+    Ok(Branch { rig, point })
 }

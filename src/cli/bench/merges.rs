@@ -54,7 +54,6 @@ pub async fn run(bench: &Bench<'_>, args: &MergeArgs) -> Result<bool> {
     }
     sample.seconds = watch.elapsed().as_secs_f64();
     sample.asked = rig.since(&before);
-    bench.done(&name).await?;
     let point = Point {
         scenario: "merge",
         strategy: Strategy::Onward.name(),

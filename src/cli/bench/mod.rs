@@ -1,6 +1,7 @@
 //! `bench`: how fast this deployment is, scenario by scenario, with the ways of others beside it.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -12,6 +13,7 @@ use super::args::Global;
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, human_bytes};
 use super::session::config;
+use super::signals::Signals;
 use plot::Chart;
 use sample::Point;
 use weather::Weather;
@@ -102,6 +104,7 @@ pub struct Bench<'a> {
     config: &'a Config,
     weather: &'a Weather,
     out: &'a Out,
+    repos: Mutex<Vec<String>>,
 }
 
 impl Bench<'_> {
@@ -109,12 +112,18 @@ impl Bench<'_> {
     async fn repo(&self) -> Result<String> {
         let name = format!("bench-{:016x}", clock::random_u64());
         self.onward.repo(&name).create(&"main".parse()?).await?;
+        self.repos.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         Ok(name)
     }
 
-    /// Removes it.
-    async fn done(&self, repo: &str) -> Result<()> {
-        self.onward.repo(repo).delete().await
+    /// Removes all of them. Only in the end: file systems may take longer to create files when many
+    /// were deleted a moment ago, and one point would be measured under what another left behind.
+    async fn clean(&self) -> Result<()> {
+        let repos = std::mem::take(&mut *self.repos.lock().unwrap_or_else(PoisonError::into_inner));
+        for repo in repos {
+            self.onward.repo(repo).delete().await?;
+        }
+        Ok(())
     }
 
     /// Another connection, which has read nothing yet.
@@ -185,16 +194,27 @@ pub async fn run(global: &Global, out: &Out, args: BenchArgs) -> Done {
     let weather = Weather::new(args.storage_latency);
     let config = config(global).await?;
     let onward = connect(&config, &weather).await?;
-    let bench = Bench { onward: &onward, config: &config, weather: &weather, out };
-    let sound = match &args.scenario {
-        Scenario::Contend(args) => contend::run(&bench, args).await?,
-        Scenario::Stall(args) => stall::run(&bench, args).await?,
-        Scenario::Drain(args) => drain::run(&bench, args).await?,
-        Scenario::Merge(args) => merges::run(&bench, args).await?,
-        Scenario::Bulk(args) => bulk::run(&bench, args).await?,
-        Scenario::Read(args) => read::run(&bench, args).await?,
-        Scenario::Grow(args) => grow::run(&bench, args).await?,
+    let repos = Mutex::default();
+    let bench = Bench { onward: &onward, config: &config, weather: &weather, out, repos };
+    let measure = async {
+        match &args.scenario {
+            Scenario::Contend(args) => contend::run(&bench, args).await,
+            Scenario::Stall(args) => stall::run(&bench, args).await,
+            Scenario::Drain(args) => drain::run(&bench, args).await,
+            Scenario::Merge(args) => merges::run(&bench, args).await,
+            Scenario::Bulk(args) => bulk::run(&bench, args).await,
+            Scenario::Read(args) => read::run(&bench, args).await,
+            Scenario::Grow(args) => grow::run(&bench, args).await,
+        }
     };
+    let mut signals = Signals::listen(*out)?;
+    let sound = tokio::select! {
+        sound = measure => sound.map_err(Failure::from),
+        () = signals.caught() => Err(Failure::Interrupted),
+    };
+    weather.stall(weather::Stalled::Nothing);
+    bench.clean().await?;
+    let sound = sound?;
     onward.close().await;
     Ok(if sound { Exit::Done } else { Exit::Unexpected })
 }

@@ -133,7 +133,6 @@ async fn course(bench: &Bench<'_>, args: &StallArgs, strategy: Strategy) -> Resu
         task.abort();
     }
     rig.finish().await?;
-    bench.done(&repo).await?;
     let series = std::mem::take(&mut *series.lock().unwrap_or_else(PoisonError::into_inner));
     let mut under_way = 0u64;
     let depths: Vec<u64> = series

@@ -49,6 +49,7 @@ impl Forge {
         let (uid, first) = (BranchUid(7), Ticket(self.made.len() as u64 + 1));
         let id = commit.id(uid, first, 0).unwrap();
         let op = DecidedOp {
+            id: Default::default(),
             op_id: commit.op_id,
             verdict: Verdict::Committed,
             commit: Some(commit.clone()),

@@ -183,6 +183,7 @@ fn prepared(wanted: Wanted) -> Prepared {
             created_ms: clock::now_ms(),
             request: request(Changes::Inline(ByteBuf::new())),
             changes: ChangeSet::Small(vec![wanted.record]),
+            validated: false,
         },
     }
 }
