@@ -94,9 +94,10 @@ impl Bench {
 fn range_encode(bencher: Bencher) {
     let bench = Bench::new();
     let records = records(0..RECORDS);
-    bencher.counter(ItemsCount::new(RECORDS)).with_inputs(|| records.clone()).bench_values(
-        |records| bench.runtime.block_on(bench.tree.write_run(records)).unwrap(),
-    );
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .with_inputs(|| records.clone())
+        .bench_values(|records| bench.runtime.block_on(bench.tree.write_run(records)).unwrap());
 }
 
 /// Reading ranges in order: decompress, check, decode.

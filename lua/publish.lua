@@ -91,8 +91,16 @@ end
 local surplus = redis.call('XLEN', outcomes_key) - kept
 if surplus > 0 then
   local oldest = redis.call('XRANGE', outcomes_key, '-', '+', 'COUNT', surplus)
+  local forgotten = {}
   for _, outcome in ipairs(oldest) do
-    redis.call('HDEL', ops_key, outcome[2][2])
+    forgotten[#forgotten + 1] = outcome[2][2]
+    if #forgotten == 1000 then
+      redis.call('HDEL', ops_key, unpack(forgotten))
+      forgotten = {}
+    end
+  end
+  if #forgotten > 0 then
+    redis.call('HDEL', ops_key, unpack(forgotten))
   end
   redis.call('XTRIM', outcomes_key, 'MAXLEN', kept)
 end

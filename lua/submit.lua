@@ -53,22 +53,40 @@ local function seal(op_id, area_key, area_paths_key, areas, staged)
   end
 end
 
+-- What is accepted is written together, one command for all: calls cost more than what they do.
+local elements, tickets, accepted = {}, {}, {}
+local function write()
+  if #elements > 0 then
+    redis.call('RPUSH', queue_key, unpack(elements))
+    redis.call('HSET', ops_key, unpack(tickets))
+    elements, tickets = {}, {}
+  end
+end
+
 local function accept(op_id, element)
-  redis.call('RPUSH', queue_key, element)
   depth = depth + 1
   local ticket = done + depth
-  redis.call('HSET', ops_key, op_id, string.format('%d', ticket))
+  elements[#elements + 1] = element
+  tickets[#tickets + 1] = op_id
+  tickets[#tickets + 1] = string.format('%d', ticket)
+  accepted[op_id] = ticket
   return 1, ticket, ''
 end
 
+local op_ids = {}
+for i = 1, count do
+  op_ids[i] = ARGV[7 + (i - 1) * 6]
+end
+local known_tickets = count > 0 and redis.call('HMGET', ops_key, unpack(op_ids)) or {}
+
 local next_area = 9
-local function judge(op_id, element, producer, epoch, sequence, seal_mode)
+local function judge(number, op_id, element, producer, epoch, sequence, seal_mode)
   local area_key, area_paths_key
   if seal_mode ~= '0' then
     area_key, area_paths_key = KEYS[next_area], KEYS[next_area + 1]
     next_area = next_area + 2
   end
-  local known = redis.call('HGET', ops_key, op_id)
+  local known = accepted[op_id] or known_tickets[number]
   if known then
     local ticket = tonumber(known)
     if ticket > done then
@@ -115,6 +133,8 @@ local function judge(op_id, element, producer, epoch, sequence, seal_mode)
     return 6, depth, ''
   end
   local code, ticket, record = accept(op_id, element)
+  -- Whether there is memory for it is known before the staging area is taken.
+  write()
   seal(op_id, area_key, area_paths_key, areas, staged)
   return code, ticket, record
 end
@@ -123,11 +143,12 @@ local results = {}
 for i = 1, count do
   local at = 6 + (i - 1) * 6
   local code, ticket, record =
-    judge(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+    judge(i, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
   results[#results + 1] = code
   results[#results + 1] = ticket
   results[#results + 1] = record
 end
+write()
 
 local turn, turn_left = 0, 0
 -- A turn that the caller holds already is no reason for it to wait.

@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 
 use super::counters::add;
 use super::head::Head;
-use super::log::LogEntry;
-use super::queue::Shared;
+use super::log::{DecidedOp, LogEntry};
+use super::queue::{Shared, TIMER};
 use super::reconcile::reconcile;
 use super::restore::restore;
 use super::round::{BATCH_MAX, BranchContext, RoundEnd};
@@ -261,9 +261,10 @@ impl Helper {
             let wanted = self.wanted(&view);
             let context = self.context();
             let helped_from = view.head.done;
+            let watch = Stopwatch::start();
             match context.round(view, self.head.take(), wanted).await? {
                 RoundEnd::Published { entry, next, head } => {
-                    self.tell(&entry)?;
+                    self.tell(&entry, watch.elapsed())?;
                     self.shared.rate.observe(head.done);
                     tracing::trace!(from = helped_from, ops = entry.len(), "batch published");
                     self.upkeep.after(&context, &self.shared, &head, &entry);
@@ -271,7 +272,7 @@ impl Helper {
                     if !next.turn_is_mine {
                         return Ok(());
                     }
-                    view = next;
+                    view = self.with_crowd(next).await?;
                 }
                 RoundEnd::Overtaken => {
                     self.overtaken = true;
@@ -286,6 +287,30 @@ impl Helper {
         }
     }
 
+    /// The next batch with those who were told of the last one, where they are worth waiting for:
+    /// a round for the few that were in the queue already would keep all of them waiting.
+    async fn with_crowd(&mut self, next: View) -> Result<View> {
+        let ready = next.elements.len();
+        let mut waited = false;
+        loop {
+            let patience = self.shared.state().crowd.patience_before_round(ready);
+            if patience.is_zero() {
+                break;
+            }
+            waited = true;
+            match patience >= TIMER {
+                true => drop(tokio::time::timeout(patience, self.shared.wake.notified()).await),
+                false => tokio::task::yield_now().await,
+            }
+        }
+        if !waited {
+            return Ok(next);
+        }
+        let looked = self.look().await?;
+        let same = |view: &View| view.turn_is_mine && view.head.done == next.head.done;
+        Ok(looked.filter(same).unwrap_or(next))
+    }
+
     /// How many ops of the next batch to ask for: none when this process is about to leave.
     fn wanted(&self, view: &View) -> usize {
         let state = self.shared.state();
@@ -295,12 +320,14 @@ impl Helper {
     }
 
     /// Tells waiters of this process what a batch has decided.
-    fn tell(&self, entry: &LogEntry) -> Result<()> {
-        let mut own = 0;
+    fn tell(&self, entry: &LogEntry, took: Duration) -> Result<()> {
         let mut state = self.shared.state();
+        let waits = |op: &&DecidedOp| state.waiters.waits_for(op.op_id);
+        let own = entry.ops.iter().filter(waits).count() as u64;
+        // Before the first of them can come back.
+        state.crowd.told(own, took);
         for (index, op) in entry.ops.iter().enumerate() {
             if state.waiters.waits_for(op.op_id) {
-                own += 1;
                 let record = entry.outcome(index, op)?;
                 state.waiters.tell(op.op_id, entry.first.plus(index as u64), &record);
             }

@@ -12,6 +12,7 @@ pub mod ancestry;
 pub mod build;
 pub mod coordinator;
 pub mod counters;
+mod crowd;
 pub mod faults;
 pub mod graph;
 pub mod head;

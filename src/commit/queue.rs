@@ -16,6 +16,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{OpId, Ticket};
 
 use super::counters::add;
+use super::crowd::Crowd;
 use super::helper::Helper;
 use super::rate::Rate;
 use super::restore::restore;
@@ -25,6 +26,9 @@ use super::waiting::{Decision, Details, Told, Waiters, rounds_bound};
 
 /// Passes of the scheduler without a newcomer after which a call takes what has come.
 const GATHER_IDLE: u32 = 3;
+
+/// The shortest time that is left to a timer.
+pub(super) const TIMER: Duration = Duration::from_millis(2);
 
 /// Callers that may stand in line for acceptance, at most; more wait outside.
 const INBOX: usize = 4096;
@@ -103,6 +107,8 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Tells [`BranchQueue::close`] that the helper has ended.
     pub(super) ended: Notify,
+    /// Tells [`Shared::submit_along`] that its op is on its way.
+    rode: Notify,
     pub(super) rate: Rate,
     /// A std mutex: held for map operations, never across an await.
     state: Mutex<State>,
@@ -111,10 +117,13 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) waiters: Waiters,
+    pub(super) crowd: Crowd,
     /// The view that came with the newest acceptance; one with the turn is kept until it is used.
     pub(super) latest: Option<View>,
     pub(super) closing: bool,
     pub(super) closed: bool,
+    /// An op of this process for which nobody waits: it goes with the next ops that are submitted.
+    pub(super) rider: Option<Submission>,
     /// Why the last round failed, until one succeeds.
     pub(super) last_error: Option<String>,
 }
@@ -132,6 +141,29 @@ impl Shared {
     }
 }
 
+/// How long an op that can wait is held back for others to go with.
+const RIDE_MAX: Duration = Duration::from_millis(200);
+
+impl Shared {
+    /// Submits an op for which nobody waits together with the next ones that somebody waits for,
+    /// if some come soon: by itself it would begin a round, and they would have to wait for that.
+    pub(super) async fn submit_along(&self, submission: Submission) -> Result<()> {
+        self.state().rider = Some(submission);
+        // Whether the call that it went with succeeded does not matter: the fold is planned anew.
+        let _ = tokio::time::timeout(RIDE_MAX, self.rode.notified()).await;
+        let Some(submission) = self.state().rider.take() else { return Ok(()) };
+        let context = &self.context;
+        let (lanes, keys, limits) = (&context.lanes, &context.keys, self.options.limits);
+        let reply = submit(lanes, keys, &context.turn, limits, &[submission]).await?;
+        // Where the turn came with the acceptance it is for this process to use.
+        if let Some(reply) = reply.filter(|reply| reply.view.turn_is_mine) {
+            self.state().latest = Some(reply.view);
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+}
+
 impl BranchQueue {
     /// Starts the tasks of a branch.
     pub fn start(context: BranchContext, options: QueueOptions) -> Self {
@@ -141,6 +173,7 @@ impl BranchQueue {
             options,
             wake: Notify::new(),
             ended: Notify::new(),
+            rode: Notify::new(),
             rate: Rate::default(),
             state: Mutex::default(),
         });
@@ -209,7 +242,7 @@ impl Drop for BranchQueue {
 async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::Receiver<Incoming>) {
     let mut batch = Vec::with_capacity(SUBMISSIONS_MAX);
     while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
-        gather(&mut arrivals, &mut batch).await;
+        gather(&shared, &mut arrivals, &mut batch).await;
         let incoming = std::mem::take(&mut batch);
         if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
             for each in incoming {
@@ -221,25 +254,44 @@ async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::Receiver<Incoming>) {
 
 /// Lets tasks that are ready to run go first, as long as that brings more ops: writers that were
 /// told of one batch come with their next ops together, and one call takes them all. A call begun
-/// with the first of them would leave the others for another round. No clock is involved: where
-/// nobody else is ready this costs a few passes of the scheduler.
-async fn gather(arrivals: &mut mpsc::Receiver<Incoming>, batch: &mut Vec<Incoming>) {
+/// with the first of them would leave the others for another round. Where nobody else is ready
+/// and nobody is expected this costs a few passes of the scheduler.
+async fn gather(
+    shared: &Shared,
+    arrivals: &mut mpsc::Receiver<Incoming>,
+    batch: &mut Vec<Incoming>,
+) {
     let mut idle = 0;
-    while idle < GATHER_IDLE && batch.len() < SUBMISSIONS_MAX {
+    let mut counted = 0;
+    while batch.len() < SUBMISSIONS_MAX {
         tokio::task::yield_now().await;
-        match arrivals.try_recv() {
-            Ok(incoming) => {
-                batch.push(incoming);
-                while batch.len() < SUBMISSIONS_MAX
-                    && let Ok(incoming) = arrivals.try_recv()
-                {
-                    batch.push(incoming);
-                }
-                idle = 0;
-            }
-            Err(_) => idle += 1,
+        idle += 1;
+        while batch.len() < SUBMISSIONS_MAX
+            && let Ok(incoming) = arrivals.try_recv()
+        {
+            batch.push(incoming);
+            idle = 0;
+        }
+        if idle < GATHER_IDLE {
+            continue;
+        }
+        let patience = {
+            let mut state = shared.state();
+            state.crowd.came(batch.len() - counted);
+            state.crowd.patience()
+        };
+        counted = batch.len();
+        if patience.is_zero() {
+            return;
+        }
+        // Shorter times are below what a timer can tell apart.
+        if patience >= TIMER
+            && let Ok(Some(incoming)) = tokio::time::timeout(patience, arrivals.recv()).await
+        {
+            batch.push(incoming);
         }
     }
+    shared.state().crowd.came(batch.len() - counted);
 }
 
 async fn accept_batch(
@@ -247,15 +299,22 @@ async fn accept_batch(
     incoming: Vec<Incoming>,
 ) -> Result<(), (Error, Vec<Incoming>)> {
     let context = &shared.context;
-    let submissions: Vec<Submission> = incoming.iter().map(|i| i.submission.clone()).collect();
+    let mut submissions: Vec<Submission> = incoming.iter().map(|i| i.submission.clone()).collect();
     let expected: Vec<watch::Receiver<Option<Told>>> = {
         let mut state = shared.state();
+        let rider = state.rider.take_if(|_| submissions.len() < SUBMISSIONS_MAX);
         let expect = |submission: &Submission| {
             let (tell, outcome) = watch::channel(None);
             state.waiters.expect(submission.clone(), tell);
             outcome
         };
-        submissions.iter().map(expect).collect()
+        let expected = submissions.iter().map(expect).collect();
+        // Behind the others: their answers are the first ones.
+        if let Some(rider) = rider {
+            submissions.push(rider);
+            shared.rode.notify_one();
+        }
+        expected
     };
     let attempt = async {
         context.faults.pass("submit").await?;
@@ -296,6 +355,7 @@ async fn accept_batch(
             let answer = admit(shared, each.submission, accepted, outcome, depth);
             answers.push((each.answer, answer));
         }
+        state.crowd.accepted(answers.len());
         if !state.has_turn() {
             state.latest = Some(reply.view);
         }

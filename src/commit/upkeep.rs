@@ -1,14 +1,13 @@
 //! Work in the background of a branch: checkpoints of its history and folds of its large levels.
 //! None of it is needed for the promises; all of it keeps costs bounded.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::coord::submit::{Seal, Submission, submit};
+use crate::coord::submit::{Seal, Submission};
 use crate::model::error::Result;
 use crate::model::ids::OpId;
 use crate::tree::Level;
@@ -25,12 +24,38 @@ use super::round::BranchContext;
 /// How long the end of a process waits for work under way.
 const FINISH_MAX: Duration = Duration::from_secs(30);
 
+/// Batches after which a queued fold that was not among them is planned anew.
+const FOLD_PATIENCE: u32 = 32;
+
 /// Work of one branch that runs beside its rounds.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     tasks: JoinSet<()>,
-    /// One fold at a time: two would only undo each other.
-    folding: Arc<AtomicBool>,
+    fold: Arc<Mutex<FoldState>>,
+}
+
+/// One fold at a time: two would only undo each other.
+#[derive(Debug, Clone, Copy, Default)]
+enum FoldState {
+    #[default]
+    Idle,
+    /// It is worked out.
+    Folding,
+    /// It is queued; it is given up when it has not been decided after so many batches.
+    Queued { op_id: OpId, patience: u32 },
+}
+
+impl FoldState {
+    /// Whether another fold may begin after `entry`.
+    fn is_free_after(&mut self, entry: &LogEntry) -> bool {
+        if let Self::Queued { op_id, patience } = self {
+            *patience -= 1;
+            if *patience == 0 || entry.ops.iter().any(|op| op.op_id == *op_id) {
+                *self = Self::Idle;
+            }
+        }
+        matches!(self, Self::Idle)
+    }
 }
 
 impl Upkeep {
@@ -51,10 +76,19 @@ impl Upkeep {
                 }
             });
         }
-        self.fold(context, shared, head);
+        self.fold(context, shared, head, entry);
     }
 
-    fn fold(&mut self, context: &BranchContext, shared: &Arc<Shared>, head: &Head) {
+    fn fold(
+        &mut self,
+        context: &BranchContext,
+        shared: &Arc<Shared>,
+        head: &Head,
+        entry: &LogEntry,
+    ) {
+        if !lock(&self.fold).is_free_after(entry) {
+            return;
+        }
         let levels = &head.metarange.levels;
         let sizes: Vec<LevelSize> =
             levels.iter().map(|level| LevelSize { records: level.run.records }).collect();
@@ -65,16 +99,18 @@ impl Upkeep {
         let Some(levels) = levels.get(range).map(<[Level]>::to_vec) else {
             return;
         };
-        if self.folding.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let folding = Arc::clone(&self.folding);
+        *lock(&self.fold) = FoldState::Folding;
+        let state = Arc::clone(&self.fold);
         let (context, shared) = (context.clone(), Arc::clone(shared));
         self.tasks.spawn(async move {
-            if let Err(error) = fold_and_submit(&context, &shared, levels, bottom).await {
-                tracing::warn!(%error, "a fold in the background failed; the next batch tries again");
+            // Free again even where the fold panics.
+            let mut folding = Folding { state, then: FoldState::Idle };
+            match fold_and_submit(&context, &shared, levels, bottom).await {
+                Ok(op_id) => folding.then = FoldState::Queued { op_id, patience: FOLD_PATIENCE },
+                Err(error) => {
+                    tracing::warn!(%error, "a fold in the background failed; the next batch tries again");
+                }
             }
-            folding.store(false, Ordering::Release);
         });
     }
 
@@ -87,12 +123,28 @@ impl Upkeep {
     }
 }
 
+fn lock(state: &Mutex<FoldState>) -> MutexGuard<'_, FoldState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A fold under way, and what is the case when it ends.
+struct Folding {
+    state: Arc<Mutex<FoldState>>,
+    then: FoldState,
+}
+
+impl Drop for Folding {
+    fn drop(&mut self) {
+        *lock(&self.state) = self.then;
+    }
+}
+
 async fn fold_and_submit(
     context: &BranchContext,
     shared: &Shared,
     levels: Vec<Level>,
     bottom: bool,
-) -> Result<()> {
+) -> Result<OpId> {
     let created_ms = clock::now_ms();
     let tree = context.lake.tree();
     let with = tree.fold(&levels, bottom).await?.stored(tree).await?;
@@ -106,14 +158,7 @@ async fn fold_and_submit(
     let op_id: OpId = clock::new_op_id();
     let submission =
         Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-    let limits = shared.options.limits;
-    let (lanes, keys) = (&context.lanes, &context.keys);
-    let reply = submit(lanes, keys, &context.turn, limits, &[submission]).await?;
+    shared.submit_along(submission).await?;
     add(&context.counters.folds, 1);
-    // Where the turn came with the acceptance it is for this process to use.
-    if let Some(reply) = reply.filter(|reply| reply.view.turn_is_mine) {
-        shared.state().latest = Some(reply.view);
-    }
-    shared.wake.notify_one();
-    Ok(())
+    Ok(op_id)
 }

@@ -27,7 +27,7 @@ pub struct FoldLimits {
     /// The most levels a stack has after a batch. Default: [`MAX_LEVELS`] less what one batch can
     /// add, so that a batch that may not fold stays within the limit.
     pub levels_max: usize,
-    /// Levels with fewer records are tiny. Default: 512.
+    /// Levels with fewer records are tiny. Default: 128.
     pub tiny_records: u64,
     /// The most tiny levels on top. Default: 4.
     pub tiny_levels_max: usize,
@@ -40,7 +40,7 @@ impl Default for FoldLimits {
         Self {
             inline_records: 4 * 1024,
             levels_max: MAX_LEVELS - INCOMING_MAX,
-            tiny_records: 512,
+            tiny_records: 128,
             tiny_levels_max: 4,
             ratio: 4,
         }
@@ -107,7 +107,7 @@ fn cheapest(levels: &[LevelSize], width: usize) -> Option<FoldPlan> {
 ///
 /// Small levels on top are left alone: batches fold them while this fold is under way.
 pub fn plan_background_fold(levels: &[LevelSize], limits: &FoldLimits) -> Option<Range<usize>> {
-    let small = limits.inline_records / 4;
+    let small = limits.inline_records / 2;
     let from = levels.iter().take_while(|level| level.records < small).count();
     let mut above = 0u64;
     let mut to = None;
