@@ -42,10 +42,16 @@ end
 if redis.call('HLEN', staged_key) + count > limit then
   return 4
 end
+-- One command for all of them: calls cost more than what they do.
+local values, members = {}, {}
 for i = 1, count do
   local path, value = ARGV[i * 3 + 4], ARGV[i * 3 + 5]
-  redis.call('HSET', staged_key, path, value)
-  redis.call('ZADD', paths_key, 0, path)
+  values[i * 2 - 1], values[i * 2] = path, value
+  members[i * 2 - 1], members[i * 2] = 0, path
+end
+if count > 0 then
+  redis.call('HSET', staged_key, unpack(values))
+  redis.call('ZADD', paths_key, unpack(members))
 end
 redis.call('SET', call_key, '1', 'PX', ARGV[6])
 return 1

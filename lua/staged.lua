@@ -25,14 +25,14 @@ else
   end
 end
 local values = {}
-if redis.call('EXISTS', staged_key) == 0 then
-  paths = {}
-end
-for _, path in ipairs(paths) do
-  local value = redis.call('HGET', staged_key, path)
-  if value then
-    values[#values + 1] = path
-    values[#values + 1] = value
+-- One command for all of them: calls cost more than what they do.
+if #paths > 0 and redis.call('EXISTS', staged_key) == 1 then
+  local found = redis.call('HMGET', staged_key, unpack(paths))
+  for i, path in ipairs(paths) do
+    if found[i] then
+      values[#values + 1] = path
+      values[#values + 1] = found[i]
+    end
   end
 end
 return {

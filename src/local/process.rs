@@ -145,6 +145,8 @@ fn spawn(program: &str, place: &Place, alive: File) -> io::Result<Child> {
         // Staged writes live here only, and acknowledged ops are in the object store: one second
         // of either is what a crash of the machine may cost.
         .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
+        // What a large commit took from the staging area expires without holding others up.
+        .args(["--lazyfree-lazy-expire", "yes"])
         // A queue that evicts is no queue: a full memory must refuse instead.
         .args(["--maxmemory-policy", "noeviction"])
         .current_dir(&place.data_dir)

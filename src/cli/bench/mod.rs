@@ -126,9 +126,11 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Another connection, which has read nothing yet.
-    async fn connect_anew(&self) -> Result<Onward> {
-        connect(self.config, self.weather).await
+    /// Another connection, which has read nothing yet, with so much room for decoded blocks.
+    async fn connect_anew(&self, block_cache_bytes: u64) -> Result<Onward> {
+        let mut config = self.config.clone();
+        config.coordinator.lake.tree.block_cache_bytes = block_cache_bytes;
+        connect(&config, self.weather).await
     }
 
     /// Tells one result as soon as it is there.

@@ -41,6 +41,9 @@ pub struct ReadArgs {
     /// How long each point is measured
     #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "3s")]
     duration: Duration,
+    /// Memory for decoded blocks, in MiB: what a process has unless it is told otherwise is 64
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    cache_mib: u64,
     /// What is read; each is measured
     #[arg(long, value_name = "WHAT[,WHAT…]", value_delimiter = ',', default_value = "get,list")]
     what: Vec<What>,
@@ -63,7 +66,7 @@ pub async fn run(bench: &Bench<'_>, args: &ReadArgs) -> Result<bool> {
                 (What::List, _) => "list-history",
             };
             let reference = RefExpr::plain(reference);
-            let onward = bench.connect_anew().await?;
+            let onward = bench.connect_anew(args.cache_mib * 1024 * 1024).await?;
             for cache in ["cold", "warm"] {
                 let sample = readers(&onward, &name, &reference, *what, args).await?;
                 let point = Point {
