@@ -13,10 +13,11 @@
 -- ARGV
 --   1 now, milliseconds, or '-' for this server's clock   2 helper   3 turn, milliseconds
 --   4 done before the batch   5 number of ops (n)   6 head commit after it   7 its log position
---   8 '1' when the batch ends the branch   9 outcomes kept   10 how long an idle branch keeps
+--   8 '1' when the batch ends the branch   9 outcomes kept, at the least   10 how long an idle branch keeps
 --   them, milliseconds   11 how long consumed areas stay readable, milliseconds
 --   12 ops wanted of the next batch (0: give up the turn)
 --   13 number of producer rows (p)   14 number of sealed ops (s)
+--   15 how long an outcome is kept in any case, milliseconds   16 outcomes kept at the most
 --   then n x (op id, record), p x (producer, row), s x (op id, '1' consumed | '0' given back)
 -- Returns
 --   {0} when the branch is not in this Redis; {1, done} when `done` is not where the batch begins;
@@ -31,7 +32,8 @@ local done_before, count = tonumber(ARGV[4]), tonumber(ARGV[5])
 local commit, position, closes = ARGV[6], ARGV[7], ARGV[8] == '1'
 local kept, idle_ms, grace_ms = tonumber(ARGV[9]), ARGV[10], ARGV[11]
 local wanted, producer_count, sealed_count = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local ops_at = 14
+local window_ms, kept_max = tonumber(ARGV[15]), tonumber(ARGV[16])
+local ops_at = 16
 local producers_at = ops_at + count * 2
 local sealed_at = producers_at + producer_count * 2
 if not now_ms then
@@ -88,6 +90,21 @@ for i = math.max(1, newest_ticket - done_before + 1), count do
   redis.call('XADD', outcomes_key, string.format('%d-0', done_before + i),
     'o', ARGV[ops_at + i * 2 - 1], 'r', ARGV[ops_at + i * 2])
 end
+
+-- A call whose reply was lost is made again for a while, and must be recognised however fast the
+-- branch is decided. Two marks, the older one at least that while ago, tell which outcomes are new.
+local marks = redis.call('HMGET', head_key, 'mark_at', 'mark_done', 'mark_before')
+local mark_at, mark_before = tonumber(marks[1]), tonumber(marks[3])
+if not mark_at then
+  mark_before = math.max(0, done_before - kept)
+elseif now_ms - mark_at >= window_ms then
+  mark_before = tonumber(marks[2])
+end
+if not mark_at or now_ms - mark_at >= window_ms then
+  redis.call('HSET', head_key, 'mark_at', string.format('%d', now_ms),
+    'mark_done', string.format('%d', done_before), 'mark_before', string.format('%d', mark_before))
+end
+kept = math.min(math.max(kept, done - mark_before), math.max(kept, kept_max))
 local surplus = redis.call('XLEN', outcomes_key) - kept
 if surplus > 0 then
   local oldest = redis.call('XRANGE', outcomes_key, '-', '+', 'COUNT', surplus)

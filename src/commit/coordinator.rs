@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock;
 use crate::coord::keys::branches_key;
@@ -28,9 +29,15 @@ const CONTEXTS_KEPT: usize = 65_536;
 /// Repositories whose caches one process keeps, at most.
 const LAKES_KEPT: usize = 256;
 
-/// Outcomes per branch that Redis keeps: an op id is recognised for as long. It must cover what a
-/// busy branch decides while a call whose reply was lost is made again.
+/// Outcomes per branch that Redis keeps: an op id is recognised for as long.
 const OUTCOMES_IN_REDIS: u64 = 65_536;
+
+/// A branch that is decided faster keeps those of so long: a call whose reply was lost is made
+/// again for ten seconds.
+const OUTCOMES_WINDOW: Duration = Duration::from_secs(12);
+
+/// And never more than so many, about 200 bytes each.
+const OUTCOMES_IN_REDIS_MAX: u64 = 1_048_576;
 
 /// How this process works.
 #[derive(Debug, Clone)]
@@ -52,8 +59,10 @@ impl Default for CoordinatorOptions {
             lake: LakeOptions::default(),
             retention: Retention {
                 outcomes: OUTCOMES_IN_REDIS,
-                idle: std::time::Duration::from_secs(24 * 3600),
-                areas: std::time::Duration::from_secs(60),
+                window: OUTCOMES_WINDOW,
+                outcomes_max: OUTCOMES_IN_REDIS_MAX,
+                idle: Duration::from_secs(24 * 3600),
+                areas: Duration::from_secs(60),
             },
             turn_ms: 250,
         }

@@ -79,7 +79,7 @@ impl Crowd {
 
     /// One in sixteen may be late without keeping the others.
     fn expected(&self) -> f32 {
-        self.told as f32 * self.share * (15.0 / 16.0)
+        (self.told as f32 * self.share * (15.0 / 16.0)).floor()
     }
 
     fn patience_for(&self, here: u32) -> Duration {

@@ -37,8 +37,13 @@ pub struct Publication {
 /// How much of the past Redis keeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Outcomes per branch. An op id is recognised for as long as its outcome is kept.
+    /// Outcomes per branch, at the least. An op id is recognised for as long as its outcome is kept.
     pub outcomes: u64,
+    /// How long an outcome is kept however many there are, up to `outcomes_max`: longer than a
+    /// call whose reply was lost is made again.
+    pub window: Duration,
+    /// Outcomes per branch, at the most.
+    pub outcomes_max: u64,
     /// How long an idle branch keeps them.
     pub idle: Duration,
     /// How long areas that were committed stay readable.
@@ -112,6 +117,8 @@ fn arguments(turn: &Turn, retention: &Retention, batch: &Publication, wanted: us
         number(wanted as u128),
         number(batch.producers.len() as u128),
         number(batch.sealed.len() as u128),
+        number(retention.window.as_millis()),
+        number(retention.outcomes_max.into()),
     ];
     for (op_id, record) in &batch.outcomes {
         args.push(Bytes::from(op_id.to_string()));

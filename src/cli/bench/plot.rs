@@ -12,6 +12,19 @@ use plotters::prelude::*;
 /// Width and height of one chart.
 const SIZE: (u32, u32) = (560, 460);
 
+/// What is smaller is drawn as this: nothing has no place on a logarithmic axis.
+const SMALLEST: f64 = 0.1;
+
+/// Colours that people who see few of them can tell apart, by M. Okabe and K. Ito.
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+];
+
 /// Lines over one quantity.
 #[derive(Debug)]
 pub struct Chart {
@@ -38,7 +51,7 @@ impl Chart {
 
     /// Adds a point to a line.
     pub fn add(&mut self, line: &str, x: f64, y: f64) {
-        let point = (if self.doubling { x.max(1.0) } else { x }, y.max(0.001));
+        let point = (if self.doubling { x.max(1.0) } else { x }, y.max(SMALLEST));
         self.lines.entry(line.to_owned()).or_default().push(point);
     }
 
@@ -101,7 +114,7 @@ impl Chart {
             chart.draw_series([Rectangle::new(corners, BLACK.mix(0.08).filled())])?;
         }
         for (number, (name, line)) in self.lines.iter().enumerate() {
-            let colour = Palette99::pick(number).to_rgba();
+            let colour = COLOURS.get(number % COLOURS.len()).copied().unwrap_or(BLACK);
             chart
                 .draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?
                 .label(name)

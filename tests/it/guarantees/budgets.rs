@@ -8,7 +8,7 @@ use onward::objects::ObjectCounters;
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, keys};
 use crate::support::lake::Deployment;
-use crate::support::until::PATIENCE;
+use crate::support::until::{PATIENCE, until_async};
 
 /// Calls and objects so far.
 pub(super) struct Meter {
@@ -120,4 +120,38 @@ async fn many_writers_share_calls_and_objects() {
     );
     let audit = Audit::of(&deployment.objects, "main").await;
     audit.has_all((1..=WRITERS).flat_map(|writer| 1000 * writer..1000 * writer + EACH));
+}
+
+/// Keys that stay when nothing happens on a branch: what was decided expires a day later.
+const LASTING: [&str; 2] = ["head", "producers"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_to_do_nothing_is_asked_and_little_is_kept() {
+    let (deployment, onward) = Deployment::lake().await;
+    commit_all(std::slice::from_ref(&onward), "main", 1..200).await;
+    // Until what runs in the background of a branch has come to its end.
+    let coordinator = onward.coordinator();
+    let asked = || (coordinator.lanes().calls(), coordinator.objects().counters());
+    let (mut before, mut quiet) = (asked(), 0);
+    until_async("fifty looks in a row find that nothing was asked", || {
+        let now = asked();
+        quiet = if now == before { quiet + 1 } else { 0 };
+        before = now;
+        std::future::ready(quiet >= 50)
+    })
+    .await;
+    let keys = keys(&deployment.objects, "main").await;
+    let prefix = keys.head.trim_end_matches("head").to_owned();
+    let found: Vec<String> = deployment.redis.command(&["KEYS", &format!("{prefix}*")]);
+    let mut lasting = 0u64;
+    for key in found {
+        let ttl: i64 = deployment.redis.command(&["TTL", &key]);
+        let name = key.trim_start_matches(&prefix);
+        assert_eq!(ttl < 0, LASTING.contains(&name), "{key} lives for {ttl} s");
+        if ttl < 0 {
+            lasting += deployment.redis.command::<u64>(&["MEMORY", "USAGE", &key]);
+        }
+    }
+    assert!((100..1024).contains(&lasting), "an idle branch keeps {lasting} bytes in Redis");
+    println!("an idle branch keeps {lasting} bytes in Redis");
 }

@@ -168,7 +168,8 @@ impl Branch {
                 self.ops.insert(id_of(element).to_owned(), head.done + 1 + index as u64);
             }
         }
-        self.tell(batch);
+        let kept = head.mark(asker.now, batch);
+        self.tell(batch, kept);
         self.producers.extend(batch.producers.iter().cloned());
         self.settle_areas(batch);
         if batch.closes {
@@ -213,8 +214,8 @@ impl Branch {
         ])
     }
 
-    /// Adds outcomes that are not there yet, and keeps only the newest.
-    fn tell(&mut self, batch: &Batch) {
+    /// Adds outcomes that are not there yet, and keeps only so many of the newest.
+    fn tell(&mut self, batch: &Batch, kept: u64) {
         let newest = self.outcomes.keys().next_back().copied().unwrap_or(0);
         for (index, outcome) in batch.ops.iter().enumerate() {
             let ticket = batch.done_before + 1 + index as u64;
@@ -222,7 +223,7 @@ impl Branch {
                 self.outcomes.insert(ticket, outcome.clone());
             }
         }
-        while self.outcomes.len() > batch.kept {
+        while self.outcomes.len() as u64 > kept {
             if let Some((_, (op, _))) = self.outcomes.pop_first() {
                 self.ops.remove(&op);
             }
@@ -299,8 +300,31 @@ impl Branch {
                 position: part.done,
                 turn: String::new(),
                 turn_until: 0,
+                marks: None,
             });
         }
         Int(1)
+    }
+}
+
+/// How long outcomes are kept in any case.
+pub const WINDOW_MS: u64 = 40;
+
+/// Outcomes kept at the most.
+pub const KEPT_MAX: u64 = 12;
+
+impl Head {
+    /// Moves the marks, and says how many outcomes are kept after `batch`.
+    fn mark(&mut self, now: u64, batch: &Batch) -> u64 {
+        let kept = batch.kept as u64;
+        let (at, done, before) = match self.marks {
+            None => (now, batch.done_before, batch.done_before.saturating_sub(kept)),
+            Some((at, done, _)) if now.saturating_sub(at) >= WINDOW_MS => {
+                (now, batch.done_before, done)
+            }
+            Some(marks) => marks,
+        };
+        self.marks = Some((at, done, before));
+        kept.max(self.done - before).min(kept.max(KEPT_MAX))
     }
 }

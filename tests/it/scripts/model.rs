@@ -18,6 +18,8 @@ pub struct Head {
     pub position: u64,
     pub turn: String,
     pub turn_until: u64,
+    /// When outcomes were last marked, how far the branch was then, and the time before.
+    pub marks: Option<(u64, u64, u64)>,
 }
 
 /// A key that may be given an end of life.

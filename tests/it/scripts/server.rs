@@ -7,7 +7,7 @@ use onward::coord::script::{self, Script};
 use onward::model::ids::BranchUid;
 use redis::{Connection, Value};
 
-use super::accept::{Batch, Part, Submission};
+use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
 use super::model::{Asker, Bounds, Branch, Head, Mortal, Seen};
 use super::reply::Reply;
 use super::steps::{CALLS, OPS, op};
@@ -132,6 +132,8 @@ impl<'a> Server<'a> {
             number(batch.wanted as u64),
             number(batch.producers.len() as u64),
             number(batch.sealed.len() as u64),
+            number(WINDOW_MS),
+            number(KEPT_MAX),
         ]);
         args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
         args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
@@ -366,7 +368,9 @@ fn outcome(reply: &Reply) -> (u64, (String, String)) {
 }
 
 fn parse_head(fields: &BTreeMap<String, String>) -> Head {
-    assert_eq!(fields.len(), 6, "{fields:?}");
+    let number = |name: &str| fields.get(name).map(|text| text.parse().unwrap());
+    let marks = number("mark_at").zip(number("mark_done")).zip(number("mark_before"));
+    assert_eq!(fields.len(), if marks.is_some() { 9 } else { 6 }, "{fields:?}");
     Head {
         state: fields["state"].clone(),
         done: fields["done"].parse().unwrap(),
@@ -374,5 +378,6 @@ fn parse_head(fields: &BTreeMap<String, String>) -> Head {
         position: fields["position"].parse().unwrap(),
         turn: fields["turn"].clone(),
         turn_until: fields["turn_until"].parse().unwrap(),
+        marks: marks.map(|((at, done), before)| (at, done, before)),
     }
 }
