@@ -107,7 +107,7 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Tells [`BranchQueue::close`] that the helper has ended.
     pub(super) ended: Notify,
-    /// Tells [`Shared::submit_along`] that its op is on its way.
+    /// Tells [`Shared::submit_along`] that its op is on its way, or must not wait any longer.
     rode: Notify,
     pub(super) rate: Rate,
     /// A std mutex: held for map operations, never across an await.
@@ -227,6 +227,7 @@ impl BranchQueue {
                 }
             }
             self.shared.wake.notify_one();
+            self.shared.rode.notify_one();
             ended.await;
         }
     }

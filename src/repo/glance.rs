@@ -91,10 +91,14 @@ impl Glances {
     }
 
     async fn serve(self: Arc<Self>) {
+        let mut serving = Serving { glances: &self, done: false };
         let mut latest: Option<Arc<Glance>> = None;
         loop {
             self.gather().await;
-            let Some(readers) = self.take() else { return };
+            let Some(readers) = self.take() else {
+                serving.done = true;
+                return;
+            };
             match self.call(&readers, latest.take()).await {
                 Ok(Called::There(glance, values)) => {
                     latest = Some(Arc::clone(&glance));
@@ -157,6 +161,22 @@ impl Glances {
             }
         };
         Ok(Called::There(glance, page.values))
+    }
+}
+
+/// Whoever serves the readers. Should it end by a panic, or with its runtime, those who wait are
+/// told, and the next one to come serves again.
+struct Serving<'a> {
+    glances: &'a Glances,
+    /// Whether it ended because nobody waits. By now somebody else may serve.
+    done: bool,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            *self.glances.state() = State::default();
+        }
     }
 }
 

@@ -235,3 +235,42 @@ async fn staged_paths_between_two_committed_ones_are_all_listed() {
     assert_eq!(all.len(), 3001, "what is staged shows on the branch, however much");
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
 }
+
+/// Whoever was told of a commit, or of a staged change, sees it in the next look, however many look
+/// at the same time; and readers together ask Redis less often than each for itself would.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_who_share_their_calls_see_their_own_writes() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let repo = onward.repo("lake");
+    let look = async |path: &str| {
+        let main = RefExpr::plain("main");
+        let found = repo.stat(&main, &path.parse().unwrap()).await.ok();
+        found.map(|entry| entry.size)
+    };
+    let write = |writer: usize| {
+        let (main, look) = (repo.branch("main"), &look);
+        async move {
+            for n in 0..12 {
+                let path = format!("t/{writer}");
+                let (wanted, staged) = (entry(writer * 100 + n), n % 3 == 2);
+                let size = wanted.size;
+                match staged {
+                    true => main.stage_put(path.parse().unwrap(), wanted, None).await.unwrap(),
+                    false => {
+                        main.reset(&path, true).await.unwrap();
+                        let outcome = main.change().put(&path, wanted).commit().await.unwrap();
+                        assert!(outcome.commit().is_some());
+                    }
+                }
+                assert_eq!(look(&path).await, Some(size), "writer {writer}, change {n}");
+            }
+        }
+    };
+    futures::future::join_all((0..24).map(write)).await;
+    let calls = || onward.coordinator().lanes().calls().get("staged").copied().unwrap_or(0);
+    let before = calls();
+    let paths: Vec<String> = (0..200).map(|n| format!("t/{}", n % 24)).collect();
+    let found = futures::future::join_all(paths.iter().map(|path| look(path))).await;
+    assert!(found.iter().all(Option::is_some));
+    assert!(calls() - before <= 100, "{} calls for 200 readers", calls() - before);
+}
