@@ -13,8 +13,8 @@
 -- ARGV
 --   1 now, milliseconds, or '-' for this server's clock   2 helper   3 turn, milliseconds
 --   4 done before the batch   5 number of ops (n)   6 head commit after it   7 its log position
---   8 '1' when the batch ends the branch   9 outcomes kept, at the least   10 how long an idle branch keeps
---   them, milliseconds   11 how long consumed areas stay readable, milliseconds
+--   8 '1' when the batch ends the branch   9 outcomes kept, at the least
+--   10 how long an idle branch keeps them, milliseconds   11 how long consumed areas stay readable, milliseconds
 --   12 ops wanted of the next batch (0: give up the turn)
 --   13 number of producer rows (p)   14 number of sealed ops (s)
 --   15 how long an outcome is kept in any case, milliseconds   16 outcomes kept at the most
@@ -41,7 +41,8 @@ if not now_ms then
   now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
-local head = redis.call('HMGET', head_key, 'state', 'done', 'turn')
+local head = redis.call('HMGET', head_key, 'state', 'done', 'turn',
+  'mark_at', 'mark_done', 'mark_before')
 if not head[1] then
   return {0}
 end
@@ -93,14 +94,9 @@ end
 
 -- A call whose reply was lost is made again for a while, and must be recognised however fast the
 -- branch is decided. Two marks, the older one at least that while ago, tell which outcomes are new.
-local marks = redis.call('HMGET', head_key, 'mark_at', 'mark_done', 'mark_before')
-local mark_at, mark_before = tonumber(marks[1]), tonumber(marks[3])
-if not mark_at then
-  mark_before = math.max(0, done_before - kept)
-elseif now_ms - mark_at >= window_ms then
-  mark_before = tonumber(marks[2])
-end
+local mark_at, mark_before = tonumber(head[4]), tonumber(head[6])
 if not mark_at or now_ms - mark_at >= window_ms then
+  mark_before = tonumber(head[5]) or math.max(0, done_before - kept)
   redis.call('HSET', head_key, 'mark_at', string.format('%d', now_ms),
     'mark_done', string.format('%d', done_before), 'mark_before', string.format('%d', mark_before))
 end

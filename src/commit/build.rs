@@ -307,7 +307,7 @@ fn add_ops(mut entry: LogEntry, situation: Situation, judgement: Judgement) -> R
             commit,
             areas,
             reset,
-            id: Default::default(),
+            id: commit_id.into(),
         });
     }
     Ok(entry)

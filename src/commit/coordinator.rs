@@ -2,7 +2,7 @@
 //! it works on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock;
@@ -132,6 +132,8 @@ impl Coordinator {
         }
         if lakes.len() >= LAKES_KEPT {
             lakes.clear();
+            // They would keep the caches of the repositories they are in.
+            self.contexts().clear();
         }
         let lake = Lake::new(repo.clone(), self.objects.clone(), self.options.lake.clone());
         lakes.insert(repo.clone(), lake.clone());
@@ -145,12 +147,8 @@ impl Coordinator {
 
     /// All that working on a branch takes.
     pub fn context(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> BranchContext {
-        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(context) = contexts.get(&uid) {
+        if let Some(context) = self.contexts().get(&uid) {
             return context.clone();
-        }
-        if contexts.len() >= CONTEXTS_KEPT {
-            contexts.clear();
         }
         let context = BranchContext::from(BranchParts {
             lanes: self.lanes.clone(),
@@ -163,8 +161,16 @@ impl Coordinator {
             counters: Arc::clone(&self.counters),
             faults: self.faults.clone(),
         });
+        let mut contexts = self.contexts();
+        if contexts.len() >= CONTEXTS_KEPT {
+            contexts.clear();
+        }
         contexts.insert(uid, context.clone());
         context
+    }
+
+    fn contexts(&self) -> MutexGuard<'_, HashMap<BranchUid, BranchContext>> {
+        self.contexts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The queue of a branch in this process.

@@ -322,22 +322,21 @@ impl Helper {
     /// Tells waiters of this process what a batch has decided.
     fn tell(&self, entry: &LogEntry, took: Duration) -> Result<()> {
         let mut state = self.shared.state();
-        let waits = |op: &&DecidedOp| state.waiters.waits_for(op.op_id);
-        let own = entry.ops.iter().filter(waits).count() as u64;
+        let waits = |(_, op): &(usize, &DecidedOp)| state.waiters.waits_for(op.op_id);
+        let own: Vec<_> = entry.ops.iter().enumerate().filter(waits).collect();
+        let count = own.len() as u64;
         // Before the first of them can come back.
-        state.crowd.told(own, took);
-        for (index, op) in entry.ops.iter().enumerate() {
-            if state.waiters.waits_for(op.op_id) {
-                let record = entry.outcome(index, op)?;
-                state.waiters.tell(op.op_id, entry.first.plus(index as u64), &record);
-            }
+        state.crowd.told(count, took);
+        for (index, op) in own {
+            let record = entry.outcome(index, op)?;
+            state.waiters.tell(op.op_id, entry.first.plus(index as u64), &record);
         }
         // A view granted with an acceptance may have been overtaken by one that was looked for.
         state.latest.take_if(|latest| latest.head.done < entry.last().0);
         if state.waiters.seen() + 1 >= entry.first.0 {
             state.waiters.saw(entry.last().0);
         }
-        add(&self.shared.context.counters.helped, entry.len() - own);
+        add(&self.shared.context.counters.helped, entry.len() - count);
         Ok(())
     }
 

@@ -88,7 +88,7 @@ async fn load_merge(lake: &Lake, request: &MergeRequest) -> Result<MergeView> {
         Some(source) => lake.node(source).await?.generation(),
         None => 0,
     };
-    let records = InlineRun::decode(merge.plan.records())?.records().to_vec();
+    let records = InlineRun::decode(merge.plan.records())?.into_records();
     let run = merge.run().cloned().map(Arc::new);
     Ok(MergeView { records, run, crossings: None, base: merge.base, source_generation })
 }

@@ -80,6 +80,12 @@ pub struct DecidedOp {
 #[derive(Debug, Clone, Default)]
 pub struct IdMemo(OnceLock<CommitId>);
 
+impl From<Option<CommitId>> for IdMemo {
+    fn from(known: Option<CommitId>) -> Self {
+        Self(known.map(OnceLock::from).unwrap_or_default())
+    }
+}
+
 impl PartialEq for IdMemo {
     fn eq(&self, _: &Self) -> bool {
         true

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::folding::INLINE_RECORDS;
 use super::metarange::MAX_LEVELS;
 
 /// The size of one level.
@@ -38,7 +39,7 @@ pub struct FoldLimits {
 impl Default for FoldLimits {
     fn default() -> Self {
         Self {
-            inline_records: 4 * 1024,
+            inline_records: INLINE_RECORDS as u64,
             levels_max: MAX_LEVELS - INCOMING_MAX,
             tiny_records: 128,
             tiny_levels_max: 4,

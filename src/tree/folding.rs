@@ -18,7 +18,7 @@ use crate::model::change::{decode_value, encode_value, value_has_condition, valu
 use crate::model::error::Result;
 
 /// A fold of at most so many records stays inline: no range is written, or read again, while a
-/// batch is waiting. It is as many as [`super::fold::FoldLimits`] lets a batch fold.
+/// batch is waiting. [`super::fold::FoldLimits`] lets a batch fold as many.
 pub const INLINE_RECORDS: usize = 4 * 1024;
 /// A fold of at most so many encoded bytes stays inline.
 pub const INLINE_BYTES: usize = 1024 * 1024;
