@@ -6,7 +6,8 @@
 --
 -- KEYS  (all under the hash tag {repo/uid})
 --   1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
---   then, for each op that seals, in order: its area, its area's paths
+--   then, for each op that seals, in order: its area, its area's paths; last, absent: never there,
+--   so that a cluster refuses the call as a whole while the slot is on its way
 -- ARGV
 --   1 now, milliseconds, or '-' for this server's clock   2 helper (id of the calling process)
 --   3 turn, milliseconds   4 queue limit, ops   5 sealed limit, areas   6 number of ops (n)

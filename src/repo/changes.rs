@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::commit::op::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
+use crate::commit::persist::persist;
 use crate::commit::prepare::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
@@ -181,12 +182,14 @@ impl ChangeBuilder {
     }
 
     /// Submits the commit and waits for its outcome. The timeout covers both; what it costs to
-    /// write many changes to the object store first counts as well.
+    /// write many changes to the object store first counts as well. While Redis is away the same
+    /// op is submitted again until the timeout.
     pub async fn commit(mut self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
         let op_id = self.id();
         self.op_id = Some(op_id);
-        see_through(timeout, self.submit(), || {
+        let deadline = Deadline::after(timeout);
+        see_through(deadline, self.submit_until(Some(deadline)), || {
             let late = "Redis or the object store did not answer before the deadline";
             in_doubt(op_id, Error::unavailable(late))
         })
@@ -202,7 +205,11 @@ impl ChangeBuilder {
 
     /// Submits the commit. Once this returns, the commit will be decided whatever happens to this
     /// process. Fails with [`ErrorKind::Forbidden`] on a branch that is protected from it.
-    pub async fn submit(mut self) -> Result<TicketHandle> {
+    pub async fn submit(self) -> Result<TicketHandle> {
+        self.submit_until(None).await
+    }
+
+    async fn submit_until(mut self, deadline: Option<Deadline>) -> Result<TicketHandle> {
         if let Some(mistake) = self.mistake.take() {
             return Err(mistake);
         }
@@ -210,8 +217,9 @@ impl ChangeBuilder {
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
         let branch = self.branch.clone();
-        let submission = self.submission(op_id).await?;
-        let submitted = branch.submit(submission).await.map_err(|error| in_doubt(op_id, error));
+        let submission = self.submission(op_id, deadline).await?;
+        let submitted =
+            branch.submit(submission, deadline).await.map_err(|error| in_doubt(op_id, error));
         match submitted? {
             Submitted::Handle(handle) => Ok(handle),
             Submitted::NothingStaged(op_id) => {
@@ -245,7 +253,7 @@ impl ChangeBuilder {
         Ok(())
     }
 
-    async fn submission(self, op_id: OpId) -> Result<Submission> {
+    async fn submission(self, op_id: OpId, deadline: Option<Deadline>) -> Result<Submission> {
         let created_ms = clock::now_ms();
         let seal = match (self.staged, self.allow_empty) {
             (false, _) => Seal::No,
@@ -255,7 +263,8 @@ impl ChangeBuilder {
         let base = match &self.base {
             None => None,
             Some(base) => {
-                let commit = Box::pin(self.branch.repo.commit_of(base)).await?;
+                let repo = &self.branch.repo;
+                let commit = Box::pin(persist(deadline, || repo.commit_of(base))).await?;
                 Some(commit.ok_or_else(|| {
                     Error::invalid(format!("'{base}' has no commit yet to be a base"))
                 })?)
