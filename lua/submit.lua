@@ -152,11 +152,13 @@ end
 write()
 
 local turn, turn_left = 0, 0
--- A turn that the caller holds already is no reason for it to wait.
+-- A turn that the caller holds already is no reason for it to wait; nor is one that ends later than
+-- four turns from now: it was given before the clock went back.
 local holder = head[5] or ''
-local held = holder ~= '' and holder ~= helper and tonumber(head[6]) > now_ms
+local left = (tonumber(head[6]) or 0) - now_ms
+local held = holder ~= '' and holder ~= helper and left > 0 and left <= turn_ms * 4
 if held then
-  turn_left = tonumber(head[6]) - now_ms
+  turn_left = left
 end
 if depth > depth_before and depth_before == 0 then
   -- What is pending must be remembered for as long as it is pending.

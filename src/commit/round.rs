@@ -3,8 +3,11 @@
 //! A round that does not decide or publish found that somebody else's did, so the branch moved on
 //! all the same. Nothing here waits for another process.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use crate::coord::publish::{Published, Retention, publish};
 use crate::coord::view::{Turn, View, Wish, extend, mend, view};
@@ -105,22 +108,23 @@ impl BranchContext {
     /// earlier round of this process left, if there was one.
     pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
         add(&self.counters.rounds, 1);
-        let work = self.steps(view, head, wanted);
-        tokio::pin!(work);
+        let work = pin!(self.steps(view, head, wanted));
+        // Beside the work, not between its steps: each may wait for a connection that the other is
+        // about to open.
+        match select(work, pin!(self.keep_turn())).await {
+            Either::Left((end, _)) => end,
+            Either::Right(((), work)) => work.await,
+        }
+    }
+
+    /// Extends the turn again and again, as often as it may be.
+    async fn keep_turn(&self) {
         for _ in 0..EXTENSIONS_MAX {
-            // In order, so that a run is repeated from its seed: a finished round before the turn
-            // it no longer needs. The work is polled until it waits, so the timer is always reached.
-            tokio::select! {
-                biased;
-                end = &mut work => return end,
-                () = tokio::time::sleep(EXTEND_EVERY) => {
-                    if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
-                        tracing::debug!(%error, "could not keep the turn");
-                    }
-                }
+            tokio::time::sleep(EXTEND_EVERY).await;
+            if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
+                tracing::debug!(%error, "could not keep the turn");
             }
         }
-        work.await
     }
 
     async fn steps(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {

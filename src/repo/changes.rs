@@ -319,10 +319,7 @@ async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes>
 async fn write_many(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
     let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
     // Sorting a spill takes a while: not on a thread that serves others.
-    let sorted =
-        tokio::task::spawn_blocking(move || sorter.finish()).await.map_err(|error| {
-            Error::internal("sorting the changes was cut short").with_source(error)
-        })??;
+    let sorted = clock::on_other_thread(move || sorter.finish()).await??;
     let mut writer = lake.tree().run_writer();
     for record in sorted {
         writer.push(record?).await?;
