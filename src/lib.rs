@@ -75,6 +75,7 @@
 pub mod clock;
 pub mod commit;
 pub mod coord;
+pub mod invariants;
 pub mod local;
 pub mod model;
 pub mod objects;

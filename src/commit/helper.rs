@@ -149,6 +149,9 @@ impl Helper {
         let context = self.context();
         let losses = context.lanes.losses();
         if losses != self.losses {
+            // It may hang on a server that nothing comes to any more.
+            self.read = None;
+            self.tail = None;
             self.after_loss().await?;
             self.losses = losses;
         }
@@ -347,12 +350,23 @@ impl Helper {
         let mut deadline = Deadline::after(patience);
         loop {
             if self.read.is_none() {
-                self.read = Some(self.start_read(patience).await?);
+                match self.start_read(patience).await {
+                    Ok(read) => self.read = Some(read),
+                    // No connection, or no more of them allowed: looking again does as well.
+                    Err(error) => tracing::debug!(%error, "waiting without a tail"),
+                }
             }
-            let Some(read) = self.read.as_mut() else {
-                return Ok(());
+            let read = async {
+                match self.read.as_mut() {
+                    Some(read) => read.await,
+                    None => std::future::pending().await,
+                }
             };
+            // In order, so that a run is repeated from its seed: what others have published goes
+            // first. A read that was just begun is not ready, so the wake-up behind it is seen in
+            // every turn of the loop; and only what others publish puts the deadline off.
             tokio::select! {
+                biased;
                 (tail, records) = read => {
                     self.read = None;
                     self.tail = tail;
@@ -384,7 +398,7 @@ impl Helper {
         let context = self.context();
         let mut tail = match self.tail.take() {
             Some(tail) => tail,
-            None => Tail::open(&context.lanes).await?,
+            None => Tail::open(&context.lanes, &context.keys).await?,
         };
         let after = Ticket(self.shared.state().waiters.seen());
         Ok(Box::pin(async move {

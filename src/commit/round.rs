@@ -108,7 +108,10 @@ impl BranchContext {
         let work = self.steps(view, head, wanted);
         tokio::pin!(work);
         for _ in 0..EXTENSIONS_MAX {
+            // In order, so that a run is repeated from its seed: a finished round before the turn
+            // it no longer needs. The work is polled until it waits, so the timer is always reached.
             tokio::select! {
+                biased;
                 end = &mut work => return end,
                 () = tokio::time::sleep(EXTEND_EVERY) => {
                     if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {

@@ -1,23 +1,22 @@
-//! Connections to Redis: a few shared, multiplexed lanes whose life cycle a deadpool pool owns.
+//! Connections to Redis: a few shared, multiplexed lanes for calls, and one for each blocking read.
 //!
-//! A lane is checked out once and its connection cloned for every call, so that calls of many
-//! tasks travel pipelined; checking a connection out per call costs a round trip of its own and
-//! measured five to eight times slower. A lane that fails, or that turns out to lead to a server
-//! that no longer accepts writes, is dropped and opened anew.
+//! A lane's connection is cloned for every call, so that calls of many tasks travel pipelined;
+//! checking a connection out per call costs a round trip of its own and measured five to eight
+//! times slower. Where connections come from is the business of a [`Connector`].
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
+use redis::{Arg, Cmd, RedisError, Value};
 
 use crate::clock::Deadline;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, Result};
 
-use super::script::{self, Script};
+use super::connect::{Connector, Link, connector};
+use super::failure::{CallError, LaneFate, classify};
+use super::script::Script;
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
@@ -54,8 +53,7 @@ const OLDEST_VERSION: (u32, u32) = (6, 2);
 
 struct Lane {
     generation: u64,
-    /// Kept so that the pool counts the connection for as long as the lane lives.
-    owner: Connection,
+    link: Link,
 }
 
 /// Shared access to one Redis. Cheap to clone.
@@ -65,10 +63,8 @@ pub struct Lanes {
 }
 
 struct Inner {
-    url: String,
+    connector: Arc<dyn Connector>,
     options: LaneOptions,
-    pool: Pool,
-    blocking: Pool,
     /// A std mutex: held for a clone, never across an await.
     lanes: Vec<Mutex<Option<Lane>>>,
     /// One task at a time opens a lane; the others wait for it instead of opening their own.
@@ -81,7 +77,7 @@ struct Inner {
 
 impl std::fmt::Debug for Lanes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lanes").field("url", &redact(&self.inner.url)).finish()
+        f.debug_struct("Lanes").field("url", &self.url()).finish()
     }
 }
 
@@ -89,16 +85,19 @@ impl Lanes {
     /// Connects to the Redis at `url` and checks that it can serve: `redis://`, `redis+unix://` or
     /// `unix://`.
     pub async fn open(url: &str, options: LaneOptions) -> Result<Self> {
-        let pool = build_pool(url, &options, Some(options.response_timeout), options.lanes)?;
-        let block = BLOCK_MAX + options.response_timeout;
-        let blocking = build_pool(url, &options, Some(block), options.blocking)?;
+        Self::with_connector(connector(url, &options)?, options).await
+    }
+
+    /// Connects by way of `connector` and checks that the Redis there can serve.
+    pub async fn with_connector(
+        connector: Arc<dyn Connector>,
+        options: LaneOptions,
+    ) -> Result<Self> {
         let lanes = Self {
             inner: Arc::new(Inner {
-                url: url.to_owned(),
+                connector,
                 lanes: (0..options.lanes.max(1)).map(|_| Mutex::new(None)).collect(),
                 options,
-                pool,
-                blocking,
                 opening: tokio::sync::Mutex::new(()),
                 next: AtomicUsize::new(0),
                 generations: AtomicU64::new(0),
@@ -112,7 +111,7 @@ impl Lanes {
 
     /// The URL without its password.
     pub fn url(&self) -> String {
-        redact(&self.inner.url)
+        self.inner.connector.url()
     }
 
     /// How often a connection was lost so far. A change means that Redis may have lost data.
@@ -141,7 +140,7 @@ impl Lanes {
         args.iter().for_each(|arg| {
             call.arg(*arg);
         });
-        self.call(script.name, &call).await
+        Box::pin(self.call_patiently(script.name, &call, Some(script))).await
     }
 
     /// Makes one idempotent call, again and again while Redis cannot be reached or cannot accept
@@ -149,14 +148,19 @@ impl Lanes {
     pub async fn call(&self, name: &'static str, call: &Cmd) -> Result<Value> {
         // Boxed: the state of a call would make every future around it as large, and those of
         // callers are moved.
-        Box::pin(self.call_patiently(name, call)).await
+        Box::pin(self.call_patiently(name, call, None)).await
     }
 
-    async fn call_patiently(&self, name: &'static str, call: &Cmd) -> Result<Value> {
+    async fn call_patiently(
+        &self,
+        name: &'static str,
+        call: &Cmd,
+        script: Option<&Script>,
+    ) -> Result<Value> {
         let deadline = Deadline::after(self.inner.options.patience);
         let mut pause = Duration::from_millis(5);
         loop {
-            let error = match self.call_once(name, call).await {
+            let error = match self.call_once(name, call, script).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -170,33 +174,36 @@ impl Lanes {
         }
     }
 
-    async fn call_once(&self, name: &'static str, call: &Cmd) -> Result<Value, CallError> {
-        let (index, generation, mut connection) = self.lane().await?;
+    async fn call_once(
+        &self,
+        name: &'static str,
+        call: &Cmd,
+        script: Option<&Script>,
+    ) -> Result<Value, CallError> {
+        let (index, generation, mut link) = self.lane().await?;
         self.count(name);
-        let mut result = call.query_async::<Value>(&mut connection).await;
-        if matches!(&result, Err(error) if error.code() == Some("NOSCRIPT")) {
-            teach(&mut connection)
-                .await
-                .map_err(|error| self.fail(name, error, index, generation))?;
+        let mut result = call.query_async::<Value>(&mut link).await;
+        if let (Err(error), Some(script)) = (&result, script)
+            && error.code() == Some("NOSCRIPT")
+        {
             self.count(name);
-            result = call.query_async::<Value>(&mut connection).await;
+            result = teaching(call, script).query_async::<Value>(&mut link).await;
         }
         result.map_err(|error| self.fail(name, error, index, generation))
     }
 
     fn fail(&self, name: &str, error: RedisError, index: usize, generation: u64) -> CallError {
-        let verdict = classify(name, &self.inner.url, error);
-        if verdict.drop_lane {
-            self.drop_lane(index, generation);
+        let verdict = classify(name, &self.url(), error);
+        if verdict.lane == LaneFate::Dropped {
+            self.drop_lanes(index, generation);
         }
         verdict
     }
 
-    /// A connection for blocking reads, of the caller's own. It is not given back: a read that was
-    /// abandoned may still hold the server's side of it.
-    pub async fn blocking(&self) -> Result<MultiplexedConnection> {
-        let connection = self.inner.blocking.get().await.map_err(|e| self.no_connection(e))?;
-        Ok(Connection::take(connection))
+    /// A connection for blocking reads of `key`, of the caller's own. It is never given to another:
+    /// a read that was abandoned may still hold the server's side of it.
+    pub async fn blocking(&self, key: &str) -> Result<Link> {
+        self.inner.connector.blocking(key).await
     }
 
     /// Counts a call that was made outside [`Lanes::call`].
@@ -210,53 +217,44 @@ impl Lanes {
         self.inner.losses.fetch_add(1, Ordering::AcqRel);
     }
 
-    async fn lane(&self) -> Result<(usize, u64, MultiplexedConnection), CallError> {
+    async fn lane(&self) -> Result<(usize, u64, Link), CallError> {
         let index = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.lanes.len();
-        if let Some((generation, connection)) = self.open_lane(index) {
-            return Ok((index, generation, connection));
+        if let Some((generation, link)) = self.open_lane(index) {
+            return Ok((index, generation, link));
         }
         let _one_at_a_time = self.inner.opening.lock().await;
-        if let Some((generation, connection)) = self.open_lane(index) {
-            return Ok((index, generation, connection));
+        if let Some((generation, link)) = self.open_lane(index) {
+            return Ok((index, generation, link));
         }
-        let owner = self.inner.pool.get().await.map_err(|error| CallError {
-            error: self.no_connection(error),
-            retry: true,
-            drop_lane: false,
+        let link = self.inner.connector.shared().await.map_err(|error| CallError {
+            retry: error.is_retryable(),
+            error,
+            lane: LaneFate::Kept,
         })?;
-        let connection = MultiplexedConnection::clone(&owner);
+        let calls = link.clone();
         let generation = self.inner.generations.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(slot) = self.inner.lanes.get(index) {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lane { generation, owner });
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lane { generation, link });
         }
-        Ok((index, generation, connection))
+        Ok((index, generation, calls))
     }
 
-    fn open_lane(&self, index: usize) -> Option<(u64, MultiplexedConnection)> {
+    fn open_lane(&self, index: usize) -> Option<(u64, Link)> {
         let slot = self.inner.lanes.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().map(|lane| (lane.generation, MultiplexedConnection::clone(&lane.owner)))
+        slot.as_ref().map(|lane| (lane.generation, lane.link.clone()))
     }
 
-    /// Drops a lane for good, unless somebody has opened a newer one in its place.
-    fn drop_lane(&self, index: usize, generation: u64) {
-        let Some(slot) = self.inner.lanes.get(index) else {
+    /// Drops a lane for good, and the others with it: what made one useless (a server that died,
+    /// or is no longer the primary) holds for those that were opened with it, and a process must
+    /// not talk to two servers in turn. Nothing happens where somebody has done so already.
+    fn drop_lanes(&self, index: usize, generation: u64) {
+        if self.open_lane(index).is_none_or(|(current, _)| current != generation) {
             return;
-        };
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.as_ref().is_some_and(|lane| lane.generation == generation) {
-            self.note_loss();
-            if let Some(lane) = slot.take() {
-                drop(Connection::take(lane.owner));
-            }
         }
-    }
-
-    fn no_connection(&self, error: deadpool_redis::PoolError) -> Error {
-        let message = format!(
-            "cannot connect to Redis at {}: {error}; check that the server runs and that --redis / ONWARD_REDIS names it",
-            self.url()
-        );
-        Error::unavailable(message)
+        self.note_loss();
+        for slot in &self.inner.lanes {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
     }
 
     async fn check_server(&self) -> Result<()> {
@@ -282,105 +280,15 @@ impl Lanes {
     }
 }
 
-async fn teach(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    let mut pipeline = redis::pipe();
-    for script in script::ALL {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(script.text).ignore();
+/// The same call with the script's text, which the server keeps from then on. It goes where the
+/// call's keys are, so the server that lacked the script is the one that learns it.
+fn teaching(call: &Cmd, script: &Script) -> Cmd {
+    let mut teaching = redis::cmd("EVAL");
+    teaching.arg(script.text);
+    for arg in call.args_iter().skip(2) {
+        if let Arg::Simple(bytes) = arg {
+            teaching.arg(bytes);
+        }
     }
-    pipeline.query_async::<()>(connection).await
-}
-
-fn build_pool(
-    url: &str,
-    options: &LaneOptions,
-    response_timeout: Option<Duration>,
-    size: usize,
-) -> Result<Pool> {
-    let wrong = |why: String| {
-        Error::invalid(format!(
-            "Redis URL '{}' cannot be used: {why}; write redis://HOST:PORT or unix:///PATH/TO/SOCKET",
-            redact(url)
-        ))
-    };
-    let config = AsyncConnectionConfig::new()
-        .set_response_timeout(response_timeout)
-        .set_connection_timeout(Some(options.connect_timeout));
-    let manager =
-        Manager::new_with_config(url, config).map_err(|error| wrong(error.to_string()))?;
-    let mut pool = PoolConfig::new(size.max(1));
-    pool.timeouts = Timeouts {
-        wait: Some(options.response_timeout),
-        create: Some(options.connect_timeout),
-        recycle: Some(options.response_timeout),
-    };
-    Pool::builder(manager)
-        .config(pool)
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|error| wrong(error.to_string()))
-}
-
-struct CallError {
-    error: Error,
-    /// The same call may succeed on this or another connection soon.
-    retry: bool,
-    /// The connection is broken or leads to the wrong server.
-    drop_lane: bool,
-}
-
-fn classify(name: &str, url: &str, error: RedisError) -> CallError {
-    let url = redact(url);
-    let (retry, drop_lane, advice) = match error.code() {
-        Some("READONLY" | "MASTERDOWN") => {
-            (true, true, "this server is a replica; name the primary with --redis")
-        }
-        Some("LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN") => {
-            (true, false, "the server is not ready yet; try again")
-        }
-        Some("OOM") => (false, false, "Redis is out of memory: raise maxmemory or free some"),
-        Some("MISCONF") => (
-            false,
-            false,
-            "Redis cannot persist its data: free disk space or mend its save settings",
-        ),
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
-            (false, false, "check the user and password in the Redis URL")
-        }
-        Some(_) if !error.is_io_error() => {
-            let message = format!("Redis at {url} refused '{name}': {error}");
-            let error = Error::new(ErrorKind::Internal, message);
-            return CallError { error, retry: false, drop_lane: false };
-        }
-        _ => (
-            true,
-            true,
-            "it may have been carried out all the same; check that the server runs and can be reached",
-        ),
-    };
-    let message = format!("Redis at {url} did not carry out '{name}': {error}; {advice}");
-    CallError { error: Error::unavailable(message), retry, drop_lane }
-}
-
-/// The URL without user and password, fit for messages.
-fn redact(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (head, _) = url.split_at(scheme + 3);
-            let (_, tail) = url.split_at(at + 1);
-            format!("{head}…@{tail}")
-        }
-        _ => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_stay_out_of_messages() {
-        assert_eq!(redact("redis://u:secret@h:6379/0"), "redis://…@h:6379/0");
-        assert_eq!(redact("redis://h:6379"), "redis://h:6379");
-        assert_eq!(redact("unix:///run/redis.sock"), "unix:///run/redis.sock");
-    }
+    teaching
 }

@@ -5,6 +5,8 @@
 
 pub mod areas;
 pub mod branches;
+pub mod connect;
+mod failure;
 pub mod keys;
 pub mod lanes;
 pub mod outcomes;
@@ -13,11 +15,13 @@ pub mod queue;
 mod reply;
 pub mod restore;
 pub mod script;
+mod server;
 pub mod staging;
 pub mod status;
 pub mod submit;
 pub mod view;
 
+pub use connect::{Connector, Link};
 pub use keys::BranchKeys;
 pub use lanes::Lanes;
 

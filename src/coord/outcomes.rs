@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 
+use super::connect::Link;
 use super::lanes::BLOCK_MAX;
 use super::{BranchKeys, Lanes};
 
@@ -30,13 +30,13 @@ pub struct OutcomeRecord {
 /// A blocking reader of one branch's outcomes, with a connection of its own.
 #[derive(Debug)]
 pub struct Tail {
-    connection: MultiplexedConnection,
+    link: Link,
 }
 
 impl Tail {
-    /// Opens a tail.
-    pub async fn open(lanes: &Lanes) -> Result<Self> {
-        Ok(Self { connection: lanes.blocking().await? })
+    /// Opens a tail of the branch of `keys`.
+    pub async fn open(lanes: &Lanes, keys: &BranchKeys) -> Result<Self> {
+        Ok(Self { link: lanes.blocking(&keys.outcomes).await? })
     }
 
     /// The outcomes behind `after`, as soon as there are any; none when `patience` passes first.
@@ -58,7 +58,7 @@ impl Tail {
             .arg("STREAMS")
             .arg(&keys.outcomes)
             .arg(format!("{after}-0"))
-            .query_async::<Option<StreamReadReply>>(&mut self.connection)
+            .query_async::<Option<StreamReadReply>>(&mut self.link)
             .await;
         match reply {
             Ok(None) => Ok(Vec::new()),

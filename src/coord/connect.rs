@@ -1,0 +1,102 @@
+//! Where connections come from: the port between [`Lanes`](super::Lanes) and a way to reach Redis.
+//!
+//! A [`Connector`] knows the servers, a [`Link`] is one connection to them. Lanes knows neither
+//! sockets nor addresses, so a program can bring connections of its own, over any byte stream.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisFuture, Value};
+
+use crate::model::error::Result;
+
+use super::lanes::LaneOptions;
+use super::server::OneServer;
+
+/// A way to reach Redis. Every connection is opened anew, to where calls are to go at that moment.
+pub trait Connector: fmt::Debug + Send + Sync {
+    /// Where it leads, without passwords: for messages.
+    fn url(&self) -> String;
+
+    /// A connection that many tasks use at the same time.
+    fn shared(&self) -> BoxFuture<'_, Result<Link>>;
+
+    /// A connection of the caller's own, for reads of `key` that wait in the server.
+    fn blocking<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Link>>;
+}
+
+/// The connector that a URL asks for.
+pub(super) fn connector(url: &str, options: &LaneOptions) -> Result<Arc<dyn Connector>> {
+    Ok(Arc::new(OneServer::new(url, options)?))
+}
+
+/// One connection. Clones share it.
+pub struct Link {
+    wire: Wire,
+    /// The connection's place in a pool. A clone has none: the place is free again when the link
+    /// that was opened goes, whatever calls are still under way.
+    place: Option<Place>,
+}
+
+/// Whatever gives a place in a pool back when it is dropped.
+pub type Place = Box<dyn Any + Send + Sync>;
+
+#[derive(Clone)]
+enum Wire {
+    Plain(MultiplexedConnection),
+}
+
+impl Link {
+    /// A link that holds a place in a pool for as long as it lives.
+    #[must_use]
+    pub fn holding(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+}
+
+impl From<MultiplexedConnection> for Link {
+    fn from(connection: MultiplexedConnection) -> Self {
+        Self { wire: Wire::Plain(connection), place: None }
+    }
+}
+
+impl Clone for Link {
+    fn clone(&self) -> Self {
+        Self { wire: self.wire.clone(), place: None }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("holds_place", &self.place.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match &mut self.wire {
+            Wire::Plain(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match &mut self.wire {
+            Wire::Plain(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match &self.wire {
+            Wire::Plain(connection) => connection.get_db(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One Redis server, by its address: connections whose life cycle deadpool pools own.
+
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use futures::future::BoxFuture;
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
+
+use crate::model::error::{Error, Result};
+
+use super::connect::{Connector, Link};
+use super::lanes::{BLOCK_MAX, LaneOptions};
+
+/// One server: `redis://`, `redis+unix://` or `unix://`.
+pub(super) struct OneServer {
+    url: String,
+    shared: Pool,
+    blocking: Pool,
+}
+
+impl std::fmt::Debug for OneServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OneServer").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl OneServer {
+    pub(super) fn new(url: &str, options: &LaneOptions) -> Result<Self> {
+        let response = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(options.connect_timeout))
+            .set_response_timeout(Some(options.response_timeout));
+        let waiting =
+            response.clone().set_response_timeout(Some(BLOCK_MAX + options.response_timeout));
+        Ok(Self {
+            url: redact(url),
+            shared: pool(url, options, response, options.lanes)?,
+            // Who gets no connection of his own can do without: he looks again instead.
+            blocking: pool(url, options, waiting, options.blocking)?,
+        })
+    }
+
+    async fn open(&self, pool: &Pool) -> Result<Link> {
+        let owned = pool.get().await.map_err(|error| self.no_connection(error))?;
+        let connection = MultiplexedConnection::clone(&owned);
+        Ok(Link::from(connection).holding(Box::new(Owned(Some(owned)))))
+    }
+
+    fn no_connection(&self, error: PoolError) -> Error {
+        Error::unavailable(format!(
+            "cannot connect to Redis at {}: {error}; check that the server runs and that --redis / ONWARD_REDIS names it",
+            self.url
+        ))
+    }
+}
+
+impl Connector for OneServer {
+    fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    fn shared(&self) -> BoxFuture<'_, Result<Link>> {
+        Box::pin(self.open(&self.shared))
+    }
+
+    fn blocking<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Link>> {
+        Box::pin(self.open(&self.blocking))
+    }
+}
+
+/// A connection that its pool counts, and never hands out again: it is given up when it has failed,
+/// leads to the wrong server, or has a read under way that was abandoned.
+struct Owned(Option<Connection>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(Connection::take(connection));
+        }
+    }
+}
+
+fn pool(
+    url: &str,
+    options: &LaneOptions,
+    config: AsyncConnectionConfig,
+    size: usize,
+) -> Result<Pool> {
+    let wrong = |why: String| {
+        Error::invalid(format!(
+            "Redis URL '{}' cannot be used: {why}; write redis://HOST:PORT or unix:///PATH/TO/SOCKET",
+            redact(url)
+        ))
+    };
+    let manager =
+        Manager::new_with_config(url, config).map_err(|error| wrong(error.to_string()))?;
+    let mut pool = PoolConfig::new(size.max(1));
+    pool.timeouts = Timeouts {
+        // Every place is held for as long as somebody needs it, so waiting for one is in vain.
+        wait: Some(Duration::ZERO),
+        create: Some(options.connect_timeout),
+        recycle: Some(options.response_timeout),
+    };
+    Pool::builder(manager)
+        .config(pool)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| wrong(error.to_string()))
+}
+
+/// The URL without user and password, fit for messages.
+pub(super) fn redact(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (head, _) = url.split_at(scheme + 3);
+            let (_, tail) = url.split_at(at + 1);
+            format!("{head}…@{tail}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_stay_out_of_messages() {
+        assert_eq!(redact("redis://u:secret@h:6379/0"), "redis://…@h:6379/0");
+        assert_eq!(redact("redis://h:6379"), "redis://h:6379");
+        assert_eq!(redact("unix:///run/redis.sock"), "unix:///run/redis.sock");
+    }
+}
