@@ -232,14 +232,14 @@ impl Branch {
         if self.repo.onward.inner.is_synced(context.uid, losses) {
             return Ok(context);
         }
-        match context.look(0).await? {
-            None => restore(&context).await.map(drop)?,
-            Some(view) => {
-                context.follow_from(&view.head).await?;
-            }
-        }
+        follow(&context).await?;
         self.repo.onward.inner.note_synced(context.uid, losses);
         Ok(context)
+    }
+
+    /// Brings Redis up to the log.
+    pub(super) async fn catch_up(&self) -> Result<()> {
+        follow(&self.context().await?).await
     }
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
@@ -269,7 +269,16 @@ impl Branch {
         for _ in 0..LOOKS {
             let context = self.context().await?;
             let queue = self.queue_of(&context);
-            let state = match queue.submit(submission.clone()).await? {
+            let losses = context.lanes.losses();
+            let mut admission = queue.submit(submission.clone()).await?;
+            if matches!(admission, Admission::NothingStaged(_)) && context.lanes.losses() != losses
+            {
+                // The call may have been made twice, the first time to a Redis that took what was
+                // staged and whose newest writes this one does not have.
+                let seal = Seal::StagedOrEmpty;
+                admission = queue.submit(Submission { seal, ..submission.clone() }).await?;
+            }
+            let state = match admission {
                 Admission::Queued(pending) => HandleState::Pending(pending),
                 Admission::NothingStaged(op_id) => return Ok(Submitted::NothingStaged(op_id)),
                 Admission::Settled(decision) => {
@@ -322,6 +331,13 @@ impl Branch {
 
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {
         self.repo.onward.coordinator().queue(context.lake.repo(), &context.name, context.uid)
+    }
+}
+
+async fn follow(context: &BranchContext) -> Result<()> {
+    match context.look(0).await? {
+        None => restore(context).await.map(drop),
+        Some(view) => context.follow_from(&view.head).await.map(drop),
     }
 }
 
