@@ -57,6 +57,20 @@ pub enum Fault {
     ClockJump,
 }
 
+impl Fault {
+    /// Whether rounds can fail while it lasts, which is no round in the sense of the bound.
+    pub fn fails_rounds(self) -> bool {
+        !matches!(
+            self,
+            Self::KillWorker
+                | Self::KillAtPoint
+                | Self::StopWorker
+                | Self::ReplacedWorkerWakes
+                | Self::ClockJump
+        )
+    }
+}
+
 /// A deployment in which faults happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {

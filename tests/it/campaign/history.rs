@@ -31,7 +31,6 @@ pub struct Decided {
     pub ticket: u64,
     pub outcome: String,
     pub commit: Option<(CommitId, Commit)>,
-    pub producer: Option<(u64, u64)>,
     /// What the commit changes, by a comparison with its first parent.
     pub changes: Changes,
 }
@@ -65,7 +64,6 @@ impl BranchHistory {
                     ticket: entry.first.0 + index as u64,
                     outcome: op.verdict.name().to_owned(),
                     commit,
-                    producer: None,
                     changes: Changes::new(),
                 });
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onward::invariants::Interval;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::task::block_in_place;
@@ -43,6 +44,8 @@ pub struct Injector<'a> {
     pub crew: &'a mut Crew,
     pub random: StdRng,
     pub figures: &'a mut Figures,
+    /// From when to when rounds could fail for want of Redis or of the object store.
+    pub outages: Vec<Interval>,
 }
 
 impl Injector<'_> {
@@ -77,6 +80,7 @@ impl Injector<'_> {
     pub async fn inject(&mut self, fault: Fault) {
         let more = self.random.random_range(3..25);
         self.progress(more).await;
+        let began = onward::clock::now_ms().unsigned_abs();
         let whose = self.carry_out(fault).await;
         let end = onward::clock::now_ms();
         self.crew.look();
@@ -93,6 +97,11 @@ impl Injector<'_> {
             }
         }
         let took = onward::clock::now_ms() - end;
+        if fault.fails_rounds() {
+            // Workers hear of it up to so much later, and pause for as long after a failure.
+            let ended = Some(onward::clock::now_ms().unsigned_abs() + 500);
+            self.outages.push(Interval { began, ended });
+        }
         self.figures.recovered(self.site.setting, fault, took.unsigned_abs());
     }
 
@@ -185,9 +194,9 @@ impl Injector<'_> {
         let words = match fault {
             Fault::StoreOutage => "outage".to_owned(),
             Fault::StoreSlow => format!("delay {}", self.random.random_range(20..400)),
-            Fault::StoreLostReply => ["lost-reply", "retried-create"]
-                [self.random.random_range(0..2)]
-            .to_owned(),
+            Fault::StoreLostReply => {
+                ["lost-reply", "retried-create"][self.random.random_range(0..2)].to_owned()
+            }
             Fault::StoreFalseConflict => "false-conflict".to_owned(),
             Fault::DiskFull => match &self.site.disk {
                 Some(disk) => {

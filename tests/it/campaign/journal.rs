@@ -1,7 +1,7 @@
 //! What a worker writes down: a line before it asks for something, a line when it was told. The
 //! file outlives the process, so what was acknowledged is known whatever became of the worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -139,4 +139,19 @@ impl Reader {
         // What was cut short by a kill was not acted upon either.
         whole.split(|&byte| byte == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect()
     }
+}
+
+/// Ops that nobody was told the outcome of, in the order in which they were asked for.
+pub fn unacknowledged(lines: Vec<Line>) -> Vec<Plan> {
+    let told = |line: &Line| match line {
+        Line::Told { op, .. } => Some(*op),
+        _ => None,
+    };
+    let told: BTreeSet<OpId> = lines.iter().filter_map(told).collect();
+    let asked = lines.into_iter().filter_map(|line| match line {
+        Line::Asked { plan, .. } => Some(plan),
+        _ => None,
+    });
+    let mut seen = BTreeSet::new();
+    asked.filter(|plan| !told.contains(&plan.op) && seen.insert(plan.op)).collect()
 }

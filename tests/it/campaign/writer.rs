@@ -1,7 +1,7 @@
 //! What a worker process of the campaign does: a few lanes, each submitting one op after the other,
 //! until it is told to come to an end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,9 @@ use onward::{Config, ErrorKind, Onward, Outcome};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::journal::{Journal, Line, Plan, Reader, StagedWrite, Strategy, Told, What};
+use super::journal::{
+    Journal, Line, Plan, Reader, StagedWrite, Strategy, Told, What, unacknowledged,
+};
 use super::site::{BRANCHES, SIDE};
 use crate::support::faulty_store::FaultyStore;
 use crate::support::lake::entry;
@@ -65,7 +67,8 @@ pub async fn run(orders: &str) {
         faulty = Some(store.clone());
         Arc::new(store)
     });
-    let unacknowledged = unacknowledged(&orders);
+    let lines = Reader::new(&orders.journal).more();
+    let unacknowledged = unacknowledged(lines);
     let onward = connect(&orders, &objects).await;
     let journal = Journal::append_to(&orders.journal);
     let (numbers, end) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -86,24 +89,6 @@ pub async fn run(orders: &str) {
     }
     control.abort();
     writer.onward.close().await;
-}
-
-/// Ops of this slot's journal without an outcome, in the order in which they were asked for.
-fn unacknowledged(orders: &Orders) -> Vec<Plan> {
-    let lines = Reader::new(&orders.journal).more();
-    let told: BTreeSet<OpId> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Told { op, .. } => Some(*op),
-            _ => None,
-        })
-        .collect();
-    let mut seen = BTreeSet::new();
-    let asked = lines.into_iter().filter_map(|line| match line {
-        Line::Asked { plan, .. } => Some(plan),
-        _ => None,
-    });
-    asked.filter(|plan| !told.contains(&plan.op) && seen.insert(plan.op)).collect()
 }
 
 async fn connect(orders: &Orders, objects: &Objects) -> Onward {
@@ -149,7 +134,9 @@ impl Writer {
 
     fn random(&self, lane: u32) -> StdRng {
         let Orders { seed, slot, life, .. } = self.orders;
-        StdRng::seed_from_u64(seed ^ (u64::from(slot) << 40) ^ (u64::from(life) << 8) ^ u64::from(lane))
+        StdRng::seed_from_u64(
+            seed ^ (u64::from(slot) << 40) ^ (u64::from(life) << 8) ^ u64::from(lane),
+        )
     }
 
     fn who(&self) -> String {
@@ -311,7 +298,8 @@ impl Writer {
     }
 }
 
-fn told(outcome: &Outcome) -> Told {
+/// An outcome as a journal has it.
+pub fn told(outcome: &Outcome) -> Told {
     let reason = match outcome {
         Outcome::Failed { reason, .. } | Outcome::Fenced { reason, .. } => Some(reason.clone()),
         _ => None,
