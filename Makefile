@@ -4,7 +4,7 @@ CARGO ?= cargo
 # What the tests need besides the default: named points of failure, and S3 over HTTP.
 TEST_FEATURES ?= failpoints,aws
 
-.PHONY: help demo test ci lint doc setup build clean
+.PHONY: help demo test campaign ci lint doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -14,6 +14,11 @@ demo: build ## Build, then show the main job on real files; ends by itself
 
 test: setup ## Run every test against real servers
 	$(CARGO) test --locked --features $(TEST_FEATURES)
+
+campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD_TEST_SEED change it
+	ONWARD_TEST_CASES=$${ONWARD_TEST_CASES:-1000} ONWARD_TEST_REPORT=$${ONWARD_TEST_REPORT:-target/campaign} \
+		$(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \
+		campaign:: --nocapture --test-threads 1
 
 ci: ## Everything that must hold before a merge
 	./.ci/run

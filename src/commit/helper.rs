@@ -345,8 +345,11 @@ impl Helper {
 
     /// Follows the outcomes that others publish, until there is reason to look again.
     async fn wait_for_others(&mut self, view: &View) -> Result<()> {
-        self.still_since.get_or_insert_with(Stopwatch::start);
-        let patience = Duration::from_millis(view.turn_left_ms) + GRACE;
+        let still = self.still_since.get_or_insert_with(Stopwatch::start).elapsed();
+        // Where Redis' clock was set back, or a replica whose clock is behind took over, the turn
+        // seems to last for as long.
+        let insist_in = self.shared.options.patience.saturating_sub(still);
+        let patience = Duration::from_millis(view.turn_left_ms).min(insist_in) + GRACE;
         let mut deadline = Deadline::after(patience);
         loop {
             if self.read.is_none() {

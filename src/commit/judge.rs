@@ -263,6 +263,10 @@ impl Judge<'_> {
             }
             ChangeSet::Small(records) => stamp(index, records),
         };
+        if records.is_empty() && request.staging_lost && !request.allow_empty {
+            let reason = "Redis lost what was staged before it could be committed".to_owned();
+            return Ok(Judged::idle(Verdict::Failed { reason }));
+        }
         if records.is_empty() && !request.allow_empty {
             return Ok(Judged::idle(Verdict::NoChanges));
         }

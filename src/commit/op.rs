@@ -93,6 +93,10 @@ pub struct CommitRequest {
     /// Whether a commit without changes is wanted.
     #[serde(default)]
     pub allow_empty: bool,
+    /// Whether it was accepted before by a Redis that lost it: if nothing is staged now, that was
+    /// lost, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staging_lost: bool,
 }
 
 /// Where the changes of a commit are.

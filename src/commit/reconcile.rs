@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use crate::coord::status::{OpStatus, STATUS_MAX, status};
-use crate::coord::submit::{Accepted, submit};
+use crate::coord::submit::{Accepted, Seal, Submission, submit};
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
 use super::counters::add;
 use super::lake::Lake;
 use super::log::LogEntry;
+use super::op::{Body, QueuedOp, Request};
 use super::queue::Shared;
 use super::round::BATCH_MAX;
 use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
@@ -61,7 +62,7 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
         return Ok(());
     };
     let limits = shared.options.limits;
-    let one = [submission];
+    let one = [lost(submission)?];
     let Some(reply) = submit(&context.lanes, &context.keys, &context.turn, limits, &one).await?
     else {
         return Ok(());
@@ -88,17 +89,33 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
             let verdict = Verdict::Fenced { reason, earlier: row.commit };
             state.waiters.tell(op_id, Ticket(done), &settle(verdict));
         }
-        Some(Accepted::NothingStaged) => {
-            let reason = "Redis lost what was staged before it could be committed".to_owned();
-            state.waiters.tell(op_id, Ticket(done), &settle(Verdict::Failed { reason }));
-        }
         Some(Accepted::BranchDeleted) => {
             state.waiters.tell(op_id, Ticket(done), &branch_deleted(done));
         }
-        // Full at the moment, or no longer kept: the next look asks again.
-        Some(Accepted::Overloaded { .. } | Accepted::Decided(_, None)) | None => {}
+        // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
+        // reason, as it is submitted here.
+        Some(
+            Accepted::Overloaded { .. } | Accepted::Decided(_, None) | Accepted::NothingStaged,
+        )
+        | None => {}
     }
     Ok(())
+}
+
+/// An op as it is submitted again. With one that had sealed, what was staged may be gone: that is
+/// decided in its turn, because another Redis may still have the op with all that it had taken.
+fn lost(mut submission: Submission) -> Result<Submission> {
+    if submission.seal == Seal::No {
+        return Ok(submission);
+    }
+    submission.seal = Seal::StagedOrEmpty;
+    if let Body::Op(mut op) = QueuedOp::decode(&submission.element)?.body
+        && let Request::Commit(request) = &mut op.request
+    {
+        request.staging_lost = true;
+        submission.element = op.encode(submission.op_id)?;
+    }
+    Ok(submission)
 }
 
 /// The outcome of an op that the log will never hold.

@@ -234,14 +234,14 @@ impl Branch {
         if self.repo.onward.inner.is_synced(context.uid, losses) {
             return Ok(context);
         }
-        match context.look(0).await? {
-            None => restore(&context).await.map(drop)?,
-            Some(view) => {
-                context.follow_from(&view.head).await?;
-            }
-        }
+        follow(&context).await?;
         self.repo.onward.inner.note_synced(context.uid, losses);
         Ok(context)
+    }
+
+    /// Brings Redis up to the log.
+    pub(super) async fn catch_up(&self) -> Result<()> {
+        follow(&self.context().await?).await
     }
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
@@ -275,7 +275,17 @@ impl Branch {
         for _ in 0..LOOKS {
             let context = persist(deadline, || self.context()).await?;
             let queue = self.queue_of(&context);
-            let state = match queue.submit_until(submission.clone(), deadline).await? {
+            let losses = context.lanes.losses();
+            let mut admission = queue.submit_until(submission.clone(), deadline).await?;
+            if matches!(admission, Admission::NothingStaged(_)) && context.lanes.losses() != losses
+            {
+                // The call may have been made twice, the first time to a Redis that took what was
+                // staged and whose newest writes this one does not have.
+                let seal = Seal::StagedOrEmpty;
+                let again = Submission { seal, ..submission.clone() };
+                admission = queue.submit_until(again, deadline).await?;
+            }
+            let state = match admission {
                 Admission::Queued(pending) => HandleState::Pending(pending),
                 Admission::NothingStaged(op_id) => return Ok(Submitted::NothingStaged(op_id)),
                 Admission::Settled(decision) => {
@@ -329,6 +339,13 @@ impl Branch {
 
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {
         self.repo.onward.coordinator().queue(context.lake.repo(), &context.name, context.uid)
+    }
+}
+
+async fn follow(context: &BranchContext) -> Result<()> {
+    match context.look(0).await? {
+        None => restore(context).await.map(drop),
+        Some(view) => context.follow_from(&view.head).await.map(drop),
     }
 }
 

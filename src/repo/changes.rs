@@ -41,6 +41,8 @@ pub struct ChangeBuilder {
     committer: Option<String>,
     producer: Option<ProducerSequence>,
     op_id: Option<OpId>,
+    /// Whether the caller gave the id, and so may have submitted the op before.
+    named: bool,
     base: Option<RefExpr>,
     strategy: Strategy,
     allow_empty: bool,
@@ -72,6 +74,7 @@ impl ChangeBuilder {
             committer: None,
             producer: None,
             op_id: None,
+            named: false,
             base: None,
             strategy: Strategy::Fail,
             allow_empty: false,
@@ -153,6 +156,7 @@ impl ChangeBuilder {
     /// that follows from the producer's sequence.
     pub fn op_id(mut self, op_id: OpId) -> Self {
         self.op_id = Some(op_id);
+        self.named = true;
         self
     }
 
@@ -255,7 +259,9 @@ impl ChangeBuilder {
 
     async fn submission(self, op_id: OpId, deadline: Option<Deadline>) -> Result<Submission> {
         let created_ms = clock::now_ms();
-        let seal = match (self.staged, self.allow_empty) {
+        // That nothing is staged is no answer to an op that may be decided, or queued elsewhere,
+        // without this Redis knowing of it: only the log can tell.
+        let seal = match (self.staged, self.allow_empty || self.named) {
             (false, _) => Seal::No,
             (true, false) => Seal::Staged,
             (true, true) => Seal::StagedOrEmpty,
@@ -286,6 +292,7 @@ impl ChangeBuilder {
                 base,
                 strategy: self.strategy,
                 allow_empty: self.allow_empty,
+                staging_lost: false,
             }),
         };
         Ok(Submission { op_id, element: op.encode(op_id)?, producer, seal })

@@ -327,6 +327,13 @@ impl MergeBuilder {
             None => work_out(&lake, spec, against, true).await?,
         };
         if let Some(outcome) = self.early(op_id, &worked_out) {
+            // It may have been decided before, and Redis have lost that since.
+            if self.op_id.is_some() {
+                self.branch.catch_up().await?;
+                if let Some(handle) = self.known(op_id).await? {
+                    return Ok(Prepared::Clear(handle));
+                }
+            }
             return self.branch.settled(outcome).await.map(Prepared::Clear);
         }
         let (message, metadata) = self.words(&lake, spec).await?;

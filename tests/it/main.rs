@@ -17,6 +17,7 @@
 )]
 mod support;
 
+mod campaign;
 mod cli;
 mod commits;
 mod gc;

@@ -15,6 +15,10 @@ fn entry() {
     };
     let words: Vec<&str> = job.split_whitespace().collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    if job == "campaign" {
+        let orders = std::env::var("ONWARD_TEST_ORDERS").unwrap();
+        return runtime.block_on(crate::campaign::writer::run(&orders));
+    }
     runtime.block_on(async {
         let variable = |name: &str| std::env::var(name).unwrap();
         let config = Config::new(variable("ONWARD_REDIS"), variable("ONWARD_STORAGE"));

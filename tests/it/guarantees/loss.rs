@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use onward::Onward;
+use onward::model::address::RefExpr;
 use onward::repo::recover::RecoveredState;
+use onward::{Onward, Outcome};
 use tokio::task::JoinHandle;
 
 use super::{change, commit, commit_all};
-use crate::support::branch::{Audit, Ghost, Snapshot, keys};
-use crate::support::lake::Deployment;
+use crate::support::branch::{Audit, Ghost, Snapshot, keys, op_id};
+use crate::support::lake::{Deployment, entry};
 use crate::support::redis::RedisServer;
 use crate::support::until::until_async;
 
@@ -197,4 +198,52 @@ async fn an_op_that_redis_forgets_while_it_waits_is_submitted_again() {
     let calls = onward.coordinator().lanes().calls();
     assert!(calls.values().sum::<u64>() < 500, "it waits, it does not spin: {calls:?}");
     Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staged_commit_or_a_merge_asked_for_again_after_a_loss_gets_its_first_outcome() {
+    let (deployment, [onward, _]) = lake_on(RedisServer::forgetful()).await;
+    let repo = onward.repo("lake");
+    repo.branch("dev").create(&RefExpr::plain("main")).await.unwrap();
+    commit(&onward, "dev", 1).await;
+    commit(&onward, "main", 2).await;
+    let snapshot = Snapshot::take(&deployment.redis);
+    let main = repo.branch("main");
+    main.stage_put("s".parse().unwrap(), entry(3), None).await.unwrap();
+    let staged = main.commit_staged().op_id(op_id(3)).commit().await.unwrap();
+    let merge = main.merge(RefExpr::plain("dev")).op_id(op_id(4)).commit().await.unwrap();
+    assert!(staged.commit().is_some() && merge.commit().is_some());
+    onward.close().await;
+    snapshot.put_back(&deployment.redis);
+    // Nothing is staged any more, and by the head there is nothing to merge.
+    let main = deployment.connect().await.repo("lake").branch("main");
+    let again = main.commit_staged().op_id(op_id(3)).commit().await.unwrap();
+    assert_eq!((again.commit(), again.ticket()), (staged.commit(), staged.ticket()));
+    snapshot.put_back(&deployment.redis);
+    let main = deployment.connect().await.repo("lake").branch("main");
+    let again = main.merge(RefExpr::plain("dev")).op_id(op_id(4)).commit().await.unwrap();
+    assert_eq!((again.commit(), again.ticket()), (merge.commit(), merge.ticket()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_what_was_staged_is_lost_is_decided_in_the_log_like_any_outcome() {
+    let (deployment, [onward, _]) = lake_on(RedisServer::forgetful()).await;
+    let keys = keys(&deployment.objects, "main").await;
+    commit(&onward, "main", 1).await;
+    let main = onward.repo("lake").branch("main");
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let snapshot = Snapshot::take(&deployment.redis);
+    main.stage_put("s".parse().unwrap(), entry(2), None).await.unwrap();
+    let mut handle = main.commit_staged().op_id(op_id(2)).submit().await.unwrap();
+    snapshot.put_back(&deployment.redis);
+    drop(ghost);
+    let outcome = handle.wait(crate::support::until::PATIENCE).await.unwrap();
+    let Outcome::Failed { ticket, reason, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("lost what was staged"), "{reason}");
+    let audit = Audit::of(&deployment.objects, "main").await;
+    assert_eq!(*ticket, Some(audit.ops[&op_id(2)].ticket));
+    // Whoever asks again, also with something staged, is told the same.
+    main.stage_put("s".parse().unwrap(), entry(3), None).await.unwrap();
+    let again = main.commit_staged().op_id(op_id(2)).commit().await.unwrap();
+    assert_eq!((again.name(), again.ticket()), ("failed", *ticket));
 }

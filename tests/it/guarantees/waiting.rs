@@ -106,3 +106,22 @@ async fn a_full_queue_refuses_with_a_time_to_come_back_and_accepts_then() {
     commit(&onward, "main", 4).await;
     Audit::of(&deployment.objects, "main").await.has_all(1..5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_lasts_for_hours_because_redis_clock_was_set_back_holds_nobody_up() {
+    let (deployment, first) = Deployment::lake().await;
+    let keys = keys(&deployment.objects, "main").await;
+    let mut config = deployment.config();
+    config.coordinator.queue.patience = Duration::from_millis(300);
+    let objects = deployment.objects.clone();
+    let onward = Onward::with_objects(config, objects).await.unwrap();
+    commit(&first, "main", 1).await;
+    first.close().await;
+    let now: Vec<u64> = deployment.redis.command(&["TIME"]);
+    let until = (now[0] * 1000 + 3 * 3_600_000).to_string();
+    let turn = ["HSET", &keys.head, "turn", "killed", "turn_until", &until];
+    let _: i64 = deployment.redis.command(&turn);
+    let outcome = change(&onward, "main", 2).timeout(PATIENCE).commit().await.unwrap();
+    assert!(outcome.commit().is_some(), "{outcome:?}");
+    Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
+}

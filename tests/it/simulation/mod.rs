@@ -85,3 +85,6 @@ fn a_seed_always_gives_the_same_history() {
         }
     }
 }
+pub fn main() {
+    every_history_keeps_the_promises();
+}

@@ -103,6 +103,31 @@ impl FaultyStore {
         plan.standing.clear();
     }
 
+    /// All operations fail from now on as a line says: a name of [`Fault`] and, for `delay`, how
+    /// many milliseconds. An empty line, or any other, heals.
+    pub fn obey(&self, line: &str) {
+        self.heal();
+        let mut words = line.split_whitespace();
+        let (name, number) = (words.next().unwrap_or_default(), words.next());
+        let every = [Op::Get, Op::Put, Op::Create, Op::Delete, Op::List, Op::Multipart];
+        let (ops, fault) = match name {
+            "outage" => (&every[..], Fault::Outage),
+            "delay" => {
+                let ms = number.and_then(|number| number.parse().ok()).unwrap_or(100);
+                (&every[..], Fault::Delay(Duration::from_millis(ms)))
+            }
+            "lost-reply" => (&every[1..3], Fault::LostReply),
+            "false-conflict" => (&every[2..3], Fault::FalseConflict),
+            "retried-create" => (&every[2..3], Fault::RetriedCreate),
+            "full" => (&every[1..3], Fault::Full),
+            "read-only" => (&every[1..4], Fault::ReadOnly),
+            _ => return,
+        };
+        for op in ops {
+            self.fail_all(*op, fault);
+        }
+    }
+
     /// What was asked so far, in order.
     pub fn log(&self) -> Vec<(Op, String)> {
         self.plan.lock().unwrap().log.clone()

@@ -1,6 +1,8 @@
 //! What tests stand on: real Redis servers, an S3 over HTTP, and things that go wrong on purpose.
 
 pub mod branch;
+pub mod clock;
+pub mod disk;
 pub mod faulty_store;
 pub mod lake;
 pub mod redis;

@@ -28,6 +28,7 @@ pub struct RedisServer {
     listen: Listen,
     port: u16,
     args: Vec<String>,
+    variables: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -45,11 +46,17 @@ impl RedisServer {
 
     /// A server with `args` behind the defaults, which they override (`--maxmemory`, `2mb`, …).
     pub fn with(listen: Listen, args: &[&str]) -> Self {
+        Self::within(listen, args, &[])
+    }
+
+    /// The same, in an environment with `variables`.
+    pub fn within(listen: Listen, args: &[&str], variables: &[(String, String)]) -> Self {
         let mut server = Self {
             dir: tempfile::Builder::new().prefix("onward-redis-").tempdir().unwrap(),
             listen,
             port: 0,
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            variables: variables.to_vec(),
             child: None,
         };
         server.start();
@@ -120,6 +127,7 @@ impl RedisServer {
             .args(["--save", "", "--maxmemory-policy", "noeviction"])
             .args(["--enable-debug-command", "yes", "--daemonize", "no"])
             .args(&self.args)
+            .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -147,6 +155,14 @@ impl RedisServer {
     /// Ends it as a system does at shutdown: what is in memory is written as configured.
     pub fn stop(&mut self) {
         self.end(Signal::SIGTERM);
+    }
+
+    /// Ends it by its own command, without what is in memory.
+    pub fn shut_down_without_saving(&mut self) {
+        // It breaks the connection instead of an answer.
+        let _ = redis::cmd("SHUTDOWN").arg("NOSAVE").query::<()>(&mut self.connect());
+        let mut child = self.child.take().unwrap();
+        child.wait().unwrap();
     }
 
     /// Ends it as a power failure does.

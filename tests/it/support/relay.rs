@@ -4,7 +4,8 @@
 //! out or repeated on a connection that goes on: TCP does not do that, and a client that matches
 //! replies by their order could not know. What does happen is a reply that never comes because
 //! the connection breaks or stalls, and a request that is carried out twice because something in
-//! between sent it again; these are here. Push messages (pub/sub) are not understood.
+//! between sent it again; these are here. Push messages (pub/sub) are not understood; a stream that
+//! is no request and reply at all (replication) goes through a [`Relay::raw`] one.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,6 +25,8 @@ pub enum Hit {
     LoseRequest,
     /// Redis carries it out; the connection breaks instead of the reply.
     LoseReply,
+    /// The request goes on so much later, and those behind it too.
+    DelayRequest(Duration),
     /// The reply comes so much later, and those behind it too.
     DelayReply(Duration),
     /// Redis gets the request twice; the client gets the first reply.
@@ -49,7 +52,9 @@ struct Rule {
 }
 
 struct Shared {
-    upstream: String,
+    upstream: Mutex<String>,
+    /// Bytes are passed on as they come, without a look at what they say.
+    raw: bool,
     rules: Mutex<Vec<Rule>>,
     requests: AtomicUsize,
     mode: watch::Sender<Mode>,
@@ -67,10 +72,20 @@ pub struct Relay {
 impl Relay {
     /// A relay to `upstream` (`unix:///path` or `redis://host:port`).
     pub async fn start(upstream: &str) -> Self {
+        Self::of(upstream, false).await
+    }
+
+    /// A relay that passes bytes on as they come: it stalls, refuses and cuts, but hits nothing.
+    pub async fn raw(upstream: &str) -> Self {
+        Self::of(upstream, true).await
+    }
+
+    async fn of(upstream: &str, raw: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            upstream: upstream.to_owned(),
+            upstream: Mutex::new(upstream.to_owned()),
+            raw,
             rules: Mutex::default(),
             requests: AtomicUsize::new(0),
             mode: watch::Sender::new(Mode::Flow),
@@ -78,6 +93,17 @@ impl Relay {
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { port, shared, task }
+    }
+
+    /// Breaks all connections; new ones lead to another server.
+    pub fn lead_to(&self, upstream: &str) {
+        upstream.clone_into(&mut self.shared.upstream.lock().unwrap());
+        self.cut();
+    }
+
+    /// The port for clients.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL for clients.
@@ -176,13 +202,35 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn carry(client: TcpStream, shared: &Shared, mode: watch::Receiver<Mode>) -> io::Result<()> {
     let (from_client, to_client) = client.into_split();
-    if let Some(path) = shared.upstream.strip_prefix("unix://") {
+    let upstream = shared.upstream.lock().unwrap().clone();
+    if let Some(path) = upstream.strip_prefix("unix://") {
         let (from_redis, to_redis) = UnixStream::connect(path).await?.into_split();
         pipe(from_client, to_redis, from_redis, to_client, shared, mode).await
     } else {
-        let address = shared.upstream.trim_start_matches("redis://");
+        let address = upstream.trim_start_matches("redis://");
         let (from_redis, to_redis) = TcpStream::connect(address).await?.into_split();
+        if shared.raw {
+            let there = pass_on(from_client, to_redis, mode.clone());
+            let back = pass_on(from_redis, to_client, mode);
+            return tokio::select! { done = there => done, done = back => done };
+        }
         pipe(from_client, to_redis, from_redis, to_client, shared, mode).await
+    }
+}
+
+async fn pass_on(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut mode: watch::Receiver<Mode>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let len = from.read(&mut buffer).await?;
+        if len == 0 {
+            return Ok(());
+        }
+        flowing(&mut mode).await;
+        to.write_all(&buffer[..len]).await?;
     }
 }
 
@@ -213,6 +261,10 @@ async fn pipe(
                 Some(Hit::LoseRequest) => return Err(cut()),
                 Some(Hit::LoseReply) => vec![Reply::Cut],
                 Some(Hit::DelayReply(time)) => vec![Reply::Delay(time)],
+                Some(Hit::DelayRequest(time)) => {
+                    tokio::time::sleep(time).await;
+                    vec![Reply::Forward]
+                }
                 Some(Hit::Duplicate) => vec![Reply::Forward, Reply::Swallow],
                 None => vec![Reply::Forward],
             };

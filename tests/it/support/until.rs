@@ -24,3 +24,8 @@ pub async fn until_async<F: Future<Output = bool>>(what: &str, mut condition: im
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// How long a fault lasts, or a worker rests between two ops. Not a way to wait for anything.
+pub async fn hold(length: Duration) {
+    tokio::time::sleep(length).await;
+}

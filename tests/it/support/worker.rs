@@ -23,12 +23,17 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker on `job`, with variables of its own.
     pub fn start(job: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_telling(job, variables, Stdio::null())
+    }
+
+    /// The same; what it has to say of itself goes to `errors`.
+    pub fn start_telling(job: &str, variables: &[(&str, &str)], errors: Stdio) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "worker::entry", "--nocapture", "--test-threads", "1"])
             .env(JOB, job)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(errors)
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
@@ -68,7 +73,24 @@ impl Worker {
         status.unwrap()
     }
 
-    /// Waits until it has stopped itself.
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Ends it as a power failure does.
+    pub fn kill9(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Stops it wherever it is.
+    pub fn stop(&self) {
+        kill(self.pid(), Signal::SIGSTOP).unwrap();
+        self.await_stop();
+    }
+
+    /// Waits until it is stopped.
     pub fn await_stop(&self) {
         let stat = format!("/proc/{}/stat", self.child.id());
         until("the worker is stopped", || {

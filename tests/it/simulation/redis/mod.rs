@@ -9,6 +9,5 @@ mod lua;
 mod server;
 mod wire;
 
-pub use keyspace::Keyspace;
-pub use lua::{Change, Scripts, unchanged};
+pub use lua::{Change, unchanged};
 pub use server::{Comeback, Server, serve};
