@@ -15,7 +15,7 @@ use crate::model::ids::{CommitId, OpId, RunId};
 use crate::tree::{InlineRun, PathSpan, RunRef};
 
 /// The newest version of the body that this program reads.
-const VERSION: u8 = 2;
+pub const VERSION: u8 = 2;
 
 /// What the op's message, metadata and names may take together, in bytes.
 pub const HEADER_MAX: usize = 8 * 1024;

@@ -59,10 +59,10 @@ pub fn decode<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T> {
     };
     match bytes {
         [VERSION, body @ ..] => rmp_serde::from_slice(body).map_err(|e| damaged(e.to_string())),
-        [version, ..] => Err(Error::corrupt(format!(
-            "object '{key}' has version {version}, this program reads {VERSION}: use a newer program"
-        ))),
-        [] => Err(damaged("it is empty".into())),
+        [] | [0, ..] => Err(damaged("it is empty".into())),
+        [version, ..] => {
+            Err(Error::newer(format_args!("object '{key}'"), (*version).into(), VERSION.into()))
+        }
     }
 }
 

@@ -33,8 +33,11 @@ pub enum ErrorKind {
     },
     /// A producer with a newer epoch took over, or this sequence was decided before.
     Fenced,
-    /// Stored bytes are damaged, missing or of a version this program does not read.
+    /// Stored bytes are damaged or missing.
     Corrupt,
+    /// Stored bytes, or a waiting op, are of a newer program. Nothing is wrong with them, and this
+    /// program leaves them as they are: use a newer one.
+    NewerVersion,
     /// An invariant of this program does not hold: a bug. Please report it with the message.
     Internal,
 }
@@ -75,6 +78,15 @@ impl Error {
     /// Shorthand for [`ErrorKind::Corrupt`].
     pub fn corrupt(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Corrupt, message)
+    }
+
+    /// Shorthand for [`ErrorKind::NewerVersion`]: `what` has `version`, and `known` is the newest
+    /// that this program reads.
+    pub fn newer(what: impl fmt::Display, version: u64, known: u64) -> Self {
+        let message = format!(
+            "{what} has version {version}, this program reads {known}: use a newer program"
+        );
+        Self::new(ErrorKind::NewerVersion, message)
     }
 
     /// Shorthand for [`ErrorKind::Internal`].
