@@ -75,6 +75,9 @@
 pub mod clock;
 pub mod commit;
 pub mod coord;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod local;
 pub mod model;
 pub mod objects;

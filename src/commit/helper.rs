@@ -387,7 +387,6 @@ impl Helper {
             (records.is_ok().then_some(tail), records)
         }))
     }
-
 }
 
 /// Tells those who wait what the stream of outcomes says.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::coord::publish::Publication;
 use crate::model::commit::Commit;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, short};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 use crate::tree::frame::decompress;
 use crate::tree::{ALL, InlineRun, Level, Metarange};
@@ -262,6 +262,7 @@ impl LogEntry {
     /// Reads the bytes of object `key`.
     pub fn decode(key: &str, bytes: &[u8]) -> Result<Self> {
         let damaged = |why: &str| {
+            let why = short(why);
             Error::corrupt(format!(
                 "log entry '{key}' is damaged ({why}): restore the object from a copy; nothing else is harmed"
             ))

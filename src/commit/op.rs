@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, short};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::tree::{InlineRun, PathSpan, RunRef};
 
@@ -340,7 +340,10 @@ impl QueuedOp {
 fn decode_body(body: &[u8]) -> Body {
     match rmp_serde::from_slice::<Op>(body) {
         Ok(op) => Body::Op(Box::new(op)),
-        Err(error) => Body::Damaged(format!("its record in the queue is damaged: {error}")),
+        Err(error) => {
+            let why = error.to_string();
+            Body::Damaged(format!("its record in the queue is damaged: {}", short(&why)))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, short};
 use crate::model::ids::{BranchUid, CommitId};
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout::{self, BranchKey};
@@ -55,6 +55,7 @@ pub fn encode<T: Serialize>(record: &T) -> Result<bytes::Bytes> {
 /// Reads a record from object `key`.
 pub fn decode<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T> {
     let damaged = |why: String| {
+        let why = short(&why);
         Error::corrupt(format!("object '{key}' is damaged ({why}): restore it from a copy"))
     };
     match bytes {

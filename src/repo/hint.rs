@@ -58,7 +58,7 @@ fn refused(why: &str) -> Error {
 
 /// A hint, taken apart.
 pub(crate) struct Parts {
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     code: Vec<u8>,
 }
 
@@ -93,8 +93,8 @@ impl Parts {
         mac(key, &self.body)?
             .verify_slice(&self.code)
             .map_err(|_| refused("this repository did not sign it"))?;
-        let body: Body =
-            rmp_serde::from_slice(&self.body).map_err(|_| refused("this program cannot read it"))?;
+        let body: Body = rmp_serde::from_slice(&self.body)
+            .map_err(|_| refused("this program cannot read it"))?;
         if body.repo != *repo || body.dest != dest {
             return Err(refused("it is for another branch"));
         }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
 use crate::commit::record::{decode, encode};
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, ErrorKind, Result, quoted};
 use crate::model::name::RepoName;
 use crate::objects::{Objects, layout};
 
@@ -91,7 +91,7 @@ impl FromStr for Action {
         Self::ALL.into_iter().find(|action| action.name() == text).ok_or_else(|| {
             Error::invalid(format!(
                 "'{}' cannot be blocked: there are stage, commit, delete and reset",
-                text.escape_debug()
+                quoted(text)
             ))
         })
     }
@@ -174,8 +174,11 @@ impl Rules {
     pub(crate) fn of(rules: Vec<Rule>) -> Result<Self> {
         let ready = rules.into_iter().map(|rule| {
             let pattern = Pattern::new(&rule.pattern).map_err(|error| {
-                Error::corrupt(format!("the rule for '{}' cannot be applied", rule.pattern))
-                    .with_source(error)
+                Error::corrupt(format!(
+                    "the rule for '{}' cannot be applied",
+                    quoted(&rule.pattern)
+                ))
+                .with_source(error)
             })?;
             Ok((pattern, rule))
         });
@@ -277,7 +280,7 @@ impl Repository {
             let repo = self.display();
             return Err(Error::not_found(format!(
                 "there is no rule for '{}' in repository '{repo}': `onward protect list {repo}` shows what there is",
-                pattern.escape_debug()
+                quoted(pattern)
             )));
         }
         self.write_protection(rules).await

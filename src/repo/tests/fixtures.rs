@@ -182,7 +182,11 @@ fn all() -> Vec<Fixture> {
         add(format!("branch-{name}-v1"), branch.to_vec(), read_record::<BranchRecord>);
         let owner = if committed { samples::op_id(2).to_string() } else { " ".repeat(36) };
         let area = format!("{}{owner}", samples::op_id(1)).into_bytes();
-        add(format!("sealed-area-{}-v1", if committed { "owned" } else { "free" }), area, read_area);
+        add(
+            format!("sealed-area-{}-v1", if committed { "owned" } else { "free" }),
+            area,
+            read_area,
+        );
     }
     let repo = encode(&samples::repo()).unwrap();
     add("repo-v1".into(), repo.to_vec(), read_record::<RepoRecord>);
@@ -220,9 +224,9 @@ fn stored(path: &Path, today: &[u8]) -> Vec<u8> {
 /// Whether `now` says all that `then` said. Fields that came later may be there.
 fn says(now: &Value, then: &Value) -> bool {
     match (now, then) {
-        (Value::Object(now), Value::Object(then)) => then
-            .iter()
-            .all(|(key, then)| now.get(key).is_some_and(|now| says(now, then))),
+        (Value::Object(now), Value::Object(then)) => {
+            then.iter().all(|(key, then)| now.get(key).is_some_and(|now| says(now, then)))
+        }
         (Value::Array(now), Value::Array(then)) => {
             now.len() == then.len() && now.iter().zip(then).all(|(now, then)| says(now, then))
         }
