@@ -2,12 +2,12 @@
 
 CARGO ?= cargo
 # What the tests need besides the default: named points of failure, and S3 over HTTP.
-TEST_FEATURES ?= failpoints,aws
+TEST_FEATURES ?= failpoints,aws,simulation
 
-.PHONY: help demo test campaign ci lint doc setup build clean
+.PHONY: help demo test campaign ci lint doc fuzz two-versions setup build clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 demo: build ## Build, then show the main job on real files; ends by itself
 	./target/release/onward demo
@@ -30,6 +30,12 @@ lint: ## Formatting and lints, in every feature set
 
 doc: ## The documentation of the library
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features $(TEST_FEATURES)
+
+fuzz: ## Hostile bytes against every decoder, for FUZZ_SECONDS=60, under a coverage-guided fuzzer
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) ./scripts/fuzz
+
+two-versions: ## This program and the one of commit OLD=… work on one branch at once
+	./scripts/two-versions $(OLD)
 
 setup: ## Install what is missing (redis-server) and check the rest
 	./scripts/setup

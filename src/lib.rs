@@ -75,7 +75,13 @@
 pub mod clock;
 pub mod commit;
 pub mod coord;
+<<<<<<< HEAD
 pub mod invariants;
+=======
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+>>>>>>> fuzz
 pub mod local;
 pub mod model;
 pub mod objects;

@@ -133,6 +133,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Overloaded { .. } => "overloaded",
         ErrorKind::Fenced => "fenced",
         ErrorKind::Corrupt => "corrupt",
+        ErrorKind::NewerVersion => "newer_version",
         _ => "internal",
     }
 }
@@ -178,6 +179,7 @@ mod tests {
             (ErrorKind::Overloaded { retry_after }, Exit::Overloaded),
             (ErrorKind::Fenced, Exit::Fenced),
             (ErrorKind::Corrupt, Exit::Unexpected),
+            (ErrorKind::NewerVersion, Exit::Unexpected),
             (ErrorKind::Internal, Exit::Unexpected),
         ] {
             assert_eq!(Exit::of_kind(kind), exit);

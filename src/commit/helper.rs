@@ -16,11 +16,10 @@ use super::counters::add;
 use super::head::Head;
 use super::log::{DecidedOp, LogEntry};
 use super::queue::{Shared, TIMER};
-use super::reconcile::reconcile;
+use super::reconcile::{reconcile, tell_outcome};
 use super::restore::restore;
 use super::round::{BATCH_MAX, BranchContext, RoundEnd};
 use super::upkeep::Upkeep;
-use super::verdict::OutcomeRecord;
 use super::waiting::Waiters;
 
 /// Pauses between failed rounds.
@@ -282,10 +281,6 @@ impl Helper {
                     return Ok(());
                 }
                 RoundEnd::Absent => return self.after_loss().await,
-                RoundEnd::NotMine => {
-                    tokio::time::sleep(PAUSE_MAX).await;
-                    return Ok(());
-                }
             }
         }
     }
@@ -375,7 +370,7 @@ impl Helper {
                     self.tail = tail;
                     let records = records?;
                     let progress = !records.is_empty();
-                    self.hear(records)?;
+                    hear(&self.shared, records).await?;
                     if !progress {
                         return Ok(());
                     }
@@ -409,16 +404,16 @@ impl Helper {
             (records.is_ok().then_some(tail), records)
         }))
     }
+}
 
-    fn hear(&self, records: Vec<StreamRecord>) -> Result<()> {
-        let mut state = self.shared.state();
-        for each in records {
-            if state.waiters.waits_for(each.op_id) {
-                let record = OutcomeRecord::decode(&each.record)?;
-                state.waiters.tell(each.op_id, each.ticket, &record);
-            }
-            state.waiters.saw(each.ticket.0);
+/// Tells those who wait what the stream of outcomes says.
+async fn hear(shared: &Shared, records: Vec<StreamRecord>) -> Result<()> {
+    for each in records {
+        let waits = shared.state().waiters.waits_for(each.op_id);
+        if waits {
+            tell_outcome(shared, each.op_id, each.ticket, &each.record).await?;
         }
-        Ok(())
+        shared.state().waiters.saw(each.ticket.0);
     }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use crate::clock;
 use crate::coord::areas::Area;
 use crate::coord::staging::{self, Bound, PAGE_MAX, Wanted, Which};
-use crate::model::change::{PathChange, decode_value};
+use crate::model::change::{PathChange, check_value_version, decode_value};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
 use crate::model::path::ObjectPath;
@@ -178,6 +178,7 @@ async fn load_area(sources: Sources<'_>, area: OpId) -> Result<ChangeSet> {
     while let Some(values) = area_page(sources, area, &from).await? {
         for value in values {
             from = Bound::Behind(value.path.clone());
+            check_value_version(&value.value)?;
             let path = ObjectPath::new(value.path)?;
             collector.push(Record { path, op: 0, value: value.value }).await?;
         }

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::coord::publish::Publication;
 use crate::model::commit::Commit;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, short};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
+use crate::tree::frame::decompress;
 use crate::tree::{ALL, InlineRun, Level, Metarange};
 
 use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
@@ -28,6 +29,11 @@ const LEVEL: i32 = 1;
 
 /// The largest log entry before compression. A batch is cut so that it stays far below.
 pub const ENTRY_MAX: usize = 64 * 1024 * 1024;
+
+/// The paths and values of the runs of a log entry, at most, when they are read. Paths share what
+/// they begin with, so that few bytes can stand for many; a batch is cut at 64 MiB of changes, and
+/// what is folded on top of that is bounded by its number of records.
+const RUNS_MAX: usize = 512 * 1024 * 1024;
 
 /// One decided batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -256,6 +262,7 @@ impl LogEntry {
     /// Reads the bytes of object `key`.
     pub fn decode(key: &str, bytes: &[u8]) -> Result<Self> {
         let damaged = |why: &str| {
+            let why = short(why);
             Error::corrupt(format!(
                 "log entry '{key}' is damaged ({why}): restore the object from a copy; nothing else is harmed"
             ))
@@ -269,20 +276,26 @@ impl LogEntry {
         let [version, a, b, c, d, packed @ ..] = rest else {
             return Err(damaged("it is too short"));
         };
-        if !(1..=VERSION).contains(version) {
-            return Err(Error::corrupt(format!(
-                "log entry '{key}' has version {version}, this program reads {VERSION}: use a newer program"
-            )));
+        match *version {
+            0 => return Err(damaged("it has no version")),
+            1..=VERSION => {}
+            newer => {
+                let what = format_args!("log entry '{key}'");
+                return Err(Error::newer(what, newer.into(), VERSION.into()));
+            }
         }
         let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
         if len > ENTRY_MAX {
             return Err(damaged("it claims to be over the size limit"));
         }
-        let body =
-            zstd::bulk::decompress(packed, len).map_err(|_| damaged("it does not unpack"))?;
+        let body = decompress(packed, len).map_err(|error| damaged(&error.to_string()))?;
         let entry: Self =
             rmp_serde::from_slice(&body).map_err(|error| damaged(&error.to_string()))?;
-        if entry.ops.is_empty() || entry.ops.len() > usize::from(ALL) || entry.first.0 == 0 {
+        let places = Ticket(1)..=Ticket::MAX;
+        if entry.ops.is_empty()
+            || entry.ops.len() > usize::from(ALL)
+            || !places.contains(&entry.first)
+        {
             return Err(damaged("it breaks a rule of the log"));
         }
         Ok(entry)
@@ -324,6 +337,7 @@ mod encoded_runs {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use serde_bytes::ByteBuf;
 
+    use super::RUNS_MAX;
     use crate::tree::InlineRun;
 
     pub(super) fn serialize<S: Serializer>(
@@ -338,7 +352,16 @@ mod encoded_runs {
         deserializer: D,
     ) -> Result<Vec<Arc<InlineRun>>, D::Error> {
         let encoded: Vec<ByteBuf> = Vec::deserialize(deserializer)?;
-        let run = |bytes: ByteBuf| InlineRun::decode(&bytes).map(Arc::new);
-        encoded.into_iter().map(run).collect::<Result<_, _>>().map_err(D::Error::custom)
+        let mut runs = Vec::with_capacity(encoded.len());
+        let mut held = 0;
+        for bytes in encoded {
+            let run = InlineRun::decode(&bytes).map_err(D::Error::custom)?;
+            held += run.held_bytes();
+            if held > RUNS_MAX {
+                return Err(D::Error::custom("its runs are over the size limit"));
+            }
+            runs.push(Arc::new(run));
+        }
+        Ok(runs)
     }
 }

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, short};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::tree::{InlineRun, PathSpan, RunRef};
 
 /// The newest version of the body that this program reads.
-const VERSION: u8 = 2;
+pub const VERSION: u8 = 2;
 
 /// What the op's message, metadata and names may take together, in bytes.
 pub const HEADER_MAX: usize = 8 * 1024;
@@ -344,7 +344,10 @@ impl QueuedOp {
 fn decode_body(body: &[u8]) -> Body {
     match rmp_serde::from_slice::<Op>(body) {
         Ok(op) => Body::Op(Box::new(op)),
-        Err(error) => Body::Damaged(format!("its record in the queue is damaged: {error}")),
+        Err(error) => {
+            let why = error.to_string();
+            Body::Damaged(format!("its record in the queue is damaged: {}", short(&why)))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::coord::areas::Area;
 use crate::coord::{BranchKeys, Lanes, branches};
 use crate::model::entry::Entry;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::model::path::ObjectPath;
 use crate::tree::{Level, Record, RunRef};
@@ -22,7 +22,7 @@ use super::load::load;
 use super::log::ResetTo;
 use super::lookup::look_up;
 use super::merge::Crossing;
-use super::op::{Body, CommitRequest, MergeRequest, ProducerSequence, QueuedOp, Request};
+use super::op::{Body, CommitRequest, MergeRequest, ProducerSequence, QueuedOp, Request, VERSION};
 use super::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
@@ -185,12 +185,17 @@ pub struct Sources<'a> {
 }
 
 /// Reads the longest prefix of a queue that this program may decide: everything before the first
-/// op written by a newer version, and nothing behind the end of the branch or a reset.
+/// op written by a newer version, and nothing behind the end of the branch or a reset. Fails with
+/// [`crate::ErrorKind::NewerVersion`] where such an op stands in front.
 pub fn readable(elements: &[bytes::Bytes]) -> Result<Vec<QueuedOp>> {
     let mut ops = Vec::with_capacity(elements.len());
     for element in elements {
         let op = QueuedOp::decode(element)?;
         if let Body::Newer(version) = op.body {
+            if ops.is_empty() {
+                let what = format_args!("op {}, which is next in the queue,", op.id);
+                return Err(Error::newer(what, version.into(), VERSION.into()));
+            }
             tracing::warn!(op_id = %op.id, version, "leaving an op to helpers of a newer version");
             break;
         }

@@ -30,8 +30,7 @@ pub(super) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             match status {
                 OpStatus::Pending(ticket) => shared.state().waiters.move_to(*op_id, ticket),
                 OpStatus::Decided(ticket, Some(record)) => {
-                    let record = OutcomeRecord::decode(&record)?;
-                    shared.state().waiters.tell(*op_id, ticket, &record);
+                    tell_outcome(shared, *op_id, ticket, &record).await?;
                 }
                 OpStatus::Dropped(ticket) => {
                     shared.state().waiters.tell(*op_id, ticket, &branch_deleted(reply.done));
@@ -41,6 +40,33 @@ pub(super) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Tells those who wait for an op what Redis says of it. What cannot be read there is looked up in
+/// the log; what cannot be read there either is told to them, and holds nobody else up.
+pub(super) async fn tell_outcome(
+    shared: &Shared,
+    op_id: OpId,
+    ticket: Ticket,
+    record: &[u8],
+) -> Result<()> {
+    let unreadable = match OutcomeRecord::decode(record) {
+        Ok(record) => {
+            shared.state().waiters.tell(op_id, ticket, &record);
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    let context = &shared.context;
+    let before = ticket.0.saturating_sub(1);
+    match find_in_log(&context.lake, context.uid, op_id, before).await {
+        Ok(Some((ticket, record))) => {
+            shared.state().waiters.tell(op_id, ticket, &record);
+        }
+        Err(error) if error.is_retryable() => return Err(error),
+        Ok(None) | Err(_) => shared.state().waiters.give_up(op_id, &unreadable.to_string()),
     }
     Ok(())
 }
@@ -70,6 +96,9 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
     tracing::warn!(%op_id, "Redis had lost an op: submitted it again");
     add(&context.counters.resubmitted, 1);
     let done = reply.view.head.done;
+    if let Some(Accepted::Decided(ticket, Some(record))) = reply.accepted.first() {
+        return tell_outcome(shared, op_id, *ticket, record).await;
+    }
     let mut state = shared.state();
     if reply.view.turn_is_mine {
         state.latest = Some(reply.view);
@@ -78,9 +107,6 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
     match reply.accepted.into_iter().next() {
         Some(Accepted::Queued(ticket) | Accepted::Pending(ticket)) => {
             state.waiters.move_to(op_id, ticket);
-        }
-        Some(Accepted::Decided(ticket, Some(record))) => {
-            state.waiters.tell(op_id, ticket, &OutcomeRecord::decode(&record)?);
         }
         Some(Accepted::Fenced(row) | Accepted::Duplicate(row)) => {
             let row = ProducerRow::decode(&row)?;
@@ -92,12 +118,17 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
         Some(Accepted::BranchDeleted) => {
             state.waiters.tell(op_id, Ticket(done), &branch_deleted(done));
         }
+<<<<<<< HEAD
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
         // reason, as it is submitted here.
         Some(
             Accepted::Overloaded { .. } | Accepted::Decided(_, None) | Accepted::NothingStaged,
         )
         | None => {}
+=======
+        // Full at the moment, or no longer kept: the next look asks again.
+        Some(Accepted::Overloaded { .. } | Accepted::Decided(..)) | None => {}
+>>>>>>> fuzz
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, short};
 use crate::model::ids::{BranchUid, CommitId};
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout::{self, BranchKey};
@@ -55,14 +55,15 @@ pub fn encode<T: Serialize>(record: &T) -> Result<bytes::Bytes> {
 /// Reads a record from object `key`.
 pub fn decode<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T> {
     let damaged = |why: String| {
+        let why = short(&why);
         Error::corrupt(format!("object '{key}' is damaged ({why}): restore it from a copy"))
     };
     match bytes {
         [VERSION, body @ ..] => rmp_serde::from_slice(body).map_err(|e| damaged(e.to_string())),
-        [version, ..] => Err(Error::corrupt(format!(
-            "object '{key}' has version {version}, this program reads {VERSION}: use a newer program"
-        ))),
-        [] => Err(damaged("it is empty".into())),
+        [] | [0, ..] => Err(damaged("it is empty".into())),
+        [version, ..] => {
+            Err(Error::newer(format_args!("object '{key}'"), (*version).into(), VERSION.into()))
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use serde_bytes::ByteBuf;
 use crate::coord::restore::{BranchImage, restore as put_into_redis};
 use crate::coord::view::View;
 use crate::coord::{BranchState, HeadView};
-use crate::model::error::{Error, Result};
+use crate::model::codec::check_version;
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 use crate::objects::layout;
 
@@ -92,13 +93,14 @@ impl Checkpoint {
         Ok(bytes.into())
     }
 
-    /// Reads the object's bytes; `None` when they are damaged or of another version, which costs
-    /// time but loses nothing: the log has it all.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [VERSION, body @ ..] => rmp_serde::from_slice(body).ok(),
-            _ => None,
-        }
+    /// Reads the object's bytes. To go without it costs time and loses nothing: the log has it all.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let Some((version, body)) = bytes.split_first() else {
+            return Err(Error::corrupt("a checkpoint is empty"));
+        };
+        check_version("a checkpoint", *version, VERSION)?;
+        rmp_serde::from_slice(body)
+            .map_err(|error| Error::corrupt("a checkpoint is damaged").with_source(error))
     }
 
     fn image(&self) -> BranchImage {
@@ -117,10 +119,16 @@ impl Checkpoint {
 
 /// The branch by the log alone: its checkpoint, if it has a good one, and every entry behind it.
 pub async fn read_back(lake: &Lake, record: &BranchRecord) -> Result<Checkpoint> {
+    let stored = stored(lake, record.uid).await?;
+    read_on(lake, record, stored).await
+}
+
+/// The branch after its whole log, from a checkpoint on.
+async fn read_on(lake: &Lake, record: &BranchRecord, stored: Stored) -> Result<Checkpoint> {
     let uid = record.uid;
-    let mut checkpoint = match stored(lake, uid).await? {
-        Some(checkpoint) => checkpoint,
-        None => Checkpoint::start(record.start),
+    let mut checkpoint = match stored {
+        Stored::Good(checkpoint) => checkpoint,
+        Stored::Useless | Stored::Newer => Checkpoint::start(record.start),
     };
     let mut log = lake.log_from(uid, Ticket(checkpoint.done + 1)).await?;
     while let Some(entry) = log.next().await? {
@@ -129,26 +137,43 @@ pub async fn read_back(lake: &Lake, record: &BranchRecord) -> Result<Checkpoint>
     Ok(checkpoint)
 }
 
-/// A stored checkpoint, if it is good: the entry it names must say the same of itself.
-async fn stored(lake: &Lake, uid: BranchUid) -> Result<Option<Checkpoint>> {
+/// What is stored as the checkpoint of a branch.
+enum Stored {
+    /// A good one: the entry it names says the same of itself.
+    Good(Checkpoint),
+    /// Nothing, or nothing that can be used.
+    Useless,
+    /// One that only a newer program can read, and that is left to it.
+    Newer,
+}
+
+async fn stored(lake: &Lake, uid: BranchUid) -> Result<Stored> {
     let key = layout::checkpoint(lake.repo(), uid);
     let Some(bytes) = lake.objects().get(&key).await? else {
-        return Ok(None);
+        return Ok(Stored::Useless);
     };
-    let Some(checkpoint) = Checkpoint::decode(&bytes) else {
-        tracing::warn!(%key, "ignoring a damaged checkpoint");
-        return Ok(None);
+    let checkpoint = match Checkpoint::decode(&bytes) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
+            tracing::warn!(%key, %error, "going without a checkpoint");
+            let newer = error.kind() == ErrorKind::NewerVersion;
+            return Ok(if newer { Stored::Newer } else { Stored::Useless });
+        }
     };
     let named = lake.entry(uid, Ticket(checkpoint.position)).await?;
     let fits = named.is_some_and(|entry: Arc<LogEntry>| entry.last().0 == checkpoint.done);
-    Ok(fits.then_some(checkpoint))
+    Ok(if fits { Stored::Good(checkpoint) } else { Stored::Useless })
 }
 
-/// Writes a new checkpoint of a branch.
+/// Writes a new checkpoint of a branch, unless there is one of a newer program.
 pub async fn write_checkpoint(context: &BranchContext) -> Result<()> {
     let lake = &context.lake;
+    let stored = stored(lake, context.uid).await?;
+    if matches!(stored, Stored::Newer) {
+        return Ok(());
+    }
     let record = BranchRecord::of_uid(lake, &context.name, context.uid).await?;
-    let checkpoint = read_back(lake, &record).await?;
+    let checkpoint = read_on(lake, &record, stored).await?;
     let key = layout::checkpoint(lake.repo(), context.uid);
     lake.objects().put(&key, checkpoint.encode()?).await
 }

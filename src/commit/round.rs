@@ -12,7 +12,7 @@ use futures::future::{Either, select};
 use crate::coord::publish::{Published, Retention, publish};
 use crate::coord::view::{Turn, View, Wish, extend, mend, view};
 use crate::coord::{BranchKeys, BranchState, HeadView, Lanes};
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
 
@@ -93,8 +93,6 @@ pub enum RoundEnd {
     Overtaken,
     /// The branch is not in this Redis.
     Absent,
-    /// The front of the queue is for helpers of a newer version.
-    NotMine,
 }
 
 impl BranchContext {
@@ -137,17 +135,14 @@ impl BranchContext {
             return Ok(RoundEnd::Overtaken);
         }
         let ops = readable(&view.elements)?;
-        if ops.is_empty() {
-            return Ok(RoundEnd::NotMine);
-        }
         self.faults.pass("prepare").await?;
-        let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
-        let (entry, wasted) = match self.entry(sources, &head, ops.clone(), &view, None).await {
-            // The same again would end the same way, and the branch would stand still for ever.
-            Err(error) if error.is_permanent() => {
-                tracing::error!(%error, uid = %self.uid, "something that the batch needs is damaged");
-                let damage = Some(error.to_string());
-                self.entry(sources, &head, ops, &view, damage).await?
+        let (entry, wasted) = match self.entry_in_spite_of_damage(&head, &ops, &view).await {
+            // One of the ops needs what only a newer program can read. Those in front of it get on:
+            // it is left to helpers that know it.
+            Err(error) if error.kind() == ErrorKind::NewerVersion && ops.len() > 1 => {
+                tracing::warn!(%error, "going on op by op");
+                self.entry_in_spite_of_damage(&head, ops.get(..1).unwrap_or_default(), &view)
+                    .await?
             }
             built => built?,
         };
@@ -161,16 +156,33 @@ impl BranchContext {
         }
     }
 
+    /// The log entry for a batch, and what of it came to nothing, whatever of it is damaged.
+    async fn entry_in_spite_of_damage(
+        &self,
+        head: &Head,
+        ops: &[QueuedOp],
+        view: &View,
+    ) -> Result<(LogEntry, u64)> {
+        match self.entry(head, ops.to_vec(), view, None).await {
+            // The same again would end the same way, and the branch would stand still for ever.
+            Err(error) if error.is_permanent() => {
+                tracing::error!(%error, uid = %self.uid, "something that the batch needs is damaged");
+                self.entry(head, ops.to_vec(), view, Some(error.to_string())).await
+            }
+            built => built,
+        }
+    }
+
     /// The log entry for a batch, and what of it came to nothing. With `damage`, which the first
     /// try has met, ops whose runs cannot be read fail, and nothing is folded.
     async fn entry(
         &self,
-        sources: Sources<'_>,
         head: &Head,
         ops: Vec<QueuedOp>,
         view: &View,
         damage: Option<String>,
     ) -> Result<(LogEntry, u64)> {
+        let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
         let mut situation = prepare(sources, head, ops, &view.areas).await?;
         if let Some(damage) = &damage {
             fail_damaged(&self.lake, head, &mut situation, damage).await?;

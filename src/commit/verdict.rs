@@ -123,10 +123,10 @@ impl OutcomeRecord {
             [VERSION, body @ ..] => rmp_serde::from_slice(body).map_err(|error| {
                 Error::corrupt("an outcome in Redis is damaged").with_source(error)
             }),
-            [version, ..] => Err(Error::corrupt(format!(
-                "an outcome in Redis has version {version}, this program reads {VERSION}: use a newer program"
-            ))),
-            [] => Err(Error::corrupt("an outcome in Redis is empty")),
+            [] | [0, ..] => Err(Error::corrupt("an outcome in Redis is empty")),
+            [version, ..] => {
+                Err(Error::newer("an outcome in Redis", (*version).into(), VERSION.into()))
+            }
         }
     }
 }
@@ -144,7 +144,7 @@ pub struct ProducerRow {
 
 impl ProducerRow {
     /// The row in Redis: epoch and sequence in 20 digits each, which scripts compare as text,
-    /// then the commit in hex.
+    /// then the commit in hex. A later version says so behind that: `v`, its number, a blank.
     pub fn encode(&self) -> Bytes {
         let commit = self.commit.map(|id| id.to_string()).unwrap_or_default();
         format!("{:020}{:020}{commit}", self.epoch, self.sequence).into()
@@ -152,8 +152,15 @@ impl ProducerRow {
 
     /// Reads a row.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        if let Some((_, behind)) = text.split_once('v') {
+            let version = behind.split(' ').next().and_then(|number| number.parse().ok());
+            return Err(version.map_or_else(
+                || Error::corrupt("a producer's row in Redis is damaged"),
+                |version| Error::newer("a producer's row in Redis", version, VERSION.into()),
+            ));
+        }
         let parse = || {
-            let text = std::str::from_utf8(bytes).ok()?;
             let (epoch, rest) = text.split_at_checked(20)?;
             let (sequence, commit) = rest.split_at_checked(20)?;
             let commit = match commit {

@@ -17,7 +17,7 @@ pub struct Area {
 
 impl Area {
     /// Reads an element of the sealed list.
-    pub(super) fn parse(element: &Bytes) -> Result<Self> {
+    pub(crate) fn parse(element: &Bytes) -> Result<Self> {
         let wrong = || Error::corrupt("an element of the list of sealed areas is damaged");
         let text = std::str::from_utf8(element).map_err(|_| wrong())?;
         let (id, owner) = text.split_at_checked(OpId::TEXT_LEN).ok_or_else(wrong)?;

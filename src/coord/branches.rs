@@ -75,7 +75,7 @@ pub async fn forget(lanes: &Lanes, keys: &[&str]) -> Result<()> {
     lanes.call("unlink", &call).await.map(drop)
 }
 
-fn parse_uid(text: &[u8]) -> Result<BranchUid> {
+pub(crate) fn parse_uid(text: &[u8]) -> Result<BranchUid> {
     String::from_utf8_lossy(text)
         .parse()
         .map_err(|error: Error| Error::corrupt(format!("a branch uid in Redis: {error}")))

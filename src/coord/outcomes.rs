@@ -73,7 +73,7 @@ impl Tail {
     }
 }
 
-fn parse_outcome(id: redis::streams::StreamId) -> Result<OutcomeRecord> {
+pub(crate) fn parse_outcome(id: redis::streams::StreamId) -> Result<OutcomeRecord> {
     let damaged = || Error::corrupt(format!("outcome {} in Redis is damaged", id.id));
     let ticket = id.id.split('-').next().and_then(|t| t.parse().ok()).ok_or_else(damaged)?;
     let field = |name: &str| match id.map.get(name) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use redis::Value;
 
 use crate::model::error::Result;
 use crate::model::ids::{CommitId, OpId, Ticket};
@@ -98,7 +99,7 @@ pub async fn publish(
     let args = arguments(turn, retention, batch, wanted);
     let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
     let value = lanes.run(&PUBLISH, &all_keys, &args).await?;
-    parse(Reply::new(PUBLISH.name, value)?, batch)
+    parse(value, batch)
 }
 
 fn arguments(turn: &Turn, retention: &Retention, batch: &Publication, wanted: usize) -> Vec<Bytes> {
@@ -136,7 +137,8 @@ fn arguments(turn: &Turn, retention: &Retention, batch: &Publication, wanted: us
     args
 }
 
-fn parse(mut reply: Reply, batch: &Publication) -> Result<Published> {
+pub(crate) fn parse(value: Value, batch: &Publication) -> Result<Published> {
+    let mut reply = Reply::new(PUBLISH.name, value)?;
     let adopted = match reply.int()? {
         0 => return Ok(Published::Absent),
         1 => return Ok(Published::Elsewhere { done: reply.count()? }),

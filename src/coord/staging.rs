@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use redis::Value;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::OpId;
@@ -169,6 +170,10 @@ pub async fn staged(
     let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
     let all_keys = [&*keys.head, &values_key, &paths_key, &keys.sealed];
     let value = lanes.run(&STAGED, &all_keys, &args).await?;
+    parse(value)
+}
+
+pub(crate) fn parse(value: Value) -> Result<Option<StagedPage>> {
     let mut reply = Reply::new(STAGED.name, value)?;
     let Some(head) = reply.head()? else {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! `status.lua` and `cancel.lua`: what became of an op, and calling it off.
 
 use bytes::Bytes;
+use redis::Value;
 
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
@@ -41,13 +42,17 @@ pub async fn status(lanes: &Lanes, keys: &BranchKeys, ops: &[OpId]) -> Result<Op
     let ids: Vec<String> = ops.iter().map(OpId::to_string).collect();
     let args: Vec<&[u8]> = ids.iter().map(String::as_bytes).collect();
     let value = lanes.run(&STATUS, &[&keys.head, &keys.outcomes, &keys.ops], &args).await?;
+    parse(value, ops.len())
+}
+
+pub(crate) fn parse(value: Value, ops: usize) -> Result<Option<StatusReply>> {
     let mut reply = Reply::new(STATUS.name, value)?;
     let Some(state) = reply.state()? else {
         return Ok(None);
     };
     let done = reply.count()?;
-    let mut answers = Vec::with_capacity(ops.len());
-    for _ in ops {
+    let mut answers = Vec::with_capacity(ops);
+    for _ in 0..ops {
         let code = reply.int()?;
         let ticket = Ticket(reply.count()?);
         let record = reply.bytes()?;

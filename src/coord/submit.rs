@@ -1,6 +1,7 @@
 //! `submit.lua`: accepting ops.
 
 use bytes::Bytes;
+use redis::Value;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
@@ -131,10 +132,11 @@ pub async fn submit(
     all_keys.push(&keys.absent);
     let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
     let value = lanes.run(&SUBMIT, &all_keys, &args).await?;
-    parse(Reply::new(SUBMIT.name, value)?, submissions)
+    parse(value, submissions)
 }
 
-fn parse(mut reply: Reply, submissions: &[Submission]) -> Result<Option<SubmitReply>> {
+pub(crate) fn parse(value: Value, submissions: &[Submission]) -> Result<Option<SubmitReply>> {
+    let mut reply = Reply::new(SUBMIT.name, value)?;
     let Some(head) = reply.head()? else {
         return Ok(None);
     };

@@ -1,6 +1,7 @@
 //! `view.lua`, `extend.lua` and `mend.lua`: the front of a queue, and whose turn it is.
 
 use bytes::Bytes;
+use redis::Value;
 
 use crate::model::error::Result;
 
@@ -68,6 +69,10 @@ pub async fn view(
             &[b"-", turn.helper.as_bytes(), length.as_bytes(), wish.as_bytes(), wanted.as_bytes()],
         )
         .await?;
+    parse(value)
+}
+
+pub(crate) fn parse(value: Value) -> Result<Option<View>> {
     let mut reply = Reply::new(VIEW.name, value)?;
     let Some(head) = reply.head()? else {
         return Ok(None);

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, quoted, short};
 use super::name::{BranchName, RepoName};
 use super::path::ObjectPath;
 
@@ -81,10 +81,8 @@ impl FromStr for RefExpr {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            let shown: String = text.chars().take(100).collect();
-            Error::invalid(format!("ref '{}' is not valid: {why}", shown.escape_debug()))
-        };
+        let wrong =
+            |why: &str| Error::invalid(format!("ref '{}' is not valid: {why}", quoted(text)));
         if text.is_empty() {
             return Err(wrong("it is empty; give a branch, a tag or a commit id"));
         }
@@ -155,9 +153,10 @@ impl Address {
 
     /// The branch, or an error that says what to type. A path behind it is refused.
     pub fn require_branch(&self) -> Result<BranchName> {
-        if let Some(path) = self.path.as_ref().filter(|path| !path.is_empty()) {
+        if self.path.as_ref().is_some_and(|path| !path.is_empty()) {
             return Err(Error::invalid(format!(
-                "'{self}' has a path ('{path}') where only REPO/BRANCH is expected"
+                "'{}' has a path where only REPO/BRANCH is expected",
+                short(&self.to_string())
             )));
         }
         self.require_ref()?.as_branch()
@@ -206,7 +205,7 @@ impl FromStr for Address {
         if reference.is_none() && path.is_some() {
             return Err(Error::invalid(format!(
                 "'{}' has an empty ref between two slashes: give REPO/REF/PATH",
-                text.escape_debug()
+                quoted(text)
             )));
         }
         Ok(Self { repo, reference, path })

@@ -79,6 +79,9 @@ pub struct PathChange {
 const PUT: u8 = 0b0001;
 const IF_ABSENT: u8 = 0b0010;
 const IF_CHECKSUM: u8 = 0b0100;
+/// The upper half of the first byte is the version of the value, 0 by now: values staged in Redis
+/// have no other place for it.
+const VERSION_SHIFT: u32 = 4;
 
 /// Appends the canonical encoding of a change and its condition: the *value* stored under a path
 /// in ranges, runs and staging areas.
@@ -99,6 +102,7 @@ pub fn encode_value(change: &Change, condition: Option<&Condition>, out: &mut Ve
 
 /// Reads all of what [`encode_value`] wrote.
 pub fn decode_value(bytes: &[u8]) -> Result<(Change, Option<Condition>)> {
+    check_value_version(bytes)?;
     let mut decoder = Decoder::new(bytes);
     let flags = decoder.u8()?;
     let condition = match flags & (IF_ABSENT | IF_CHECKSUM) {
@@ -114,6 +118,14 @@ pub fn decode_value(bytes: &[u8]) -> Result<(Change, Option<Condition>)> {
         if flags & PUT != 0 { Change::Put(Entry::decode(&mut decoder)?) } else { Change::Delete };
     decoder.finish()?;
     Ok((change, condition))
+}
+
+/// Fails with [`crate::ErrorKind::NewerVersion`] where only a newer program can read a value.
+pub fn check_value_version(value: &[u8]) -> Result<()> {
+    match value.first().map_or(0, |flags| flags >> VERSION_SHIFT) {
+        0 => Ok(()),
+        version => Err(Error::newer("a change of a path", version.into(), 0)),
+    }
 }
 
 /// Whether an encoded value deletes its path.

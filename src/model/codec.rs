@@ -114,6 +114,16 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// Checks the version byte of a stored record against the newest one, `known`, that this program
+/// reads. Versions begin with 1.
+pub fn check_version(what: &str, version: u8, known: u8) -> Result<()> {
+    match version {
+        0 => Err(Error::corrupt(format!("{what} has no version"))),
+        version if version > known => Err(Error::newer(what, version.into(), known.into())),
+        _ => Ok(()),
+    }
+}
+
 fn too_short() -> Error {
     Error::corrupt("bytes end too early")
 }

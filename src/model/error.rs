@@ -4,9 +4,30 @@
 //! A lost race and a conflict are *values* ([`crate::Outcome`]), not errors: an error is something
 //! the caller did not cause by competing.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
+
+/// The longest text of a stranger that a message repeats, in bytes.
+const QUOTE_MAX: usize = 1024;
+
+/// The beginning of a text that somebody else chose: what is said of it must not be as long as it
+/// may be.
+pub fn short(text: &str) -> Cow<'_, str> {
+    if text.len() <= QUOTE_MAX {
+        return text.into();
+    }
+    let beginning = (0..=QUOTE_MAX).rev().find_map(|end| text.get(..end));
+    format!("{}…", beginning.unwrap_or_default()).into()
+}
+
+/// The beginning of such a text with everything escaped that is no plain character.
+pub fn quoted(text: &str) -> String {
+    let shown: String = text.chars().take(100).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("{}{more}", shown.escape_debug())
+}
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,8 +54,11 @@ pub enum ErrorKind {
     },
     /// A producer with a newer epoch took over, or this sequence was decided before.
     Fenced,
-    /// Stored bytes are damaged, missing or of a version this program does not read.
+    /// Stored bytes are damaged or missing.
     Corrupt,
+    /// Stored bytes, or a waiting op, are of a newer program. Nothing is wrong with them, and this
+    /// program leaves them as they are: use a newer one.
+    NewerVersion,
     /// An invariant of this program does not hold: a bug. Please report it with the message.
     Internal,
 }
@@ -76,6 +100,15 @@ impl Error {
     /// Shorthand for [`ErrorKind::Corrupt`].
     pub fn corrupt(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Corrupt, message)
+    }
+
+    /// Shorthand for [`ErrorKind::NewerVersion`]: `what` has `version`, and `known` is the newest
+    /// that this program reads.
+    pub fn newer(what: impl fmt::Display, version: u64, known: u64) -> Self {
+        let message = format!(
+            "{what} has version {version}, this program reads {known}: use a newer program"
+        );
+        Self::new(ErrorKind::NewerVersion, message)
     }
 
     /// Shorthand for [`ErrorKind::Internal`].
@@ -148,7 +181,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(source) = &self.source {
-            write!(f, ": {source}")?;
+            write!(f, ": {}", short(&source.to_string()))?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, quoted};
 
 /// The identity of one request to move a branch head, chosen by its submitter. Submitting the same
 /// id again is the same request.
@@ -63,7 +63,7 @@ impl FromStr for OpId {
         let wrong = || {
             Error::invalid(format!(
                 "op id '{}' is not a UUID in its 36-character form, e.g. 0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d",
-                text.escape_debug()
+                quoted(text)
             ))
         };
         if text.len() != Self::TEXT_LEN {
@@ -228,7 +228,7 @@ macro_rules! hex_id {
                 parse_hex::<$len>(text).map($make).ok_or_else(|| {
                     Error::invalid(format!(
                         "'{}' is not {}: {} lower-case hex digits",
-                        text.escape_debug(),
+                        quoted(text),
                         $what,
                         $len * 2
                     ))

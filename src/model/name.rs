@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, quoted};
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
@@ -22,10 +22,9 @@ macro_rules! name_type {
                 if check(&name) {
                     return Ok(Self(name));
                 }
-                let shown: String = name.chars().take(100).collect();
                 Err(Error::invalid(format!(
                     concat!("'{}' is not a valid ", $what, " name: ", $rule),
-                    shown.escape_debug()
+                    quoted(&name)
                 )))
             }
 

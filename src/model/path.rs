@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, quoted};
 
 /// The path of an object: 1 to 1,024 bytes of UTF-8, ordered bytewise. Slashes are a convention of
 /// listings only; nothing is normalised. Clones share the text.
@@ -27,16 +27,16 @@ impl ObjectPath {
         }
         if text.len() > Self::MAX_LEN {
             return Err(Error::invalid(format!(
-                "path is {} bytes long, the limit is {}: '{}…'",
+                "path is {} bytes long, the limit is {}: '{}'",
                 text.len(),
                 Self::MAX_LEN,
-                text.chars().take(60).collect::<String>().escape_debug()
+                quoted(text)
             )));
         }
         if text.contains('\0') {
             return Err(Error::invalid(format!(
                 "path '{}' contains a NUL character",
-                text.escape_debug()
+                quoted(text)
             )));
         }
         Ok(Self(path.into()))
@@ -49,7 +49,7 @@ impl ObjectPath {
             Err(error) => Err(Error::invalid(format!(
                 "path is not UTF-8 (byte {}): '{}'",
                 error.valid_up_to(),
-                String::from_utf8_lossy(bytes).escape_debug()
+                quoted(&String::from_utf8_lossy(bytes))
             ))),
         }
     }

@@ -18,7 +18,7 @@ fn allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'%' | b'+' | b'=')
 }
 
-fn check(key: &str) -> std::result::Result<(), &'static str> {
+pub(crate) fn check(key: &str) -> std::result::Result<(), &'static str> {
     if key.is_empty() {
         return Err("it is empty");
     }

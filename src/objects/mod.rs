@@ -43,6 +43,8 @@ mod upload;
 
 pub use counters::ObjectCounters;
 pub use failure::{Refusal, refusal};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use key::check as check_key;
 pub use key::{KEY_LEN_MAX, LAST_SEGMENT_LEN_MAX, SEGMENT_LEN_MAX};
 pub use list::{LIST_SORTED_MAX, Listed};
 pub use source::{Foreign, Source};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::model::change::{Change, Condition, PathChange};
 use crate::model::entry::Entry;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, short};
 use crate::model::path::ObjectPath;
 
 /// The longest line, in bytes.
@@ -62,6 +62,7 @@ struct Delete {
 /// ```
 pub fn parse_line(number: u64, line: &[u8]) -> Result<Option<PathChange>> {
     let wrong = |why: String| {
+        let why = short(&why);
         Error::invalid(format!(
             "line {number}: {why}; a line is {{\"put\": {{\"path\", \"address\", \"checksum\", \"size\", …}}}} or {{\"delete\": {{\"path\"}}}}, with \"if\" where wanted"
         ))

@@ -24,17 +24,17 @@ const VALID_MS: i64 = 3_600_000;
 /// The longest hint.
 const LEN_MAX: usize = 64 * 1024;
 
-const PREFIX: &str = "v1.";
+const VERSION: u64 = 1;
 
 /// The length of the secret and of the code, in bytes.
 const KEY_LEN: usize = 32;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Body {
-    repo: RepoName,
-    dest: BranchUid,
-    expires_ms: i64,
-    merge: PreparedMerge,
+pub(crate) struct Body {
+    pub(crate) repo: RepoName,
+    pub(crate) dest: BranchUid,
+    pub(crate) expires_ms: i64,
+    pub(crate) merge: PreparedMerge,
 }
 
 /// The hint for going on with `merge` into branch `dest`.
@@ -43,34 +43,72 @@ pub(super) async fn issue(lake: &Lake, dest: BranchUid, merge: PreparedMerge) ->
     let body = Body { repo: lake.repo().clone(), dest, expires_ms, merge };
     let body = rmp_serde::to_vec_named(&body)
         .map_err(|error| Error::internal("a hint cannot be encoded").with_source(error))?;
-    let code = mac(&key(lake).await?, &body)?.finalize().into_bytes();
-    Ok(format!("{PREFIX}{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(code)))
+    seal(&body, &key(lake).await?)
 }
 
 /// What a hint says, if it is one of ours, for this branch, and in time.
 pub(super) async fn redeem(lake: &Lake, dest: BranchUid, hint: &str) -> Result<PreparedMerge> {
-    let refused = |why: &str| {
-        Error::invalid(format!("the hint is refused: {why}; merge without it, nothing is lost"))
-    };
-    if hint.len() > LEN_MAX {
-        return Err(refused("it is longer than any hint"));
+    let parts = Parts::of(hint)?;
+    parts.open(&key(lake).await?, lake.repo(), dest, clock::now_ms())
+}
+
+fn refused(why: &str) -> Error {
+    Error::invalid(format!("the hint is refused: {why}; merge without it, nothing is lost"))
+}
+
+/// A hint, taken apart.
+pub(crate) struct Parts {
+    pub(crate) body: Vec<u8>,
+    code: Vec<u8>,
+}
+
+impl Parts {
+    pub(crate) fn of(hint: &str) -> Result<Self> {
+        if hint.len() > LEN_MAX {
+            return Err(refused("it is longer than any hint"));
+        }
+        let (version, rest) = hint.split_once('.').ok_or_else(|| refused("it is not a hint"))?;
+        match version.strip_prefix('v').and_then(|number| number.parse().ok()) {
+            Some(VERSION) => {}
+            Some(newer) if newer > VERSION => {
+                let newer = Error::newer("the hint", newer, VERSION);
+                return Err(refused(newer.message()));
+            }
+            _ => return Err(refused("it is not a hint")),
+        }
+        let (body, code) = rest.split_once('.').ok_or_else(|| refused("it is not a hint"))?;
+        let decode =
+            |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| refused("it is not a hint"));
+        Ok(Self { body: decode(body)?, code: decode(code)? })
     }
-    let parts = hint.strip_prefix(PREFIX).and_then(|rest| rest.split_once('.'));
-    let (body, code) = parts.ok_or_else(|| refused("it is not a hint"))?;
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| refused("it is not a hint"));
-    let (body, code) = (decode(body)?, decode(code)?);
-    mac(&key(lake).await?, &body)?
-        .verify_slice(&code)
-        .map_err(|_| refused("this repository did not sign it"))?;
-    let body: Body =
-        rmp_serde::from_slice(&body).map_err(|_| refused("this program cannot read it"))?;
-    if body.repo != *lake.repo() || body.dest != dest {
-        return Err(refused("it is for another branch"));
+
+    /// What it says, if it was signed with `key` for this branch and holds at `now_ms`.
+    pub(crate) fn open(
+        &self,
+        key: &[u8],
+        repo: &RepoName,
+        dest: BranchUid,
+        now_ms: i64,
+    ) -> Result<PreparedMerge> {
+        mac(key, &self.body)?
+            .verify_slice(&self.code)
+            .map_err(|_| refused("this repository did not sign it"))?;
+        let body: Body = rmp_serde::from_slice(&self.body)
+            .map_err(|_| refused("this program cannot read it"))?;
+        if body.repo != *repo || body.dest != dest {
+            return Err(refused("it is for another branch"));
+        }
+        if body.expires_ms < now_ms {
+            return Err(refused("it has expired"));
+        }
+        Ok(body.merge)
     }
-    if body.expires_ms < clock::now_ms() {
-        return Err(refused("it has expired"));
-    }
-    Ok(body.merge)
+}
+
+/// The text of a hint.
+pub(crate) fn seal(body: &[u8], key: &[u8]) -> Result<String> {
+    let code = mac(key, body)?.finalize().into_bytes();
+    Ok(format!("v{VERSION}.{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(code)))
 }
 
 fn mac(key: &[u8], body: &[u8]) -> Result<Hmac<Sha256>> {

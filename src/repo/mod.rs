@@ -33,6 +33,9 @@ pub mod ticket;
 mod touching;
 pub mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use branch::{Branch, BranchInfo};
 pub use changes::ChangeBuilder;
 pub use config::Config;

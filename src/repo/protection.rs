@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
 use crate::commit::record::{decode, encode};
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, ErrorKind, Result, quoted};
 use crate::model::name::RepoName;
 use crate::objects::{Objects, layout};
 
@@ -91,7 +91,7 @@ impl FromStr for Action {
         Self::ALL.into_iter().find(|action| action.name() == text).ok_or_else(|| {
             Error::invalid(format!(
                 "'{}' cannot be blocked: there are stage, commit, delete and reset",
-                text.escape_debug()
+                quoted(text)
             ))
         })
     }
@@ -154,27 +154,38 @@ struct Record {
 async fn read(objects: &Objects, repo: &RepoName) -> Result<Vec<Rule>> {
     let key = layout::protection(repo);
     match objects.get(&key).await? {
-        Some(bytes) => Ok(decode::<Record>(&key, &bytes)?.rules),
+        Some(bytes) => decode_rules(&key, &bytes),
         None => Ok(Vec::new()),
     }
 }
 
+pub(crate) fn decode_rules(key: &str, bytes: &[u8]) -> Result<Vec<Rule>> {
+    Ok(decode::<Record>(key, bytes)?.rules)
+}
+
+pub(crate) fn encode_rules(rules: Vec<Rule>) -> Result<bytes::Bytes> {
+    encode(&Record { rules })
+}
+
 /// Rules, ready to be applied.
-struct Rules(Vec<(Pattern, Rule)>);
+pub(crate) struct Rules(Vec<(Pattern, Rule)>);
 
 impl Rules {
-    fn of(rules: Vec<Rule>) -> Result<Self> {
+    pub(crate) fn of(rules: Vec<Rule>) -> Result<Self> {
         let ready = rules.into_iter().map(|rule| {
             let pattern = Pattern::new(&rule.pattern).map_err(|error| {
-                Error::corrupt(format!("the rule for '{}' cannot be applied", rule.pattern))
-                    .with_source(error)
+                Error::corrupt(format!(
+                    "the rule for '{}' cannot be applied",
+                    quoted(&rule.pattern)
+                ))
+                .with_source(error)
             })?;
             Ok((pattern, rule))
         });
         Ok(Self(ready.collect::<Result<_>>()?))
     }
 
-    fn blocking(&self, branch: &str, action: Action) -> Option<&Rule> {
+    pub(crate) fn blocking(&self, branch: &str, action: Action) -> Option<&Rule> {
         let blocks = |(pattern, rule): &&(Pattern, Rule)| {
             rule.blocks.contains(&action) && pattern.matches(branch)
         };
@@ -269,7 +280,7 @@ impl Repository {
             let repo = self.display();
             return Err(Error::not_found(format!(
                 "there is no rule for '{}' in repository '{repo}': `onward protect list {repo}` shows what there is",
-                pattern.escape_debug()
+                quoted(pattern)
             )));
         }
         self.write_protection(rules).await
@@ -278,7 +289,7 @@ impl Repository {
     async fn write_protection(&self, rules: Vec<Rule>) -> Result<()> {
         let name = self.name()?;
         let objects = self.onward.coordinator().objects();
-        objects.put(&layout::protection(&name), encode(&Record { rules })?).await?;
+        objects.put(&layout::protection(&name), encode_rules(rules)?).await?;
         self.forget_protection(&name);
         Ok(())
     }

@@ -62,9 +62,7 @@ pub(crate) fn unpack(frame: &Bytes, len: usize) -> Result<Bytes> {
         covered.split_first().ok_or_else(|| Error::corrupt("frame is too short"))?;
     let content = match *codec {
         PLAIN => frame.slice(1..covered.len()),
-        ZSTD => zstd::bulk::decompress(payload, len)
-            .map(Bytes::from)
-            .map_err(|error| Error::corrupt("cannot decompress").with_source(error))?,
+        ZSTD => decompress(payload, len)?.into(),
         other => return Err(Error::corrupt(format!("compression {other} is unknown"))),
     };
     if content.len() != len {
@@ -74,6 +72,23 @@ pub(crate) fn unpack(frame: &Bytes, len: usize) -> Result<Bytes> {
         )));
     }
     Ok(content)
+}
+
+/// What one block of zstd can become, and what it takes at the least.
+const ZSTD_BLOCK: usize = 128 * 1024;
+const ZSTD_BLOCK_TAKES: usize = 4;
+
+/// Decompresses `packed`, which becomes at most `len` bytes. Nothing is allocated that so many
+/// bytes of input cannot become, whatever is claimed.
+pub(crate) fn decompress(packed: &[u8], len: usize) -> Result<Vec<u8>> {
+    if len > (packed.len() / ZSTD_BLOCK_TAKES).saturating_mul(ZSTD_BLOCK) {
+        return Err(Error::corrupt(format!(
+            "{} compressed bytes cannot become {len}",
+            packed.len()
+        )));
+    }
+    zstd::bulk::decompress(packed, len)
+        .map_err(|error| Error::corrupt("cannot decompress").with_source(error))
 }
 
 #[cfg(test)]

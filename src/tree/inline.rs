@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::block::{Block, BlockBuilder, MAX_VALUE_LEN};
 use super::run::{Record, RunPlace, RunRef, Totals};
 use super::store::InlineAddress;
-use crate::model::codec::{Decoder, put_bytes, put_u64};
+use crate::model::codec::{Decoder, check_version, put_bytes, put_u64};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{RunId, first_16};
 use crate::model::path::ObjectPath;
@@ -95,9 +95,7 @@ impl InlineRun {
         }
         let mut decoder = Decoder::new(bytes);
         let version = decoder.u8()?;
-        if version != VERSION {
-            return Err(Error::corrupt(format!("format version {version} is unknown")));
-        }
+        check_version("an inline run", version, VERSION)?;
         let stored_crc = decoder.take(4)?;
         let body = decoder.take(decoder.remaining())?;
         if stored_crc != crc32c::crc32c(body).to_le_bytes() {
@@ -161,6 +159,11 @@ impl InlineRun {
         let key = (path.as_str(), Reverse(as_of));
         let at = self.records.partition_point(|record| order(record) < key);
         self.records.get(at).filter(|record| record.path == *path)
+    }
+
+    /// Bytes of its paths and values, which can be far more than of its encoding.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.records.iter().map(|record| record.path.as_str().len() + record.value.len()).sum()
     }
 
     /// Number of records, every version counted.

@@ -12,10 +12,11 @@ use super::Tree;
 use super::block::Block;
 use super::frame::unpack;
 use super::options::TreeOptions;
+use super::range::{MAGIC, check_magic};
 use super::range_index::{RangeIndex, Trailer};
 use super::run::{RangeRef, RunPlace, RunRef, decode_ranges, encode_ranges};
 use super::store::{Span, TreeStore};
-use crate::model::codec::{Decoder, put_u64};
+use crate::model::codec::{Decoder, check_version, put_u64};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{RangeId, RunId};
 
@@ -144,12 +145,28 @@ impl Tree {
     pub(crate) async fn read_index_of(&self, id: RangeId) -> Result<Arc<RangeIndex>> {
         let at_range = |error| in_range(error, id);
         let mut tail = self.pieces.store.read_range(id, Span::Last(TAIL_BYTES)).await?;
-        let trailer = Trailer::read(&tail).map_err(at_range)?;
+        let trailer = match Trailer::read(&tail) {
+            Err(error) if error.kind() == ErrorKind::NewerVersion => {
+                return Err(at_range(self.newer_or_damaged(id, error).await?));
+            }
+            trailer => trailer.map_err(at_range)?,
+        };
         if trailer.tail_len() > tail.len() {
             let span = Span::Last(trailer.tail_len() as u64);
             tail = self.pieces.store.read_range(id, span).await?;
         }
         RangeIndex::read(id, trailer, &tail).map(Arc::new).map_err(at_range)
+    }
+
+    /// What a trailer that claims a newer version stands for: that, where the header says the same,
+    /// and damage where it does not.
+    async fn newer_or_damaged(&self, id: RangeId, newer: Error) -> Result<Error> {
+        let span = Span::From { offset: 0, len: MAGIC.len() as u64 };
+        let header = self.pieces.store.read_range(id, span).await?;
+        Ok(match header.first_chunk::<8>().map(|header| check_magic(*header)) {
+            Some(Err(error)) if error.kind() == ErrorKind::NewerVersion => newer,
+            _ => Error::corrupt("header and trailer do not belong together"),
+        })
     }
 
     /// A block, through the cache.
@@ -214,7 +231,7 @@ pub(crate) fn in_range(error: Error, id: RangeId) -> Error {
 
 fn named(error: Error, what: std::fmt::Arguments<'_>) -> Error {
     match error.kind() {
-        ErrorKind::Corrupt => error.context(what),
+        ErrorKind::Corrupt | ErrorKind::NewerVersion => error.context(what),
         _ => error,
     }
 }
@@ -234,9 +251,7 @@ pub(crate) fn encode_list(ranges: &[RangeRef]) -> Result<Bytes> {
 pub(crate) fn decode_list(bytes: &Bytes) -> Result<Arc<[RangeRef]>> {
     let mut decoder = Decoder::new(bytes);
     let version = decoder.u8()?;
-    if version != LIST_VERSION {
-        return Err(Error::corrupt(format!("format version {version} is unknown")));
-    }
+    check_version("a list of ranges", version, LIST_VERSION)?;
     let len = decoder.length()?;
     if len > MAX_LIST_BYTES {
         return Err(Error::corrupt("list is over its limit of 512 MiB"));

@@ -19,12 +19,22 @@ use super::boundary::{MAX_RANGE_BYTES, is_cut};
 use super::frame::Packer;
 use super::inline::put_record;
 use super::run::{RangeRef, Totals};
-use crate::model::codec::{put_bytes, put_u64};
+use crate::model::codec::{check_version, put_bytes, put_u64};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{RangeId, first_16};
 use crate::model::path::ObjectPath;
 
 pub(crate) const MAGIC: [u8; 8] = *b"onwardR\x01";
+
+/// Checks the eight bytes at both ends of a file.
+pub(crate) fn check_magic(found: [u8; 8]) -> Result<()> {
+    let [kind @ .., version] = found;
+    let [known_kind @ .., known] = MAGIC;
+    if kind != known_kind {
+        return Err(Error::corrupt("not a range file"));
+    }
+    check_version("a range file", version, known)
+}
 pub(crate) const TRAILER_LEN: usize = 32;
 
 /// A full block that waits for its compression, which happens off the pushing task.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::block::{Block, Key, MAX_BLOCK_BYTES};
 use super::frame::unpack;
-use super::range::{MAGIC, TRAILER_LEN};
+use super::range::{MAGIC, TRAILER_LEN, check_magic};
 use super::run::{RangeRef, decode_range_ref};
 use crate::model::codec::Decoder;
 use crate::model::error::{Error, Result};
@@ -15,6 +15,12 @@ use crate::model::path::ObjectPath;
 
 /// The longest index, in bytes: enough for a range of some GiB.
 const MAX_INDEX_BYTES: usize = 64 * 1024 * 1024;
+
+/// The most blocks of a range file: enough for a range of some GiB.
+const MAX_BLOCKS: usize = 1 << 17;
+/// The most bytes of their last paths. These share what they begin with, so that an index can name
+/// far more than it has; of a range of some GiB it is half of this.
+const MAX_LAST_PATH_BYTES: usize = 128 * 1024 * 1024;
 
 /// Where a block is and what it ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,11 +82,7 @@ impl Trailer {
             .split_last_chunk::<TRAILER_LEN>()
             .ok_or_else(|| Error::corrupt("file is shorter than its trailer"))?;
         let [covered @ .., c0, c1, c2, c3, m0, m1, m2, m3, m4, m5, m6, m7] = trailer;
-        if [*m0, *m1, *m2, *m3, *m4, *m5, *m6, *m7] != MAGIC {
-            return Err(Error::corrupt(
-                "not a range file, or of a format version this program does not read",
-            ));
-        }
+        check_magic([*m0, *m1, *m2, *m3, *m4, *m5, *m6, *m7])?;
         if crc32c::crc32c(covered) != u32::from_le_bytes([*c0, *c1, *c2, *c3]) {
             return Err(Error::corrupt("checksum of the trailer does not match"));
         }
@@ -139,19 +141,23 @@ impl RangeIndex {
     }
 }
 
-fn decode_index(content: &[u8], file_len: u64) -> Result<RangeIndex> {
+pub(crate) fn decode_index(content: &[u8], file_len: u64) -> Result<RangeIndex> {
     let (range, mut decoder) = decode_summary(content)?;
     let count = decoder.length()?;
-    if count > content.len() {
+    if count > content.len().min(MAX_BLOCKS) {
         return Err(Error::corrupt(format!("{count} blocks do not fit the index")));
     }
     let mut blocks: Vec<BlockHandle> = Vec::with_capacity(count);
     let mut offset = MAGIC.len() as u64;
-    let mut records = 0;
+    let (mut records, mut path_bytes) = (0, 0);
     for _ in 0..count {
         let block = decode_handle(&mut decoder, blocks.last(), offset)?;
         offset += block.len as u64;
         records += block.records as u64;
+        path_bytes += block.last_path.len();
+        if path_bytes > MAX_LAST_PATH_BYTES {
+            return Err(Error::corrupt("the last paths of its blocks are over the limit"));
+        }
         blocks.push(block);
     }
     decoder.finish()?;

@@ -33,5 +33,6 @@ mod reading;
 mod relay;
 mod scripts;
 mod tidy;
+mod upgrade;
 mod verify;
 mod worker;

@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("local", &["model", "clock"]),
     ("commit", &["model", "clock", "tree", "objects", "coord"]),
     ("repo", &["model", "clock", "tree", "objects", "coord", "commit"]),
+    ("fuzzing", &["model", "tree", "objects", "coord", "commit", "repo"]),
     ("server", &["model", "clock", "tree", "objects", "coord", "commit", "repo", "local"]),
     ("kafka", &["model", "clock", "tree", "objects", "coord", "commit", "repo"]),
     (

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 
 use crate::commit::record::{RepoRecord, decode};
 use crate::commit::restore::Checkpoint;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, Ticket};
 use crate::objects::layout;
 
@@ -96,8 +96,11 @@ impl Verifier<'_> {
             let Some(uid) = layout::parse_checkpoint(&object.key) else { continue };
             let Some(bytes) = self.objects().get(&object.key).await? else { continue };
             let found = match Checkpoint::decode(&bytes) {
-                None => Some((FindingKind::Corrupt, "the checkpoint cannot be read".to_owned())),
-                Some(checkpoint) => self
+                Err(error) if error.kind() == ErrorKind::NewerVersion => {
+                    return Err(error.context(format_args!("object '{}'", object.key)));
+                }
+                Err(_) => Some((FindingKind::Corrupt, "the checkpoint cannot be read".to_owned())),
+                Ok(checkpoint) => self
                     .checkpoint_fits(uid, ends, &checkpoint)
                     .await?
                     .map(|why| (FindingKind::Inconsistent, why)),

@@ -68,7 +68,7 @@ impl Audit {
                 let ticket = entry.first.plus(index as u64);
                 let commit = op.commit.clone().map(|commit| {
                     let id = commit.id(record.uid, entry.first, index as u16).unwrap();
-                    assert_eq!(commit.parents, Vec::from_iter(head), "one line of commits");
+                    assert_eq!(commit.parents.first(), head.as_ref(), "one line of commits");
                     head = Some(id);
                     (id, commit)
                 });
