@@ -149,6 +149,16 @@ where
         .map_err(|error| Error::internal("work on another thread was cut short").with_source(error))
 }
 
+/// Lets other tasks run first, for those who wait so for times that are too short for a timer. In a
+/// simulation, where the clock stands still while anybody runs, now and then a millisecond passes.
+pub async fn yield_now() {
+    #[cfg(feature = "simulation")]
+    if simulated::yields_long() {
+        return tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::task::yield_now().await;
+}
+
 /// Time and chance from a seed, for the thread that asks for it: with a paused tokio clock, all
 /// that a single-threaded run does follows from the seed.
 #[cfg(feature = "simulation")]
@@ -162,10 +172,14 @@ pub mod simulated {
     /// The wall clock at the beginning of every simulation.
     const EPOCH_MS: i64 = 1_767_225_600_000;
 
+    /// One in so many yields takes a millisecond.
+    const YIELDS: u32 = 16;
+
     thread_local! {
         static CHANCE: RefCell<Option<StdRng>> = const { RefCell::new(None) };
         static START: Cell<Option<Instant>> = const { Cell::new(None) };
         static JUMPED_MS: Cell<i64> = const { Cell::new(0) };
+        static YIELDED: Cell<u32> = const { Cell::new(0) };
     }
 
     /// As long as this lives, its thread is in the simulation.
@@ -177,6 +191,7 @@ pub mod simulated {
         CHANCE.set(Some(StdRng::seed_from_u64(seed)));
         START.set(Some(Instant::now()));
         JUMPED_MS.set(0);
+        YIELDED.set(0);
         Simulated(())
     }
 
@@ -196,6 +211,11 @@ pub mod simulated {
         let elapsed = START.get()?.elapsed();
         let elapsed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
         Some(EPOCH_MS.saturating_add(elapsed).saturating_add(JUMPED_MS.get()))
+    }
+
+    pub(super) fn yields_long() -> bool {
+        YIELDED.set(YIELDED.get().wrapping_add(1));
+        START.get().is_some() && YIELDED.get().is_multiple_of(YIELDS)
     }
 
     pub(super) fn fill(bytes: &mut [u8]) -> bool {

@@ -75,13 +75,10 @@
 pub mod clock;
 pub mod commit;
 pub mod coord;
-<<<<<<< HEAD
-pub mod invariants;
-=======
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
->>>>>>> fuzz
+pub mod invariants;
 pub mod local;
 pub mod model;
 pub mod objects;

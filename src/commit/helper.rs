@@ -298,7 +298,7 @@ impl Helper {
             waited = true;
             match patience >= TIMER {
                 true => drop(tokio::time::timeout(patience, self.shared.wake.notified()).await),
-                false => tokio::task::yield_now().await,
+                false => clock::yield_now().await,
             }
         }
         if !waited {

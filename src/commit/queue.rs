@@ -270,7 +270,7 @@ async fn gather(
     let mut idle = 0;
     let mut counted = 0;
     while batch.len() < SUBMISSIONS_MAX {
-        tokio::task::yield_now().await;
+        clock::yield_now().await;
         idle += 1;
         while batch.len() < SUBMISSIONS_MAX
             && let Ok(incoming) = arrivals.try_recv()

@@ -118,17 +118,10 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
         Some(Accepted::BranchDeleted) => {
             state.waiters.tell(op_id, Ticket(done), &branch_deleted(done));
         }
-<<<<<<< HEAD
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
         // reason, as it is submitted here.
-        Some(
-            Accepted::Overloaded { .. } | Accepted::Decided(_, None) | Accepted::NothingStaged,
-        )
+        Some(Accepted::Overloaded { .. } | Accepted::Decided(..) | Accepted::NothingStaged)
         | None => {}
-=======
-        // Full at the moment, or no longer kept: the next look asks again.
-        Some(Accepted::Overloaded { .. } | Accepted::Decided(..)) | None => {}
->>>>>>> fuzz
     }
     Ok(())
 }

@@ -7,7 +7,8 @@
 //! and without effect; clocks that jump. At its end everything works again, and whatever was begun
 //! has to come to its end. Then the log is audited (`audit.rs`).
 //!
-//! `ONWARD_TEST_SEED=… ONWARD_TEST_CASES=1` runs one history again, with its record printed;
+//! `ONWARD_TEST_SEED=… ONWARD_TEST_CASES=1` runs one history again, with its record printed where it
+//! goes wrong, or as it happens with `ONWARD_TEST_RECORD=1`;
 //! `make simulate CASES=…` runs as many as one likes.
 
 mod audit;
@@ -57,10 +58,11 @@ fn histories(first: u64, count: u64, change: Change) -> (Shape, Option<Report>) 
     found.into_inner().unwrap()
 }
 
-#[test]
-fn every_history_keeps_the_promises() {
-    let (shape, wrong) = histories(seed(), cases(2000).into(), unchanged);
-    println!("{shape}");
+/// Runs `count` histories from seed `first` on; tells what they were, and fails with the record of
+/// the first that goes wrong.
+pub fn campaign(first: u64, count: u64) {
+    let (shape, wrong) = histories(first, count, unchanged);
+    println!("{count} histories from seed {first}: {shape}");
     if let Some(report) = wrong {
         let again = run(report.seed, unchanged, true);
         let from = again.record.len().saturating_sub(LINES);
@@ -74,6 +76,11 @@ fn every_history_keeps_the_promises() {
 }
 
 #[test]
+fn every_history_keeps_the_promises() {
+    campaign(seed(), cases(2000).into());
+}
+
+#[test]
 fn a_seed_always_gives_the_same_history() {
     let first = seed();
     for seed in first..first + 20 {
@@ -84,7 +91,4 @@ fn a_seed_always_gives_the_same_history() {
             panic!("seed {seed}, line {at}:\n{:?}\n{:?}", one.record.get(at), other.record.get(at));
         }
     }
-}
-pub fn main() {
-    every_history_keeps_the_promises();
 }

@@ -56,6 +56,7 @@ pub struct World {
     inner: Arc<Mutex<Inner>>,
     start: Instant,
     recorded: bool,
+    printed: bool,
 }
 
 struct Inner {
@@ -79,7 +80,8 @@ impl World {
             record: Vec::new(),
             notes: 0,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), start: Instant::now(), recorded }
+        let printed = std::env::var_os("ONWARD_TEST_RECORD").is_some();
+        Self { inner: Arc::new(Mutex::new(inner)), start: Instant::now(), recorded, printed }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -166,6 +168,9 @@ impl World {
         let what = what();
         (elapsed, &what).hash(&mut inner.fingerprint);
         inner.notes += 1;
+        if self.printed {
+            println!("{:>8} ms  {what}", elapsed.as_millis());
+        }
         if self.recorded && inner.record.len() < RECORD_MAX {
             inner.record.push(format!("{:>8} ms  {what}", elapsed.as_millis()));
         }
