@@ -105,22 +105,24 @@ impl BranchContext {
     /// earlier round of this process left, if there was one.
     pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
         add(&self.counters.rounds, 1);
-        let work = self.steps(view, head, wanted);
-        tokio::pin!(work);
-        for _ in 0..EXTENSIONS_MAX {
-            // In order, so that a run is repeated from its seed: a finished round before the turn
-            // it no longer needs. The work is polled until it waits, so the timer is always reached.
-            tokio::select! {
-                biased;
-                end = &mut work => return end,
-                () = tokio::time::sleep(EXTEND_EVERY) => {
-                    if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
-                        tracing::debug!(%error, "could not keep the turn");
-                    }
+        let keep = async {
+            for _ in 0..EXTENSIONS_MAX {
+                tokio::time::sleep(EXTEND_EVERY).await;
+                if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
+                    tracing::debug!(%error, "could not keep the turn");
                 }
             }
+            std::future::pending::<()>().await;
+        };
+        // Side by side: a round that rests while the turn is kept may rest in the middle of opening
+        // the connection that keeping the turn needs, and then both would wait for ever. In order,
+        // so that a run is repeated from its seed: a finished round before the turn it no longer
+        // needs.
+        tokio::select! {
+            biased;
+            end = self.steps(view, head, wanted) => end,
+            () = keep => Err(Error::internal("a turn was kept for ever")),
         }
-        work.await
     }
 
     async fn steps(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
