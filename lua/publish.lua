@@ -9,7 +9,8 @@
 -- The first write is one that Redis allows even when it is out of memory: publishing frees memory.
 --
 -- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 sealed  7 staged  8 paths
---       then, for each area that the batch consumed: the area, its paths
+--       then, for each area that the batch consumed: the area, its paths; last, absent: never there,
+--       so that a cluster refuses the call as a whole while the slot is on its way
 -- ARGV
 --   1 now, milliseconds, or '-' for this server's clock   2 helper   3 turn, milliseconds
 --   4 done before the batch   5 number of ops (n)   6 head commit after it   7 its log position
@@ -171,7 +172,7 @@ if sealed_count > 0 then
       redis.call('LREM', sealed_key, 1, area)
     end
   end
-  for i = 9, #KEYS do
+  for i = 9, #KEYS - 1 do
     redis.call('PEXPIRE', KEYS[i], grace_ms)
   end
 end

@@ -6,7 +6,8 @@
 --
 -- KEYS  (all under the hash tag {repo/uid})
 --   1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
---   then, for each op that seals, in order: its area, its area's paths
+--   then, for each op that seals, in order: its area, its area's paths; last, absent: never there,
+--   so that a cluster refuses the call as a whole while the slot is on its way
 -- ARGV
 --   1 now, milliseconds, or '-' for this server's clock   2 helper (id of the calling process)
 --   3 turn, milliseconds   4 queue limit, ops   5 sealed limit, areas   6 number of ops (n)
@@ -151,11 +152,13 @@ end
 write()
 
 local turn, turn_left = 0, 0
--- A turn that the caller holds already is no reason for it to wait.
+-- A turn that the caller holds already is no reason for it to wait; nor is one that ends later than
+-- four turns from now: it was given before the clock went back.
 local holder = head[5] or ''
-local held = holder ~= '' and holder ~= helper and tonumber(head[6]) > now_ms
+local left = (tonumber(head[6]) or 0) - now_ms
+local held = holder ~= '' and holder ~= helper and left > 0 and left <= turn_ms * 4
 if held then
-  turn_left = tonumber(head[6]) - now_ms
+  turn_left = left
 end
 if depth > depth_before and depth_before == 0 then
   -- What is pending must be remembered for as long as it is pending.

@@ -1,6 +1,7 @@
 -- Takes staged changes back: of one path, of a prefix, or all, a bounded number a call.
 --
 -- KEYS  1 sealed  2 staged  3 paths
+--       4 absent: never there, so that a cluster refuses the call while the slot is on its way
 -- ARGV
 --   1 lower and 2 upper bound (ZRANGEBYLEX)   3 paths at the most
 --   4 '' for the staging area, or the id of an area that was given back

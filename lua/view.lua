@@ -1,7 +1,8 @@
 -- Looks at a branch: its head, the front of its queue, and whose turn it is to run a round.
 --
 -- The turn is advice against doing work twice, never a lock: it is granted when it is free, when
--- it has expired, when the caller holds it already, and always when the caller insists.
+-- it has expired, when the caller holds it already, and always when the caller insists. One that
+-- ends later than four turns from now was given before the clock went back, and counts as expired.
 --
 -- KEYS  1 head  2 queue  3 sealed
 -- ARGV
@@ -28,8 +29,9 @@ local open = head[1] == 'open'
 local depth = redis.call('LLEN', queue_key)
 local turn, turn_left = 0, 0
 local holder = head[5] or ''
-if holder ~= '' and tonumber(head[6]) > now_ms then
-  turn_left = tonumber(head[6]) - now_ms
+local left = (tonumber(head[6]) or 0) - now_ms
+if holder ~= '' and left > 0 and left <= turn_ms * 4 then
+  turn_left = left
 end
 local free = turn_left == 0 or holder == helper
 if open and depth > 0 and (wish == '2' or (wish == '1' and free)) then

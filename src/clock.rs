@@ -1,22 +1,30 @@
-//! The one door to time and chance: wall clock, stopwatch, deadlines, random numbers, fresh ids.
+//! The one door to time and chance: wall clock, stopwatch, deadlines, random numbers, fresh ids,
+//! other threads.
 //!
 //! Everything else takes these as values or calls them here (`clippy.toml` refuses the originals),
-//! so that what a decision depends on can be seen in its arguments. Knows nothing of Onward's
-//! protocol but the id types it makes.
+//! so that what a decision depends on can be seen in its arguments, and so that a simulation can
+//! put a seed in the place of all of them (`simulated`, with the feature `simulation`). Knows
+//! nothing of Onward's protocol but the id types it makes.
 
 #![allow(
     clippy::disallowed_methods,
     reason = "this is the port through which the rest of the crate reaches clocks and randomness"
 )]
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, OpId};
 
 /// Milliseconds since the Unix epoch, by the wall clock: for people and for ages, never for order.
 pub fn now_ms() -> i64 {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = simulated::now_ms() {
+        return now;
+    }
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
@@ -84,17 +92,21 @@ impl Deadline {
 
 /// 64 random bits from a generator seeded by the operating system.
 pub fn random_u64() -> u64 {
-    rand::random()
+    u64::from_le_bytes(random_bytes())
 }
 
 /// 128 random bits from a generator seeded by the operating system.
 pub fn random_u128() -> u128 {
-    rand::random()
+    u128::from_le_bytes(random_bytes())
 }
 
 /// Cryptographically strong random bytes, for keys and secrets.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
+    #[cfg(feature = "simulation")]
+    if simulated::fill(&mut bytes) {
+        return bytes;
+    }
     rand::fill(&mut bytes);
     bytes
 }
@@ -102,17 +114,99 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 /// A length drawn evenly from `[length / 2, length]`, so that clients that failed together do not
 /// come back together.
 pub fn jittered(length: Duration) -> Duration {
-    length.mul_f64(0.5 + 0.5 * rand::random::<f64>())
+    let part = (random_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    length.mul_f64(0.5 + 0.5 * part)
 }
 
 /// A fresh op id: a version 7 UUID, so that ids of one process sort by the time they were made.
 pub fn new_op_id() -> OpId {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = simulated::now_ms() {
+        let id = uuid::Builder::from_unix_timestamp_millis(now.unsigned_abs(), &random_bytes());
+        return OpId::from_uuid(id.into_uuid());
+    }
     OpId::from_uuid(Uuid::now_v7())
 }
 
 /// A fresh branch incarnation.
 pub fn new_branch_uid() -> BranchUid {
     BranchUid(random_u64())
+}
+
+/// Runs `work`, which takes a while, on a thread that serves nobody else. In a simulation, which
+/// has one thread, it runs in place.
+pub async fn on_other_thread<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    #[cfg(feature = "simulation")]
+    if simulated::now_ms().is_some() {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("work on another thread was cut short").with_source(error))
+}
+
+/// Time and chance from a seed, for the thread that asks for it: with a paused tokio clock, all
+/// that a single-threaded run does follows from the seed.
+#[cfg(feature = "simulation")]
+pub mod simulated {
+    use std::cell::{Cell, RefCell};
+
+    use rand::rngs::StdRng;
+    use rand::{RngCore, SeedableRng};
+    use tokio::time::Instant;
+
+    /// The wall clock at the beginning of every simulation.
+    const EPOCH_MS: i64 = 1_767_225_600_000;
+
+    thread_local! {
+        static CHANCE: RefCell<Option<StdRng>> = const { RefCell::new(None) };
+        static START: Cell<Option<Instant>> = const { Cell::new(None) };
+        static JUMPED_MS: Cell<i64> = const { Cell::new(0) };
+    }
+
+    /// As long as this lives, its thread is in the simulation.
+    #[derive(Debug)]
+    pub struct Simulated(());
+
+    /// Puts this thread into a simulation. To be called in a runtime whose clock is paused.
+    pub fn enter(seed: u64) -> Simulated {
+        CHANCE.set(Some(StdRng::seed_from_u64(seed)));
+        START.set(Some(Instant::now()));
+        JUMPED_MS.set(0);
+        Simulated(())
+    }
+
+    impl Drop for Simulated {
+        fn drop(&mut self) {
+            CHANCE.set(None);
+            START.set(None);
+        }
+    }
+
+    /// Lets the wall clock jump, in either direction.
+    pub fn jump(ms: i64) {
+        JUMPED_MS.set(JUMPED_MS.get() + ms);
+    }
+
+    pub(super) fn now_ms() -> Option<i64> {
+        let elapsed = START.get()?.elapsed();
+        let elapsed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+        Some(EPOCH_MS.saturating_add(elapsed).saturating_add(JUMPED_MS.get()))
+    }
+
+    pub(super) fn fill(bytes: &mut [u8]) -> bool {
+        CHANCE.with_borrow_mut(|chance| match chance {
+            Some(chance) => {
+                chance.fill_bytes(bytes);
+                true
+            }
+            None => false,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod lookup;
 pub mod merge;
 pub mod named;
 pub mod op;
+pub mod persist;
 pub mod prepare;
 pub mod queue;
 pub mod rate;

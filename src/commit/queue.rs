@@ -204,6 +204,11 @@ impl BranchQueue {
         Pending { op_id, ticket, outcome }
     }
 
+    /// Every outcome up to this ticket is known to this process; 0 where it has not looked yet.
+    pub(super) fn seen(&self) -> u64 {
+        self.shared.state().waiters.seen()
+    }
+
     /// Why ops are not getting on in this process, if they are not.
     pub fn last_error(&self) -> Option<String> {
         self.shared.state().last_error.clone()

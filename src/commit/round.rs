@@ -3,8 +3,11 @@
 //! A round that does not decide or publish found that somebody else's did, so the branch moved on
 //! all the same. Nothing here waits for another process.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use crate::coord::publish::{Published, Retention, publish};
 use crate::coord::view::{Turn, View, Wish, extend, mend, view};
@@ -105,23 +108,22 @@ impl BranchContext {
     /// earlier round of this process left, if there was one.
     pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
         add(&self.counters.rounds, 1);
-        let keep = async {
-            for _ in 0..EXTENSIONS_MAX {
-                tokio::time::sleep(EXTEND_EVERY).await;
-                if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
-                    tracing::debug!(%error, "could not keep the turn");
-                }
+        let work = pin!(self.steps(view, head, wanted));
+        // Beside the work, not between its steps: each may wait for a connection that the other is
+        // about to open.
+        match select(work, pin!(self.keep_turn())).await {
+            Either::Left((end, _)) => end,
+            Either::Right(((), work)) => work.await,
+        }
+    }
+
+    /// Extends the turn again and again, as often as it may be.
+    async fn keep_turn(&self) {
+        for _ in 0..EXTENSIONS_MAX {
+            tokio::time::sleep(EXTEND_EVERY).await;
+            if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
+                tracing::debug!(%error, "could not keep the turn");
             }
-            std::future::pending::<()>().await;
-        };
-        // Side by side: a round that rests while the turn is kept may rest in the middle of opening
-        // the connection that keeping the turn needs, and then both would wait for ever. In order,
-        // so that a run is repeated from its seed: a finished round before the turn it no longer
-        // needs.
-        tokio::select! {
-            biased;
-            end = self.steps(view, head, wanted) => end,
-            () = keep => Err(Error::internal("a turn was kept for ever")),
         }
     }
 

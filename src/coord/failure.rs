@@ -23,9 +23,14 @@ pub(super) enum LaneFate {
 
 pub(super) fn classify(name: &str, url: &str, error: RedisError) -> CallError {
     use LaneFate::{Dropped, Kept};
-    let (retry, lane, advice) = match error.code() {
+    let code = error.code();
+    let (retry, lane, advice) = match code {
         Some("READONLY" | "MASTERDOWN") => {
             (true, Dropped, "this server is a replica; name the primary with --redis")
+        }
+        // The map of slots knows better by now; or this is one server of a cluster, named alone.
+        Some("MOVED" | "ASK") => {
+            (true, Kept, "its slot is moving; a cluster is named with redis-cluster://HOST:PORT,…")
         }
         Some("LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN") => {
             (true, Kept, "the server is not ready yet; try again")
@@ -51,5 +56,8 @@ pub(super) fn classify(name: &str, url: &str, error: RedisError) -> CallError {
         ),
     };
     let message = format!("Redis at {url} did not carry out '{name}': {error}; {advice}");
-    CallError { error: Error::unavailable(message), retry, lane }
+    let error = Error::unavailable(message);
+    // A URL that names the wrong server is not mended by waiting for long.
+    let outage = retry && !matches!(code, Some("READONLY" | "MASTERDOWN" | "MOVED" | "ASK"));
+    CallError { error: if outage { error.outage() } else { error }, retry, lane }
 }

@@ -23,6 +23,11 @@ pub struct BranchKeys {
     pub paths: String,
     /// List of sealed areas, oldest first: area id (36), owner op id or blanks (36).
     pub sealed: String,
+    /// Never there. A cluster refuses a call some of whose keys are missing while their slot is on
+    /// its way to another server. Among the keys of a script that removes keys and looks at them
+    /// again it makes sure of that: such a script would be broken off half-way, for the key that
+    /// it has removed itself.
+    pub absent: String,
     prefix: String,
 }
 
@@ -39,6 +44,7 @@ impl BranchKeys {
             staged: format!("{prefix}staged"),
             paths: format!("{prefix}paths"),
             sealed: format!("{prefix}sealed"),
+            absent: format!("{prefix}absent"),
             prefix,
         }
     }

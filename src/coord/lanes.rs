@@ -82,8 +82,16 @@ impl std::fmt::Debug for Lanes {
 }
 
 impl Lanes {
-    /// Connects to the Redis at `url` and checks that it can serve: `redis://`, `redis+unix://` or
-    /// `unix://`.
+    /// Connects to the Redis at `url` and checks that it can serve:
+    ///
+    /// * one server: `redis://[USER:PASSWORD@]HOST:PORT[/DB]`, `unix:///PATH`;
+    /// * the primary that Sentinels name:
+    ///   `redis-sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/NAME[/DB]`, with
+    ///   `?sentinel_user=…&sentinel_password=…` where the Sentinels ask for a login of their own;
+    /// * a cluster, by some of its servers: `redis-cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT`.
+    ///
+    /// `rediss` in place of `redis` encrypts (feature `tls`). A `%` escapes what has a meaning in
+    /// URLs.
     pub async fn open(url: &str, options: LaneOptions) -> Result<Self> {
         Self::with_connector(connector(url, &options)?, options).await
     }
@@ -114,9 +122,10 @@ impl Lanes {
         self.inner.connector.url()
     }
 
-    /// How often a connection was lost so far. A change means that Redis may have lost data.
+    /// How often a connection was lost, or another server took over, so far. A change means that
+    /// Redis may have lost data.
     pub fn losses(&self) -> u64 {
-        self.inner.losses.load(Ordering::Acquire)
+        self.inner.losses.load(Ordering::Acquire) + self.inner.connector.changes()
     }
 
     /// Calls made so far, by script or command.

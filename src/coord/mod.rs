@@ -15,7 +15,6 @@ pub mod queue;
 mod reply;
 pub mod restore;
 pub mod script;
-mod server;
 pub mod staging;
 pub mod status;
 pub mod submit;

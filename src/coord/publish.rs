@@ -94,6 +94,7 @@ pub async fn publish(
         &keys.paths,
     ];
     all_keys.extend(owned_keys.iter().map(String::as_str));
+    all_keys.push(&keys.absent);
     let args = arguments(turn, retention, batch, wanted);
     let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
     let value = lanes.run(&PUBLISH, &all_keys, &args).await?;

@@ -200,7 +200,8 @@ pub async fn unstage(
     };
     let amount = PAGE_MAX.to_string();
     let args: [&[u8]; 4] = [&from.text("-"), &to.text("+"), amount.as_bytes(), area.as_bytes()];
-    let value = lanes.run(&UNSTAGE, &[&keys.sealed, &values_key, &paths_key], &args).await?;
+    let all_keys = [&*keys.sealed, &values_key, &paths_key, &keys.absent];
+    let value = lanes.run(&UNSTAGE, &all_keys, &args).await?;
     Ok(u64::try_from(int(UNSTAGE.name, &value)?).ok())
 }
 

@@ -128,6 +128,7 @@ pub async fn submit(
         &keys.sealed,
     ];
     all_keys.extend(owned_keys.iter().map(String::as_str));
+    all_keys.push(&keys.absent);
     let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
     let value = lanes.run(&SUBMIT, &all_keys, &args).await?;
     parse(Reply::new(SUBMIT.name, value)?, submissions)

@@ -43,13 +43,14 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    outage: bool,
     source: Option<Box<dyn StdError + Send + Sync + 'static>>,
 }
 
 impl Error {
     /// An error of `kind` with a `message` for people: what was tried, what happened, what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), outage: false, source: None }
     }
 
     /// Shorthand for [`ErrorKind::InvalidInput`].
@@ -82,6 +83,13 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
+    /// Says that something could not be reached, or was not ready: see [`Error::is_outage`].
+    #[must_use]
+    pub fn outage(mut self) -> Self {
+        self.outage = true;
+        self
+    }
+
     /// Attaches the underlying cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -100,7 +108,7 @@ impl Error {
     /// the message.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self::new(self.kind, self.to_string())
+        Self { outage: self.outage, ..Self::new(self.kind, self.to_string()) }
     }
 
     /// What the caller should do.
@@ -116,6 +124,12 @@ impl Error {
     /// Whether the same call may succeed later without a change by the caller.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Overloaded { .. })
+    }
+
+    /// Whether Redis could not be reached or was not ready, rather than that it refused: the same
+    /// call succeeds when that is over, which a failover brings about by itself.
+    pub fn is_outage(&self) -> bool {
+        self.outage
     }
 
     /// Whether it says that stored bytes are missing or damaged.

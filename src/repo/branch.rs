@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::commit::op::{Body, Op, QueuedOp, Request};
+use crate::commit::persist::persist;
 use crate::commit::queue::{Admission, BranchQueue};
 use crate::commit::record::{BranchRecord, encode};
 use crate::commit::restore::{look, open_new, read_back, restore};
@@ -166,8 +167,9 @@ impl Branch {
     /// The same, whatever rules there are: with its repository a protected branch goes, too.
     pub(super) async fn end(&self) -> Result<Option<CommitId>> {
         let op_id = clock::new_op_id();
-        let mut handle = self.submit_op(op_id, None, Request::DeleteBranch).await?;
-        match handle.wait(self.repo.onward.inner.timeout).await? {
+        let deadline = Deadline::after(self.repo.onward.inner.timeout);
+        let mut handle = self.submit_op(op_id, None, Request::DeleteBranch, Some(deadline)).await?;
+        match handle.wait(deadline.left()).await? {
             // It took effect; only commits make a commit.
             Outcome::NoChanges { .. } => {
                 let context = handle.queue.context();
@@ -263,20 +265,25 @@ impl Branch {
         }
     }
 
-    /// Submits an op to the branch under its present name. A name that by now stands for another
-    /// incarnation is looked up again, once.
-    pub(super) async fn submit(&self, submission: Submission) -> Result<Submitted> {
+    /// Submits an op to the branch under its present name, through outages of Redis until
+    /// `deadline`. A name that by now stands for another incarnation is looked up again.
+    pub(super) async fn submit(
+        &self,
+        submission: Submission,
+        deadline: Option<Deadline>,
+    ) -> Result<Submitted> {
         for _ in 0..LOOKS {
-            let context = self.context().await?;
+            let context = persist(deadline, || self.context()).await?;
             let queue = self.queue_of(&context);
             let losses = context.lanes.losses();
-            let mut admission = queue.submit(submission.clone()).await?;
+            let mut admission = queue.submit_until(submission.clone(), deadline).await?;
             if matches!(admission, Admission::NothingStaged(_)) && context.lanes.losses() != losses
             {
                 // The call may have been made twice, the first time to a Redis that took what was
                 // staged and whose newest writes this one does not have.
                 let seal = Seal::StagedOrEmpty;
-                admission = queue.submit(Submission { seal, ..submission.clone() }).await?;
+                let again = Submission { seal, ..submission.clone() };
+                admission = queue.submit_until(again, deadline).await?;
             }
             let state = match admission {
                 Admission::Queued(pending) => HandleState::Pending(pending),
@@ -305,12 +312,13 @@ impl Branch {
         op_id: OpId,
         committer: Option<String>,
         request: Request,
+        deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
         let committer = self.committer(committer);
         let op = Op { committer, created_ms: clock::now_ms(), producer: None, request };
         let submission =
             Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        match self.submit(submission).await? {
+        match self.submit(submission, deadline).await? {
             Submitted::Handle(handle) => Ok(handle),
             Submitted::NothingStaged(_) => {
                 Err(Error::internal("an op without staged changes was taken for a staged commit"))

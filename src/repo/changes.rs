@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::commit::op::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
+use crate::commit::persist::persist;
 use crate::commit::prepare::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
@@ -185,12 +186,14 @@ impl ChangeBuilder {
     }
 
     /// Submits the commit and waits for its outcome. The timeout covers both; what it costs to
-    /// write many changes to the object store first counts as well.
+    /// write many changes to the object store first counts as well. While Redis is away the same
+    /// op is submitted again until the timeout.
     pub async fn commit(mut self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
         let op_id = self.id();
         self.op_id = Some(op_id);
-        see_through(timeout, self.submit(), || {
+        let deadline = Deadline::after(timeout);
+        see_through(deadline, self.submit_until(Some(deadline)), || {
             let late = "Redis or the object store did not answer before the deadline";
             in_doubt(op_id, Error::unavailable(late))
         })
@@ -206,7 +209,11 @@ impl ChangeBuilder {
 
     /// Submits the commit. Once this returns, the commit will be decided whatever happens to this
     /// process. Fails with [`ErrorKind::Forbidden`] on a branch that is protected from it.
-    pub async fn submit(mut self) -> Result<TicketHandle> {
+    pub async fn submit(self) -> Result<TicketHandle> {
+        self.submit_until(None).await
+    }
+
+    async fn submit_until(mut self, deadline: Option<Deadline>) -> Result<TicketHandle> {
         if let Some(mistake) = self.mistake.take() {
             return Err(mistake);
         }
@@ -214,8 +221,9 @@ impl ChangeBuilder {
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
         let branch = self.branch.clone();
-        let submission = self.submission(op_id).await?;
-        let submitted = branch.submit(submission).await.map_err(|error| in_doubt(op_id, error));
+        let submission = self.submission(op_id, deadline).await?;
+        let submitted =
+            branch.submit(submission, deadline).await.map_err(|error| in_doubt(op_id, error));
         match submitted? {
             Submitted::Handle(handle) => Ok(handle),
             Submitted::NothingStaged(op_id) => {
@@ -249,7 +257,7 @@ impl ChangeBuilder {
         Ok(())
     }
 
-    async fn submission(self, op_id: OpId) -> Result<Submission> {
+    async fn submission(self, op_id: OpId, deadline: Option<Deadline>) -> Result<Submission> {
         let created_ms = clock::now_ms();
         // That nothing is staged is no answer to an op that may be decided, or queued elsewhere,
         // without this Redis knowing of it: only the log can tell.
@@ -261,7 +269,8 @@ impl ChangeBuilder {
         let base = match &self.base {
             None => None,
             Some(base) => {
-                let commit = Box::pin(self.branch.repo.commit_of(base)).await?;
+                let repo = &self.branch.repo;
+                let commit = Box::pin(persist(deadline, || repo.commit_of(base))).await?;
                 Some(commit.ok_or_else(|| {
                     Error::invalid(format!("'{base}' has no commit yet to be a base"))
                 })?)
@@ -317,10 +326,7 @@ async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes>
 async fn write_many(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
     let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
     // Sorting a spill takes a while: not on a thread that serves others.
-    let sorted =
-        tokio::task::spawn_blocking(move || sorter.finish()).await.map_err(|error| {
-            Error::internal("sorting the changes was cut short").with_source(error)
-        })??;
+    let sorted = clock::on_other_thread(move || sorter.finish()).await??;
     let mut writer = lake.tree().run_writer();
     for record in sorted {
         writer.push(record?).await?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 
+use crate::clock;
 use crate::model::change::{Change, PathChange};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
@@ -172,7 +173,7 @@ async fn add(
     objects: Vec<Foreign>,
     prefix: String,
 ) -> Result<ChangeBuilder> {
-    let added = tokio::task::spawn_blocking(move || {
+    let added = clock::on_other_thread(move || {
         for object in objects {
             let path = ObjectPath::new(format!("{prefix}{}", object.key))?;
             let put = Change::Put(entry(object));
@@ -180,10 +181,7 @@ async fn add(
         }
         Ok(change)
     });
-    added
-        .await
-        .map_err(|error| Error::internal("sorting the import was cut short").with_source(error))?
-        .map_err(|error: Error| error.context("nothing was imported"))
+    added.await?.map_err(|error: Error| error.context("nothing was imported"))
 }
 
 fn entry(object: Foreign) -> Entry {

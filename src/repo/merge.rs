@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::commit::graph::merge_base;
 use crate::commit::lake::Lake;
 use crate::commit::merge::{Committed, MergeSpec, Ruled, WorkedOut, carry_on, three_way, work_out};
 use crate::commit::op::{MergeKind, MergePlan, MergeRequest, Request, Retry, Strategy};
+use crate::commit::persist::persist;
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
@@ -32,6 +33,14 @@ const STRATEGY_KEY: &str = ".lakefs.merge.strategy";
 /// The keys of metadata that tell which commit was taken back, or repeated.
 const REVERTED_KEY: &str = "onward.reverted";
 const PICKED_KEY: &str = "onward.cherry_picked";
+
+/// A merge before it is submitted.
+enum Prepared {
+    /// There is nothing to submit.
+    Clear(TicketHandle),
+    /// It is worked out.
+    Op(Box<Request>),
+}
 
 /// What is to be brought into the branch.
 #[derive(Debug, Clone)]
@@ -109,8 +118,9 @@ impl Branch {
             )));
         }
         let op_id = clock::new_op_id();
-        let mut handle = self.submit_op(op_id, None, Request::Reset(to)).await?;
-        match handle.wait(self.repo.onward.inner.timeout).await? {
+        let deadline = Deadline::after(self.repo.onward.inner.timeout);
+        let mut handle = self.submit_op(op_id, None, Request::Reset(to), Some(deadline)).await?;
+        match handle.wait(deadline.left()).await? {
             // It took effect; only commits make a commit.
             Outcome::NoChanges { .. } => self.show().await,
             Outcome::Failed { reason, .. } => Err(Error::invalid(reason)),
@@ -271,10 +281,12 @@ impl MergeBuilder {
         })
     }
 
-    /// Submits it and waits for its outcome. The timeout covers both.
+    /// Submits it and waits for its outcome. The timeout covers both. While Redis is away it goes
+    /// on under the same op id until the timeout.
     pub async fn commit(self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
-        see_through(timeout, self.submit(), || {
+        let deadline = Deadline::after(timeout);
+        see_through(deadline, self.submit_until(Some(deadline)), || {
             Error::unavailable(
                 "the merge could not be worked out and queued before the deadline: nothing was changed unless `onward log` shows it",
             )
@@ -286,11 +298,25 @@ impl MergeBuilder {
     /// nothing queued. Once a ticket is returned, it will be decided whatever happens to this
     /// process.
     pub async fn submit(self) -> Result<TicketHandle> {
+        self.submit_until(None).await
+    }
+
+    async fn submit_until(self, deadline: Option<Deadline>) -> Result<TicketHandle> {
         let op_id = self.op_id.unwrap_or_else(clock::new_op_id);
+        match persist(deadline, || self.prepare(op_id)).await? {
+            Prepared::Clear(handle) => Ok(handle),
+            Prepared::Op(request) => {
+                self.branch.submit_op(op_id, self.committer, *request, deadline).await
+            }
+        }
+    }
+
+    /// Works it out, unless it was submitted before.
+    async fn prepare(&self, op_id: OpId) -> Result<Prepared> {
         if self.op_id.is_some()
             && let Some(handle) = self.known(op_id).await?
         {
-            return Ok(handle);
+            return Ok(Prepared::Clear(handle));
         }
         if !matches!(self.what, What::Merge(_)) {
             self.branch.check_protection(Action::Commit).await?;
@@ -305,10 +331,10 @@ impl MergeBuilder {
             if self.op_id.is_some() {
                 self.branch.catch_up().await?;
                 if let Some(handle) = self.known(op_id).await? {
-                    return Ok(handle);
+                    return Ok(Prepared::Clear(handle));
                 }
             }
-            return self.branch.settled(outcome).await;
+            return self.branch.settled(outcome).await.map(Prepared::Clear);
         }
         let (message, metadata) = self.words(&lake, spec).await?;
         let request = Request::Merge(MergeRequest {
@@ -318,7 +344,7 @@ impl MergeBuilder {
             retry: self.retry,
             merge: worked_out.merge,
         });
-        self.branch.submit_op(op_id, self.committer, request).await
+        Ok(Prepared::Op(Box::new(request)))
     }
 
     /// The op of this id, if it was submitted before.

@@ -95,15 +95,14 @@ fn still_queued(op_id: OpId, ticket: Ticket, cause: Option<String>, waited: Dura
     Outcome::StillQueued { ticket, cause, details }
 }
 
-/// Submits an op and waits for its outcome, all within `timeout`. `late` tells of a submission that
-/// took longer.
+/// Submits an op and waits for its outcome, all before `deadline`. `late` tells of a submission
+/// that took longer.
 pub(super) async fn see_through(
-    timeout: Duration,
+    deadline: Deadline,
     submission: impl Future<Output = Result<TicketHandle>>,
     late: impl FnOnce() -> Error,
 ) -> Result<Outcome> {
-    let deadline = Deadline::after(timeout);
-    let submitted = tokio::time::timeout(timeout, submission).await;
+    let submitted = tokio::time::timeout(deadline.left(), submission).await;
     submitted.map_err(|_| late())??.wait(deadline.left()).await
 }
 

@@ -9,6 +9,7 @@ use super::block::MAX_VALUE_LEN;
 use super::inline::value_too_long;
 use super::range::RangeBuilder;
 use super::run::{RangeRef, Record, RunRef};
+use crate::clock;
 use crate::model::error::{Error, Result};
 
 /// Writes one run. Memory: about 5 MiB for each of [`super::TreeOptions::writes_max`] ranges under
@@ -125,9 +126,7 @@ impl RunWriter {
         self.ranges.push(None);
         let tree = self.tree.clone();
         self.writes.spawn(async move {
-            let packed = tokio::task::spawn_blocking(move || range.finish()).await;
-            let (range, bytes) =
-                packed.map_err(|error| Error::internal("packing a range").with_source(error))??;
+            let (range, bytes) = clock::on_other_thread(move || range.finish()).await??;
             tree.pieces.store.write_range(range.id, bytes).await?;
             Ok((number, range))
         });

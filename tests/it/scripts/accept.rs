@@ -66,9 +66,8 @@ impl Branch {
             let (code, number, record) = self.judge(&head, each, queue_limit, sealed_limit);
             results.extend([Int(code), Int(number as i64), Reply::Text(record)]);
         }
-        let others = !head.turn.is_empty() && head.turn != asker.helper;
-        let held = others && head.turn_until > asker.now;
-        let mut left = if held { head.turn_until - asker.now } else { 0 };
+        let mut left = if head.turn == asker.helper { 0 } else { asker.left_of(&head) };
+        let held = left > 0;
         let mut mine = false;
         if before == 0 && !self.queue.is_empty() {
             self.mortal.remove(&Mortal::Ops);

@@ -58,6 +58,14 @@ pub struct Asker {
     pub turn: u64,
 }
 
+impl Asker {
+    /// How long the turn of `head` lasts yet, whoever has it.
+    pub fn left_of(&self, head: &Head) -> u64 {
+        let left = head.turn_until.saturating_sub(self.now);
+        if head.turn.is_empty() || left > self.turn * 4 { 0 } else { left }
+    }
+}
+
 /// Bounds of a page of paths, as `ZRANGEBYLEX` takes them.
 #[derive(Clone, Debug)]
 pub struct Bounds {
@@ -110,8 +118,7 @@ impl Branch {
         let Some(mut head) = self.head.clone() else {
             return ints(&[0]);
         };
-        let held = !head.turn.is_empty() && head.turn_until > asker.now;
-        let mut left = if held { head.turn_until - asker.now } else { 0 };
+        let mut left = asker.left_of(&head);
         let free = left == 0 || head.turn == asker.helper;
         let depth = self.queue.len();
         let mine = head.state == "open" && depth > 0 && (wish == '2' || (wish == '1' && free));

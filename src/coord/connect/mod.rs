@@ -9,12 +9,24 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, Pipeline, RedisFuture, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, Value};
 
+#[cfg(not(feature = "tls"))]
+use crate::model::error::Error;
 use crate::model::error::Result;
 
+use self::cluster::{Cluster, Routed};
+use self::place::{Kind, Servers};
+use self::sentinel::Sentinels;
+use self::server::OneServer;
 use super::lanes::LaneOptions;
-use super::server::OneServer;
+
+mod cluster;
+mod dial;
+mod place;
+mod sentinel;
+mod server;
+mod slots;
 
 /// A way to reach Redis. Every connection is opened anew, to where calls are to go at that moment.
 pub trait Connector: fmt::Debug + Send + Sync {
@@ -26,11 +38,45 @@ pub trait Connector: fmt::Debug + Send + Sync {
 
     /// A connection of the caller's own, for reads of `key` that wait in the server.
     fn blocking<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Link>>;
+
+    /// How often it was found out that calls go to another server now. That one may lack the
+    /// newest writes, so it counts like a lost connection.
+    fn changes(&self) -> u64 {
+        0
+    }
 }
 
 /// The connector that a URL asks for.
 pub(super) fn connector(url: &str, options: &LaneOptions) -> Result<Arc<dyn Connector>> {
-    Ok(Arc::new(OneServer::new(url, options)?))
+    let Some(mut servers) = Servers::parse(url)? else {
+        if url.starts_with("rediss://") || url.starts_with("valkeys://") {
+            prepare_tls()?;
+        }
+        return Ok(Arc::new(OneServer::new(url, options)?));
+    };
+    if servers.tls {
+        prepare_tls()?;
+    }
+    let kind = std::mem::replace(&mut servers.kind, Kind::Cluster);
+    Ok(match kind {
+        Kind::Cluster => Arc::new(Cluster::new(servers, options)),
+        Kind::Sentinel { name, login } => Arc::new(Sentinels::new(servers, name, login, options)),
+    })
+}
+
+/// Names the library that encrypts, where nobody has done so: without one, connecting panics.
+#[cfg(feature = "tls")]
+fn prepare_tls() -> Result<()> {
+    // Refused when the process has one already, which does as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Ok(())
+}
+
+#[cfg(not(feature = "tls"))]
+fn prepare_tls() -> Result<()> {
+    Err(Error::invalid(
+        "the Redis URL asks for TLS, which this build leaves out: build Onward with --features tls, or use a URL without it (redis://, redis-sentinel://, redis-cluster://)",
+    ))
 }
 
 /// One connection. Clones share it.
@@ -46,7 +92,10 @@ pub type Place = Box<dyn Any + Send + Sync>;
 
 #[derive(Clone)]
 enum Wire {
+    /// To one server.
     Plain(MultiplexedConnection),
+    /// To the servers of a cluster.
+    Routed(Routed),
 }
 
 impl Link {
@@ -61,6 +110,12 @@ impl Link {
 impl From<MultiplexedConnection> for Link {
     fn from(connection: MultiplexedConnection) -> Self {
         Self { wire: Wire::Plain(connection), place: None }
+    }
+}
+
+impl From<Routed> for Link {
+    fn from(routed: Routed) -> Self {
+        Self { wire: Wire::Routed(routed), place: None }
     }
 }
 
@@ -80,6 +135,7 @@ impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match &mut self.wire {
             Wire::Plain(connection) => connection.req_packed_command(cmd),
+            Wire::Routed(routed) => Box::pin(routed.call(cmd)),
         }
     }
 
@@ -91,12 +147,17 @@ impl ConnectionLike for Link {
     ) -> RedisFuture<'a, Vec<Value>> {
         match &mut self.wire {
             Wire::Plain(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Wire::Routed(_) => {
+                let why = (ErrorKind::Client, "pipelines have no place in a cluster here");
+                Box::pin(std::future::ready(Err(RedisError::from(why))))
+            }
         }
     }
 
     fn get_db(&self) -> i64 {
         match &self.wire {
             Wire::Plain(connection) => connection.get_db(),
+            Wire::Routed(_) => 0,
         }
     }
 }

@@ -7,12 +7,12 @@ use futures::future::BoxFuture;
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
+use crate::coord::lanes::{BLOCK_MAX, LaneOptions};
 use crate::model::error::{Error, Result};
 
-use super::connect::{Connector, Link};
-use super::lanes::{BLOCK_MAX, LaneOptions};
+use super::{Connector, Link};
 
-/// One server: `redis://`, `redis+unix://` or `unix://`.
+/// One server: `redis://`, `rediss://`, `redis+unix://` or `unix://`.
 pub(super) struct OneServer {
     url: String,
     shared: Pool,
@@ -51,6 +51,7 @@ impl OneServer {
             "cannot connect to Redis at {}: {error}; check that the server runs and that --redis / ONWARD_REDIS names it",
             self.url
         ))
+        .outage()
     }
 }
 
@@ -88,7 +89,7 @@ fn pool(
 ) -> Result<Pool> {
     let wrong = |why: String| {
         Error::invalid(format!(
-            "Redis URL '{}' cannot be used: {why}; write redis://HOST:PORT or unix:///PATH/TO/SOCKET",
+            "Redis URL '{}' cannot be used: {why}; write redis://HOST:PORT, unix:///PATH/TO/SOCKET, redis-sentinel://HOST:PORT,…/NAME or redis-cluster://HOST:PORT,…",
             redact(url)
         ))
     };
@@ -109,7 +110,7 @@ fn pool(
 }
 
 /// The URL without user and password, fit for messages.
-pub(super) fn redact(url: &str) -> String {
+fn redact(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
             let (head, _) = url.split_at(scheme + 3);

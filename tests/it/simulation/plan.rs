@@ -1,0 +1,131 @@
+//! What the clients of a history are going to do, drawn from the seed before it begins.
+
+use onward::Entry;
+use onward::model::ids::OpId;
+
+use super::world::World;
+
+/// Paths that plain commits change: few, so that they meet.
+pub const PATHS: usize = 8;
+
+/// What one op is to do.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// A commit of one's own changes.
+    Commit { changes: Vec<Put>, guard: Guard, cancel: bool },
+    /// A commit of a producer, whose op id follows from its sequence.
+    Produce { changes: Vec<Put>, producer: String, epoch: u64, sequence: u64 },
+    /// A write to the staging area, to a path of its own.
+    Stage { value: u32 },
+    /// A commit of all that is staged.
+    CommitStaged,
+    /// A commit on branch `side`.
+    Side { changes: Vec<Put> },
+    /// A merge of `side`.
+    Merge,
+    /// A look at the head.
+    Show,
+}
+
+/// A put of a value, or a delete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Put {
+    pub path: String,
+    pub value: Option<u32>,
+}
+
+/// What a commit depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Guard {
+    Nothing,
+    /// Its first path names nothing.
+    Absent,
+    /// Its paths are as they were at the head that the client saw.
+    Base,
+}
+
+/// One op of a client.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub op_id: OpId,
+    pub act: Act,
+    /// Whether the client asks once more after it was told.
+    pub asks_again: bool,
+}
+
+/// The entry that stands for a value. Some are so large that a commit of two writes a run.
+pub fn entry(value: u32) -> Entry {
+    let mut entry = Entry::new(format!("mem://data/{value}"), value.into(), format!("v{value}"));
+    if value.is_multiple_of(4) {
+        entry.metadata.insert("padding".into(), "x".repeat(5000));
+    }
+    entry
+}
+
+/// The value that an entry stands for.
+pub fn value(entry: &Entry) -> u32 {
+    u32::try_from(entry.size).unwrap()
+}
+
+/// Draws the plans of one history.
+pub struct Planner<'a> {
+    pub world: &'a World,
+    /// Whether there is a second branch to merge from.
+    pub merges: bool,
+    pub staging: bool,
+    values: u32,
+    ops: u32,
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(world: &'a World) -> Self {
+        let (merges, staging) = (world.one_in(3), world.one_in(2));
+        // What staged writes and merges bring can only be told apart where there is one of them.
+        Self { world, merges: merges && !staging, staging, values: 0, ops: 0 }
+    }
+
+    fn value(&mut self) -> u32 {
+        self.values += 1;
+        self.values
+    }
+
+    fn changes(&mut self) -> Vec<Put> {
+        let mut changes: Vec<Put> = Vec::new();
+        for _ in 0..=self.world.pick(3) {
+            let path = format!("p/{}", self.world.pick(PATHS));
+            let value = if self.world.one_in(5) { None } else { Some(self.value()) };
+            changes.retain(|put| put.path != path);
+            changes.push(Put { path, value });
+        }
+        changes
+    }
+
+    /// The next op of client `client`.
+    pub fn plan(&mut self, client: usize, sequence: u64) -> Plan {
+        self.ops += 1;
+        let act = match self.world.pick(12) {
+            0 | 1 if self.staging => Act::Stage { value: self.value() },
+            2 if self.staging => Act::CommitStaged,
+            0 | 1 if self.merges => Act::Side { changes: self.changes() },
+            2 if self.merges => Act::Merge,
+            3 => Act::Show,
+            4 => Act::Produce {
+                changes: self.changes(),
+                producer: format!("producer-{client}"),
+                epoch: 1,
+                sequence,
+            },
+            5 => Act::Commit { changes: self.changes(), guard: Guard::Absent, cancel: false },
+            6 => Act::Commit { changes: self.changes(), guard: Guard::Base, cancel: false },
+            7 => Act::Commit { changes: self.changes(), guard: Guard::Nothing, cancel: true },
+            _ => Act::Commit { changes: self.changes(), guard: Guard::Nothing, cancel: false },
+        };
+        let op_id = match &act {
+            Act::Produce { producer, epoch, sequence, .. } => {
+                OpId::of_producer(producer, *epoch, *sequence)
+            }
+            _ => format!("00000000-0000-4000-8000-{:012}", self.ops).parse().unwrap(),
+        };
+        Plan { op_id, act, asks_again: self.world.one_in(5) }
+    }
+}

@@ -1,0 +1,158 @@
+//! Processes: each a part of Onward with connections and a way to the store of its own, that can be
+//! paused, and killed.
+//!
+//! A killed process goes on existing in the memory of the test, where nothing that it does has any
+//! effect: its requests never leave, no reply reaches it. To the world that is the same.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use onward::commit::faults::Faults;
+use onward::coord::Lanes;
+use onward::coord::connect::{Connector, Link};
+use onward::coord::lanes::LaneOptions;
+use onward::objects::Objects;
+use onward::objects::backend::ObjectStore;
+use onward::{Config, Error, Onward};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+use tokio::sync::watch;
+
+use super::redis::{Server, serve};
+use super::storage::Storage;
+use super::world::World;
+
+/// Bytes under way in one direction of a connection, at most.
+const WINDOW: usize = 1 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Running,
+    Paused,
+    Dead,
+}
+
+/// One process. Clones are the same one.
+#[derive(Clone)]
+pub struct Process {
+    name: Arc<str>,
+    world: World,
+    state: Arc<watch::Sender<State>>,
+}
+
+impl Process {
+    pub fn new(world: &World, name: String) -> Self {
+        let state = Arc::new(watch::channel(State::Running).0);
+        Self { name: name.into(), world: world.clone(), state }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Passes while the process runs, waits while it is paused, and never passes once it is dead.
+    pub async fn gate(&self) {
+        let mut state = self.state.subscribe();
+        let passed = state.wait_for(|state| *state == State::Running).await.is_ok();
+        if !passed {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub fn pause(&self) {
+        self.change(State::Running, State::Paused);
+    }
+
+    pub fn go_on(&self) {
+        self.change(State::Paused, State::Running);
+    }
+
+    pub fn kill(&self) {
+        self.state.send_replace(State::Dead);
+    }
+
+    pub fn is_dead(&self) -> bool {
+        *self.state.borrow() == State::Dead
+    }
+
+    fn change(&self, from: State, to: State) {
+        self.state.send_if_modified(|state| {
+            let applies = *state == from;
+            if applies {
+                *state = to;
+            }
+            applies
+        });
+    }
+
+    /// Starts the process's part of Onward on `server` and `store`. Waits for the server to come up.
+    pub async fn connect(&self, server: &Server, store: &Arc<dyn ObjectStore>) -> Onward {
+        let connector = Arc::new(Simulated { process: self.clone(), server: server.clone() });
+        let mut config = Config::new(connector.url(), "memory://").committer(self.name());
+        config.timeout = Duration::from_secs(30);
+        let lanes = loop {
+            match Lanes::with_connector(connector.clone(), config.lanes.clone()).await {
+                Ok(lanes) => break lanes,
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        };
+        let store = Arc::new(Storage::new(Arc::clone(store), self.clone()));
+        let objects = Objects::from_store(store, "memory://");
+        Onward::assemble(config, lanes, objects, Faults::default())
+    }
+}
+
+/// Connections in memory, to a simulated server.
+struct Simulated {
+    process: Process,
+    server: Server,
+}
+
+impl fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Simulated({})", self.process.name())
+    }
+}
+
+impl Simulated {
+    async fn open(&self, patience: Duration) -> Result<Link, Error> {
+        let (near, far) = tokio::io::duplex(WINDOW);
+        tokio::spawn(serve(self.server.clone(), self.process.clone(), far));
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(patience))
+            .set_connection_timeout(Some(LaneOptions::default().connect_timeout));
+        let info = RedisConnectionInfo::default();
+        let opening = MultiplexedConnection::new_with_config(&info, near, config);
+        let opened = tokio::time::timeout(LaneOptions::default().connect_timeout, opening).await;
+        match opened {
+            Ok(Ok((connection, driver))) => {
+                tokio::spawn(driver);
+                Ok(connection.into())
+            }
+            Ok(Err(error)) => Err(Error::unavailable(format!("cannot connect: {error}"))),
+            Err(_) => Err(Error::unavailable("cannot connect in time")),
+        }
+    }
+}
+
+impl Connector for Simulated {
+    fn url(&self) -> String {
+        "simulated://redis".into()
+    }
+
+    fn shared(&self) -> BoxFuture<'_, Result<Link, Error>> {
+        self.open(LaneOptions::default().response_timeout).boxed()
+    }
+
+    fn blocking<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Link, Error>> {
+        let patience = onward::coord::lanes::BLOCK_MAX + LaneOptions::default().response_timeout;
+        self.open(patience).boxed()
+    }
+}

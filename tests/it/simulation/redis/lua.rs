@@ -1,0 +1,140 @@
+//! Onward's scripts in a Lua 5.1 interpreter, which is what Redis has, over a [`Keyspace`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use mlua::{Function, Lua, Value as LuaValue, Variadic};
+use onward::coord::script;
+use redis::Value;
+
+use super::command::Reply;
+use super::keyspace::{Bytes, Keyspace};
+
+/// What a script is changed to before it is run: itself, unless a test breaks it on purpose.
+pub type Change = fn(name: &str, text: &str) -> String;
+
+/// The scripts as they are.
+pub fn unchanged(_name: &str, text: &str) -> String {
+    text.to_owned()
+}
+
+/// An interpreter with every script in it.
+pub struct Scripts {
+    lua: Lua,
+    by_sha: HashMap<String, Function>,
+    /// What the running script works on, and when it runs.
+    running: Arc<Mutex<(Keyspace, u64)>>,
+}
+
+impl Scripts {
+    pub fn new(change: Change) -> Self {
+        let lua = Lua::new();
+        let running: Arc<Mutex<(Keyspace, u64)>> = Arc::default();
+        let shared = Arc::clone(&running);
+        let call = lua
+            .create_function(move |lua, args: Variadic<LuaValue>| {
+                let args: Vec<Bytes> = args.iter().map(argument).collect::<mlua::Result<_>>()?;
+                let (keyspace, now) = &mut *shared.lock().unwrap();
+                match keyspace.call(*now, &args) {
+                    Ok(value) => to_lua(lua, value),
+                    Err(message) => Err(mlua::Error::RuntimeError(message)),
+                }
+            })
+            .unwrap();
+        let redis = lua.create_table().unwrap();
+        redis.set("call", call).unwrap();
+        lua.globals().set("redis", redis).unwrap();
+        let compile = |script: &&script::Script| {
+            let text = change(script.name, script.text);
+            let function = lua.load(text).set_name(script.name).into_function().unwrap();
+            (script.sha().to_owned(), function)
+        };
+        let by_sha = script::ALL.iter().map(compile).collect();
+        Self { lua, by_sha, running }
+    }
+
+    /// Runs the script with hash `sha` on `keyspace`; `None` when there is none. As in Redis, what
+    /// a script that fails has written stays written.
+    pub fn run(
+        &self,
+        keyspace: &mut Keyspace,
+        now: u64,
+        sha: &str,
+        keys: &[Bytes],
+        args: &[Bytes],
+    ) -> Option<Reply> {
+        let script = self.by_sha.get(sha)?;
+        let globals = self.lua.globals();
+        let list = |values: &[Bytes]| {
+            let strings = values.iter().map(|value| self.lua.create_string(value).unwrap());
+            self.lua.create_sequence_from(strings).unwrap()
+        };
+        globals.set("KEYS", list(keys)).unwrap();
+        globals.set("ARGV", list(args)).unwrap();
+        *self.running.lock().unwrap() = (std::mem::take(keyspace), now);
+        let result = script.call::<LuaValue>(());
+        *keyspace = std::mem::take(&mut self.running.lock().unwrap().0);
+        Some(match result {
+            Ok(value) => from_lua(value).map_err(|error| format!("ERR {error}")),
+            Err(error) => Err(format!("ERR script: {}", error.to_string().replace('\n', " "))),
+        })
+    }
+}
+
+/// An argument of `redis.call`, as Redis writes it out.
+fn argument(value: &LuaValue) -> mlua::Result<Bytes> {
+    match value {
+        LuaValue::String(text) => Ok(text.as_bytes().to_vec()),
+        LuaValue::Integer(number) => Ok(number.to_string().into_bytes()),
+        LuaValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e17 => {
+            Ok(format!("{number:.0}").into_bytes())
+        }
+        other => Err(mlua::Error::RuntimeError(format!(
+            "ERR Lua redis lib command arguments must be strings or integers, not {other:?}"
+        ))),
+    }
+}
+
+/// A reply as a script sees it.
+fn to_lua(lua: &Lua, value: Value) -> mlua::Result<LuaValue> {
+    Ok(match value {
+        Value::Int(number) => LuaValue::Number(number as f64),
+        Value::BulkString(bytes) => LuaValue::String(lua.create_string(&bytes)?),
+        Value::Nil => LuaValue::Boolean(false),
+        Value::Okay => {
+            let status = lua.create_table()?;
+            status.set("ok", "OK")?;
+            LuaValue::Table(status)
+        }
+        Value::Array(values) => {
+            let table = lua.create_table_with_capacity(values.len(), 0)?;
+            for (index, value) in values.into_iter().enumerate() {
+                table.raw_set(index + 1, to_lua(lua, value)?)?;
+            }
+            LuaValue::Table(table)
+        }
+        other => unreachable!("no command replies {other:?}"),
+    })
+}
+
+/// What a script returns, as a reply.
+fn from_lua(value: LuaValue) -> mlua::Result<Value> {
+    Ok(match value {
+        LuaValue::Nil | LuaValue::Boolean(false) => Value::Nil,
+        LuaValue::Boolean(true) => Value::Int(1),
+        LuaValue::Integer(number) => Value::Int(number),
+        LuaValue::Number(number) => Value::Int(number as i64),
+        LuaValue::String(text) => Value::BulkString(text.as_bytes().to_vec()),
+        LuaValue::Table(table) => {
+            let mut values = Vec::with_capacity(table.raw_len());
+            for index in 1.. {
+                match table.raw_get(index)? {
+                    LuaValue::Nil => break,
+                    value => values.push(from_lua(value)?),
+                }
+            }
+            Value::Array(values)
+        }
+        other => return Err(mlua::Error::RuntimeError(format!("cannot return {other:?}"))),
+    })
+}
