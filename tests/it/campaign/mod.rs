@@ -10,6 +10,7 @@ mod audit;
 mod crew;
 mod fault;
 mod figures;
+mod forged;
 mod history;
 mod inject;
 mod journal;
