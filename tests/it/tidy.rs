@@ -11,6 +11,7 @@ const SOURCE_LINES_MAX: usize = 600;
 /// Which rooms a room may name; arrows only point down. A new room gets a row.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("invariants", &[]),
     ("clock", &["model"]),
     ("tree", &["model"]),
     ("objects", &["model", "clock"]),

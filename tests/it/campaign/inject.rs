@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onward::commit::faults::POINTS;
 use onward::invariants::Interval;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -15,22 +16,8 @@ use crate::support::branch::Snapshot;
 use crate::support::relay::Hit;
 use crate::support::until::{hold, until_async};
 
-/// Points of a round at which a worker that commits all the time comes by.
-const POINTS: [&str; 9] = onward_points();
-
 /// How far clocks are apart, milliseconds, at most.
 const JUMP_MAX: i64 = 3 * 3_600_000;
-
-const fn onward_points() -> [&'static str; 9] {
-    let points = onward::commit::faults::POINTS;
-    let mut all = [""; 9];
-    let mut at = 0;
-    while at < all.len() {
-        all[at] = points[at];
-        at += 1;
-    }
-    all
-}
 
 /// Whose first outcome after a fault shows that it is over.
 enum Recovered {

@@ -10,6 +10,7 @@ mod audit;
 mod crew;
 mod fault;
 mod figures;
+mod forged;
 mod history;
 mod inject;
 mod journal;
@@ -18,8 +19,6 @@ mod site;
 pub mod writer;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 
 use onward::Onward;
 use onward::invariants::{self, Interval};
@@ -126,7 +125,7 @@ async fn act(
     figures.add("worker processes started", crew.started);
     let wrong = come_to_rest(&site, &outages, figures).await;
     if !wrong.is_empty() {
-        keep(&site);
+        site.keep();
     }
     wrong
 }
@@ -183,15 +182,4 @@ async fn submit(onward: &Onward, journal: &Journal, plan: Plan, again: bool) {
     let outcome = writer::submit(onward, &plan).await.unwrap();
     let (at, told) = (onward::clock::now_ms() as u64, writer::told(&outcome));
     journal.write(&Line::Told { at, life: 0, lane: 0, op, told });
-}
-
-/// Keeps journals and objects of a site with findings, where reports go.
-fn keep(site: &Site) {
-    let Some(dir) = std::env::var_os("ONWARD_TEST_REPORT") else { return };
-    let kept = Path::new(&dir).join(format!("findings-{}", site.setting.name()));
-    std::fs::create_dir_all(&kept).unwrap();
-    let lake = site.storage.trim_start_matches("file://");
-    for from in [Path::new(lake), site.dir.path()] {
-        let _ = Command::new("cp").arg("-r").arg(from).arg(&kept).status();
-    }
 }

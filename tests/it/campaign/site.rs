@@ -1,7 +1,8 @@
 //! One deployment of the campaign: real Redis servers with relays before them, a disk, and the file
 //! that workers obey.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use onward::model::address::RefExpr;
 use onward::objects::Objects;
@@ -135,6 +136,17 @@ impl Site {
         }
     }
 
+    /// Copies journals and objects to where reports go.
+    pub fn keep(&self) {
+        let Some(dir) = std::env::var_os("ONWARD_TEST_REPORT") else { return };
+        let kept = Path::new(&dir).join(format!("findings-{}", self.setting.name()));
+        let _ = std::fs::create_dir_all(&kept);
+        let lake = self.storage.trim_start_matches("file://");
+        for from in [Path::new(lake), self.dir.path()] {
+            let _ = Command::new("cp").arg("-r").arg(from).arg(&kept).status();
+        }
+    }
+
     /// The replica becomes the primary, without asking the one that was. The old one is still there,
     /// as the other.
     pub fn promote(&mut self) {
@@ -151,6 +163,15 @@ impl Site {
         link.flow();
         replica.start();
         follow(replica, link);
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Somebody waited in vain: the journals tell for what.
+        if std::thread::panicking() {
+            self.keep();
+        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! Requests and replies that get lost or double on the way to Redis.
 
+use std::time::Duration;
+
+use onward::Onward;
 use onward::commit::faults::Faults;
+use onward::coord::Lanes;
 use onward::coord::script::{EXTEND, PUBLISH, STAGE, STATUS, SUBMIT, Script, VIEW};
 use onward::model::address::RefExpr;
 use onward::tree::ListRequest;
 
-use super::{commit, commit_all};
+use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, free_turn, keys, op_id};
 use crate::support::lake::{Deployment, entry};
 use crate::support::relay::{Hit, Relay};
-use crate::support::until::until_async;
+use crate::support::until::{PATIENCE, until_async};
 
 const HITS: [Hit; 3] = [Hit::LoseReply, Hit::LoseRequest, Hit::Duplicate];
 
@@ -106,4 +110,25 @@ async fn a_connection_that_breaks_again_and_again_stops_nobody() {
     }
     work.await.unwrap();
     Audit::of(&deployment.objects, "main").await.has_all(1..201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_opens_a_connection_does_not_wait_for_the_keeping_of_its_own_turn() {
+    let (deployment, _) = Deployment::lake().await;
+    let relay = Relay::start(&deployment.redis.url()).await;
+    let mut config = deployment.config();
+    // Longer than the time after which a round keeps its turn.
+    config.lanes.connect_timeout = Duration::from_millis(400);
+    let lanes = Lanes::open(&relay.url(), config.lanes.clone()).await.unwrap();
+    let objects = deployment.objects.clone();
+    let onward = Onward::assemble(config, lanes, objects, Faults::default());
+    relay.hit(PUBLISH.sha(), 1, Hit::BreakAndStall);
+    let mut handle = change(&onward, "main", 1).submit().await.unwrap();
+    until_async("the connection breaks", || async { relay.pending() == 0 }).await;
+    let connections = relay.connections();
+    until_async("it tries again and again", || async { relay.connections() > connections + 2 })
+        .await;
+    relay.flow();
+    assert!(handle.wait(PATIENCE).await.unwrap().commit().is_some());
+    Audit::of(&deployment.objects, "main").await.has_all([1]);
 }

@@ -25,6 +25,8 @@ pub enum Hit {
     LoseRequest,
     /// Redis carries it out; the connection breaks instead of the reply.
     LoseReply,
+    /// The connection breaks before Redis sees the request, and nothing moves from then on.
+    BreakAndStall,
     /// The request goes on so much later, and those behind it too.
     DelayRequest(Duration),
     /// The reply comes so much later, and those behind it too.
@@ -57,6 +59,7 @@ struct Shared {
     raw: bool,
     rules: Mutex<Vec<Rule>>,
     requests: AtomicUsize,
+    connections: AtomicUsize,
     mode: watch::Sender<Mode>,
     /// How often all connections were broken; each watches for a change.
     cuts: watch::Sender<u64>,
@@ -88,6 +91,7 @@ impl Relay {
             raw,
             rules: Mutex::default(),
             requests: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             mode: watch::Sender::new(Mode::Flow),
             cuts: watch::Sender::new(0),
         });
@@ -126,6 +130,11 @@ impl Relay {
     /// How many requests came, hit or not.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many connections came, served or not.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Holds everything back; connections stay open.
@@ -184,6 +193,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
         let shared = Arc::clone(&shared);
+        shared.connections.fetch_add(1, Ordering::Relaxed);
         // Subscribed before the first byte, so that a cut right afterwards counts.
         let mut cuts = shared.cuts.subscribe();
         if *shared.mode.borrow() == Mode::Refuse {
@@ -259,6 +269,10 @@ async fn pipe(
             let hit = shared.draw(&request);
             let replies = match hit {
                 Some(Hit::LoseRequest) => return Err(cut()),
+                Some(Hit::BreakAndStall) => {
+                    shared.mode.send_replace(Mode::Stall);
+                    return Err(cut());
+                }
                 Some(Hit::LoseReply) => vec![Reply::Cut],
                 Some(Hit::DelayReply(time)) => vec![Reply::Delay(time)],
                 Some(Hit::DelayRequest(time)) => {
