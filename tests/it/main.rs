@@ -32,5 +32,6 @@ mod reading;
 mod relay;
 mod scripts;
 mod tidy;
+mod topology;
 mod verify;
 mod worker;
