@@ -1,19 +1,22 @@
 # The two commands a newcomer needs are `make demo` and `make test`.
 
 CARGO ?= cargo
-# What the tests need besides the default: named points of failure, and S3 over HTTP.
-TEST_FEATURES ?= failpoints,aws
+# What the tests need besides the default: named points of failure, S3 over HTTP, encryption.
+TEST_FEATURES ?= failpoints,aws,tls
 
-.PHONY: help demo test ci lint doc setup build clean
+.PHONY: help demo test test-valkey ci lint doc setup build clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 demo: build ## Build, then show the main job on real files; ends by itself
 	./target/release/onward demo
 
 test: setup ## Run every test against real servers
 	$(CARGO) test --locked --features $(TEST_FEATURES)
+
+test-valkey: ## Run those that talk to Redis on Valkey instead
+	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-valkey
 
 ci: ## Everything that must hold before a merge
 	./.ci/run

@@ -98,6 +98,11 @@ enum Wire {
 }
 
 impl Link {
+    /// Whether it replaces what is broken of it by itself, and counts that as a change.
+    pub(super) fn heals(&self) -> bool {
+        matches!(self.wire, Wire::Routed(_))
+    }
+
     /// A link that holds a place in a pool for as long as it lives.
     #[must_use]
     pub fn holding(mut self, place: Place) -> Self {
