@@ -1,10 +1,11 @@
 # The two commands a newcomer needs are `make demo` and `make test`.
 
 CARGO ?= cargo
-# What the tests need besides the default: named points of failure, and S3 over HTTP.
-TEST_FEATURES ?= failpoints,aws,simulation
+# What the tests need besides the default: named points of failure, S3 over HTTP, time and chance from a
+# seed, encryption.
+TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test campaign ci lint doc fuzz two-versions setup build clean
+.PHONY: help demo test test-valkey campaign fuzz two-versions ci lint doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -19,6 +20,9 @@ campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD
 	ONWARD_TEST_CASES=$${ONWARD_TEST_CASES:-1000} ONWARD_TEST_REPORT=$${ONWARD_TEST_REPORT:-target/campaign} \
 		$(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \
 		campaign:: --nocapture --test-threads 1
+
+test-valkey: ## Run those that talk to Redis on Valkey instead
+	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-valkey
 
 ci: ## Everything that must hold before a merge
 	./.ci/run

@@ -80,7 +80,8 @@ pub struct Args {
 /// Flags of every verb.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
-    /// Redis, with --storage; without both: the local instance [env: ONWARD_REDIS]
+    /// redis://, redis-sentinel://H,H/NAME, redis-cluster://H,H; goes with --storage; without both:
+    /// the local instance [env: ONWARD_REDIS]
     #[arg(long, global = true, value_name = "URL", env = "ONWARD_REDIS", hide_env = true)]
     pub redis: Option<String>,
     /// Object store: file://, s3://, … [env: ONWARD_STORAGE]

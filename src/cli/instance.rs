@@ -64,7 +64,7 @@ pub async fn down(global: &Global, out: &Out) -> Done {
 pub async fn status(global: &Global, out: &Out) -> Done {
     let dir = match Settings::read(global)?.place {
         Place::Local(dir) => dir,
-        Place::Remote { redis, storage } => return remote(global, out, &redis, &storage).await,
+        Place::Remote { storage, .. } => return remote(global, out, &storage).await,
     };
     let shown = dir.display().to_string();
     let Some(status) = blocking(move || local::status(&dir)).await? else {
@@ -105,26 +105,15 @@ pub async fn status(global: &Global, out: &Out) -> Done {
     Ok(Exit::Done)
 }
 
-async fn remote(global: &Global, out: &Out, redis: &str, storage: &str) -> Done {
+async fn remote(global: &Global, out: &Out, storage: &str) -> Done {
     let onward =
         onward::Onward::connect(super::session::config(global).await?.short_lived()).await?;
     let repos = onward.repos().await?.len();
+    let redis = onward.coordinator().lanes().url();
     onward.close().await;
-    let redis = without_password(redis);
     out.data(
         || json!({"state": "running", "redis": redis, "storage": storage, "repositories": repos}),
         || format!("Redis and storage answer; {repos} repositories\nredis    {redis}\nstorage  {storage}"),
     )?;
     Ok(Exit::Done)
-}
-
-fn without_password(text: &str) -> String {
-    match url::Url::parse(text) {
-        Ok(mut url) if url.password().is_some() => {
-            // Refused only for URLs that cannot have one.
-            let _ = url.set_password(Some("***"));
-            url.to_string()
-        }
-        _ => text.to_owned(),
-    }
 }

@@ -18,7 +18,7 @@ pub enum Place {
     Local(PathBuf),
     /// A Redis and a storage that run without us.
     Remote {
-        /// URL of Redis.
+        /// URL of Redis: one server, Sentinels or a cluster.
         redis: String,
         /// URL of the storage.
         storage: String,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Deadline, Stopwatch};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::coord::outcomes::{OutcomeRecord as StreamRecord, Tail};
 use crate::coord::view::{View, Wish, view};
 use crate::model::error::{Error, Result};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::clock;
 use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitLimits, submit};
 use crate::coord::view::View;
 use crate::model::error::{Error, ErrorKind, Result};

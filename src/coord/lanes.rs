@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Arg, Cmd, RedisError, Value};
+use redis::{Arg, Cmd, Value};
 
 use crate::clock::Deadline;
 use crate::model::error::{Error, Result};
@@ -198,15 +198,13 @@ impl Lanes {
             self.count(name);
             result = teaching(call, script).query_async::<Value>(&mut link).await;
         }
-        result.map_err(|error| self.fail(name, error, index, generation))
-    }
-
-    fn fail(&self, name: &str, error: RedisError, index: usize, generation: u64) -> CallError {
-        let verdict = classify(name, &self.url(), error);
-        if verdict.lane == LaneFate::Dropped {
-            self.drop_lanes(index, generation);
-        }
-        verdict
+        result.map_err(|error| {
+            let verdict = classify(name, &self.url(), error);
+            if verdict.lane == LaneFate::Dropped && !link.heals() {
+                self.drop_lanes(index, generation);
+            }
+            verdict
+        })
     }
 
     /// A connection for blocking reads of `key`, of the caller's own. It is never given to another:

@@ -8,7 +8,7 @@ use crate::coord::lanes::LaneOptions;
 /// How to connect.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Redis: `redis://HOST:PORT`, `unix:///PATH`.
+    /// Redis: a URL as [`Lanes::open`](crate::coord::Lanes::open) takes it.
     pub redis: String,
     /// The object store: `file:///PATH`, `memory://`, and others by feature.
     pub storage: String,

@@ -33,6 +33,7 @@ mod reading;
 mod relay;
 mod scripts;
 mod tidy;
+mod topology;
 mod upgrade;
 mod verify;
 mod worker;

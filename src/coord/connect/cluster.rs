@@ -86,7 +86,7 @@ struct Topology {
     known: Mutex<Known>,
     /// One task at a time asks; the others wait for its answer.
     refreshing: tokio::sync::Mutex<()>,
-    /// How often a slot was found with another server.
+    /// How often a slot was found with another server, or the connection to one was lost.
     changes: AtomicU64,
 }
 
@@ -216,7 +216,7 @@ impl Routed {
             (Some("MOVED"), Some((named, slot))) => topology.moved(slot, named),
             // The slot is on its way, and the keys are there already.
             (Some("ASK"), Some((named, _))) => return self.call_at(&named, call, true).await,
-            (Some("CLUSTERDOWN"), _) => topology.doubt(),
+            (Some("CLUSTERDOWN" | "READONLY" | "MASTERDOWN"), _) => topology.doubt(),
             _ if error.is_io_error() => topology.doubt(),
             _ => {}
         }
@@ -243,6 +243,7 @@ impl Routed {
                 }
             }
         };
+        // The connections to the others are as good as before.
         if result.as_ref().is_err_and(RedisError::is_io_error) {
             self.forget(address, &node);
         }
@@ -261,6 +262,10 @@ impl Routed {
         let mut nodes = self.nodes();
         if nodes.get(address).is_some_and(|current| Arc::ptr_eq(current, node)) {
             nodes.remove(address);
+            // What comes back at this address may have lost data. One that never was there has not.
+            if node.initialized() {
+                self.0.topology.changes.fetch_add(1, Ordering::AcqRel);
+            }
         }
     }
 }

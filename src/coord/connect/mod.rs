@@ -48,7 +48,7 @@ pub trait Connector: fmt::Debug + Send + Sync {
 
 /// The connector that a URL asks for.
 pub(super) fn connector(url: &str, options: &LaneOptions) -> Result<Arc<dyn Connector>> {
-    let Some(mut servers) = Servers::parse(url)? else {
+    let Some(servers) = Servers::parse(url)? else {
         if url.starts_with("rediss://") || url.starts_with("valkeys://") {
             prepare_tls()?;
         }
@@ -57,8 +57,7 @@ pub(super) fn connector(url: &str, options: &LaneOptions) -> Result<Arc<dyn Conn
     if servers.tls {
         prepare_tls()?;
     }
-    let kind = std::mem::replace(&mut servers.kind, Kind::Cluster);
-    Ok(match kind {
+    Ok(match servers.kind.clone() {
         Kind::Cluster => Arc::new(Cluster::new(servers, options)),
         Kind::Sentinel { name, login } => Arc::new(Sentinels::new(servers, name, login, options)),
     })
@@ -99,6 +98,11 @@ enum Wire {
 }
 
 impl Link {
+    /// Whether it replaces what is broken of it by itself, and counts that as a change.
+    pub(super) fn heals(&self) -> bool {
+        matches!(self.wire, Wire::Routed(_))
+    }
+
     /// A link that holds a place in a pool for as long as it lives.
     #[must_use]
     pub fn holding(mut self, place: Place) -> Self {

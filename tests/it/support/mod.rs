@@ -10,6 +10,7 @@ pub mod relay;
 #[cfg(feature = "aws")]
 pub mod s3;
 pub mod seed;
+pub mod topology;
 pub mod until;
 pub mod verify;
 pub mod worker;

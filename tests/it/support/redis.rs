@@ -19,6 +19,13 @@ pub enum Listen {
     Socket,
     /// A free port of the loopback interface.
     Port,
+    /// Such a port, and another one for the bus of the cluster that the server is to be part of.
+    Cluster,
+}
+
+/// The program that serves Redis in tests: `ONWARD_TEST_REDIS`, or else `redis-server`.
+pub fn server_program() -> String {
+    std::env::var("ONWARD_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
 /// One server. Its data directory survives [`stop`](Self::stop), [`kill9`](Self::kill9) and
@@ -27,6 +34,7 @@ pub struct RedisServer {
     dir: TempDir,
     listen: Listen,
     port: u16,
+    bus_port: u16,
     args: Vec<String>,
     variables: Vec<(String, String)>,
     child: Option<Child>,
@@ -55,6 +63,7 @@ impl RedisServer {
             dir: tempfile::Builder::new().prefix("onward-redis-").tempdir().unwrap(),
             listen,
             port: 0,
+            bus_port: 0,
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             variables: variables.to_vec(),
             child: None,
@@ -67,7 +76,7 @@ impl RedisServer {
     pub fn url(&self) -> String {
         match self.listen {
             Listen::Socket => format!("unix://{}", self.socket().display()),
-            Listen::Port => format!("redis://127.0.0.1:{}", self.port),
+            Listen::Port | Listen::Cluster => format!("redis://127.0.0.1:{}", self.port),
         }
     }
 
@@ -86,6 +95,11 @@ impl RedisServer {
         self.port
     }
 
+    /// The port of the cluster's bus.
+    pub fn bus_port(&self) -> u16 {
+        self.bus_port
+    }
+
     /// A plain blocking connection.
     pub fn connect(&self) -> redis::Connection {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
@@ -93,11 +107,20 @@ impl RedisServer {
 
     /// Sends one command and returns its reply.
     pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_command(words).unwrap()
+    }
+
+    /// The same, of a server that may be down, or refuse.
+    pub fn try_command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {
             command.arg(*word);
         }
-        command.query(&mut self.connect()).unwrap()
+        let patience = std::time::Duration::from_secs(5);
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_connection_with_timeout(patience)?;
+        connection.set_read_timeout(Some(patience))?;
+        command.query(&mut connection)
     }
 
     /// Starts the server and waits until it answers. Another port is tried if somebody took it
@@ -105,8 +128,11 @@ impl RedisServer {
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
         for _ in 0..10 {
-            if self.listen == Listen::Port && self.port == 0 {
+            if self.listen != Listen::Socket && self.port == 0 {
                 self.port = free_port();
+            }
+            if self.listen == Listen::Cluster && self.bus_port == 0 {
+                self.bus_port = free_port();
             }
             self.child = Some(self.spawn());
             if self.wait_ready() {
@@ -114,13 +140,19 @@ impl RedisServer {
             }
             self.child = None;
             self.port = 0;
+            self.bus_port = 0;
         }
-        panic!("redis-server does not start:\n{}", self.log());
+        panic!("the server does not start:\n{}", self.log());
     }
 
     fn spawn(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        Command::new("redis-server")
+        let mut command = Command::new(server_program());
+        if self.listen == Listen::Cluster {
+            command.args(["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"]);
+            command.args(["--cluster-port", &self.bus_port.to_string()]);
+        }
+        command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--unixsocket", self.socket().to_str().unwrap()])
             .args(["--dir", self.dir.path().to_str().unwrap()])
@@ -133,6 +165,11 @@ impl RedisServer {
             .stderr(log)
             .spawn()
             .expect("redis-server is needed: apt-get install redis-server")
+    }
+
+    /// Whether its process runs, or is frozen.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Whether it came up (true) or ended by itself (false).
@@ -231,6 +268,6 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

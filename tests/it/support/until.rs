@@ -16,6 +16,12 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Leaves the processor to others for a moment: servers that watch each other by the clock share the
+/// machine with those who make work for them.
+pub async fn breathe() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
 /// As [`until`], for conditions that await.
 pub async fn until_async<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let start = Instant::now();
