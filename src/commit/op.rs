@@ -322,6 +322,15 @@ impl QueuedOp {
         stand_in.into()
     }
 
+    /// An element whose op fails in its turn, for the given reason.
+    pub fn failing(op_id: OpId, reason: &str) -> Result<Bytes> {
+        let mut element = op_id.to_string().into_bytes();
+        element.extend_from_slice(&[b'P', VERSION]);
+        rmp_serde::encode::write(&mut element, reason)
+            .map_err(|error| Error::internal("an op cannot be encoded").with_source(error))?;
+        Ok(element.into())
+    }
+
     /// Reads a queue element. Only an element without a readable op id is an error: such an
     /// element was not written by any version of this program.
     pub fn decode(element: &[u8]) -> Result<Self> {
@@ -340,7 +349,11 @@ impl QueuedOp {
 fn decode_body(body: &[u8]) -> Body {
     match rmp_serde::from_slice::<Op>(body) {
         Ok(op) => Body::Op(Box::new(op)),
-        Err(error) => Body::Damaged(format!("its record in the queue is damaged: {error}")),
+        // A reason in place of a record: an op that can only fail (`QueuedOp::failing`).
+        Err(error) => Body::Damaged(match rmp_serde::from_slice::<String>(body) {
+            Ok(reason) => reason,
+            Err(_) => format!("its record in the queue is damaged: {error}"),
+        }),
     }
 }
 

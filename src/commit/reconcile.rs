@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use crate::coord::status::{OpStatus, STATUS_MAX, status};
-use crate::coord::submit::{Accepted, submit};
+use crate::coord::submit::{Accepted, Seal, Submission, SubmitReply, submit};
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
 use super::counters::add;
 use super::lake::Lake;
 use super::log::LogEntry;
+use super::op::QueuedOp;
 use super::queue::Shared;
 use super::round::BATCH_MAX;
 use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
@@ -60,10 +61,7 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
         shared.state().waiters.give_up(op_id, cause);
         return Ok(());
     };
-    let limits = shared.options.limits;
-    let one = [submission];
-    let Some(reply) = submit(&context.lanes, &context.keys, &context.turn, limits, &one).await?
-    else {
+    let Some(reply) = resubmit(shared, submission).await? else {
         return Ok(());
     };
     tracing::warn!(%op_id, "Redis had lost an op: submitted it again");
@@ -88,17 +86,37 @@ async fn find_or_resubmit(shared: &Shared, op_id: OpId) -> Result<()> {
             let verdict = Verdict::Fenced { reason, earlier: row.commit };
             state.waiters.tell(op_id, Ticket(done), &settle(verdict));
         }
-        Some(Accepted::NothingStaged) => {
-            let reason = "Redis lost what was staged before it could be committed".to_owned();
-            state.waiters.tell(op_id, Ticket(done), &settle(Verdict::Failed { reason }));
-        }
         Some(Accepted::BranchDeleted) => {
             state.waiters.tell(op_id, Ticket(done), &branch_deleted(done));
         }
         // Full at the moment, or no longer kept: the next look asks again.
-        Some(Accepted::Overloaded { .. } | Accepted::Decided(_, None)) | None => {}
+        Some(
+            Accepted::Overloaded { .. } | Accepted::NothingStaged | Accepted::Decided(_, None),
+        )
+        | None => {}
     }
     Ok(())
+}
+
+/// Submits an op once more. One that had taken the staging area, which Redis has lost, is queued to
+/// fail: a round that was under way may have read the area and decide the op yet, and only the log
+/// can say which comes first.
+async fn resubmit(shared: &Shared, submission: Submission) -> Result<Option<SubmitReply>> {
+    let context = &shared.context;
+    let (lanes, keys, limits) = (&context.lanes, &context.keys, shared.options.limits);
+    let one = [submission];
+    let reply = submit(lanes, keys, &context.turn, limits, &one).await?;
+    let nothing_staged = reply
+        .as_ref()
+        .is_some_and(|reply| reply.accepted.first() == Some(&Accepted::NothingStaged));
+    if !nothing_staged {
+        return Ok(reply);
+    }
+    let [submission] = one;
+    let reason = "Redis lost what was staged before it could be committed";
+    let element = QueuedOp::failing(submission.op_id, reason)?;
+    let failing = [Submission { element, seal: Seal::No, ..submission }];
+    submit(lanes, keys, &context.turn, limits, &failing).await
 }
 
 /// The outcome of an op that the log will never hold.

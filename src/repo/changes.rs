@@ -210,10 +210,24 @@ impl ChangeBuilder {
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
         let branch = self.branch.clone();
+        let named = self.op_id.is_some() || self.producer.is_some();
         let submission = self.submission(op_id).await?;
-        let submitted = branch.submit(submission).await.map_err(|error| in_doubt(op_id, error));
-        match submitted? {
+        let submit = async |submission| {
+            branch.submit(submission).await.map_err(|error| in_doubt(op_id, error))
+        };
+        match submit(submission.clone()).await? {
             Submitted::Handle(handle) => Ok(handle),
+            // It may be a repetition of an op that Redis has lost and the log has, or will have:
+            // as an op of its own, without changes, it learns that in its turn.
+            Submitted::NothingStaged(_) if named && submission.seal == Seal::Staged => {
+                let queued = Submission { seal: Seal::StagedOrEmpty, ..submission };
+                match submit(queued).await? {
+                    Submitted::Handle(handle) => Ok(handle),
+                    Submitted::NothingStaged(_) => Err(Error::internal(
+                        "an op that needs nothing staged was refused because nothing is",
+                    )),
+                }
+            }
             Submitted::NothingStaged(op_id) => {
                 let details = Details::unqueued(op_id);
                 Box::pin(branch.settled(Outcome::NoChanges { ticket: None, details })).await

@@ -46,3 +46,46 @@ async fn what_was_given_back_does_not_undo_a_newer_write_whoever_takes_it() {
     assert_eq!(lake.stat(&head, path).await.unwrap(), entry(2), "the newer write stands");
     assert_eq!(lake.stat(&head, other).await.unwrap(), entry(1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_staging_area_redis_has_lost_has_the_outcome_that_the_log_has() {
+    let (deployment, _) = Deployment::lake().await;
+    let submitters = Faults::default();
+    submitters.set("view=pause:700").unwrap();
+    let submitter = deployment.connect_with(submitters).await;
+    let late = Faults::default();
+    late.set("decide=pause:2500").unwrap();
+    let late = deployment.connect_with(late).await;
+    let main = submitter.repo("lake").branch("main");
+    main.stage_put("p".parse().unwrap(), entry(1), None).await.unwrap();
+    let mut handle = main.commit_staged().op_id(op_id(1)).submit().await.unwrap();
+    // Somebody else has read what was sealed, and is late with deciding it.
+    let round = tokio::spawn(round(&late, &deployment).await);
+    until_async("the sealed area is read", || async {
+        late.coordinator().lanes().calls().get("staged").is_some_and(|calls| *calls >= 2)
+    })
+    .await;
+    let _: String = deployment.redis.command(&["FLUSHALL"]);
+    let outcome = handle.wait(PATIENCE).await.unwrap();
+    round.await.unwrap();
+    let audit = Audit::of(&deployment.objects, "main").await;
+    assert_eq!(audit.commit(1), outcome.commit(), "{outcome:?}");
+    assert_eq!(audit.ops[&op_id(1)].verdict.name(), outcome.name());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staged_commit_that_is_repeated_after_a_loss_has_its_first_outcome() {
+    let (deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let before = Snapshot::take(&deployment.redis);
+    main.stage_put("p".parse().unwrap(), entry(1), None).await.unwrap();
+    let commit = async || main.commit_staged().op_id(op_id(1)).commit().await.unwrap();
+    let first = commit().await;
+    assert!(first.commit().is_some(), "{first:?}");
+    before.put_back(&deployment.redis);
+    assert_eq!(commit().await.commit(), first.commit());
+    // One that never was anything else has nothing to commit, and its id says so from then on.
+    let empty = main.commit_staged().op_id(op_id(2)).commit().await.unwrap();
+    assert!(matches!(empty, Outcome::NoChanges { .. }), "{empty:?}");
+    assert_eq!(main.commit_staged().op_id(op_id(2)).commit().await.unwrap().name(), empty.name());
+}
