@@ -4,7 +4,7 @@ CARGO ?= cargo
 # What the tests need besides the default: named points of failure, and S3 over HTTP.
 TEST_FEATURES ?= failpoints,aws
 
-.PHONY: help demo test ci lint doc setup build clean
+.PHONY: help demo test model ci lint doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -14,6 +14,9 @@ demo: build ## Build, then show the main job on real files; ends by itself
 
 test: setup ## Run every test against real servers
 	$(CARGO) test --locked --features $(TEST_FEATURES)
+
+model: ## Explore the model of the commit protocol further than the tests do (up to an hour)
+	$(CARGO) run --locked --release --example model
 
 ci: ## Everything that must hold before a merge
 	./.ci/run
