@@ -25,7 +25,7 @@
 --   {2, done, depth, turn (1 mine), sealed, elements} when published;
 --   {3, ...} the same, where the front of the queue was not the batch
 -- Cost   O(n + ops wanted); O(depth of the queue) for each batch adopted after a loss of data;
---        O(paths of consumed areas) while an older area has no owner.
+--        O(paths of newer areas) for each area given back.
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, sealed_key, staged_key, paths_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now_ms, helper, turn_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
@@ -130,8 +130,9 @@ local function area_keys(area)
   return prefix .. 'sealed:' .. id, prefix .. 'sealed-paths:' .. id
 end
 
--- What an older area without an owner says of the paths that a newer area has just committed is
--- out of date: it must not come back with the next commit.
+-- What an area says of paths that a newer one has is out of date from the moment the newer one was
+-- staged: it must not come back with a later commit, whoever takes it and whatever becomes of the
+-- newer one. An area that is sealed after this takes the place of what was given back.
 local function prune(older, newer)
   local values_key, paths_key_of_older = area_keys(older)
   local _, paths_key_of_newer = area_keys(newer)
@@ -149,17 +150,18 @@ if sealed_count > 0 then
     fate[ARGV[sealed_at + i * 2 - 1]] = ARGV[sealed_at + i * 2]
   end
   local consumed, without_owner = {}, {}
-  for index, area in ipairs(redis.call('LRANGE', sealed_key, 0, -1)) do
+  local areas = redis.call('LRANGE', sealed_key, 0, -1)
+  for index, area in ipairs(areas) do
     local mark = fate[string.sub(area, 37)]
     if mark == '0' then
       local given_back = string.sub(area, 1, 36) .. string.rep(' ', 36)
       redis.call('LSET', sealed_key, index - 1, given_back)
       without_owner[#without_owner + 1] = given_back
+      for newer = index + 1, #areas do
+        prune(area, areas[newer])
+      end
     elseif mark == '1' then
       consumed[#consumed + 1] = area
-      for _, older in ipairs(without_owner) do
-        prune(older, area)
-      end
     elseif string.sub(area, 37) == string.rep(' ', 36) then
       without_owner[#without_owner + 1] = area
     end

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::commit::head::Head;
 use crate::commit::round::BranchContext;
 use crate::coord::areas::Area;
@@ -116,7 +117,7 @@ impl Glances {
         let mut idle = 0;
         let mut count = self.state().waiting.len();
         while idle < GATHER_IDLE {
-            tokio::task::yield_now().await;
+            clock::yield_now().await;
             let now = self.state().waiting.len();
             idle = if now > count { 0 } else { idle + 1 };
             count = now;

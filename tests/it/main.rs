@@ -27,6 +27,7 @@ mod import;
 mod local;
 mod merge_trial;
 mod merging;
+mod model;
 mod objects;
 mod protection;
 mod reading;

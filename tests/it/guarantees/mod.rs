@@ -13,6 +13,7 @@ mod order;
 mod overlapping;
 mod redis_limits;
 mod replies;
+mod seals;
 mod staging;
 mod two_primaries;
 mod waiting;

@@ -238,22 +238,19 @@ impl Branch {
         if fates.is_empty() {
             return;
         }
-        let mut without_owner: Vec<String> = Vec::new();
         let mut kept = Vec::new();
-        for mut area in std::mem::take(&mut self.sealed) {
-            let id = area[..36].to_owned();
+        let areas = std::mem::take(&mut self.sealed);
+        for (index, area) in areas.iter().enumerate() {
             match fates.get(&area[36..]) {
-                Some(true) => {
-                    self.prune(&without_owner, &id);
-                    continue;
+                Some(true) => continue,
+                Some(false) => {
+                    for newer in &areas[index + 1..] {
+                        self.prune(&area[..36], &newer[..36]);
+                    }
+                    kept.push(format!("{}{NOBODY}", &area[..36]));
                 }
-                Some(false) => area.replace_range(36.., NOBODY),
-                None => {}
+                None => kept.push(area.clone()),
             }
-            if &area[36..] == NOBODY {
-                without_owner.push(id);
-            }
-            kept.push(area);
         }
         kept.retain(|area| &area[36..] != NOBODY || self.areas.contains_key(&area[..36]));
         self.sealed = kept;
@@ -264,17 +261,15 @@ impl Branch {
         }
     }
 
-    /// What a newer area commits goes out of older areas that nobody owns.
-    fn prune(&mut self, older: &[String], newer: &str) {
+    /// What a newer area has goes out of an older one that is given back.
+    fn prune(&mut self, older: &str, newer: &str) {
         let paths: Vec<String> =
             self.areas.get(newer).map(|area| area.keys().cloned().collect()).unwrap_or_default();
-        for id in older {
-            if let Some(area) = self.areas.get_mut(id) {
-                area.retain(|path, _| !paths.contains(path));
-                if area.is_empty() {
-                    self.areas.remove(id);
-                    self.mortal.remove(&Mortal::Area(id.clone()));
-                }
+        if let Some(area) = self.areas.get_mut(older) {
+            area.retain(|path, _| !paths.contains(path));
+            if area.is_empty() {
+                self.areas.remove(older);
+                self.mortal.remove(&Mortal::Area(older.to_owned()));
             }
         }
     }

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use onward::Onward;
 use onward::commit::lake::{Lake, LakeOptions};
 use onward::commit::record::BranchRecord;
+use onward::commit::round::BranchContext;
 use onward::commit::verdict::Verdict;
 use onward::coord::BranchKeys;
 use onward::model::commit::Commit;
@@ -34,6 +36,12 @@ async fn record(objects: &Objects, branch: &str) -> BranchRecord {
 /// The Redis keys of a branch of repository `lake`.
 pub async fn keys(objects: &Objects, branch: &str) -> BranchKeys {
     BranchKeys::new(&"lake".parse().unwrap(), record(objects, branch).await.uid)
+}
+
+/// What a branch of repository `lake` takes to run rounds of it by hand, as part of a process.
+pub async fn context(onward: &Onward, objects: &Objects, branch: &str) -> BranchContext {
+    let record = record(objects, branch).await;
+    onward.coordinator().context(&"lake".parse().unwrap(), &record.name, record.uid)
 }
 
 /// One decided op.

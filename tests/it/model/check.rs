@@ -1,0 +1,123 @@
+//! Runs a scope and tells what came of it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
+
+use super::actions::Action;
+use super::state::{Scope, State};
+
+/// What a run has seen.
+#[derive(Debug)]
+pub struct Report {
+    pub scope: Scope,
+    /// States that differ.
+    pub states: usize,
+    /// Steps that were taken.
+    pub steps: usize,
+    /// The longest of the shortest ways to a state.
+    pub depth: usize,
+    pub took: Duration,
+    /// Whether every reachable state was looked at.
+    pub complete: bool,
+    /// Properties that do not hold, each with a way there.
+    pub broken: Vec<(&'static str, Path<State, Action>)>,
+    /// What should have come to be seen.
+    pub unseen: Vec<&'static str>,
+}
+
+/// Looks at every reachable state, unless that takes longer than `limit`, or something is broken.
+pub fn check(scope: &Scope, threads: usize, limit: Option<Duration>) -> Report {
+    run(scope, threads, limit, None)
+}
+
+fn run(scope: &Scope, threads: usize, limit: Option<Duration>, depth: Option<usize>) -> Report {
+    let began = Instant::now();
+    let mut builder =
+        scope.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    if let Some(limit) = limit {
+        builder = builder.timeout(limit);
+    }
+    if let Some(depth) = depth {
+        builder = builder.target_max_depth(depth);
+    }
+    let checker = builder.spawn_bfs().join();
+    let took = began.elapsed();
+    let discoveries = checker.discoveries();
+    let (mut broken, mut unseen) = (Vec::new(), Vec::new());
+    for property in scope.properties() {
+        match (property.expectation, discoveries.get(property.name)) {
+            (Expectation::Sometimes, None) => unseen.push(property.name),
+            (Expectation::Always, Some(path)) => broken.push((property.name, path.clone())),
+            _ => {}
+        }
+    }
+    Report {
+        scope: scope.clone(),
+        states: checker.unique_state_count(),
+        steps: checker.state_count(),
+        depth: checker.max_depth(),
+        took,
+        complete: broken.is_empty() && depth.is_none() && limit.is_none_or(|limit| took < limit),
+        broken,
+        unseen,
+    }
+}
+
+/// The shortest way to a state in which something does not hold; `None` where all does.
+pub fn shortest(scope: &Scope) -> Option<(Vec<&'static str>, Path<State, Action>)> {
+    let mut found = None;
+    let mut depth = None;
+    loop {
+        let report = run(scope, 1, None, depth);
+        let Some((_, path)) = report.broken.iter().min_by_key(|(_, path)| steps(path)) else {
+            return found;
+        };
+        let length = steps(path);
+        let also = |(name, path): &(&'static str, Path<State, Action>)| {
+            (steps(path) == length).then_some(*name)
+        };
+        found = Some((report.broken.iter().filter_map(also).collect(), path.clone()));
+        // A state is looked at when fewer steps than this, less one, lead to it.
+        depth = Some(length + 1);
+    }
+}
+
+/// Steps of a way.
+pub fn steps(path: &Path<State, Action>) -> usize {
+    path.clone().into_actions().len()
+}
+
+/// A way, step by step, with what each makes of the world.
+pub fn told(scope: &Scope, path: &Path<State, Action>) -> String {
+    let mut text = String::new();
+    let mut state = scope.start();
+    for (number, action) in path.clone().into_actions().into_iter().enumerate() {
+        scope.step(&mut state, &action);
+        text += &format!("{:>2}. {action}\n    {state}\n", number + 1);
+    }
+    text
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.complete { "all" } else { "stopped" };
+        write!(
+            f,
+            "{:<48} {:>11} states {:>12} steps, depth {:>3}, {:>7.1} s, {whole}",
+            self.scope.name,
+            self.states,
+            self.steps,
+            self.depth,
+            self.took.as_secs_f64()
+        )?;
+        for (name, path) in &self.broken {
+            write!(f, "\n  {name} does not hold after\n{}", told(&self.scope, path))?;
+        }
+        for name in &self.unseen {
+            write!(f, "\n  never seen: {name}")?;
+        }
+        Ok(())
+    }
+}
