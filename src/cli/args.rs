@@ -254,6 +254,11 @@ pub enum Verb {
     /// Remove runs, ranges and uploaded objects that nothing can reach any more
     #[command(after_help = "Examples:\n  onward gc lake --dry-run -v\n  onward gc lake --grace 7d")]
     Gc(GcArgs),
+    /// Check that this Redis and this storage can keep the promises, and say what to change
+    #[command(
+        after_help = "Examples:\n  onward doctor\n  onward doctor --redis redis://cache:6379 --storage s3://bucket/lake --json"
+    )]
+    Doctor,
     /// Print completions for a shell
     #[command(after_help = "Example: source <(onward completions bash)")]
     Completions {

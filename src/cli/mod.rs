@@ -10,6 +10,7 @@ mod branch;
 mod commit;
 mod demo;
 mod diff;
+mod doctor;
 mod exit;
 mod gc;
 mod history;
@@ -106,6 +107,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Bench(args) => bench::run(global, out, args).await,
         Verb::BenchJob(job) => bench::processes::run(global, job).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,
+        Verb::Doctor => doctor::run(global, out).await,
         Verb::Verify(args) => verify::run(global, out, args).await,
         Verb::Gc(args) => gc::run(global, out, args).await,
         Verb::Completions { shell } => {

@@ -6,7 +6,6 @@ use super::backend::ObjectStoreExt;
 use super::key;
 use super::list::Listed;
 use super::store::Objects;
-use crate::clock;
 use crate::model::error::{Error, Result};
 
 impl Objects {
@@ -28,7 +27,7 @@ impl Objects {
     /// The time by the store's clock, in milliseconds since the Unix epoch: that of a small object
     /// written for it, which does not stay. Three calls.
     pub async fn store_now_ms(&self) -> Result<i64> {
-        let key = super::layout::probe(clock::random_u64());
+        let key = self.probe_key();
         self.put(&key, Bytes::from_static(b"now")).await?;
         let looked = self.look(&key).await;
         self.delete(&key).await?;

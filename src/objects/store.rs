@@ -352,12 +352,17 @@ impl Objects {
     /// put-if-absent really refuses the second writer: a store that ignores the condition would
     /// let a branch have two histories. Leaves nothing behind.
     pub async fn probe(&self) -> Result<()> {
-        let key = super::layout::probe(clock::random_u64());
+        let key = self.probe_key();
         let outcome = self.probe_with(&key).await;
         let cleaned = self.delete(&key).await;
         outcome
             .and(cleaned)
             .map_err(|error| error.context(format!("the storage {} cannot be used", self.url)))
+    }
+
+    /// A fresh key for something that is removed again.
+    pub fn probe_key(&self) -> String {
+        super::layout::probe(clock::random_u64())
     }
 
     async fn probe_with(&self, key: &str) -> Result<()> {

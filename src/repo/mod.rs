@@ -9,6 +9,7 @@ pub mod change_file;
 pub mod changes;
 pub mod config;
 mod data;
+pub mod doctor;
 pub mod gc;
 mod glance;
 pub mod hint;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod care;
+mod doctor;
 mod exits;
 mod imports;
 mod looking_back;

@@ -237,6 +237,7 @@ async fn replay(
         }
     }
     let mut now = content(lake, main.start).await?;
+    contents.extend(main.start.map(|start| (start, now.clone())));
     let mut staged = Vec::new();
     for decided in &main.ops {
         let after = match &decided.commit {
@@ -247,6 +248,9 @@ async fn replay(
         let act = plans.get(&decided.op_id).map(|entry| (&entry.plan.act, entry.base));
         let expected = match act {
             Some((Act::Commit { changes, guard, .. }, base)) => {
+                // Who saw a branch without commits has nothing to hold its changes against.
+                let guard =
+                    if base.is_none() && *guard == Guard::Base { &Guard::Nothing } else { guard };
                 let base = base.and_then(|base| contents.get(&base));
                 Some(expect(&now, changes, guard, base, decided, &what)?)
             }
