@@ -3,6 +3,7 @@
 pub mod branch;
 pub mod faulty_store;
 pub mod lake;
+pub mod load;
 pub mod redis;
 pub mod relay;
 #[cfg(feature = "aws")]
