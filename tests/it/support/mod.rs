@@ -5,6 +5,7 @@ pub mod clock;
 pub mod disk;
 pub mod faulty_store;
 pub mod lake;
+pub mod load;
 pub mod redis;
 pub mod relay;
 #[cfg(feature = "aws")]

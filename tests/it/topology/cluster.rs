@@ -12,8 +12,8 @@ use onward::coord::view::Turn;
 use onward::coord::{BranchKeys, Lanes};
 use onward::model::ids::Ticket;
 
-use super::{Lake, Load, check};
 use crate::support::branch::{keys, op_id};
+use crate::support::load::{Lake, Load, check};
 use crate::support::seed::cases;
 use crate::support::topology::TestCluster;
 use crate::support::until::until;

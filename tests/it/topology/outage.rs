@@ -1,12 +1,11 @@
 //! Redis away for longer than one call is patient.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use onward::{ErrorKind, Onward};
 
 use crate::support::branch::op_id;
 use crate::support::lake::{Deployment, entry};
-use crate::support::until::until_async;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_and_merges_outlast_an_outage_of_redis() {
@@ -25,7 +24,6 @@ async fn commits_and_merges_outlast_an_outage_of_redis() {
     let fresh_main = fresh.repo("lake").branch("main");
 
     deployment.redis.stop();
-    let began = Instant::now();
     let change = main.change().op_id(op_id(3)).put("c", entry(3));
     let first = tokio::spawn(change.commit());
     let change = fresh_main.change().op_id(op_id(4)).put("d", entry(4));
@@ -37,10 +35,7 @@ async fn commits_and_merges_outlast_an_outage_of_redis() {
     let error = hurried.timeout(Duration::from_millis(300)).commit().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains(&op_id(6).to_string()), "{error}");
-    until_async("many times the patience has passed", || async {
-        began.elapsed() > Duration::from_secs(1)
-    })
-    .await;
+    // By then a call had run out of patience.
     assert!(!first.is_finished() && !second.is_finished() && !third.is_finished());
     deployment.redis.start();
     for task in [first, second, third] {

@@ -6,7 +6,7 @@ use onward::ErrorKind;
 use onward::coord::Lanes;
 use onward::coord::lanes::LaneOptions;
 
-use super::{Lake, Load, check};
+use crate::support::load::{Lake, Load, check};
 use crate::support::seed::cases;
 use crate::support::topology::Watched;
 
