@@ -12,6 +12,7 @@ const SOURCE_LINES_MAX: usize = 600;
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &["model"]),
+    ("invariants", &[]),
     ("tree", &["model"]),
     ("objects", &["model", "clock"]),
     ("coord", &["model", "clock"]),
