@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("invariants", &[]),
     ("clock", &["model"]),
+    ("invariants", &[]),
     ("tree", &["model"]),
     ("objects", &["model", "clock"]),
     ("coord", &["model", "clock"]),

@@ -1,7 +1,7 @@
 //! Runs a scope and tells what came of it.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
@@ -18,9 +18,6 @@ pub struct Report {
     pub steps: usize,
     /// The longest of the shortest ways to a state.
     pub depth: usize,
-    pub took: Duration,
-    /// Whether every reachable state was looked at.
-    pub complete: bool,
     /// Properties that do not hold, each with a way there.
     pub broken: Vec<(&'static str, Path<State, Action>)>,
     /// What should have come to be seen.
@@ -33,7 +30,6 @@ pub fn check(scope: &Scope, threads: usize, limit: Option<Duration>) -> Report {
 }
 
 fn run(scope: &Scope, threads: usize, limit: Option<Duration>, depth: Option<usize>) -> Report {
-    let began = Instant::now();
     let mut builder =
         scope.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
     if let Some(limit) = limit {
@@ -43,7 +39,6 @@ fn run(scope: &Scope, threads: usize, limit: Option<Duration>, depth: Option<usi
         builder = builder.target_max_depth(depth);
     }
     let checker = builder.spawn_bfs().join();
-    let took = began.elapsed();
     let discoveries = checker.discoveries();
     let (mut broken, mut unseen) = (Vec::new(), Vec::new());
     for property in scope.properties() {
@@ -58,8 +53,6 @@ fn run(scope: &Scope, threads: usize, limit: Option<Duration>, depth: Option<usi
         states: checker.unique_state_count(),
         steps: checker.state_count(),
         depth: checker.max_depth(),
-        took,
-        complete: broken.is_empty() && depth.is_none() && limit.is_none_or(|limit| took < limit),
         broken,
         unseen,
     }
@@ -100,18 +93,17 @@ pub fn told(scope: &Scope, path: &Path<State, Action>) -> String {
     text
 }
 
+impl Report {
+    /// Whether all that must hold does, and all that must come to be seen was.
+    pub fn is_good(&self) -> bool {
+        self.broken.is_empty() && self.unseen.is_empty()
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = if self.complete { "all" } else { "stopped" };
-        write!(
-            f,
-            "{:<48} {:>11} states {:>12} steps, depth {:>3}, {:>7.1} s, {whole}",
-            self.scope.name,
-            self.states,
-            self.steps,
-            self.depth,
-            self.took.as_secs_f64()
-        )?;
+        let Self { scope, states, steps, depth, .. } = self;
+        write!(f, "{:<52}{states:>10} states{steps:>12} steps, depth {depth:>3}", scope.name)?;
         for (name, path) in &self.broken {
             write!(f, "\n  {name} does not hold after\n{}", told(&self.scope, path))?;
         }
