@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use onward::model::error::short;
 use onward::{Error, Result};
 use serde::Deserialize;
 
@@ -101,7 +102,7 @@ fn parse(path: &Path, text: &str) -> Result<File> {
         Error::invalid(format!(
             "{}: {}; the keys are redis, storage, data_dir and committer",
             path.display(),
-            error.to_string().trim()
+            short(error.to_string().trim())
         ))
     })
 }
@@ -116,6 +117,16 @@ mod tests {
     fn global(flags: &[&str]) -> Global {
         let words = ["onward"].iter().chain(flags).chain(&["down"]);
         Args::try_parse_from(words).unwrap().global
+    }
+
+    #[test]
+    fn a_hostile_file_is_refused_and_nothing_worse() {
+        let deep = ["redis = ".to_owned() + &"[".repeat(100_000), "a = {b = ".repeat(50_000)];
+        let long = [format!("redis = \"{}", "x".repeat(100_000)), "a.".repeat(50_000)];
+        for text in deep.iter().chain(&long) {
+            let error = parse(Path::new("onward.toml"), text).err().unwrap();
+            assert!(error.message().len() < 2_000, "{}", error.message().len());
+        }
     }
 
     fn file(text: &str) -> File {

@@ -21,7 +21,7 @@ use crate::tree::{ALL, InlineRun, Level, Metarange};
 use super::verdict::{OutcomeRecord, ProducerRow, Verdict};
 
 const MAGIC: &[u8; 4] = b"ONWL";
-/// Version 2 has resets and whole levels, which programs that know only version 1 would miss.
+/// The newest version that this program reads.
 const VERSION: u8 = 2;
 
 /// How hard entries are compressed: what a batch waits for should be quick.
@@ -236,6 +236,14 @@ impl LogEntry {
         })
     }
 
+    /// The first version that has all that the entry says: an older program goes on with a branch
+    /// for as long as nothing on it is beyond it. Version 2 has resets and whole levels, which a
+    /// program that knows only version 1 would miss.
+    fn version(&self) -> u8 {
+        let resets = self.ops.iter().any(|op| op.reset.is_some());
+        if resets || self.levels.iter().any(|level| level.whole) { 2 } else { 1 }
+    }
+
     /// The bytes of the object: magic, version, length, compressed body, checksum.
     pub fn encode(&self) -> Result<Bytes> {
         let body = rmp_serde::to_vec_named(self)
@@ -251,7 +259,7 @@ impl LogEntry {
         })?;
         let mut bytes = Vec::with_capacity(packed.len() + 13);
         bytes.extend_from_slice(MAGIC);
-        bytes.push(VERSION);
+        bytes.push(self.version());
         bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&packed);
         let checksum = crc32c::crc32c(&bytes);

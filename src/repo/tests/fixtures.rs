@@ -151,7 +151,15 @@ fn all() -> Vec<Fixture> {
         all.push(Fixture { name, today, read });
     };
     for (name, entry) in samples::log_entries() {
-        add(format!("log-entry-{name}-v2"), entry.encode().unwrap().to_vec(), read_log_entry);
+        let bytes = entry.encode().unwrap().to_vec();
+        if bytes[4] == 1 {
+            add(format!("log-entry-{name}-v1"), bytes.clone(), read_log_entry);
+        }
+        // Written as version 2 for a while, whatever it has.
+        let mut second = bytes[..bytes.len() - 4].to_vec();
+        second[4] = 2;
+        let crc = crc32c::crc32c(&second).to_le_bytes();
+        add(format!("log-entry-{name}-v2"), [second, crc.to_vec()].concat(), read_log_entry);
     }
     for (name, op) in samples::ops() {
         let element = op.encode(samples::op_id(1)).unwrap();
