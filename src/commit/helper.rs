@@ -43,6 +43,8 @@ pub(super) struct Helper {
     read: Option<Read>,
     /// Lost connections, as of the last reconciliation.
     losses: u64,
+    /// Lost connections, lost races and adopted batches of this process, as of the last round.
+    doubts: u64,
     /// Since when nothing has moved although others hold the turn.
     still_since: Option<Stopwatch>,
     failures: u32,
@@ -63,6 +65,7 @@ impl Helper {
             tail: None,
             read: None,
             losses,
+            doubts: 0,
             still_since: None,
             failures: 0,
             doubted: false,
@@ -76,7 +79,12 @@ impl Helper {
             match self.step().await {
                 Ok(()) => {
                     self.failures = 0;
-                    self.shared.state().last_error = None;
+                    let overruns = {
+                        let mut state = self.shared.state();
+                        state.last_error = None;
+                        state.waiters.take_overruns()
+                    };
+                    overruns.iter().for_each(|overrun| self.shared.context.report(overrun));
                 }
                 Err(error) => self.failed(&error).await,
             }
@@ -130,6 +138,7 @@ impl Helper {
         self.failures += 1;
         self.head = None;
         add(&self.shared.context.counters.failed_rounds, 1);
+        self.shared.state().waiters.round_failed();
         tracing::warn!(%error, failures = self.failures, "a round failed; trying again");
         {
             let mut state = self.shared.state();
@@ -145,6 +154,7 @@ impl Helper {
     }
 
     async fn step(&mut self) -> Result<()> {
+        self.note_doubts();
         let context = self.context();
         let losses = context.lanes.losses();
         if losses != self.losses {
@@ -241,6 +251,16 @@ impl Helper {
         Ok(())
     }
 
+    /// Notes what the bound on rounds does not know of.
+    fn note_doubts(&mut self) {
+        let context = &self.shared.context;
+        let counters = context.counters.snapshot();
+        let doubts = context.lanes.losses() + counters.lost_races + counters.adopted;
+        if std::mem::replace(&mut self.doubts, doubts) != doubts {
+            self.shared.state().waiters.doubt();
+        }
+    }
+
     /// Whether an op that was waited for at the time of `view` (tickets up to `latest`) is neither
     /// decided nor queued by it: Redis went back to an earlier state while the connection stayed.
     fn misses_ops(&mut self, view: &View, latest: Option<Ticket>) -> Result<bool> {
@@ -264,7 +284,9 @@ impl Helper {
             let context = self.context();
             let helped_from = view.head.done;
             let watch = Stopwatch::start();
-            match context.round(view, self.head.take(), wanted).await? {
+            let end = context.round(view, self.head.take(), wanted).await?;
+            self.note_doubts();
+            match end {
                 RoundEnd::Published { entry, next, head } => {
                     self.tell(&entry, watch.elapsed())?;
                     self.shared.rate.observe(head.done);

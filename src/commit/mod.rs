@@ -17,6 +17,7 @@ pub mod faults;
 pub mod graph;
 pub mod head;
 mod helper;
+mod inspect;
 pub mod judge;
 mod judge_merge;
 pub mod lake;

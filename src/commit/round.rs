@@ -146,9 +146,13 @@ impl BranchContext {
             }
             built => built?,
         };
+        self.inspect_own(&head, &entry)?;
         self.faults.pass("decide").await?;
         let (entry, mine) = self.lake.decide(entry).await?;
         self.faults.pass("decided").await?;
+        if !mine {
+            self.inspect_found(&head, &entry)?;
+        }
         self.note_decision(&entry, mine, wasted);
         match mine {
             true => self.publish(entry, wanted).await,
@@ -261,6 +265,7 @@ impl BranchContext {
     pub async fn follow(&self, mut head: Head) -> Result<u64> {
         let mut behind = 0;
         while let Some(entry) = head.successor(&self.lake).await? {
+            self.inspect_found(&head, &entry)?;
             head = Head::after(&entry)?;
             behind += 1;
             match self.publish(entry, 0).await? {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock::Stopwatch;
 use crate::coord::submit::Submission;
+use crate::invariants::{self, Violation, within_rounds};
 use crate::model::ids::{CommitId, OpId, Ticket};
 
 use super::round::BATCH_MAX;
@@ -57,7 +58,7 @@ pub enum Told {
 
 /// The most rounds of its own that a process needs for an op at `position` (1 = front).
 pub fn rounds_bound(position: u64) -> u64 {
-    position.div_ceil(BATCH_MAX as u64) + 1
+    invariants::rounds_bound(position, BATCH_MAX as u64)
 }
 
 /// One op that somebody waits for, or that this process has promised to see through.
@@ -80,7 +81,12 @@ struct Place {
     /// Tickets decided when it was accepted: the log before that cannot hold it.
     done_at_accept: u64,
     bound: u64,
+    /// How many ops, itself included, had to be decided when it was accepted.
+    position: u64,
     rounds_at_accept: u64,
+    failures_at_accept: u64,
+    /// Whether something came between that the bound does not know of.
+    doubtful: bool,
 }
 
 /// All ops of one branch that this process waits for.
@@ -91,6 +97,10 @@ pub struct Waiters {
     by_ticket: BTreeSet<(Ticket, OpId)>,
     /// Rounds begun by this process on this branch.
     rounds: u64,
+    /// Those of them that failed: an outage is nobody's lost race.
+    failures: u64,
+    /// Ops that took more rounds than they may, until somebody asks.
+    overruns: Vec<Violation>,
     /// Every outcome up to this ticket has been seen.
     seen: u64,
 }
@@ -109,6 +119,24 @@ impl Waiters {
     /// Notes that a round begins.
     pub fn begin_round(&mut self) {
         self.rounds += 1;
+    }
+
+    /// Notes that a round failed.
+    pub fn round_failed(&mut self) {
+        self.failures += 1;
+    }
+
+    /// Notes that something happened (a lost race, a lost connection, a Redis behind the log) that can
+    /// take an op of now more rounds than its position says.
+    pub fn doubt(&mut self) {
+        for place in self.by_op.values_mut().filter_map(|waiting| waiting.place.as_mut()) {
+            place.doubtful = true;
+        }
+    }
+
+    /// Ops that took more rounds than they may, since last asked.
+    pub fn take_overruns(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.overruns)
     }
 
     /// Adds an op that is about to be submitted and one who waits for it. Its outcome may arrive
@@ -147,13 +175,21 @@ impl Waiters {
 
     /// Notes that an op was accepted as `ticket` when `done` tickets were decided.
     pub fn accepted(&mut self, op_id: OpId, ticket: Ticket, done: u64) {
-        let rounds_at_accept = self.rounds;
+        let (rounds_at_accept, failures_at_accept) = (self.rounds, self.failures);
         let Some(waiting) = self.by_op.get_mut(&op_id) else {
             return;
         };
         if waiting.place.is_none() {
-            let bound = rounds_bound(ticket.0.saturating_sub(done));
-            let place = Place { ticket, done_at_accept: done, bound, rounds_at_accept };
+            let position = ticket.0.saturating_sub(done);
+            let place = Place {
+                ticket,
+                done_at_accept: done,
+                bound: rounds_bound(position),
+                position,
+                rounds_at_accept,
+                failures_at_accept,
+                doubtful: false,
+            };
             waiting.place = Some(place);
         }
         self.move_to(op_id, ticket);
@@ -186,7 +222,11 @@ impl Waiters {
             None => (1, rounds_bound(1)),
             Some(place) => {
                 self.by_ticket.remove(&(place.ticket, op_id));
-                (self.rounds - place.rounds_at_accept, place.bound)
+                let rounds = self.rounds - place.rounds_at_accept;
+                let clean = rounds.saturating_sub(self.failures - place.failures_at_accept);
+                let held = within_rounds(op_id, clean, place.position, BATCH_MAX as u64, 0);
+                self.overruns.extend(held.err().filter(|_| !place.doubtful));
+                (rounds, place.bound)
             }
         };
         let details = Details {

@@ -33,6 +33,8 @@ mod protection;
 mod reading;
 mod relay;
 mod scripts;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod tidy;
 mod topology;
 mod upgrade;

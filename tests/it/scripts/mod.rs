@@ -25,13 +25,24 @@ const STEPS: usize = 40;
 #[test]
 fn every_script_does_what_its_pure_step_says() {
     let redis = RedisServer::forgetful();
-    let connection = RefCell::new(redis.connect());
+    holds_on(redis.connect());
+}
+
+/// What is simulated must do what the real one does.
+#[cfg(feature = "simulation")]
+#[test]
+fn every_script_does_the_same_on_a_simulated_server() {
+    holds_on(crate::simulation::Direct::new());
+}
+
+fn holds_on(connection: impl redis::ConnectionLike) {
+    let connection = RefCell::new(connection);
     let uid = RefCell::new(0);
     let steps = proptest::collection::vec(any_step(), 1..STEPS);
     campaign(&steps, CASES, |steps| {
         let mut connection = connection.borrow_mut();
         *uid.borrow_mut() += 1;
-        let mut server = Server::new(&mut connection, *uid.borrow());
+        let mut server = Server::new(&mut *connection, *uid.borrow());
         // Most branches are there from the start.
         let mut model = Branch::default();
         let open = accept::Part {

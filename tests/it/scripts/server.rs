@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use onward::coord::BranchKeys;
 use onward::coord::script::{self, Script};
 use onward::model::ids::BranchUid;
-use redis::{Connection, Value};
+use redis::{ConnectionLike, Value};
 
 use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
 use super::model::{Asker, Bounds, Branch, Head, Mortal, Seen};
@@ -17,7 +17,7 @@ const LIFE_MS: &str = "3600000";
 
 /// One branch on a server.
 pub struct Server<'a> {
-    connection: &'a mut Connection,
+    connection: &'a mut dyn ConnectionLike,
     keys: BranchKeys,
     names: String,
 }
@@ -32,7 +32,7 @@ fn area_id(op: &str) -> onward::model::ids::OpId {
 }
 
 impl<'a> Server<'a> {
-    pub fn new(connection: &'a mut Connection, uid: u64) -> Self {
+    pub fn new(connection: &'a mut dyn ConnectionLike, uid: u64) -> Self {
         let repo = "lake".parse().unwrap();
         let keys = BranchKeys::new(&repo, BranchUid(uid));
         Self { connection, keys, names: format!("onward:{{names-{uid}}}") }

@@ -125,7 +125,11 @@ async fn perform(
         let outcome = decide(world, onward, client, plan, base).await?;
         let now = world.event();
         // A round that fails because something cannot be reached is not one that others have won.
-        let all_succeeded = onward.counters().failed_rounds == 0;
+        let counters = onward.counters();
+        if counters.invariant_violations > 0 {
+            return Err(Error::internal("the program itself saw an invariant broken"));
+        }
+        let all_succeeded = counters.failed_rounds == 0;
         record(client, |entry| {
             if let Outcome::Committed { rounds, details, .. } = &outcome
                 && entry.told.is_empty()

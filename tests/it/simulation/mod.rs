@@ -24,6 +24,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::history::{Report, Shape, run};
+pub use self::redis::Direct;
 use self::redis::{Change, unchanged};
 use crate::support::seed::{cases, seed};
 
@@ -91,4 +92,65 @@ fn a_seed_always_gives_the_same_history() {
             panic!("seed {seed}, line {at}:\n{:?}\n{:?}", one.record.get(at), other.record.get(at));
         }
     }
+}
+
+/// The scripts, one of them broken so that the text it has no longer holds.
+fn without(script: &str, name: &str, text: &str, from: &str, to: &str) -> String {
+    if name != script {
+        return text.to_owned();
+    }
+    assert!(text.contains(from), "{script}.lua no longer has '{from}'");
+    text.replace(from, to)
+}
+
+/// Histories until one goes wrong, at most.
+const HISTORIES_TO_FIND: u64 = 2000;
+
+fn is_found(change: Change) {
+    let first = seed();
+    let (shape, wrong) = histories(first, HISTORIES_TO_FIND, change);
+    let wrong = wrong.unwrap_or_else(|| panic!("not found from seed {first}: {shape}"));
+    println!("seed {}: {}", wrong.seed, wrong.wrong.join("; "));
+}
+
+#[test]
+fn a_publish_that_does_not_compare_is_found() {
+    is_found(|name, text| {
+        without("publish", name, text, "if tonumber(head[2]) ~= done_before then", "if false then")
+    });
+}
+
+#[test]
+fn a_publish_that_takes_whatever_is_in_front_is_found() {
+    is_found(|name, text| {
+        let text = without(
+            "publish",
+            name,
+            text,
+            "  take_out()\nend",
+            "  redis.call('LTRIM', queue_key, count, -1)\nend",
+        );
+        without("publish", name, &text, "local function take_out()", "local function unused()")
+    });
+}
+
+#[test]
+fn a_submit_that_knows_no_op_again_is_found() {
+    is_found(|name, text| {
+        without("submit", name, text, "or known_tickets[number]", "or (false and known_tickets)")
+    });
+}
+
+#[test]
+fn a_seal_that_leaves_what_is_staged_behind_is_found() {
+    is_found(|name, text| {
+        let text = without(
+            "submit",
+            name,
+            text,
+            "  end\n  if staged then\n    redis.call('RENAME', staged_key, area_key)",
+            "  end\n  if staged then\n    local values = {}\n    for _, path in ipairs(redis.call('ZRANGE', paths_key, 0, -1)) do\n      redis.call('HSET', area_key, path, redis.call('HGET', staged_key, path))\n      redis.call('ZADD', area_paths_key, 0, path)\n    end",
+        );
+        without("submit", name, &text, "    redis.call('RENAME', paths_key, area_paths_key)\n", "")
+    });
 }

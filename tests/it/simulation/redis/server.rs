@@ -211,7 +211,7 @@ impl Server {
     }
 }
 
-fn sha_of(text: &[u8]) -> String {
+pub(super) fn sha_of(text: &[u8]) -> String {
     redis::Script::new(&String::from_utf8_lossy(text)).get_hash().to_owned()
 }
 
