@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey campaign model fuzz two-versions ci lint doc setup build clean
+.PHONY: help demo test test-valkey simulate campaign model fuzz two-versions ci lint doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -23,6 +23,10 @@ campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD
 
 test-valkey: ## Run those that talk to Redis on Valkey instead
 	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-valkey
+
+simulate: ## Simulated histories, CASES=100000 of them from seed ONWARD_TEST_SEED on
+	ONWARD_TEST_CASES=$(or $(CASES),100000) $(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \
+		simulation::every_history_keeps_the_promises --nocapture
 
 model: ## Explore the model of the commit protocol further than the tests do (up to an hour)
 	$(CARGO) run --locked --release --example model

@@ -136,6 +136,7 @@ fn commit_request(changes: Changes, base: Option<CommitId>) -> Request {
         base,
         strategy: Strategy::SourceWins,
         allow_empty: base.is_some(),
+        staging_lost: false,
     })
 }
 
