@@ -16,7 +16,7 @@ pub struct Report {
     pub states: usize,
     /// Steps that were taken.
     pub steps: usize,
-    /// The longest of the shortest ways to a state.
+    /// The longest way that was gone, in steps.
     pub depth: usize,
     /// Properties that do not hold, each with a way there.
     pub broken: Vec<(&'static str, Path<State, Action>)>,
@@ -30,12 +30,15 @@ pub fn check(scope: &Scope, threads: usize, limit: Option<Duration>) -> Report {
 }
 
 fn run(scope: &Scope, threads: usize, limit: Option<Duration>, depth: Option<usize>) -> Report {
+    // Several threads go ahead of each other: what lies within a depth is exact with one only.
+    let threads = if scope.depth.is_some() { 1 } else { threads };
     let mut builder =
         scope.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
     if let Some(limit) = limit {
         builder = builder.timeout(limit);
     }
-    if let Some(depth) = depth {
+    // A state is looked at when fewer steps than this, less one, lead to it.
+    if let Some(depth) = depth.or(scope.depth.map(|steps| steps + 2)) {
         builder = builder.target_max_depth(depth);
     }
     let checker = builder.spawn_bfs().join();
@@ -52,7 +55,7 @@ fn run(scope: &Scope, threads: usize, limit: Option<Duration>, depth: Option<usi
         scope: scope.clone(),
         states: checker.unique_state_count(),
         steps: checker.state_count(),
-        depth: checker.max_depth(),
+        depth: scope.depth.unwrap_or(checker.max_depth() - 1),
         broken,
         unseen,
     }
@@ -72,7 +75,7 @@ pub fn shortest(scope: &Scope) -> Option<(Vec<&'static str>, Path<State, Action>
             (steps(path) == length).then_some(*name)
         };
         found = Some((report.broken.iter().filter_map(also).collect(), path.clone()));
-        // A state is looked at when fewer steps than this, less one, lead to it.
+        // One step less.
         depth = Some(length + 1);
     }
 }
@@ -104,6 +107,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scope, states, steps, depth, .. } = self;
         write!(f, "{:<52}{states:>10} states{steps:>12} steps, depth {depth:>3}", scope.name)?;
+        if scope.depth.is_some() {
+            write!(f, ", and no deeper")?;
+        }
         for (name, path) in &self.broken {
             write!(f, "\n  {name} does not hold after\n{}", told(&self.scope, path))?;
         }

@@ -162,9 +162,9 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
     ),
 ];
 
-/// The sights that a scope must come to see.
+/// The sights that a scope must come to see, if it goes to the end.
 pub fn of(scope: &Scope) -> Vec<Property<Scope>> {
-    let due = SIGHTS.iter().filter(|(_, applies, _)| applies(scope));
+    let due = SIGHTS.iter().filter(|(_, applies, _)| scope.depth.is_none() && applies(scope));
     due.map(|(name, _, sight)| Property::sometimes(name, *sight)).collect()
 }
 

@@ -23,9 +23,13 @@ fn scope(name: &'static str, clients: &[&[What]]) -> Scope {
         real_time: false,
         counted: false,
         merged: false,
+        depth: None,
         bug: None,
     }
 }
+
+/// Steps in the scopes that have more states than memory holds.
+const DEPTH_MAX: usize = 22;
 
 /// What runs with every test: under a minute, unoptimised.
 pub fn small() -> Vec<Scope> {
@@ -132,6 +136,7 @@ pub fn large() -> Vec<Scope> {
         Scope { forgetful: true, merged: true, helpers: 3, ..scope("three clients of two", three) },
         Scope { forgetful: true, ..scope("three clients of two, every step", three) },
         Scope {
+            depth: Some(DEPTH_MAX),
             forgetful: true,
             helpers: 3,
             ..scope("three clients of two, every step, three rounds", three)
@@ -149,12 +154,14 @@ pub fn large() -> Vec<Scope> {
             ..scope("three clients, two primaries", three_singles)
         },
         Scope {
+            depth: Some(DEPTH_MAX),
             forgetful: true,
             merged: true,
             losses: 1,
             ..scope("three clients of two, a loss", three)
         },
         Scope {
+            depth: Some(DEPTH_MAX - 4),
             forgetful: true,
             merged: true,
             split: true,

@@ -52,6 +52,8 @@ pub struct Scope {
     pub counted: bool,
     /// Whether steps that only bring Redis closer to the log are taken as one (`faults.rs`).
     pub merged: bool,
+    /// How many steps are taken at the most, where taking all is too much.
+    pub depth: Option<usize>,
     pub bug: Option<Bug>,
 }
 
