@@ -237,11 +237,12 @@ impl LogEntry {
     }
 
     /// The first version that has all that the entry says: an older program goes on with a branch
-    /// for as long as nothing on it is beyond it. Version 2 has resets and whole levels, which a
-    /// program that knows only version 1 would miss.
+    /// for as long as nothing on it is beyond it. Version 2 has resets, and levels that its ops have
+    /// written and see whole, which a program that knows only version 1 would miss.
     fn version(&self) -> u8 {
         let resets = self.ops.iter().any(|op| op.reset.is_some());
-        if resets || self.levels.iter().any(|level| level.whole) { 2 } else { 1 }
+        let large = |span: &SpanLevel| span.written && span.whole;
+        if resets || self.levels.iter().any(large) { 2 } else { 1 }
     }
 
     /// The bytes of the object: magic, version, length, compressed body, checksum.
