@@ -56,6 +56,7 @@ Care:
   bench        Measure how fast this deployment is
   recover      Rebuild what Redis knows from the storage
   verify       Check that everything is there and whole
+  doctor       Check that this Redis and this storage can keep the promises
   gc           Remove what nothing can reach any more
   completions  Completions for a shell
 

@@ -221,6 +221,7 @@ impl Helper {
     async fn after_loss(&mut self) -> Result<()> {
         let context = self.context();
         self.head = None;
+        self.shared.state().waiters.doubt();
         match self.shared.context.look(0).await? {
             None => {
                 restore(&context).await?;
@@ -238,6 +239,7 @@ impl Helper {
         let ask = {
             let mut state = self.shared.state();
             if view.head.done < state.waiters.seen() {
+                state.waiters.doubt();
                 state.waiters.fell_back(view.head.done);
                 state.waiters.all()
             } else if BranchContext::is_deleted(view) {
@@ -286,6 +288,9 @@ impl Helper {
             let watch = Stopwatch::start();
             let end = context.round(view, self.head.take(), wanted).await?;
             self.note_doubts();
+            if !matches!(end, RoundEnd::Published { .. }) {
+                self.shared.state().waiters.doubt();
+            }
             match end {
                 RoundEnd::Published { entry, next, head } => {
                     self.tell(&entry, watch.elapsed())?;

@@ -126,8 +126,8 @@ impl Waiters {
         self.failures += 1;
     }
 
-    /// Notes that something happened (a lost race, a lost connection, a Redis behind the log) that can
-    /// take an op of now more rounds than its position says.
+    /// Notes that something happened (a round overtaken, a lost connection, a Redis behind the log)
+    /// that can take an op of now more rounds than its position says.
     pub fn doubt(&mut self) {
         for place in self.by_op.values_mut().filter_map(|waiting| waiting.place.as_mut()) {
             place.doubtful = true;
@@ -208,6 +208,8 @@ impl Waiters {
             return;
         };
         let before = std::mem::replace(&mut place.ticket, ticket);
+        // Redis had lost it: its position is another one now.
+        place.doubtful |= before != ticket;
         self.by_ticket.remove(&(before, op_id));
         self.by_ticket.insert((ticket, op_id));
     }
@@ -225,7 +227,8 @@ impl Waiters {
                 let rounds = self.rounds - place.rounds_at_accept;
                 let clean = rounds.saturating_sub(self.failures - place.failures_at_accept);
                 let held = within_rounds(op_id, clean, place.position, BATCH_MAX as u64, 0);
-                self.overruns.extend(held.err().filter(|_| !place.doubtful));
+                self.overruns
+                    .extend(held.err().filter(|_| !place.doubtful && place.ticket == ticket));
                 (rounds, place.bound)
             }
         };

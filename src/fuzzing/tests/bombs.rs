@@ -75,7 +75,8 @@ fn runs_of_a_log_entry_that_share_what_they_say_are_bounded_together() {
     assert!(run.encode().len() * 50 < held, "{} for {held}", run.encode().len());
     // Twelve of them would hold 700 MiB, and compress to next to nothing.
     let (_, mut entry) = (0, LogEntry::decode("log", &first_entry()).unwrap());
-    entry.runs = vec![std::sync::Arc::new(run); 12];
+    let run = std::sync::Arc::new(run);
+    entry.runs = std::iter::repeat_n(run, 12).collect();
     let bytes = entry.encode().unwrap();
     assert!(bytes.len() < 16 << 20);
     let (_, message) = refused(|| LogEntry::decode("log", &bytes));

@@ -89,7 +89,7 @@ fn space(objects: &Objects) -> Option<Check> {
     const CHECK: &str = "storage_space";
     let path = url::Url::parse(objects.url()).ok()?.to_file_path().ok()?;
     let found = nix::sys::statvfs::statvfs(&path).ok()?;
-    let free = u64::from(found.blocks_available()).saturating_mul(found.fragment_size());
+    let free = found.blocks_available().saturating_mul(found.fragment_size());
     let text = format!("{} MiB free", free >> 20);
     Some(match free >= FREE_LOW {
         true => Check::good(CHECK, text),

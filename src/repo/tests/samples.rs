@@ -43,7 +43,7 @@ pub(super) fn entry(number: u64) -> Entry {
         checksum: format!("etag-{number}"),
         size: number * 1000,
         mtime: -5 + number as i64,
-        content_type: (number % 2 == 0).then(|| "text/csv".into()),
+        content_type: number.is_multiple_of(2).then(|| "text/csv".into()),
         metadata: if number == 2 { metadata() } else { BTreeMap::new() },
     }
 }
@@ -66,8 +66,8 @@ pub(super) fn range_ref(number: u8) -> RangeRef {
         records: 1000,
         deletes: 10,
         bytes: 99_999,
-        conditions: number % 2 == 0,
-        settled: number % 3 == 0,
+        conditions: number.is_multiple_of(2),
+        settled: number.is_multiple_of(3),
     }
 }
 

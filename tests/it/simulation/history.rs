@@ -90,6 +90,11 @@ impl fmt::Display for Shape {
 /// Runs the history of `seed`. `change`: what becomes of the scripts; `recorded`: whether to keep a
 /// record of what happened.
 pub fn run(seed: u64, change: Change, recorded: bool) -> Report {
+    if recorded {
+        // What the program itself complains of.
+        let errors = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR);
+        let _ = errors.with_test_writer().try_init();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -140,17 +140,3 @@ fn a_submit_that_knows_no_op_again_is_found() {
         without("submit", name, text, "or known_tickets[number]", "or (false and known_tickets)")
     });
 }
-
-#[test]
-fn a_seal_that_leaves_what_is_staged_behind_is_found() {
-    is_found(|name, text| {
-        let text = without(
-            "submit",
-            name,
-            text,
-            "  end\n  if staged then\n    redis.call('RENAME', staged_key, area_key)",
-            "  end\n  if staged then\n    local values = {}\n    for _, path in ipairs(redis.call('ZRANGE', paths_key, 0, -1)) do\n      redis.call('HSET', area_key, path, redis.call('HGET', staged_key, path))\n      redis.call('ZADD', area_paths_key, 0, path)\n    end",
-        );
-        without("submit", name, &text, "    redis.call('RENAME', paths_key, area_paths_key)\n", "")
-    });
-}
