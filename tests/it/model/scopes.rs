@@ -161,7 +161,7 @@ pub fn large() -> Vec<Scope> {
             ..scope("three clients of two, a loss", three)
         },
         Scope {
-            depth: Some(DEPTH_MAX - 4),
+            depth: Some(DEPTH_MAX - 7),
             forgetful: true,
             merged: true,
             split: true,
