@@ -260,7 +260,10 @@ impl Waiters {
 
     /// Tells everybody that this process cannot go on for now. Their ops stay promised.
     pub fn tell_stuck(&mut self, cause: &str) {
-        for tell in self.by_op.values().flat_map(|waiting| &waiting.tell) {
+        // In an order that a run repeated from its seed has, too.
+        let mut waiting: Vec<_> = self.by_op.iter().collect();
+        waiting.sort_unstable_by_key(|(op_id, _)| **op_id);
+        for tell in waiting.into_iter().flat_map(|(_, waiting)| &waiting.tell) {
             tell.send_replace(Some(Told::Stuck(cause.to_owned())));
         }
     }
