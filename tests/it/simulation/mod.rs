@@ -18,6 +18,7 @@ mod plan;
 mod process;
 mod redis;
 mod storage;
+mod watched;
 mod world;
 
 use std::sync::Mutex;

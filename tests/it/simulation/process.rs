@@ -19,10 +19,10 @@ use onward::objects::backend::ObjectStore;
 use onward::{Config, Error, Onward};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
-use tokio::sync::watch;
 
 use super::redis::{Server, serve};
 use super::storage::Storage;
+use super::watched::Watched;
 use super::world::World;
 
 /// Bytes under way in one direction of a connection, at most.
@@ -40,13 +40,12 @@ enum State {
 pub struct Process {
     name: Arc<str>,
     world: World,
-    state: Arc<watch::Sender<State>>,
+    state: Watched<State>,
 }
 
 impl Process {
     pub fn new(world: &World, name: String) -> Self {
-        let state = Arc::new(watch::channel(State::Running).0);
-        Self { name: name.into(), world: world.clone(), state }
+        Self { name: name.into(), world: world.clone(), state: Watched::new(State::Running) }
     }
 
     pub fn name(&self) -> &str {
@@ -59,11 +58,7 @@ impl Process {
 
     /// Passes while the process runs, waits while it is paused, and never passes once it is dead.
     pub async fn gate(&self) {
-        let mut state = self.state.subscribe();
-        let passed = state.wait_for(|state| *state == State::Running).await.is_ok();
-        if !passed {
-            std::future::pending::<()>().await;
-        }
+        self.state.wait_for(|state| state == State::Running).await;
     }
 
     pub fn pause(&self) {
@@ -75,20 +70,18 @@ impl Process {
     }
 
     pub fn kill(&self) {
-        self.state.send_replace(State::Dead);
+        self.state.change(|state| *state = State::Dead);
     }
 
     pub fn is_dead(&self) -> bool {
-        *self.state.borrow() == State::Dead
+        self.state.get() == State::Dead
     }
 
     fn change(&self, from: State, to: State) {
-        self.state.send_if_modified(|state| {
-            let applies = *state == from;
-            if applies {
+        self.state.change(|state| {
+            if *state == from {
                 *state = to;
             }
-            applies
         });
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use redis::Value;
 use tokio::io::{AsyncWriteExt, BufReader, DuplexStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::command::Reply;
 use super::keyspace::{Bytes, Keyspace};
 use super::lua::{Change, Scripts};
 use super::wire;
 use crate::simulation::process::Process;
+use crate::simulation::watched::Watched;
 use crate::simulation::world::{Travel, World};
 
 /// States of the past that a server can fall back to, at most.
@@ -38,7 +39,7 @@ pub struct Server {
     inner: Arc<Mutex<Inner>>,
     written: Arc<Notify>,
     /// Counts up with each end of the server: connections of before are cut.
-    life: Arc<watch::Sender<u64>>,
+    life: Watched<u64>,
 }
 
 struct Inner {
@@ -68,7 +69,7 @@ impl Server {
             change,
             inner: Arc::new(Mutex::new(inner)),
             written: Arc::default(),
-            life: Arc::new(watch::channel(0).0),
+            life: Watched::new(0),
         }
     }
 
@@ -89,7 +90,7 @@ impl Server {
     /// Ends it: every connection is cut.
     pub fn stop(&self) {
         self.inner().up = false;
-        self.life.send_modify(|life| *life += 1);
+        self.life.change(|life| *life += 1);
     }
 
     /// Starts it again.
@@ -223,15 +224,14 @@ fn next(id: &str) -> String {
 
 /// Serves one connection of a process until one of its ends is gone.
 pub async fn serve(server: Server, process: Process, stream: DuplexStream) {
-    let mut life = server.life.subscribe();
-    let born = *life.borrow_and_update();
+    let born = server.life.get();
     if !server.is_up() {
         return;
     }
     let work = converse(&server, &process, stream);
     tokio::select! {
         biased;
-        _ = life.wait_for(|life| *life != born) => {}
+        () = server.life.wait_for(|life| life != born) => {}
         () = work => {}
     }
 }
