@@ -80,9 +80,11 @@ pub mod coord;
 pub mod fuzzing;
 pub mod invariants;
 pub mod local;
+pub mod measures;
 pub mod model;
 pub mod objects;
 pub mod repo;
+pub mod server;
 pub mod tree;
 
 pub use model::entry::Entry;

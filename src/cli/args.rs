@@ -9,6 +9,7 @@ use onward::commit::op::Strategy;
 use onward::model::address::Address;
 use onward::model::ids::OpId;
 use onward::model::name::{BranchName, RepoName};
+use onward::server::auth::Role;
 
 use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
@@ -19,6 +20,7 @@ use super::ingest::IngestArgs;
 use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
 use super::protect::ProtectVerb;
+use super::serve::ServeArgs;
 use super::verify::VerifyArgs;
 
 /// The first help: verbs in groups, not in one long list.
@@ -29,13 +31,16 @@ const HELP: &str = "\
 
 First steps:
   demo         Show the main job on real files and prove the result
-  up, down     Run the local instance in the foreground; stop it
+  up, down     Run the local instance and its sidecar in the foreground; stop it
   status       What runs; with an address: what is staged there
 Repositories, branches, tags:
   repo         create, list, show, delete
   branch       create, list, show, delete, reset
   tag          create, list, delete
   protect      add, list, delete: branches that change by merges only
+Over HTTP:
+  serve        Run the sidecar, which speaks the lakeFS API and Onward's own
+  key          create, list, rotate, delete: who may log in there
 Files:
   put          Upload a file and stage it
   link         Stage an object that lies elsewhere
@@ -113,9 +118,17 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run the local instance in the foreground, until Ctrl-C
-    #[command(after_help = "Example: onward up --data-dir /tmp/lake")]
-    Up,
+    /// Run the local instance and its sidecar in the foreground, until Ctrl-C
+    #[command(after_help = "Example: onward up --data-dir /tmp/lake --listen 127.0.0.1:8000")]
+    Up(Box<ServeArgs>),
+    /// Run the sidecar: HTTP for jobs in any language, lakeFS's own clients among them
+    #[command(
+        after_help = "Examples:\n  onward serve --listen 127.0.0.1:8000\n  onward serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n  onward serve --listen unix:///run/onward/onward.sock\n\nThe administrator's key: ONWARD_ACCESS_KEY_ID and ONWARD_SECRET_ACCESS_KEY, or `onward key create`"
+    )]
+    Serve(Box<ServeArgs>),
+    /// Make, list, rotate, delete access keys of the sidecar
+    #[command(subcommand, after_help = "Example: onward key create --role write etl")]
+    Key(KeyVerb),
     /// Stop the local instance; its data stays
     #[command(after_help = "Example: onward down")]
     Down,
@@ -561,4 +574,37 @@ mod tests {
         check(&Args::command());
         Args::command().debug_assert();
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// Make a key; its secret is shown this once
+    #[command(
+        after_help = "Examples:\n  onward key create --role write etl\n  onward key create --role read --id DASHBOARD grafana"
+    )]
+    Create {
+        /// Whose it is: the name on commits
+        name: String,
+        /// What it allows: read, write or admin
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// Its id, if not one that is drawn
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+    },
+    /// All keys, without their secrets
+    #[command(after_help = "Example: onward key list")]
+    List,
+    /// Give a key a new secret; the old one stops working within seconds
+    #[command(after_help = "Example: onward key rotate ONWARD0123456789ABCDEF")]
+    Rotate {
+        /// The key
+        id: String,
+    },
+    /// Remove a key
+    #[command(after_help = "Example: onward key delete ONWARD0123456789ABCDEF")]
+    Delete {
+        /// The key
+        id: String,
+    },
 }

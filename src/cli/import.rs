@@ -1,7 +1,7 @@
 //! `import`: a folder of an object store, in one commit, without a copy.
 
 use onward::model::address::Address;
-use onward::repo::import::{ImportRequest, Imported};
+use onward::repo::import::{ImportPart, ImportRequest, Imported};
 use serde_json::{Value, json};
 
 use super::args::Global;
@@ -36,14 +36,13 @@ pub struct ImportArgs {
 /// Imports.
 pub async fn run(global: &Global, out: &Out, args: ImportArgs) -> Done {
     let request = ImportRequest {
-        source: args.from,
-        options: Vec::new(),
-        prefix: prefix_of(&args.address),
+        parts: vec![ImportPart::Folder { url: args.from, prefix: prefix_of(&args.address) }],
         include: args.include,
         exclude: args.exclude,
         message: args.message,
         dry_run: args.dry_run,
         timeout: Some(TIMEOUT),
+        ..ImportRequest::default()
     };
     with(global, async |onward| {
         let branch = branch_above(&onward, &args.address)?;

@@ -1,6 +1,6 @@
-//! `up`, `down`, `status`: the local instance of the data directory.
+//! `down`, `status`: the local instance of the data directory.
 
-use onward::local::{self, LocalInstance, ServerState};
+use onward::local::{self, ServerState};
 use onward::{Error, Result};
 use serde_json::json;
 
@@ -12,37 +12,13 @@ use super::settings::{Place, Settings};
 use super::shape::add;
 
 /// The data directory; the verbs here have no meaning for a Redis of one's own.
-fn data_dir(global: &Global, verb: &str) -> Result<std::path::PathBuf> {
+pub fn data_dir(global: &Global, verb: &str) -> Result<std::path::PathBuf> {
     match Settings::read(global)?.place {
         Place::Local(data_dir) => Ok(data_dir),
         Place::Remote { .. } => Err(Error::invalid(format!(
             "`onward {verb}` is for the local instance, but a Redis and a storage are set (flags, ONWARD_REDIS and ONWARD_STORAGE, or onward.toml): unset them to use it"
         ))),
     }
-}
-
-/// Runs the local instance until Ctrl-C.
-pub async fn up(global: &Global, out: &Out) -> Done {
-    let dir = data_dir(global, "up")?;
-    // Listened for before anything is started, so that nothing is left running by an early one.
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|error| Error::internal("signals cannot be caught").with_source(error))?;
-    let ensured = dir.clone();
-    let instance = blocking(move || LocalInstance::ensure(&ensured)).await?;
-    out.data(
-        || json!({"redis": instance.redis_url, "storage": instance.storage_url, "started": instance.started}),
-        || format!("redis    {}\nstorage  {}", instance.redis_url, instance.storage_url),
-    )?;
-    out.note("running; Ctrl-C stops it");
-    tokio::select! {
-        caught = tokio::signal::ctrl_c() => {
-            caught.map_err(|error| Error::internal("Ctrl-C cannot be caught").with_source(error))?;
-        }
-        _ = terminated.recv() => {}
-    }
-    blocking(move || local::stop(&dir)).await?;
-    out.note("stopped; the data stays");
-    Ok(Exit::Done)
 }
 
 /// Stops the local instance.

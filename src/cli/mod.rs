@@ -17,6 +17,7 @@ mod history;
 mod import;
 mod ingest;
 mod instance;
+mod key;
 mod list;
 mod log;
 mod merge;
@@ -28,6 +29,7 @@ mod protect;
 mod queue;
 mod recover;
 mod repo;
+mod serve;
 mod session;
 mod settings;
 mod shape;
@@ -53,7 +55,7 @@ pub fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let out = Out::new(&args.global);
-    trace(args.global.verbose, args.global.no_color);
+    trace(&args);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8))
         .enable_all()
@@ -76,7 +78,9 @@ pub fn main() -> ExitCode {
 async fn run(args: Args, out: &Out) -> Done {
     let global = &args.global;
     match args.verb {
-        Verb::Up => instance::up(global, out).await,
+        Verb::Up(serve) => serve::up(global, out, serve).await,
+        Verb::Serve(serve) => serve::serve(global, out, serve).await,
+        Verb::Key(verb) => key::run(global, out, verb).await,
         Verb::Down => instance::down(global, out).await,
         Verb::Status { address: None } => instance::status(global, out).await,
         Verb::Status { address: Some(address) } => list::status(global, out, &address).await,
@@ -136,18 +140,31 @@ fn misused(error: &clap::Error) -> ExitCode {
 }
 
 /// The library's own words, for those who ask with `-v` or `RUST_LOG`.
-fn trace(verbose: u8, no_color: bool) {
+///
+/// A sidecar says by itself what a command says only when it is asked.
+fn trace(args: &Args) {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
-    let filter = match verbose {
-        0 => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off")),
-        1 => EnvFilter::new("onward=info"),
-        2 => EnvFilter::new("onward=debug"),
+    let sidecar = match &args.verb {
+        Verb::Up(serve) | Verb::Serve(serve) => Some(serve),
+        _ => None,
+    };
+    let filter = match (args.global.verbose, sidecar) {
+        (0, None) => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off")),
+        (0, Some(_)) => {
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("onward=info"))
+        }
+        (1, None) => EnvFilter::new("onward=info"),
+        (1, Some(_)) | (2, _) => EnvFilter::new("onward=debug"),
         _ => EnvFilter::new("trace"),
     };
-    let _ = tracing_subscriber::fmt()
+    let ansi = !args.global.no_color && std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(!no_color && std::io::stderr().is_terminal())
-        .try_init();
+        .with_ansi(ansi);
+    let _ = match sidecar.map(|serve| serve.log_format) {
+        Some(serve::LogFormat::Json) => log.json().flatten_event(true).try_init(),
+        _ => log.try_init(),
+    };
 }

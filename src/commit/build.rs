@@ -365,7 +365,7 @@ fn words_of(work: Work) -> Option<Words> {
     match work {
         Work::Commit { committer, created_ms, request, .. } => Some(Words {
             committer,
-            created_ms,
+            created_ms: request.date_ms.unwrap_or(created_ms),
             message: request.message,
             metadata: request.metadata,
             second_parent: None,

@@ -188,6 +188,12 @@ impl Coordinator {
         queue
     }
 
+    /// The branches with work of this process, `limit` at most.
+    pub fn at_work(&self, limit: usize) -> Vec<BranchContext> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.values().take(limit).map(|queue| queue.context().clone()).collect()
+    }
+
     /// Ends the work on all branches after their present rounds. What is queued stays queued.
     pub async fn close(&self) {
         let queues: Vec<Arc<BranchQueue>> = {

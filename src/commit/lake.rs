@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::measures;
 use crate::model::commit::Commit;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, RangeId, RunId, Ticket};
@@ -362,6 +363,7 @@ impl TreeStore for Store {
     }
 
     fn write_range(&self, id: RangeId, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        measures::range_written();
         async move { self.0.objects.put(&layout::range(&self.0.repo, id), bytes).await }.boxed()
     }
 

@@ -93,6 +93,10 @@ pub struct CommitRequest {
     /// Whether a commit without changes is wanted.
     #[serde(default)]
     pub allow_empty: bool,
+    /// The date that the commit is to have instead of the moment when it was submitted, milliseconds
+    /// since the Unix epoch: of history that is brought over from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date_ms: Option<i64>,
     /// Whether it was accepted before by a Redis that lost it: if nothing is staged now, that was
     /// lost, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -348,6 +352,29 @@ fn decode_body(body: &[u8]) -> Body {
             let why = error.to_string();
             Body::Damaged(format!("its record in the queue is damaged: {}", short(&why)))
         }
+    }
+}
+
+impl QueuedOp {
+    /// The kind of op, for people and metrics.
+    pub fn kind(&self) -> &'static str {
+        match &self.body {
+            Body::Op(op) => op.request.kind(),
+            _ => "unreadable",
+        }
+    }
+
+    /// When it was submitted, milliseconds since the Unix epoch, if that can be read.
+    pub fn created_ms(&self) -> Option<i64> {
+        match &self.body {
+            Body::Op(op) => Some(op.created_ms),
+            _ => None,
+        }
+    }
+
+    /// Whether it brings in the difference between two commits.
+    pub fn is_merge(&self) -> bool {
+        matches!(&self.body, Body::Op(op) if matches!(op.request, Request::Merge(_)))
     }
 }
 

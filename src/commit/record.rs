@@ -42,6 +42,9 @@ pub struct BranchRecord {
     pub start: Option<CommitId>,
     /// When it was created, milliseconds since the Unix epoch.
     pub created_ms: i64,
+    /// Whether lists leave it out unless they are asked for all: a branch for one transaction.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 /// Encodes a record with its version.

@@ -12,6 +12,7 @@ use futures::future::{Either, select};
 use crate::coord::publish::{Published, Retention, publish};
 use crate::coord::view::{Turn, View, Wish, extend, mend, view};
 use crate::coord::{BranchKeys, BranchState, HeadView, Lanes};
+use crate::measures;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
@@ -135,6 +136,13 @@ impl BranchContext {
             return Ok(RoundEnd::Overtaken);
         }
         let ops = readable(&view.elements)?;
+        // A merge was worked out against a head: where there is none, Redis has fallen back.
+        if head.commit.is_none()
+            && ops.iter().any(QueuedOp::is_merge)
+            && let Some(entry) = head.successor(&self.lake).await?
+        {
+            return self.catch_up(entry).await;
+        }
         self.faults.pass("prepare").await?;
         let (entry, wasted) = match self.entry_in_spite_of_damage(&head, &ops, &view).await {
             // One of the ops needs what only a newer program can read. Those in front of it get on:
@@ -153,7 +161,7 @@ impl BranchContext {
         if !mine {
             self.inspect_found(&head, &entry)?;
         }
-        self.note_decision(&entry, mine, wasted);
+        self.note_decision(&entry, &ops, mine, wasted);
         match mine {
             true => self.publish(entry, wanted).await,
             false => self.catch_up(entry).await,
@@ -225,11 +233,15 @@ impl BranchContext {
         Ok(any)
     }
 
-    fn note_decision(&self, entry: &LogEntry, mine: bool, wasted: u64) {
+    fn note_decision(&self, entry: &LogEntry, ops: &[QueuedOp], mine: bool, wasted: u64) {
         if mine {
             add(&self.counters.bytes_wasted, wasted);
             add(&self.counters.batches, 1);
             add(&self.counters.decided, entry.len());
+            measures::batch(entry.len(), entry.levels.len());
+            for (asked, decided) in ops.iter().zip(&entry.ops) {
+                measures::decided(asked.kind(), decided.verdict.name());
+            }
         } else {
             add(&self.counters.lost_races, 1);
         }

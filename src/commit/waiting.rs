@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::clock::Stopwatch;
 use crate::coord::submit::Submission;
 use crate::invariants::{self, Violation, within_rounds};
+use crate::measures;
 use crate::model::ids::{CommitId, OpId, Ticket};
 
 use super::round::BATCH_MAX;
@@ -240,6 +241,7 @@ impl Waiters {
             batch: record.batch,
             waited: waiting.submitted_at.elapsed(),
         };
+        measures::told(record.verdict.name(), details.waited, rounds);
         let decision = Decision {
             verdict: record.verdict.clone(),
             commit: record.commit,

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use redis::{Arg, Cmd, Value};
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
+use crate::measures;
 use crate::model::error::{Error, Result};
 
 use super::connect::{Connector, Link, connector};
@@ -191,6 +192,7 @@ impl Lanes {
     ) -> Result<Value, CallError> {
         let (index, generation, mut link) = self.lane().await?;
         self.count(name);
+        let begun = Stopwatch::start();
         let mut result = call.query_async::<Value>(&mut link).await;
         if let (Err(error), Some(script)) = (&result, script)
             && error.code() == Some("NOSCRIPT")
@@ -198,6 +200,7 @@ impl Lanes {
             self.count(name);
             result = teaching(call, script).query_async::<Value>(&mut link).await;
         }
+        measures::redis(name, begun.elapsed());
         result.map_err(|error| {
             let verdict = classify(name, &self.url(), error);
             if verdict.lane == LaneFate::Dropped && !link.heals() {

@@ -10,8 +10,9 @@ use crate::commit::restore::Checkpoint;
 use crate::commit::verdict::{OutcomeRecord, ProducerRow};
 use crate::model::change::decode_value;
 use crate::model::ids::{BranchUid, CommitId, OpId};
+use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
-use crate::repo::hint::{Body as HintBody, Parts, seal};
+use crate::repo::hint::{self, Body as HintBody, Parts, seal};
 use crate::repo::protection::{Action, Rules, decode_rules};
 use crate::tree::InlineRun;
 use crate::tree::frame::decompress;
@@ -32,7 +33,9 @@ pub(super) const TARGETS: &[Target] = &[
     target("change-file", "change-file-", change_file),
 ];
 
-const KEY: [u8; 32] = [7; 32];
+fn key() -> Secret {
+    Secret::new([7; 32], hint::PURPOSE)
+}
 
 fn log_entry(bytes: &[u8]) {
     for bytes in [Some(bytes.to_vec()), with_crc(bytes)].into_iter().flatten() {
@@ -159,10 +162,10 @@ fn protection(bytes: &[u8]) {
 
 fn open(hint: &str) -> Option<PreparedMerge> {
     let repo = "lake".parse().unwrap();
-    read(Parts::of(hint).and_then(|parts| parts.open(&KEY, &repo, BranchUid(1), 0)))
+    read(Parts::of(hint).and_then(|parts| parts.open(&key(), &repo, BranchUid(1), 0)))
 }
 
-fn hint(bytes: &[u8]) {
+fn read_hint(bytes: &[u8]) {
     open(&String::from_utf8_lossy(bytes));
 }
 
@@ -173,7 +176,7 @@ fn hint_body_of(hint: &[u8]) -> Vec<u8> {
 
 fn hint_body(body: &[u8]) {
     // Signed as it is; then for the very branch that it is tried on.
-    open(&seal(body, &KEY).unwrap());
+    open(&seal(body, &key()));
     let Ok(said) = rmp_serde::from_slice::<HintBody>(body) else { return };
     let here = HintBody {
         repo: "lake".parse().unwrap(),
@@ -181,7 +184,7 @@ fn hint_body(body: &[u8]) {
         expires_ms: i64::MAX,
         merge: said.merge,
     };
-    let sealed = seal(&rmp_serde::to_vec_named(&here).unwrap(), &KEY).unwrap();
+    let sealed = seal(&rmp_serde::to_vec_named(&here).unwrap(), &key());
     if let Some(merge) = open(&sealed) {
         assert_eq!(merge, here.merge);
         read(InlineRun::decode(merge.plan.records()));

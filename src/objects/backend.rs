@@ -13,7 +13,7 @@ pub use object_store::{
 pub(super) use object_store::local::LocalFileSystem;
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
-pub(super) use object_store::{ClientOptions, RetryConfig};
+pub(super) use object_store::{ClientOptions, RetryConfig, signer::Signer};
 
 #[cfg(feature = "aws")]
 pub(super) use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};

@@ -12,6 +12,10 @@
 //! <repo>/runs/<id>                                   a run, named by content
 //! <repo>/hint-key                                    what signs hints; created if absent
 //! <repo>/data/<id, first 2>/<id>                     an object uploaded through Onward
+//! <repo>/metadata                                    the user's key-value pairs; overwritten
+//! <repo>/refs/<id>                                   a dump of all refs; created if absent
+//! _onward/keys/<access key id>                       an access key; overwritten
+//! _onward/token-key                                  what signs logins and upload addresses; created if absent
 //! ```
 //!
 //! Numbers have leading zeros so that the order of keys is the order of numbers.
@@ -192,6 +196,40 @@ pub fn data(repo: &RepoName, id: u128) -> String {
 pub fn parse_data(key: &str) -> Option<u128> {
     // A range id has the same form: 32 lower-case hex digits behind their first two.
     parse_fanned::<RangeId>(key, "data").map(|id| u128::from_be_bytes(id.0))
+}
+
+/// The user's key-value pairs of a repository.
+pub fn metadata(repo: &RepoName) -> String {
+    format!("{repo}/metadata")
+}
+
+/// A dump of all refs, under an id drawn for it.
+pub fn refs_dump(repo: &RepoName, id: u128) -> String {
+    format!("{repo}/refs/{id:032x}")
+}
+
+/// What signs logins and the addresses of uploads.
+pub const TOKEN_KEY: &str = "_onward/token-key";
+
+/// The folder of the access keys.
+pub fn access_keys_dir() -> String {
+    "_onward/keys".to_owned()
+}
+
+/// An access key. Its id must be one that [`parse_access_key`] reads.
+pub fn access_key(id: &str) -> String {
+    format!("_onward/keys/{id}")
+}
+
+/// The id of an access key, from a key made by [`access_key`].
+pub fn parse_access_key(key: &str) -> Option<&str> {
+    key.strip_prefix("_onward/keys/").filter(|id| is_access_key_id(id))
+}
+
+/// Whether an access key may have this id: 4 to 64 letters, digits, `-` and `_`.
+pub fn is_access_key_id(id: &str) -> bool {
+    (4..=64).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The repository a key belongs to.

@@ -2,10 +2,12 @@
 //! something is missing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::BoxFuture;
 use url::Url;
 
-use super::backend::{InMemory, ObjectStore};
+use super::backend::{InMemory, ObjectStore, Path};
 use super::root::LocalRoot;
 use crate::model::error::{Error, Result};
 
@@ -13,6 +15,44 @@ use crate::model::error::{Error, Result};
 pub(super) struct Opened {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) root: Option<Arc<LocalRoot>>,
+    /// What makes addresses that anybody can use for a while, where the store has that.
+    pub(super) signer: Option<Signing>,
+}
+
+/// Makes addresses that anybody can use for a while.
+pub(super) trait Sign: Send + Sync {
+    /// A URL for `method` on `path`, for as long as `valid`.
+    fn sign<'a>(
+        &'a self,
+        method: http::Method,
+        path: &'a Path,
+        valid: Duration,
+    ) -> BoxFuture<'a, super::backend::Result<Url>>;
+}
+
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+impl<T: super::backend::Signer> Sign for T {
+    fn sign<'a>(
+        &'a self,
+        method: http::Method,
+        path: &'a Path,
+        valid: Duration,
+    ) -> BoxFuture<'a, super::backend::Result<Url>> {
+        self.signed_url(method, path, valid)
+    }
+}
+
+/// What makes such addresses, and where in the store the objects lie.
+#[derive(Clone)]
+pub(super) struct Signing {
+    pub(super) signer: Arc<dyn Sign>,
+    pub(super) prefix: Option<Path>,
+}
+
+/// A store of a cloud: for objects, and for addresses of objects.
+struct Cloud {
+    store: Arc<dyn ObjectStore>,
+    signer: Arc<dyn Sign>,
 }
 
 /// Whether listings of a scheme come in the bytewise order of keys, as the services document.
@@ -38,20 +78,25 @@ pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
                 )
             })?;
             let (root, store) = LocalRoot::open(&path, url)?;
-            Ok(Opened { store: Arc::new(store), root: Some(Arc::new(root)) })
+            Ok(Opened { store: Arc::new(store), root: Some(Arc::new(root)), signer: None })
         }
-        "memory" => Ok(Opened { store: Arc::new(InMemory::new()), root: None }),
+        "memory" => Ok(Opened { store: Arc::new(InMemory::new()), root: None, signer: None }),
         "s3" | "gs" | "az" => {
             let bucket =
                 parsed.host_str().filter(|bucket| !bucket.is_empty()).ok_or_else(|| {
                     wrong(url, "no bucket is named; it looks like s3://bucket/prefix")
                 })?;
-            let store = match parsed.scheme() {
+            let Cloud { store, signer } = match parsed.scheme() {
                 "s3" => s3(url, bucket, options)?,
                 "gs" => gs(url, bucket, options)?,
                 _ => az(url, bucket, options)?,
             };
-            Ok(Opened { store: under_prefix(store, parsed.path())?, root: None })
+            let prefix = prefix_of(parsed.path())?;
+            let store = match prefix.clone() {
+                None => store,
+                Some(prefix) => Arc::new(super::backend::PrefixStore::new(store, prefix)),
+            };
+            Ok(Opened { store, root: None, signer: Some(Signing { signer, prefix }) })
         }
         other => Err(wrong(
             url,
@@ -64,13 +109,9 @@ fn wrong(url: &str, why: &str) -> Error {
     Error::invalid(format!("storage URL '{}' is not valid: {why}", url.escape_debug()))
 }
 
-fn under_prefix(store: Arc<dyn ObjectStore>, path: &str) -> Result<Arc<dyn ObjectStore>> {
-    let prefix = super::key::folder(path.trim_start_matches('/'))
-        .map_err(|error| error.context("the prefix behind the bucket is not valid"))?;
-    Ok(match prefix {
-        None => store,
-        Some(prefix) => Arc::new(super::backend::PrefixStore::new(store, prefix)),
-    })
+fn prefix_of(path: &str) -> Result<Option<Path>> {
+    super::key::folder(path.trim_start_matches('/'))
+        .map_err(|error| error.context("the prefix behind the bucket is not valid"))
 }
 
 /// The client of a cloud store repeats requests by itself, for less than the deadline of a call.
@@ -103,12 +144,13 @@ macro_rules! cloud_store {
         let store = builder.build().map_err(|error| {
             Error::invalid(format!("cannot set up {}: check its settings", $url)).with_source(error)
         })?;
-        Ok(Arc::new(store))
+        let store = Arc::new(store);
+        Ok(Cloud { signer: store.clone(), store })
     }};
 }
 
 #[cfg(feature = "aws")]
-fn s3(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn s3(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Cloud> {
     use super::backend::{AmazonS3Builder, AmazonS3ConfigKey};
     let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
     let endpoint = |b: &AmazonS3Builder| b.get_config_value(&AmazonS3ConfigKey::Endpoint);
@@ -116,14 +158,14 @@ fn s3(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn O
 }
 
 #[cfg(feature = "gcp")]
-fn gs(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn gs(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Cloud> {
     use super::backend::{GoogleCloudStorageBuilder, GoogleConfigKey};
     let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
     cloud_store!(url, options, builder, GoogleConfigKey, |_: &GoogleCloudStorageBuilder| None)
 }
 
 #[cfg(feature = "azure")]
-fn az(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn az(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Cloud> {
     use super::backend::{AzureConfigKey, MicrosoftAzureBuilder};
     let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
     let endpoint = |b: &MicrosoftAzureBuilder| b.get_config_value(&AzureConfigKey::Endpoint);
@@ -131,17 +173,17 @@ fn az(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Arc<dyn O
 }
 
 #[cfg(not(feature = "aws"))]
-fn s3(url: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn s3(url: &str, _: &str, _: &[(String, String)]) -> Result<Cloud> {
     Err(not_built(url, "aws"))
 }
 
 #[cfg(not(feature = "gcp"))]
-fn gs(url: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn gs(url: &str, _: &str, _: &[(String, String)]) -> Result<Cloud> {
     Err(not_built(url, "gcp"))
 }
 
 #[cfg(not(feature = "azure"))]
-fn az(url: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn az(url: &str, _: &str, _: &[(String, String)]) -> Result<Cloud> {
     Err(not_built(url, "azure"))
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use url::Url;
 
-use super::backend::{self, ObjectMeta, Path};
+use super::backend::{self, ObjectMeta, ObjectStoreExt, Path};
+use super::failure::Trouble;
 use super::store::Objects;
 use crate::model::error::{Error, Result};
 
@@ -36,6 +37,8 @@ pub struct Source {
     place: Place,
     /// The folder within what `objects` is open on.
     folder: Option<Path>,
+    /// The one object in it that is meant; `None` for all.
+    name: Option<String>,
 }
 
 /// Where a folder is, to be compared and to make addresses from.
@@ -117,12 +120,52 @@ impl Source {
                 (bucket.clone(), folder)
             }
         };
-        Ok(Self { objects: Objects::open_with(&root, options)?, place, folder })
+        Ok(Self { objects: Objects::open_with(&root, options)?, place, folder, name: None })
+    }
+
+    /// Opens the folder of one object, of which [`object`](Self::object) then tells; URLs as for
+    /// [`open`](Self::open).
+    pub fn open_object(url: &str, options: &[(String, String)]) -> Result<Self> {
+        let (folder, name) = url.rsplit_once('/').unwrap_or_default();
+        if name.is_empty() || folder.ends_with('/') {
+            return Err(Error::invalid(
+                "this URL names no object; examples: file:///srv/raw/a.csv, s3://bucket/raw/a.csv",
+            ));
+        }
+        let source = Self::open(&format!("{folder}/"), options)?;
+        let name = match &source.place {
+            Place::Local(_) => Path::from_url_path(name).map(String::from).map_err(|error| {
+                Error::invalid("the name of the object is not valid").with_source(error)
+            })?,
+            Place::Cloud { .. } => name.to_owned(),
+        };
+        Ok(Self { name: Some(name), ..source })
     }
 
     /// Its URL, without credentials and query.
     pub fn url(&self) -> String {
-        self.place.url()
+        match &self.name {
+            Some(name) => self.place.address(name),
+            None => self.place.url(),
+        }
+    }
+
+    /// The one object that the source was opened for.
+    pub async fn object(&self) -> Result<Foreign> {
+        let url = self.url();
+        let call = self.objects.named("look at", &url);
+        let name = self.name.as_deref().unwrap_or_default();
+        let path = match &self.folder {
+            Some(folder) => folder.clone().join(name),
+            None => Path::from(name),
+        };
+        match self.objects.within(call, self.objects.store.head(&path)).await {
+            Ok(meta) => self.foreign(meta),
+            Err(Trouble::Absent) => Err(Error::not_found(format!(
+                "there is no object '{url}' to import: check the URL"
+            ))),
+            Err(trouble) => Err(trouble.into_error(call)),
+        }
     }
 
     /// Whether the folder is inside the root of `objects`, or that inside the folder. Of cloud

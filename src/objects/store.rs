@@ -15,9 +15,11 @@ use super::backend::{
 };
 use super::counters::{Meter, ObjectCounters};
 use super::failure::{Call, Refusal, Trouble, classify, late, refused};
+use super::open::Signing;
 use super::root::LocalRoot;
 use super::{key, open};
-use crate::clock;
+use crate::clock::{self, Stopwatch};
+use crate::measures;
 use crate::model::error::{Error, Result};
 pub use crate::model::span::Span;
 
@@ -93,6 +95,8 @@ pub struct Objects {
     url: Arc<str>,
     /// The watched root of local storage.
     root: Option<Arc<LocalRoot>>,
+    /// What makes addresses that anybody can use for a while, where the store has that.
+    signing: Option<Signing>,
     pub(super) deadline: Duration,
     /// Whether listings come in the order of keys.
     pub(super) ordered: bool,
@@ -118,7 +122,8 @@ impl Objects {
     /// in the spelling of its variables: `aws_endpoint`, `aws_region`, …
     pub fn open_with(url: &str, options: &[(String, String)]) -> Result<Self> {
         let opened = open::open(url, options)?;
-        Ok(Self { root: opened.root, ..Self::from_store(opened.store, url) })
+        let (root, signing) = (opened.root, opened.signer);
+        Ok(Self { root, signing, ..Self::from_store(opened.store, url) })
     }
 
     /// Wraps a store made elsewhere, such as a decorator in a test.
@@ -127,6 +132,7 @@ impl Objects {
             store,
             url: url.into(),
             root: None,
+            signing: None,
             deadline: DEADLINE,
             ordered: open::lists_in_order(url),
             meter: Arc::default(),
@@ -163,6 +169,32 @@ impl Objects {
     /// The key of the object at `address`, where that is in this store.
     pub fn key_of<'a>(&self, address: &'a str) -> Option<&'a str> {
         address.strip_prefix(self.url.trim_end_matches('/'))?.strip_prefix('/')
+    }
+
+    /// Whether it can make addresses that anybody can use for a while.
+    pub fn signs(&self) -> bool {
+        self.signing.is_some()
+    }
+
+    /// A URL by which anybody can read (or write, as `write` says) object `key` for as long as
+    /// `valid`. Fails with [`crate::ErrorKind::InvalidInput`] where the store has none.
+    pub async fn signed_url(&self, key: &str, write: bool, valid: Duration) -> Result<String> {
+        let path = key::object(key)?;
+        let Some(signing) = &self.signing else {
+            return Err(Error::invalid(format!(
+                "the storage {} cannot sign addresses: read and write through Onward",
+                self.url
+            )));
+        };
+        let path = match &signing.prefix {
+            Some(prefix) => prefix.parts().chain(path.parts()).collect(),
+            None => path,
+        };
+        let method = if write { http::Method::PUT } else { http::Method::GET };
+        let call = self.named("sign an address of", key);
+        let signed = signing.signer.sign(method, &path, valid);
+        let url = self.within(call, signed).await.map_err(|trouble| trouble.into_error(call))?;
+        Ok(url.into())
     }
 
     /// What was asked of the store so far.
@@ -289,10 +321,20 @@ impl Objects {
 
     /// Reads an object of any size piece by piece; `None` if absent.
     pub async fn stream(&self, key: &str) -> Result<Option<Streamed>> {
+        self.stream_of(key, None).await
+    }
+
+    /// The same, of the bytes in `range`, which lies within the object.
+    pub async fn stream_range(&self, key: &str, range: Range<u64>) -> Result<Option<Streamed>> {
+        self.stream_of(key, Some(GetRange::Bounded(range))).await
+    }
+
+    async fn stream_of(&self, key: &str, range: Option<GetRange>) -> Result<Option<Streamed>> {
         let path = key::object(key)?;
         let call = self.named("read", key);
         self.meter.get();
-        let found = match self.within(call, self.store.get(&path)).await {
+        let options = GetOptions { range, ..GetOptions::default() };
+        let found = match self.within(call, self.store.get_opts(&path, options)).await {
             Ok(found) => found,
             Err(trouble) => return self.found_absent(call, trouble).await,
         };
@@ -386,7 +428,10 @@ impl Objects {
         call: Call<'_>,
         work: impl Future<Output = backend::Result<T>>,
     ) -> std::result::Result<T, Trouble> {
-        match tokio::time::timeout(self.deadline, work).await {
+        let begun = Stopwatch::start();
+        let done = tokio::time::timeout(self.deadline, work).await;
+        measures::objects(call.verb, begun.elapsed());
+        match done {
             Ok(outcome) => outcome.map_err(|error| classify(call, error)),
             Err(_) => Err(Trouble::Failed(late(call, self.deadline))),
         }

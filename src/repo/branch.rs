@@ -45,6 +45,13 @@ pub struct BranchInfo {
     pub done: u64,
 }
 
+/// What a new branch is to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NewBranch {
+    /// Whether lists leave it out unless they are asked for all: a branch for one transaction.
+    pub hidden: bool,
+}
+
 /// A branch's queue at one moment.
 #[derive(Debug, Clone)]
 pub struct QueueView {
@@ -88,14 +95,23 @@ impl Branch {
     /// Creates the branch at the commit that `from` names. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {
+        self.create_as(from, NewBranch::default()).await
+    }
+
+    /// The same, with a say in what it is like.
+    pub async fn create_as(&self, from: &RefExpr, new: NewBranch) -> Result<BranchInfo> {
         let start = self.repo.commit_of(from).await?;
         if let Some(start) = &start {
             self.repo.lake()?.require_content(start).await?;
         }
-        self.create_at(start).await
+        self.create_at(start, new).await
     }
 
-    pub(super) async fn create_at(&self, start: Option<CommitId>) -> Result<BranchInfo> {
+    pub(super) async fn create_at(
+        &self,
+        start: Option<CommitId>,
+        new: NewBranch,
+    ) -> Result<BranchInfo> {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
         let inner = &self.repo.onward.inner;
         let exists = || {
@@ -123,6 +139,7 @@ impl Branch {
             uid: BranchUid(clock::random_u64()),
             start,
             created_ms: clock::now_ms(),
+            hidden: new.hidden,
         };
         let key = layout::branch(&repo, &name, incarnation);
         match inner.coordinator.objects().create(&key, encode(&record)?).await? {

@@ -46,6 +46,7 @@ pub struct ChangeBuilder {
     base: Option<RefExpr>,
     strategy: Strategy,
     allow_empty: bool,
+    date_ms: Option<i64>,
     timeout: Option<Duration>,
     mistake: Option<Error>,
 }
@@ -78,6 +79,7 @@ impl ChangeBuilder {
             base: None,
             strategy: Strategy::Fail,
             allow_empty: false,
+            date_ms: None,
             timeout: None,
             mistake: None,
         }
@@ -176,6 +178,13 @@ impl ChangeBuilder {
     /// Whether a commit without changes is wanted.
     pub fn allow_empty(mut self, allow: bool) -> Self {
         self.allow_empty = allow;
+        self
+    }
+
+    /// The date of the commit, milliseconds since the Unix epoch, if not the moment when it is
+    /// submitted: of history that is brought over from elsewhere.
+    pub fn date_ms(mut self, date_ms: i64) -> Self {
+        self.date_ms = Some(date_ms);
         self
     }
 
@@ -292,6 +301,7 @@ impl ChangeBuilder {
                 base,
                 strategy: self.strategy,
                 allow_empty: self.allow_empty,
+                date_ms: self.date_ms,
                 staging_lost: false,
             }),
         };

@@ -6,9 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
 use crate::clock;
 use crate::commit::lake::Lake;
@@ -16,7 +14,7 @@ use crate::commit::op::PreparedMerge;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::RepoName;
-use crate::objects::{Created, layout};
+use crate::objects::{Secret, layout};
 
 /// How long a hint holds.
 const VALID_MS: i64 = 3_600_000;
@@ -26,8 +24,8 @@ const LEN_MAX: usize = 64 * 1024;
 
 const VERSION: u64 = 1;
 
-/// The length of the secret and of the code, in bytes.
-const KEY_LEN: usize = 32;
+/// What the codes of hints are set apart by.
+pub(crate) const PURPOSE: &[u8] = b"onward hint\0";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Body {
@@ -43,7 +41,7 @@ pub(super) async fn issue(lake: &Lake, dest: BranchUid, merge: PreparedMerge) ->
     let body = Body { repo: lake.repo().clone(), dest, expires_ms, merge };
     let body = rmp_serde::to_vec_named(&body)
         .map_err(|error| Error::internal("a hint cannot be encoded").with_source(error))?;
-    seal(&body, &key(lake).await?)
+    Ok(seal(&body, &key(lake).await?))
 }
 
 /// What a hint says, if it is one of ours, for this branch, and in time.
@@ -85,14 +83,14 @@ impl Parts {
     /// What it says, if it was signed with `key` for this branch and holds at `now_ms`.
     pub(crate) fn open(
         &self,
-        key: &[u8],
+        key: &Secret,
         repo: &RepoName,
         dest: BranchUid,
         now_ms: i64,
     ) -> Result<PreparedMerge> {
-        mac(key, &self.body)?
-            .verify_slice(&self.code)
-            .map_err(|_| refused("this repository did not sign it"))?;
+        if !key.verifies(&[&self.body], &self.code) {
+            return Err(refused("this repository did not sign it"));
+        }
         let body: Body = rmp_serde::from_slice(&self.body)
             .map_err(|_| refused("this program cannot read it"))?;
         if body.repo != *repo || body.dest != dest {
@@ -106,34 +104,12 @@ impl Parts {
 }
 
 /// The text of a hint.
-pub(crate) fn seal(body: &[u8], key: &[u8]) -> Result<String> {
-    let code = mac(key, body)?.finalize().into_bytes();
-    Ok(format!("v{VERSION}.{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(code)))
+pub(crate) fn seal(body: &[u8], key: &Secret) -> String {
+    let code = key.sign(&[body]);
+    format!("v{VERSION}.{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(code))
 }
 
-fn mac(key: &[u8], body: &[u8]) -> Result<Hmac<Sha256>> {
-    let mac = Hmac::<Sha256>::new_from_slice(key)
-        .map_err(|error| Error::internal("the key of hints is not usable").with_source(error))?;
-    Ok(mac.chain_update(b"onward hint\0").chain_update(body))
-}
-
-/// The repository's secret; made when it is first asked for.
-async fn key(lake: &Lake) -> Result<Vec<u8>> {
-    let key = layout::hint_key(lake.repo());
-    let found = match lake.objects().get(&key).await? {
-        Some(found) => found,
-        None => {
-            let fresh = bytes::Bytes::copy_from_slice(&clock::random_bytes::<KEY_LEN>());
-            match lake.objects().create(&key, fresh.clone()).await? {
-                Created::Written => fresh,
-                Created::Found(theirs) => theirs,
-            }
-        }
-    };
-    if found.len() != KEY_LEN {
-        return Err(Error::corrupt(format!(
-            "object '{key}' is damaged: delete it; hints that are out become invalid, nothing else does"
-        )));
-    }
-    Ok(found.to_vec())
+/// The repository's secret.
+async fn key(lake: &Lake) -> Result<Secret> {
+    Secret::obtain(lake.objects(), &layout::hint_key(lake.repo()), PURPOSE).await
 }

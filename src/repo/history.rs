@@ -29,7 +29,11 @@ impl CommitInfo {
 impl Repository {
     /// One commit.
     pub async fn show_commit(&self, reference: &RefExpr) -> Result<CommitInfo> {
-        let id = self.require_commit(reference).await?;
+        self.commit_info(self.require_commit(reference).await?).await
+    }
+
+    /// A commit by its id.
+    pub async fn commit_info(&self, id: CommitId) -> Result<CommitInfo> {
         Ok(CommitInfo { id, commit: self.commit(&id).await? })
     }
 

@@ -3,6 +3,7 @@
 //! The entries name the objects where they lie. Who overwrites or deletes them there changes what a
 //! commit shows: the checksum tells, see [`Foreign`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -32,12 +33,10 @@ const OBJECTS_PER_STEP: usize = 4096;
 /// What is to be imported.
 #[derive(Debug, Clone, Default)]
 pub struct ImportRequest {
-    /// The folder: `file:///absolute/dir`, `s3://bucket/prefix`, ….
-    pub source: String,
+    /// What lies where, and where it goes.
+    pub parts: Vec<ImportPart>,
     /// Settings of the cloud client that win over the environment.
     pub options: Vec<(String, String)>,
-    /// What stands before the names in the branch, as it is: empty, or with a slash at its end.
-    pub prefix: String,
     /// Only objects that match one of these glob patterns; empty: all. `*` stays within a folder,
     /// `**` does not; a pattern without a slash is about the last part of the name.
     pub include: Vec<String>,
@@ -45,6 +44,10 @@ pub struct ImportRequest {
     pub exclude: Vec<String>,
     /// Why; by default it names the source.
     pub message: Option<String>,
+    /// The user's own key-value pairs of the commit.
+    pub metadata: BTreeMap<String, String>,
+    /// Who, if not the connection's committer.
+    pub committer: Option<String>,
     /// Only count.
     pub dry_run: bool,
     /// How long the outcome is waited for, if not the connection's timeout. Listing is not part of
@@ -52,10 +55,36 @@ pub struct ImportRequest {
     pub timeout: Option<Duration>,
 }
 
+/// One place to import from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImportPart {
+    /// Every object below a folder.
+    Folder {
+        /// The folder: `file:///absolute/dir`, `s3://bucket/prefix`, ….
+        url: String,
+        /// What stands before the names in the branch, as it is: empty, or with a slash at its end.
+        prefix: String,
+    },
+    /// One object.
+    Object {
+        /// The object: `file:///absolute/file`, `s3://bucket/key`, ….
+        url: String,
+        /// Its path in the branch.
+        path: String,
+    },
+}
+
+impl ImportPart {
+    /// Every object below a folder, under the names that they have there.
+    pub fn folder(url: impl Into<String>) -> Self {
+        Self::Folder { url: url.into(), prefix: String::new() }
+    }
+}
+
 /// What came of an import.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
-    /// The source's URL, without credentials and query.
+    /// The URL of the first part, without credentials and query.
     pub source: String,
     /// Objects taken.
     pub objects: u64,
@@ -126,30 +155,39 @@ impl Branch {
         self.check_protection(Action::Commit).await?;
         self.show().await?;
         let filter = Filter::of(request)?;
-        let source = Source::open(&request.source, &request.options)?;
-        let url = source.url();
-        let own = self.repo.onward.coordinator().objects();
-        if source.overlaps(own) {
-            return Err(Error::invalid(format!(
-                "'{url}' and this deployment's own storage {} lie inside each other: history would name files that Onward itself deletes; import from a folder apart from it",
-                own.url()
-            )));
-        }
+        let sources = self.open_sources(request)?;
+        let url = sources.first().map(|(source, _)| source.url()).unwrap_or_default();
         let message = request.message.clone().unwrap_or_else(|| format!("Import from {url}"));
         let mut change = self.change().message(message).meta(SOURCE_KEY, url.as_str());
+        for (key, value) in &request.metadata {
+            change = change.meta(key, value);
+        }
+        if let Some(committer) = &request.committer {
+            change = change.committer(committer);
+        }
         let mut imported =
             Imported { source: url, objects: 0, bytes: 0, left_out: 0, outcome: None };
-        let mut listed = source.list().await?.try_ready_chunks(OBJECTS_PER_STEP);
-        while let Some(chunk) = listed.next().await {
-            let chunk = chunk.map_err(|error| error.1)?;
-            let count = chunk.len() as u64;
-            let taken: Vec<Foreign> =
-                chunk.into_iter().filter(|object| filter.takes(&object.key)).collect();
-            imported.objects += taken.len() as u64;
-            imported.left_out += count - taken.len() as u64;
-            imported.bytes += taken.iter().map(|object| object.size).sum::<u64>();
-            if !request.dry_run {
-                change = add(change, taken, request.prefix.clone()).await?;
+        for (source, part) in &sources {
+            let (prefix, listed) = match part {
+                ImportPart::Folder { prefix, .. } => (prefix.clone(), source.list().await?),
+                ImportPart::Object { path, .. } => {
+                    let mut object = source.object().await?;
+                    object.key.clone_from(path);
+                    (String::new(), futures::stream::iter([Ok(object)]).boxed())
+                }
+            };
+            let mut listed = listed.try_ready_chunks(OBJECTS_PER_STEP);
+            while let Some(chunk) = listed.next().await {
+                let chunk = chunk.map_err(|error| error.1)?;
+                let count = chunk.len() as u64;
+                let taken: Vec<Foreign> =
+                    chunk.into_iter().filter(|object| filter.takes(&object.key)).collect();
+                imported.objects += taken.len() as u64;
+                imported.left_out += count - taken.len() as u64;
+                imported.bytes += taken.iter().map(|object| object.size).sum::<u64>();
+                if !request.dry_run {
+                    change = add(change, taken, prefix.clone()).await?;
+                }
             }
         }
         if imported.objects == 0 {
@@ -164,6 +202,29 @@ impl Branch {
             imported.outcome = Some(change.submit().await?.wait(timeout).await?);
         }
         Ok(imported)
+    }
+
+    /// The places to import from, each with what is wanted of it.
+    fn open_sources<'a>(
+        &self,
+        request: &'a ImportRequest,
+    ) -> Result<Vec<(Source, &'a ImportPart)>> {
+        let own = self.repo.onward.coordinator().objects();
+        let open = |part: &'a ImportPart| {
+            let source = match part {
+                ImportPart::Folder { url, .. } => Source::open(url, &request.options)?,
+                ImportPart::Object { url, .. } => Source::open_object(url, &request.options)?,
+            };
+            if source.overlaps(own) {
+                return Err(Error::invalid(format!(
+                    "'{}' and this deployment's own storage {} lie inside each other: history would name files that Onward itself deletes; import from a folder apart from it",
+                    source.url(),
+                    own.url()
+                )));
+            }
+            Ok((source, part))
+        };
+        request.parts.iter().map(open).collect()
     }
 }
 

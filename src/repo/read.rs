@@ -1,5 +1,7 @@
 //! Reading: what a path names, what paths there are, and the bytes behind them.
 
+use std::ops::Range;
+
 use crate::commit::head::Head;
 use crate::coord::staging::{Bound, PAGE_MAX, Wanted};
 use crate::model::address::RefExpr;
@@ -51,6 +53,11 @@ impl Repository {
     /// The bytes of an object that lies in this deployment's store. Objects linked from elsewhere
     /// are read from where they are, at their address.
     pub async fn open(&self, entry: &Entry) -> Result<Streamed> {
+        self.open_range(entry, None).await
+    }
+
+    /// The same, of the bytes in `range`, which lies within the object; all of them for `None`.
+    pub async fn open_range(&self, entry: &Entry, range: Option<Range<u64>>) -> Result<Streamed> {
         let objects = self.onward.coordinator().objects();
         let key = objects.key_of(&entry.address).ok_or_else(|| {
             Error::invalid(format!(
@@ -58,7 +65,11 @@ impl Repository {
                 entry.address
             ))
         })?;
-        objects.stream(key).await?.ok_or_else(|| {
+        let streamed = match range {
+            Some(range) => objects.stream_range(key, range).await?,
+            None => objects.stream(key).await?,
+        };
+        streamed.ok_or_else(|| {
             Error::corrupt(format!("object '{key}' is missing from {}", objects.url()))
         })
     }

@@ -10,7 +10,7 @@ use crate::model::error::{Error, Result};
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::{Created, layout};
 
-use super::branch::{Branch, BranchInfo};
+use super::branch::{Branch, BranchInfo, NewBranch};
 use super::onward::Onward;
 
 /// Objects deleted at the same time, at most.
@@ -77,7 +77,7 @@ impl Repository {
             }
         }
         let branch = self.branch(default_branch.as_str());
-        branch.create_at(None).await?;
+        branch.create_at(None, NewBranch::default()).await?;
         branch.change().message("Repository created").allow_empty(true).commit().await?;
         Ok(record.into())
     }

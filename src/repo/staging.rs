@@ -19,6 +19,7 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::layout;
+use crate::tree::{Position, ScanStart};
 
 use super::branch::{Branch, LOOKS};
 use super::glance::{Glance, Glanced};
@@ -215,9 +216,25 @@ impl Branch {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<PathChange>> {
+        let start = ScanStart::prefix(prefix);
+        let start = match after {
+            Some(after) => start.after(after),
+            None => start,
+        };
+        self.staged_from(&start, limit).await
+    }
+
+    /// The same, from some path on.
+    pub(super) async fn staged_from(
+        &self,
+        start: &ScanStart,
+        limit: usize,
+    ) -> Result<Vec<PathChange>> {
         let limit = limit.min(PAGE_MAX);
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Behind(after.to_owned()),
+        let prefix = start.prefix.as_str();
+        let from = match &start.position {
+            Position::After(after) if after.as_str() >= prefix => Bound::Behind(after.clone()),
+            Position::At(at) if at.as_str() >= prefix => Bound::At(at.clone()),
             _ => Bound::At(prefix.to_owned()),
         };
         let (context, page) = self.staged_page(Wanted::From(&from, limit)).await?;

@@ -6,7 +6,7 @@ use crate::commit::record::{decode, encode};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
-use crate::model::name::{BranchName, TagName};
+use crate::model::name::{BranchName, RepoName, TagName};
 use crate::objects::{Created, layout};
 
 use super::repository::Repository;
@@ -63,14 +63,18 @@ impl Repository {
         Ok(tags)
     }
 
+    /// A tag, or an error that says it is not there.
+    pub async fn tag(&self, name: &TagName) -> Result<TagInfo> {
+        match self.find_tag(name).await? {
+            Some(commit) => Ok(TagInfo { name: name.clone(), commit }),
+            None => Err(no_tag(&self.name()?, name)),
+        }
+    }
+
     /// Removes a tag. Its commit stays.
     pub async fn delete_tag(&self, name: &TagName) -> Result<()> {
         let repo = self.name()?;
-        if self.find_tag(name).await?.is_none() {
-            return Err(Error::not_found(format!(
-                "there is no tag '{name}' in repository '{repo}': `onward tag list {repo}` shows what there is"
-            )));
-        }
+        self.tag(name).await?;
         self.onward.coordinator().objects().delete(&layout::tag(&repo, name)).await
     }
 
@@ -88,4 +92,10 @@ impl Repository {
             Err(_) => Ok(false),
         }
     }
+}
+
+fn no_tag(repo: &RepoName, name: &TagName) -> Error {
+    Error::not_found(format!(
+        "there is no tag '{name}' in repository '{repo}': `onward tag list {repo}` shows what there is"
+    ))
 }

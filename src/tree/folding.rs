@@ -14,6 +14,7 @@ use super::merge::Merge;
 use super::metarange::Level;
 use super::run::{RangeRef, Record, RunRef};
 use super::writer::RunWriter;
+use crate::measures;
 use crate::model::change::{decode_value, encode_value, value_has_condition, value_is_delete};
 use crate::model::error::Result;
 
@@ -241,6 +242,7 @@ impl Sink {
     }
 
     async fn adopt(&mut self, range: &RangeRef) -> Result<()> {
+        measures::range_reused();
         self.write_held().await?.adopt(range)
     }
 

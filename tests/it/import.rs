@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use onward::model::address::RefExpr;
 use onward::objects::Objects;
 use onward::repo::LogRequest;
-use onward::repo::import::{ImportRequest, SOURCE_KEY};
+use onward::repo::import::{ImportPart, ImportRequest, SOURCE_KEY};
 use onward::repo::protection::Rule;
 use onward::tree::{ListItem, ListRequest};
 use onward::{Entry, ErrorKind, Onward};
@@ -36,7 +36,12 @@ fn tree(count: usize) -> (TempDir, BTreeMap<String, String>) {
 }
 
 fn from(source: impl Into<String>) -> ImportRequest {
-    ImportRequest { source: source.into(), ..ImportRequest::default() }
+    ImportRequest { parts: vec![ImportPart::folder(source)], ..ImportRequest::default() }
+}
+
+fn under(prefix: &str, source: &str) -> ImportRequest {
+    let (url, prefix) = (source.to_owned(), prefix.to_owned());
+    ImportRequest { parts: vec![ImportPart::Folder { url, prefix }], ..from(source) }
 }
 
 async fn content(onward: &Onward, reference: &str) -> BTreeMap<String, Entry> {
@@ -65,7 +70,7 @@ async fn a_tree_is_on_the_branch_by_one_commit_and_nothing_is_copied() {
     let (dir, files) = tree(6000);
     let source = format!("file://{}/", dir.path().display());
     let before = deployment.objects.counters().bytes_written;
-    let request = ImportRequest { prefix: "raw/".into(), ..from(source) };
+    let request = under("raw/", &source);
     let imported = main.import(&request).await.unwrap();
     let commit = imported.outcome.as_ref().unwrap().commit().unwrap();
     assert_eq!((imported.objects, imported.left_out), (6000, 0));
@@ -139,7 +144,7 @@ async fn what_cannot_be_imported_is_refused_and_nothing_is_committed() {
     assert_eq!(main.import(&from(&raw)).await.unwrap_err().kind(), ErrorKind::NotFound);
     std::fs::write(dir.path().join("raw/a"), "x").unwrap();
     // A name that is too long for a path of the lake, found only while listing.
-    let request = ImportRequest { prefix: "p/".repeat(512), ..from(&raw) };
+    let request = under(&"p/".repeat(512), &raw);
     let error = main.import(&request).await.unwrap_err();
     assert!(error.message().contains("nothing was imported"), "{error}");
     onward.repo("lake").protect(Rule::new("main")).await.unwrap();

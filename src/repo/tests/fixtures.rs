@@ -20,6 +20,7 @@ use crate::coord::areas::Area;
 use crate::model::change::{decode_value, encode_value};
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
+use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint;
 use crate::repo::protection::{decode_rules, encode_rules};
@@ -104,9 +105,13 @@ fn read_mark(bytes: &[u8]) -> Read {
     Ok((json!({"length": bytes.len()}), Some(Vec::new())))
 }
 
+fn secret() -> Secret {
+    Secret::new([7; 32], hint::PURPOSE)
+}
+
 fn read_hint(bytes: &[u8]) -> Read {
     let parts = hint::Parts::of(std::str::from_utf8(bytes).unwrap())?;
-    let merge = parts.open(&[7; 32], &samples::repo().name, samples::UID, 0)?;
+    let merge = parts.open(&secret(), &samples::repo().name, samples::UID, 0)?;
     let again = hint_of(merge.clone());
     Ok((json_of(&merge), Some(again)))
 }
@@ -114,7 +119,7 @@ fn read_hint(bytes: &[u8]) -> Read {
 fn hint_of(merge: crate::commit::op::PreparedMerge) -> Vec<u8> {
     let repo = samples::repo().name;
     let body = hint::Body { repo, dest: samples::UID, expires_ms: 1_795_003_600_123, merge };
-    hint::seal(&rmp_serde::to_vec_named(&body).unwrap(), &[7; 32]).unwrap().into_bytes()
+    hint::seal(&rmp_serde::to_vec_named(&body).unwrap(), &secret()).into_bytes()
 }
 
 fn read_change_file(bytes: &[u8]) -> Read {

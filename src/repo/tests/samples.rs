@@ -136,6 +136,7 @@ fn commit_request(changes: Changes, base: Option<CommitId>) -> Request {
         base,
         strategy: Strategy::SourceWins,
         allow_empty: base.is_some(),
+        date_ms: None,
         staging_lost: false,
     })
 }
@@ -330,6 +331,7 @@ pub(super) fn repo() -> RepoRecord {
 
 pub(super) fn branch(start: bool) -> BranchRecord {
     BranchRecord {
+        hidden: false,
         name: "tx-1".parse().unwrap(),
         incarnation: 3,
         uid: UID,

@@ -170,6 +170,7 @@ fn request(changes: Changes) -> CommitRequest {
         base: None,
         strategy: OnConflict::Fail,
         allow_empty: false,
+        date_ms: None,
         staging_lost: false,
     }
 }

@@ -1,0 +1,113 @@
+//! Pages of names: branches and tags in their order, as many at a time as asked for.
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::commit::record::{BranchRecord, incarnations};
+use crate::model::error::Result;
+use crate::model::name::TagName;
+use crate::objects::layout;
+
+use super::branch::BranchInfo;
+use super::repository::Repository;
+use super::tags::TagInfo;
+
+/// Records read at the same time, at most.
+const READS: usize = 16;
+
+/// Which page of names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamesRequest {
+    /// Only names that begin with this.
+    pub prefix: String,
+    /// Only names behind this one.
+    pub after: String,
+    /// The most names to return.
+    pub amount: usize,
+}
+
+impl NamesRequest {
+    fn wants(&self, name: &str) -> bool {
+        name.starts_with(&self.prefix) && (self.after.is_empty() || name > self.after.as_str())
+    }
+}
+
+/// A page of what has a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePage<T> {
+    /// What was asked for, by name.
+    pub items: Vec<T>,
+    /// Whether there are more behind it.
+    pub has_more: bool,
+}
+
+impl<T> NamePage<T> {
+    /// The first `amount` of what there is.
+    fn first(mut items: Vec<T>, amount: usize) -> Self {
+        let has_more = items.len() > amount;
+        items.truncate(amount);
+        Self { items, has_more }
+    }
+}
+
+impl Repository {
+    /// A page of the branches; with `hidden` those that lists otherwise leave out, too. Costs a
+    /// listing of all names there ever were, and two reads for each branch of the page.
+    pub async fn branches_page(
+        &self,
+        request: &NamesRequest,
+        hidden: bool,
+    ) -> Result<NamePage<BranchInfo>> {
+        let name = self.name()?;
+        self.onward.inner.repo_record(&name).await?;
+        let lake = &self.onward.coordinator().lake(&name);
+        let wanted = incarnations(lake)
+            .await?
+            .into_iter()
+            .filter(|found| found.live && request.wants(found.name.as_str()));
+        let shown = futures::stream::iter(wanted)
+            .map(|found| async move {
+                let record = BranchRecord::read(lake, &found.name, found.number).await?;
+                if record.is_none_or(|record| record.hidden && !hidden) {
+                    return Ok(None);
+                }
+                match self.branch(found.name.as_str()).show().await {
+                    Ok(info) => Ok(Some(info)),
+                    // It ended between the two looks.
+                    Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(error),
+                }
+            })
+            .buffered(READS)
+            .try_filter_map(|shown| async { Ok(shown) })
+            .take(request.amount.saturating_add(1))
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok(NamePage::first(shown, request.amount))
+    }
+
+    /// A page of the tags. Costs a listing of their names, and a read for each tag of the page.
+    pub async fn tags_page(&self, request: &NamesRequest) -> Result<NamePage<TagInfo>> {
+        let repo = self.name()?;
+        self.onward.inner.repo_record(&repo).await?;
+        let mut names: Vec<TagName> = self
+            .onward
+            .coordinator()
+            .objects()
+            .list(&layout::tags_dir(&repo), None)
+            .try_filter_map(|listed| async move { Ok(layout::parse_tag(&listed.key)) })
+            .try_filter(|name| std::future::ready(request.wants(name.as_str())))
+            .try_collect()
+            .await?;
+        names.sort();
+        let tags = futures::stream::iter(names)
+            .map(|name| async move {
+                Ok(self.find_tag(&name).await?.map(|commit| TagInfo { name, commit }))
+            })
+            .buffered(READS)
+            .try_filter_map(|found| async { Ok(found) })
+            .take(request.amount.saturating_add(1))
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok(NamePage::first(tags, request.amount))
+    }
+}

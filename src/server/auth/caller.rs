@@ -1,0 +1,115 @@
+//! Who makes a request: found out once, before it is handled.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use super::keys::{AccessKey, Role};
+use crate::server::error::{ApiError, ApiResult};
+use crate::server::extract::header_text;
+use crate::server::listen::Peer;
+use crate::server::state::AppState;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The access key that the request showed.
+    pub key: Arc<AccessKey>,
+}
+
+impl Caller {
+    /// The name on commits.
+    pub fn name(&self) -> String {
+        self.key.name.clone()
+    }
+
+    fn require(&self, role: Role) -> ApiResult<()> {
+        if self.key.role >= role {
+            return Ok(());
+        }
+        Err(ApiError::forbidden(format!(
+            "this needs the role '{role}', and access key '{}' has '{}': ask an administrator for another key",
+            self.key.id, self.key.role
+        )))
+    }
+}
+
+/// Lets only those through who show an access key or a token of this deployment.
+pub async fn authenticate(
+    State(app): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let from = Peer::of(request.extensions());
+    let shown = header_text(request.headers(), &AUTHORIZATION).map(str::to_owned);
+    let key = identify(&app, &from, shown).await?;
+    tracing::Span::current().record("access_key", key.id.as_str());
+    let _place = app.places.take(&key.id)?;
+    request.extensions_mut().insert(Caller { key });
+    Ok(next.run(request).await)
+}
+
+async fn identify(app: &AppState, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {
+    let shown = shown.ok_or_else(|| {
+        ApiError::unauthenticated(
+            "no credentials: send the access key id and its secret with HTTP Basic, or a token from /api/v1/auth/login",
+        )
+    })?;
+    let key = match shown.split_once(' ') {
+        Some((scheme, basic)) if scheme.eq_ignore_ascii_case("basic") => {
+            let pair = STANDARD.decode(basic.trim()).ok().and_then(|b| String::from_utf8(b).ok());
+            let (id, secret) =
+                pair.as_deref().and_then(|pair| pair.split_once(':')).ok_or_else(|| {
+                    ApiError::unauthenticated("the header Authorization is not Basic ID:SECRET")
+                })?;
+            return app.log_in(from, id, secret).await;
+        }
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            app.tokens.check(token.trim()).await?
+        }
+        _ => None,
+    };
+    key.ok_or_else(|| {
+        ApiError::unauthenticated(
+            "the token is not one of this deployment or has ended: log in again",
+        )
+    })
+}
+
+macro_rules! role_extractor {
+    ($(#[$doc:meta])* $name:ident, $role:expr) => {
+        $(#[$doc])*
+        pub struct $name(pub Caller);
+
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+                let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| {
+                    ApiError::unauthenticated("this needs an access key")
+                })?;
+                caller.require($role)?;
+                Ok(Self(caller))
+            }
+        }
+    };
+}
+
+role_extractor!(
+    /// Somebody who may look at everything.
+    Reader, Role::Read
+);
+role_extractor!(
+    /// Somebody who may change what is in repositories.
+    Writer, Role::Write
+);
+role_extractor!(
+    /// Somebody who may do everything.
+    Admin, Role::Admin
+);

@@ -1,0 +1,11 @@
+//! Who asks, and what he may do: access keys with roles, logins, and a brake on guessing.
+
+mod brake;
+mod caller;
+mod keys;
+mod token;
+
+pub use brake::Brake;
+pub use caller::{Admin, Caller, Reader, Writer, authenticate};
+pub use keys::{AccessKey, Keys, NewKey, Role, SECRET_LEN_MIN};
+pub use token::{TOKEN_VALID, Tokens};

@@ -1,0 +1,88 @@
+//! How requests are read: bodies and queries with a limit, and with a message that says where they
+//! are wrong.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use http::{StatusCode, header};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+
+use super::error::ApiError;
+use crate::model::error::quoted;
+
+/// A body in JSON. An empty one reads as `{}`, as clients send it where every field is optional.
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = body(request, state).await?;
+        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(bytes).map(Self).map_err(|error| {
+            ApiError::invalid(format!("the body is not the JSON that is expected here: {error}"))
+        })
+    }
+}
+
+/// The whole body, if it is not over the limit of the route.
+pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the body is over the limit of this route: send it in parts",
+        ),
+        _ => ApiError::invalid("the body broke off: send the request again"),
+    })
+}
+
+/// The query of a URL.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        serde_html_form::from_str(query).map(Self).map_err(|error| {
+            ApiError::invalid(format!("the query '{}' is not valid: {error}", quoted(query)))
+        })
+    }
+}
+
+/// Parts of the URL's path.
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        read.map(|path| Self(path.0))
+            .map_err(|_| ApiError::invalid("the path of the URL is not valid UTF-8"))
+    }
+}
+
+/// A truth value, in the spellings of Go's `ParseBool` and of Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(Self(true)),
+            "" | "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(Self(false)),
+            other => {
+                Err(D::Error::custom(format!("'{}' is neither true nor false", quoted(other))))
+            }
+        }
+    }
+}
+
+/// The text of a header, if it is there and readable.
+pub fn header_text<'a>(parts: &'a http::HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    parts.get(name).and_then(|value| value.to_str().ok())
+}

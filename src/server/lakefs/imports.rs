@@ -1,0 +1,134 @@
+//! Imports: objects that lie elsewhere become part of a branch in one commit, as a task.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json as Body, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::wire::{Commit, ImportCreation, ImportType};
+use super::{branch, committed};
+use crate::clock;
+use crate::model::error::{Error, Result};
+use crate::repo::Branch;
+use crate::repo::import::{ImportPart, ImportRequest};
+use crate::server::auth::{Reader, Writer};
+use crate::server::error::{ApiError, ApiResult};
+use crate::server::extract::{Json, Path, Query};
+use crate::server::state::AppState;
+
+/// Locations of one import, at most.
+const LOCATIONS_MAX: usize = 1000;
+
+pub fn routes() -> Router<AppState> {
+    Router::new().route(
+        "/repositories/{repo}/branches/{branch}/import",
+        post(begin).get(status).delete(cancel),
+    )
+}
+
+async fn begin(
+    Writer(caller): Writer,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Json(wanted): Json<ImportCreation>,
+) -> ApiResult<Response> {
+    if wanted.paths.is_empty() || wanted.paths.len() > LOCATIONS_MAX {
+        return Err(ApiError::invalid(format!(
+            "an import names 1 to {LOCATIONS_MAX} locations, not {}",
+            wanted.paths.len()
+        )));
+    }
+    let mut parts = Vec::with_capacity(wanted.paths.len());
+    for location in wanted.paths {
+        app.sources.check(&location.path)?;
+        parts.push(match location.kind {
+            ImportType::CommonPrefix => {
+                ImportPart::Folder { url: location.path, prefix: location.destination }
+            }
+            ImportType::Object => {
+                ImportPart::Object { url: location.path, path: location.destination }
+            }
+        });
+    }
+    let branch = branch(&app, &repo, &name);
+    branch.show().await?;
+    let request = ImportRequest {
+        parts,
+        message: Some(wanted.commit.message).filter(|message| !message.is_empty()),
+        metadata: wanted.commit.metadata.unwrap_or_default(),
+        committer: Some(caller.name()),
+        ..ImportRequest::default()
+    };
+    let id = clock::new_op_id().to_string();
+    app.tasks.begin(&id, run(branch, request))?;
+    Ok((StatusCode::ACCEPTED, Body(json!({"id": id}))).into_response())
+}
+
+async fn run(branch: Branch, request: ImportRequest) -> Result<Value> {
+    let imported = branch.import(&request).await?;
+    let outcome = imported.outcome.ok_or_else(|| Error::internal("an import was only counted"))?;
+    let commit = committed(outcome, "import").map_err(|error| Error::conflict(error.message()))?;
+    let info = branch.repository().commit_info(commit).await?;
+    let commit = serde_json::to_value(Commit::from(info))
+        .map_err(|error| Error::internal("a commit cannot be shown").with_source(error))?;
+    Ok(json!({"ingested_objects": imported.objects, "commit": commit}))
+}
+
+#[derive(Deserialize)]
+struct ImportQuery {
+    id: String,
+}
+
+fn unknown() -> ApiError {
+    ApiError::from(Error::not_found(
+        "this sidecar knows no such import: it was begun at another one, or before a restart; the branch's log shows whether it was committed",
+    ))
+}
+
+async fn status(
+    _: Reader,
+    State(app): State<AppState>,
+    Query(query): Query<ImportQuery>,
+) -> ApiResult<Body<Value>> {
+    let status = app.tasks.status(&query.id).ok_or_else(unknown)?;
+    let update_time = rfc3339(status.updated_ms);
+    // An import that failed is not completed: clients take one that is for a success.
+    Ok(Body(match status.result {
+        None => json!({"completed": false, "update_time": update_time, "ingested_objects": 0}),
+        Some(Err(message)) => json!({
+            "completed": false,
+            "update_time": update_time,
+            "error": {"message": message},
+        }),
+        Some(Ok(done)) => json!({
+            "completed": true,
+            "update_time": update_time,
+            "ingested_objects": done.get("ingested_objects"),
+            "metarange_id": done.pointer("/commit/meta_range_id"),
+            "commit": done.get("commit"),
+        }),
+    }))
+}
+
+async fn cancel(
+    _: Writer,
+    State(app): State<AppState>,
+    Query(query): Query<ImportQuery>,
+) -> ApiResult<StatusCode> {
+    match app.tasks.cancel(&query.id).ok_or_else(unknown)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "conflict",
+            "the import has ended: its status says how",
+        )),
+    }
+}
+
+/// A moment in RFC 3339.
+pub fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+}

@@ -1,0 +1,247 @@
+//! Repositories, their metadata and their rules.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json as Body, Router};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+
+use super::repo;
+use super::wire::{self, BranchProtectionRule, List, ListQuery, RepositoryCreation, amount};
+use crate::model::name::BranchName;
+use crate::repo::protection::{Action, Rule};
+use crate::repo::{RepoInfo, Repository};
+use crate::server::auth::{Admin, Reader, Writer};
+use crate::server::error::{ApiError, ApiResult};
+use crate::server::extract::{Flag, Json, Path, Query, header_text};
+use crate::server::state::{App, AppState};
+
+/// The default branch of a repository, unless its creator says otherwise.
+const DEFAULT_BRANCH: &str = "main";
+
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/repositories", get(list).post(create))
+        .route("/repositories/{repo}", get(show).delete(delete))
+        .route(
+            "/repositories/{repo}/metadata",
+            get(metadata).post(set_metadata).delete(delete_metadata),
+        )
+        .route("/repositories/{repo}/settings/branch_protection", get(rules).put(set_rules))
+        .route("/repositories/{repo}/settings/gc_rules", get(no_gc_rules).put(no_gc_rules))
+        .route("/repositories/{repo}/settings/gc_rules_set_allowed", get(no_gc_rules))
+}
+
+fn shape(app: &App, info: RepoInfo) -> wire::Repository {
+    wire::Repository {
+        storage_namespace: app.onward.coordinator().objects().address(info.name.as_str()),
+        id: info.name.to_string(),
+        creation_date: info.created_ms.div_euclid(1000),
+        default_branch: info.default_branch.to_string(),
+        storage_id: String::new(),
+        read_only: false,
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RepositoriesQuery {
+    prefix: String,
+    after: String,
+    amount: Option<i64>,
+    search: String,
+}
+
+async fn list(
+    _: Reader,
+    State(app): State<AppState>,
+    Query(query): Query<RepositoriesQuery>,
+) -> ApiResult<Body<List<wire::Repository>>> {
+    let amount = amount(query.amount);
+    let mut repos = app.onward.repos().await?;
+    repos.retain(|info| {
+        let name = info.name.as_str();
+        name.starts_with(&query.prefix)
+            && (query.after.is_empty() || name > query.after.as_str())
+            && name.contains(&query.search)
+    });
+    let has_more = repos.len() > amount;
+    repos.truncate(amount);
+    let next = repos.last().filter(|_| has_more).map(|info| info.name.to_string());
+    let results = repos.into_iter().map(|info| shape(&app, info)).collect();
+    Ok(Body(List::new(results, next)))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CreateQuery {
+    bare: Flag,
+}
+
+async fn create(
+    _: Admin,
+    State(app): State<AppState>,
+    Query(query): Query<CreateQuery>,
+    Json(wanted): Json<RepositoryCreation>,
+) -> ApiResult<Response> {
+    if query.bare.0 {
+        return Err(ApiError::not_supported(
+            "there are no bare repositories here: refs are restored into the repository they were dumped from",
+        ));
+    }
+    if wanted.read_only {
+        return Err(ApiError::not_supported(
+            "there are no read-only repositories here: protect their branches instead",
+        ));
+    }
+    if wanted.sample_data {
+        return Err(ApiError::not_supported(
+            "there is no sample data: create the repository without it, and upload or import some",
+        ));
+    }
+    let default_branch = match wanted.default_branch.as_str() {
+        "" => DEFAULT_BRANCH,
+        other => other,
+    };
+    let info = repo(&app, &wanted.name).create(&BranchName::new(default_branch)?).await?;
+    Ok((StatusCode::CREATED, Body(shape(&app, info))).into_response())
+}
+
+async fn show(
+    _: Reader,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> ApiResult<Body<wire::Repository>> {
+    let info = repo(&app, &name).show().await?;
+    Ok(Body(shape(&app, info)))
+}
+
+async fn delete(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> ApiResult<StatusCode> {
+    repo(&app, &name).delete().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn metadata(
+    _: Reader,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> ApiResult<Body<BTreeMap<String, String>>> {
+    Ok(Body(repo(&app, &name).metadata().await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetadataSet {
+    metadata: BTreeMap<String, String>,
+}
+
+async fn set_metadata(
+    _: Writer,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+    Json(set): Json<MetadataSet>,
+) -> ApiResult<StatusCode> {
+    repo(&app, &name).change_metadata(|pairs| pairs.extend(set.metadata)).await?;
+    Ok(StatusCode::CREATED)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetadataKeys {
+    keys: Vec<String>,
+}
+
+async fn delete_metadata(
+    _: Writer,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+    Json(gone): Json<MetadataKeys>,
+) -> ApiResult<StatusCode> {
+    repo(&app, &name)
+        .change_metadata(|pairs| pairs.retain(|key, _| !gone.keys.contains(key)))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The patterns of the rules that block staging and committing, which is what lakeFS's rules do.
+async fn blocked(repo: &Repository) -> ApiResult<Vec<Rule>> {
+    let rules = repo.protection().await?;
+    let blocks = |rule: &Rule| rule.blocks.contains(&Action::Commit);
+    Ok(rules.into_iter().filter(blocks).collect())
+}
+
+/// What tells one set of rules from another.
+fn etag(rules: &[Rule]) -> String {
+    let patterns: Vec<&str> = rules.iter().map(|rule| rule.pattern.as_str()).collect();
+    let hash = blake3::hash(patterns.join("\n").as_bytes()).to_hex();
+    format!("\"{}\"", hash.get(..16).unwrap_or_default())
+}
+
+async fn rules(
+    _: Reader,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> ApiResult<Response> {
+    let rules = blocked(&repo(&app, &name)).await?;
+    let etag = etag(&rules);
+    let shown: Vec<BranchProtectionRule> =
+        rules.into_iter().map(|rule| BranchProtectionRule { pattern: rule.pattern }).collect();
+    let mut response = Body(shown).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+/// Replaces lakeFS's kind of rules; rules that only keep from deletion or reset stay.
+async fn set_rules(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Json(wanted): Json<Vec<BranchProtectionRule>>,
+) -> ApiResult<StatusCode> {
+    let repo = repo(&app, &name);
+    let there = blocked(&repo).await?;
+    if header_text(&headers, &header::IF_MATCH).is_some_and(|wanted| wanted != etag(&there)) {
+        return Err(ApiError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "condition_not_met",
+            "the rules have changed since they were read: read them again",
+        ));
+    }
+    for rule in &there {
+        if !wanted.iter().any(|wanted| wanted.pattern == rule.pattern) {
+            repo.unprotect(&rule.pattern).await?;
+        }
+    }
+    for rule in wanted {
+        if !there.iter().any(|there| there.pattern == rule.pattern) {
+            // lakeFS's rules keep the default branch from deletion elsewhere, and know no resets.
+            repo.protect(Rule::new(rule.pattern)).await?;
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn no_gc_rules() -> ApiError {
+    ApiError::not_supported(
+        "garbage collection has no rules by branch here: `onward gc` removes what no ref leads to",
+    )
+}
+
+/// The default query of a list, for those who only want its beginning.
+pub fn names(query: &ListQuery) -> crate::repo::NamesRequest {
+    crate::repo::NamesRequest {
+        prefix: query.prefix.clone(),
+        after: query.after.clone(),
+        amount: amount(query.amount),
+    }
+}

@@ -1,0 +1,89 @@
+//! What all requests of a sidecar share.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::auth::{AccessKey, Brake, Keys, Tokens};
+use super::error::{ApiError, ApiResult};
+use super::places::Places;
+use super::settings::Limits;
+use super::sources::Sources;
+use super::tasks::Tasks;
+use crate::repo::Onward;
+
+/// A sidecar's state, as handlers get it.
+pub type AppState = Arc<App>;
+
+/// What all requests share.
+pub struct App {
+    /// The deployment.
+    pub onward: Onward,
+    /// Its access keys.
+    pub keys: Keys,
+    /// Its logins.
+    pub tokens: Tokens,
+    /// Who failed to log in.
+    pub brake: Brake,
+    /// Requests under way.
+    pub places: Places,
+    /// Imports, dumps and restores.
+    pub tasks: Tasks,
+    /// Listeners of event streams.
+    pub streams: Arc<Semaphore>,
+    /// Where else objects may be read from.
+    pub sources: Sources,
+    /// The limits.
+    pub limits: Limits,
+    /// What is measured.
+    pub metrics: PrometheusHandle,
+    /// Says that the sidecar is to stop.
+    pub stopping: CancellationToken,
+}
+
+impl App {
+    /// Puts the state together.
+    pub fn new(
+        onward: Onward,
+        sources: Sources,
+        limits: Limits,
+        metrics: PrometheusHandle,
+    ) -> AppState {
+        let objects = onward.coordinator().objects().clone();
+        let keys = Keys::new(objects.clone());
+        Arc::new(Self {
+            tokens: Tokens::new(objects, keys.clone()),
+            keys,
+            brake: Brake::default(),
+            places: Places::new(limits.requests_per_key),
+            tasks: Tasks::new(limits.tasks),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            sources,
+            onward,
+            limits,
+            metrics,
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// The key of this id and secret, shown by somebody at the address `from`. Who fails too often
+    /// is not listened to for a while.
+    pub async fn log_in(&self, from: &str, id: &str, secret: &str) -> ApiResult<Arc<AccessKey>> {
+        if let Some(wait) = self.brake.wait(from) {
+            return Err(ApiError::overloaded(
+                "too many logins from this address have failed: wait, and check the credentials",
+                wait,
+            ));
+        }
+        match self.keys.check(id, secret).await? {
+            Some(key) => Ok(key),
+            None => {
+                self.brake.failed(from);
+                metrics::counter!(super::metrics::LOGINS_FAILED).increment(1);
+                Err(ApiError::unauthenticated("the access key id or its secret is wrong"))
+            }
+        }
+    }
+}

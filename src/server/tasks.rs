@@ -1,0 +1,94 @@
+//! Work that goes on behind a request's answer: imports, dumps, restores.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::error::{ApiError, ApiResult};
+use crate::clock;
+use crate::model::error::Result;
+
+/// How long somebody who asks again is told to wait when there is no room for more tasks.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What there is to say of a task.
+#[derive(Debug, Clone)]
+pub struct TaskStatus {
+    /// When that was last so, milliseconds since the Unix epoch.
+    pub updated_ms: i64,
+    /// What came of it; `None` while it goes on.
+    pub result: Option<Result<Value, String>>,
+}
+
+struct Task {
+    status: TaskStatus,
+    handle: Option<tokio::task::AbortHandle>,
+}
+
+/// The tasks of a sidecar. They end with it; what they have committed stays.
+#[derive(Clone)]
+pub struct Tasks {
+    limit: usize,
+    all: Arc<Mutex<HashMap<String, Task>>>,
+}
+
+impl Tasks {
+    /// At most `limit` tasks are under way or remembered.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, all: Arc::default() }
+    }
+
+    /// Begins a task under `id`. What is asked for again under the same id is not begun again.
+    pub fn begin(
+        &self,
+        id: &str,
+        work: impl Future<Output = Result<Value>> + Send + 'static,
+    ) -> ApiResult<()> {
+        let mut all = self.lock();
+        if all.contains_key(id) {
+            return Ok(());
+        }
+        if all.len() >= self.limit {
+            all.retain(|_, task| task.status.result.is_none());
+        }
+        if all.len() >= self.limit {
+            return Err(ApiError::overloaded(
+                format!("{} tasks are under way, the limit: wait for some of them", self.limit),
+                RETRY_AFTER,
+            ));
+        }
+        let (tasks, name) = (self.clone(), id.to_owned());
+        let running = tokio::spawn(async move {
+            let result = work.await.map_err(|error| error.to_string());
+            if let Some(task) = tasks.lock().get_mut(&name) {
+                task.status = TaskStatus { updated_ms: clock::now_ms(), result: Some(result) };
+                task.handle = None;
+            }
+        });
+        let status = TaskStatus { updated_ms: clock::now_ms(), result: None };
+        all.insert(id.to_owned(), Task { status, handle: Some(running.abort_handle()) });
+        Ok(())
+    }
+
+    /// What there is to say of a task, if this sidecar knows it.
+    pub fn status(&self, id: &str) -> Option<TaskStatus> {
+        self.lock().get(id).map(|task| task.status.clone())
+    }
+
+    /// Ends a task that goes on. Returns whether it did.
+    pub fn cancel(&self, id: &str) -> Option<bool> {
+        let mut all = self.lock();
+        let task = all.get_mut(id)?;
+        let Some(handle) = task.handle.take() else { return Some(false) };
+        handle.abort();
+        let result = Some(Err("it was cancelled".to_owned()));
+        task.status = TaskStatus { updated_ms: clock::now_ms(), result };
+        Some(true)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Task>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
