@@ -12,9 +12,10 @@ use crate::model::path::ObjectPath;
 /// The longest line, in bytes.
 pub const LINE_MAX: usize = 64 * 1024;
 
+/// One change as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+pub(crate) struct Line {
     put: Option<Put>,
     delete: Option<Delete>,
     #[serde(rename = "if")]
@@ -35,6 +36,32 @@ struct Put {
     content_type: Option<String>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
+}
+
+impl Line {
+    /// The change, or what is wrong with it.
+    pub(crate) fn change(self) -> Result<PathChange, String> {
+        let condition = self.condition;
+        let (path, change) = match (self.put, self.delete) {
+            (Some(put), None) if put.address.is_empty() => {
+                return Err("its address is empty".into());
+            }
+            (Some(put), None) if put.checksum.is_empty() => {
+                return Err("its checksum is empty".into());
+            }
+            (Some(put), None) => {
+                let (path, entry) = put.split();
+                (path, Change::Put(entry))
+            }
+            (None, Some(delete)) => (delete.path, Change::Delete),
+            (Some(_), Some(_)) => return Err("it both puts and deletes".into()),
+            (None, None) => return Err("it neither puts nor deletes".into()),
+        };
+        if let Change::Put(entry) = &change {
+            entry.check().map_err(|error| error.to_string())?;
+        }
+        Ok(PathChange { path, change, condition })
+    }
 }
 
 impl Put {
@@ -75,26 +102,7 @@ pub fn parse_line(number: u64, line: &[u8]) -> Result<Option<PathChange>> {
         return Ok(None);
     }
     let line: Line = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let condition = line.condition;
-    let (path, change) = match (line.put, line.delete) {
-        (Some(put), None) if put.address.is_empty() => {
-            return Err(wrong("its address is empty".into()));
-        }
-        (Some(put), None) if put.checksum.is_empty() => {
-            return Err(wrong("its checksum is empty".into()));
-        }
-        (Some(put), None) => {
-            let (path, entry) = put.split();
-            (path, Change::Put(entry))
-        }
-        (None, Some(delete)) => (delete.path, Change::Delete),
-        (Some(_), Some(_)) => return Err(wrong("it both puts and deletes".into())),
-        (None, None) => return Err(wrong("it neither puts nor deletes".into())),
-    };
-    if let Change::Put(entry) = &change {
-        entry.check().map_err(|error| wrong(error.to_string()))?;
-    }
-    Ok(Some(PathChange { path, change, condition }))
+    line.change().map(Some).map_err(wrong)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod changes;
 pub mod config;
 mod data;
 pub mod doctor;
+pub mod events;
 pub mod gc;
 mod glance;
 pub mod hint;

@@ -34,12 +34,19 @@ impl Repository {
                 "'{name}' is the name of a branch in repository '{repo}': choose another"
             )));
         }
+        let exists = || {
+            Error::conflict(format!(
+                "tag '{name}' exists in repository '{repo}': delete it first or choose another name"
+            ))
+        };
+        // A create that finds its own bytes is taken for one whose reply was lost.
+        if self.find_tag(name).await?.is_some() {
+            return Err(exists());
+        }
         let objects = self.onward.coordinator().objects();
         match objects.create(&layout::tag(&repo, name), encode(&commit)?).await? {
             Created::Written => Ok(TagInfo { name: name.clone(), commit }),
-            Created::Found(_) => Err(Error::conflict(format!(
-                "tag '{name}' exists in repository '{repo}': delete it first or choose another name"
-            ))),
+            Created::Found(_) => Err(exists()),
         }
     }
 

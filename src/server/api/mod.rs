@@ -1,15 +1,93 @@
-//! Onward's own API.
+//! Onward's own API: what lakeFS's lacks. Change sets in one request, tickets, queues, events, hints.
+//!
+//! Its description is made of the code ([`description`]), so that no route goes without one; it is
+//! kept in `docs/openapi.json`, and a test compares the two.
+
+mod changes;
+mod events;
+mod merges;
+mod shapes;
+mod tickets;
+mod waiting;
+
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use tower_http::decompression::RequestDecompressionLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Description;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
 
 use super::settings::Limits;
 use super::state::AppState;
 
-/// Routes.
-pub fn routes(_: Limits) -> Router<AppState> {
-    Router::new()
+/// Where the API is.
+const ROOT: &str = "/onward/v1";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Onward",
+        description = "Commits to data lakes that never wait for luck. Beside this API the sidecar speaks lakeFS's under /api/v1.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "commits", description = "Change sets and merges"),
+        (name = "tickets", description = "What became of accepted ops, and what waits"),
+    ),
+    modifiers(&Logins),
+    security(("basic" = []), ("bearer" = [])),
+)]
+struct Document;
+
+struct Logins;
+
+impl utoipa::Modify for Logins {
+    fn modify(&self, description: &mut Description) {
+        let components = description.components.get_or_insert_default();
+        for (name, scheme, what) in [
+            ("basic", HttpAuthScheme::Basic, "Access key id and secret"),
+            ("bearer", HttpAuthScheme::Bearer, "A token from /api/v1/auth/login"),
+        ] {
+            let scheme = HttpBuilder::new().scheme(scheme).description(Some(what)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
+    }
 }
 
-/// Documents.
+fn described(limits: Limits) -> (Router<AppState>, Description) {
+    let changes = OpenApiRouter::new()
+        .routes(routes!(changes::commit))
+        .layer(DefaultBodyLimit::max(limits.changes_len))
+        .layer(RequestDecompressionLayer::new());
+    let routes = OpenApiRouter::new()
+        .merge(changes)
+        .routes(routes!(merges::merge))
+        .routes(routes!(tickets::show, tickets::cancel))
+        .routes(routes!(tickets::queue))
+        .routes(routes!(events::listen));
+    let (routes, paths) = routes.split_for_parts();
+    let mut description = Document::openapi();
+    description.merge(OpenApiRouter::<()>::new().split_for_parts().1);
+    let nested = Description::default();
+    let nested = nested.nest(ROOT, paths);
+    description.merge(nested);
+    (routes, description)
+}
+
+/// The routes, below [`ROOT`].
+pub fn routes(limits: Limits) -> Router<AppState> {
+    described(limits).0
+}
+
+/// What the API is, in OpenAPI 3.1.
+pub fn description() -> Description {
+    described(Limits::default()).1
+}
+
+/// The description, and a page that shows it, which needs nothing from elsewhere.
 pub fn documents() -> Router<AppState> {
-    Router::new()
+    SwaggerUi::new("/docs").url("/openapi.json", description()).into()
 }

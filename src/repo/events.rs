@@ -1,0 +1,119 @@
+//! The outcomes of a branch, one after the other, as they are published.
+
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use crate::clock;
+use crate::commit::round::BranchContext;
+use crate::commit::verdict::OutcomeRecord;
+use crate::coord::outcomes::Tail;
+use crate::model::error::Result;
+use crate::model::ids::{CommitId, OpId, Ticket};
+
+use super::branch::Branch;
+
+/// How long one look at the stream waits for something new.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a listener rests when Redis cannot be reached.
+const REST: Duration = Duration::from_millis(500);
+
+/// Something that a listener is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An op was decided.
+    Outcome {
+        /// Its ticket.
+        ticket: Ticket,
+        /// Its id.
+        op_id: OpId,
+        /// The name of its outcome.
+        outcome: &'static str,
+        /// The commit, if it became one.
+        commit: Option<CommitId>,
+    },
+    /// Outcomes that Redis no longer keeps were asked for: those of the tickets from `from` to `to`
+    /// are in the branch's log alone.
+    Gap {
+        /// The first of them.
+        from: Ticket,
+        /// The last of them.
+        to: Ticket,
+    },
+    /// Nothing new for a while.
+    Quiet,
+}
+
+struct Listener {
+    branch: Branch,
+    context: BranchContext,
+    tail: Option<Tail>,
+    after: Ticket,
+}
+
+impl Branch {
+    /// Everything that is decided behind ticket `after`, or from now on. Goes on through outages of
+    /// Redis and ends with the branch. Takes a connection of its own, of which a process has
+    /// [`LaneOptions::blocking`](crate::coord::lanes::LaneOptions::blocking).
+    pub async fn events(&self, after: Option<Ticket>) -> Result<BoxStream<'static, Result<Event>>> {
+        let context = self.synced().await?;
+        let done = Ticket(self.show().await?.done);
+        let after = after.unwrap_or(done).min(done);
+        let listener = Listener { branch: self.clone(), context, tail: None, after };
+        let looks = stream::try_unfold(Some(listener), |listener| async move {
+            let Some(mut listener) = listener else { return Ok(None) };
+            let events = listener.look().await?;
+            Ok(match events {
+                Some(events) => Some((stream::iter(events.into_iter().map(Ok)), Some(listener))),
+                None => None,
+            })
+        });
+        Ok(looks.try_flatten().boxed())
+    }
+}
+
+impl Listener {
+    /// What is new; `None` when the branch has ended.
+    async fn look(&mut self) -> Result<Option<Vec<Event>>> {
+        match self.read().await {
+            Ok(events) if events.is_empty() => match self.branch.show().await {
+                Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
+                Err(error) if !error.is_retryable() => Err(error),
+                _ => Ok(Some(vec![Event::Quiet])),
+            },
+            Ok(events) => Ok(Some(events)),
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, "a listener tries again");
+                self.tail = None;
+                tokio::time::sleep(clock::jittered(REST)).await;
+                Ok(Some(vec![Event::Quiet]))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&mut self) -> Result<Vec<Event>> {
+        let (lanes, keys) = (&self.context.lanes, &self.context.keys);
+        let tail = match &mut self.tail {
+            Some(tail) => tail,
+            None => self.tail.insert(Tail::open(lanes, keys).await?),
+        };
+        let mut events = Vec::new();
+        for record in tail.read(lanes, keys, self.after, PATIENCE).await? {
+            let expected = self.after.plus(1);
+            if record.ticket > expected {
+                events.push(Event::Gap { from: expected, to: Ticket(record.ticket.0 - 1) });
+            }
+            self.after = record.ticket;
+            let said = OutcomeRecord::decode(&record.record)?;
+            events.push(Event::Outcome {
+                ticket: record.ticket,
+                op_id: record.op_id,
+                outcome: said.verdict.name(),
+                commit: said.commit,
+            });
+        }
+        Ok(events)
+    }
+}

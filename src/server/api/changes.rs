@@ -1,0 +1,247 @@
+//! `POST …/changes`: a commit of exactly the changes sent, in one request.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+
+use super::shapes::{ChangeSet, CommitHead, OnConflict, OutcomeShape, ProducerShape};
+use super::waiting::{WaitQuery, answer};
+use crate::clock;
+use crate::model::error::{Error, Result};
+use crate::model::ids::OpId;
+use crate::repo::change_file::{LINE_MAX, Line, parse_line};
+use crate::repo::{Branch, ChangeBuilder};
+use crate::server::auth::Writer;
+use crate::server::error::{ApiError, ApiResult, Problem};
+use crate::server::extract::{Path, Query, body, header_text};
+use crate::server::lakefs::idempotent_op;
+use crate::server::state::AppState;
+
+/// Bytes of lines that are read before they are given to the commit.
+const CHUNK_LEN: usize = 1 << 20;
+
+/// A change set in one piece, spelled out: a flattened one would let unknown fields pass.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    metadata: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    base: Option<String>,
+    #[serde(default)]
+    on_conflict: OnConflict,
+    #[serde(default)]
+    allow_empty: bool,
+    #[serde(default)]
+    producer: Option<ProducerShape>,
+    #[serde(default)]
+    op_id: Option<String>,
+    #[serde(default)]
+    changes: Vec<Line>,
+}
+
+/// The first line of change sets in JSON lines.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeadLine {
+    commit: CommitHead,
+}
+
+/// Commits a change set
+///
+/// In one JSON document, or as JSON lines (`application/jsonl`): the first line
+/// `{"commit": {"message": …}}`, then one change on each. `Content-Encoding: gzip` is understood.
+/// Waits for the outcome unless `wait=false`. What is staged on the branch stays staged.
+#[utoipa::path(
+    post,
+    path = "/repositories/{repo}/branches/{branch}/changes",
+    tag = "commits",
+    params(
+        ("repo" = String, Path, description = "The repository"),
+        ("branch" = String, Path, description = "The branch"),
+        WaitQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+    ),
+    request_body(
+        description = "The changes",
+        content((ChangeSet = "application/json"), (String = "application/jsonl")),
+    ),
+    responses(
+        (status = 201, description = "Committed", body = OutcomeShape),
+        (status = 200, description = "There was nothing to commit", body = OutcomeShape),
+        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = OutcomeShape),
+        (status = 409, description = "A conflict, fenced, or cancelled: nothing was changed", body = OutcomeShape),
+        (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
+        (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
+        (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = Problem),
+        (status = 503, description = "Redis or the storage does not answer", body = Problem),
+    )
+)]
+pub async fn commit(
+    Writer(caller): Writer,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Query(wait): Query<WaitQuery>,
+    request: Request,
+) -> ApiResult<Response> {
+    let branch = app.onward.repo(&repo).branch(&name);
+    let headers = request.headers();
+    let idempotent = idempotent_op(headers, &caller.key.id, &repo, &name)?;
+    let change = match is_lines(headers) {
+        true => read_lines(branch, request.into_body(), app.limits.changes_len).await?,
+        false => read_whole(branch, request, &app).await?,
+    };
+    let change = change.committer(caller.name());
+    let change = match idempotent {
+        Some(op_id) => change.op_id(op_id),
+        None => change,
+    };
+    match wait.timeout() {
+        None => answer(Err(change.submit().await?)),
+        Some(timeout) => answer(Ok(change.timeout(timeout).commit().await?)),
+    }
+}
+
+fn is_lines(headers: &HeaderMap) -> bool {
+    let kind = header_text(headers, &header::CONTENT_TYPE).unwrap_or_default();
+    ["application/jsonl", "application/x-ndjson", "application/json-lines", "application/x-jsonlines"]
+        .iter()
+        .any(|lines| kind.starts_with(lines))
+}
+
+fn headed(branch: Branch, head: CommitHead) -> Result<ChangeBuilder> {
+    let mut change = branch
+        .change()
+        .message(head.message)
+        .on_conflict(head.on_conflict.into())
+        .allow_empty(head.allow_empty);
+    for (key, value) in head.metadata {
+        change = change.meta(key, value);
+    }
+    if let Some(base) = head.base {
+        change = change.base(base.parse()?);
+    }
+    if let Some(ProducerShape { name, epoch, sequence }) = head.producer {
+        change = change.producer(name, epoch, sequence);
+    }
+    if let Some(op_id) = head.op_id {
+        change = change.op_id(op_id.parse::<OpId>()?);
+    }
+    Ok(change)
+}
+
+async fn read_whole(branch: Branch, request: Request, app: &AppState) -> ApiResult<ChangeBuilder> {
+    let bytes = body(request, app).await?;
+    let whole: Whole = serde_json::from_slice(&bytes).map_err(|error| {
+        ApiError::invalid(format!(
+            "the body is not a change set: {error}; it looks like {{\"message\": …, \"changes\": [{{\"put\": {{\"path\", \"address\", \"checksum\", \"size\"}}}}, {{\"delete\": {{\"path\"}}}}]}}"
+        ))
+    })?;
+    let Whole { message, metadata, base, on_conflict, allow_empty, producer, op_id, changes } = whole;
+    let head = CommitHead { message, metadata, base, on_conflict, allow_empty, producer, op_id };
+    let mut change = headed(branch, head)?;
+    let push_all = move || {
+        for (index, line) in changes.into_iter().enumerate() {
+            let read = line.change().map_err(|why| {
+                Error::invalid(format!("change {} of the set: {why}", index + 1))
+            });
+            change.push(read?)?;
+        }
+        Ok::<_, Error>(change)
+    };
+    // Many changes are sorted and spilled to files: not on a thread that serves others.
+    Ok(match bytes.len() > CHUNK_LEN {
+        true => clock::on_other_thread(push_all).await??,
+        false => push_all()?,
+    })
+}
+
+async fn read_lines(branch: Branch, body: Body, limit: usize) -> ApiResult<ChangeBuilder> {
+    let mut pieces = body.into_data_stream();
+    let mut reader = LineReader { change: None, branch: Some(branch), number: 0 };
+    let (mut pending, mut total) = (BytesMut::new(), 0);
+    loop {
+        let piece = pieces.try_next().await.map_err(|_| {
+            ApiError::invalid("the body broke off: nothing was committed, send it again")
+        })?;
+        let ended = piece.is_none();
+        if let Some(piece) = piece {
+            total += piece.len();
+            if total > limit {
+                return Err(ApiError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too_large",
+                    format!("the changes are over the limit of {limit} bytes: commit them in parts"),
+                ));
+            }
+            pending.extend_from_slice(&piece);
+        }
+        let end = match ended {
+            true => pending.len(),
+            false if pending.len() < CHUNK_LEN => continue,
+            false => pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        };
+        if end == 0 && pending.len() > LINE_MAX {
+            return Err(ApiError::invalid(format!("a line is over the limit of {LINE_MAX} bytes")));
+        }
+        let lines = pending.split_to(end).freeze();
+        reader = match lines.len() > CHUNK_LEN / 16 {
+            true => clock::on_other_thread(move || reader.take(&lines)).await??,
+            false => reader.take(&lines)?,
+        };
+        if ended {
+            return Ok(reader.finish()?);
+        }
+    }
+}
+
+/// Gives lines to a commit, whose head may be the first of them.
+struct LineReader {
+    change: Option<ChangeBuilder>,
+    branch: Option<Branch>,
+    number: u64,
+}
+
+impl LineReader {
+    fn take(mut self, lines: &Bytes) -> Result<Self> {
+        for line in lines.split(|byte| *byte == b'\n') {
+            self.number += 1;
+            if self.change.is_none()
+                && let Some(branch) = self.branch.take_if(|_| !line.trim_ascii().is_empty())
+            {
+                let head = serde_json::from_slice::<HeadLine>(line);
+                let is_head = line.trim_ascii_start().starts_with(b"{\"commit\"") || head.is_ok();
+                if is_head {
+                    let head = head.map_err(|error| {
+                        Error::invalid(format!("line {}: {error}", self.number))
+                    })?;
+                    self.change = Some(headed(branch, head.commit)?);
+                    continue;
+                }
+                self.change = Some(headed(branch, CommitHead::default())?);
+            }
+            if let Some(change) = parse_line(self.number, line)?
+                && let Some(commit) = &mut self.change
+            {
+                commit.push(change)?;
+            }
+        }
+        // What follows the last line break is an empty line that the next chunk goes on with.
+        self.number -= 1;
+        Ok(self)
+    }
+
+    fn finish(self) -> Result<ChangeBuilder> {
+        match (self.change, self.branch) {
+            (Some(change), _) => Ok(change),
+            (None, Some(branch)) => headed(branch, CommitHead::default()),
+            (None, None) => Err(Error::internal("the lines of a change set have no commit")),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `GET …/events`: outcomes as they are published, as server-sent events.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt};
+use http::{HeaderMap, HeaderName};
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::IntoParams;
+
+use crate::model::ids::Ticket;
+use crate::repo::events::Event as Decided;
+use crate::server::auth::Reader;
+use crate::server::error::{ApiError, ApiResult, Problem};
+use crate::server::extract::{Path, Query, header_text};
+use crate::server::state::AppState;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// How often a comment is sent when nothing happens, so that what is in between keeps the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Where to begin.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Only outcomes behind this ticket; by default those from now on. The header Last-Event-ID,
+    /// which browsers send when they connect again, says the same.
+    after: Option<u64>,
+}
+
+/// The outcomes of a branch, as they are published
+///
+/// Server-sent events, in ticket order. `outcome`: `{"ticket", "op_id", "outcome", "commit"}`, with
+/// the ticket as event id. `gap`: `{"from", "to"}`, tickets whose outcomes Redis no longer keeps; the
+/// log has them. `end`: the branch was deleted.
+#[utoipa::path(
+    get,
+    path = "/repositories/{repo}/branches/{branch}/events",
+    tag = "tickets",
+    params(
+        ("repo" = String, Path, description = "The repository"),
+        ("branch" = String, Path, description = "The branch"),
+        EventsQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "The ticket of the last event that was seen"),
+    ),
+    responses(
+        (status = 200, description = "The events", content_type = "text/event-stream", body = String),
+        (status = 429, description = "As many listen as may", body = Problem),
+        (status = "4XX", description = "Refused", body = Problem),
+    )
+)]
+pub async fn listen(
+    _: Reader,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let last = header_text(&headers, &LAST_EVENT_ID).map(|text| {
+        text.trim().parse().map_err(|_| ApiError::invalid("Last-Event-ID is the number of a ticket"))
+    });
+    let after = last.transpose()?.or(query.after).map(Ticket);
+    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
+        ApiError::overloaded("as many listen to events as may: try again later", KEEP_ALIVE)
+    })?;
+    let decided = app.onward.repo(repo).branch(name).events(after).await?;
+    let stopping = app.stopping.clone();
+    let ended = Event::default().event("end").data("{}");
+    let events = decided
+        .take_until(async move { stopping.cancelled().await })
+        .filter_map(|event| async { told(event) })
+        .chain(futures::stream::iter([Ok(ended)]))
+        .map(move |event| {
+            let _held = &place;
+            event
+        });
+    Ok(sse(events).into_response())
+}
+
+fn sse<S: Stream<Item = Result<Event, Infallible>> + Send + 'static>(events: S) -> impl IntoResponse {
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+fn told(event: crate::Result<Decided>) -> Option<Result<Event, Infallible>> {
+    let event = match event {
+        Ok(Decided::Quiet) => return None,
+        Ok(Decided::Outcome { ticket, op_id, outcome, commit }) => {
+            let said =
+                json!({"ticket": ticket, "op_id": op_id, "outcome": outcome, "commit": commit});
+            Event::default().id(ticket.to_string()).event("outcome").data(said.to_string())
+        }
+        Ok(Decided::Gap { from, to }) => {
+            Event::default().event("gap").data(json!({"from": from, "to": to}).to_string())
+        }
+        Err(error) => {
+            let said = json!({"message": error.to_string()});
+            Event::default().event("error").data(said.to_string())
+        }
+    };
+    Some(Ok(event))
+}

@@ -1,0 +1,83 @@
+//! `POST …/merge`: a merge with everything that Onward's merges have, hints above all.
+
+use axum::Json as Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+
+use super::shapes::{MergeShape, OutcomeShape, PreviewShape};
+use super::waiting::{WaitQuery, answer};
+use crate::model::ids::OpId;
+use crate::server::auth::Writer;
+use crate::server::error::{ApiError, ApiResult, Problem};
+use crate::server::extract::{Json, Path, Query};
+use crate::server::lakefs::idempotent_op;
+use crate::server::state::AppState;
+
+/// Merges a ref into the branch
+///
+/// With `"retry": "client"` a merge whose paths were changed by others while it waited ends as
+/// `lost_race` with a hint; the next try sends it back and decides only what has crossed since.
+#[utoipa::path(
+    post,
+    path = "/repositories/{repo}/branches/{branch}/merge",
+    tag = "commits",
+    params(
+        ("repo" = String, Path, description = "The repository"),
+        ("branch" = String, Path, description = "The branch that is merged into"),
+        WaitQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+    ),
+    request_body = MergeShape,
+    responses(
+        (status = 201, description = "Committed", body = OutcomeShape),
+        (status = 200, description = "There was nothing to bring; or what a dry run found", body = OutcomeShape),
+        (status = 202, description = "Accepted, not decided yet", body = OutcomeShape),
+        (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = OutcomeShape),
+        (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
+        (status = 503, description = "Redis or the storage does not answer", body = Problem),
+    )
+)]
+pub async fn merge(
+    Writer(caller): Writer,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Query(wait): Query<WaitQuery>,
+    headers: HeaderMap,
+    Json(wanted): Json<MergeShape>,
+) -> ApiResult<Response> {
+    if wanted.source.is_empty() {
+        return Err(ApiError::invalid("a merge names its source: {\"source\": \"BRANCH\"}"));
+    }
+    let mut merge = app
+        .onward
+        .repo(&repo)
+        .branch(&name)
+        .merge(wanted.source.parse()?)
+        .committer(caller.name())
+        .strategy(wanted.strategy.into())
+        .squash(wanted.squash)
+        .allow_empty(wanted.allow_empty)
+        .retry(wanted.retry.into());
+    for (key, value) in wanted.metadata {
+        merge = merge.meta(key, value);
+    }
+    if let Some(message) = wanted.message {
+        merge = merge.message(message);
+    }
+    if let Some(hint) = wanted.hint {
+        merge = merge.hint(hint);
+    }
+    if wanted.dry_run {
+        return Ok(Body(PreviewShape::from(merge.preview().await?)).into_response());
+    }
+    let own = wanted.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
+    let idempotent = idempotent_op(&headers, &caller.key.id, &repo, &name)?;
+    if let Some(op_id) = own.or(idempotent) {
+        merge = merge.op_id(op_id);
+    }
+    match wait.timeout() {
+        None => answer(Err(merge.submit().await?)),
+        Some(timeout) => answer(Ok(merge.timeout(timeout).commit().await?)),
+    }
+}

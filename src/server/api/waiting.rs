@@ -1,0 +1,88 @@
+//! How long a request waits for an outcome, and what an outcome is as an answer.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::shapes::{OutcomeShape, TicketShape};
+use crate::repo::{Config, Outcome, TicketHandle};
+use crate::server::error::ApiResult;
+use crate::server::extract::Flag;
+
+/// How long an outcome is waited for unless the client says.
+const TIMEOUT_MS: u64 = 300_000;
+
+/// Whether, and how long, the outcome is waited for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct WaitQuery {
+    /// Whether to wait for the outcome; `false` answers as soon as the op is accepted. By default
+    /// `true`.
+    #[param(value_type = bool)]
+    wait: Flag,
+    /// How long to wait, in milliseconds; by default five minutes, at most a day.
+    timeout_ms: u64,
+}
+
+impl Default for WaitQuery {
+    fn default() -> Self {
+        Self { wait: Flag(true), timeout_ms: TIMEOUT_MS }
+    }
+}
+
+impl WaitQuery {
+    /// How long to wait; `None` for not at all.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.wait.0.then(|| Duration::from_millis(self.timeout_ms).min(Config::TIMEOUT_MAX))
+    }
+}
+
+/// An outcome, or a ticket that nobody waits for.
+pub fn answer(op: Result<Outcome, TicketHandle>) -> ApiResult<Response> {
+    let outcome = match op {
+        Ok(outcome) => outcome,
+        Err(handle) => match handle.ticket() {
+            Some(ticket) => {
+                let body = serde_json::json!({
+                    "state": "pending",
+                    "ticket": ticket,
+                    "op_id": handle.op_id(),
+                });
+                return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
+            }
+            None => {
+                let body = serde_json::json!({"state": "decided", "op_id": handle.op_id()});
+                return Ok((StatusCode::OK, Json(body)).into_response());
+            }
+        },
+    };
+    let status = status_of(&outcome);
+    Ok((status, Json(OutcomeShape::from(outcome))).into_response())
+}
+
+fn status_of(outcome: &Outcome) -> StatusCode {
+    match outcome {
+        Outcome::Committed { .. } => StatusCode::CREATED,
+        Outcome::NoChanges { .. } => StatusCode::OK,
+        Outcome::StillQueued { .. } => StatusCode::ACCEPTED,
+        Outcome::Failed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Outcome::Conflict { .. }
+        | Outcome::LostRace { .. }
+        | Outcome::Cancelled { .. }
+        | Outcome::Fenced { .. } => StatusCode::CONFLICT,
+    }
+}
+
+/// What is known of an op: 202 while it waits.
+pub fn status(ticket: TicketShape) -> Response {
+    let status = match &ticket {
+        TicketShape::Pending { .. } => StatusCode::ACCEPTED,
+        TicketShape::Decided(_) => StatusCode::OK,
+    };
+    (status, Json(ticket)).into_response()
+}
