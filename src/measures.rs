@@ -39,6 +39,9 @@ pub fn describe() {
     ] {
         describe_histogram!(name, unit, what);
     }
+    // There from the start: what is not there cannot be seen to rise.
+    counter!(RANGES_WRITTEN_TOTAL).increment(0);
+    counter!(RANGES_REUSED_TOTAL).increment(0);
     describe_counter!(OUTCOMES_TOTAL, "Ops this process decided, by kind and outcome");
     describe_counter!(RANGES_WRITTEN_TOTAL, "Ranges written");
     describe_counter!(RANGES_REUSED_TOTAL, "Ranges that folds kept as they were");

@@ -1,14 +1,15 @@
 //! Objects that lie elsewhere: a folder of a store that is only listed, never written, and whose
 //! names follow nobody's rules but the store's.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use url::Url;
 
-use super::backend::{self, ObjectMeta, ObjectStoreExt, Path};
+use super::backend::{self, GetRange, ObjectMeta, ObjectStoreExt, Path};
 use super::failure::Trouble;
-use super::store::Objects;
+use super::store::{Objects, Streamed};
 use crate::model::error::{Error, Result};
 
 /// Folders of the first level that are listed at the same time, at most.
@@ -155,10 +156,7 @@ impl Source {
         let url = self.url();
         let call = self.objects.named("look at", &url);
         let name = self.name.as_deref().unwrap_or_default();
-        let path = match &self.folder {
-            Some(folder) => folder.clone().join(name),
-            None => Path::from(name),
-        };
+        let path = self.path(name)?;
         match self.objects.within(call, self.objects.store.head(&path)).await {
             Ok(meta) => self.foreign(meta),
             Err(Trouble::Absent) => Err(Error::not_found(format!(
@@ -166,6 +164,24 @@ impl Source {
             ))),
             Err(trouble) => Err(trouble.into_error(call)),
         }
+    }
+
+    /// The bytes of the object `name` below the folder, or those in `range`, which lies within it;
+    /// `None` if there is none.
+    pub async fn stream(&self, name: &str, range: Option<Range<u64>>) -> Result<Option<Streamed>> {
+        let path = self.path(name)?;
+        self.objects.stream_path(&path, name, range.map(GetRange::Bounded)).await
+    }
+
+    /// Where an object below the folder is. A name never leads out of it.
+    fn path(&self, name: &str) -> Result<Path> {
+        let below = match &self.folder {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name.to_owned(),
+        };
+        Path::parse(below).map_err(|error| {
+            Error::invalid("the name of the object is not valid").with_source(error)
+        })
     }
 
     /// Whether the folder is inside the root of `objects`, or that inside the folder. Of cloud

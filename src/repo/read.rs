@@ -8,7 +8,7 @@ use crate::model::address::RefExpr;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
-use crate::objects::Streamed;
+use crate::objects::{Streamed, layout};
 use crate::tree::{ListItem, ListPage, ListRequest, Metarange};
 
 use super::branch::Branch;
@@ -56,12 +56,20 @@ impl Repository {
         self.open_range(entry, None).await
     }
 
+    /// The key of an object that was uploaded to this deployment's storage. Nothing else there is
+    /// ever read because an entry names it: anybody can link any address, and secrets lie beside the
+    /// uploads.
+    pub fn data_key<'a>(&self, entry: &'a Entry) -> Option<&'a str> {
+        let key = self.onward.coordinator().objects().key_of(&entry.address)?;
+        layout::parse_data(key).map(|_| key)
+    }
+
     /// The same, of the bytes in `range`, which lies within the object; all of them for `None`.
     pub async fn open_range(&self, entry: &Entry, range: Option<Range<u64>>) -> Result<Streamed> {
         let objects = self.onward.coordinator().objects();
-        let key = objects.key_of(&entry.address).ok_or_else(|| {
+        let key = self.data_key(entry).ok_or_else(|| {
             Error::invalid(format!(
-                "the object was linked from '{}', which is not in this deployment's storage: read it there",
+                "the object was linked from '{}', which is not an upload in this deployment's storage: read it there",
                 entry.address
             ))
         })?;

@@ -59,8 +59,8 @@ impl Branch {
         Ok(UploadAddress { key, address, expires_ms: expires_ms(id) })
     }
 
-    /// Checks, for an address in this deployment's storage, that it was drawn for `path` of this
-    /// branch and is in time. `None` for an address elsewhere; else the object's size, if it was
+    /// Checks, for the address of an upload in this deployment's storage, that it was drawn for `path`
+    /// of this branch and is in time. `None` for an address of anything else; else the object's size, if it was
     /// uploaded.
     pub async fn check_upload_address(
         &self,
@@ -68,7 +68,8 @@ impl Branch {
         address: &str,
     ) -> Result<Option<Option<u64>>> {
         let objects = self.repo.onward.coordinator().objects();
-        let Some(key) = objects.key_of(address) else { return Ok(None) };
+        let key = objects.key_of(address).filter(|key| layout::parse_data(key).is_some());
+        let Some(key) = key else { return Ok(None) };
         let refused = |why: &str| {
             Error::invalid(format!(
                 "the address is refused: {why}; ask for a new one for this path, upload to it and link it"

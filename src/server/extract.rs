@@ -20,8 +20,31 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = body(request, state).await?;
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(bytes).map(Self).map_err(|error| {
-            ApiError::invalid(format!("the body is not the JSON that is expected here: {error}"))
+        object(bytes).map(Self).map_err(|why| {
+            ApiError::invalid(format!("the body is not the JSON that is expected here: {why}"))
+        })
+    }
+}
+
+/// A JSON object, or what is wrong with it. (An array would do for the parser: the fields in their
+/// order.)
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match bytes.trim_ascii_start().first() {
+        Some(b'{') | None => serde_json::from_slice(bytes).map_err(|error| error.to_string()),
+        Some(_) => Err("it is not an object".to_owned()),
+    }
+}
+
+/// A body that is a JSON array.
+pub struct JsonItems<T>(pub Vec<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonItems<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = body(request, state).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            ApiError::invalid(format!("the body is not the JSON array expected here: {error}"))
         })
     }
 }

@@ -158,6 +158,8 @@ impl Listener {
                 }
             });
         }
+        // Nobody new is let in: who connects now is refused and tries elsewhere.
+        drop(self.socket);
         tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_ok()
     }
 }

@@ -18,8 +18,10 @@ use crate::clock;
 use crate::commit::counters::CounterSnapshot;
 use crate::commit::op::QueuedOp;
 use crate::commit::round::BranchContext;
+use crate::coord::BranchState;
 use crate::measures;
 use crate::model::error::{Error, Result};
+use crate::model::name::{BranchName, RepoName};
 
 /// Requests handled, by method, route and status.
 const REQUESTS: &str = "onward_http_requests_total";
@@ -105,13 +107,11 @@ fn describe() {
     for (name, what, _) in COUNTS {
         describe_counter!(name, what);
     }
-    describe_gauge!(COMMITS_IN_FLIGHT, "Ops in the queues this process works on, by whomever");
-    describe_gauge!(QUEUE_DEPTH, "Ops in the queue of a branch");
-    describe_gauge!(QUEUE_OLDEST, Unit::Seconds, "How long the first op of a queue has waited");
     describe_counter!(REQUESTS, "Requests handled");
     describe_histogram!(SECONDS, Unit::Seconds, "From the head of a request to that of its answer");
     describe_gauge!(IN_FLIGHT, "Requests under way");
     describe_gauge!(CONNECTIONS, "Open connections");
+    counter!(LOGINS_FAILED).increment(0);
     describe_counter!(LOGINS_FAILED, "Logins with a wrong id or secret");
 }
 
@@ -129,36 +129,63 @@ pub async fn show(State(app): State<AppState>) -> Response {
     for (name, _, of) in COUNTS {
         counter!(name).absolute(of(&counters));
     }
-    note_queues(&app).await;
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
-        .into_response()
+    let mut text = app.metrics.render();
+    text.push_str(&queues(&app).await);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-async fn note_queues(app: &App) {
+/// The queues that this process works on, as they are now. Written here and not recorded: a branch
+/// that lived for one transaction would be remembered for ever.
+async fn queues(app: &App) -> String {
     let branches = app.onward.coordinator().at_work(QUEUES_MAX);
-    let depths = stream::iter(branches).map(|context| async move { note_queue(&context).await });
-    let depths: Vec<u64> = depths.buffer_unordered(LOOKS).collect().await;
-    gauge!(COMMITS_IN_FLIGHT).set(depths.iter().sum::<u64>() as f64);
+    let looked_at = stream::iter(branches).map(|context| async move { look(&context).await });
+    let queues: Vec<Queue> =
+        looked_at.buffer_unordered(LOOKS).filter_map(|queue| async { queue }).collect().await;
+    let sum: u64 = queues.iter().map(|queue| queue.depth).sum();
+    let mut text = format!(
+        "# HELP {COMMITS_IN_FLIGHT} Ops in the queues this process works on, by whomever\n# TYPE {COMMITS_IN_FLIGHT} gauge\n{COMMITS_IN_FLIGHT} {sum}\n\n"
+    );
+    type Of = fn(&Queue) -> f64;
+    let shown: [(&str, &str, Of); 2] = [
+        (QUEUE_DEPTH, "Ops in the queue of a branch", |queue| queue.depth as f64),
+        (QUEUE_OLDEST, "How long the first op of a queue has waited", |queue| queue.oldest_seconds),
+    ];
+    for (name, what, of) in shown {
+        text.push_str(&format!("# HELP {name} {what}\n# TYPE {name} gauge\n"));
+        for queue in &queues {
+            // The names have nothing in them that would have to be escaped.
+            text.push_str(&format!(
+                "{name}{{repo=\"{}\",branch=\"{}\"}} {}\n",
+                queue.repo,
+                queue.branch,
+                of(queue)
+            ));
+        }
+        text.push('\n');
+    }
+    text
 }
 
-async fn note_queue(context: &BranchContext) -> u64 {
-    let (depth, oldest_ms) = match context.look(1).await {
-        Ok(Some(view)) => {
-            let front = view.elements.first().and_then(|element| QueuedOp::decode(element).ok());
-            let created_ms = front.and_then(|queued| queued.created_ms());
-            (view.depth, created_ms.map_or(0, |ms| clock::now_ms().saturating_sub(ms).max(0)))
-        }
-        // It has ended, or Redis does not know it yet: nothing waits there.
-        Ok(None) => (0, 0),
+struct Queue {
+    repo: RepoName,
+    branch: BranchName,
+    depth: u64,
+    oldest_seconds: f64,
+}
+
+async fn look(context: &BranchContext) -> Option<Queue> {
+    let view = match context.look(1).await {
+        Ok(view) => view.filter(|view| view.head.state != BranchState::Deleted)?,
         Err(error) => {
             tracing::debug!(%error, "a queue cannot be looked at");
-            return 0;
+            return None;
         }
     };
-    let labels = [("repo", context.lake.repo().to_string()), ("branch", context.name.to_string())];
-    gauge!(QUEUE_DEPTH, &labels).set(depth as f64);
-    gauge!(QUEUE_OLDEST, &labels).set(oldest_ms as f64 / 1000.0);
-    depth
+    let front = view.elements.first().and_then(|element| QueuedOp::decode(element).ok());
+    let created_ms = front.and_then(|queued| queued.created_ms());
+    let age_ms = created_ms.map_or(0, |ms| clock::now_ms().saturating_sub(ms).max(0));
+    let (repo, branch) = (context.lake.repo().clone(), context.name.clone());
+    Some(Queue { repo, branch, depth: view.depth, oldest_seconds: age_ms as f64 / 1000.0 })
 }
 
 /// Something that is there for a while: counted until it is dropped.

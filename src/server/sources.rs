@@ -10,13 +10,13 @@ use url::Url;
 
 use super::error::{ApiError, ApiResult};
 use crate::model::error::{Result, quoted};
-use crate::objects::{Objects, Streamed};
+use crate::objects::{Source, Streamed};
 
 /// A folder that the sidecar may read.
 struct Allowed {
     /// Its URL, with a slash at its end.
     url: String,
-    objects: Objects,
+    source: Source,
 }
 
 /// All folders that the sidecar may read.
@@ -30,7 +30,7 @@ impl Sources {
     pub fn new(urls: &[String]) -> Result<Self> {
         let open = |url: &String| {
             let url = format!("{}/", url.trim_end_matches('/'));
-            Ok(Allowed { objects: Objects::open(&url)?, url })
+            Ok(Allowed { source: Source::open(&url, &[])?, url })
         };
         Ok(Self { allowed: urls.iter().map(open).collect::<Result<_>>()? })
     }
@@ -46,11 +46,8 @@ impl Sources {
         address: &str,
         range: Option<Range<u64>>,
     ) -> ApiResult<Option<Streamed>> {
-        let (allowed, key) = self.find(address)?;
-        Ok(match range {
-            Some(range) => allowed.objects.stream_range(&key, range).await?,
-            None => allowed.objects.stream(&key).await?,
-        })
+        let (allowed, name) = self.find(address)?;
+        Ok(allowed.source.stream(&name, range).await?)
     }
 
     fn find(&self, address: &str) -> ApiResult<(&Allowed, String)> {

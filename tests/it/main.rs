@@ -33,6 +33,7 @@ mod protection;
 mod reading;
 mod relay;
 mod scripts;
+mod server;
 #[cfg(feature = "simulation")]
 mod simulation;
 mod tidy;

@@ -17,7 +17,7 @@ use crate::repo::change_file::{LINE_MAX, Line, parse_line};
 use crate::repo::{Branch, ChangeBuilder};
 use crate::server::auth::Writer;
 use crate::server::error::{ApiError, ApiResult, Problem};
-use crate::server::extract::{Path, Query, body, header_text};
+use crate::server::extract::{Path, Query, body, header_text, object};
 use crate::server::lakefs::idempotent_op;
 use crate::server::state::AppState;
 
@@ -110,9 +110,14 @@ pub async fn commit(
 
 fn is_lines(headers: &HeaderMap) -> bool {
     let kind = header_text(headers, &header::CONTENT_TYPE).unwrap_or_default();
-    ["application/jsonl", "application/x-ndjson", "application/json-lines", "application/x-jsonlines"]
-        .iter()
-        .any(|lines| kind.starts_with(lines))
+    [
+        "application/jsonl",
+        "application/x-ndjson",
+        "application/json-lines",
+        "application/x-jsonlines",
+    ]
+    .iter()
+    .any(|lines| kind.starts_with(lines))
 }
 
 fn headed(branch: Branch, head: CommitHead) -> Result<ChangeBuilder> {
@@ -138,19 +143,20 @@ fn headed(branch: Branch, head: CommitHead) -> Result<ChangeBuilder> {
 
 async fn read_whole(branch: Branch, request: Request, app: &AppState) -> ApiResult<ChangeBuilder> {
     let bytes = body(request, app).await?;
-    let whole: Whole = serde_json::from_slice(&bytes).map_err(|error| {
+    let whole: Whole = object(&bytes).map_err(|error| {
         ApiError::invalid(format!(
             "the body is not a change set: {error}; it looks like {{\"message\": …, \"changes\": [{{\"put\": {{\"path\", \"address\", \"checksum\", \"size\"}}}}, {{\"delete\": {{\"path\"}}}}]}}"
         ))
     })?;
-    let Whole { message, metadata, base, on_conflict, allow_empty, producer, op_id, changes } = whole;
+    let Whole { message, metadata, base, on_conflict, allow_empty, producer, op_id, changes } =
+        whole;
     let head = CommitHead { message, metadata, base, on_conflict, allow_empty, producer, op_id };
     let mut change = headed(branch, head)?;
     let push_all = move || {
         for (index, line) in changes.into_iter().enumerate() {
-            let read = line.change().map_err(|why| {
-                Error::invalid(format!("change {} of the set: {why}", index + 1))
-            });
+            let read = line
+                .change()
+                .map_err(|why| Error::invalid(format!("change {} of the set: {why}", index + 1)));
             change.push(read?)?;
         }
         Ok::<_, Error>(change)
@@ -177,7 +183,9 @@ async fn read_lines(branch: Branch, body: Body, limit: usize) -> ApiResult<Chang
                 return Err(ApiError::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "too_large",
-                    format!("the changes are over the limit of {limit} bytes: commit them in parts"),
+                    format!(
+                        "the changes are over the limit of {limit} bytes: commit them in parts"
+                    ),
                 ));
             }
             pending.extend_from_slice(&piece);

@@ -63,7 +63,9 @@ pub async fn listen(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let last = header_text(&headers, &LAST_EVENT_ID).map(|text| {
-        text.trim().parse().map_err(|_| ApiError::invalid("Last-Event-ID is the number of a ticket"))
+        text.trim()
+            .parse()
+            .map_err(|_| ApiError::invalid("Last-Event-ID is the number of a ticket"))
     });
     let after = last.transpose()?.or(query.after).map(Ticket);
     let place = app.streams.clone().try_acquire_owned().map_err(|_| {
@@ -83,7 +85,9 @@ pub async fn listen(
     Ok(sse(events).into_response())
 }
 
-fn sse<S: Stream<Item = Result<Event, Infallible>> + Send + 'static>(events: S) -> impl IntoResponse {
+fn sse<S: Stream<Item = Result<Event, Infallible>> + Send + 'static>(
+    events: S,
+) -> impl IntoResponse {
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 

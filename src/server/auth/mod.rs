@@ -5,7 +5,7 @@ mod caller;
 mod keys;
 mod token;
 
-pub use brake::Brake;
+pub use brake::{Brake, FAILURES_MAX};
 pub use caller::{Admin, Caller, Reader, Writer, authenticate};
 pub use keys::{AccessKey, Keys, NewKey, Role, SECRET_LEN_MIN};
 pub use token::{TOKEN_VALID, Tokens};

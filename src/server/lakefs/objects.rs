@@ -206,7 +206,7 @@ async fn read(
     let repo = repo(&app, &name);
     let entry = repo.stat(&reference(&of)?, &path(&query.path)?).await?;
     if query.presign.0
-        && let Some(url) = signed(&app, &entry).await?
+        && let Some(url) = signed(&app, &repo, &entry).await?
     {
         return Ok(Redirect::temporary(&url).into_response());
     }
@@ -273,7 +273,7 @@ async fn open(
     entry: &Entry,
     part: Option<Range<u64>>,
 ) -> ApiResult<crate::objects::Streamed> {
-    if app.onward.coordinator().objects().key_of(&entry.address).is_some() {
+    if repo.data_key(entry).is_some() {
         return Ok(repo.open_range(entry, part).await?);
     }
     app.sources.stream(&entry.address, part).await?.ok_or_else(|| {
@@ -289,9 +289,9 @@ async fn open(
 }
 
 /// An address by which anybody can read the object for a while, where the storage has that.
-async fn signed(app: &App, entry: &Entry) -> ApiResult<Option<String>> {
+async fn signed(app: &App, repo: &Repository, entry: &Entry) -> ApiResult<Option<String>> {
     let objects = app.onward.coordinator().objects();
-    match objects.key_of(&entry.address).filter(|_| objects.signs()) {
+    match repo.data_key(entry).filter(|_| objects.signs()) {
         Some(key) => Ok(Some(objects.signed_url(key, false, SIGNED_FOR).await?)),
         None => Ok(None),
     }
@@ -354,19 +354,21 @@ async fn stat(
     Query(query): Query<StatQuery>,
 ) -> ApiResult<Body<ObjectStats>> {
     let path = path(&query.path)?;
-    let entry = repo(&app, &name).stat(&reference(&of)?, &path).await?;
-    shown(&app, &path, entry, query.user_metadata.0, query.presign.0).await.map(Body)
+    let repo = repo(&app, &name);
+    let entry = repo.stat(&reference(&of)?, &path).await?;
+    shown(&app, &repo, &path, entry, query.user_metadata.0, query.presign.0).await.map(Body)
 }
 
 /// An object with an address that anybody can use, where that is wanted and the storage has it.
 async fn shown(
     app: &App,
+    repo: &Repository,
     path: &ObjectPath,
     entry: Entry,
     with_metadata: bool,
     presign: bool,
 ) -> ApiResult<ObjectStats> {
-    let url = if presign { signed(app, &entry).await? } else { None };
+    let url = if presign { signed(app, repo, &entry).await? } else { None };
     let mut stats = ObjectStats::object(path, entry, with_metadata);
     if let Some(url) = url {
         stats.physical_address = url;
@@ -404,13 +406,14 @@ async fn list(
         delimiter: given(query.delimiter),
         amount: amount(query.amount),
     };
-    let page = repo(&app, &name).list(&reference(&of)?, &request).await?;
+    let repo = repo(&app, &name);
+    let page = repo.list(&reference(&of)?, &request).await?;
     let mut results = Vec::with_capacity(page.items.len());
     for item in page.items {
         results.push(match item {
             ListItem::CommonPrefix(prefix) => ObjectStats::common_prefix(prefix),
             ListItem::Object(path, entry) => {
-                shown(&app, &path, entry, query.user_metadata.0, query.presign.0).await?
+                shown(&app, &repo, &path, entry, query.user_metadata.0, query.presign.0).await?
             }
         });
     }

@@ -16,7 +16,7 @@ use crate::repo::protection::{Action, Rule};
 use crate::repo::{RepoInfo, Repository};
 use crate::server::auth::{Admin, Reader, Writer};
 use crate::server::error::{ApiError, ApiResult};
-use crate::server::extract::{Flag, Json, Path, Query, header_text};
+use crate::server::extract::{Flag, Json, JsonItems, Path, Query, header_text};
 use crate::server::state::{App, AppState};
 
 /// The default branch of a repository, unless its creator says otherwise.
@@ -206,7 +206,7 @@ async fn set_rules(
     State(app): State<AppState>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    Json(wanted): Json<Vec<BranchProtectionRule>>,
+    JsonItems(wanted): JsonItems<BranchProtectionRule>,
 ) -> ApiResult<StatusCode> {
     let repo = repo(&app, &name);
     let there = blocked(&repo).await?;

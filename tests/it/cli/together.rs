@@ -44,7 +44,11 @@ fn status_and_down_start_nothing_and_the_data_stays() {
 #[test]
 fn up_runs_until_it_is_told_to_stop() {
     let desk = Desk::new();
-    let mut up = desk.command(&["up", "-q"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut up = desk
+        .command(&["up", "-q", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     until("the instance runs", || desk.done("status --json").json()["state"] == "running");
     let pid = nix::unistd::Pid::from_raw(up.id().try_into().unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();

@@ -11,6 +11,7 @@ pub mod relay;
 #[cfg(feature = "aws")]
 pub mod s3;
 pub mod seed;
+pub mod sidecar;
 pub mod topology;
 pub mod until;
 pub mod verify;

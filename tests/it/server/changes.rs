@@ -1,0 +1,256 @@
+//! Change sets, tickets and merges over Onward's own API.
+
+use std::io::Write;
+
+use onward::model::address::RefExpr;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::{LAKE, MAIN};
+use crate::support::sidecar::{Sidecar, told};
+
+fn put(n: usize) -> Value {
+    json!({"put": {"path": format!("p/{n:06}"), "address": format!("mem://{n}"), "checksum": format!("c{n}"), "size": n}})
+}
+
+async fn paths(sidecar: &Sidecar) -> usize {
+    let mut after = String::new();
+    let mut count = 0;
+    loop {
+        let page = format!("{LAKE}/refs/main/objects/ls?amount=1000&after={after}");
+        let (status, page) = sidecar.get(&page).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        count += page["results"].as_array().unwrap().len();
+        if page["pagination"]["has_more"] == false {
+            return count;
+        }
+        after = page["pagination"]["next_offset"].as_str().unwrap().to_owned();
+    }
+}
+
+async fn done(sidecar: &Sidecar) -> u64 {
+    sidecar.onward.repo("lake").branch("main").show().await.unwrap().done
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_set_is_one_commit_however_it_is_written() {
+    let sidecar = Sidecar::start().await;
+    let changes = format!("{MAIN}/changes");
+    let whole = json!({"message": "one", "metadata": {"k": "v"}, "changes": [put(1), put(2)]});
+    let (status, body) = sidecar.send("POST", &changes, whole).await;
+    assert_eq!((status, &body["outcome"]), (StatusCode::CREATED, &json!("committed")), "{body}");
+    let (_, commit) =
+        sidecar.get(&format!("{LAKE}/commits/{}", body["commit"].as_str().unwrap())).await;
+    assert_eq!((&commit["message"], &commit["metadata"]["k"]), (&json!("one"), &json!("v")));
+    assert_eq!(commit["committer"], crate::support::sidecar::ADMIN.0);
+    // JSON lines: far more than are held at once, packed.
+    let mut lines = String::from("{\"commit\": {\"message\": \"many\"}}\n");
+    (0..20_000).for_each(|n| lines += &format!("{}\n", put(n)));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(lines.as_bytes()).unwrap();
+    let request = sidecar
+        .request("POST", &changes)
+        .header("Content-Type", "application/jsonl")
+        .header("Content-Encoding", "gzip")
+        .body(packed.finish().unwrap());
+    let (status, body) = told(request).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    assert_eq!(paths(&sidecar).await, 20_000);
+    // Without a first line of its own, and without a line break at the end.
+    let request = sidecar
+        .request("POST", &changes)
+        .header("Content-Type", "application/x-ndjson")
+        .body("\n{\"delete\": {\"path\": \"p/000001\"}}");
+    assert_eq!(told(request).await.0, StatusCode::CREATED);
+    assert_eq!(paths(&sidecar).await, 19_999);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_sent_again_with_its_key_is_the_same_op() {
+    let sidecar = Sidecar::start().await;
+    let send = |key: &'static str| {
+        let body = json!({"message": "m", "changes": [put(1)]});
+        let request = sidecar.request("POST", &format!("{MAIN}/changes"));
+        told(request.header("Idempotency-Key", key).json(&body))
+    };
+    let (_, first) = send("load-7").await;
+    let (status, again) = send("load-7").await;
+    assert_eq!((status, &again["commit"]), (StatusCode::CREATED, &first["commit"]));
+    assert_eq!(again["op_id"], first["op_id"]);
+    let (_, other) = send("load-8").await;
+    assert_ne!(other["op_id"], first["op_id"]);
+    assert_eq!(send("").await.0, StatusCode::BAD_REQUEST);
+    // So with a merge of the lakeFS API.
+    sidecar
+        .send("POST", &format!("{LAKE}/branches"), json!({"name": "dev", "source": "main"}))
+        .await;
+    let dev = "/onward/v1/repositories/lake/branches/dev/changes";
+    sidecar.send("POST", dev, json!({"changes": [put(2)]})).await;
+    let merge = || {
+        let request = sidecar.request("POST", &format!("{LAKE}/refs/dev/merge/main"));
+        told(request.header("Idempotency-Key", "merge-1").json(&json!({})))
+    };
+    let (status, first) = merge().await;
+    assert_eq!(status, StatusCode::OK, "{first}");
+    assert_eq!(merge().await, (StatusCode::OK, first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_was_replaced_is_fenced() {
+    let sidecar = Sidecar::start().await;
+    let sidecar = &sidecar;
+    let send = |epoch: u64, sequence: u64, n: usize| {
+        let producer = json!({"name": "orders", "epoch": epoch, "sequence": sequence});
+        let body = json!({"producer": producer, "changes": [put(n)]});
+        async move { told(sidecar.request("POST", &format!("{MAIN}/changes")).json(&body)).await }
+    };
+    let (status, first) = send(1, 1, 1).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let (status, again) = send(1, 1, 1).await;
+    assert_eq!((status, &again["commit"]), (StatusCode::CREATED, &first["commit"]));
+    assert_eq!(send(2, 1, 2).await.0, StatusCode::CREATED);
+    let (status, late) = send(1, 2, 3).await;
+    assert_eq!((status, &late["outcome"]), (StatusCode::CONFLICT, &json!("fenced")), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_does_not_hold_is_a_conflict_and_nothing_is_changed() {
+    let sidecar = Sidecar::start().await;
+    let mut change = put(1);
+    change["if"] = json!({"absent": true});
+    let (url, set) = (format!("{MAIN}/changes"), json!({"changes": [change, put(2)]}));
+    let send = || sidecar.send("POST", &url, set.clone());
+    assert_eq!(send().await.0, StatusCode::CREATED);
+    let (status, body) = send().await;
+    assert_eq!((status, &body["outcome"]), (StatusCode::CONFLICT, &json!("conflict")), "{body}");
+    assert_eq!(body["conflicts"][0]["path"], "p/000001");
+    assert_eq!(body["conflicts"][0]["dest"]["checksum"], "c1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_bodies_are_told_where_they_are_wrong_and_nothing_is_done() {
+    let sidecar = Sidecar::with(|config| config.limits.changes_len = 100_000).await;
+    let before = done(&sidecar).await;
+    let long = format!("{{\"message\": \"{}\"}}", "x".repeat(200_000));
+    let deep = format!("{{\"metadata\": {}", "[".repeat(50_000));
+    for (kind, body, status, why) in [
+        ("application/json", "", 400, "change set"),
+        ("application/json", "{", 400, "EOF"),
+        ("application/json", "[]", 400, "not an object"),
+        ("application/json", deep.as_str(), 400, "map"),
+        ("application/json", r#"{"mesage": "m"}"#, 400, "mesage"),
+        ("application/json", r#"{"message": 7}"#, 400, "string"),
+        ("application/json", r#"{"changes": [{}]}"#, 400, "change 1"),
+        ("application/json", r#"{"changes": [{"delete": {"path": ""}}]}"#, 400, "empty"),
+        ("application/json", r#"{"base": "no such ref"}"#, 400, "ref"),
+        ("application/json", r#"{"base": "nothing", "changes": []}"#, 404, "nothing"),
+        ("application/json", r#"{"op_id": "7"}"#, 400, "op"),
+        (
+            "application/json",
+            r#"{"producer": {"name": "", "epoch": 1, "sequence": 1}}"#,
+            400,
+            "producer",
+        ),
+        ("application/json", long.as_str(), 413, "limit"),
+        ("application/jsonl", long.as_str(), 413, "limit"),
+        ("application/jsonl", "{\"delete\": {\"path\": \"a\"}}\nx", 400, "line 2"),
+        ("application/jsonl", "{\"commit\": {\"mesage\": \"m\"}}", 400, "line 1"),
+        ("application/jsonl", "{\"delete\": {\"path\": \"a\"}}\n{\"commit\": {}}", 400, "line 2"),
+    ] {
+        let request = sidecar.request("POST", &format!("{MAIN}/changes"));
+        let (got, said) = told(request.header("Content-Type", kind).body(body.to_owned())).await;
+        let shown: String = body.chars().take(60).collect();
+        assert_eq!(got.as_u16(), status, "{shown}: {said}");
+        assert!(said["code"].is_string(), "{shown}: {said}");
+        assert!(said["message"].as_str().unwrap().contains(why), "{shown}: {said}");
+    }
+    // A little that unpacks to a lot.
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![b' '; 20 << 20]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    for kind in ["application/json", "application/jsonl"] {
+        let request = sidecar.request("POST", &format!("{MAIN}/changes"));
+        let request = request.header("Content-Type", kind).header("Content-Encoding", "gzip");
+        let (status, said) = told(request.body(bomb.clone())).await;
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{said}");
+    }
+    let lost = "/onward/v1/repositories/lake/branches/nothing/changes";
+    assert_eq!(sidecar.send("POST", lost, json!({})).await.0, StatusCode::NOT_FOUND);
+    let query = format!("{MAIN}/changes?wiat=false");
+    assert_eq!(sidecar.send("POST", &query, json!({})).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(done(&sidecar).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_tells_what_became_of_an_op_that_nobody_waited_for() {
+    let sidecar = Sidecar::start().await;
+    let (status, accepted) = sidecar
+        .send("POST", &format!("{MAIN}/changes?wait=false"), json!({"changes": [put(1)]}))
+        .await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
+    let ticket = format!("{MAIN}/tickets/{}", accepted["op_id"].as_str().unwrap());
+    let (status, told) = sidecar.get(&format!("{ticket}?wait_ms=60000")).await;
+    assert_eq!((status, &told["state"]), (StatusCode::OK, &json!("decided")), "{told}");
+    assert_eq!((&told["outcome"], &told["ticket"]), (&json!("committed"), &accepted["ticket"]));
+    let (status, late) = sidecar.send("DELETE", &ticket, json!({})).await;
+    assert_eq!((status, &late["state"]), (StatusCode::OK, &json!("decided")));
+    let unknown = format!("{MAIN}/tickets/00000000-0000-4000-8000-000000000000");
+    assert_eq!(sidecar.get(&unknown).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(sidecar.get(&format!("{MAIN}/tickets/x")).await.0, StatusCode::BAD_REQUEST);
+    let (_, queue) = sidecar.get(&format!("{MAIN}/queue")).await;
+    assert_eq!((&queue["branch"], &queue["depth"]), (&json!("lake/main"), &json!(0)), "{queue}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_tells_what_it_would_bring_and_brings_it() {
+    let sidecar = Sidecar::start().await;
+    let main = sidecar.onward.repo("lake").branch("main");
+    sidecar.onward.repo("lake").branch("dev").create(&RefExpr::plain("main")).await.unwrap();
+    let dev = "/onward/v1/repositories/lake/branches/dev/changes";
+    sidecar.send("POST", dev, json!({"changes": [put(1), put(2)]})).await;
+    let merge = format!("{MAIN}/merge");
+    let (status, tried) =
+        sidecar.send("POST", &merge, json!({"source": "dev", "dry_run": true})).await;
+    assert_eq!((status, &tried["surviving"]), (StatusCode::OK, &json!(2)), "{tried}");
+    let before = main.show().await.unwrap().done;
+    let (status, merged) =
+        sidecar.send("POST", &merge, json!({"source": "dev", "retry": "client"})).await;
+    assert_eq!(
+        (status, &merged["outcome"]),
+        (StatusCode::CREATED, &json!("committed")),
+        "{merged}"
+    );
+    assert_eq!(main.show().await.unwrap().done, before + 1);
+    let (status, again) = sidecar.send("POST", &merge, json!({"source": "dev"})).await;
+    assert_eq!((status, &again["outcome"]), (StatusCode::OK, &json!("no_changes")));
+    for bad in [json!({}), json!({"source": "dev", "strategy": "mine"}), json!({"sauce": "dev"})] {
+        let (status, said) = sidecar.send("POST", &merge, bad.clone()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}: {said}");
+    }
+    let forged = json!({"source": "dev", "hint": "v1.AAAA.AAAA"});
+    assert_eq!(sidecar.send("POST", &merge, forged).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_on_one_branch_are_all_served_in_order() {
+    let sidecar = &Sidecar::start().await;
+    let before = done(sidecar).await;
+    let commit = |n: usize| async move {
+        let (status, body) =
+            sidecar.send("POST", &format!("{MAIN}/changes"), json!({"changes": [put(n)]})).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        body["ticket"].as_u64().unwrap()
+    };
+    let mut tickets = futures::future::join_all((0..256).map(commit)).await;
+    tickets.sort_unstable();
+    assert_eq!(tickets, (before + 1..=before + 256).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_api_is_what_its_description_says() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json"));
+    let kept: Value = serde_json::from_str(&text.unwrap()).unwrap();
+    let made = serde_json::to_value(onward::server::api::description()).unwrap();
+    assert_eq!(made["openapi"], "3.1.0");
+    assert!(kept == made, "docs/openapi.json is not what the code says: make openapi");
+}

@@ -1,0 +1,14 @@
+//! The sidecar over real connections.
+
+mod access;
+mod changes;
+mod connections;
+mod events;
+mod objects;
+mod refs;
+
+/// The lakeFS API of `lake`.
+const LAKE: &str = "/api/v1/repositories/lake";
+
+/// Onward's own API of the branch `main` of `lake`.
+const MAIN: &str = "/onward/v1/repositories/lake/branches/main";
