@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey simulate campaign model fuzz two-versions ci lint doc setup build clean
+.PHONY: help demo test test-valkey test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -23,6 +23,16 @@ campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD
 
 test-valkey: ## Run those that talk to Redis on Valkey instead
 	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-valkey
+
+test-clients: setup ## lakeFS's own Python clients, as they come from PyPI, against a sidecar; --lakectl by the script
+	./scripts/test-clients
+
+bench-sidecar: build ## How fast the sidecar is here: commits by wrk, streams, idle connections
+	./scripts/bench-sidecar
+
+openapi: ## Write docs/openapi.json anew from the code
+	$(CARGO) run --locked --example openapi > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
 
 simulate: ## Simulated histories, CASES=100000 of them from seed ONWARD_TEST_SEED on
 	ONWARD_TEST_CASES=$(or $(CASES),100000) $(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \

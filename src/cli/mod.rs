@@ -37,6 +37,7 @@ mod signals;
 mod tag;
 mod tell;
 mod ticket;
+mod trace;
 mod verify;
 
 use std::process::ExitCode;
@@ -55,7 +56,10 @@ pub fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let out = Out::new(&args.global);
-    trace(&args);
+    let _kept = match trace::begin(&args) {
+        Ok(kept) => kept,
+        Err(error) => return Failure::from(error).tell(&out).into(),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8))
         .enable_all()
@@ -137,34 +141,4 @@ fn misused(error: &clap::Error) -> ExitCode {
     }
     let _ = error.print();
     Exit::Usage.into()
-}
-
-/// The library's own words, for those who ask with `-v` or `RUST_LOG`.
-///
-/// A sidecar says by itself what a command says only when it is asked.
-fn trace(args: &Args) {
-    use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
-    let sidecar = match &args.verb {
-        Verb::Up(serve) | Verb::Serve(serve) => Some(serve),
-        _ => None,
-    };
-    let filter = match (args.global.verbose, sidecar) {
-        (0, None) => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off")),
-        (0, Some(_)) => {
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("onward=info"))
-        }
-        (1, None) => EnvFilter::new("onward=info"),
-        (1, Some(_)) | (2, _) => EnvFilter::new("onward=debug"),
-        _ => EnvFilter::new("trace"),
-    };
-    let ansi = !args.global.no_color && std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ansi);
-    let _ = match sidecar.map(|serve| serve.log_format) {
-        Some(serve::LogFormat::Json) => log.json().flatten_event(true).try_init(),
-        _ => log.try_init(),
-    };
 }

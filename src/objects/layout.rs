@@ -211,6 +211,9 @@ pub fn refs_dump(repo: &RepoName, id: u128) -> String {
 /// What signs logins and the addresses of uploads.
 pub const TOKEN_KEY: &str = "_onward/token-key";
 
+/// The folder of what nobody but the deployment's own programs may read.
+pub const PRIVATE_DIR: &str = "_onward";
+
 /// The folder of the access keys.
 pub fn access_keys_dir() -> String {
     "_onward/keys".to_owned()

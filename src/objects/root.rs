@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::backend::LocalFileSystem;
@@ -43,6 +43,17 @@ impl LocalRoot {
         });
         let synced = synced.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         synced.map_err(|error| io_failed(call, error))
+    }
+
+    /// Makes a folder, if it is not there, that only the user who runs this can look into.
+    pub(super) async fn keep_private(&self, call: Call<'_>, folder: &str) -> Result<()> {
+        let path = self.path.join(folder);
+        let kept = tokio::task::spawn_blocking(move || {
+            fs::create_dir_all(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+        });
+        let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        kept.map_err(|error| io_failed(call, error))
     }
 
     /// Fails when the directory is not the one that was opened.

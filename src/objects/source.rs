@@ -173,6 +173,23 @@ impl Source {
         self.objects.stream_path(&path, name, range.map(GetRange::Bounded)).await
     }
 
+    /// Whether all of it lies in the folder of another one: by what both really are, not by how they
+    /// are spelled.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::Local(mine), Place::Local(theirs)) => mine.starts_with(theirs),
+            (
+                Place::Cloud { bucket, folder },
+                Place::Cloud { bucket: their_bucket, folder: their_folder },
+            ) => {
+                let (mine, theirs) =
+                    (Path::from(folder.as_str()), Path::from(their_folder.as_str()));
+                bucket == their_bucket && mine.prefix_matches(&theirs)
+            }
+            _ => false,
+        }
+    }
+
     /// Where an object below the folder is. A name never leads out of it.
     fn path(&self, name: &str) -> Result<Path> {
         let below = match &self.folder {

@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
 
 use super::backend::{
-    self, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    self, GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, PutPayload,
 };
 use super::counters::{Meter, ObjectCounters};
 use super::failure::{Call, Refusal, Trouble, classify, late, refused};
@@ -29,6 +33,9 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The largest object read or written in one piece; larger ones go through [`Objects::stream`] and
 /// [`Objects::upload`].
 pub const OBJECT_LEN_MAX: u64 = 256 << 20;
+
+/// Bytes of a local file that are read at a time.
+const PIECE_LEN: usize = 256 << 10;
 
 /// How often a create that is told both "exists" and "absent" is tried. Each turn is the store's
 /// own conflict with another writer of the same key, so two or three are plenty.
@@ -169,6 +176,18 @@ impl Objects {
     /// The key of the object at `address`, where that is in this store.
     pub fn key_of<'a>(&self, address: &'a str) -> Option<&'a str> {
         address.strip_prefix(self.url.trim_end_matches('/'))?.strip_prefix('/')
+    }
+
+    /// Keeps a folder of local storage from everybody but the user who runs this. Clouds have rules
+    /// of their own for that.
+    pub async fn keep_private(&self, folder: &str) -> Result<()> {
+        key::object(folder)?;
+        let Some(root) = &self.root else { return Ok(()) };
+        let call = self.named("keep private", folder);
+        match tokio::time::timeout(self.deadline, root.keep_private(call, folder)).await {
+            Ok(kept) => kept,
+            Err(_) => Err(late(call, self.deadline)),
+        }
     }
 
     /// Whether it can make addresses that anybody can use for a while.
@@ -348,7 +367,7 @@ impl Objects {
             Err(trouble) => return self.found_absent(call, trouble).await,
         };
         let size = found.meta.size;
-        let state = (found.into_stream(), self.clone(), key.to_owned());
+        let state = (pieces(found), self.clone(), key.to_owned());
         let chunks = futures::stream::try_unfold(state, |(mut chunks, objects, key)| async move {
             let call = objects.named("read", &key);
             let next = async { chunks.next().await.transpose() };
@@ -466,6 +485,26 @@ impl Objects {
             Trouble::Absent => self.check_root(call).await.map(|()| None),
             trouble => Err(trouble.into_error(call)),
         }
+    }
+}
+
+/// The bytes of an object, in pieces that are worth a system call each.
+fn pieces(found: GetResult) -> BoxStream<'static, backend::Result<Bytes>> {
+    match found.payload {
+        GetResultPayload::File(file, path) => {
+            let failed = move |source: io::Error| backend::Error::Generic {
+                store: "LocalFileSystem",
+                source: format!("{}: {source}", path.display()).into(),
+            };
+            let (start, length) = (found.range.start, found.range.end - found.range.start);
+            let read = async move {
+                let mut file = tokio::fs::File::from_std(file);
+                file.seek(io::SeekFrom::Start(start)).await?;
+                Ok::<_, io::Error>(ReaderStream::with_capacity(file.take(length), PIECE_LEN))
+            };
+            futures::stream::once(read).try_flatten().map_err(failed).boxed()
+        }
+        _ => found.into_stream(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::backend::{MultipartUpload, PutPayload, UploadPart};
 use super::failure::Call;
@@ -17,8 +17,11 @@ use crate::model::error::{Error, Result};
 /// Size of a part: all parts but the last are equal, as some stores demand.
 const PART_LEN: usize = 16 << 20;
 
-/// Parts on their way at once; with the one being read, four are in memory.
-const PARTS_IN_FLIGHT_MAX: usize = 3;
+/// Parts on their way at once; with the one being read, three are in memory.
+const PARTS_IN_FLIGHT_MAX: usize = 2;
+
+/// What a part begins with: most uploads are small.
+const SMALL_LEN: usize = 64 << 10;
 
 /// The most parts an upload has (the limit of S3).
 const PARTS_MAX: usize = 10_000;
@@ -35,25 +38,63 @@ pub struct Uploaded {
     pub md5: String,
 }
 
+/// Size and checksum of what has been read so far. Large parts are gone through on a thread of their
+/// own, while the next one is read.
 struct Tally {
     size: u64,
-    md5: Md5,
+    md5: Hashing,
+}
+
+enum Hashing {
+    Done(Md5),
+    Running(JoinHandle<Md5>),
+}
+
+impl Hashing {
+    async fn done(self) -> Result<Md5> {
+        match self {
+            Self::Done(md5) => Ok(md5),
+            Self::Running(running) => running.await.map_err(|error| {
+                Error::internal("a checksum was not worked out").with_source(error)
+            }),
+        }
+    }
 }
 
 impl Tally {
-    fn add(&mut self, bytes: &[u8]) {
-        self.size += bytes.len() as u64;
-        self.md5.update(bytes);
+    fn new() -> Self {
+        Self { size: 0, md5: Hashing::Done(Md5::new()) }
     }
 
-    fn finish(self) -> Uploaded {
-        let md5 = self.md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Uploaded { size: self.size, md5 }
+    async fn add(mut self, bytes: &Bytes) -> Result<Self> {
+        self.size += bytes.len() as u64;
+        let mut md5 = self.md5.done().await?;
+        let hash = |mut md5: Md5, bytes: &[u8]| {
+            md5.update(bytes);
+            md5
+        };
+        self.md5 = match bytes.len() > SMALL_LEN {
+            true => {
+                let bytes = bytes.clone();
+                Hashing::Running(tokio::task::spawn_blocking(move || hash(md5, &bytes)))
+            }
+            false => {
+                md5 = hash(md5, bytes);
+                Hashing::Done(md5)
+            }
+        };
+        Ok(self)
+    }
+
+    async fn finish(self) -> Result<Uploaded> {
+        let md5 = self.md5.done().await?.finalize();
+        let md5 = md5.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Uploaded { size: self.size, md5 })
     }
 }
 
 impl Objects {
-    /// Writes all that `reader` gives to `key`, replacing what is there, with at most 64 MiB in
+    /// Writes all that `reader` gives to `key`, replacing what is there, with at most 48 MiB in
     /// memory. The object appears whole or not at all; parts already sent are withdrawn on error.
     /// (If the process dies, parts stay invisible in the store until its rule for incomplete
     /// uploads removes them.) The deadline holds for each part, not for the reader.
@@ -61,32 +102,30 @@ impl Objects {
         let path = key::object(key)?;
         let call = self.named("upload", key);
         let mut reader = std::pin::pin!(reader);
-        let mut tally = Tally { size: 0, md5: Md5::new() };
         let first = read_part(call, reader.as_mut()).await?;
-        tally.add(&first);
+        let tally = Tally::new().add(&first).await?;
         if first.len() < PART_LEN {
             self.put(key, first).await?;
-            return Ok(tally.finish());
+            return tally.finish().await;
         }
         self.check_root(call).await?;
         let begin = self.store.put_multipart_opts(&path, Default::default());
         let mut upload = self.within(call, begin).await.map_err(|t| t.into_error(call))?;
-        let sent = self.send_parts(call, upload.as_mut(), first, reader, &mut tally).await;
+        let sent = self.send_parts(call, upload.as_mut(), first, reader, tally).await;
         let done = match sent {
-            Ok(()) => self
+            Ok(uploaded) => self
                 .within(call, upload.complete())
                 .await
-                .map(|_| ())
+                .map(|_| uploaded)
                 .map_err(|trouble| trouble.into_error(call)),
             Err(error) => Err(error),
         };
-        if let Err(error) = done {
-            if let Err(trouble) = self.within(call, upload.abort()).await {
-                tracing::warn!(key, error = %trouble.into_error(call), "parts of a failed upload stay");
-            }
-            return Err(error);
+        if done.is_err()
+            && let Err(trouble) = self.within(call, upload.abort()).await
+        {
+            tracing::warn!(key, error = %trouble.into_error(call), "parts of a failed upload stay");
         }
-        Ok(tally.finish())
+        done
     }
 
     async fn send_parts(
@@ -95,8 +134,8 @@ impl Objects {
         upload: &mut dyn MultipartUpload,
         first: Bytes,
         mut reader: Pin<&mut (impl AsyncRead + Send)>,
-        tally: &mut Tally,
-    ) -> Result<()> {
+        mut tally: Tally,
+    ) -> Result<Uploaded> {
         // Tasks of their own, so that parts travel while a slow reader is waited for; dropped with
         // the set.
         let mut in_flight = JoinSet::new();
@@ -120,12 +159,12 @@ impl Objects {
                 objects.within(call, sending).await.map_err(|trouble| trouble.into_error(call))
             });
             part = read_part(call, reader.as_mut()).await?;
-            tally.add(&part);
+            tally = tally.add(&part).await?;
         }
         while !in_flight.is_empty() {
             finish_one(call, &mut in_flight).await?;
         }
-        Ok(())
+        tally.finish().await
     }
 }
 
@@ -141,8 +180,11 @@ async fn finish_one(call: Call<'_>, in_flight: &mut JoinSet<Result<()>>) -> Resu
 
 /// A full part, or what is left of the input.
 async fn read_part(call: Call<'_>, mut reader: Pin<&mut (impl AsyncRead + Send)>) -> Result<Bytes> {
-    let mut part = BytesMut::new();
+    let mut part = BytesMut::with_capacity(SMALL_LEN);
     while part.len() < PART_LEN {
+        if part.len() == part.capacity() {
+            part.reserve(PART_LEN - part.len());
+        }
         let room = (PART_LEN - part.len()) as u64;
         let read = reader.as_mut().take(room).read_buf(&mut part).await.map_err(|error| {
             Error::invalid(format!("{call}: the input broke off; send it again")).with_source(error)

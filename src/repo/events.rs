@@ -77,8 +77,8 @@ impl Listener {
     /// What is new; `None` when the branch has ended.
     async fn look(&mut self) -> Result<Option<Vec<Event>>> {
         match self.read().await {
-            Ok(events) if events.is_empty() => match self.branch.show().await {
-                Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
+            Ok(events) if events.is_empty() => match self.has_ended().await {
+                Ok(true) => Ok(None),
                 Err(error) if !error.is_retryable() => Err(error),
                 _ => Ok(Some(vec![Event::Quiet])),
             },
@@ -90,6 +90,15 @@ impl Listener {
                 Ok(Some(vec![Event::Quiet]))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the branch was deleted, or the name stands for another one by now.
+    async fn has_ended(&self) -> Result<bool> {
+        match self.branch.show().await {
+            Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+            Ok(_) => Ok(self.branch.context().await?.uid != self.context.uid),
         }
     }
 

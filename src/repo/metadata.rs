@@ -1,5 +1,5 @@
-//! A repository's own key-value pairs, for its users. One object: of two changes at the same moment
-//! the last one stays.
+//! A repository's own key-value pairs, for its users. One object: of two changes at the same moment, in
+//! two processes, the last one stays.
 
 use std::collections::BTreeMap;
 
@@ -39,6 +39,8 @@ impl Repository {
         &self,
         change: impl FnOnce(&mut BTreeMap<String, String>),
     ) -> Result<()> {
+        // Of changes in one process none is lost; of two in two processes the last one stays.
+        let _one_at_a_time = self.onward.inner.metadata.lock().await;
         let mut pairs = self.metadata().await?;
         change(&mut pairs);
         let len: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();

@@ -40,6 +40,8 @@ pub(super) struct Inner {
     glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.
     pub(super) rules: RulesCache,
+    /// Held while the key-value pairs of a repository are changed.
+    pub(super) metadata: tokio::sync::Mutex<()>,
     /// Lost connections as of when a branch was last compared with its log.
     synced: Mutex<HashMap<BranchUid, u64>>,
 }
@@ -101,6 +103,7 @@ impl Onward {
                 names: Mutex::default(),
                 glances: Mutex::default(),
                 rules: RulesCache::default(),
+                metadata: tokio::sync::Mutex::default(),
                 synced: Mutex::default(),
             }),
         }

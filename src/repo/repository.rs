@@ -3,10 +3,11 @@
 use futures::{StreamExt, TryStreamExt};
 
 use crate::clock;
-use crate::commit::record::{BranchRecord, RepoRecord, encode};
+use crate::commit::record::{BranchRecord, RepoRecord, decode, encode};
 use crate::coord::BranchKeys;
 use crate::coord::branches::forget;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::OpId;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::{Created, layout};
 
@@ -68,17 +69,30 @@ impl Repository {
             created_ms: clock::now_ms(),
         };
         let objects = self.onward.coordinator().objects();
-        match objects.create(&layout::repo(&name), encode(&record)?).await? {
-            Created::Written => {}
-            Created::Found(_) => {
-                return Err(Error::conflict(format!(
-                    "repository '{name}' exists: choose another name"
-                )));
+        let exists = || Error::conflict(format!("repository '{name}' exists: choose another name"));
+        let key = layout::repo(&name);
+        let record = match objects.create(&key, encode(&record)?).await? {
+            Created::Written => record,
+            Created::Found(theirs) => {
+                // Whoever began it may have gone away before its branch was there.
+                let begun: RepoRecord = decode(&key, &theirs)?;
+                let lake = self.onward.coordinator().lake(&name);
+                if BranchRecord::newest(&lake, &begun.default_branch).await?.is_some() {
+                    return Err(exists());
+                }
+                begun
             }
+        };
+        let branch = self.branch(record.default_branch.as_str());
+        match branch.create_at(None, NewBranch::default()).await {
+            // Somebody else finished what was begun.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            made => drop(made?),
         }
-        let branch = self.branch(default_branch.as_str());
-        branch.create_at(None, NewBranch::default()).await?;
-        branch.change().message("Repository created").allow_empty(true).commit().await?;
+        // Once, whoever finishes it.
+        let op_id = OpId::of_bytes(format!("create {name} {}", record.created_ms).as_bytes());
+        let first = branch.change().message("Repository created").allow_empty(true);
+        first.op_id(op_id).commit().await?;
         Ok(record.into())
     }
 

@@ -57,8 +57,26 @@ pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
             "too_large",
             "the body is over the limit of this route: send it in parts",
         ),
-        _ => ApiError::invalid("the body broke off: send the request again"),
+        _ => broke_off(&rejection),
     })
+}
+
+/// What a client is told whose body did not come to its end.
+pub fn broke_off(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    if timed_out(error) {
+        return ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            "the next piece of the body did not come in time: send the request again",
+        );
+    }
+    ApiError::invalid("the body broke off: nothing was done, send the request again")
+}
+
+/// Whether the cause of an error is a body whose next piece did not come in time.
+pub fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.is::<tower_http::timeout::TimeoutError>())
 }
 
 /// The query of a URL.

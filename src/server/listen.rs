@@ -166,12 +166,15 @@ impl Listener {
 
 /// Binds a socket that only its owner may use, in place of one that nobody listens on any more.
 fn bind_unix(path: &std::path::Path) -> Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     let cannot = |why: &str| Error::invalid(format!("cannot listen on {}: {why}", path.display()));
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(cannot("somebody listens there already"));
     }
-    if path.exists() {
+    if let Ok(there) = std::fs::symlink_metadata(path) {
+        if !there.file_type().is_socket() {
+            return Err(cannot("there is something else than a socket"));
+        }
         std::fs::remove_file(path)
             .map_err(|error| cannot("what is there cannot be removed").with_source(error))?;
     }

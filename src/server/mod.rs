@@ -21,6 +21,8 @@ mod health;
 pub mod lakefs;
 mod listen;
 mod metrics;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod places;
 mod requests;
 mod settings;
@@ -36,11 +38,13 @@ use axum::routing::get;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use error::Problem;
 pub use settings::{Limits, Listen, ServerConfig, TlsFiles};
 
 use crate::model::error::{Error, Result};
+use crate::objects::layout;
 use crate::repo::Onward;
 use auth::{Keys, NewKey, Role};
 use error::ApiError;
@@ -73,7 +77,9 @@ impl Server {
             ));
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
-        let keys = Keys::new(onward.coordinator().objects().clone());
+        let objects = onward.coordinator().objects();
+        objects.keep_private(layout::PRIVATE_DIR).await?;
+        let keys = Keys::new(objects.clone());
         let first_key = match admin {
             Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None)?,
             None if !keys.list().await?.is_empty() => None,
@@ -85,7 +91,7 @@ impl Server {
             }
         };
         let listener = Listener::bind(&listen, tls).await?;
-        let sources = Sources::new(&sources)?;
+        let sources = Sources::new(&sources, onward.coordinator().objects())?;
         let app = App::new(onward, sources, limits, metrics::recorder()?);
         Ok(Self { app, listener, first_key })
     }
@@ -123,7 +129,7 @@ fn router(app: AppState) -> Router {
         .merge(lakefs::open_routes())
         .merge(lakefs::routes().layer(known.clone()))
         .fallback(no_route);
-    let own = api::routes(app.limits).layer(known).fallback(no_route);
+    let own = api::routes().layer(known).fallback(no_route);
     Router::new()
         .nest("/api/v1", lakefs)
         .nest("/onward/v1", own)
@@ -134,6 +140,7 @@ fn router(app: AppState) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(app.limits.json_len))
+        .layer(RequestBodyTimeoutLayer::new(app.limits.piece_timeout))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(requests::observe))
         .with_state(app)

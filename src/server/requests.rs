@@ -39,6 +39,8 @@ pub async fn observe(request: Request, next: Next) -> Response {
         access_key = Empty,
         op_id = Empty,
     );
+    #[cfg(feature = "otel")]
+    super::otel::adopt(&span, request.headers());
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status(), begun.elapsed());
     metrics::answered(method, route, status.as_u16(), took);

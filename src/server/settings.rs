@@ -70,7 +70,8 @@ pub struct Limits {
     pub json_len: usize,
     /// A change set, unpacked, in bytes.
     pub changes_len: usize,
-    /// How long the head of a request may take to arrive.
+    /// How long the head of a request may take to arrive, and how long a connection may be idle:
+    /// clients do not repeat a POST over one that was closed meanwhile.
     pub head_timeout: Duration,
     /// How long the next piece of a body may take to arrive.
     pub piece_timeout: Duration,
@@ -89,11 +90,11 @@ impl Default for Limits {
             requests_per_key: 4096,
             json_len: 16 << 20,
             changes_len: 256 << 20,
-            head_timeout: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(120),
             piece_timeout: Duration::from_secs(60),
             grace: Duration::from_secs(30),
             tasks: 1000,
-            streams: 1000,
+            streams: 500,
         }
     }
 }

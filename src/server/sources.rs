@@ -9,8 +9,8 @@ use std::ops::Range;
 use url::Url;
 
 use super::error::{ApiError, ApiResult};
-use crate::model::error::{Result, quoted};
-use crate::objects::{Source, Streamed};
+use crate::model::error::{Error, Result, quoted};
+use crate::objects::{Objects, Source, Streamed};
 
 /// A folder that the sidecar may read.
 struct Allowed {
@@ -26,18 +26,41 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The folders with these URLs, and all that is below them.
-    pub fn new(urls: &[String]) -> Result<Self> {
+    /// The folders with these URLs, and all that is below them. None of them may overlap with the
+    /// storage of the deployment, where its secrets lie.
+    pub fn new(urls: &[String], own: &Objects) -> Result<Self> {
         let open = |url: &String| {
             let url = format!("{}/", url.trim_end_matches('/'));
-            Ok(Allowed { source: Source::open(&url, &[])?, url })
+            let source = Source::open(&url, &[])?;
+            if source.overlaps(own) {
+                return Err(Error::invalid(format!(
+                    "'{url}' and this deployment's own storage {} lie inside each other: whoever may link objects could read its secrets; allow a folder apart from it",
+                    own.url()
+                )));
+            }
+            Ok(Allowed { source, url })
         };
         Ok(Self { allowed: urls.iter().map(open).collect::<Result<_>>()? })
     }
 
-    /// Fails where the sidecar may not look.
-    pub fn check(&self, address: &str) -> ApiResult<()> {
-        self.find(address).map(drop)
+    /// Fails where the sidecar may not look for all objects of a folder.
+    pub fn check_folder(&self, url: &str) -> ApiResult<()> {
+        self.find(url)?;
+        self.check(url, Source::open(url, &[])?)
+    }
+
+    /// Fails where the sidecar may not look for one object.
+    pub fn check_object(&self, url: &str) -> ApiResult<()> {
+        self.find(url)?;
+        self.check(url, Source::open_object(url, &[])?)
+    }
+
+    /// By what will be opened: a URL can say one thing and lead to another.
+    fn check(&self, url: &str, source: Source) -> ApiResult<()> {
+        match self.allowed.iter().any(|allowed| source.is_within(&allowed.source)) {
+            true => Ok(()),
+            false => Err(refused(url)),
+        }
     }
 
     /// The bytes at an address; `None` if there are none.
@@ -56,13 +79,15 @@ impl Sources {
             let rest = rest.strip_prefix(&allowed.url)?.trim_end_matches('/');
             Some((allowed, key_of(&allowed.url, rest)))
         });
-        found.ok_or_else(|| {
-            ApiError::forbidden(format!(
-                "'{}' lies elsewhere, and this sidecar does not look there: read it yourself, or ask the operator to allow it with --allow-source",
-                quoted(address)
-            ))
-        })
+        found.ok_or_else(|| refused(address))
     }
+}
+
+fn refused(address: &str) -> ApiError {
+    ApiError::forbidden(format!(
+        "'{}' lies elsewhere, and this sidecar does not look there: read it yourself, or ask the operator to allow it with --allow-source",
+        quoted(address)
+    ))
 }
 
 /// The key of an address below a folder: addresses of files are escaped like URLs.
@@ -82,19 +107,31 @@ mod tests {
     #[test]
     fn only_what_lies_below_an_allowed_folder_is_read() {
         let dir = tempfile::tempdir().unwrap();
-        let root = format!("file://{}", dir.path().display());
-        let sources = Sources::new(std::slice::from_ref(&root)).unwrap();
-        for inside in ["a", "a/b%20c"] {
-            assert!(sources.check(&format!("{root}/{inside}")).is_ok(), "{inside}");
+        std::fs::create_dir_all(dir.path().join("in/a b")).unwrap();
+        std::fs::create_dir_all(dir.path().join("out")).unwrap();
+        let url = |path: &str| format!("file://{}/{path}", dir.path().display());
+        let own = Objects::open(&url("store")).unwrap();
+        let root = url("in");
+        let sources = Sources::new(std::slice::from_ref(&root), &own).unwrap();
+        for inside in ["in/", "in/a%20b/"] {
+            sources.check_folder(&url(inside)).unwrap();
         }
-        assert_eq!(sources.find(&format!("{root}/a%20b")).unwrap().1, "a b");
-        for outside in
-            ["file:///etc/passwd", "s3://b/a", "", "/", &format!("{root}x/a"), &format!("{root}x")]
-        {
-            assert!(sources.check(outside).is_err(), "{outside}");
+        sources.check_object(&url("in/a%20b/c")).unwrap();
+        assert_eq!(sources.find(&url("in/a%20b/c")).unwrap().1, "a b/c");
+        for outside in ["in/../out/", "in/%2e%2e/out/", "in/a%20b/../../out/", "out/", "inx/"] {
+            assert!(sources.check_folder(&url(outside)).is_err(), "{outside}");
         }
-        // What is spelled with dots never leaves the folder.
-        assert_eq!(sources.find(&format!("{root}/../../etc/passwd")).unwrap().1, "etc/passwd");
-        assert!(Sources::default().check(&root).is_err());
+        for outside in ["in/../out/x", "in/%2e%2e/out/x", "in/a%20b/../../out/x"] {
+            assert!(sources.check_object(&url(outside)).is_err(), "{outside}");
+        }
+        for outside in ["file:///etc/passwd", "s3://b/a", "", "/", &url("inx"), &url("inx/a")] {
+            assert!(sources.find(outside).is_err(), "{outside}");
+        }
+        assert!(Sources::default().find(&root).is_err());
+        // A folder with the deployment's secrets in it, or within it, cannot be allowed.
+        for own_url in [url(""), url("store"), url("store/lake")] {
+            std::fs::create_dir_all(dir.path().join("store/lake")).unwrap();
+            assert!(Sources::new(&[own_url], &own).is_err());
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Work that goes on behind a request's answer: imports, dumps, restores.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde_json::Value;
 
 use super::error::{ApiError, ApiResult};
@@ -25,6 +27,8 @@ pub struct TaskStatus {
 struct Task {
     status: TaskStatus,
     handle: Option<tokio::task::AbortHandle>,
+    /// Whose it is: nobody else sees or ends it.
+    owner: String,
 }
 
 /// The tasks of a sidecar. They end with it; what they have committed stays.
@@ -40,10 +44,12 @@ impl Tasks {
         Self { limit, all: Arc::default() }
     }
 
-    /// Begins a task under `id`. What is asked for again under the same id is not begun again.
+    /// Begins a task of `owner` under `id`. What is asked for again under the same id is not begun
+    /// again.
     pub fn begin(
         &self,
         id: &str,
+        owner: &str,
         work: impl Future<Output = Result<Value>> + Send + 'static,
     ) -> ApiResult<()> {
         let mut all = self.lock();
@@ -61,26 +67,31 @@ impl Tasks {
         }
         let (tasks, name) = (self.clone(), id.to_owned());
         let running = tokio::spawn(async move {
-            let result = work.await.map_err(|error| error.to_string());
+            // One that ends in a bug is told to have ended, too.
+            let result = match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(result) => result.map_err(|error| error.to_string()),
+                Err(_) => Err("it ended early, by a bug: please report it".to_owned()),
+            };
             if let Some(task) = tasks.lock().get_mut(&name) {
                 task.status = TaskStatus { updated_ms: clock::now_ms(), result: Some(result) };
                 task.handle = None;
             }
         });
         let status = TaskStatus { updated_ms: clock::now_ms(), result: None };
-        all.insert(id.to_owned(), Task { status, handle: Some(running.abort_handle()) });
+        let (handle, owner) = (Some(running.abort_handle()), owner.to_owned());
+        all.insert(id.to_owned(), Task { status, handle, owner });
         Ok(())
     }
 
     /// What there is to say of a task, if this sidecar knows it.
-    pub fn status(&self, id: &str) -> Option<TaskStatus> {
-        self.lock().get(id).map(|task| task.status.clone())
+    pub fn status(&self, id: &str, owner: &str) -> Option<TaskStatus> {
+        self.lock().get(id).filter(|task| task.owner == owner).map(|task| task.status.clone())
     }
 
     /// Ends a task that goes on. Returns whether it did.
-    pub fn cancel(&self, id: &str) -> Option<bool> {
+    pub fn cancel(&self, id: &str, owner: &str) -> Option<bool> {
         let mut all = self.lock();
-        let task = all.get_mut(id)?;
+        let task = all.get_mut(id).filter(|task| task.owner == owner)?;
         let Some(handle) = task.handle.take() else { return Some(false) };
         handle.abort();
         let result = Some(Err("it was cancelled".to_owned()));

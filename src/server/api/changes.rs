@@ -8,43 +8,25 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::shapes::{ChangeSet, CommitHead, OnConflict, OutcomeShape, ProducerShape};
+use super::shapes::{ChangeSet, CommitHead, OutcomeShape, ProducerShape};
 use super::waiting::{WaitQuery, answer};
+use super::whole;
 use crate::clock;
 use crate::model::error::{Error, Result};
 use crate::model::ids::OpId;
-use crate::repo::change_file::{LINE_MAX, Line, parse_line};
+use crate::repo::change_file::{LINE_MAX, parse_line};
 use crate::repo::{Branch, ChangeBuilder};
 use crate::server::auth::Writer;
 use crate::server::error::{ApiError, ApiResult, Problem};
-use crate::server::extract::{Path, Query, body, header_text, object};
+use crate::server::extract::{Path, Query, body, broke_off, header_text};
 use crate::server::lakefs::idempotent_op;
 use crate::server::state::AppState;
 
+/// Bytes that are read on the thread that serves others.
+const SMALL_LEN: usize = 64 * 1024;
+
 /// Bytes of lines that are read before they are given to the commit.
 const CHUNK_LEN: usize = 1 << 20;
-
-/// A change set in one piece, spelled out: a flattened one would let unknown fields pass.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Whole {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    metadata: std::collections::BTreeMap<String, String>,
-    #[serde(default)]
-    base: Option<String>,
-    #[serde(default)]
-    on_conflict: OnConflict,
-    #[serde(default)]
-    allow_empty: bool,
-    #[serde(default)]
-    producer: Option<ProducerShape>,
-    #[serde(default)]
-    op_id: Option<String>,
-    #[serde(default)]
-    changes: Vec<Line>,
-}
 
 /// The first line of change sets in JSON lines.
 #[derive(Deserialize)]
@@ -92,7 +74,7 @@ pub async fn commit(
 ) -> ApiResult<Response> {
     let branch = app.onward.repo(&repo).branch(&name);
     let headers = request.headers();
-    let idempotent = idempotent_op(headers, &caller.key.id, &repo, &name)?;
+    let idempotent = idempotent_op(headers, &caller.key.id, &["changes", &repo, &name])?;
     let change = match is_lines(headers) {
         true => read_lines(branch, request.into_body(), app.limits.changes_len).await?,
         false => read_whole(branch, request, &app).await?,
@@ -120,9 +102,9 @@ fn is_lines(headers: &HeaderMap) -> bool {
     .any(|lines| kind.starts_with(lines))
 }
 
-fn headed(branch: Branch, head: CommitHead) -> Result<ChangeBuilder> {
-    let mut change = branch
-        .change()
+/// A commit with this head.
+pub(super) fn headed(change: ChangeBuilder, head: CommitHead) -> Result<ChangeBuilder> {
+    let mut change = change
         .message(head.message)
         .on_conflict(head.on_conflict.into())
         .allow_empty(head.allow_empty);
@@ -143,28 +125,12 @@ fn headed(branch: Branch, head: CommitHead) -> Result<ChangeBuilder> {
 
 async fn read_whole(branch: Branch, request: Request, app: &AppState) -> ApiResult<ChangeBuilder> {
     let bytes = body(request, app).await?;
-    let whole: Whole = object(&bytes).map_err(|error| {
-        ApiError::invalid(format!(
-            "the body is not a change set: {error}; it looks like {{\"message\": …, \"changes\": [{{\"put\": {{\"path\", \"address\", \"checksum\", \"size\"}}}}, {{\"delete\": {{\"path\"}}}}]}}"
-        ))
-    })?;
-    let Whole { message, metadata, base, on_conflict, allow_empty, producer, op_id, changes } =
-        whole;
-    let head = CommitHead { message, metadata, base, on_conflict, allow_empty, producer, op_id };
-    let mut change = headed(branch, head)?;
-    let push_all = move || {
-        for (index, line) in changes.into_iter().enumerate() {
-            let read = line
-                .change()
-                .map_err(|why| Error::invalid(format!("change {} of the set: {why}", index + 1)));
-            change.push(read?)?;
-        }
-        Ok::<_, Error>(change)
-    };
+    let is_small = bytes.len() <= SMALL_LEN;
+    let read = move || whole::read(branch, &bytes);
     // Many changes are sorted and spilled to files: not on a thread that serves others.
-    Ok(match bytes.len() > CHUNK_LEN {
-        true => clock::on_other_thread(push_all).await??,
-        false => push_all()?,
+    Ok(match is_small {
+        true => read()?,
+        false => clock::on_other_thread(read).await??,
     })
 }
 
@@ -173,9 +139,7 @@ async fn read_lines(branch: Branch, body: Body, limit: usize) -> ApiResult<Chang
     let mut reader = LineReader { change: None, branch: Some(branch), number: 0 };
     let (mut pending, mut total) = (BytesMut::new(), 0);
     loop {
-        let piece = pieces.try_next().await.map_err(|_| {
-            ApiError::invalid("the body broke off: nothing was committed, send it again")
-        })?;
+        let piece = pieces.try_next().await.map_err(|error| broke_off(&error))?;
         let ended = piece.is_none();
         if let Some(piece) = piece {
             total += piece.len();
@@ -199,7 +163,7 @@ async fn read_lines(branch: Branch, body: Body, limit: usize) -> ApiResult<Chang
             return Err(ApiError::invalid(format!("a line is over the limit of {LINE_MAX} bytes")));
         }
         let lines = pending.split_to(end).freeze();
-        reader = match lines.len() > CHUNK_LEN / 16 {
+        reader = match lines.len() > SMALL_LEN {
             true => clock::on_other_thread(move || reader.take(&lines)).await??,
             false => reader.take(&lines)?,
         };
@@ -229,10 +193,10 @@ impl LineReader {
                     let head = head.map_err(|error| {
                         Error::invalid(format!("line {}: {error}", self.number))
                     })?;
-                    self.change = Some(headed(branch, head.commit)?);
+                    self.change = Some(headed(branch.change(), head.commit)?);
                     continue;
                 }
-                self.change = Some(headed(branch, CommitHead::default())?);
+                self.change = Some(headed(branch.change(), CommitHead::default())?);
             }
             if let Some(change) = parse_line(self.number, line)?
                 && let Some(commit) = &mut self.change
@@ -248,7 +212,7 @@ impl LineReader {
     fn finish(self) -> Result<ChangeBuilder> {
         match (self.change, self.branch) {
             (Some(change), _) => Ok(change),
-            (None, Some(branch)) => headed(branch, CommitHead::default()),
+            (None, Some(branch)) => headed(branch.change(), CommitHead::default()),
             (None, None) => Err(Error::internal("the lines of a change set have no commit")),
         }
     }

@@ -38,7 +38,8 @@ pub struct EventsQuery {
 ///
 /// Server-sent events, in ticket order. `outcome`: `{"ticket", "op_id", "outcome", "commit"}`, with
 /// the ticket as event id. `gap`: `{"from", "to"}`, tickets whose outcomes Redis no longer keeps; the
-/// log has them. `end`: the branch was deleted.
+/// log has them. `end`: the branch was deleted; a
+/// stream that ends without it is to be opened again.
 #[utoipa::path(
     get,
     path = "/repositories/{repo}/branches/{branch}/events",
@@ -75,9 +76,9 @@ pub async fn listen(
     let stopping = app.stopping.clone();
     let ended = Event::default().event("end").data("{}");
     let events = decided
-        .take_until(async move { stopping.cancelled().await })
         .filter_map(|event| async { told(event) })
         .chain(futures::stream::iter([Ok(ended)]))
+        .take_until(async move { stopping.cancelled().await })
         .map(move |event| {
             let _held = &place;
             event

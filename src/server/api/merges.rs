@@ -49,11 +49,12 @@ pub async fn merge(
     if wanted.source.is_empty() {
         return Err(ApiError::invalid("a merge names its source: {\"source\": \"BRANCH\"}"));
     }
+    let source = wanted.source;
     let mut merge = app
         .onward
         .repo(&repo)
         .branch(&name)
-        .merge(wanted.source.parse()?)
+        .merge(source.parse()?)
         .committer(caller.name())
         .strategy(wanted.strategy.into())
         .squash(wanted.squash)
@@ -72,7 +73,7 @@ pub async fn merge(
         return Ok(Body(PreviewShape::from(merge.preview().await?)).into_response());
     }
     let own = wanted.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
-    let idempotent = idempotent_op(&headers, &caller.key.id, &repo, &name)?;
+    let idempotent = idempotent_op(&headers, &caller.key.id, &["merge", &repo, &name, &source])?;
     if let Some(op_id) = own.or(idempotent) {
         merge = merge.op_id(op_id);
     }

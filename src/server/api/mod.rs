@@ -9,9 +9,9 @@ mod merges;
 mod shapes;
 mod tickets;
 mod waiting;
+mod whole;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Description;
@@ -20,7 +20,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::settings::Limits;
 use super::state::AppState;
 
 /// Where the API is.
@@ -57,10 +56,9 @@ impl utoipa::Modify for Logins {
     }
 }
 
-fn described(limits: Limits) -> (Router<AppState>, Description) {
+fn described() -> (Router<AppState>, Description) {
     let changes = OpenApiRouter::new()
         .routes(routes!(changes::commit))
-        .layer(DefaultBodyLimit::max(limits.changes_len))
         .layer(RequestDecompressionLayer::new());
     let routes = OpenApiRouter::new()
         .merge(changes)
@@ -78,13 +76,13 @@ fn described(limits: Limits) -> (Router<AppState>, Description) {
 }
 
 /// The routes, below [`ROOT`].
-pub fn routes(limits: Limits) -> Router<AppState> {
-    described(limits).0
+pub fn routes() -> Router<AppState> {
+    described().0
 }
 
 /// What the API is, in OpenAPI 3.1.
 pub fn description() -> Description {
-    described(Limits::default()).1
+    described().1
 }
 
 /// The description, and a page that shows it, which needs nothing from elsewhere.

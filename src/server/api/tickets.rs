@@ -65,8 +65,12 @@ pub async fn show(
     let (branch, op_id) = (app.onward.repo(repo).branch(name), op_id.parse::<OpId>()?);
     let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
     if !wait.is_zero() {
-        let outcome = branch.ticket_wait(op_id, wait).await?;
-        if !matches!(outcome, Outcome::StillQueued { .. }) {
+        // A sidecar that stops does not hold who waits: he asks again elsewhere.
+        let outcome = tokio::select! {
+            outcome = branch.ticket_wait(op_id, wait) => Some(outcome?),
+            () = app.stopping.cancelled() => None,
+        };
+        if let Some(outcome) = outcome.filter(|told| !matches!(told, Outcome::StillQueued { .. })) {
             return Ok(status(TicketStatus::Decided(Box::new(outcome)).into()));
         }
     }

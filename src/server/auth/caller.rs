@@ -9,12 +9,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method};
+use tracing::Instrument;
 
 use super::keys::{AccessKey, Role};
 use crate::server::error::{ApiError, ApiResult};
 use crate::server::extract::header_text;
 use crate::server::listen::Peer;
 use crate::server::state::AppState;
+
+/// What a browser says of where a request comes from.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -50,9 +55,31 @@ pub async fn authenticate(
     let shown = header_text(request.headers(), &AUTHORIZATION).map(str::to_owned);
     let key = identify(&app, &from, shown).await?;
     tracing::Span::current().record("access_key", key.id.as_str());
-    let _place = app.places.take(&key.id)?;
+    let place = app.places.take(&key.id)?;
     request.extensions_mut().insert(Caller { key });
-    Ok(next.run(request).await)
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(next.run(request).await);
+    }
+    refuse_cross_site(request.headers())?;
+    // What changes something goes on to its end when the client goes away half way through: some of
+    // it takes several steps.
+    let handling = async move {
+        let _place = place;
+        next.run(request).await
+    };
+    tokio::spawn(handling.in_current_span()).await.map_err(|error| {
+        ApiError::from(crate::Error::internal("a request ended early").with_source(error))
+    })
+}
+
+/// Refuses what a page of somebody else makes a browser send that remembers a login.
+fn refuse_cross_site(headers: &HeaderMap) -> ApiResult<()> {
+    match header_text(headers, &SEC_FETCH_SITE) {
+        Some("cross-site" | "same-site") => Err(ApiError::forbidden(
+            "a page of another site asked for this: nothing is changed for it",
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn identify(app: &AppState, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {

@@ -14,6 +14,9 @@ use crate::server::error::{ApiError, ApiResult};
 use crate::server::extract::{Json, Path, Query};
 use crate::server::state::AppState;
 
+/// What a commit's date can be, in seconds since the Unix epoch.
+const DATES: std::ops::RangeInclusive<i64> = 0..=253_402_300_799;
+
 pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/repositories/{repo}/branches/{branch}/commits", post(commit))
@@ -50,9 +53,14 @@ async fn commit(
         change = change.meta(key, value);
     }
     if let Some(date) = wanted.date {
-        change = change.date_ms(date.saturating_mul(1000));
+        if !DATES.contains(&date) {
+            return Err(ApiError::invalid(format!(
+                "{date} is not a date in seconds since 1970 up to the year 9999"
+            )));
+        }
+        change = change.date_ms(date * 1000);
     }
-    if let Some(op_id) = idempotent_op(&headers, &caller.key.id, &repo_name, &name)? {
+    if let Some(op_id) = idempotent_op(&headers, &caller.key.id, &["commit", &repo_name, &name])? {
         change = change.op_id(op_id);
     }
     let id = committed(change.commit().await?, "commit")?;

@@ -1,7 +1,7 @@
 //! What clients ask before they do anything: configuration, set-up, login, who they are.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json as Body};
@@ -18,13 +18,20 @@ use crate::server::state::{App, AppState};
 /// The version of lakeFS whose API this is. Clients read it as three numbers.
 const LAKEFS_VERSION: &str = "1.66.0";
 
+/// The longest body of a login, in bytes.
+const LOGIN_LEN: usize = 4096;
+
 /// Routes for those who are not known yet.
 pub fn open_routes() -> Router<AppState> {
+    let login = Router::new()
+        .route("/auth/login", post(login))
+        // Nobody is known yet: he gets no more room than an id and a secret need.
+        .layer(DefaultBodyLimit::max(LOGIN_LEN));
     Router::new()
+        .merge(login)
         .route("/healthcheck", get(|| async { StatusCode::NO_CONTENT }))
         .route("/setup_lakefs", get(setup_state).post(setup))
         .route("/setup_comm_prefs", post(|| async { StatusCode::OK }))
-        .route("/auth/login", post(login))
         .route("/auth/capabilities", get(capabilities))
 }
 

@@ -70,12 +70,21 @@ async fn restore(
     Ok(StatusCode::OK)
 }
 
+const DUMP: &str = "dump";
+const RESTORE: &str = "restore";
+
+/// Whose a task is.
+fn owner(kind: &str, repo: &str) -> String {
+    format!("{kind} {repo}")
+}
+
 fn begin(
     app: &AppState,
+    owner: &str,
     work: impl Future<Output = Result<Value>> + Send + 'static,
 ) -> ApiResult<Response> {
     let id = clock::new_op_id().to_string();
-    app.tasks.begin(&id, work)?;
+    app.tasks.begin(&id, owner, work)?;
     Ok((StatusCode::ACCEPTED, Body(json!({"id": id}))).into_response())
 }
 
@@ -86,7 +95,7 @@ async fn begin_dump(
 ) -> ApiResult<Response> {
     let repo: Repository = repo(&app, &name);
     repo.show().await?;
-    begin(&app, async move { repo.dump_refs().await.map(shape) })
+    begin(&app, &owner(DUMP, &name), async move { repo.dump_refs().await.map(shape) })
 }
 
 async fn begin_restore(
@@ -97,7 +106,11 @@ async fn begin_restore(
 ) -> ApiResult<Response> {
     let (repo, id) = (repo(&app, &name), wanted.id()?);
     repo.show().await?;
-    begin(&app, async move { repo.restore_refs(id).await.map(|_| Value::Null) })
+    begin(
+        &app,
+        &owner(RESTORE, &name),
+        async move { repo.restore_refs(id).await.map(|_| Value::Null) },
+    )
 }
 
 #[derive(Deserialize)]
@@ -105,8 +118,8 @@ struct TaskQuery {
     task_id: String,
 }
 
-fn status(app: &AppState, id: &str) -> ApiResult<(TaskStatus, Value)> {
-    let status = app.tasks.status(id).ok_or_else(|| {
+fn status(app: &AppState, owner: &str, id: &str) -> ApiResult<(TaskStatus, Value)> {
+    let status = app.tasks.status(id, owner).ok_or_else(|| {
         ApiError::from(crate::Error::not_found(
             "this sidecar knows no such task: it was begun at another one, or before a restart",
         ))
@@ -125,9 +138,10 @@ fn status(app: &AppState, id: &str) -> ApiResult<(TaskStatus, Value)> {
 async fn dump_status(
     _: Reader,
     State(app): State<AppState>,
+    Path(name): Path<String>,
     Query(query): Query<TaskQuery>,
 ) -> ApiResult<Body<Value>> {
-    let (status, mut shown) = status(&app, &query.task_id)?;
+    let (status, mut shown) = status(&app, &owner(DUMP, &name), &query.task_id)?;
     if let (Some(Ok(refs)), Some(shown)) = (status.result, shown.as_object_mut()) {
         shown.insert("refs".into(), refs);
     }
@@ -137,7 +151,8 @@ async fn dump_status(
 async fn restore_status(
     _: Reader,
     State(app): State<AppState>,
+    Path(name): Path<String>,
     Query(query): Query<TaskQuery>,
 ) -> ApiResult<Body<Value>> {
-    Ok(Body(status(&app, &query.task_id)?.1))
+    Ok(Body(status(&app, &owner(RESTORE, &name), &query.task_id)?.1))
 }

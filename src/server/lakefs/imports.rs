@@ -43,12 +43,13 @@ async fn begin(
     }
     let mut parts = Vec::with_capacity(wanted.paths.len());
     for location in wanted.paths {
-        app.sources.check(&location.path)?;
         parts.push(match location.kind {
             ImportType::CommonPrefix => {
+                app.sources.check_folder(&location.path)?;
                 ImportPart::Folder { url: location.path, prefix: location.destination }
             }
             ImportType::Object => {
+                app.sources.check_object(&location.path)?;
                 ImportPart::Object { url: location.path, path: location.destination }
             }
         });
@@ -63,7 +64,7 @@ async fn begin(
         ..ImportRequest::default()
     };
     let id = clock::new_op_id().to_string();
-    app.tasks.begin(&id, run(branch, request))?;
+    app.tasks.begin(&id, &owner(&repo, &name), run(branch, request))?;
     Ok((StatusCode::ACCEPTED, Body(json!({"id": id}))).into_response())
 }
 
@@ -82,6 +83,11 @@ struct ImportQuery {
     id: String,
 }
 
+/// Whose an import is.
+fn owner(repo: &str, branch: &str) -> String {
+    format!("import {repo}/{branch}")
+}
+
 fn unknown() -> ApiError {
     ApiError::from(Error::not_found(
         "this sidecar knows no such import: it was begun at another one, or before a restart; the branch's log shows whether it was committed",
@@ -91,9 +97,10 @@ fn unknown() -> ApiError {
 async fn status(
     _: Reader,
     State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
     Query(query): Query<ImportQuery>,
 ) -> ApiResult<Body<Value>> {
-    let status = app.tasks.status(&query.id).ok_or_else(unknown)?;
+    let status = app.tasks.status(&query.id, &owner(&repo, &name)).ok_or_else(unknown)?;
     let update_time = rfc3339(status.updated_ms);
     // An import that failed is not completed: clients take one that is for a success.
     Ok(Body(match status.result {
@@ -116,9 +123,10 @@ async fn status(
 async fn cancel(
     _: Writer,
     State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
     Query(query): Query<ImportQuery>,
 ) -> ApiResult<StatusCode> {
-    match app.tasks.cancel(&query.id).ok_or_else(unknown)? {
+    match app.tasks.cancel(&query.id, &owner(&repo, &name)).ok_or_else(unknown)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::new(
             StatusCode::CONFLICT,

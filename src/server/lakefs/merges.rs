@@ -69,10 +69,11 @@ async fn merge(
         .squash(wanted.squash_merge)
         .allow_empty(wanted.allow_empty || wanted.force);
     let merge = worded(merge, &caller, wanted.message, wanted.metadata);
-    let merge = match idempotent_op(&headers, &caller.key.id, &repo_name, &dest)? {
-        Some(op_id) => merge.op_id(op_id),
-        None => merge,
-    };
+    let merge =
+        match idempotent_op(&headers, &caller.key.id, &["merge", &repo_name, &dest, &source])? {
+            Some(op_id) => merge.op_id(op_id),
+            None => merge,
+        };
     let commit = committed(merge.commit().await?, "merge")?;
     Ok(Body(json!({"reference": commit.to_string()})))
 }

@@ -70,12 +70,11 @@ fn path(text: &str) -> ApiResult<ObjectPath> {
 }
 
 /// The op that a request with an idempotency key stands for: the same whenever the same access key
-/// sends it for the same branch.
+/// sends it for the same thing, `what`. The rest of the request is not compared.
 pub(super) fn idempotent_op(
     headers: &HeaderMap,
     access_key: &str,
-    repo: &str,
-    branch: &str,
+    what: &[&str],
 ) -> ApiResult<Option<OpId>> {
     if !headers.contains_key(&IDEMPOTENCY_KEY) {
         return Ok(None);
@@ -86,8 +85,9 @@ pub(super) fn idempotent_op(
             "the header Idempotency-Key has 1 to {IDEMPOTENCY_KEY_LEN_MAX} visible characters"
         )));
     }
-    let parts = [access_key, repo, branch, key].map(|part| format!("{}:{part}", part.len()));
-    Ok(Some(OpId::of_bytes(parts.concat().as_bytes())))
+    let parts = what.iter().copied().chain([access_key, key]);
+    let parts: String = parts.map(|part| format!("{}:{part}", part.len())).collect();
+    Ok(Some(OpId::of_bytes(parts.as_bytes())))
 }
 
 /// The commit that an op became, or what the client is told instead.

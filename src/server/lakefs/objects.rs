@@ -21,6 +21,7 @@ use super::{branch, path, reference, repo, staging};
 use crate::clock;
 use crate::model::change::{Change, Condition, PathChange};
 use crate::model::entry::Entry;
+use crate::model::error::ErrorKind;
 use crate::model::path::ObjectPath;
 use crate::repo::Repository;
 use crate::server::auth::{Reader, Writer};
@@ -28,6 +29,9 @@ use crate::server::error::{ApiError, ApiResult};
 use crate::server::extract::{Flag, Json, Path, Query, header_text};
 use crate::server::state::{App, AppState};
 use crate::tree::{ListItem, ListRequest};
+
+/// How often the metadata of an object is set anew when it is written meanwhile.
+const METADATA_ATTEMPTS: usize = 16;
 
 /// How long a signed address can be used.
 pub const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
@@ -58,14 +62,22 @@ struct PathQuery {
 
 /// What a write asks of the object that is there: the headers If-None-Match and If-Match.
 pub fn condition(headers: &HeaderMap) -> ApiResult<Option<Condition>> {
-    if let Some(tag) = header_text(headers, &header::IF_NONE_MATCH) {
-        return match tag.trim() {
-            "*" => Ok(Some(Condition::Absent)),
-            _ => Err(ApiError::invalid("of a write, If-None-Match takes only '*'")),
-        };
+    // A condition that cannot be read must not be left out in silence.
+    let tag = |name| match headers.get(name).map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok(tag)) => Ok(Some(tag.trim())),
+        Some(Err(_)) => Err(ApiError::invalid("a condition has characters that no ETag has")),
+    };
+    match (tag(header::IF_NONE_MATCH)?, tag(header::IF_MATCH)?) {
+        (None, None) => Ok(None),
+        (Some("*"), None) => Ok(Some(Condition::Absent)),
+        (None, Some(tag)) if tag != "*" => {
+            Ok(Some(Condition::Checksum(tag.trim_matches('"').to_owned())))
+        }
+        _ => Err(ApiError::invalid(
+            "a write takes one condition: If-None-Match: *, or If-Match with one ETag",
+        )),
     }
-    let tag = header_text(headers, &header::IF_MATCH);
-    Ok(tag.map(|tag| Condition::Checksum(tag.trim().trim_matches('"').to_owned())))
 }
 
 async fn upload(
@@ -79,7 +91,7 @@ async fn upload(
     let condition = condition(request.headers())?;
     // Before the body is taken: a client must not send much to hear that there is no such branch.
     branch.show().await?;
-    let entry = receive(branch.clone(), request, app.limits.piece_timeout).await?;
+    let entry = receive(branch.clone(), request).await?;
     let staged = branch.stage_put(path.clone(), entry.clone(), condition).await;
     staged.map_err(|error| ApiError::from(error).conflict_is_precondition())?;
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&path, entry, true))).into_response())
@@ -182,10 +194,23 @@ async fn set_metadata(
     Json(wanted): Json<UpdateUserMetadata>,
 ) -> ApiResult<StatusCode> {
     let (repo, path) = (repo(&app, &repo_name), path(&query.path)?);
-    let mut entry = repo.stat(&reference(&name)?, &path).await?;
-    entry.metadata = wanted.set;
-    repo.branch(name).stage_put(path, entry, None).await?;
-    Ok(StatusCode::CREATED)
+    let (reference, branch) = (reference(&name)?, repo.branch(name));
+    for _ in 0..METADATA_ATTEMPTS {
+        let entry = repo.stat(&reference, &path).await?;
+        // Of what was uploaded meanwhile nothing must be undone.
+        let unchanged = Some(Condition::Checksum(entry.checksum.clone()));
+        let changed = Entry { metadata: wanted.set.clone(), ..entry };
+        match branch.stage_put(path.clone(), changed, unchanged).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            staged => {
+                staged?;
+                return Ok(StatusCode::CREATED);
+            }
+        }
+    }
+    Err(ApiError::from(crate::Error::unavailable(
+        "the object was written again and again meanwhile: try again",
+    )))
 }
 
 #[derive(Deserialize)]
@@ -223,7 +248,7 @@ async fn read(
             answer.insert(name, value);
         }
     };
-    set(header::ETAG, etag);
+    set(header::ETAG, etag.clone());
     set(header::LAST_MODIFIED, http_date(entry.mtime));
     set(header::ACCEPT_RANGES, "bytes".into());
     if is_known {
@@ -231,10 +256,14 @@ async fn read(
     }
     let kind = entry.content_type.clone().unwrap_or_else(|| CONTENT_TYPE_DEFAULT.into());
     set(header::CONTENT_TYPE, kind);
-    // A name that the browser of somebody who follows the link may show must not run there.
+    // What somebody has uploaded must not run in the browser of somebody else as if it were ours.
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff".into());
+    set(header::CONTENT_SECURITY_POLICY, "sandbox".into());
     let size = entry.size;
-    let range = header_text(headers, &header::RANGE).and_then(|text| Wanted::of(text, size));
+    // A part of what is no longer the same object would be joined with parts of another.
+    let same = headers.get(header::IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
+    let range = header_text(headers, &header::RANGE).filter(|_| same);
+    let range = range.and_then(|text| Wanted::of(text, size));
     let status = match &range {
         None => StatusCode::OK,
         Some(Wanted::Part(part)) => {
@@ -273,15 +302,21 @@ async fn open(
     entry: &Entry,
     part: Option<Range<u64>>,
 ) -> ApiResult<crate::objects::Streamed> {
-    if repo.data_key(entry).is_some() {
-        return Ok(repo.open_range(entry, part).await?);
-    }
-    app.sources.stream(&entry.address, part).await?.ok_or_else(|| {
+    let streamed = match repo.data_key(entry).is_some() {
+        true => match repo.open_range(entry, part).await {
+            Err(error) if error.is_damage() => None,
+            streamed => Some(streamed?),
+        },
+        false => app.sources.stream(&entry.address, part).await?,
+    };
+    // Linked before it was uploaded, never uploaded, or something else by now.
+    streamed.filter(|streamed| streamed.size == entry.size).ok_or_else(|| {
         ApiError::new(
             StatusCode::GONE,
             "not_found",
             format!(
-                "there is nothing at '{}' any more",
+                "there are not the {} bytes at '{}' that were linked",
+                entry.size,
                 crate::model::error::quoted(&entry.address)
             ),
         )

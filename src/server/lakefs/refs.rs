@@ -209,7 +209,10 @@ where
     let behind = |common: &str| {
         text_behind_prefix(common).map(|at| ScanStart::prefix(query.prefix.as_str()).at(at))
     };
-    let is_prefix = !query.delimiter.is_empty() && query.after.ends_with(&query.delimiter);
+    // The prefix itself is no common prefix, even if it ends like one.
+    let is_prefix = !query.delimiter.is_empty()
+        && query.after.ends_with(&query.delimiter)
+        && query.after.len() > query.prefix.len();
     let start = match query.after.as_str() {
         "" => Some(start),
         after if is_prefix => behind(after),

@@ -143,6 +143,17 @@ async fn who_guesses_is_not_listened_to_for_a_while() {
         sidecar.plain("GET", LAKE).basic_auth(ADMIN.0, Some("wrong")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 0);
+    // Others at the same address are not to blame.
+    let (id, secret) = sidecar.key(Role::Read).await;
+    let other = || told(sidecar.plain("GET", LAKE).basic_auth(&id, Some(&secret)));
+    assert_eq!(other().await.0, StatusCode::OK);
+    // Many at once are not more than one after the other.
+    let wrong = || told(sidecar.plain("GET", LAKE).basic_auth(&id, Some("wrong")));
+    let told = futures::future::join_all((0..40).map(|_| wrong())).await;
+    let heard = told.iter().filter(|(status, _)| *status == StatusCode::UNAUTHORIZED).count();
+    assert_eq!(heard, FAILURES_MAX as usize);
+    // And who was known already is not kept out by somebody who guesses in his name.
+    assert_eq!(other().await.0, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,4 +200,18 @@ async fn the_first_start_on_this_machine_makes_a_key_and_the_second_does_not() {
     assert_eq!(first.first_key().unwrap().key.role, Role::Admin);
     let second = Server::bind(onward.clone(), config()).await.unwrap();
     assert!(second.first_key().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_changes_nothing() {
+    let sidecar = Sidecar::start().await;
+    let branch = json!({"name": "dev", "source": "main"});
+    let from = |site: &'static str| {
+        let request = sidecar.request("POST", &format!("{LAKE}/branches"));
+        told(request.header("Sec-Fetch-Site", site).json(&branch))
+    };
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(from(site).await.0, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(from("same-origin").await.0, StatusCode::CREATED);
 }

@@ -93,6 +93,14 @@ async fn a_request_that_is_sent_again_with_its_key_is_the_same_op() {
     let (status, first) = merge().await;
     assert_eq!(status, StatusCode::OK, "{first}");
     assert_eq!(merge().await, (StatusCode::OK, first));
+    // The key of one thing is no answer to another.
+    let commit = || {
+        let request = sidecar.request("POST", &format!("{LAKE}/branches/main/commits"));
+        told(request.header("Idempotency-Key", "merge-1").json(&json!({"allow_empty": true})))
+    };
+    let (status, committed) = commit().await;
+    assert_eq!(status, StatusCode::CREATED, "{committed}");
+    assert_eq!(committed["parents"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,18 +137,23 @@ async fn a_condition_that_does_not_hold_is_a_conflict_and_nothing_is_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_bodies_are_told_where_they_are_wrong_and_nothing_is_done() {
-    let sidecar = Sidecar::with(|config| config.limits.changes_len = 100_000).await;
+    let sidecar = Sidecar::with(|config| {
+        (config.limits.changes_len, config.limits.json_len) = (100_000, 100_000);
+    })
+    .await;
     let before = done(&sidecar).await;
     let long = format!("{{\"message\": \"{}\"}}", "x".repeat(200_000));
     let deep = format!("{{\"metadata\": {}", "[".repeat(50_000));
     for (kind, body, status, why) in [
         ("application/json", "", 400, "change set"),
         ("application/json", "{", 400, "EOF"),
-        ("application/json", "[]", 400, "not an object"),
+        ("application/json", "[]", 400, "an object"),
         ("application/json", deep.as_str(), 400, "map"),
         ("application/json", r#"{"mesage": "m"}"#, 400, "mesage"),
         ("application/json", r#"{"message": 7}"#, 400, "string"),
         ("application/json", r#"{"changes": [{}]}"#, 400, "change 1"),
+        ("application/json", r#"{"changes": [{"delete": {"path": "a"}}, {}]}"#, 400, "change 2"),
+        ("application/json", r#"{"changes": {}}"#, 400, "array"),
         ("application/json", r#"{"changes": [{"delete": {"path": ""}}]}"#, 400, "empty"),
         ("application/json", r#"{"base": "no such ref"}"#, 400, "ref"),
         ("application/json", r#"{"base": "nothing", "changes": []}"#, 404, "nothing"),

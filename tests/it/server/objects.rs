@@ -70,6 +70,9 @@ async fn what_was_sent_raw_or_in_a_form_is_read_whole_and_in_parts() {
         let etag = response.headers()["etag"].to_str().unwrap().to_owned();
         assert_eq!(etag, format!("\"{}\"", stats["checksum"].as_str().unwrap()));
         assert!(response.bytes().await.unwrap() == content[expected], "{path} {range:?}");
+        let other = sidecar.request("GET", &format!("{READ}?path={path}"));
+        let other = other.header("Range", "bytes=0-1").header("If-Range", "\"another\"");
+        assert_eq!(other.send().await.unwrap().status(), StatusCode::OK);
         let known =
             sidecar.request("GET", &format!("{READ}?path={path}")).header("If-None-Match", etag);
         assert_eq!(known.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
@@ -104,7 +107,11 @@ async fn a_write_on_a_condition_that_does_not_hold_is_refused() {
     assert_eq!(send("If-Match", "\"wrong\"".into()).await.0, StatusCode::PRECONDITION_FAILED);
     let checksum = "\"9dd4e461268c8034f5c8564e155c67a6\"";
     assert_eq!(send("If-Match", checksum.into()).await.0, StatusCode::CREATED);
-    assert_eq!(send("If-None-Match", "\"x\"".into()).await.0, StatusCode::BAD_REQUEST);
+    for (name, value) in
+        [("If-None-Match", "\"x\""), ("If-Match", "*"), ("If-None-Match", "*\u{ff}")]
+    {
+        assert_eq!(send(name, value.into()).await.0, StatusCode::BAD_REQUEST, "{name}: {value}");
+    }
 }
 
 /// Begins a request over a socket of its own, and sends a part of its body.
@@ -225,6 +232,8 @@ async fn an_upload_address_is_for_one_path_of_one_branch() {
     let (status, said) = sidecar.send("PUT", &backing("main", "a"), link(address)).await;
     assert_eq!(status, StatusCode::OK, "{said}");
     assert_eq!(staged(&sidecar).await, 1);
+    // Linked, and never uploaded.
+    assert_eq!(sidecar.get(&format!("{READ}?path=a")).await.0, StatusCode::GONE);
     // What somebody has linked from elsewhere, or from what is not an upload, is never read for him.
     let url = sidecar.deployment.objects.url();
     for (status, secret) in [
@@ -292,4 +301,31 @@ async fn paths_that_try_to_lead_elsewhere_are_names_like_others_or_refused() {
         let (status, _) = sidecar.get(&format!("{LAKE}/branches/{name}")).await;
         assert!(status == 400 || status == 404, "{name}: {status}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_is_set_undoes_no_upload() {
+    let sidecar = &Sidecar::start().await;
+    let upload = |n: usize| async move {
+        let request = sidecar.request("POST", &format!("{UPLOAD}?path=o")).body(format!("{n}"));
+        let (status, stats) = told(request).await;
+        assert_eq!(status, StatusCode::CREATED);
+        let (_, now) = sidecar.get(&format!("{READ}/stat?path=o")).await;
+        assert_eq!(now["checksum"], stats["checksum"], "upload {n} was undone");
+    };
+    upload(0).await;
+    let url = &format!("{UPLOAD}/stat/user_metadata?path=o");
+    let set = || async move {
+        for n in 0..40 {
+            let body = json!({"set": {"n": n.to_string()}});
+            let (status, _) = sidecar.send("PUT", url, body).await;
+            assert!(status == 201 || status == 503, "{status}");
+        }
+    };
+    let uploads = async {
+        for n in 1..40 {
+            upload(n).await;
+        }
+    };
+    futures::join!(set(), set(), uploads);
 }

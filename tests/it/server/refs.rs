@@ -140,3 +140,22 @@ async fn refs_that_were_lost_are_brought_back_from_a_dump() {
     let unknown = json!({"commits_meta_range_id": id, "tags_meta_range_id": id, "branches_meta_range_id": id});
     assert_eq!(sidecar.send("PUT", &restore, unknown).await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_was_left_half_made_is_finished_by_who_asks_again() {
+    let sidecar = Sidecar::start().await;
+    let objects = &sidecar.deployment.objects;
+    // What a process that died in between has left.
+    sidecar.onward.repo("half").create(&"main".parse().unwrap()).await.unwrap();
+    let record = objects.get("half/repo").await.unwrap().unwrap();
+    sidecar.onward.repo("half").delete().await.unwrap();
+    objects.put("half/repo", record).await.unwrap();
+    let main = "/api/v1/repositories/half/branches/main";
+    assert_eq!(sidecar.get(main).await.0, StatusCode::NOT_FOUND);
+    let new = json!({"name": "half", "storage_namespace": "x"});
+    let (status, said) = sidecar.send("POST", "/api/v1/repositories", new.clone()).await;
+    assert_eq!(status, StatusCode::CREATED, "{said}");
+    let (_, log) = sidecar.get("/api/v1/repositories/half/refs/main/commits").await;
+    assert_eq!(log["results"].as_array().unwrap().len(), 1);
+    assert_eq!(sidecar.send("POST", "/api/v1/repositories", new).await.0, StatusCode::CONFLICT);
+}
