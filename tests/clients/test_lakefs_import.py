@@ -67,6 +67,18 @@ def test_an_import_of_nothing_fails(main, source):
     assert main.head.id == head
 
 
+def test_an_import_that_has_ended_is_not_cancelled(client, repo, main, folder):
+    root, _ = folder
+    manager = main.import_data("done").prefix(f"{root.as_uri()}/", "raw/")
+    head = manager.run(POLL).commit.id
+    imports = client.sdk_client.import_api
+    for wanted, task in [(409, manager.import_id), (404, "no-such-import")]:
+        with pytest.raises(lakefs_sdk.ApiException) as refused:
+            imports.import_cancel(repo.id, "main", task)
+        assert refused.value.status == wanted
+    assert main.head.id == head
+
+
 def test_an_import_that_nobody_started(client, repo, source):
     with pytest.raises(lakefs_sdk.ApiException) as unknown:
         client.sdk_client.import_api.import_status(repo.id, "main", "no-such-import")
