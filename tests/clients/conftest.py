@@ -6,6 +6,7 @@ The environment is set by `scripts/test-clients`; the clients' own variables are
 import os
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import lakefs
 import pytest
@@ -58,6 +59,14 @@ def server() -> Server:
 @pytest.fixture(scope="session")
 def client(server: Server) -> lakefs.Client:
     return lakefs.Client(**server.login)
+
+
+@pytest.fixture
+def source(new_name) -> Path:
+    """A new folder that the server may import from and read linked objects from; it may not from `tmp_path`."""
+    made = Path(_required("ONWARD_TEST_SOURCES")) / new_name("source")
+    made.mkdir()
+    return made
 
 
 @pytest.fixture

@@ -108,11 +108,11 @@ def test_branch_revert(main, at):
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(source) -> Path:
     for name, data in {"one": b"1\n", "in/two": b"22\n", "in/empty": b""}.items():
-        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "folder" / name).write_bytes(data)
-    return tmp_path / "folder"
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(data)
+    return source
 
 
 def test_one_file_goes_up_and_comes_down(main, at, folder, tmp_path):
@@ -253,6 +253,12 @@ def test_import(main, at, folder):
     assert f"Commit ID: {main.head.id}" in said.lines
     assert main.get_commit().message == "brought in"
     assert content(main) == {"raw/in/empty": b"", "raw/in/two": b"22\n", "raw/one": b"1\n"}
+
+
+def test_an_import_from_a_folder_that_is_not_allowed(main, at, tmp_path):
+    head = main.head.id
+    refused("403 Forbidden", "import", "--no-progress", "--from", f"{tmp_path.as_uri()}/", "--to", f"{at}/main/raw/")
+    assert main.head.id == head
 
 
 def finished(said: Said) -> tuple[int, int]:

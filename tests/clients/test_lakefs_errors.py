@@ -175,3 +175,64 @@ def test_an_unknown_path_is_404(server):
     answer = requests.get(f"{server.api}/no-such-thing", auth=server.basic, timeout=30)
     assert answer.status_code == 404
     assert answer.json()["message"]
+
+
+NOT_OFFERED = [
+    ("GET", "settings/gc_rules"),
+    ("PUT", "settings/gc_rules"),
+    ("POST", "branches/main/commits?source_metarange=abc"),
+]
+NOT_KNOWN = [
+    ("GET", "actions/runs"),
+    ("GET", "pulls"),
+    ("GET", "metadata/meta_range/abc"),
+    ("POST", "branches/main/commits/async"),
+    ("POST", "refs/main/merge/main/async"),
+    ("POST", "branches/main/staging/pmpu?path=a&parts=2"),
+]
+
+
+def test_what_is_not_offered_says_so(server, repo):
+    for wanted, operations in [(501, NOT_OFFERED), (404, NOT_KNOWN)]:
+        for method, path in operations:
+            address = f"{server.api}/repositories/{repo.id}/{path}"
+            body = {"message": "x"} if method != "GET" else None
+            answer = requests.request(method, address, json=body, auth=server.basic, timeout=30)
+            assert answer.status_code == wanted, path
+            assert answer.json()["message"]
+
+
+@pytest.mark.parametrize("wish", [{"read_only": True}, {"sample_data": True}])
+def test_kinds_of_repositories_that_are_not_offered(server, new_name, wish):
+    wanted = {"name": new_name(), "storage_namespace": namespace("any")} | wish
+    answer = requests.post(f"{server.api}/repositories", json=wanted, auth=server.basic, timeout=30)
+    assert answer.status_code == 501
+
+
+def test_a_field_that_nobody_knows_is_not_left_out_in_silence(server, repo):
+    wanted = {"name": "new", "source": "main", "frozen": True}
+    branches = f"{server.api}/repositories/{repo.id}/branches"
+    answer = requests.post(branches, json=wanted, auth=server.basic, timeout=30)
+    assert answer.status_code == 400
+    assert "frozen" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("operation", ["commits", "merge"])
+def test_an_idempotency_key_makes_a_request_once(server, repo, main, operation):
+    side = repo.branch("side").create("main")
+    commit(side, {"a": b"1"})
+    path = {"commits": "branches/main/commits", "merge": "refs/side/merge/main"}[operation]
+
+    def ask(key):
+        return requests.post(
+            f"{server.api}/repositories/{repo.id}/{path}",
+            json={"message": "once", "allow_empty": True},
+            headers={"Idempotency-Key": key},
+            auth=server.basic,
+            timeout=30,
+        )
+
+    first, again, other = ask("one"), ask("one"), ask("two")
+    assert first.ok and again.json() == first.json() != other.json()
+    assert len(list(main.log(first_parent=True))) == 3
+    assert ask("").status_code == 400

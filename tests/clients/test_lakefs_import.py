@@ -5,22 +5,21 @@ from datetime import timedelta
 import lakefs
 import lakefs_sdk
 import pytest
-import requests
-from lakefs.exceptions import ImportManagerException, NotFoundException
-from support import changes, commit, content, local_path
+from lakefs.exceptions import ForbiddenException, ImportManagerException, NotFoundException, PermissionException
+from support import changes, commit, content, local_path, namespace, read
 
 POLL = timedelta(milliseconds=50)
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder outside of the server's storage."""
+def folder(source):
+    """A folder outside of the server's storage, with files."""
     files = {"1.csv": b"a,b\n", "2.csv": b"", "deep/er/3.bin": bytes(range(256))}
     for name, data in files.items():
-        path = tmp_path / "source" / name
+        path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return tmp_path / "source", files
+    return source, files
 
 
 def test_a_folder_is_imported_where_it_lies(repo, main, folder):
@@ -60,20 +59,63 @@ def test_an_import_without_a_message_gets_one(main, folder):
     assert main.get_commit().message
 
 
-def test_an_import_of_nothing_fails(main, tmp_path):
+def test_an_import_of_nothing_fails(main, source):
     head = main.head.id
-    manager = main.import_data("nothing").object((tmp_path / "absent").as_uri(), "x")
+    manager = main.import_data("nothing").object((source / "absent").as_uri(), "x")
     with pytest.raises((ImportManagerException, lakefs.exceptions.ServerException)):
         manager.run(POLL)
     assert main.head.id == head
 
 
-def test_an_import_that_nobody_started(client, repo):
+def test_an_import_that_has_ended_is_not_cancelled(client, repo, main, folder):
+    root, _ = folder
+    manager = main.import_data("done").prefix(f"{root.as_uri()}/", "raw/")
+    head = manager.run(POLL).commit.id
+    imports = client.sdk_client.import_api
+    for wanted, task in [(409, manager.import_id), (404, "no-such-import")]:
+        with pytest.raises(lakefs_sdk.ApiException) as refused:
+            imports.import_cancel(repo.id, "main", task)
+        assert refused.value.status == wanted
+    assert main.head.id == head
+
+
+def test_an_import_that_nobody_started(client, repo, source):
     with pytest.raises(lakefs_sdk.ApiException) as unknown:
         client.sdk_client.import_api.import_status(repo.id, "main", "no-such-import")
     assert unknown.value.status == 404
     with pytest.raises(NotFoundException):
-        repo.branch("none").import_data("x").prefix("file:///tmp/", "y/").start()
+        repo.branch("none").import_data("x").prefix(f"{source.as_uri()}/", "y/").start()
+
+
+def test_only_folders_that_the_operator_allowed_are_imported_from(main, folder, tmp_path):
+    root, _ = folder
+    (tmp_path / "secret").write_bytes(b"of the server's machine")
+    head = main.head.id
+    for elsewhere in [tmp_path.as_uri(), f"{tmp_path.as_uri()}/", root.parent.parent.as_uri(), "s3://bucket/folder/"]:
+        with pytest.raises(ForbiddenException, match="--allow-source"):
+            main.import_data("not this").prefix(elsewhere, "x/").start()
+    # One location that is not allowed is enough.
+    with pytest.raises(ForbiddenException):
+        mixed = main.import_data("not these").prefix(f"{root.as_uri()}/", "x/")
+        mixed.object((tmp_path / "secret").as_uri(), "y").start()
+    assert main.head.id == head
+
+
+@pytest.mark.parametrize("way", ["..", "%2e%2e", "none/../.."])
+def test_no_spelling_leads_out_of_an_allowed_folder(main, folder, way):
+    root, _ = folder
+    with pytest.raises(ForbiddenException, match="--allow-source"):
+        main.import_data("not this").prefix(f"{root.parent.as_uri()}/{way}/", "x/").start()
+
+
+def test_a_link_to_elsewhere_is_kept_and_not_read(client, repo, main, tmp_path):
+    (tmp_path / "secret").write_bytes(b"of the server's machine")
+    address = (tmp_path / "secret").as_uri()
+    wanted = lakefs_sdk.ObjectStageCreation(physical_address=address, checksum="c", size_bytes=23)
+    client.sdk_client.internal_api.stage_object(repo.id, "main", "linked", wanted)
+    assert main.object("linked").stat().physical_address == address
+    with pytest.raises(PermissionException):
+        read(main, "linked")
 
 
 @pytest.fixture
@@ -99,24 +141,24 @@ def refs(repo) -> dict[str, object]:
     }
 
 
-@pytest.fixture
-def bare_copy(server, client, history, new_name) -> lakefs.Repository:
-    """A repository without refs over the storage of `history`: what refs are restored into."""
-    # Not by the SDK, which may refuse what the server calls that storage.
-    wanted = {"name": new_name(), "storage_namespace": history.properties.storage_namespace}
-    answer = requests.post(
-        f"{server.api}/repositories", params={"bare": "true"}, json=wanted, auth=server.basic, timeout=30
-    )
-    assert answer.status_code == 201, answer.text
-    copy = lakefs.Repository(wanted["name"], client)
-    assert list(copy.branches()) == []
-    return copy
+def damage(history) -> dict[str, object]:
+    """Takes a branch and a tag away, moves another branch on, makes a new one; what refs are then to be."""
+    before = refs(history)
+    history.branch("side").delete()
+    history.tag("t").delete()
+    commit(history.branch("main"), {"later": b"3"}, "since the dump")
+    history.branch("new").create("main")
+    return before | {name: refs(history)[name] for name in ["main", "new"]}
 
 
-def test_refs_are_dumped_and_restored(client, history, bare_copy):
-    dumped = client.sdk_client.internal_api.dump_refs(history.id)
-    client.sdk_client.internal_api.restore_refs(bare_copy.id, lakefs_sdk.RefsRestore(**dumped.dict()))
-    assert refs(bare_copy) == refs(history)
+def test_refs_are_dumped_and_restored(client, history):
+    internal = client.sdk_client.internal_api
+    dumped = internal.dump_refs(history.id)
+    expected = damage(history)
+    # What is gone comes back at its commit; what is there stays as it is.
+    for _ in range(2):
+        internal.restore_refs(history.id, lakefs_sdk.RefsRestore(**dumped.dict()))
+        assert refs(history) == expected
 
 
 def finished(ask):
@@ -124,22 +166,42 @@ def finished(ask):
     for _ in range(10_000):
         status = ask()
         if status.done:
-            assert not status.error
             return status
     raise AssertionError("the task does not end")
 
 
-def test_refs_are_dumped_and_restored_by_tasks(client, history, bare_copy):
+def test_refs_are_dumped_and_restored_by_tasks(client, history):
     repositories = client.sdk_client.repositories_api
     task = repositories.dump_submit(history.id).id
-    dumped = finished(lambda: repositories.dump_status(history.id, task)).refs
-    task = repositories.restore_submit(bare_copy.id, lakefs_sdk.RefsRestore(**dumped.dict())).id
-    finished(lambda: repositories.restore_status(bare_copy.id, task))
-    assert refs(bare_copy) == refs(history)
+    dumped = finished(lambda: repositories.dump_status(history.id, task))
+    assert not dumped.error
+    expected = damage(history)
+    task = repositories.restore_submit(history.id, lakefs_sdk.RefsRestore(**dumped.refs.dict())).id
+    assert not finished(lambda: repositories.restore_status(history.id, task)).error
+    assert refs(history) == expected
 
 
-def test_refs_are_restored_into_an_empty_repository_only(client, history):
-    dumped = client.sdk_client.internal_api.dump_refs(history.id)
+def test_a_dump_that_is_not_of_this_repository_is_404(client, history, new_name):
+    internal, repositories = client.sdk_client.internal_api, client.sdk_client.repositories_api
+    other = lakefs.Repository(new_name(), client).create(namespace("other"))
+    dumped = internal.dump_refs(history.id)
+    parts = ["commits_meta_range_id", "tags_meta_range_id", "branches_meta_range_id"]
+    unknown = lakefs_sdk.RefsRestore(**dict.fromkeys(parts, "0" * 31 + "1"))
+    for where, what in [(history, unknown), (other, lakefs_sdk.RefsRestore(**dumped.dict()))]:
+        before = refs(where)
+        with pytest.raises(lakefs_sdk.ApiException) as refused:
+            internal.restore_refs(where.id, what)
+        assert refused.value.status == 404
+        task = repositories.restore_submit(where.id, what).id
+        assert finished(lambda id=where.id, task=task: repositories.restore_status(id, task)).error
+        assert refs(where) == before
     with pytest.raises(lakefs_sdk.ApiException) as refused:
-        client.sdk_client.internal_api.restore_refs(history.id, lakefs_sdk.RefsRestore(**dumped.dict()))
+        internal.restore_refs(history.id, lakefs_sdk.RefsRestore(**dict.fromkeys(parts, "not a dump")))
     assert refused.value.status == 400
+
+
+def test_bare_repositories_are_refused(client, new_name):
+    wanted = lakefs_sdk.RepositoryCreation(name=new_name(), storage_namespace=namespace("bare"))
+    with pytest.raises(lakefs_sdk.ApiException) as refused:
+        client.sdk_client.repositories_api.create_repository(wanted, bare=True)
+    assert refused.value.status == 501

@@ -3,7 +3,7 @@
 import lakefs
 import lakefs_sdk
 import pytest
-from lakefs.exceptions import NotFoundException
+from lakefs.exceptions import ForbiddenException, NotFoundException, PermissionException
 from support import changes, commit, content, namespace, put, read
 
 
@@ -53,6 +53,40 @@ def test_repository_metadata(client, repo):
     assert repo.metadata == {"team": "b", "tier": "1"}
     internal.delete_repository_metadata(repo.id, lakefs_sdk.RepositoryMetadataKeys(keys=["tier"]))
     assert repo.metadata == {"team": "b"}
+
+
+def test_a_protected_branch_changes_by_merges_only(client, repo, main):
+    repositories = client.sdk_client.repositories_api
+    first = commit(main, {"a": b"1"})
+    side = repo.branch("side").create("main")
+    commit(side, {"b": b"1"})
+
+    def protect(*patterns, **more):
+        rules = [lakefs_sdk.BranchProtectionRule(pattern=pattern) for pattern in patterns]
+        repositories.set_branch_protection_rules(repo.id, rules, **more)
+
+    protect("ma*", "release")
+    answer = repositories.get_branch_protection_rules_with_http_info(repo.id)
+    assert [rule.pattern for rule in answer.data] == ["ma*", "release"]
+    for change in [
+        lambda: main.object("c").upload(b"1", pre_sign=False),
+        lambda: main.object("a").delete(),
+        lambda: main.commit("x", allow_empty=True),
+        lambda: main.revert("main"),
+        lambda: main.cherry_pick("side"),
+    ]:
+        # The wrapper has a type of its own for objects.
+        with pytest.raises((ForbiddenException, PermissionException)):
+            change()
+    assert main.head.id == first
+    side.merge_into(main)
+    assert content(main) == {"a": b"1", "b": b"1"}
+
+    protect("release", if_match=answer.headers["ETag"])
+    commit(main, {"c": b"1"})
+    with pytest.raises(lakefs_sdk.ApiException) as late:
+        protect(if_match=answer.headers["ETag"])
+    assert late.value.status == 412
 
 
 def test_a_branch_begins_where_its_source_is(repo, main):
