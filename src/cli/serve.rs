@@ -81,7 +81,7 @@ impl ServeArgs {
 pub async fn up(global: &Global, out: &Out, args: Box<ServeArgs>) -> Done {
     let dir = data_dir(global, "up")?;
     // Listened for before anything is started, so that nothing is left running by an early one.
-    let signals = Signals::listen(out.clone())?;
+    let signals = Signals::listen(*out)?;
     let ensured = dir.clone();
     let instance = blocking(move || LocalInstance::ensure(&ensured)).await?;
     let place = json!({
@@ -91,14 +91,17 @@ pub async fn up(global: &Global, out: &Out, args: Box<ServeArgs>) -> Done {
     });
     let config = config(global).await?;
     let served = run(out, config, *args, signals, place).await;
-    blocking(move || local::stop(&dir)).await?;
-    out.note("stopped; the data stays");
+    // Somebody else's instance goes on.
+    if instance.started {
+        blocking(move || local::stop(&dir)).await?;
+        out.note("stopped; the data stays");
+    }
     served
 }
 
 /// Runs the sidecar until it is told to stop.
 pub async fn serve(global: &Global, out: &Out, args: Box<ServeArgs>) -> Done {
-    let signals = Signals::listen(out.clone())?;
+    let signals = Signals::listen(*out)?;
     let config = config(global).await?;
     // The URL of Redis may hold a password.
     let place = json!({"storage": config.storage});

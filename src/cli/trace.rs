@@ -30,7 +30,11 @@ pub fn begin(args: &Args) -> Result<Kept> {
         _ => EnvFilter::new("trace"),
     };
     let ansi = !args.global.no_color && std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
+    // A reader of the log that has gone away is no reason to stop.
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .log_internal_errors(false);
     let log = match sidecar.map(|serve| serve.log_format) {
         Some(LogFormat::Json) => log.json().flatten_event(true).boxed(),
         _ => log.boxed(),

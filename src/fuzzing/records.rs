@@ -28,7 +28,7 @@ pub(super) const TARGETS: &[Target] = &[
     target("branch", "branch-", branch),
     target("tag", "tag-", tag),
     target("protection", "protection-", protection),
-    target("hint", "hint-", hint),
+    target("hint", "hint-", read_hint),
     Target { unwrap: hint_body_of, ..target("hint-body", "hint-", hint_body) },
     target("change-file", "change-file-", change_file),
 ];

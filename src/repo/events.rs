@@ -64,10 +64,7 @@ impl Branch {
         let looks = stream::try_unfold(Some(listener), |listener| async move {
             let Some(mut listener) = listener else { return Ok(None) };
             let events = listener.look().await?;
-            Ok(match events {
-                Some(events) => Some((stream::iter(events.into_iter().map(Ok)), Some(listener))),
-                None => None,
-            })
+            Ok(events.map(|events| (stream::iter(events.into_iter().map(Ok)), Some(listener))))
         });
         Ok(looks.try_flatten().boxed())
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::header::{self, HeaderName};
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -39,7 +40,7 @@ pub struct ApiError {
     code: &'static str,
     message: String,
     retry_after: Option<Duration>,
-    header: Option<(header::HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl ApiError {
@@ -57,7 +58,7 @@ impl ApiError {
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", message);
         let challenge = HeaderValue::from_static("Basic realm=\"onward\", charset=\"UTF-8\"");
-        error.header = Some((header::WWW_AUTHENTICATE, challenge));
+        error.header = Some(Box::new((header::WWW_AUTHENTICATE, challenge)));
         error
     }
 
@@ -80,8 +81,8 @@ impl ApiError {
 
     /// The same with a header of its own.
     #[must_use]
-    pub fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -142,7 +143,8 @@ impl IntoResponse for ApiError {
             let seconds = wait.div_ceil(1000).max(1);
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             response.headers_mut().insert(name, value);
         }
         response

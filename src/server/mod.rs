@@ -32,7 +32,7 @@ mod tasks;
 mod tls;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use http::StatusCode;
@@ -77,6 +77,9 @@ impl Server {
             ));
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
+        let sources = Sources::new(&sources, onward.coordinator().objects())?;
+        // Before a key is made whose secret is told only to who serves.
+        let listener = Listener::bind(&listen, tls).await?;
         let objects = onward.coordinator().objects();
         objects.keep_private(layout::PRIVATE_DIR).await?;
         let keys = Keys::new(objects.clone());
@@ -90,8 +93,6 @@ impl Server {
                 ));
             }
         };
-        let listener = Listener::bind(&listen, tls).await?;
-        let sources = Sources::new(&sources, onward.coordinator().objects())?;
         let app = App::new(onward, sources, limits, metrics::recorder()?);
         Ok(Self { app, listener, first_key })
     }
@@ -146,13 +147,13 @@ fn router(app: AppState) -> Router {
         .with_state(app)
 }
 
-async fn no_route(request: axum::extract::Request) -> ApiError {
+async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
     ApiError::new(
         StatusCode::NOT_FOUND,
         "not_found",
         format!(
             "there is no '{}' here: the lakeFS API is under /api/v1, Onward's own under /onward/v1, and /docs describes it",
-            crate::model::error::quoted(request.uri().path())
+            crate::model::error::quoted(uri.path())
         ),
     )
 }

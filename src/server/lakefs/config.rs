@@ -86,11 +86,17 @@ fn storage_config(app: &App) -> Value {
         _ => ("local", "^[a-z]+://"),
     };
     let signs = objects.signs();
+    // What clients take for the namespace of a local store.
+    let shown = match url.strip_prefix("file://") {
+        Some(path) => format!("local://{}", path.trim_start_matches('/')),
+        None => url.to_owned(),
+    };
+    let shown = shown.trim_end_matches('/');
     json!({
         "blockstore_type": kind,
-        "blockstore_namespace_example": format!("{}/my-repository", url.trim_end_matches('/')),
+        "blockstore_namespace_example": format!("{shown}/my-repository"),
         "blockstore_namespace_ValidityRegex": pattern,
-        "default_namespace_prefix": url,
+        "default_namespace_prefix": shown,
         "pre_sign_support": signs,
         "pre_sign_support_ui": false,
         "pre_sign_multipart_upload": false,

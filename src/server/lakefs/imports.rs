@@ -101,7 +101,9 @@ async fn status(
     Query(query): Query<ImportQuery>,
 ) -> ApiResult<Body<Value>> {
     let status = app.tasks.status(&query.id, &owner(&repo, &name)).ok_or_else(unknown)?;
-    let update_time = rfc3339(status.updated_ms);
+    // It goes on as long as this says so: clients give one up whose time stands still.
+    let updated_ms = if status.result.is_none() { clock::now_ms() } else { status.updated_ms };
+    let update_time = rfc3339(updated_ms);
     // An import that failed is not completed: clients take one that is for a success.
     Ok(Body(match status.result {
         None => json!({"completed": false, "update_time": update_time, "ingested_objects": 0}),

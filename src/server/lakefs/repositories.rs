@@ -31,8 +31,11 @@ pub fn routes() -> Router<AppState> {
             get(metadata).post(set_metadata).delete(delete_metadata),
         )
         .route("/repositories/{repo}/settings/branch_protection", get(rules).put(set_rules))
-        .route("/repositories/{repo}/settings/gc_rules", get(no_gc_rules).put(no_gc_rules))
-        .route("/repositories/{repo}/settings/gc_rules_set_allowed", get(no_gc_rules))
+        .route(
+            "/repositories/{repo}/settings/gc_rules",
+            get(no_gc_rules).put(no_gc_rules).delete(no_gc_rules),
+        )
+        .route("/repositories/{repo}/gc/rules/set_allowed", get(no_gc_rules))
 }
 
 fn shape(app: &App, info: RepoInfo) -> wire::Repository {

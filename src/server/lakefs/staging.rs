@@ -81,7 +81,7 @@ async fn link_staged(
 /// Stages an entry by its address. One in this deployment's storage must have been given out for
 /// this path; anything else is taken as it is.
 ///
-/// Like lakeFS, this does not ask whether anything was uploaded: tools stage what they write later.
+/// Like lakeFS, this does not ask that anything was uploaded: tools stage what they write later.
 pub async fn link(
     branch: &Branch,
     path: &ObjectPath,
@@ -91,7 +91,14 @@ pub async fn link(
     if entry.address.is_empty() || entry.checksum.is_empty() {
         return Err(ApiError::invalid("an object has a physical address and a checksum"));
     }
-    branch.check_upload_address(path, &entry.address).await?;
+    if let Some(Some(size)) = branch.check_upload_address(path, &entry.address).await?
+        && size != entry.size
+    {
+        return Err(ApiError::invalid(format!(
+            "{size} bytes were uploaded to the address, and {} are said to be there: link it with what it has",
+            entry.size
+        )));
+    }
     let staged = branch.stage_put(path.clone(), entry.clone(), condition).await;
     staged.map_err(|error| ApiError::from(error).conflict_is_precondition())?;
     Ok(entry)

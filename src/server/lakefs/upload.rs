@@ -22,6 +22,10 @@ const CONTENT_FIELD: &str = "content";
 /// What stands before the names of the user's own key-value pairs in headers.
 const METADATA_PREFIX: &str = "x-lakefs-meta-";
 
+/// What stands before those of lakeFS's own clients, such as a file's time, and before their keys.
+const INTERNAL_PREFIX: &str = "x-lakefs-internal-";
+const INTERNAL_KEY: &str = "::lakefs::";
+
 /// Pieces of a form's field that wait to be written, at most.
 const PIECES: usize = 8;
 
@@ -48,8 +52,13 @@ pub async fn receive(branch: Branch, request: Request) -> ApiResult<Entry> {
 /// The user's own key-value pairs in headers. Names of headers have no case.
 fn metadata_of(headers: &HeaderMap) -> BTreeMap<String, String> {
     let own = headers.iter().filter_map(|(name, value)| {
-        let name = name.as_str().strip_prefix(METADATA_PREFIX)?;
-        Some((name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        let name = name.as_str();
+        let name = match (name.strip_prefix(METADATA_PREFIX), name.strip_prefix(INTERNAL_PREFIX)) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(name)) => format!("{INTERNAL_KEY}{name}"),
+            (None, None) => return None,
+        };
+        Some((name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
     });
     own.collect()
 }
