@@ -48,6 +48,7 @@ lint: ## Formatting and lints, in every feature set
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --features otel,tls -- -D warnings
 
 doc: ## The documentation of the library
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features $(TEST_FEATURES)
