@@ -135,10 +135,12 @@ async fn run(
     out.data(
         || place,
         || {
-            format!(
-                "sidecar            {url}   (lakeFS API: {url}/api/v1, Onward's own: {url}/docs)\nstorage            {storage}{}",
-                key.unwrap_or_default()
-            )
+            let paths = match url.starts_with("unix:") {
+                true => String::new(),
+                false => format!("   (lakeFS API: {url}/api/v1, Onward's own: {url}/docs)"),
+            };
+            let key = key.unwrap_or_default();
+            format!("sidecar            {url}{paths}\nstorage            {storage}{key}")
         },
     )?;
     out.note("running; Ctrl-C stops it");

@@ -1,5 +1,7 @@
 //! Whether the sidecar lives, and whether it can serve.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -7,10 +9,25 @@ use serde_json::json;
 
 use super::error::json as answer;
 use super::state::AppState;
+use crate::model::error::Result;
+use crate::objects::layout;
 
 /// `GET /healthz`: the process lives.
 pub async fn alive() -> Response {
     answer(StatusCode::OK, json!({"status": "ok"}))
+}
+
+/// How long an answer is waited for: who asks does so again and again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether something answers in time. Why not is for the log: anybody may ask this.
+async fn answers(what: &str, call: impl Future<Output = Result<()>>) -> bool {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::warn!(%error, "not ready: {what} does not answer as it should"),
+        Err(_) => tracing::warn!("not ready: {what} does not answer in time"),
+    }
+    false
 }
 
 /// `GET /readyz`: Redis and the object store answer, and the sidecar is not stopping. 503 with the
@@ -19,14 +36,14 @@ pub async fn ready(State(app): State<AppState>) -> Response {
     let coordinator = app.onward.coordinator();
     let ping = redis::cmd("PING");
     let (redis, storage) = tokio::join!(
-        coordinator.lanes().call("ping", &ping),
-        coordinator.objects().list_dirs("_onward")
+        answers("Redis", async { coordinator.lanes().call("ping", &ping).await.map(drop) }),
+        answers("the storage", async {
+            coordinator.objects().size(layout::TOKEN_KEY).await.map(drop)
+        }),
     );
-    let word = |failure: Option<String>| failure.unwrap_or_else(|| "ok".to_owned());
-    let redis = redis.err().map(|error| error.to_string());
-    let storage = storage.err().map(|error| error.to_string());
+    let word = |ok: bool| if ok { "ok" } else { "does not answer" };
     let stopping = app.stopping.is_cancelled();
-    let is_ready = redis.is_none() && storage.is_none() && !stopping;
+    let is_ready = redis && storage && !stopping;
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer(
         status,

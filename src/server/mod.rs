@@ -85,7 +85,7 @@ impl Server {
         let keys = Keys::new(objects.clone());
         let first_key = match admin {
             Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None)?,
-            None if !keys.list().await?.is_empty() => None,
+            None if !keys.is_empty().await? => None,
             None if listen.is_local() => Some(keys.create(Role::Admin, FIRST_ADMIN, None).await?),
             None => {
                 return Err(Error::invalid(

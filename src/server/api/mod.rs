@@ -68,10 +68,7 @@ fn described() -> (Router<AppState>, Description) {
         .routes(routes!(events::listen));
     let (routes, paths) = routes.split_for_parts();
     let mut description = Document::openapi();
-    description.merge(OpenApiRouter::<()>::new().split_for_parts().1);
-    let nested = Description::default();
-    let nested = nested.nest(ROOT, paths);
-    description.merge(nested);
+    description.merge(Description::default().nest(ROOT, paths));
     (routes, description)
 }
 

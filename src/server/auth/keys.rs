@@ -167,6 +167,12 @@ impl Keys {
         }
     }
 
+    /// Whether the deployment has no key yet.
+    pub async fn is_empty(&self) -> Result<bool> {
+        let mut listed = self.inner.objects.list(&layout::access_keys_dir(), None);
+        Ok(listed.try_next().await?.is_none())
+    }
+
     /// All keys, by id.
     pub async fn list(&self) -> Result<Vec<AccessKey>> {
         let objects = &self.inner.objects;

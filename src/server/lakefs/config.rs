@@ -131,7 +131,7 @@ async fn capabilities() -> Body<Value> {
 }
 
 async fn setup_state(State(app): State<AppState>) -> ApiResult<Body<Value>> {
-    let is_set_up = !app.keys.list().await?.is_empty();
+    let is_set_up = !app.keys.is_empty().await?;
     Ok(Body(json!({
         "state": if is_set_up { "initialized" } else { "not_initialized" },
         "comm_prefs_missing": false,
