@@ -14,7 +14,8 @@ demo: build ## Build, then show the main job on real files; ends by itself
 	./target/release/onward demo
 
 test: setup ## Run every test against real servers
-	$(CARGO) test --locked --features $(TEST_FEATURES)
+	$(CARGO) test --locked --features $(TEST_FEATURES) --lib --bins --test it
+	$(CARGO) test --locked --features $(TEST_FEATURES) --doc
 
 campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD_TEST_SEED change it
 	ONWARD_TEST_CASES=$${ONWARD_TEST_CASES:-1000} ONWARD_TEST_REPORT=$${ONWARD_TEST_REPORT:-target/campaign} \

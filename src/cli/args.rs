@@ -32,18 +32,15 @@ const HELP: &str = "\
 First steps:
   demo         Show the main job on real files and prove the result
   up, down     Run the local instance and its sidecar in the foreground; stop it
+  serve, key   Run the sidecar: HTTP for all, lakeFS's clients too; who may log in
   status       What runs; with an address: what is staged there
 Repositories, branches, tags:
   repo         create, list, show, delete
   branch       create, list, show, delete, reset
   tag          create, list, delete
   protect      add, list, delete: branches that change by merges only
-Over HTTP:
-  serve        Run the sidecar, which speaks the lakeFS API and Onward's own
-  key          create, list, rotate, delete: who may log in there
 Files:
-  put          Upload a file and stage it
-  link         Stage an object that lies elsewhere
+  put, link    Upload a file and stage it; stage an object that lies elsewhere
   rm           Stage the removal of an object
   ls           List a ref
   stat, cat    What a path names, and its bytes

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{AccessKey, Brake, Keys, Tokens};
@@ -16,6 +16,9 @@ use crate::repo::Onward;
 
 /// A sidecar's state, as handlers get it.
 pub type AppState = Arc<App>;
+
+/// Logins that are looked into at the same time, at most; those of one who tries take one of them.
+const DOORS: usize = 255;
 
 /// Characters of an access key id that failed logins are counted by.
 const ID_SHOWN: usize = 64;
@@ -30,6 +33,9 @@ pub struct App {
     pub tokens: Tokens,
     /// Who failed to log in.
     pub brake: Brake,
+    /// Where logins wait for each other, by who tries.
+    doors: Vec<Mutex<()>>,
+    last_door: Mutex<()>,
     /// Requests under way.
     pub places: Places,
     /// Imports, dumps and restores.
@@ -60,6 +66,8 @@ impl App {
             tokens: Tokens::new(objects, keys.clone()),
             keys,
             brake: Brake::default(),
+            doors: (0..DOORS).map(|_| Mutex::new(())).collect(),
+            last_door: Mutex::new(()),
             places: Places::new(limits.requests_per_key),
             tasks: Tasks::new(limits.tasks),
             streams: Arc::new(Semaphore::new(limits.streams)),
@@ -71,6 +79,12 @@ impl App {
         })
     }
 
+    fn door(&self, who: &str) -> &Mutex<()> {
+        let hash = blake3::hash(who.as_bytes());
+        let index = hash.as_bytes().first().map_or(0, |byte| usize::from(*byte));
+        self.doors.get(index).unwrap_or(&self.last_door)
+    }
+
     /// The key of this id and secret, shown by somebody at the address `from`. Who fails too often
     /// is not listened to for a while.
     pub async fn log_in(&self, from: &str, id: &str, secret: &str) -> ApiResult<Arc<AccessKey>> {
@@ -78,8 +92,13 @@ impl App {
         if let Some(key) = self.keys.proven(id, secret).await? {
             return Ok(key);
         }
-        // Counted before it is found out, so that many at once are not more than one after the other.
         let who = format!("{from} {}", id.chars().take(ID_SHOWN).collect::<String>());
+        // One after the other: of many who are right the first proves it for all, and of many who
+        // guess no more are heard than if they came one by one.
+        let _turn = self.door(&who).lock().await;
+        if let Some(key) = self.keys.proven(id, secret).await? {
+            return Ok(key);
+        }
         if let Some(wait) = self.brake.begin(&who) {
             return Err(ApiError::overloaded(
                 "too many logins with this access key from this address have failed: wait, and check the secret",
