@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body as Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json as Body, Router};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -233,7 +233,8 @@ async fn read(
     if query.presign.0
         && let Some(url) = signed(&app, &repo, &entry).await?
     {
-        return Ok(Redirect::temporary(&url).into_response());
+        // As lakeFS does; a client that follows it leaves its login here behind.
+        return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
     }
     let headers = request.headers();
     let etag = format!("\"{}\"", entry.checksum);

@@ -5,6 +5,8 @@ mod changes;
 mod connections;
 mod events;
 mod objects;
+#[cfg(feature = "aws")]
+mod presigned;
 mod refs;
 
 /// The lakeFS API of `lake`.
