@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Handlers turn requests into calls of [`crate::repo`] and what comes back into answers; none knows
-//! how a commit is made. The way of a request: [`listen`] accepts its connection, [`requests`] gives
-//! it an id and a line in the log, [`auth`] finds out who asks, a handler answers. Contention is
+//! how a commit is made. The way of a request: `listen` accepts its connection, `requests` gives
+//! it an id and a line in the log, `auth` finds out who asks, a handler answers. Contention is
 //! nothing a client hears of: it is waited out in the queue. What cannot be accepted now is refused
 //! before anything was done, with the time to wait.
 

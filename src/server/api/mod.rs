@@ -1,6 +1,6 @@
 //! Onward's own API: what lakeFS's lacks. Change sets in one request, tickets, queues, events, hints.
 //!
-//! Its description is made of the code ([`description`]), so that no route goes without one; it is
+//! Its description is made of the code (`description`), so that no route goes without one; it is
 //! kept in `docs/openapi.json`, and a test compares the two.
 
 mod changes;
@@ -72,7 +72,7 @@ fn described() -> (Router<AppState>, Description) {
     (routes, description)
 }
 
-/// The routes, below [`ROOT`].
+/// The routes, below `/onward/v1`.
 pub fn routes() -> Router<AppState> {
     described().0
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 
-/// Failures within [`WINDOW`] until nobody listens.
+/// Failures within a minute until nobody listens.
 pub const FAILURES_MAX: u32 = 10;
 
 /// How long failures count, and how long nobody is listened to afterwards.

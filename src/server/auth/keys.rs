@@ -1,9 +1,9 @@
 //! Access keys: an id that is known, a secret that is not, and a role.
 //!
 //! The deployment's object store keeps them, one object for each, with the secret as an Argon2id
-//! hash. A process reads a key again when what it knows of it is older than [`FRESH`], so a key that
+//! hash. A process reads a key again when what it knows of it is older than 5 s, so a key that
 //! is deleted or rotated elsewhere stops working here that long after, at the latest after
-//! [`STALE_MAX`] where the storage is slow. A secret that was found right is remembered by a hash
+//! 30 s where the storage is slow. A secret that was found right is remembered by a hash
 //! under a key that only this process has, so that it costs one Argon2 run and not one for each
 //! request.
 
@@ -227,7 +227,7 @@ impl Keys {
     }
 
     /// Gives a key a new secret. The old one stops working at once here, elsewhere within
-    /// [`FRESH`].
+    /// 5 s.
     pub async fn rotate(&self, id: &str) -> Result<NewKey> {
         let old = self.require(id).await?;
         let secret = new_secret();
