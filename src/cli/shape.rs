@@ -4,6 +4,7 @@ use onward::commit::verdict::ConflictPath;
 use onward::model::change::{Change, PathChange};
 use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;
+use onward::server::api::shapes::QueueShape;
 use onward::tree::ListItem;
 use onward::{Entry, Outcome, clock};
 use serde_json::{Value, json};
@@ -119,21 +120,7 @@ pub fn staged(change: &PathChange) -> Value {
     }
 }
 
-/// A branch's queue.
+/// A branch's queue, as the sidecar shows it.
 pub fn queue(branch: &str, view: &QueueView) -> Value {
-    let now = clock::now_ms();
-    let age = |created_ms: i64| now.saturating_sub(created_ms).max(0);
-    let ops: Vec<Value> = view
-        .ops
-        .iter()
-        .map(|op| {
-            json!({
-                "ticket": op.ticket, "op_id": op.op_id, "kind": op.kind,
-                "committer": op.committer, "age_ms": age(op.created_ms),
-            })
-        })
-        .collect();
-    json!({
-        "branch": branch, "depth": view.depth, "done": view.done, "oldest_ms": oldest_ms(view), "ops": ops,
-    })
+    json!(QueueShape::new(branch.to_owned(), view))
 }

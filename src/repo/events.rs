@@ -61,10 +61,9 @@ impl Branch {
         let done = Ticket(self.show().await?.done);
         let after = after.unwrap_or(done).min(done);
         let listener = Listener { branch: self.clone(), context, tail: None, after };
-        let looks = stream::try_unfold(Some(listener), |listener| async move {
-            let Some(mut listener) = listener else { return Ok(None) };
+        let looks = stream::try_unfold(listener, |mut listener| async move {
             let events = listener.look().await?;
-            Ok(events.map(|events| (stream::iter(events.into_iter().map(Ok)), Some(listener))))
+            Ok(events.map(|events| (stream::iter(events.into_iter().map(Ok)), listener)))
         });
         Ok(looks.try_flatten().boxed())
     }

@@ -5,10 +5,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::response::Response;
 use futures::FutureExt;
-use serde_json::Value;
+use http::StatusCode;
+use serde_json::{Value, json};
 
-use super::error::{ApiError, ApiResult};
+use super::error::{ApiError, ApiResult, json as answer};
 use crate::clock;
 use crate::model::error::Result;
 
@@ -44,18 +46,13 @@ impl Tasks {
         Self { limit, all: Arc::default() }
     }
 
-    /// Begins a task of `owner` under `id`. What is asked for again under the same id is not begun
-    /// again.
+    /// Begins a task of `owner` and answers with its id: 202.
     pub fn begin(
         &self,
-        id: &str,
         owner: &str,
         work: impl Future<Output = Result<Value>> + Send + 'static,
-    ) -> ApiResult<()> {
+    ) -> ApiResult<Response> {
         let mut all = self.lock();
-        if all.contains_key(id) {
-            return Ok(());
-        }
         if all.len() >= self.limit {
             all.retain(|_, task| task.status.result.is_none());
         }
@@ -65,7 +62,8 @@ impl Tasks {
                 RETRY_AFTER,
             ));
         }
-        let (tasks, name) = (self.clone(), id.to_owned());
+        let id = clock::new_op_id().to_string();
+        let (tasks, name) = (self.clone(), id.clone());
         let running = tokio::spawn(async move {
             // One that ends in a bug is told to have ended, too.
             let result = match AssertUnwindSafe(work).catch_unwind().await {
@@ -79,8 +77,8 @@ impl Tasks {
         });
         let status = TaskStatus { updated_ms: clock::now_ms(), result: None };
         let (handle, owner) = (Some(running.abort_handle()), owner.to_owned());
-        all.insert(id.to_owned(), Task { status, handle, owner });
-        Ok(())
+        all.insert(id.clone(), Task { status, handle, owner });
+        Ok(answer(StatusCode::ACCEPTED, json!({"id": id})))
     }
 
     /// What there is to say of a task, if this sidecar knows it.

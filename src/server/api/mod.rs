@@ -6,7 +6,7 @@
 mod changes;
 mod events;
 mod merges;
-mod shapes;
+pub mod shapes;
 mod tickets;
 mod waiting;
 mod whole;

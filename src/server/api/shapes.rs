@@ -191,17 +191,17 @@ pub struct QueuedShape {
 
 impl QueueShape {
     /// The shape of a view.
-    pub fn new(branch: String, view: QueueView) -> Self {
+    pub fn new(branch: String, view: &QueueView) -> Self {
         let now = clock::now_ms();
         let age = |created_ms: i64| now.saturating_sub(created_ms).max(0);
         let ops: Vec<QueuedShape> = view
             .ops
-            .into_iter()
+            .iter()
             .map(|op| QueuedShape {
                 ticket: op.ticket.0,
                 op_id: op.op_id.to_string(),
                 kind: op.kind,
-                committer: op.committer,
+                committer: op.committer.clone(),
                 age_ms: age(op.created_ms),
             })
             .collect();

@@ -142,5 +142,5 @@ pub async fn queue(
 ) -> ApiResult<Body<QueueShape>> {
     let limit = query.limit.unwrap_or(SHOWN).min(SHOWN);
     let view = app.onward.repo(&repo).branch(&name).queue(limit).await?;
-    Ok(Body(QueueShape::new(format!("{repo}/{name}"), view)))
+    Ok(Body(QueueShape::new(format!("{repo}/{name}"), &view)))
 }

@@ -194,19 +194,9 @@ impl Keys {
     /// one of this id.
     pub async fn create(&self, role: Role, name: &str, id: Option<&str>) -> Result<NewKey> {
         let id = id.map_or_else(new_id, str::to_owned);
-        self.create_with(role, name, &id, new_secret()).await
-    }
-
-    /// The same with a secret that the caller chose.
-    pub async fn create_with(
-        &self,
-        role: Role,
-        name: &str,
-        id: &str,
-        secret: String,
-    ) -> Result<NewKey> {
-        let key = self.make(role, name, id, &secret).await?;
-        match self.inner.objects.create(&layout::access_key(id), encode(&key)?).await? {
+        let secret = new_secret();
+        let key = self.make(role, name, &id, &secret).await?;
+        match self.inner.objects.create(&layout::access_key(&id), encode(&key)?).await? {
             Created::Written => Ok(NewKey { key, secret }),
             Created::Found(_) => Err(Error::conflict(format!(
                 "access key '{id}' exists: rotate it to give it a new secret, or choose another id"

@@ -1,7 +1,7 @@
 //! Dumps of all refs, at once or as a task, and bringing them back.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{post, put};
 use axum::{Json as Body, Router};
 use http::StatusCode;
@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 
 use super::repo;
 use super::wire::RefsDump;
-use crate::clock;
-use crate::model::error::Result;
 use crate::repo::Repository;
 use crate::repo::refs_dump::DumpId;
 use crate::server::auth::{Admin, Reader};
@@ -78,16 +76,6 @@ fn owner(kind: &str, repo: &str) -> String {
     format!("{kind} {repo}")
 }
 
-fn begin(
-    app: &AppState,
-    owner: &str,
-    work: impl Future<Output = Result<Value>> + Send + 'static,
-) -> ApiResult<Response> {
-    let id = clock::new_op_id().to_string();
-    app.tasks.begin(&id, owner, work)?;
-    Ok((StatusCode::ACCEPTED, Body(json!({"id": id}))).into_response())
-}
-
 async fn begin_dump(
     _: Admin,
     State(app): State<AppState>,
@@ -95,7 +83,7 @@ async fn begin_dump(
 ) -> ApiResult<Response> {
     let repo: Repository = repo(&app, &name);
     repo.show().await?;
-    begin(&app, &owner(DUMP, &name), async move { repo.dump_refs().await.map(shape) })
+    app.tasks.begin(&owner(DUMP, &name), async move { repo.dump_refs().await.map(shape) })
 }
 
 async fn begin_restore(
@@ -106,11 +94,8 @@ async fn begin_restore(
 ) -> ApiResult<Response> {
     let (repo, id) = (repo(&app, &name), wanted.id()?);
     repo.show().await?;
-    begin(
-        &app,
-        &owner(RESTORE, &name),
-        async move { repo.restore_refs(id).await.map(|_| Value::Null) },
-    )
+    let work = async move { repo.restore_refs(id).await.map(|_| Value::Null) };
+    app.tasks.begin(&owner(RESTORE, &name), work)
 }
 
 #[derive(Deserialize)]

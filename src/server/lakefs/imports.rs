@@ -1,7 +1,7 @@
 //! Imports: objects that lie elsewhere become part of a branch in one commit, as a task.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::post;
 use axum::{Json as Body, Router};
 use http::StatusCode;
@@ -63,9 +63,7 @@ async fn begin(
         committer: Some(caller.name()),
         ..ImportRequest::default()
     };
-    let id = clock::new_op_id().to_string();
-    app.tasks.begin(&id, &owner(&repo, &name), run(branch, request))?;
-    Ok((StatusCode::ACCEPTED, Body(json!({"id": id}))).into_response())
+    app.tasks.begin(&owner(&repo, &name), run(branch, request))
 }
 
 async fn run(branch: Branch, request: ImportRequest) -> Result<Value> {
