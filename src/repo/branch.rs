@@ -228,7 +228,9 @@ impl Branch {
         Ok(QueueView { done: view.head.done, depth: view.depth, ops })
     }
 
-    /// The head by Redis, after the branch was put back there if it was lost.
+    /// The head by Redis, after the branch was put back there if it was lost. That a branch has no
+    /// commit yet is an answer that callers give up on, and one that a Redis gives which fell back
+    /// to its beginning: the log has to agree.
     pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
         for _ in 0..LOOKS {
             let context = self.synced().await?;
@@ -236,7 +238,12 @@ impl Branch {
                 Some(view) if view.head.state == BranchState::Deleted => {
                     self.gone(&context).await?;
                 }
-                Some(view) => return Ok((context, view.head)),
+                Some(view) => {
+                    let is_empty = view.head.commit.is_none();
+                    if !is_empty || context.follow_from(&view.head).await? == 0 {
+                        return Ok((context, view.head));
+                    }
+                }
                 None => restore(&context).await.map(drop)?,
             }
         }
