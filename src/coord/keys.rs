@@ -54,10 +54,27 @@ impl BranchKeys {
         (format!("{}sealed:{area}", self.prefix), format!("{}sealed-paths:{area}", self.prefix))
     }
 
+    /// Where a branch is gathered that is put back in several calls.
+    pub fn draft(&self, draft: OpId) -> DraftKeys {
+        let key = |what: &str| format!("{}draft:{draft}:{what}", self.prefix);
+        DraftKeys { outcomes: key("outcomes"), ops: key("ops"), producers: key("producers") }
+    }
+
     /// The mark of one staging call.
     pub fn stage_call(&self, call: OpId) -> String {
         format!("{}stage:{call}", self.prefix)
     }
+}
+
+/// The keys of a draft: what outcomes, ops and producers of a branch will be.
+#[derive(Debug, Clone)]
+pub struct DraftKeys {
+    /// Becomes [`BranchKeys::outcomes`].
+    pub outcomes: String,
+    /// Becomes [`BranchKeys::ops`].
+    pub ops: String,
+    /// Becomes [`BranchKeys::producers`].
+    pub producers: String,
 }
 
 /// Hash: branch name to uid, for one repository of one storage. It is a cache of what the storage

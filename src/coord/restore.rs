@@ -1,16 +1,27 @@
 //! `restore.lua`: putting a branch into Redis as the log has it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use crate::model::error::Result;
+use crate::clock;
+use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 
-use super::reply::int;
+use super::keys::DraftKeys;
+use super::reply::{int, unknown_code};
 use super::script::RESTORE;
 use super::{BranchKeys, BranchState, HeadView, Lanes};
 
-/// Outcomes and producer rows in one call, at most.
-const PART_MAX: usize = 1000;
+/// Outcomes and producer rows in one call, at most. A simulated branch has few of either and is put
+/// back in several calls all the same.
+pub const PART_MAX: usize = if cfg!(feature = "simulation") { 5 } else { 1000 };
+
+/// How long a draft stays that nobody goes on with.
+const DRAFT: Duration = Duration::from_secs(600);
+
+/// Drafts that a Redis may lose before that is an error.
+const DRAFTS: usize = 3;
 
 /// A branch as the log has it.
 #[derive(Debug, Clone)]
@@ -25,52 +36,104 @@ pub struct BranchImage {
 
 /// Puts a branch into Redis, unless it is there. Returns whether it was put there by this call.
 pub async fn restore(lanes: &Lanes, keys: &BranchKeys, image: &BranchImage) -> Result<bool> {
-    for outcomes in image.outcomes.chunks(PART_MAX) {
-        if !part(lanes, keys, &image.head, false, outcomes, &[]).await? {
-            return Ok(false);
+    for _ in 0..DRAFTS {
+        match put_in_parts(lanes, keys, image).await? {
+            Put::Taken => return Ok(true),
+            Put::AlreadyThere => return Ok(false),
+            Put::DraftLost => {
+                tracing::warn!("Redis lost a part of a branch that was being put back")
+            }
         }
     }
-    for producers in image.producers.chunks(PART_MAX) {
-        if !part(lanes, keys, &image.head, false, &[], producers).await? {
-            return Ok(false);
-        }
-    }
-    part(lanes, keys, &image.head, true, &[], &[]).await
+    Err(Error::unavailable(format!(
+        "Redis lost what was put back {DRAFTS} times in a row: check its memory limit and eviction policy"
+    )))
 }
 
-async fn part(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    head: &HeadView,
-    last: bool,
-    outcomes: &[(Ticket, OpId, Bytes)],
-    producers: &[(String, Bytes)],
-) -> Result<bool> {
-    let state = match head.state {
-        BranchState::Open => "open",
-        BranchState::Deleted => "deleted",
-    };
-    let text = |n: u64| Bytes::from(n.to_string());
-    let mut args = vec![
-        Bytes::from_static(if last { b"1" } else { b"0" }),
-        Bytes::from_static(state.as_bytes()),
-        text(head.done),
-        Bytes::from(head.commit.map(|id| id.to_string()).unwrap_or_default()),
-        text(head.position),
-        text(outcomes.len() as u64),
-        text(producers.len() as u64),
-    ];
-    for (ticket, op_id, record) in outcomes {
-        args.push(text(ticket.0));
-        args.push(Bytes::from(op_id.to_string()));
-        args.push(record.clone());
+/// What became of a part.
+enum Put {
+    Taken,
+    AlreadyThere,
+    /// Redis does not have the parts before it.
+    DraftLost,
+}
+
+/// Gathers a draft of its own, and opens the branch with it.
+async fn put_in_parts(lanes: &Lanes, keys: &BranchKeys, image: &BranchImage) -> Result<Put> {
+    let draft = keys.draft(clock::new_op_id());
+    let outcomes = image.outcomes.len();
+    let end = outcomes + image.producers.len();
+    let mut at = 0;
+    loop {
+        let to = (at + PART_MAX).min(end);
+        let part = Part {
+            is_last: to == end,
+            outcomes_before: at.min(outcomes),
+            rows_before: at.saturating_sub(outcomes),
+            outcomes: &image.outcomes[at.min(outcomes)..to.min(outcomes)],
+            producers: &image.producers[at.saturating_sub(outcomes)..to.saturating_sub(outcomes)],
+        };
+        match part.put(lanes, keys, &draft, &image.head).await? {
+            Put::Taken if !part.is_last => at = to,
+            other => return Ok(other),
+        }
     }
-    for (producer, row) in producers {
-        args.push(Bytes::from(producer.clone()));
-        args.push(row.clone());
+}
+
+/// What goes with one call.
+struct Part<'a> {
+    is_last: bool,
+    /// What the draft has already.
+    outcomes_before: usize,
+    rows_before: usize,
+    outcomes: &'a [(Ticket, OpId, Bytes)],
+    producers: &'a [(String, Bytes)],
+}
+
+impl Part<'_> {
+    async fn put(
+        &self,
+        lanes: &Lanes,
+        keys: &BranchKeys,
+        draft: &DraftKeys,
+        head: &HeadView,
+    ) -> Result<Put> {
+        let state = match head.state {
+            BranchState::Open => "open",
+            BranchState::Deleted => "deleted",
+        };
+        let text = |n: u64| Bytes::from(n.to_string());
+        let mut args = vec![
+            Bytes::from_static(if self.is_last { b"1" } else { b"0" }),
+            Bytes::from_static(state.as_bytes()),
+            text(head.done),
+            Bytes::from(head.commit.map(|id| id.to_string()).unwrap_or_default()),
+            text(head.position),
+            text(self.outcomes_before as u64),
+            text(self.rows_before as u64),
+            text(DRAFT.as_millis() as u64),
+            text(self.outcomes.len() as u64),
+            text(self.producers.len() as u64),
+        ];
+        for (ticket, op_id, record) in self.outcomes {
+            args.push(text(ticket.0));
+            args.push(Bytes::from(op_id.to_string()));
+            args.push(record.clone());
+        }
+        for (producer, row) in self.producers {
+            args.push(Bytes::from(producer.clone()));
+            args.push(row.clone());
+        }
+        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+        let BranchKeys { head, queue, outcomes, ops, producers, .. } = keys;
+        let all: [&str; 8] =
+            [head, queue, outcomes, ops, producers, &draft.outcomes, &draft.ops, &draft.producers];
+        let value = lanes.run(&RESTORE, &all, &args).await?;
+        match int(RESTORE.name, &value)? {
+            0 => Ok(Put::AlreadyThere),
+            1 => Ok(Put::Taken),
+            2 => Ok(Put::DraftLost),
+            other => Err(unknown_code(RESTORE.name, other)),
+        }
     }
-    let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
-    let all_keys = [&*keys.head, &keys.outcomes, &keys.ops, &keys.producers];
-    let value = lanes.run(&RESTORE, &all_keys, &args).await?;
-    Ok(int(RESTORE.name, &value)? == 1)
 }

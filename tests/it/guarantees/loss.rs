@@ -4,7 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use onward::clock;
+use onward::coord::lanes::LaneOptions;
+use onward::coord::restore::{BranchImage, PART_MAX, restore};
+use onward::coord::script::RESTORE;
+use onward::coord::{BranchKeys, BranchState, HeadView, Lanes};
 use onward::model::address::RefExpr;
+use onward::model::ids::Ticket;
 use onward::repo::recover::RecoveredState;
 use onward::{Onward, Outcome};
 use tokio::task::JoinHandle;
@@ -13,6 +20,7 @@ use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, Snapshot, keys, op_id};
 use crate::support::lake::{Deployment, entry};
 use crate::support::redis::RedisServer;
+use crate::support::relay::{Hit, Relay};
 use crate::support::until::until_async;
 
 /// Several writers that commit one op after the other, and how many they were told of.
@@ -246,4 +254,42 @@ async fn that_what_was_staged_is_lost_is_decided_in_the_log_like_any_outcome() {
     main.stage_put("s".parse().unwrap(), entry(3), None).await.unwrap();
     let again = main.commit_staged().op_id(op_id(2)).commit().await.unwrap();
     assert_eq!((again.name(), again.ticket()), ("failed", *ticket));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_is_lost_while_it_is_put_back_is_put_back_whole() {
+    let redis = RedisServer::forgetful();
+    let relay = Relay::start(&redis.url()).await;
+    let lanes = Lanes::open(&relay.url(), LaneOptions::default()).await.unwrap();
+    let keys = BranchKeys::new(&"lake".parse().unwrap(), clock::new_branch_uid());
+    let outcomes = 3 * PART_MAX + 1;
+    let outcome = |n: usize| (Ticket(n as u64), op_id(n), Bytes::from(format!("outcome {n}")));
+    let row = |n: usize| (format!("producer-{n}"), Bytes::from(format!("row {n}")));
+    let image = BranchImage {
+        head: HeadView {
+            state: BranchState::Open,
+            done: outcomes as u64,
+            commit: None,
+            position: outcomes as u64,
+        },
+        outcomes: (1..=outcomes).map(outcome).collect(),
+        producers: (0..PART_MAX).map(row).collect(),
+    };
+    relay.hit(RESTORE.sha(), 3, Hit::BreakAndStall);
+    let put_back = tokio::spawn({
+        let (lanes, keys, image) = (lanes.clone(), keys.clone(), image.clone());
+        async move { restore(&lanes, &keys, &image).await }
+    });
+    until_async("a part of it is there", || async { relay.pending() == 0 }).await;
+    let drafts: Vec<String> = redis.command(&["KEYS", "*:draft:*"]);
+    assert_eq!(drafts.len(), 2, "outcomes and ops of a draft: {drafts:?}");
+    let _: String = redis.command(&["FLUSHALL"]);
+    relay.flow();
+    assert!(put_back.await.unwrap().unwrap(), "it is put back by this call");
+    let count = |command: &str, key: &str| redis.command::<usize>(&[command, key]);
+    assert_eq!(count("XLEN", &keys.outcomes), outcomes);
+    assert_eq!(count("HLEN", &keys.ops), outcomes);
+    assert_eq!(count("HLEN", &keys.producers), PART_MAX);
+    assert_eq!(redis.command::<Vec<String>>(&["KEYS", "*:draft:*"]), [""; 0]);
+    assert!(!restore(&lanes, &keys, &image).await.unwrap(), "it is there");
 }

@@ -37,6 +37,10 @@ pub struct Batch {
 /// A part of a branch as the log has it.
 #[derive(Clone, Debug)]
 pub struct Part {
+    /// Which draft it goes into, and what that is said to have.
+    pub draft: usize,
+    pub outcomes_before: usize,
+    pub rows_before: usize,
     pub last: bool,
     pub state: String,
     pub done: u64,
@@ -278,15 +282,28 @@ impl Branch {
         if self.head.is_some() {
             return Int(0);
         }
-        let newest = self.outcomes.keys().next_back().copied().unwrap_or(0);
-        for (ticket, op, record) in &part.outcomes {
-            if *ticket > newest {
-                self.outcomes.insert(*ticket, (op.clone(), record.clone()));
+        let draft = self.drafts.entry(part.draft).or_default();
+        let there = (draft.outcomes.len(), draft.producers.len());
+        let before = (part.outcomes_before, part.rows_before);
+        if there != (before.0 + part.outcomes.len(), before.1 + part.producers.len()) {
+            if there != before {
+                self.drafts.retain(|_, draft| !draft.is_empty());
+                return Int(2);
             }
-            self.ops.insert(op.clone(), *ticket);
+            for (ticket, op, record) in &part.outcomes {
+                draft.outcomes.insert(*ticket, (op.clone(), record.clone()));
+                draft.ops.insert(op.clone(), *ticket);
+            }
+            draft.producers.extend(part.producers.iter().cloned());
         }
-        self.producers.extend(part.producers.iter().cloned());
         if part.last {
+            let draft = self.drafts.remove(&part.draft).unwrap();
+            self.queue.clear();
+            (self.outcomes, self.ops, self.producers) =
+                (draft.outcomes, draft.ops, draft.producers);
+            for which in [Mortal::Outcomes, Mortal::Ops, Mortal::Producers] {
+                self.mortal.remove(&which);
+            }
             self.head = Some(Head {
                 state: part.state.clone(),
                 done: part.done,
@@ -297,6 +314,7 @@ impl Branch {
                 marks: None,
             });
         }
+        self.drafts.retain(|_, draft| !draft.is_empty());
         Int(1)
     }
 }

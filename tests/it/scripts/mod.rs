@@ -46,6 +46,9 @@ fn holds_on(connection: impl redis::ConnectionLike) {
         // Most branches are there from the start.
         let mut model = Branch::default();
         let open = accept::Part {
+            draft: 0,
+            outcomes_before: 0,
+            rows_before: 0,
             last: true,
             state: "open".into(),
             done: 0,
@@ -118,7 +121,14 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
         Step::Unstage { area, bounds } => {
             (server.unstage(area.as_ref(), bounds), model.unstage(area.as_ref(), bounds))
         }
-        Step::Restore(part) => (server.restore(part), model.restore(part)),
+        Step::Restore { part, is_short, is_repeated } => {
+            let part = following(model, part.clone(), *is_short);
+            if *is_repeated {
+                let (theirs, ours) = (server.restore(&part), model.restore(&part));
+                prop_assert_eq!(theirs, ours, "the first of two calls");
+            }
+            (server.restore(&part), model.restore(&part))
+        }
         Step::Name { name, uid } => {
             server.name(name, uid);
             model.names.insert(name.clone(), uid.clone());
@@ -167,6 +177,16 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         sealed,
         consumed,
     })
+}
+
+/// A part that goes on where its draft ends, or believes that there is more of it.
+fn following(model: &Branch, mut part: accept::Part, is_short: bool) -> accept::Part {
+    let draft = model.drafts.get(&part.draft).cloned().unwrap_or_default();
+    let newest = draft.outcomes.keys().next_back().copied().unwrap_or(0);
+    part.outcomes.iter_mut().for_each(|(ticket, ..)| *ticket += newest);
+    part.outcomes_before = draft.outcomes.len() + usize::from(is_short);
+    part.rows_before = draft.producers.len();
+    part
 }
 
 /// What a writer saw, or believes to have seen.

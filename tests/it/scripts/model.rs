@@ -40,6 +40,8 @@ pub struct Branch {
     pub outcomes: BTreeMap<u64, (String, String)>,
     pub ops: BTreeMap<String, u64>,
     pub producers: BTreeMap<String, String>,
+    /// What is gathered of a branch that is put back.
+    pub drafts: BTreeMap<usize, Draft>,
     pub staged: BTreeMap<String, String>,
     pub sealed: Vec<String>,
     pub areas: BTreeMap<String, BTreeMap<String, String>>,
@@ -48,6 +50,20 @@ pub struct Branch {
     pub names: BTreeMap<String, String>,
     /// Staging calls that are recognised when they are made again.
     pub calls: BTreeSet<usize>,
+}
+
+/// Outcomes, ops and producers to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    pub outcomes: BTreeMap<u64, (String, String)>,
+    pub ops: BTreeMap<String, u64>,
+    pub producers: BTreeMap<String, String>,
+}
+
+impl Draft {
+    pub fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.producers.is_empty()
+    }
 }
 
 /// Who asks for the turn, and when.

@@ -8,9 +8,9 @@ use onward::model::ids::BranchUid;
 use redis::{ConnectionLike, Value};
 
 use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
-use super::model::{Asker, Bounds, Branch, Head, Mortal, Seen};
+use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, Seen};
 use super::reply::Reply;
-use super::steps::{CALLS, OPS, op};
+use super::steps::{CALLS, DRAFTS, OPS, op};
 
 /// Far enough away that nothing expires while a test looks.
 const LIFE_MS: &str = "3600000";
@@ -29,6 +29,12 @@ fn seal_keys(keys: &BranchKeys, area: &str) -> (String, String) {
 /// The tests' op ids are digits; as UUIDs they name the same keys.
 fn area_id(op: &str) -> onward::model::ids::OpId {
     op.parse().unwrap()
+}
+
+/// Outcomes, ops and producers of a draft.
+fn draft_keys(keys: &BranchKeys, draft: usize) -> [String; 3] {
+    let draft = keys.draft(area_id(&op(draft)));
+    [draft.outcomes, draft.ops, draft.producers]
 }
 
 impl<'a> Server<'a> {
@@ -208,6 +214,9 @@ impl<'a> Server<'a> {
             part.done.to_string(),
             "restored".to_owned(),
             part.done.to_string(),
+            part.outcomes_before.to_string(),
+            part.rows_before.to_string(),
+            LIFE_MS.to_owned(),
             part.outcomes.len().to_string(),
             part.producers.len().to_string(),
         ];
@@ -215,7 +224,9 @@ impl<'a> Server<'a> {
             args.extend([ticket.to_string(), op.clone(), record.clone()]);
         }
         args.extend(part.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
-        let all = [&*keys.head, &keys.outcomes, &keys.ops, &keys.producers];
+        let mut all = vec![&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
+        let draft = draft_keys(&keys, part.draft);
+        all.extend(draft.iter().map(String::as_str));
         self.run(&script::RESTORE, &all, &args)
     }
 
@@ -246,6 +257,7 @@ impl<'a> Server<'a> {
             let (values, paths) = seal_keys(keys, &op(n));
             all.extend([values, paths]);
         }
+        all.extend((0..DRAFTS).flat_map(|draft| draft_keys(keys, draft)));
         all.extend((0..CALLS).map(|call| keys.stage_call(op(call).parse().unwrap())));
         all
     }
@@ -265,16 +277,14 @@ impl<'a> Server<'a> {
         let mut take = || values.remove(0);
         let head: BTreeMap<String, String> = redis::from_redis_value(take()).unwrap();
         let queue = redis::from_redis_value(take()).unwrap();
-        let outcomes = match Reply::of(take()) {
-            Reply::List(outcomes) => outcomes.iter().map(outcome).collect(),
-            other => panic!("{other:?}"),
-        };
+        let outcomes = outcomes(take());
         let ops: BTreeMap<String, u64> = redis::from_redis_value(take()).unwrap();
         let producers = redis::from_redis_value(take()).unwrap();
         let staged = redis::from_redis_value(take()).unwrap();
         let names = redis::from_redis_value(take()).unwrap();
         let sealed = redis::from_redis_value(take()).unwrap();
         let areas = self.areas(&staged);
+        let drafts = self.drafts();
         let calls = (0..CALLS).filter(|call| self.knows_call(*call)).collect();
         let mortal = self.mortal();
         let head = (!head.is_empty()).then(|| parse_head(&head));
@@ -284,6 +294,7 @@ impl<'a> Server<'a> {
             outcomes,
             ops,
             producers,
+            drafts,
             staged,
             sealed,
             areas,
@@ -291,6 +302,28 @@ impl<'a> Server<'a> {
             names,
             calls,
         }
+    }
+
+    fn drafts(&mut self) -> BTreeMap<usize, Draft> {
+        let mut drafts = BTreeMap::new();
+        for number in 0..DRAFTS {
+            let keys = draft_keys(&self.keys, number);
+            for key in &keys {
+                let life: i64 = redis::cmd("PTTL").arg(key).query(self.connection).unwrap();
+                assert_ne!(life, -1, "{key} must expire");
+            }
+            let mut pipe = redis::pipe();
+            pipe.cmd("XRANGE").arg(&keys[0]).arg("-").arg("+");
+            pipe.cmd("HGETALL").arg(&keys[1]).cmd("HGETALL").arg(&keys[2]);
+            let mut values: Vec<Value> = pipe.query(self.connection).unwrap();
+            let producers = redis::from_redis_value(values.remove(2)).unwrap();
+            let ops = redis::from_redis_value(values.remove(1)).unwrap();
+            let draft = Draft { outcomes: outcomes(values.remove(0)), ops, producers };
+            if !draft.is_empty() {
+                drafts.insert(number, draft);
+            }
+        }
+        drafts
     }
 
     fn knows_call(&mut self, call: usize) -> bool {
@@ -352,6 +385,13 @@ impl<'a> Server<'a> {
 
 fn asked(asker: &Asker) -> Vec<String> {
     vec![asker.now.to_string(), asker.helper.clone(), asker.turn.to_string()]
+}
+
+fn outcomes(stream: Value) -> BTreeMap<u64, (String, String)> {
+    match Reply::of(stream) {
+        Reply::List(outcomes) => outcomes.iter().map(outcome).collect(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn outcome(reply: &Reply) -> (u64, (String, String)) {

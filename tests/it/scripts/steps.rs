@@ -60,7 +60,13 @@ pub enum Step {
         area: Option<String>,
         bounds: Bounds,
     },
-    Restore(Part),
+    Restore {
+        part: Part,
+        /// Whether less is in the draft than is said.
+        is_short: bool,
+        /// Whether the call is made twice, as after a lost reply.
+        is_repeated: bool,
+    },
     Name {
         name: String,
         uid: String,
@@ -70,6 +76,9 @@ pub enum Step {
         uid: String,
     },
 }
+
+/// Drafts under way at once, at most.
+pub const DRAFTS: usize = 2;
 
 /// What a conditional writer believes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,15 +190,18 @@ fn any_sight() -> impl Strategy<Value = Sight> {
 fn any_part() -> impl Strategy<Value = Part> {
     let outcome = (1..3u64, any_op(), 0..100u32);
     let state = prop_oneof![5 => Just("open"), 1 => Just("deleted")];
-    (any::<bool>(), state, 0..8u64, vec(outcome, 0..4), vec(any_row(), 0..2)).prop_map(
-        |(last, state, done, gaps, producers)| {
+    let content = (vec(outcome, 0..4), vec(any_row(), 0..2));
+    (0..DRAFTS, any::<bool>(), state, 0..8u64, content).prop_map(
+        |(draft, last, state, done, (gaps, producers))| {
             let mut ticket = 0;
             let mut outcomes = Vec::new();
             for (gap, op, record) in gaps {
                 ticket += gap;
                 outcomes.push((ticket, op, format!("r{record}")));
             }
-            Part { last, state: state.to_owned(), done, outcomes, producers }
+            let (outcomes_before, rows_before) = (0, 0);
+            let state = state.to_owned();
+            Part { draft, outcomes_before, rows_before, last, state, done, outcomes, producers }
         },
     )
 }
@@ -226,7 +238,9 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         2 => (any_area(), vec(any_path(), 1..4))
             .prop_map(|(area, paths)| Step::StagedPaths { area, paths }),
         3 => (any_area(), any_bounds()).prop_map(|(area, bounds)| Step::Unstage { area, bounds }),
-        3 => any_part().prop_map(Step::Restore),
+        3 => (any_part(), prop::bool::weighted(0.1), prop::bool::weighted(0.2)).prop_map(
+            |(part, is_short, is_repeated)| Step::Restore { part, is_short, is_repeated }
+        ),
         1 => names().prop_map(named).prop_map(|(name, uid)| Step::Name { name, uid }),
         1 => names().prop_map(named).prop_map(|(name, uid)| Step::Unname { name, uid }),
     ]
