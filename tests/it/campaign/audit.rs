@@ -88,23 +88,19 @@ impl<'a> Audit<'a> {
                     let (rounds, bound) = (told.rounds, told.rounds_bound);
                     self.wrong.push(format!("op {op:?} took {rounds} rounds of at most {bound}"));
                 }
-                all.push((*op, (told.outcome.clone(), told.ticket, told.commit)));
+                if !told.is_of_the_moment() {
+                    all.push((*op, (told.outcome.clone(), told.ticket, told.commit)));
+                }
             }
         }
-        // What ended without being queued has no ticket and is not in the log.
-        let settled_early = |outcome: &Outcome| {
-            outcome.1.is_none()
-                && matches!(outcome.0.as_str(), "no_changes" | "conflict" | "fenced")
-        };
         let same = all.iter().map(|(op, (outcome, _, commit))| (*op, (outcome.clone(), *commit)));
         let same: Vec<_> = same.collect();
         self.holds(hold::one_outcome(same));
         for (op, outcome) in all {
             let logged = self.logged(&op);
-            match &logged {
-                None if settled_early(&outcome) => {}
-                Some((name, ..)) if settled_early(&outcome) && *name == outcome.0 => {}
-                _ => self.holds(hold::nothing_lost([(op, outcome)], |_| logged.clone())),
+            // Whom Redis fenced at once was not queued.
+            if logged.is_some() || outcome.0 != "fenced" {
+                self.holds(hold::nothing_lost([(op, outcome)], |_| logged.clone()));
             }
         }
     }

@@ -8,7 +8,7 @@ use onward::model::ids::{BranchUid, MetarangeId, Ticket};
 use super::audit::Audit;
 use super::figures::Figures;
 use super::history::{Asked, BranchHistory, Content, Decided, Journals};
-use super::journal::{Plan, Told, What};
+use super::journal::{Plan, StagedWrite, Told, What};
 use crate::support::branch::op_id;
 
 const OPS: u64 = 4;
@@ -80,9 +80,7 @@ fn an_audit_finds_nothing_in_a_sound_history_and_every_forgery() {
     assert!(gap.contains("no_gap"), "{gap}");
     let told_twice = found(|journals, _| {
         let told = &mut journals.asked.get_mut(&op_id(2)).unwrap().told;
-        let other =
-            Told { outcome: "no_changes".into(), ticket: None, commit: None, ..told[0].clone() };
-        told.push(other);
+        told.push(Told { outcome: "no_changes".into(), commit: None, ..told[0].clone() });
     });
     assert!(told_twice.contains("one_outcome"), "{told_twice}");
     let swapped = found(|_, branch| {
@@ -94,6 +92,15 @@ fn an_audit_finds_nothing_in_a_sound_history_and_every_forgery() {
         (asked.began, asked.ended) = (1, Some(2));
     });
     assert!(order.contains("order"), "{order}");
+    let of_the_moment = found(|journals, _| {
+        let asked = journals.asked.get_mut(&op_id(4)).unwrap();
+        asked.plan.what = What::Staged;
+        let nothing = Told { outcome: "no_changes".into(), commit: None, ..asked.told[0].clone() };
+        asked.told.insert(0, Told { ticket: None, ..nothing });
+        let write = StagedWrite { branch: "first".into(), path: "p/4".into(), number: 4 };
+        journals.staged.insert(write, None);
+    });
+    assert_eq!(of_the_moment, "", "nothing was accepted when it was told");
     let files = found(|_, branch| branch.ops[2].changes = branch.ops[1].changes.clone());
     assert!(files.contains("should change") && files.contains("replay"), "{files}");
     let content = found(|_, branch| {

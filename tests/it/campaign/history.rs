@@ -117,7 +117,7 @@ pub struct Asked {
     pub plan: Plan,
     /// When it was asked for first, milliseconds.
     pub began: u64,
-    /// When somebody was told first.
+    /// When somebody was first told what was decided.
     pub ended: Option<u64>,
     /// Everything that anybody was told.
     pub told: Vec<Told>,
@@ -156,7 +156,9 @@ impl Journals {
             }
             Line::Told { at, op, told, .. } => {
                 let asked = self.asked.get_mut(&op).expect("nobody is told before asking");
-                asked.ended = Some(asked.ended.map_or(at, |ended| ended.min(at)));
+                if !told.is_of_the_moment() {
+                    asked.ended = Some(asked.ended.map_or(at, |ended| ended.min(at)));
+                }
                 asked.told.push(told);
             }
             Line::Refused { op, kind, message } => {

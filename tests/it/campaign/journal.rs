@@ -81,6 +81,14 @@ pub struct Told {
     pub reason: Option<String>,
 }
 
+impl Told {
+    /// Whether this is an answer without a ticket, true of the moment: nothing was accepted, and the
+    /// same op may be asked for again, by whoever it was taken from, and be decided then.
+    pub fn is_of_the_moment(&self) -> bool {
+        self.ticket.is_none() && matches!(self.outcome.as_str(), "no_changes" | "conflict")
+    }
+}
+
 impl Plan {
     /// The paths that a commit of its own changes sets, with the numbers of their entries.
     pub fn changes(&self) -> Option<BTreeMap<String, Option<u64>>> {
