@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::coord::publish::Publication;
+use crate::model::codec::unpack;
 use crate::model::commit::Commit;
 use crate::model::error::{Error, Result, short};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
@@ -298,8 +299,7 @@ impl LogEntry {
             return Err(damaged("it claims to be over the size limit"));
         }
         let body = decompress(packed, len).map_err(|error| damaged(&error.to_string()))?;
-        let entry: Self =
-            rmp_serde::from_slice(&body).map_err(|error| damaged(&error.to_string()))?;
+        let entry: Self = unpack(&body).map_err(|error| damaged(&error.to_string()))?;
         let places = Ticket(1)..=Ticket::MAX;
         if entry.ops.is_empty()
             || entry.ops.len() > usize::from(ALL)

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::model::codec::unpack;
 use crate::model::error::{Error, Result, short};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::tree::{InlineRun, PathSpan, RunRef};
@@ -346,7 +347,7 @@ impl QueuedOp {
 }
 
 fn decode_body(body: &[u8]) -> Body {
-    match rmp_serde::from_slice::<Op>(body) {
+    match unpack::<Op>(body) {
         Ok(op) => Body::Op(Box::new(op)),
         Err(error) => {
             let why = error.to_string();

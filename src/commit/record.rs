@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
+use crate::model::codec::{check_version, unpack};
 use crate::model::error::{Error, Result, short};
 use crate::model::ids::{BranchUid, CommitId};
 use crate::model::name::{BranchName, RepoName};
@@ -61,13 +62,11 @@ pub fn decode<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T> {
         let why = short(&why);
         Error::corrupt(format!("object '{key}' is damaged ({why}): restore it from a copy"))
     };
-    match bytes {
-        [VERSION, body @ ..] => rmp_serde::from_slice(body).map_err(|e| damaged(e.to_string())),
-        [] | [0, ..] => Err(damaged("it is empty".into())),
-        [version, ..] => {
-            Err(Error::newer(format_args!("object '{key}'"), (*version).into(), VERSION.into()))
-        }
-    }
+    let Some((version, body)) = bytes.split_first() else {
+        return Err(damaged("it is empty".into()));
+    };
+    check_version(format_args!("object '{key}'"), *version, VERSION)?;
+    unpack(body).map_err(|error| damaged(error.to_string()))
 }
 
 impl BranchRecord {

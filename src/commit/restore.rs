@@ -15,7 +15,7 @@ use serde_bytes::ByteBuf;
 use crate::coord::restore::{BranchImage, restore as put_into_redis};
 use crate::coord::view::View;
 use crate::coord::{BranchState, HeadView};
-use crate::model::codec::check_version;
+use crate::model::codec::unpack_versioned;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 use crate::objects::layout;
@@ -95,12 +95,7 @@ impl Checkpoint {
 
     /// Reads the object's bytes. To go without it costs time and loses nothing: the log has it all.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let Some((version, body)) = bytes.split_first() else {
-            return Err(Error::corrupt("a checkpoint is empty"));
-        };
-        check_version("a checkpoint", *version, VERSION)?;
-        rmp_serde::from_slice(body)
-            .map_err(|error| Error::corrupt("a checkpoint is damaged").with_source(error))
+        unpack_versioned("a checkpoint", bytes, VERSION)
     }
 
     fn image(&self) -> BranchImage {

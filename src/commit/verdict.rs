@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::model::codec::unpack_versioned;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
@@ -119,15 +120,7 @@ impl OutcomeRecord {
 
     /// Reads bytes from the stream.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        match bytes {
-            [VERSION, body @ ..] => rmp_serde::from_slice(body).map_err(|error| {
-                Error::corrupt("an outcome in Redis is damaged").with_source(error)
-            }),
-            [] | [0, ..] => Err(Error::corrupt("an outcome in Redis is empty")),
-            [version, ..] => {
-                Err(Error::newer("an outcome in Redis", (*version).into(), VERSION.into()))
-            }
-        }
+        unpack_versioned("an outcome in Redis", bytes, VERSION)
     }
 }
 

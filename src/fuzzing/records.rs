@@ -9,6 +9,7 @@ use crate::commit::record::{BranchRecord, RepoRecord, decode};
 use crate::commit::restore::Checkpoint;
 use crate::commit::verdict::{OutcomeRecord, ProducerRow};
 use crate::model::change::decode_value;
+use crate::model::codec::unpack;
 use crate::model::ids::{BranchUid, CommitId, OpId};
 use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
@@ -177,7 +178,7 @@ fn hint_body_of(hint: &[u8]) -> Vec<u8> {
 fn hint_body(body: &[u8]) {
     // Signed as it is; then for the very branch that it is tried on.
     open(&seal(body, &key()));
-    let Ok(said) = rmp_serde::from_slice::<HintBody>(body) else { return };
+    let Ok(said) = unpack::<HintBody>(body) else { return };
     let here = HintBody {
         repo: "lake".parse().unwrap(),
         dest: BranchUid(1),

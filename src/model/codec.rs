@@ -1,9 +1,18 @@
 //! The canonical byte encoding under entries, blocks and content hashes: LEB128 integers and
 //! length-prefixed strings, so that equal values always have equal bytes.
 //!
-//! Decoding never trusts a length: every read is checked against what is left.
+//! Decoding never trusts a length: every read is checked against what is left. What is stored in
+//! MessagePack is read here as well, within a limit of nesting.
+
+use std::fmt::Display;
+
+use serde::Deserialize;
 
 use super::error::{Error, Result};
+
+/// Levels that a MessagePack record may be nested, at most: several times what any has, and few
+/// enough for the smallest stack.
+pub const DEPTH_MAX: usize = 64;
 
 /// Appends `value` in LEB128: seven bits a byte, least significant first.
 pub fn put_u64(out: &mut Vec<u8>, mut value: u64) {
@@ -116,12 +125,32 @@ impl<'a> Decoder<'a> {
 
 /// Checks the version byte of a stored record against the newest one, `known`, that this program
 /// reads. Versions begin with 1.
-pub fn check_version(what: &str, version: u8, known: u8) -> Result<()> {
+pub fn check_version(what: impl Display, version: u8, known: u8) -> Result<()> {
     match version {
         0 => Err(Error::corrupt(format!("{what} has no version"))),
         version if version > known => Err(Error::newer(what, version.into(), known.into())),
         _ => Ok(()),
     }
+}
+
+/// Reads a MessagePack record that others have written. Fails on what is nested more than
+/// [`DEPTH_MAX`] levels deep.
+pub fn unpack<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(DEPTH_MAX);
+    T::deserialize(&mut deserializer)
+}
+
+/// The same behind a byte of version, of which this program reads up to `known`.
+pub fn unpack_versioned<'a, T>(what: impl Display, bytes: &'a [u8], known: u8) -> Result<T>
+where
+    T: Deserialize<'a>,
+{
+    let Some((version, body)) = bytes.split_first() else {
+        return Err(Error::corrupt(format!("{what} is empty")));
+    };
+    check_version(&what, *version, known)?;
+    unpack(body).map_err(|error| Error::corrupt(format!("{what} is damaged")).with_source(error))
 }
 
 fn too_short() -> Error {
@@ -143,6 +172,24 @@ mod tests {
             let mut out = Vec::new();
             put_i64(&mut out, value);
             assert_eq!(Decoder::new(&out).i64().unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn records_are_read_up_to_their_limit_of_nesting() {
+        let nested = |levels: usize| [vec![0x91; levels], vec![0]].concat();
+        #[derive(Debug, Deserialize)]
+        #[serde(untagged)]
+        enum Nest {
+            End(#[expect(dead_code, reason = "only its shape counts")] u8),
+            Level(#[expect(dead_code, reason = "only its shape counts")] Vec<Nest>),
+        }
+        unpack::<Nest>(&nested(DEPTH_MAX - 1)).unwrap();
+        unpack::<Nest>(&nested(DEPTH_MAX + 1)).unwrap_err();
+        unpack_versioned::<u8>("it", &[1, 7], 1).unwrap();
+        for (bytes, said) in [(&[][..], "empty"), (&[0, 7], "no version"), (&[2, 7], "newer")] {
+            let error = unpack_versioned::<u8>("it", bytes, 1).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
         }
     }
 

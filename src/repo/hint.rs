@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::commit::lake::Lake;
 use crate::commit::op::PreparedMerge;
+use crate::model::codec::unpack;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::RepoName;
@@ -91,8 +92,7 @@ impl Parts {
         if !key.verifies(&[&self.body], &self.code) {
             return Err(refused("this repository did not sign it"));
         }
-        let body: Body = rmp_serde::from_slice(&self.body)
-            .map_err(|_| refused("this program cannot read it"))?;
+        let body: Body = unpack(&self.body).map_err(|_| refused("this program cannot read it"))?;
         if body.repo != *repo || body.dest != dest {
             return Err(refused("it is for another branch"));
         }
