@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use onward::local::{self, LocalInstance};
+use onward::objects::Checksum;
 use onward::server::{Listen, Server, ServerConfig, TlsFiles};
 use onward::{Config, Error, Onward, Result};
 use serde_json::{Value, json};
@@ -24,6 +25,13 @@ pub enum LogFormat {
     Json,
 }
 
+/// The checksum of what is uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum UploadChecksum {
+    Md5,
+    Blake3,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
     /// 127.0.0.1:8000, 0.0.0.0:8443, unix:///run/onward.sock; port 0 takes a free one
@@ -42,6 +50,9 @@ pub struct ServeArgs {
     /// be repeated
     #[arg(long, value_name = "URL", env = "ONWARD_ALLOW_SOURCE", value_delimiter = ' ')]
     pub allow_source: Vec<String>,
+    /// What uploads are summed with: lakeFS's clients compare MD5, BLAKE3 is several times as fast
+    #[arg(long, value_name = "KIND", env = "ONWARD_CHECKSUM", default_value = "md5")]
+    pub checksum: UploadChecksum,
     /// Whose key is made, if it is not there, and may do everything
     #[arg(long, value_name = "ID", env = "ONWARD_ACCESS_KEY_ID")]
     pub access_key_id: Option<String>,
@@ -110,12 +121,16 @@ pub async fn serve(global: &Global, out: &Out, args: Box<ServeArgs>) -> Done {
 
 async fn run(
     out: &Out,
-    config: Config,
+    mut config: Config,
     args: ServeArgs,
     mut signals: Signals,
     mut place: Value,
 ) -> Done {
     raise_file_limit();
+    config.checksum = match args.checksum {
+        UploadChecksum::Md5 => Checksum::Md5,
+        UploadChecksum::Blake3 => Checksum::Blake3,
+    };
     let onward = Onward::connect(config).await?;
     let server = Server::bind(onward.clone(), args.config()?).await?;
     let url = server.url();

@@ -4,12 +4,11 @@ use onward::commit::verdict::ConflictPath;
 use onward::model::change::{Change, PathChange};
 use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;
-use onward::server::api::shapes::QueueShape;
+use onward::server::api::shapes::{ConflictShape, OutcomeShape, QueueShape};
 use onward::tree::ListItem;
 use onward::{Entry, Outcome, clock};
 use serde_json::{Value, json};
 
-use super::exit::millis;
 use super::out::rfc3339;
 
 /// Adds one more key to an object.
@@ -25,42 +24,14 @@ pub fn oldest_ms(view: &QueueView) -> Option<i64> {
     Some(clock::now_ms().saturating_sub(oldest.created_ms).max(0))
 }
 
-/// Conflicting paths, each with its sides.
+/// Conflicting paths, each with its sides, as the sidecar shows them.
 pub fn conflicts(paths: &[ConflictPath]) -> Value {
-    let shape = |c: &ConflictPath| json!({"path": c.path, "base": c.base, "source": c.source, "dest": c.dest});
-    paths.iter().map(shape).collect()
+    paths.iter().cloned().map(|path| json!(ConflictShape::from(path))).collect()
 }
 
-/// What became of a commit.
+/// What became of a commit, as the sidecar shows it.
 pub fn outcome(outcome: &Outcome) -> Value {
-    let details = outcome.details();
-    let paths = match outcome {
-        Outcome::Conflict { paths, .. } => paths.as_slice(),
-        _ => &[],
-    };
-    let mut shape = json!({
-        "outcome": outcome.name(),
-        "commit": outcome.commit(),
-        "ticket": outcome.ticket(),
-        "op_id": details.op_id,
-        "rounds": outcome.rounds(),
-        "batch": details.batch,
-        "wait_ms": millis(details.waited),
-        "conflicts": conflicts(paths),
-        "hint": null,
-    });
-    match outcome {
-        Outcome::Conflict { total, .. } => add(&mut shape, "conflicts_total", *total),
-        Outcome::LostRace { hint, .. } => add(&mut shape, "hint", hint.as_str()),
-        Outcome::Failed { reason, .. } => add(&mut shape, "reason", reason.as_str()),
-        Outcome::Fenced { reason, earlier, .. } => {
-            add(&mut shape, "reason", reason.as_str());
-            add(&mut shape, "earlier", json!(earlier));
-        }
-        Outcome::StillQueued { cause, .. } => add(&mut shape, "reason", json!(cause)),
-        Outcome::Committed { .. } | Outcome::NoChanges { .. } | Outcome::Cancelled { .. } => {}
-    }
-    shape
+    json!(OutcomeShape::from(outcome.clone()))
 }
 
 /// A commit that was not accepted, because the queue is full.

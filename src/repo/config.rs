@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::commit::CoordinatorOptions;
 use crate::coord::lanes::LaneOptions;
+use crate::objects::Checksum;
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Config {
     pub committer: String,
     /// How long a commit waits for its outcome before it is told to be still queued.
     pub timeout: Duration,
+    /// What uploads are summed with.
+    pub checksum: Checksum,
     /// Connections to Redis.
     pub lanes: LaneOptions,
     /// The process's part in the protocol.
@@ -33,6 +36,7 @@ impl Config {
             storage: storage.into(),
             committer: "onward".into(),
             timeout: Duration::from_secs(300),
+            checksum: Checksum::default(),
             lanes: LaneOptions::default(),
             coordinator: CoordinatorOptions::default(),
         }

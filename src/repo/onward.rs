@@ -12,7 +12,7 @@ use crate::coord::Lanes;
 use crate::model::error::Result;
 use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
-use crate::objects::Objects;
+use crate::objects::{Checksum, Objects};
 
 use super::config::Config;
 use super::glance::Glances;
@@ -34,6 +34,7 @@ pub(super) struct Inner {
     pub(super) coordinator: Coordinator,
     pub(super) committer: String,
     pub(super) timeout: Duration,
+    pub(super) checksum: Checksum,
     /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
     pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
     /// The readers of each branch.
@@ -100,6 +101,7 @@ impl Onward {
                 coordinator,
                 committer,
                 timeout,
+                checksum: config.checksum,
                 names: Mutex::default(),
                 glances: Mutex::default(),
                 rules: RulesCache::default(),

@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 import lakefs
 import pytest
-from lakefs.exceptions import BadRequestException
+from lakefs.exceptions import BadRequestException, ConflictException
 from support import changes, commit, content, put
 
 
@@ -180,6 +180,8 @@ def test_a_revert_of_a_merge_needs_to_know_against_which_parent(repo, main):
     commit(side, {"b": b"1"})
     commit(main, {"c": b"1"})
     merged = side.merge_into(main)
+    with pytest.raises(ConflictException):
+        main.revert(merged)
     main.revert(merged, parent_number=1)
     assert content(main) == {"a": b"1", "c": b"1"}
 

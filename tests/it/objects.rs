@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use onward::ErrorKind;
 use onward::objects::backend::InMemory;
-use onward::objects::{Created, Listed, Objects, Refusal, Span, refusal};
+use onward::objects::{Checksum, Created, Listed, Objects, Refusal, Span, refusal};
 
 use crate::support::faulty_store::{Fault, FaultyStore, Op};
 #[cfg(feature = "aws")]
@@ -116,12 +116,13 @@ async fn listings_find_what_is_there(objects: &Objects) {
 }
 
 async fn uploads_of_any_size_arrive(objects: &Objects) {
-    let small = objects.upload("u/small", &b"abc"[..]).await.unwrap();
-    assert_eq!((small.size, small.md5.as_str()), (3, "900150983cd24fb0d6963f7d28e17f72"));
+    let small = objects.upload("u/small", &b"abc"[..], Checksum::Md5).await.unwrap();
+    assert_eq!((small.size, small.checksum.as_str()), (3, "900150983cd24fb0d6963f7d28e17f72"));
     let len = (16 << 20) * 2 + 5;
     let large: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
-    let uploaded = objects.upload("u/large", &large[..]).await.unwrap();
+    let uploaded = objects.upload("u/large", &large[..], Checksum::Blake3).await.unwrap();
     assert_eq!(uploaded.size, len as u64);
+    assert_eq!(uploaded.checksum, format!("blake3:{}", blake3::hash(&large).to_hex()));
     let read = objects.get("u/large").await.unwrap().unwrap();
     assert!(read == large, "what arrived is what was sent");
     assert_eq!(objects.get("u/small").await.unwrap().unwrap(), "abc");
@@ -280,7 +281,7 @@ async fn an_upload_that_fails_leaves_nothing_behind() {
         Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)),
     ]);
     let reader = tokio_util::io::StreamReader::new(broken);
-    let error = objects.upload("u/x", reader).await.unwrap_err();
+    let error = objects.upload("u/x", reader, Checksum::Md5).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     assert_eq!(objects.get("u/x").await.unwrap(), None);
     let left = walkdir::WalkDir::new(dir.path()).into_iter().filter_map(Result::ok);
@@ -288,7 +289,7 @@ async fn an_upload_that_fails_leaves_nothing_behind() {
 
     let (store, objects) = faulty();
     store.fail_next(Op::Multipart, 1, Fault::Outage);
-    let error = objects.upload("u/x", &vec![7; 17 << 20][..]).await.unwrap_err();
+    let error = objects.upload("u/x", &vec![7; 17 << 20][..], Checksum::Md5).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(objects.get("u/x").await.unwrap(), None);
 }
@@ -326,7 +327,7 @@ async fn keys_that_would_leave_the_root_are_refused_by_every_call() {
             objects.create(key, bytes("x")).await.unwrap_err(),
             objects.put(key, bytes("x")).await.unwrap_err(),
             objects.delete(key).await.unwrap_err(),
-            objects.upload(key, &b"x"[..]).await.unwrap_err(),
+            objects.upload(key, &b"x"[..], Checksum::Md5).await.unwrap_err(),
         ];
         assert!(errors.iter().all(|error| error.kind() == ErrorKind::InvalidInput));
     }

@@ -64,11 +64,10 @@ async fn create(
     let info = match created.create_as(&reference(&wanted.source)?, new).await {
         // Clients that make their branch before every write ask this with any source.
         Err(error) if error.kind() == ErrorKind::NotFound && created.show().await.is_ok() => {
-            return Err(ApiError::new(
-                StatusCode::CONFLICT,
-                "conflict",
-                format!("branch '{}' exists in repository '{name}'", wanted.name),
-            ));
+            return Err(ApiError::conflict(format!(
+                "branch '{}' exists in repository '{name}'",
+                wanted.name
+            )));
         }
         created => created?,
     };

@@ -149,11 +149,7 @@ async fn setup_state(State(app): State<AppState>) -> ApiResult<Body<Value>> {
 
 /// A deployment has its first key before it serves, so this is always done.
 async fn setup() -> ApiError {
-    ApiError::new(
-        StatusCode::CONFLICT,
-        "conflict",
-        "this deployment is set up: `onward key create` makes further access keys",
-    )
+    ApiError::conflict("this deployment is set up: `onward key create` makes further access keys")
 }
 
 async fn login(

@@ -128,11 +128,7 @@ async fn cancel(
 ) -> ApiResult<StatusCode> {
     match app.tasks.cancel(&query.id, &owner(&repo, &name)).ok_or_else(unknown)? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "conflict",
-            "the import has ended: its status says how",
-        )),
+        false => Err(ApiError::conflict("the import has ended: its status says how")),
     }
 }
 

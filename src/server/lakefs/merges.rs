@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::wire::{CherryPickCreation, Commit, Merge, RevertCreation};
 use super::{branch, committed, idempotent_op, reference, repo};
 use crate::commit::op::Strategy;
+use crate::model::address::RefExpr;
 use crate::model::error::quoted;
-use crate::repo::MergeBuilder;
+use crate::repo::{MergeBuilder, Repository};
 use crate::server::auth::{Caller, Reader, Writer};
 use crate::server::error::{ApiError, ApiResult};
 use crate::server::extract::{Json, Path};
@@ -85,13 +86,26 @@ async fn revert(
     Json(wanted): Json<RevertCreation>,
 ) -> ApiResult<StatusCode> {
     let branch = branch(&app, &repo, &name);
-    let parent = parent(wanted.parent_number)?;
-    let revert =
-        branch.revert(reference(&wanted.reference)?, parent).allow_empty(wanted.allow_empty);
+    let (reference, parent) = (reference(&wanted.reference)?, parent(wanted.parent_number)?);
+    if parent.is_none() {
+        not_a_merge(branch.repository(), &reference).await?;
+    }
+    let revert = branch.revert(reference, parent).allow_empty(wanted.allow_empty);
     let overrides = wanted.commit_overrides.unwrap_or_default();
     let revert = worded(revert, &caller, overrides.message, overrides.metadata);
     committed(revert.commit().await?, "revert")?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses a merge whose parent is not named as lakeFS does: as a conflict.
+async fn not_a_merge(repo: &Repository, reference: &RefExpr) -> ApiResult<()> {
+    let id = repo.require_commit(reference).await?;
+    match repo.commit(&id).await?.parents.len() {
+        0 | 1 => Ok(()),
+        parents => Err(ApiError::conflict(format!(
+            "commit '{reference}' is a merge: say with parent_number which of its {parents} parents to go back to; 1 is the branch it was merged into"
+        ))),
+    }
 }
 
 async fn cherry_pick(

@@ -99,24 +99,18 @@ fn committed(outcome: Outcome, what: &str) -> ApiResult<crate::model::ids::Commi
         }
         Outcome::Conflict { paths, total, .. } => {
             let first = paths.first().map(|conflict| conflict.path.to_string());
-            Err(ApiError::new(
-                StatusCode::CONFLICT,
-                "conflict",
-                format!(
-                    "{what}: conflict in {total} path(s), the first is '{}'",
-                    first.unwrap_or_default()
-                ),
-            ))
+            Err(ApiError::conflict(format!(
+                "{what}: conflict in {total} path(s), the first is '{}'",
+                first.unwrap_or_default()
+            )))
         }
         Outcome::Failed { reason, .. } => Err(ApiError::invalid(format!("{what}: {reason}"))),
         Outcome::Fenced { reason, .. } => {
             Err(ApiError::new(StatusCode::CONFLICT, "fenced", format!("{what}: {reason}")))
         }
-        Outcome::Cancelled { .. } | Outcome::LostRace { .. } => Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "conflict",
-            format!("{what}: it was called off"),
-        )),
+        Outcome::Cancelled { .. } | Outcome::LostRace { .. } => {
+            Err(ApiError::conflict(format!("{what}: it was called off")))
+        }
         Outcome::StillQueued { ticket, cause, details } => {
             Err(ApiError::from(crate::Error::unavailable(format!(
                 "{what}: it is accepted as ticket {ticket} and will be decided, but was not within the time that a request may take{}; its outcome: /onward/v1/repositories/REPO/branches/BRANCH/tickets/{}",
