@@ -61,17 +61,19 @@ enum Put {
 /// Gathers a draft of its own, and opens the branch with it.
 async fn put_in_parts(lanes: &Lanes, keys: &BranchKeys, image: &BranchImage) -> Result<Put> {
     let draft = keys.draft(clock::new_op_id());
+    // Outcomes first, rows of producers behind them.
     let outcomes = image.outcomes.len();
     let end = outcomes + image.producers.len();
+    let row = |place: usize| place.saturating_sub(outcomes);
     let mut at = 0;
     loop {
         let to = (at + PART_MAX).min(end);
         let part = Part {
             is_last: to == end,
             outcomes_before: at.min(outcomes),
-            rows_before: at.saturating_sub(outcomes),
-            outcomes: &image.outcomes[at.min(outcomes)..to.min(outcomes)],
-            producers: &image.producers[at.saturating_sub(outcomes)..to.saturating_sub(outcomes)],
+            rows_before: row(at),
+            outcomes: image.outcomes.get(at.min(outcomes)..to.min(outcomes)).unwrap_or_default(),
+            producers: image.producers.get(row(at)..row(to)).unwrap_or_default(),
         };
         match part.put(lanes, keys, &draft, &image.head).await? {
             Put::Taken if !part.is_last => at = to,
