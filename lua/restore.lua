@@ -14,7 +14,7 @@
 --   then n x (ticket, op id, record) in ticket order, p x (producer, row)
 -- Returns 1 when the part is in the draft (and the branch opened, with the last), 0 when the branch is
 --         there, 2 when the draft is not what this part follows: begin another
--- Cost    O(n + p), and what it takes to free what was left.
+-- Cost    O(n + p)
 local head_key, queue_key = KEYS[1], KEYS[2]
 local draft_outcomes, draft_ops, draft_producers = KEYS[6], KEYS[7], KEYS[8]
 local last_part, state, done, commit, position = ARGV[1] == '1', ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -54,14 +54,12 @@ end
 -- First what Redis refuses when it is out of memory: then nothing has happened.
 redis.call('HSET', head_key, 'state', state, 'done', done, 'commit', commit,
   'position', position, 'turn', '', 'turn_until', '0')
-redis.call('DEL', queue_key)
+redis.call('UNLINK', queue_key, KEYS[3], KEYS[4], KEYS[5])
 for i = 3, 5 do
   local place, draft = KEYS[i], KEYS[i + 3]
   if redis.call('EXISTS', draft) == 1 then
     redis.call('RENAME', draft, place)
     redis.call('PERSIST', place)
-  else
-    redis.call('DEL', place)
   end
 end
 return 1

@@ -141,10 +141,3 @@ fn a_submit_that_knows_no_op_again_is_found() {
         without("submit", name, text, "or known_tickets[number]", "or (false and known_tickets)")
     });
 }
-
-#[test]
-fn a_restore_that_goes_on_with_half_a_draft_is_found() {
-    is_found(|name, text| {
-        without("restore", name, text, "if not (follows or", "if false and (follows or")
-    })
-}
