@@ -1,4 +1,4 @@
-//! How many requests of one access key are handled at the same time.
+//! How much one access key has under way at the same time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,23 +6,24 @@ use std::time::Duration;
 
 use super::error::{ApiError, ApiResult};
 
-/// Counts requests under way, by access key.
+/// Counts what is under way, by access key.
 #[derive(Clone)]
 pub struct Places {
+    what: &'static str,
     limit: usize,
     taken: Arc<Mutex<HashMap<String, usize>>>,
 }
 
-/// One request's place; given back when dropped.
+/// One that is under way; given back when dropped.
 pub struct Place {
     places: Places,
     key: String,
 }
 
 impl Places {
-    /// At most `limit` for each key.
-    pub fn new(limit: usize) -> Self {
-        Self { limit, taken: Arc::default() }
+    /// At most `limit` of `what` for each key.
+    pub fn new(what: &'static str, limit: usize) -> Self {
+        Self { what, limit, taken: Arc::default() }
     }
 
     /// Takes a place, or says that there is none.
@@ -32,8 +33,8 @@ impl Places {
         if *count >= self.limit {
             return Err(ApiError::overloaded(
                 format!(
-                    "{} requests of this access key are under way, the limit: wait for some of them",
-                    self.limit
+                    "{} {} of this access key are under way, the limit: wait for some of them",
+                    self.limit, self.what
                 ),
                 Duration::from_secs(1),
             ));

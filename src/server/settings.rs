@@ -81,6 +81,8 @@ pub struct Limits {
     pub tasks: usize,
     /// Listeners of event streams at the same time.
     pub streams: usize,
+    /// Those of one access key: nobody takes them all.
+    pub streams_per_key: usize,
 }
 
 impl Default for Limits {
@@ -95,6 +97,7 @@ impl Default for Limits {
             grace: Duration::from_secs(30),
             tasks: 1000,
             streams: 500,
+            streams_per_key: 100,
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct App {
     pub tasks: Tasks,
     /// Listeners of event streams.
     pub streams: Arc<Semaphore>,
+    /// The same, of one access key.
+    pub streams_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
     /// The limits.
@@ -68,9 +70,10 @@ impl App {
             brake: Brake::default(),
             doors: (0..DOORS).map(|_| Mutex::new(())).collect(),
             last_door: Mutex::new(()),
-            places: Places::new(limits.requests_per_key),
+            places: Places::new("requests", limits.requests_per_key),
             tasks: Tasks::new(limits.tasks),
             streams: Arc::new(Semaphore::new(limits.streams)),
+            streams_by_key: Places::new("event streams", limits.streams_per_key),
             sources,
             onward,
             limits,

@@ -57,7 +57,7 @@ pub struct EventsQuery {
     )
 )]
 pub async fn listen(
-    _: Reader,
+    Reader(caller): Reader,
     State(app): State<AppState>,
     Path((repo, name)): Path<(String, String)>,
     Query(query): Query<EventsQuery>,
@@ -69,6 +69,7 @@ pub async fn listen(
             .map_err(|_| ApiError::invalid("Last-Event-ID is the number of a ticket"))
     });
     let after = last.transpose()?.or(query.after).map(Ticket);
+    let own_place = app.streams_by_key.take(&caller.key.id)?;
     let place = app.streams.clone().try_acquire_owned().map_err(|_| {
         ApiError::overloaded("as many listen to events as may: try again later", KEEP_ALIVE)
     })?;
@@ -80,7 +81,7 @@ pub async fn listen(
         .chain(futures::stream::iter([Ok(ended)]))
         .take_until(async move { stopping.cancelled().await })
         .map(move |event| {
-            let _held = &place;
+            let _held = (&place, &own_place);
             event
         });
     Ok(sse(events).into_response())

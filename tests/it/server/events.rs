@@ -1,11 +1,13 @@
 //! The stream of outcomes.
 
 use futures::StreamExt;
+use onward::server::auth::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::MAIN;
 use crate::support::sidecar::Sidecar;
+use crate::support::until::until_async;
 
 /// The events of a stream, up to the one that `is_last`.
 async fn events(
@@ -109,4 +111,24 @@ async fn a_stream_ends_with_its_branch_and_with_the_sidecar() {
     // The branch is still there: the listener is to come back.
     assert_eq!(events(on_main, |_, _| false).await, []);
     assert!((&mut sidecar.serving).await.unwrap(), "every request was finished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_does_not_take_the_streams_of_all() {
+    let sidecar = Sidecar::with(|config| config.limits.streams_per_key = 1).await;
+    let events = format!("{MAIN}/events");
+    let first = sidecar.request("GET", &events).send().await.unwrap();
+    let second = sidecar.request("GET", &events).send().await.unwrap();
+    assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(second.headers().contains_key("retry-after"));
+    assert!(second.text().await.unwrap().contains("1 event streams of this access key"));
+    let (id, secret) = sidecar.key(Role::Read).await;
+    let other = sidecar.plain("GET", &events).basic_auth(id, Some(secret)).send().await.unwrap();
+    assert_eq!(other.status(), StatusCode::OK);
+    drop(first);
+    until_async("the place is given back", || async {
+        let again = sidecar.request("GET", &events).send().await.unwrap();
+        again.status() == StatusCode::OK
+    })
+    .await;
 }
