@@ -4,10 +4,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use futures::TryStreamExt;
-use md5::{Digest, Md5};
 use onward::model::address::Address;
 use onward::model::change::{Change, Condition, PathChange};
 use onward::model::path::ObjectPath;
+use onward::objects::{Checksum, Hasher};
 use onward::repo::Branch;
 use onward::tree::ListRequest;
 use onward::{Entry, Error, ErrorKind, Onward, Result, clock};
@@ -246,7 +246,7 @@ async fn cat_linked(out: &Out, path: &Path, entry: &Entry) -> Result<(), Failure
     };
     let mut file = tokio::fs::File::open(path).await.map_err(gone)?;
     let mut buffer = vec![0; READ_LEN];
-    let (mut md5, mut size) = (Md5::new(), 0_u64);
+    let (mut md5, mut size) = (Hasher::new(Checksum::Md5), 0_u64);
     loop {
         let read = file.read(&mut buffer).await.map_err(gone)?;
         let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else { break };
@@ -254,7 +254,7 @@ async fn cat_linked(out: &Out, path: &Path, entry: &Entry) -> Result<(), Failure
         size += read as u64;
         out.bytes(chunk)?;
     }
-    let checksum: String = md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = md5.finish();
     let is_md5 = entry.checksum.len() == 32 && !entry.checksum.contains('-');
     if size != entry.size || (is_md5 && checksum != entry.checksum) {
         return Err(Error::corrupt(format!(

@@ -75,7 +75,8 @@ impl Screen {
 }
 
 fn text(name: &str, view: &QueueView, rate: Option<f64>) -> String {
-    let oldest = shape::oldest_ms(view).map(|ms| format!(", oldest {}", age(ms)));
+    let now = onward::clock::now_ms();
+    let oldest = view.ops.first().map(|op| format!(", oldest {}", age(op.age_ms(now))));
     let rate = rate.map(|rate| format!(", {rate:.0}/s")).unwrap_or_default();
     let mut text = format!(
         "{name}: {} waiting{}, {} decided{rate}",
@@ -83,10 +84,9 @@ fn text(name: &str, view: &QueueView, rate: Option<f64>) -> String {
         oldest.unwrap_or_default(),
         view.done
     );
-    let now = onward::clock::now_ms();
     for op in view.ops.iter().take(OPS_SHOWN) {
         let committer: String = printable(&op.committer).chars().take(24).collect();
-        let age = age(now.saturating_sub(op.created_ms).max(0));
+        let age = age(op.age_ms(now));
         text += &format!(
             "\n{:>10}  {:<12}  {committer:<24}  {age:>8}  {}",
             op.ticket, op.kind, op.op_id

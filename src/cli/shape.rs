@@ -6,7 +6,7 @@ use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;
 use onward::server::api::shapes::{ConflictShape, OutcomeShape, QueueShape};
 use onward::tree::ListItem;
-use onward::{Entry, Outcome, clock};
+use onward::{Entry, Outcome};
 use serde_json::{Value, json};
 
 use super::out::rfc3339;
@@ -16,12 +16,6 @@ pub fn add(shape: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(shape) = shape.as_object_mut() {
         shape.insert(key.to_owned(), value.into());
     }
-}
-
-/// How long the oldest op of a queue has waited, in milliseconds.
-pub fn oldest_ms(view: &QueueView) -> Option<i64> {
-    let oldest = view.ops.first()?;
-    Some(clock::now_ms().saturating_sub(oldest.created_ms).max(0))
 }
 
 /// Conflicting paths, each with its sides, as the sidecar shows them.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::model::codec::{check_version, unpack};
+use crate::model::codec::{check_version, pack_versioned, unpack};
 use crate::model::error::{Error, Result, short};
 use crate::model::ids::{BranchUid, CommitId};
 use crate::model::name::{BranchName, RepoName};
@@ -50,10 +50,7 @@ pub struct BranchRecord {
 
 /// Encodes a record with its version.
 pub fn encode<T: Serialize>(record: &T) -> Result<bytes::Bytes> {
-    let mut bytes = vec![VERSION];
-    rmp_serde::encode::write_named(&mut bytes, record)
-        .map_err(|error| Error::internal("a record cannot be encoded").with_source(error))?;
-    Ok(bytes.into())
+    pack_versioned("a record", VERSION, record)
 }
 
 /// Reads a record from object `key`.

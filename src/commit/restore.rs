@@ -15,7 +15,7 @@ use serde_bytes::ByteBuf;
 use crate::coord::restore::{BranchImage, restore as put_into_redis};
 use crate::coord::view::View;
 use crate::coord::{BranchState, HeadView};
-use crate::model::codec::unpack_versioned;
+use crate::model::codec::{pack_versioned, unpack_versioned};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 use crate::objects::layout;
@@ -86,11 +86,7 @@ impl Checkpoint {
 
     /// The object's bytes.
     pub fn encode(&self) -> Result<Bytes> {
-        let mut bytes = vec![VERSION];
-        rmp_serde::encode::write_named(&mut bytes, self).map_err(|error| {
-            Error::internal("a checkpoint cannot be encoded").with_source(error)
-        })?;
-        Ok(bytes.into())
+        pack_versioned("a checkpoint", VERSION, self)
     }
 
     /// Reads the object's bytes. To go without it costs time and loses nothing: the log has it all.

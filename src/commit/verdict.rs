@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::codec::unpack_versioned;
+use crate::model::codec::{pack_versioned, unpack_versioned};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
@@ -112,10 +112,7 @@ const VERSION: u8 = 1;
 impl OutcomeRecord {
     /// The bytes for the stream.
     pub fn encode(&self) -> Result<Bytes> {
-        let mut bytes = vec![VERSION];
-        rmp_serde::encode::write_named(&mut bytes, self)
-            .map_err(|error| Error::internal("an outcome cannot be encoded").with_source(error))?;
-        Ok(bytes.into())
+        pack_versioned("an outcome", VERSION, self)
     }
 
     /// Reads bytes from the stream.

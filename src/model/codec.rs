@@ -6,7 +6,8 @@
 
 use std::fmt::Display;
 
-use serde::Deserialize;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
 
@@ -133,6 +134,14 @@ pub fn check_version(what: impl Display, version: u8, known: u8) -> Result<()> {
     }
 }
 
+/// A MessagePack record behind its byte of version.
+pub fn pack_versioned<T: Serialize>(what: &str, version: u8, record: &T) -> Result<Bytes> {
+    let mut bytes = vec![version];
+    rmp_serde::encode::write_named(&mut bytes, record)
+        .map_err(|error| Error::internal(format!("{what} cannot be encoded")).with_source(error))?;
+    Ok(bytes.into())
+}
+
 /// Reads a MessagePack record that others have written. Fails on what is nested more than
 /// [`DEPTH_MAX`] levels deep.
 pub fn unpack<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::decode::Error> {
@@ -141,7 +150,7 @@ pub fn unpack<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::d
     T::deserialize(&mut deserializer)
 }
 
-/// The same behind a byte of version, of which this program reads up to `known`.
+/// The same behind its byte of version, of which this program reads up to `known`.
 pub fn unpack_versioned<'a, T>(what: impl Display, bytes: &'a [u8], known: u8) -> Result<T>
 where
     T: Deserialize<'a>,

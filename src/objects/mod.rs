@@ -51,4 +51,4 @@ pub use list::{LIST_SORTED_MAX, Listed};
 pub use secret::{SECRET_LEN, Secret};
 pub use source::{Foreign, Source};
 pub use store::{Created, DEADLINE, OBJECT_LEN_MAX, Objects, Span, Streamed};
-pub use upload::{Checksum, UPLOAD_LEN_MAX, Uploaded};
+pub use upload::{Checksum, Hasher, UPLOAD_LEN_MAX, Uploaded};

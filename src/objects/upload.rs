@@ -49,33 +49,40 @@ pub struct Uploaded {
     pub checksum: String,
 }
 
-enum Hasher {
+/// Works out a [`Checksum`] piece by piece.
+#[derive(Debug)]
+pub struct Hasher(Algorithm);
+
+#[derive(Debug)]
+enum Algorithm {
     Md5(Md5),
     Blake3(Box<blake3::Hasher>),
 }
 
 impl Hasher {
-    fn new(checksum: Checksum) -> Self {
-        match checksum {
-            Checksum::Md5 => Self::Md5(Md5::new()),
-            Checksum::Blake3 => Self::Blake3(Box::default()),
+    /// Of nothing yet.
+    pub fn new(checksum: Checksum) -> Self {
+        Self(match checksum {
+            Checksum::Md5 => Algorithm::Md5(Md5::new()),
+            Checksum::Blake3 => Algorithm::Blake3(Box::default()),
+        })
+    }
+
+    /// The next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            Algorithm::Md5(hasher) => hasher.update(bytes),
+            Algorithm::Blake3(hasher) => drop(hasher.update(bytes)),
         }
     }
 
-    fn with(mut self, bytes: &[u8]) -> Self {
-        match &mut self {
-            Self::Md5(hasher) => hasher.update(bytes),
-            Self::Blake3(hasher) => drop(hasher.update(bytes)),
-        }
-        self
-    }
-
-    fn finish(self) -> String {
-        match self {
-            Self::Md5(hasher) => {
+    /// The checksum, as entries have it.
+    pub fn finish(self) -> String {
+        match self.0 {
+            Algorithm::Md5(hasher) => {
                 hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
             }
-            Self::Blake3(hasher) => format!("blake3:{}", hasher.finalize().to_hex()),
+            Algorithm::Blake3(hasher) => format!("blake3:{}", hasher.finalize().to_hex()),
         }
     }
 }
@@ -110,13 +117,19 @@ impl Tally {
 
     async fn add(mut self, bytes: &Bytes) -> Result<Self> {
         self.size += bytes.len() as u64;
-        let hasher = self.hashing.done().await?;
+        let mut hasher = self.hashing.done().await?;
         self.hashing = match bytes.len() > SMALL_LEN {
             true => {
                 let bytes = bytes.clone();
-                Hashing::Running(tokio::task::spawn_blocking(move || hasher.with(&bytes)))
+                Hashing::Running(tokio::task::spawn_blocking(move || {
+                    hasher.update(&bytes);
+                    hasher
+                }))
             }
-            false => Hashing::Done(hasher.with(bytes)),
+            false => {
+                hasher.update(bytes);
+                Hashing::Done(hasher)
+            }
         };
         Ok(self)
     }

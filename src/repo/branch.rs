@@ -78,6 +78,13 @@ pub struct QueuedView {
     pub created_ms: i64,
 }
 
+impl QueuedView {
+    /// How long ago it was submitted, milliseconds; never negative, as clocks differ.
+    pub fn age_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.created_ms).max(0)
+    }
+}
+
 impl Branch {
     pub(super) fn new(repo: Repository, name: String) -> Self {
         Self { repo, name }

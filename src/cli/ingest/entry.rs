@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use md5::{Digest, Md5};
 use onward::Entry;
+use onward::objects::{self, Hasher};
 use url::Url;
 
 /// What a file is recognised by.
@@ -42,7 +42,7 @@ pub fn link(file: &Path, checksum: Checksum) -> io::Result<Entry> {
 }
 
 fn md5_of(reader: &mut impl Read) -> io::Result<(u64, String)> {
-    let mut md5 = Md5::new();
+    let mut md5 = Hasher::new(objects::Checksum::Md5);
     let mut buffer = vec![0; 64 * 1024];
     let mut size = 0;
     loop {
@@ -55,6 +55,5 @@ fn md5_of(reader: &mut impl Read) -> io::Result<(u64, String)> {
         md5.update(buffer.get(..read).unwrap_or_default());
         size += read as u64;
     }
-    let sum = md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((size, sum))
+    Ok((size, md5.finish()))
 }

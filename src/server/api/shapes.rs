@@ -193,7 +193,6 @@ impl QueueShape {
     /// The shape of a view.
     pub fn new(branch: String, view: &QueueView) -> Self {
         let now = clock::now_ms();
-        let age = |created_ms: i64| now.saturating_sub(created_ms).max(0);
         let ops: Vec<QueuedShape> = view
             .ops
             .iter()
@@ -202,7 +201,7 @@ impl QueueShape {
                 op_id: op.op_id.to_string(),
                 kind: op.kind,
                 committer: op.committer.clone(),
-                age_ms: age(op.created_ms),
+                age_ms: op.age_ms(now),
             })
             .collect();
         let oldest_ms = ops.first().map(|op| op.age_ms);

@@ -142,9 +142,13 @@ async fn come_to_rest(site: &Site, outages: &[Interval], figures: &mut Figures) 
         }
     }
     for (n, branch) in [SIDE].into_iter().chain(BRANCHES).enumerate() {
-        let own = || {
-            let puts = vec![("the rest".to_owned(), u64::from(LAST_SLOT) << 44)];
-            What::Changes { puts, deletes: Vec::new(), bulk: 0, producer: None }
+        let what = match branch {
+            // Nobody stages here, and a commit of nothing staged would not see to what others left.
+            SIDE => {
+                let puts = vec![("the rest".to_owned(), u64::from(LAST_SLOT) << 44)];
+                What::Changes { puts, deletes: Vec::new(), bulk: 0, producer: None }
+            }
+            _ => What::Staged,
         };
         let plan = Plan {
             op: format!("00000000-0000-4000-9000-{n:012x}").parse().unwrap(),
@@ -152,8 +156,7 @@ async fn come_to_rest(site: &Site, outages: &[Interval], figures: &mut Figures) 
             message: "the rest".into(),
             committer: "campaign".into(),
             meta: BTreeMap::new(),
-            // Nobody stages here, and a commit of nothing staged would not see to what others left.
-            what: if branch == SIDE { own() } else { What::Staged },
+            what,
         };
         submit(&onward, &journal, plan, false).await;
     }

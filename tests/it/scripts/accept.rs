@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Asker, Branch, Head, Mortal, NOBODY, id_of};
+use super::model::{Asker, Branch, Draft, Head, Mortal, NOBODY, id_of};
 use super::reply::Reply::{self, Int, List};
 use super::reply::{ints, texts};
 
@@ -282,40 +282,41 @@ impl Branch {
         if self.head.is_some() {
             return Int(0);
         }
-        let draft = self.drafts.entry(part.draft).or_default();
+        let mut draft = self.drafts.remove(&part.draft).unwrap_or_default();
         let there = (draft.outcomes.len(), draft.producers.len());
         let before = (part.outcomes_before, part.rows_before);
-        if there != (before.0 + part.outcomes.len(), before.1 + part.producers.len()) {
-            if there != before {
-                self.drafts.retain(|_, draft| !draft.is_empty());
-                return Int(2);
-            }
+        let after = (before.0 + part.outcomes.len(), before.1 + part.producers.len());
+        if there == before && there != after {
             for (ticket, op, record) in &part.outcomes {
                 draft.outcomes.insert(*ticket, (op.clone(), record.clone()));
                 draft.ops.insert(op.clone(), *ticket);
             }
             draft.producers.extend(part.producers.iter().cloned());
         }
-        if part.last {
-            let draft = self.drafts.remove(&part.draft).unwrap();
-            self.queue.clear();
-            (self.outcomes, self.ops, self.producers) =
-                (draft.outcomes, draft.ops, draft.producers);
-            for which in [Mortal::Outcomes, Mortal::Ops, Mortal::Producers] {
-                self.mortal.remove(&which);
-            }
-            self.head = Some(Head {
-                state: part.state.clone(),
-                done: part.done,
-                commit: "restored".into(),
-                position: part.done,
-                turn: String::new(),
-                turn_until: 0,
-                marks: None,
-            });
+        let is_taken = there == before || there == after;
+        if is_taken && part.last {
+            self.open(part, draft);
+        } else if !draft.is_empty() {
+            self.drafts.insert(part.draft, draft);
         }
-        self.drafts.retain(|_, draft| !draft.is_empty());
-        Int(1)
+        Int(if is_taken { 1 } else { 2 })
+    }
+
+    fn open(&mut self, part: &Part, draft: Draft) {
+        self.queue.clear();
+        (self.outcomes, self.ops, self.producers) = (draft.outcomes, draft.ops, draft.producers);
+        for which in [Mortal::Outcomes, Mortal::Ops, Mortal::Producers] {
+            self.mortal.remove(&which);
+        }
+        self.head = Some(Head {
+            state: part.state.clone(),
+            done: part.done,
+            commit: "restored".into(),
+            position: part.done,
+            turn: String::new(),
+            turn_until: 0,
+            marks: None,
+        });
     }
 }
 
