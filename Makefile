@@ -18,7 +18,8 @@ test: setup ## Run every test against real servers
 	$(CARGO) test --locked --features $(TEST_FEATURES) --doc
 
 campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD_TEST_SEED change it
-	ONWARD_TEST_CASES=$${ONWARD_TEST_CASES:-1000} ONWARD_TEST_REPORT=$${ONWARD_TEST_REPORT:-target/campaign} \
+	ONWARD_TEST_CASES=$${ONWARD_TEST_CASES:-1000} ONWARD_TEST_SEED=$${ONWARD_TEST_SEED:-random} \
+		ONWARD_TEST_REPORT=$${ONWARD_TEST_REPORT:-target/campaign} \
 		$(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \
 		campaign:: --nocapture --test-threads 1
 
@@ -35,8 +36,9 @@ openapi: ## Write docs/openapi.json anew from the code
 	$(CARGO) run --locked --example openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
-simulate: ## Simulated histories, CASES=100000 of them from seed ONWARD_TEST_SEED on
-	ONWARD_TEST_CASES=$(or $(CASES),100000) $(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \
+simulate: ## Simulated histories, CASES=100000 of them from a random seed, or ONWARD_TEST_SEED, on
+	ONWARD_TEST_CASES=$(or $(CASES),100000) ONWARD_TEST_SEED=$${ONWARD_TEST_SEED:-random} \
+		$(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \
 		simulation::every_history_keeps_the_promises --nocapture
 
 model: ## Explore the model of the commit protocol further than the tests do (up to an hour)

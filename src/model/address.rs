@@ -60,12 +60,15 @@ impl RefExpr {
     }
 }
 
+/// In its shortest form, which is never longer than what was read and so can be read again.
 impl fmt::Display for RefExpr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.base)?;
         for modifier in &self.modifiers {
             match modifier {
+                Modifier::Ancestor(1) => f.write_str("~")?,
                 Modifier::Ancestor(n) => write!(f, "~{n}")?,
+                Modifier::Parent(1) => f.write_str("^")?,
                 Modifier::Parent(n) => write!(f, "^{n}")?,
             }
         }
@@ -222,6 +225,7 @@ mod tests {
         assert_eq!(expr.base, "main");
         let expected = [Modifier::Ancestor(2), Modifier::Parent(1), Modifier::Ancestor(1)];
         assert_eq!(expr.modifiers, expected);
+        assert_eq!(expr.to_string(), "main~2^~");
         assert_eq!("main@".parse::<RefExpr>().unwrap().face, Face::Committed);
         assert_eq!("main$".parse::<RefExpr>().unwrap().face, Face::Staged);
         for bad in ["", "~1", "main@1", "main~1@", "main~99999999999", "a b", "main~x"] {
