@@ -31,6 +31,11 @@ pub fn now_ms() -> i64 {
     }
 }
 
+/// A moment for machines, milliseconds since the Unix epoch as RFC 3339 in UTC.
+pub fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+}
+
 /// Measures how long something takes, on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);

@@ -1,17 +1,18 @@
 //! `repo`: create, list, show, delete.
 
+use onward::clock;
 use onward::repo::RepoInfo;
 use serde_json::{Value, json};
 
 use super::args::{Global, RepoVerb};
 use super::exit::{Done, Exit, Failure};
-use super::out::{Out, local_time, rfc3339};
+use super::out::{Out, local_time};
 use super::session::{confirm, repo_of, with};
 
 fn shape(info: &RepoInfo) -> Value {
     json!({
         "repository": info.name, "default_branch": info.default_branch,
-        "created": rfc3339(info.created_ms),
+        "created": clock::rfc3339(info.created_ms),
     })
 }
 

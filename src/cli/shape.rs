@@ -6,10 +6,8 @@ use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;
 use onward::server::api::shapes::{ConflictShape, OutcomeShape, QueueShape};
 use onward::tree::ListItem;
-use onward::{Entry, Outcome};
+use onward::{Entry, Outcome, clock};
 use serde_json::{Value, json};
-
-use super::out::rfc3339;
 
 /// Adds one more key to an object.
 pub fn add(shape: &mut Value, key: &str, value: impl Into<Value>) {
@@ -45,7 +43,7 @@ pub fn commit(info: &CommitInfo) -> Value {
         "parents": commit.parents,
         "message": commit.message,
         "committer": commit.committer,
-        "created": rfc3339(commit.created_ms),
+        "created": clock::rfc3339(commit.created_ms),
         "metadata": commit.metadata,
         "generation": commit.generation,
         "ticket": info.ticket(),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::repo;
 use super::wire::RefsDump;
+use crate::clock;
 use crate::repo::Repository;
 use crate::repo::refs_dump::DumpId;
 use crate::server::auth::{Admin, Reader};
@@ -112,7 +113,7 @@ fn status(app: &AppState, owner: &str, id: &str) -> ApiResult<(TaskStatus, Value
     let mut shown = json!({
         "id": id,
         "done": status.result.is_some(),
-        "update_time": super::imports::rfc3339(status.updated_ms),
+        "update_time": clock::rfc3339(status.updated_ms),
     });
     if let (Some(Err(error)), Some(shown)) = (&status.result, shown.as_object_mut()) {
         shown.insert("error".into(), json!(error));

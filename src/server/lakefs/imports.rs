@@ -101,7 +101,7 @@ async fn status(
     let status = app.tasks.status(&query.id, &owner(&repo, &name)).ok_or_else(unknown)?;
     // It goes on as long as this says so: clients give one up whose time stands still.
     let updated_ms = if status.result.is_none() { clock::now_ms() } else { status.updated_ms };
-    let update_time = rfc3339(updated_ms);
+    let update_time = clock::rfc3339(updated_ms);
     // An import that failed is not completed: clients take one that is for a success.
     Ok(Body(match status.result {
         None => json!({"completed": false, "update_time": update_time, "ingested_objects": 0}),
@@ -130,9 +130,4 @@ async fn cancel(
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::conflict("the import has ended: its status says how")),
     }
-}
-
-/// A moment in RFC 3339.
-pub fn rfc3339(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }
