@@ -1,5 +1,5 @@
 -- Marks a pending op as cancelled. Its place in the queue stays, so that no ticket moves; whoever
--- decides it gives it the outcome `cancelled`, unless a helper had decided it before the mark.
+-- decides it gives it the outcome `cancelled`, unless a helper had read it before the mark.
 --
 -- KEYS  1 head  2 queue  3 ops
 -- ARGV  1 op id

@@ -16,27 +16,26 @@
 --   4 done before the batch   5 number of ops (n)   6 head commit after it   7 its log position
 --   8 '1' when the batch ends the branch   9 outcomes kept, at the least
 --   10 how long an idle branch keeps them, milliseconds   11 how long consumed areas stay readable, milliseconds
---   12 ops wanted of the next batch (0: give up the turn)
---   13 number of producer rows (p)   14 number of sealed ops (s)
---   15 how long an outcome is kept in any case, milliseconds   16 outcomes kept at the most
---   then n x (op id, record), p x (producer, row), s x (op id, '1' consumed | '0' given back)
+--   12 ops wanted of the next batch (0: give up the turn)   13 number of producer rows (p)
+--   14 how long an outcome is kept in any case, milliseconds   15 outcomes kept at the most
+--   16 outcomes forgotten in one call, at the most
+--   then n x (op id, record), p x (producer, row)
 -- Returns
 --   {0} when the branch is not in this Redis; {1, done} when `done` is not where the batch begins;
 --   {2, done, depth, turn (1 mine), sealed, elements} when published;
 --   {3, ...} the same, where the front of the queue was not the batch
--- Cost   O(n + ops wanted); O(depth of the queue) for each batch adopted after a loss of data;
---        O(paths of newer areas) for each area given back.
+-- Cost   O(n + ops wanted + outcomes forgotten); O(depth of the queue) for each batch adopted after
+--        a loss of data; for each area given back and each newer one, O(paths of the smaller).
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, sealed_key, staged_key, paths_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now_ms, helper, turn_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local done_before, count = tonumber(ARGV[4]), tonumber(ARGV[5])
 local commit, position, closes = ARGV[6], ARGV[7], ARGV[8] == '1'
 local kept, idle_ms, grace_ms = tonumber(ARGV[9]), ARGV[10], ARGV[11]
-local wanted, producer_count, sealed_count = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local window_ms, kept_max = tonumber(ARGV[15]), tonumber(ARGV[16])
+local wanted, producer_count = tonumber(ARGV[12]), tonumber(ARGV[13])
+local window_ms, kept_max, forgotten_max = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 local ops_at = 16
 local producers_at = ops_at + count * 2
-local sealed_at = producers_at + producer_count * 2
 if not now_ms then
   local time = redis.call('TIME')
   now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -102,7 +101,8 @@ if not mark_at or now_ms - mark_at >= window_ms then
     'mark_done', string.format('%d', done_before), 'mark_before', string.format('%d', mark_before))
 end
 kept = math.min(math.max(kept, done - mark_before), math.max(kept, kept_max))
-local surplus = redis.call('XLEN', outcomes_key) - kept
+local outcomes = redis.call('XLEN', outcomes_key)
+local surplus = math.min(outcomes - kept, forgotten_max)
 if surplus > 0 then
   local oldest = redis.call('XRANGE', outcomes_key, '-', '+', 'COUNT', surplus)
   local forgotten = {}
@@ -116,7 +116,7 @@ if surplus > 0 then
   if #forgotten > 0 then
     redis.call('HDEL', ops_key, unpack(forgotten))
   end
-  redis.call('XTRIM', outcomes_key, 'MAXLEN', kept)
+  redis.call('XTRIM', outcomes_key, 'MAXLEN', outcomes - surplus)
 end
 
 for i = 1, producer_count do
@@ -135,34 +135,51 @@ end
 -- newer one. An area that is sealed after this takes the place of what was given back.
 local function prune(older, newer)
   local values_key, paths_key_of_older = area_keys(older)
-  local _, paths_key_of_newer = area_keys(newer)
-  for _, path in ipairs(redis.call('ZRANGE', paths_key_of_newer, 0, -1)) do
+  local newer_values_key, paths_key_of_newer = area_keys(newer)
+  local function forget(path)
     redis.call('HDEL', values_key, path)
     redis.call('ZREM', paths_key_of_older, path)
   end
+  if redis.call('HLEN', newer_values_key) <= redis.call('HLEN', values_key) then
+    for _, path in ipairs(redis.call('ZRANGE', paths_key_of_newer, 0, -1)) do
+      forget(path)
+    end
+    return
+  end
+  for _, path in ipairs(redis.call('ZRANGE', paths_key_of_older, 0, -1)) do
+    if redis.call('HEXISTS', newer_values_key, path) == 1 then
+      forget(path)
+    end
+  end
 end
 
--- An area whose op did not commit is given back: it has no owner until the next op that seals.
--- Removing an element moves those behind it, so what is removed is removed last.
-if sealed_count > 0 then
-  local fate = {}
-  for i = 1, sealed_count do
-    fate[ARGV[sealed_at + i * 2 - 1]] = ARGV[sealed_at + i * 2]
+-- What the batch consumed is history, whoever had it here. Any other area of a decided op is given
+-- back: its op did not commit, or was decided by a Redis that did not have the area. It has no owner
+-- until the next op that seals. Removing an element moves those behind it, so what is removed is
+-- removed last.
+local nobody = string.rep(' ', 36)
+local areas = redis.call('LRANGE', sealed_key, 0, -1)
+if #areas > 0 then
+  local is_decided, is_consumed = {}, {}
+  for i = 1, count do
+    is_decided[ARGV[ops_at + i * 2 - 1]] = true
+  end
+  for i = 9, #KEYS - 1 do
+    is_consumed[KEYS[i]] = true
   end
   local consumed, without_owner = {}, {}
-  local areas = redis.call('LRANGE', sealed_key, 0, -1)
   for index, area in ipairs(areas) do
-    local mark = fate[string.sub(area, 37)]
-    if mark == '0' then
-      local given_back = string.sub(area, 1, 36) .. string.rep(' ', 36)
+    local owner = string.sub(area, 37)
+    if is_consumed[(area_keys(area))] then
+      consumed[#consumed + 1] = area
+    elseif is_decided[owner] then
+      local given_back = string.sub(area, 1, 36) .. nobody
       redis.call('LSET', sealed_key, index - 1, given_back)
       without_owner[#without_owner + 1] = given_back
       for newer = index + 1, #areas do
         prune(area, areas[newer])
       end
-    elseif mark == '1' then
-      consumed[#consumed + 1] = area
-    elseif string.sub(area, 37) == string.rep(' ', 36) then
+    elseif owner == nobody then
       without_owner[#without_owner + 1] = area
     end
   end
@@ -174,9 +191,9 @@ if sealed_count > 0 then
       redis.call('LREM', sealed_key, 1, area)
     end
   end
-  for i = 9, #KEYS - 1 do
-    redis.call('PEXPIRE', KEYS[i], grace_ms)
-  end
+end
+for i = 9, #KEYS - 1 do
+  redis.call('PEXPIRE', KEYS[i], grace_ms)
 end
 
 local depth = redis.call('LLEN', queue_key)

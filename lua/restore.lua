@@ -11,6 +11,7 @@
 --   1 '1' with the last part   2 state   3 done   4 commit   5 position
 --   6 outcomes, 7 producer rows in the draft before this part   8 how long a draft stays, milliseconds
 --   9 number of outcomes (n)   10 number of producer rows (p)
+--   11 how long an idle branch keeps its outcomes, milliseconds
 --   then n x (ticket, op id, record) in ticket order, p x (producer, row)
 -- Returns 1 when the part is in the draft (and the branch opened, with the last), 0 when the branch is
 --         there, 2 when the draft is not what this part follows: begin another
@@ -19,7 +20,7 @@ local head_key, queue_key = KEYS[1], KEYS[2]
 local draft_outcomes, draft_ops, draft_producers = KEYS[6], KEYS[7], KEYS[8]
 local last_part, state, done, commit, position = ARGV[1] == '1', ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local outcomes_before, rows_before, draft_ms = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
-local outcome_count, producer_count = tonumber(ARGV[9]), tonumber(ARGV[10])
+local outcome_count, producer_count, idle_ms = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 if redis.call('EXISTS', head_key) == 1 then
   return 0
 end
@@ -33,7 +34,7 @@ if not (follows or is_repeated) or ops_are_there ~= (outcomes_there > 0) then
   return 2
 end
 if not is_repeated then
-  local at = 10
+  local at = 11
   for _ = 1, outcome_count do
     local ticket, op_id, record = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     redis.call('XADD', draft_outcomes, ticket .. '-0', 'o', op_id, 'r', record)
@@ -61,5 +62,12 @@ for i = 3, 5 do
     redis.call('RENAME', draft, place)
     redis.call('PERSIST', place)
   end
+end
+-- Nothing is queued yet.
+redis.call('PEXPIRE', KEYS[3], idle_ms)
+redis.call('PEXPIRE', KEYS[4], idle_ms)
+if state == 'deleted' then
+  redis.call('PEXPIRE', head_key, idle_ms)
+  redis.call('PEXPIRE', KEYS[5], idle_ms)
 end
 return 1

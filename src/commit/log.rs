@@ -199,16 +199,13 @@ impl LogEntry {
     /// What Redis is told of the batch.
     pub fn publication(&self) -> Result<Publication> {
         let mut outcomes = Vec::with_capacity(self.ops.len());
-        let mut sealed = Vec::new();
         let mut consumed = Vec::new();
         for (index, op) in self.ops.iter().enumerate() {
             outcomes.push((op.op_id, self.outcome(index, op)?.encode()?));
-            if let Some(areas) = &op.areas {
-                let committed = op.commit.is_some() || op.verdict == Verdict::NoChanges;
-                sealed.push((op.op_id, committed));
-                if committed {
-                    consumed.extend(areas);
-                }
+            if let Some(areas) = &op.areas
+                && (op.commit.is_some() || op.verdict == Verdict::NoChanges)
+            {
+                consumed.extend(areas);
             }
         }
         Ok(Publication {
@@ -222,7 +219,6 @@ impl LogEntry {
                 .iter()
                 .map(|(name, row)| (name.clone(), row.encode()))
                 .collect(),
-            sealed,
             consumed,
         })
     }

@@ -219,7 +219,7 @@ pub async fn prepare(
     ops: Vec<QueuedOp>,
     areas: &[Area],
 ) -> Result<Situation> {
-    let producers = producer_rows(sources, &ops).await?;
+    let producers = producer_rows(sources, head, &ops).await?;
     let mut ops = load_batch(sources, ops, areas).await?;
     let contained = trace(sources.lake, head, &mut ops).await?;
     let lookups = look_up(sources.lake, head, &mut ops).await?;
@@ -279,8 +279,11 @@ async fn load_batch(
     Ok(batch)
 }
 
+/// The rows as they were when the head was decided: a Redis that took the place of the one that
+/// was looked at may have others.
 async fn producer_rows(
     sources: Sources<'_>,
+    head: &Head,
     ops: &[QueuedOp],
 ) -> Result<BTreeMap<String, ProducerRow>> {
     let names: BTreeSet<String> = ops
@@ -290,10 +293,14 @@ async fn producer_rows(
             _ => None,
         })
         .collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let names: Vec<String> = names.into_iter().collect();
-    branches::producer_rows(sources.lanes, sources.keys, &names)
-        .await?
-        .into_iter()
-        .map(|(name, row)| Ok((name, ProducerRow::decode(&row)?)))
-        .collect()
+    let found = branches::producer_rows(sources.lanes, sources.keys, &names).await?;
+    let Some(found) = found.filter(|found| found.done == head.done) else {
+        return Err(Error::unavailable("Redis has moved on, or fell back, while a batch was read"));
+    };
+    let rows = found.rows.into_iter();
+    rows.map(|(name, row)| Ok((name, ProducerRow::decode(&row)?))).collect()
 }

@@ -125,6 +125,9 @@ async fn read_on(lake: &Lake, record: &BranchRecord, stored: Stored) -> Result<C
     while let Some(entry) = log.next().await? {
         checkpoint.follow(&entry)?;
     }
+    if checkpoint.position > 0 {
+        lake.outlasts_power(uid, Ticket(checkpoint.position)).await?;
+    }
     Ok(checkpoint)
 }
 
@@ -172,7 +175,11 @@ pub async fn write_checkpoint(context: &BranchContext) -> Result<()> {
 /// Puts a new branch that starts at `commit` into Redis.
 pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Result<()> {
     let image = Checkpoint::start(commit).image();
-    put_into_redis(&context.lanes, &context.keys, &image).await.map(drop)
+    put_into(context, &image).await.map(drop)
+}
+
+async fn put_into(context: &BranchContext, image: &BranchImage) -> Result<bool> {
+    put_into_redis(&context.lanes, &context.keys, image, context.retention.idle).await
 }
 
 /// Puts a branch that Redis has lost back, from the log alone. Returns whether this call did it.
@@ -183,7 +190,7 @@ pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Resu
 pub async fn restore(context: &BranchContext) -> Result<bool> {
     let record = BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
     let checkpoint = read_back(&context.lake, &record).await?;
-    let restored = put_into_redis(&context.lanes, &context.keys, &checkpoint.image()).await?;
+    let restored = put_into(context, &checkpoint.image()).await?;
     if restored {
         tracing::warn!(
             repo = %context.lake.repo(), branch = %record.name, done = checkpoint.done,

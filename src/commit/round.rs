@@ -152,6 +152,11 @@ impl BranchContext {
                 self.entry_in_spite_of_damage(&head, ops.get(..1).unwrap_or_default(), &view)
                     .await?
             }
+            // What was read is gone when somebody else was faster.
+            Err(error) if error.is_retryable() && self.has_moved(&view).await? => {
+                tracing::debug!(%error, "overtaken while preparing a batch");
+                return Ok(RoundEnd::Overtaken);
+            }
             built => built?,
         };
         self.inspect_own(&head, &entry)?;
@@ -166,6 +171,11 @@ impl BranchContext {
             true => self.publish(entry, wanted).await,
             false => self.catch_up(entry).await,
         }
+    }
+
+    /// Whether Redis shows another state of the log than `view`.
+    async fn has_moved(&self, view: &View) -> Result<bool> {
+        Ok(self.look(0).await?.is_some_and(|now| now.head.done != view.head.done))
     }
 
     /// The log entry for a batch, and what of it came to nothing, whatever of it is damaged.

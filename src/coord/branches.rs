@@ -1,4 +1,4 @@
-//! Names of branches, and rows of producers: plain commands and `unname.lua`.
+//! Names of branches, and rows of producers: plain commands, `unname.lua` and `rows.lua`.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
 
-use super::reply::int;
-use super::script::UNNAME;
+use super::reply::{Reply, int, unknown_code};
+use super::script::{ROWS, UNNAME};
 use super::{BranchKeys, Lanes};
 
 /// The incarnation that `name` stands for, as this Redis knows it. `branches` is the key of the
@@ -44,28 +44,38 @@ pub async fn unname(
     Ok(int(UNNAME.name, &value)? == 1)
 }
 
-/// The decided rows of `producers`, where they have one.
+/// Rows of producers, and up to which ticket they are decided.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ProducerRows {
+    /// Tickets decided.
+    pub done: u64,
+    /// The rows of those that have one.
+    pub rows: BTreeMap<String, Bytes>,
+}
+
+/// The decided rows of `producers`, at most a batch of them; `None` where Redis does not have the
+/// branch.
 pub async fn producer_rows(
     lanes: &Lanes,
     keys: &BranchKeys,
     producers: &[String],
-) -> Result<BTreeMap<String, Bytes>> {
-    if producers.is_empty() {
-        return Ok(BTreeMap::new());
+) -> Result<Option<ProducerRows>> {
+    let args: Vec<&[u8]> = producers.iter().map(String::as_bytes).collect();
+    let value = lanes.run(&ROWS, &[&keys.head, &keys.producers], &args).await?;
+    let mut reply = Reply::new(ROWS.name, value)?;
+    match reply.int()? {
+        0 => return Ok(None),
+        1 => {}
+        other => return Err(unknown_code(ROWS.name, other)),
     }
-    let mut call = redis::cmd("HMGET");
-    call.arg(&keys.producers).arg(producers);
-    let Value::Array(values) = lanes.call("hmget", &call).await? else {
-        return Err(Error::internal("HMGET did not return an array"));
-    };
-    Ok(producers
-        .iter()
-        .zip(values)
-        .filter_map(|(producer, value)| match value {
-            Value::BulkString(row) => Some((producer.clone(), Bytes::from(row))),
-            _ => None,
-        })
-        .collect())
+    let mut found = ProducerRows { done: reply.count()?, ..ProducerRows::default() };
+    for producer in producers {
+        let row = reply.bytes()?;
+        if !row.is_empty() {
+            found.rows.insert(producer.clone(), row);
+        }
+    }
+    Ok(Some(found))
 }
 
 /// Forgets everything Redis has of a branch, or of a repository's names.

@@ -29,9 +29,7 @@ pub struct Publication {
     pub outcomes: Vec<(OpId, Bytes)>,
     /// New rows of producers.
     pub producers: Vec<(String, Bytes)>,
-    /// Ops that had sealed, and whether they committed what they sealed.
-    pub sealed: Vec<(OpId, bool)>,
-    /// Areas that were committed.
+    /// Areas that were committed. What else its ops had sealed is given back.
     pub consumed: Vec<OpId>,
 }
 
@@ -50,6 +48,10 @@ pub struct Retention {
     /// How long areas that were committed stay readable.
     pub areas: Duration,
 }
+
+/// Outcomes that one call may forget besides two for each that it tells: a branch that kept many
+/// forgets them little by little, so that no call keeps the server for long.
+const FORGOTTEN_MIN: u128 = 4096;
 
 /// What publishing did.
 #[derive(Debug)]
@@ -118,9 +120,9 @@ fn arguments(turn: &Turn, retention: &Retention, batch: &Publication, wanted: us
         number(retention.areas.as_millis()),
         number(wanted as u128),
         number(batch.producers.len() as u128),
-        number(batch.sealed.len() as u128),
         number(retention.window.as_millis()),
         number(retention.outcomes_max.into()),
+        number(FORGOTTEN_MIN + 2 * batch.outcomes.len() as u128),
     ];
     for (op_id, record) in &batch.outcomes {
         args.push(Bytes::from(op_id.to_string()));
@@ -129,10 +131,6 @@ fn arguments(turn: &Turn, retention: &Retention, batch: &Publication, wanted: us
     for (producer, row) in &batch.producers {
         args.push(Bytes::from(producer.clone()));
         args.push(row.clone());
-    }
-    for (op_id, committed) in &batch.sealed {
-        args.push(Bytes::from(op_id.to_string()));
-        args.push(Bytes::from_static(if *committed { b"1" } else { b"0" }));
     }
     args
 }

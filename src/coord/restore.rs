@@ -34,10 +34,16 @@ pub struct BranchImage {
     pub producers: Vec<(String, Bytes)>,
 }
 
-/// Puts a branch into Redis, unless it is there. Returns whether it was put there by this call.
-pub async fn restore(lanes: &Lanes, keys: &BranchKeys, image: &BranchImage) -> Result<bool> {
+/// Puts a branch into Redis, unless it is there. Its outcomes stay for `idle` while nothing is queued.
+/// Returns whether it was put there by this call.
+pub async fn restore(
+    lanes: &Lanes,
+    keys: &BranchKeys,
+    image: &BranchImage,
+    idle: Duration,
+) -> Result<bool> {
     for _ in 0..DRAFTS {
-        match put_in_parts(lanes, keys, image).await? {
+        match put_in_parts(lanes, keys, image, idle).await? {
             Put::Taken => return Ok(true),
             Put::AlreadyThere => return Ok(false),
             Put::DraftLost => {
@@ -59,7 +65,12 @@ enum Put {
 }
 
 /// Gathers a draft of its own, and opens the branch with it.
-async fn put_in_parts(lanes: &Lanes, keys: &BranchKeys, image: &BranchImage) -> Result<Put> {
+async fn put_in_parts(
+    lanes: &Lanes,
+    keys: &BranchKeys,
+    image: &BranchImage,
+    idle: Duration,
+) -> Result<Put> {
     let draft = keys.draft(clock::new_op_id());
     // Outcomes first, rows of producers behind them.
     let outcomes = image.outcomes.len();
@@ -74,6 +85,7 @@ async fn put_in_parts(lanes: &Lanes, keys: &BranchKeys, image: &BranchImage) -> 
             rows_before: row(at),
             outcomes: image.outcomes.get(at.min(outcomes)..to.min(outcomes)).unwrap_or_default(),
             producers: image.producers.get(row(at)..row(to)).unwrap_or_default(),
+            idle,
         };
         match part.put(lanes, keys, &draft, &image.head).await? {
             Put::Taken if !part.is_last => at = to,
@@ -90,6 +102,7 @@ struct Part<'a> {
     rows_before: usize,
     outcomes: &'a [(Ticket, OpId, Bytes)],
     producers: &'a [(String, Bytes)],
+    idle: Duration,
 }
 
 impl Part<'_> {
@@ -116,6 +129,7 @@ impl Part<'_> {
             text(DRAFT.as_millis() as u64),
             text(self.outcomes.len() as u64),
             text(self.producers.len() as u64),
+            text(self.idle.as_millis() as u64),
         ];
         for (ticket, op_id, record) in self.outcomes {
             args.push(text(ticket.0));

@@ -41,6 +41,8 @@ scripts! {
     VIEW = "view";
     /// Keeps the turn.
     EXTEND = "extend";
+    /// Reads rows of producers.
+    ROWS = "rows";
     /// Makes a decided batch visible.
     PUBLISH = "publish";
     /// Tells what became of ops.

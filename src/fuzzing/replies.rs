@@ -49,7 +49,6 @@ fn reply(bytes: &[u8]) {
         closes: false,
         outcomes: Vec::new(),
         producers: Vec::new(),
-        sealed: Vec::new(),
         consumed: Vec::new(),
     };
     known(publish::parse(value.clone(), &batch));

@@ -44,7 +44,7 @@ impl Floor {
     pub async fn start(context: BranchContext) -> Result<Self> {
         let head = HeadView { state: BranchState::Open, done: 0, commit: None, position: 0 };
         let image = BranchImage { head, outcomes: Vec::new(), producers: Vec::new() };
-        restore(&context.lanes, &context.keys, &image).await?;
+        restore(&context.lanes, &context.keys, &image, context.retention.idle).await?;
         let (incoming, submissions) = mpsc::channel(WAITING_MAX);
         let shared = Arc::new(Shared::default());
         tokio::spawn(accept(context.clone(), Arc::clone(&shared), submissions));
@@ -128,7 +128,6 @@ fn publication(view: &View) -> Result<Publication> {
         closes: false,
         outcomes: ids.map(|id| (id, outcome.clone())).collect(),
         producers: Vec::new(),
-        sealed: Vec::new(),
         consumed: Vec::new(),
     })
 }

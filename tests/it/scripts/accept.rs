@@ -1,7 +1,5 @@
 //! The steps that move tickets, in the model: submit, publish, restore.
 
-use std::collections::BTreeMap;
-
 use super::model::{Asker, Branch, Draft, Head, Mortal, NOBODY, id_of};
 use super::reply::Reply::{self, Int, List};
 use super::reply::{ints, texts};
@@ -26,11 +24,11 @@ pub struct Batch {
     pub commit: String,
     pub closes: bool,
     pub kept: usize,
+    /// Outcomes forgotten, at the most.
+    pub forgotten: usize,
     pub wanted: usize,
     pub producers: Vec<(String, String)>,
-    /// Ops that had sealed, and whether they committed it.
-    pub sealed: Vec<(String, bool)>,
-    /// Areas that were committed.
+    /// Areas that were committed, whether they are here or not.
     pub consumed: Vec<String>,
 }
 
@@ -226,7 +224,8 @@ impl Branch {
                 self.outcomes.insert(ticket, outcome.clone());
             }
         }
-        while self.outcomes.len() as u64 > kept {
+        let surplus = (self.outcomes.len() as u64).saturating_sub(kept);
+        for _ in 0..surplus.min(batch.forgotten as u64) {
             if let Some((_, (op, _))) = self.outcomes.pop_first() {
                 self.ops.remove(&op);
             }
@@ -237,24 +236,22 @@ impl Branch {
     }
 
     fn settle_areas(&mut self, batch: &Batch) {
-        let fates: BTreeMap<&str, bool> =
-            batch.sealed.iter().map(|(op, committed)| (op.as_str(), *committed)).collect();
-        if fates.is_empty() {
-            return;
-        }
+        let is_decided = |owner: &str| batch.ops.iter().any(|(op, _)| op == owner);
         let mut kept = Vec::new();
         let areas = std::mem::take(&mut self.sealed);
         for (index, area) in areas.iter().enumerate() {
-            match fates.get(&area[36..]) {
-                Some(true) => continue,
-                Some(false) => {
-                    for newer in &areas[index + 1..] {
-                        self.prune(&area[..36], &newer[..36]);
-                    }
-                    kept.push(format!("{}{NOBODY}", &area[..36]));
-                }
-                None => kept.push(area.clone()),
+            let (id, owner) = area.split_at(36);
+            if batch.consumed.iter().any(|consumed| consumed == id) {
+                continue;
             }
+            if !is_decided(owner) {
+                kept.push(area.clone());
+                continue;
+            }
+            for newer in &areas[index + 1..] {
+                self.prune(id, &newer[..36]);
+            }
+            kept.push(format!("{id}{NOBODY}"));
         }
         kept.retain(|area| &area[36..] != NOBODY || self.areas.contains_key(&area[..36]));
         self.sealed = kept;
@@ -305,8 +302,18 @@ impl Branch {
     fn open(&mut self, part: &Part, draft: Draft) {
         self.queue.clear();
         (self.outcomes, self.ops, self.producers) = (draft.outcomes, draft.ops, draft.producers);
-        for which in [Mortal::Outcomes, Mortal::Ops, Mortal::Producers] {
-            self.mortal.remove(&which);
+        let ends = part.state == "deleted";
+        let mortal = [
+            (Mortal::Head, ends),
+            (Mortal::Outcomes, !self.outcomes.is_empty()),
+            (Mortal::Ops, !self.ops.is_empty()),
+            (Mortal::Producers, ends && !self.producers.is_empty()),
+        ];
+        for (which, is_mortal) in mortal {
+            match is_mortal {
+                true => self.mortal.insert(which),
+                false => self.mortal.remove(&which),
+            };
         }
         self.head = Some(Head {
             state: part.state.clone(),

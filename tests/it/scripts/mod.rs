@@ -89,6 +89,7 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             };
             (server.publish(asker, &batch), model.publish(asker, &batch))
         }
+        Step::Rows { producers } => (server.rows(producers), model.rows(producers)),
         Step::Status { ops } => (server.status(ops), model.status(ops)),
         Step::Cancel { op } => (server.cancel(op), model.cancel(op)),
         Step::Mend { index, truly, body } => {
@@ -152,16 +153,13 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         return None;
     }
     let committed = |index: usize| wish.committed & (1 << (index % 8)) != 0;
-    let mut sealed = Vec::new();
     let mut consumed = Vec::new();
-    for (index, op) in ops.iter().enumerate() {
-        let areas = model.sealed.iter().filter(|area| area[36..] == **op);
-        let areas: Vec<String> = areas.map(|area| area[..36].to_owned()).collect();
-        if !areas.is_empty() || index % 3 == 0 {
-            sealed.push((op.clone(), committed(index)));
-            if committed(index) {
-                consumed.extend(areas);
-            }
+    for (at, area) in model.sealed.iter().enumerate() {
+        let (id, owner) = area.split_at(36);
+        let owner = ops.iter().position(|op| op == owner);
+        // What the log says of an area may be unlike what this Redis has of it.
+        if owner.is_some_and(committed) != (wish.unlike == Some(at)) {
+            consumed.push(id.to_owned());
         }
     }
     let done_before = done.saturating_add_signed(wish.offset);
@@ -172,9 +170,9 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         commit: format!("commit-{done_before}"),
         closes: wish.closes,
         kept: wish.kept,
+        forgotten: wish.forgotten,
         wanted: wish.wanted,
         producers: wish.producers.clone(),
-        sealed,
         consumed,
     })
 }

@@ -162,6 +162,15 @@ impl Branch {
         }
     }
 
+    pub fn rows(&self, producers: &[String]) -> Reply {
+        let Some(head) = &self.head else {
+            return ints(&[0]);
+        };
+        let row = |producer| Reply::text(self.producers.get(producer).map_or("", String::as_str));
+        let rows = producers.iter().map(row);
+        List([Int(1), Int(head.done as i64)].into_iter().chain(rows).collect())
+    }
+
     pub fn status(&self, ops: &[String]) -> Reply {
         let Some(head) = &self.head else {
             return ints(&[0]);

@@ -137,15 +137,19 @@ impl<'a> Server<'a> {
             LIFE_MS.to_owned(),
             number(batch.wanted as u64),
             number(batch.producers.len() as u64),
-            number(batch.sealed.len() as u64),
             number(WINDOW_MS),
             number(KEPT_MAX),
+            number(batch.forgotten as u64),
         ]);
         args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
         args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
-        args.extend(batch.sealed.iter().flat_map(|(op, committed)| [op.clone(), flag(*committed)]));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         self.run(&script::PUBLISH, &all, &args)
+    }
+
+    pub fn rows(&mut self, producers: &[String]) -> Reply {
+        let keys = self.keys.clone();
+        self.run(&script::ROWS, &[&keys.head, &keys.producers], producers)
     }
 
     pub fn status(&mut self, ops: &[String]) -> Reply {
@@ -219,6 +223,7 @@ impl<'a> Server<'a> {
             LIFE_MS.to_owned(),
             part.outcomes.len().to_string(),
             part.producers.len().to_string(),
+            LIFE_MS.to_owned(),
         ];
         for (ticket, op, record) in &part.outcomes {
             args.extend([ticket.to_string(), op.clone(), record.clone()]);

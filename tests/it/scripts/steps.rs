@@ -30,6 +30,9 @@ pub enum Step {
         asker: Asker,
         wish: Wish,
     },
+    Rows {
+        producers: Vec<String>,
+    },
     Status {
         ops: Vec<String>,
     },
@@ -102,10 +105,13 @@ pub struct Wish {
     pub strangers: Vec<String>,
     pub closes: bool,
     pub kept: usize,
+    pub forgotten: usize,
     pub wanted: usize,
     pub producers: Vec<(String, String)>,
     /// Which of its ops committed what they sealed, as bits.
     pub committed: u8,
+    /// The area of which the log says something else.
+    pub unlike: Option<usize>,
 }
 
 pub const OPS: usize = 12;
@@ -162,10 +168,25 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let strangers = prop_oneof![5 => Just(vec![]), 1 => vec(any_op(), 1..3)];
     let closes = prop_oneof![15 => Just(false), 1 => Just(true)];
     let kept = prop_oneof![2 => 1..4usize, 1 => Just(100)];
-    let batch = (offset, 1..5usize, skip, strangers, closes, kept, 0..4usize);
-    (batch, vec(any_row(), 0..2), any::<u8>()).prop_map(|(batch, producers, committed)| {
-        let (offset, count, skip, strangers, closes, kept, wanted) = batch;
-        Wish { offset, count, skip, strangers, closes, kept, wanted, producers, committed }
+    let forgotten = prop_oneof![1 => 1..3usize, 2 => Just(100)];
+    let unlike = prop_oneof![5 => Just(None), 1 => (0..3usize).prop_map(Some)];
+    let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten), 0..4usize);
+    let rest = (vec(any_row(), 0..2), any::<u8>(), unlike);
+    (batch, rest).prop_map(|(batch, (producers, committed, unlike))| {
+        let (offset, count, skip, strangers, closes, (kept, forgotten), wanted) = batch;
+        Wish {
+            offset,
+            count,
+            skip,
+            strangers,
+            closes,
+            kept,
+            forgotten,
+            wanted,
+            producers,
+            committed,
+            unlike,
+        }
     })
 }
 
@@ -226,6 +247,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(asker, wish, wanted)| Step::View { asker, wish, wanted }),
         2 => any_asker().prop_map(|asker| Step::Extend { asker }),
         8 => (any_asker(), any_wish()).prop_map(|(asker, wish)| Step::Publish { asker, wish }),
+        2 => vec(prop_oneof![Just("p"), Just("q"), Just("r")].prop_map(str::to_owned), 1..4)
+            .prop_map(|producers| Step::Rows { producers }),
         3 => vec(any_op(), 1..4).prop_map(|ops| Step::Status { ops }),
         2 => any_op().prop_map(|op| Step::Cancel { op }),
         1 => (0..4usize, any::<bool>(), 0..100u32)

@@ -140,7 +140,6 @@ async fn no_script_is_broken_off_half_way_by_a_slot_that_moves() {
         closes: false,
         outcomes: vec![(op_id(1), "done".into())],
         producers: Vec::new(),
-        sealed: Vec::new(),
         consumed: Vec::new(),
     };
     let turn = Turn { helper: "test".into(), length_ms: 100 };

@@ -94,9 +94,10 @@ impl Keyspace {
                 self.set(key, value.to_vec(), Some(now + parse::<u64>(ms)?));
                 Ok(Value::Okay)
             }
-            ("HGET" | "HMGET" | "HSET" | "HDEL" | "HLEN" | "HGETALL", [key, rest @ ..]) => {
-                self.hash_call(&name, now, key, rest)
-            }
+            (
+                "HGET" | "HMGET" | "HSET" | "HDEL" | "HLEN" | "HGETALL" | "HEXISTS",
+                [key, rest @ ..],
+            ) => self.hash_call(&name, now, key, rest),
             (
                 "LRANGE" | "LTRIM" | "LLEN" | "LINDEX" | "LSET" | "LREM" | "RPUSH",
                 [key, rest @ ..],
@@ -121,6 +122,9 @@ impl Keyspace {
             ("HGET", [field]) => Ok(get(field)),
             ("HMGET", fields) if !fields.is_empty() => {
                 Ok(Value::Array(fields.iter().map(get).collect()))
+            }
+            ("HEXISTS", [field]) => {
+                Ok(int(hash.is_some_and(|hash| hash.contains_key(*field)).into()))
             }
             ("HLEN", []) => Ok(int(hash.map_or(0, |hash| hash.len()))),
             ("HGETALL", []) => Ok(bulks(hash.into_iter().flatten().flat_map(|(k, v)| [k, v]))),
