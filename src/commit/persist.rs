@@ -14,9 +14,10 @@ use super::waiting::{Decision, Details, rounds_bound};
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// How long after the first attempt Redis still knows an op however fast its branch is decided: it
-/// keeps outcomes for a little longer.
-const KNOWN_FOR: Duration = Duration::from_secs(10);
+/// How long after the first attempt Redis still knows an op however fast its branch is decided. An
+/// attempt that begins before reaches Redis within the patience of a call and the opening of a
+/// connection, which is while outcomes are kept in any case.
+const KNOWN_FOR: Duration = Duration::from_secs(3);
 
 /// Makes `attempt` again while Redis cannot be reached, until `deadline`; once, without one.
 pub async fn persist<T, F: Future<Output = Result<T>>>(
@@ -50,10 +51,12 @@ impl BranchQueue {
         let begun = Stopwatch::start();
         persist(deadline, || async {
             // An earlier attempt may have been accepted, and be decided and forgotten by now.
-            if begun.elapsed() > KNOWN_FOR
-                && let Some(decision) = self.decided_since(seen, &submission, begun).await?
-            {
-                return Ok(Admission::Settled(decision));
+            if begun.elapsed() > KNOWN_FOR {
+                // The log is read once Redis is back, not again and again until then.
+                self.context().look(0).await?;
+                if let Some(decision) = self.decided_since(seen, &submission, begun).await? {
+                    return Ok(Admission::Settled(decision));
+                }
             }
             self.submit(submission.clone()).await
         })

@@ -5,11 +5,18 @@ use redis::RedisError;
 use crate::model::error::{Error, ErrorKind};
 
 /// A call that failed.
+#[derive(Debug)]
 pub(super) struct CallError {
     pub(super) error: Error,
     /// The same call may succeed on this or another connection soon.
     pub(super) retry: bool,
     pub(super) lane: LaneFate,
+}
+
+impl Clone for CallError {
+    fn clone(&self) -> Self {
+        Self { error: self.error.again(), retry: self.retry, lane: self.lane }
+    }
 }
 
 /// What becomes of the connection that a call failed on.
@@ -35,6 +42,11 @@ pub(super) fn classify(name: &str, url: &str, error: RedisError) -> CallError {
         Some("LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN") => {
             (true, Kept, "the server is not ready yet; try again")
         }
+        Some("NOREPLICAS") => (
+            true,
+            Kept,
+            "fewer replicas than 'min-replicas-to-write' follow the primary: start or reconnect them",
+        ),
         Some("OOM") => (false, Kept, "Redis is out of memory: raise maxmemory or free some"),
         Some("MISCONF") => (
             false,

@@ -15,6 +15,7 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::measures;
 use crate::model::error::{Error, Result};
 
+use super::attempts::Attempts;
 use super::connect::{Connector, Link, connector};
 use super::failure::{CallError, LaneFate, classify};
 use super::script::Script;
@@ -68,8 +69,8 @@ struct Inner {
     options: LaneOptions,
     /// A std mutex: held for a clone, never across an await.
     lanes: Vec<Mutex<Option<Lane>>>,
-    /// One task at a time opens a lane; the others wait for it instead of opening their own.
-    opening: tokio::sync::Mutex<()>,
+    /// One task at a time opens a lane.
+    opening: Attempts<CallError>,
     next: AtomicUsize,
     generations: AtomicU64,
     losses: AtomicU64,
@@ -107,7 +108,7 @@ impl Lanes {
                 connector,
                 lanes: (0..options.lanes.max(1)).map(|_| Mutex::new(None)).collect(),
                 options,
-                opening: tokio::sync::Mutex::new(()),
+                opening: Attempts::default(),
                 next: AtomicUsize::new(0),
                 generations: AtomicU64::new(0),
                 losses: AtomicU64::new(0),
@@ -229,13 +230,13 @@ impl Lanes {
 
     async fn lane(&self) -> Result<(usize, u64, Link), CallError> {
         let index = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.lanes.len();
-        if let Some((generation, link)) = self.open_lane(index) {
-            return Ok((index, generation, link));
-        }
-        let _one_at_a_time = self.inner.opening.lock().await;
-        if let Some((generation, link)) = self.open_lane(index) {
-            return Ok((index, generation, link));
-        }
+        let opening = &self.inner.opening;
+        let (generation, link) =
+            opening.share(|| self.open_lane(index), self.open_anew(index)).await?;
+        Ok((index, generation, link))
+    }
+
+    async fn open_anew(&self, index: usize) -> Result<(u64, Link), CallError> {
         let link = self.inner.connector.shared().await.map_err(|error| CallError {
             retry: error.is_retryable(),
             error,
@@ -246,7 +247,7 @@ impl Lanes {
         if let Some(slot) = self.inner.lanes.get(index) {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lane { generation, link });
         }
-        Ok((index, generation, calls))
+        Ok((generation, calls))
     }
 
     fn open_lane(&self, index: usize) -> Option<(u64, Link)> {

@@ -4,6 +4,7 @@
 //! outcome records and staged values are bytes here. It decides nothing.
 
 pub mod areas;
+mod attempts;
 pub mod branches;
 pub mod connect;
 mod failure;

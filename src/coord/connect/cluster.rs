@@ -13,6 +13,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::OnceCell;
 
+use crate::coord::attempts::Attempts;
 use crate::coord::lanes::LaneOptions;
 use crate::model::error::{Error, Result};
 
@@ -35,7 +36,7 @@ impl Cluster {
             dialer: Dialer::new(servers.tls, servers.login, 0, options),
             seeds: servers.addresses,
             known: Mutex::default(),
-            refreshing: tokio::sync::Mutex::new(()),
+            refreshing: Attempts::default(),
             changes: AtomicU64::new(0),
         };
         Self { url, topology: Arc::new(topology) }
@@ -84,8 +85,8 @@ struct Topology {
     seeds: Vec<Address>,
     /// A std mutex: held for a look, never across an await.
     known: Mutex<Known>,
-    /// One task at a time asks; the others wait for its answer.
-    refreshing: tokio::sync::Mutex<()>,
+    /// One task at a time asks.
+    refreshing: Attempts<RedisError>,
     /// How often a slot was found with another server, or the connection to one was lost.
     changes: AtomicU64,
 }
@@ -145,14 +146,12 @@ impl Topology {
     }
 
     async fn refresh(&self) -> RedisResult<()> {
-        let _one_at_a_time = self.refreshing.lock().await;
-        let mut servers = {
-            let known = self.known();
-            if known.fresh {
-                return Ok(());
-            }
-            known.slots.servers()
-        };
+        let there = || self.known().fresh.then_some(());
+        self.refreshing.share(there, self.ask_all()).await
+    }
+
+    async fn ask_all(&self) -> RedisResult<()> {
+        let mut servers = self.known().slots.servers();
         servers.extend(self.seeds.iter().cloned());
         let questions = servers.iter().map(|server| self.ask(server));
         let slots = ask(questions).await?.into_iter().next().unwrap_or_default();
