@@ -47,21 +47,26 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         {
             change = change.producer(producer, epoch, sequence);
         }
-        let outcome = outcome_of(change.submit(), args.no_wait, args.timeout).await;
+        let outcome = match waits(args.no_wait, args.timeout) {
+            Some(timeout) => change.timeout(timeout).commit().await,
+            None => not_waited_for(change.submit()).await,
+        };
         let asked = Asked::Commit { based: args.base.is_some() };
         ended(out, outcome, &asked, &args.branch.to_string(), args.no_wait)
     })
     .await
 }
 
-/// What becomes of a submission, waited for as the flags say.
-pub async fn outcome_of(
+/// For how long the flags say to go on and wait, if at all.
+pub fn waits(no_wait: bool, timeout: Option<Duration>) -> Option<Duration> {
+    Some(timeout.unwrap_or(TIMEOUT)).filter(|timeout| !no_wait && !timeout.is_zero())
+}
+
+/// What is known of an op once it is queued.
+pub async fn not_waited_for(
     submission: impl Future<Output = Result<TicketHandle>>,
-    no_wait: bool,
-    timeout: Option<Duration>,
 ) -> Result<Outcome> {
-    let timeout = if no_wait { Duration::ZERO } else { timeout.unwrap_or(TIMEOUT) };
-    submission.await?.wait(timeout).await
+    submission.await?.wait(Duration::ZERO).await
 }
 
 /// Gives every line of a change file to the builder. A broken line ends it before anything is

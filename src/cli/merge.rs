@@ -15,7 +15,7 @@ use onward::{Error, Onward, Result};
 use serde_json::{Value, json};
 
 use super::args::{Global, OnConflict, pair};
-use super::commit::outcome_of;
+use super::commit::{not_waited_for, waits};
 use super::diff::change_line;
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
@@ -204,7 +204,10 @@ async fn carry_out(
     if let Some(op_id) = common.op_id {
         builder = builder.op_id(op_id);
     }
-    let outcome = outcome_of(builder.submit(), common.no_wait, common.timeout).await;
+    let outcome = match waits(common.no_wait, common.timeout) {
+        Some(timeout) => builder.timeout(timeout).commit().await,
+        None => not_waited_for(builder.submit()).await,
+    };
     ended(out, outcome, &asked, &dest.to_string(), common.no_wait)
 }
 

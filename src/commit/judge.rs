@@ -201,29 +201,7 @@ impl Judge<'_> {
     }
 
     fn fence(&self, op: &ProducerSequence) -> Option<Verdict> {
-        let row = self.producers.get(&op.producer)?;
-        let fenced =
-            |reason: String, earlier: Option<CommitId>| Some(Verdict::Fenced { reason, earlier });
-        if op.epoch < row.epoch {
-            return fenced(
-                format!(
-                    "producer '{}' has moved on to epoch {}; this is epoch {}",
-                    op.producer, row.epoch, op.epoch
-                ),
-                None,
-            );
-        }
-        if op.epoch == row.epoch && op.sequence <= row.sequence {
-            let earlier = row.commit.filter(|_| op.sequence == row.sequence);
-            return fenced(
-                format!(
-                    "sequence {} of producer '{}' (epoch {}) is decided already; the last one is {}",
-                    op.sequence, op.producer, op.epoch, row.sequence
-                ),
-                earlier,
-            );
-        }
-        None
+        self.producers.get(&op.producer)?.fence(&op.producer, op.epoch, op.sequence)
     }
 
     fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use crate::model::error::{Error, Result};
+use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
 use crate::tree::{Decision, Record, RunRef, ScanStart};
@@ -28,6 +28,9 @@ struct Brought {
     surviving: u64,
 }
 
+const NO_HISTORY_IN_COMMON: &str =
+    "the branch has been reset: it has no history in common with the source any more";
+
 impl Judge<'_> {
     /// Decides one merge.
     pub(super) async fn merge(
@@ -37,7 +40,9 @@ impl Judge<'_> {
         view: &MergeView,
     ) -> Result<Judged> {
         let merge = &request.merge;
-        let base = self.base_now(request, view).await?;
+        let Some(base) = self.base_now(request, view).await? else {
+            return Ok(Judged::idle(Verdict::Failed { reason: NO_HISTORY_IN_COMMON.into() }));
+        };
         let lost = || Ok(Judged::idle(Verdict::LostRace(Some(Box::new(merge.clone())))));
         let brought = if base != merge.base {
             if request.retry == Retry::Client {
@@ -81,17 +86,20 @@ impl Judge<'_> {
         Ok(Judged::changes(brought.run, brought.records))
     }
 
-    /// The base as of now: merges that came in between may have brought a nearer one.
-    async fn base_now(&self, request: &MergeRequest, view: &MergeView) -> Result<Option<CommitId>> {
+    /// The base as of now: merges that came in between may have brought a nearer one. `None` for a
+    /// merge that has lost it.
+    async fn base_now(
+        &self,
+        request: &MergeRequest,
+        view: &MergeView,
+    ) -> Result<Option<Option<CommitId>>> {
         let merge = &request.merge;
         match (view.base, merge.source) {
             (Some(base), Some(source)) if merge.kind.follows_merge_base() => {
-                self.contained.nearest(self.lake, source, base).await.map(Some)
+                self.contained.nearest(self.lake, source, base).await.map(|base| Some(Some(base)))
             }
-            (None, _) if merge.kind.follows_merge_base() => Err(Error::invalid(
-                "the branch has been reset: it has no history in common with the source any more",
-            )),
-            _ => Ok(merge.base),
+            (None, _) if merge.kind.follows_merge_base() => Ok(None),
+            _ => Ok(Some(merge.base)),
         }
     }
 

@@ -126,10 +126,15 @@ impl Lake {
     pub async fn decided(&self, uid: BranchUid, first: Ticket) -> Result<Option<Arc<LogEntry>>> {
         let found = self.entry(uid, first).await?;
         if found.is_some() {
-            let key = layout::log_entry(&self.inner.repo, uid, first);
-            self.inner.objects.ensure_durable(&key).await?;
+            self.outlasts_power(uid, first).await?;
         }
         Ok(found)
+    }
+
+    /// Makes sure that a log entry that was read, and with it those before it, outlives a power
+    /// failure: its writer may not have come so far.
+    pub async fn outlasts_power(&self, uid: BranchUid, first: Ticket) -> Result<()> {
+        self.inner.objects.ensure_durable(&layout::log_entry(&self.inner.repo, uid, first)).await
     }
 
     /// The log entry that must be there because something names it.

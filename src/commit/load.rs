@@ -201,7 +201,8 @@ async fn load_areas(sources: Sources<'_>, areas: &[OpId]) -> Result<ChangeSet> {
         }
     }
     let mut collector = Collector::new(sources.lake);
-    for record in sorter.finish()? {
+    // Merging what was spilled takes a while: not on a thread that serves others.
+    for record in clock::on_other_thread(move || sorter.finish()).await?? {
         collector.push(record?).await?;
     }
     collector.finish().await

@@ -43,4 +43,4 @@ pub mod verdict;
 pub mod waiting;
 
 pub use coordinator::{Coordinator, CoordinatorOptions};
-pub use reconcile::find_in_log;
+pub use reconcile::{find_in_log, lost};

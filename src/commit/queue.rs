@@ -82,9 +82,17 @@ impl Pending {
     /// Waits for what there is to tell: the outcome, or that this process is stuck. After the
     /// latter it can be called again. `None` when the process's helper has been shut down.
     pub async fn outcome(&mut self) -> Option<Told> {
-        self.outcome.changed().await.ok()?;
+        if self.outcome.changed().await.is_err() {
+            // Who was given up on is told so each time.
+            let last = self.outcome.borrow().clone();
+            return last.filter(|told| matches!(told, Told::GivenUp(_)));
+        }
         self.outcome.borrow_and_update().clone()
     }
+}
+
+fn shutting_down() -> Error {
+    Error::unavailable("this process is shutting down; submit again elsewhere")
 }
 
 struct Incoming {
@@ -191,16 +199,21 @@ impl BranchQueue {
     /// Submits an op: one atomic call, shared with whoever submits at the same time.
     pub async fn submit(&self, submission: Submission) -> Result<Admission> {
         let (answer, answered) = oneshot::channel();
-        let gone = || Error::unavailable("this process is shutting down; submit again elsewhere");
-        self.inbox.send(Incoming { submission, answer }).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        let incoming = Incoming { submission, answer };
+        self.inbox.send(incoming).await.map_err(|_| shutting_down())?;
+        answered.await.map_err(|_| shutting_down())?
     }
 
     /// Waits, in this process, for an op that was accepted as `ticket` when `done` tickets were
     /// decided, by whomever. Whoever waits helps.
     pub fn attach(&self, op_id: OpId, ticket: Ticket, done: u64) -> Pending {
         let (tell, outcome) = watch::channel(None);
-        self.shared.state().waiters.attach(op_id, ticket, done, tell);
+        let mut state = self.shared.state();
+        // Whoever comes after the end is told by its channel that nobody here will answer.
+        if !state.closed {
+            state.waiters.attach(op_id, ticket, done, tell);
+        }
+        drop(state);
         self.shared.wake.notify_one();
         Pending { op_id, ticket, outcome }
     }
@@ -309,6 +322,10 @@ async fn accept_batch(
     let mut submissions: Vec<Submission> = incoming.iter().map(|i| i.submission.clone()).collect();
     let expected: Vec<watch::Receiver<Option<Told>>> = {
         let mut state = shared.state();
+        // Nobody would run rounds for them here, nor tell what became of them.
+        if state.closing {
+            return Err((shutting_down(), incoming));
+        }
         let rider = state.rider.take_if(|_| submissions.len() < SUBMISSIONS_MAX);
         let expect = |submission: &Submission| {
             let (tell, outcome) = watch::channel(None);
@@ -408,6 +425,11 @@ fn admit(
             ),
         )),
         Accepted::Fenced(row) | Accepted::Duplicate(row) => repeated(&submission, &row),
+        // It is the areas that are too many, and none of them waits for its commit.
+        Accepted::Overloaded { depth: 0 } => Err(Error::conflict(format!(
+            "{} staged commits of the branch have failed and gave back what they had taken; nothing was accepted: see why they failed, then take back what is staged (`onward branch reset`) and stage it again",
+            shared.options.limits.sealed
+        ))),
         Accepted::Overloaded { depth } => Err(Error::new(
             ErrorKind::Overloaded { retry_after: shared.rate.time_for(depth / 2) },
             format!(
@@ -425,24 +447,19 @@ fn admit(
 }
 
 /// An early answer from the decided table: a repeated sequence gets its first outcome where it is
-/// known, an older epoch is fenced.
+/// known, an older one is fenced.
 fn repeated(submission: &Submission, row: &[u8]) -> Result<Admission> {
-    let row = ProducerRow::decode(row)?;
     let (producer, epoch, sequence) = submission.producer.clone().unwrap_or_default();
-    let first_outcome = row.commit.filter(|_| (row.epoch, row.sequence) == (epoch, sequence));
-    let ticket = first_outcome.map(|id| id.first_ticket().plus(id.index().into()));
-    let verdict = match first_outcome {
-        Some(_) => Verdict::Committed,
-        None => Verdict::Fenced {
-            reason: format!(
-                "producer '{producer}' has come to epoch {}, sequence {}; this is epoch {epoch}, sequence {sequence}",
-                row.epoch, row.sequence
-            ),
-            earlier: row.commit,
-        },
+    let verdict = ProducerRow::decode(row)?.fence(&producer, epoch, sequence).ok_or_else(|| {
+        Error::internal(format!("sequence {sequence} of producer '{producer}' is not fenced"))
+    })?;
+    let first_outcome = match &verdict {
+        Verdict::Fenced { earlier, .. } => *earlier,
+        _ => None,
     };
+    let ticket = first_outcome.map(|id| id.first_ticket().plus(id.index().into()));
     Ok(Admission::Settled(Decision {
-        verdict,
+        verdict: if first_outcome.is_some() { Verdict::Committed } else { verdict },
         commit: first_outcome,
         first: first_outcome.map(|id| id.first_ticket()),
         details: details(submission.op_id, ticket, 0, 0),

@@ -133,6 +133,26 @@ pub struct ProducerRow {
 }
 
 impl ProducerRow {
+    /// What becomes of a sequence of `producer` that its row has come past; `None` for a new one.
+    pub fn fence(&self, producer: &str, epoch: u64, sequence: u64) -> Option<Verdict> {
+        let (reason, earlier) = if epoch < self.epoch {
+            let moved_on = self.epoch;
+            let reason = format!(
+                "producer '{producer}' has moved on to epoch {moved_on}; this is epoch {epoch}"
+            );
+            (reason, None)
+        } else if epoch == self.epoch && sequence <= self.sequence {
+            let last = self.sequence;
+            let reason = format!(
+                "sequence {sequence} of producer '{producer}' (epoch {epoch}) is decided already; the last one is {last}"
+            );
+            (reason, self.commit.filter(|_| sequence == last))
+        } else {
+            return None;
+        };
+        Some(Verdict::Fenced { reason, earlier })
+    }
+
     /// The row in Redis: epoch and sequence in 20 digits each, which scripts compare as text,
     /// then the commit in hex. A later version says so behind that: `v`, its number, a blank.
     pub fn encode(&self) -> Bytes {

@@ -55,6 +55,8 @@ pub enum Told {
     Decided(Decision),
     /// It is still queued, and this process cannot finish it at present, for the given reason.
     Stuck(String),
+    /// This process will not learn what becomes of it, for the given reason.
+    GivenUp(String),
 }
 
 /// The most rounds of its own that a process needs for an op at `position` (1 = front).
@@ -316,7 +318,7 @@ impl Waiters {
         if let Some(waiting) = self.by_op.remove(&op_id) {
             self.by_ticket.retain(|(_, each)| *each != op_id);
             for tell in waiting.tell {
-                tell.send_replace(Some(Told::Stuck(cause.to_owned())));
+                tell.send_replace(Some(Told::GivenUp(cause.to_owned())));
             }
         }
     }

@@ -243,7 +243,11 @@ impl Objects {
             // "Exists" may be our own success whose reply was lost, or a conflict of two writers
             // of which neither has written. Only the object itself can tell.
             match self.get(key).await? {
-                Some(found) if found == bytes => return Ok(Created::Written),
+                // Perhaps by somebody who wrote the same, and is not done with syncing it.
+                Some(found) if found == bytes => {
+                    self.ensure_durable(key).await?;
+                    return Ok(Created::Written);
+                }
                 Some(found) => return Ok(Created::Found(found)),
                 None => {
                     tokio::time::sleep(clock::jittered(pause)).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::{self, Deadline};
+use crate::commit::lost;
 use crate::commit::op::{Body, Op, QueuedOp, Request};
 use crate::commit::persist::persist;
 use crate::commit::queue::{Admission, BranchQueue};
@@ -14,7 +15,7 @@ use crate::coord::submit::{Seal, Submission};
 use crate::coord::{BranchState, HeadView, branches};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
+use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::name::BranchName;
 use crate::objects::{Created, layout};
 
@@ -143,7 +144,7 @@ impl Branch {
         let record = BranchRecord {
             name: name.clone(),
             incarnation,
-            uid: BranchUid(clock::random_u64()),
+            uid: clock::new_branch_uid(),
             start,
             created_ms: clock::now_ms(),
             hidden: new.hidden,
@@ -210,8 +211,11 @@ impl Branch {
             Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
                 "deleting the branch is still queued (ticket {ticket}): it will be done in its turn"
             ))),
+            Outcome::Failed { reason, .. } => {
+                Err(Error::conflict(format!("the branch was not deleted: {reason}")))
+            }
             other => Err(Error::conflict(format!(
-                "the branch was not deleted: the op {op_id} ended as {}",
+                "the branch was not deleted: the op {op_id} ended as '{}'; delete it again",
                 other.name()
             ))),
         }
@@ -312,8 +316,7 @@ impl Branch {
             {
                 // The call may have been made twice, the first time to a Redis that took what was
                 // staged and whose newest writes this one does not have.
-                let seal = Seal::StagedOrEmpty;
-                let again = Submission { seal, ..submission.clone() };
+                let again = lost(submission.clone())?;
                 admission = queue.submit_until(again, deadline).await?;
             }
             let state = match admission {

@@ -270,7 +270,8 @@ impl ChangeBuilder {
         let created_ms = clock::now_ms();
         // That nothing is staged is no answer to an op that may be decided, or queued elsewhere,
         // without this Redis knowing of it: only the log can tell.
-        let seal = match (self.staged, self.allow_empty || self.named) {
+        let is_repeatable = self.named || self.producer.is_some();
+        let seal = match (self.staged, self.allow_empty || is_repeatable) {
             (false, _) => Seal::No,
             (true, false) => Seal::Staged,
             (true, true) => Seal::StagedOrEmpty,

@@ -128,7 +128,7 @@ impl Branch {
                 "the reset is still queued (ticket {ticket}): it will be done in its turn"
             ))),
             other => Err(Error::conflict(format!(
-                "the branch was not reset: the op {op_id} ended as {}",
+                "the branch was not reset: the op {op_id} ended as '{}'; reset it again",
                 other.name()
             ))),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::commit::find_in_log;
 use crate::commit::lake::Lake;
 use crate::commit::queue::{BranchQueue, Pending};
@@ -68,6 +68,7 @@ impl TicketHandle {
             HandleState::Settled(outcome) => return Ok(outcome.as_ref().clone()),
             HandleState::Pending(pending) => pending,
         };
+        let waiting = Stopwatch::start();
         let told = tokio::time::timeout(timeout, pending.outcome()).await;
         let cause = match told {
             Ok(Some(Told::Decided(decision))) => {
@@ -77,10 +78,13 @@ impl TicketHandle {
                 return Ok(outcome);
             }
             Ok(Some(Told::Stuck(cause))) => Some(cause),
+            Ok(Some(Told::GivenUp(cause))) => {
+                return Err(Error::unavailable(format!("op {}: {cause}", pending.op_id)));
+            }
             Ok(None) => Some("this process is shutting down".to_owned()),
             Err(_) => self.queue.last_error(),
         };
-        Ok(still_queued(pending.op_id, pending.ticket, cause, timeout))
+        Ok(still_queued(pending.op_id, pending.ticket, cause, waiting.elapsed()))
     }
 
     /// Calls the op off, if it is not decided yet. Its outcome tells whether that was in time.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use onward::clock;
@@ -22,6 +23,9 @@ use crate::support::lake::{Deployment, entry};
 use crate::support::redis::RedisServer;
 use crate::support::relay::{Hit, Relay};
 use crate::support::until::until_async;
+
+/// How long a branch keeps its outcomes while nothing is queued.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// Several writers that commit one op after the other, and how many they were told of.
 struct Load {
@@ -220,7 +224,9 @@ async fn a_staged_commit_or_a_merge_asked_for_again_after_a_loss_gets_its_first_
     main.stage_put("s".parse().unwrap(), entry(3), None).await.unwrap();
     let staged = main.commit_staged().op_id(op_id(3)).commit().await.unwrap();
     let merge = main.merge(RefExpr::plain("dev")).op_id(op_id(4)).commit().await.unwrap();
-    assert!(staged.commit().is_some() && merge.commit().is_some());
+    main.stage_put("t".parse().unwrap(), entry(5), None).await.unwrap();
+    let produced = main.commit_staged().producer("p", 1, 7).commit().await.unwrap();
+    assert!(staged.commit().is_some() && merge.commit().is_some() && produced.commit().is_some());
     onward.close().await;
     snapshot.put_back(&deployment.redis);
     // Nothing is staged any more, and by the head there is nothing to merge.
@@ -231,6 +237,33 @@ async fn a_staged_commit_or_a_merge_asked_for_again_after_a_loss_gets_its_first_
     let main = deployment.connect().await.repo("lake").branch("main");
     let again = main.merge(RefExpr::plain("dev")).op_id(op_id(4)).commit().await.unwrap();
     assert_eq!((again.commit(), again.ticket()), (merge.commit(), merge.ticket()));
+    snapshot.put_back(&deployment.redis);
+    let main = deployment.connect().await.repo("lake").branch("main");
+    let again = main.commit_staged().producer("p", 1, 7).commit().await.unwrap();
+    assert_eq!((again.commit(), again.ticket()), (produced.commit(), produced.ticket()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_an_op_of_a_process_that_is_gone_is_told_that_redis_lost_it() {
+    let (deployment, [onward, other]) = lake_on(RedisServer::forgetful()).await;
+    let keys = keys(&deployment.objects, "main").await;
+    commit(&onward, "main", 1).await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let snapshot = Snapshot::take(&deployment.redis);
+    let handle = change(&onward, "main", 2).submit().await.unwrap();
+    onward.close().await;
+    let main = other.repo("lake").branch("main");
+    let rounds = || other.coordinator().lanes().calls().get("view").copied().unwrap_or(0);
+    let before = rounds();
+    let patience = crate::support::until::PATIENCE;
+    let waiting = tokio::spawn(async move { main.ticket_wait(op_id(2), patience).await });
+    until_async("it is waited for", || async { rounds() > before }).await;
+    snapshot.put_back(&deployment.redis);
+    drop((ghost, handle));
+    let lost = waiting.await.unwrap().unwrap_err();
+    assert!(lost.message().contains("submit it again under the same op id"), "{lost}");
+    commit(&other, "main", 2).await;
+    Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,7 +311,7 @@ async fn a_branch_that_is_lost_while_it_is_put_back_is_put_back_whole() {
     relay.hit(RESTORE.sha(), 3, Hit::BreakAndStall);
     let put_back = tokio::spawn({
         let (lanes, keys, image) = (lanes.clone(), keys.clone(), image.clone());
-        async move { restore(&lanes, &keys, &image).await }
+        async move { restore(&lanes, &keys, &image, IDLE).await }
     });
     until_async("a part of it is there", || async { relay.pending() == 0 }).await;
     let drafts: Vec<String> = redis.command(&["KEYS", "*:draft:*"]);
@@ -291,5 +324,5 @@ async fn a_branch_that_is_lost_while_it_is_put_back_is_put_back_whole() {
     assert_eq!(count("HLEN", &keys.ops), outcomes);
     assert_eq!(count("HLEN", &keys.producers), PART_MAX);
     assert_eq!(redis.command::<Vec<String>>(&["KEYS", "*:draft:*"]), [""; 0]);
-    assert!(!restore(&lanes, &keys, &image).await.unwrap(), "it is there");
+    assert!(!restore(&lanes, &keys, &image, IDLE).await.unwrap(), "it is there");
 }

@@ -7,8 +7,8 @@ use onward::coord::Lanes;
 use onward::{ErrorKind, Onward};
 
 use super::{change, commit, try_commit};
-use crate::support::branch::Audit;
-use crate::support::lake::Deployment;
+use crate::support::branch::{Audit, keys, op_id};
+use crate::support::lake::{Deployment, entry};
 use crate::support::redis::{Listen, RedisServer};
 use crate::support::until::{PATIENCE, until, until_async};
 
@@ -63,6 +63,44 @@ async fn a_replica_is_told_from_a_primary_and_a_promoted_one_is_used() {
     // And the old primary, if it is still used, only follows.
     commit(&onward, "main", 3).await;
     Audit::of(&deployment.objects, "main").await.has_all(1..4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_with_too_few_replicas_is_waited_for() {
+    let (deployment, onward) = Deployment::lake().await;
+    commit(&onward, "main", 1).await;
+    let _: String = deployment.redis.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let calls = || onward.coordinator().lanes().calls().get("submit").copied().unwrap_or(0);
+    let before = calls();
+    let waiting = tokio::spawn(change(&onward, "main", 2).timeout(PATIENCE).commit());
+    until_async("it is tried again", || async { calls() > before + 2 }).await;
+    let _: String = deployment.redis.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    let outcome = waiting.await.unwrap().unwrap();
+    assert!(outcome.commit().is_some(), "{outcome:?}");
+    Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staged_commits_that_failed_too_often_are_told_from_a_full_queue() {
+    let (deployment, onward) = Deployment::lake().await;
+    let keys = keys(&deployment.objects, "main").await;
+    let main = onward.repo("lake").branch("main");
+    for n in 0..256 {
+        let area = op_id(1000 + n);
+        let (values, paths) = keys.area(area);
+        let _: i64 = deployment.redis.command(&["HSET", &values, &format!("p{n}"), "x"]);
+        let _: i64 = deployment.redis.command(&["ZADD", &paths, "0", &format!("p{n}")]);
+        let given_back = format!("{area}{}", " ".repeat(36));
+        let _: i64 = deployment.redis.command(&["RPUSH", &keys.sealed, &given_back]);
+    }
+    main.stage_put("a".parse().unwrap(), entry(1), None).await.unwrap();
+    let refused = main.commit_staged().commit().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "coming back later would not help: {refused}");
+    assert!(refused.message().contains("branch reset"), "{refused}");
+    main.reset("", false).await.unwrap();
+    main.stage_put("a".parse().unwrap(), entry(1), None).await.unwrap();
+    let outcome = main.commit_staged().commit().await.unwrap();
+    assert!(outcome.commit().is_some(), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
