@@ -58,15 +58,12 @@ pub async fn authenticate(
     let place = app.places.take(&key.id)?;
     request.extensions_mut().insert(Caller { key });
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(next.run(request).await);
+        return Ok(place.held_by(next.run(request).await));
     }
     refuse_cross_site(request.headers())?;
     // What changes something goes on to its end when the client goes away half way through: some of
     // it takes several steps.
-    let handling = async move {
-        let _place = place;
-        next.run(request).await
-    };
+    let handling = async move { place.held_by(next.run(request).await) };
     tokio::spawn(handling.in_current_span()).await.map_err(|error| {
         ApiError::from(crate::Error::internal("a request ended early").with_source(error))
     })
