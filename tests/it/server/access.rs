@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{LAKE, MAIN};
 use crate::support::faulty_store::{Fault, FaultyStore, Op};
 use crate::support::lake::Deployment;
+use crate::support::redis::RedisServer;
 use crate::support::sidecar::{ADMIN, Sidecar, told};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +163,6 @@ async fn who_guesses_is_not_listened_to_for_a_while() {
     assert_eq!(other().await.0, StatusCode::OK);
 }
 
-#[tokio::test(flavor = "multi_thread")]
 /// How often access keys were read or listed.
 fn looks(store: &FaultyStore) -> usize {
     let of_keys = |(op, key): &(Op, String)| {
@@ -236,6 +236,7 @@ async fn a_key_that_is_deleted_while_it_gets_a_new_secret_stays_deleted() {
     assert!(keys.list().await.unwrap().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_kept_as_hashes_alone() {
     let sidecar = Sidecar::start().await;
     let (_, secret) = sidecar.key(Role::Read).await;
@@ -293,4 +294,41 @@ async fn a_page_of_another_site_changes_nothing() {
         assert_eq!(from(site).await.0, StatusCode::FORBIDDEN);
     }
     assert_eq!(from("same-origin").await.0, StatusCode::CREATED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_browsers_do_not_say_who_asks_the_origin_tells() {
+    let sidecar = Sidecar::start().await;
+    let here = sidecar.address().to_owned();
+    let from = |origin: String, name: &'static str| {
+        let request = sidecar.request("POST", &format!("{LAKE}/branches"));
+        told(request.header("Origin", origin).json(&json!({"name": name, "source": "main"})))
+    };
+    let port = here.rsplit_once(':').unwrap().1;
+    for foreign in [
+        "http://evil.example".to_owned(),
+        format!("http://evil.example:{port}"),
+        format!("http://{here}.evil.example"),
+        "http://127.0.0.1".to_owned(),
+        "null".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(from(foreign.clone(), "dev").await.0, StatusCode::FORBIDDEN, "{foreign}");
+    }
+    assert_eq!(from(format!("http://{here}"), "one").await.0, StatusCode::CREATED);
+    // Whoever encrypts in front passes on the name that clients know.
+    for (n, (origin, host)) in [
+        ("https://Lake.example", "lake.example"),
+        ("https://lake.example", "lake.example:443"),
+        ("http://lake.example:80", "lake.example"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = sidecar.request("POST", &format!("{LAKE}/branches"));
+        let request = request.header("Origin", origin).header("Host", host);
+        let branch = json!({"name": format!("b{n}"), "source": "main"});
+        let (status, body) = told(request.json(&branch)).await;
+        assert_eq!(status, StatusCode::CREATED, "{origin} {host}: {body}");
+    }
 }
