@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 
-/// Failures with one access key from one address within [`WINDOW`] until nobody listens.
+/// Failures with one access key from one address within a minute until nobody listens.
 pub const FAILURES_MAX: u32 = 10;
 
-/// Failures from one address with whatever access keys: many clients may be behind it.
+/// The same with whatever access keys: many clients may be behind one address.
 pub const ADDRESS_FAILURES_MAX: u32 = 1000;
 
 /// How long failures count from the first of them, and so how long nobody is listened to at most.
