@@ -7,7 +7,7 @@ pub use object_store::prefix::PrefixStore;
 pub use object_store::{
     CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
     MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    PutOptions, PutPayload, PutResult, RenameOptions, Result, UpdateVersion, UploadPart,
 };
 
 pub(super) use object_store::local::LocalFileSystem;

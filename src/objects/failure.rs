@@ -208,6 +208,8 @@ fn text_refusal(error: &backend::Error) -> Option<Refusal> {
         Some(Refusal::Full)
     } else if has(&["403 Forbidden", "401 Unauthorized"]) {
         Some(Refusal::Denied)
+    } else if has(&["501 Not Implemented"]) {
+        Some(Refusal::Unsupported)
     } else {
         None
     }

@@ -15,10 +15,10 @@ use tokio_util::io::ReaderStream;
 
 use super::backend::{
     self, GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, PutPayload,
+    PutOptions, PutPayload, UpdateVersion,
 };
 use super::counters::{Meter, ObjectCounters};
-use super::failure::{Call, Refusal, Trouble, classify, late, refused};
+use super::failure::{Call, Refusal, Trouble, classify, late, refusal, refused};
 use super::open::Signing;
 use super::root::LocalRoot;
 use super::{key, open};
@@ -283,6 +283,41 @@ impl Objects {
         let put = self.store.put(&path, PutPayload::from(bytes));
         self.within(call, put).await.map_err(|trouble| trouble.into_error(call))?;
         Ok(())
+    }
+
+    /// Writes an object in place of `old`; returns whether that was what was there. The store itself
+    /// sees to it where it can; others, like local files, are compared right before they are written.
+    pub async fn replace(&self, key: &str, old: &Bytes, bytes: Bytes) -> Result<bool> {
+        let path = key::object(key)?;
+        let call = self.named("replace", key);
+        check_len(call, bytes.len() as u64)?;
+        let read = async {
+            let found = self.store.get(&path).await?;
+            let (e_tag, version) = (found.meta.e_tag.clone(), found.meta.version.clone());
+            if found.meta.size != old.len() as u64 || found.bytes().await? != old {
+                return Ok(None);
+            }
+            Ok(Some(UpdateVersion { e_tag, version }))
+        };
+        self.meter.get();
+        let version = match self.within(call, read).await {
+            Ok(Some(version)) => version,
+            Ok(None) => return Ok(false),
+            Err(trouble) => return Ok(self.found_absent::<()>(call, trouble).await?.is_some()),
+        };
+        self.check_root(call).await?;
+        self.meter.put(bytes.len());
+        let options = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
+        let put = self.store.put_opts(&path, PutPayload::from(bytes.clone()), options);
+        match self.within(call, put).await {
+            Ok(_) => Ok(true),
+            // It may be our own success whose reply was lost: the object tells.
+            Err(Trouble::Taken) => Ok(self.get(key).await? == Some(bytes)),
+            Err(Trouble::Failed(error)) if refusal(&error) == Some(Refusal::Unsupported) => {
+                self.put(key, bytes).await.map(|()| true)
+            }
+            Err(trouble) => Ok(self.found_absent::<()>(call, trouble).await?.is_some()),
+        }
     }
 
     /// Reads a whole object; `None` if absent.

@@ -2,8 +2,9 @@
 //!
 //! An address is its own proof: the 128 bits of the object's id are the minute at which it ends (28),
 //! chance (44), and a code over both with the repository, branch and path it was drawn for (56).
-//! Nobody can link, by way of it, an object that was uploaded for something else, and the object
-//! needs no other name than the one in the address, which clients use as it is.
+//! Nobody can stage, by way of it, an object that was uploaded for something else, and the object
+//! needs no other name than the one in the address, which clients use as it is. Change sets name
+//! objects by any address: a rename is one that names what was committed under another path.
 
 use subtle::ConstantTimeEq;
 

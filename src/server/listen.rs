@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::metrics;
+use super::patient::Patient;
 use super::settings::{Limits, Listen};
 use super::tls::Tls;
 use crate::model::error::{Error, Result};
@@ -140,8 +141,9 @@ impl Listener {
             tokio::spawn(async move {
                 let _place = place;
                 let _counted = metrics::Counted::connection();
+                let stream = Patient::new(stream, limits.write_timeout);
                 let stream: Pin<Box<dyn Stream>> = match tls {
-                    None => Pin::new(stream),
+                    None => Box::pin(stream),
                     Some(tls) => match tls.accept(stream, limits.head_timeout).await {
                         Ok(stream) => Box::pin(stream),
                         Err(error) => return tracing::debug!(%error, "no TLS came about"),

@@ -23,6 +23,7 @@ mod listen;
 mod metrics;
 #[cfg(feature = "otel")]
 pub mod otel;
+mod patient;
 mod places;
 mod requests;
 mod settings;

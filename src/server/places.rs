@@ -1,8 +1,14 @@
 //! How much one access key has under way at the same time.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
 
 use super::error::{ApiError, ApiResult};
 
@@ -41,6 +47,39 @@ impl Places {
         }
         *count += 1;
         Ok(Place { places: self.clone(), key: key.to_owned() })
+    }
+}
+
+impl Place {
+    /// Keeps the place until the answer is read or given up.
+    pub fn held_by(self, response: Response) -> Response {
+        response.map(|body| Body::new(Held { body, _place: self }))
+    }
+}
+
+/// The body of an answer that is under way.
+struct Held {
+    body: Body,
+    _place: Place,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

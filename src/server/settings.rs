@@ -75,6 +75,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long the next piece of a body may take to arrive.
     pub piece_timeout: Duration,
+    /// How long a client may take nothing of an answer: as long as it may be idle.
+    pub write_timeout: Duration,
     /// How long accepted requests may go on when the sidecar is asked to stop.
     pub grace: Duration,
     /// Imports, dumps and restores under way or remembered.
@@ -94,6 +96,7 @@ impl Default for Limits {
             changes_len: 256 << 20,
             head_timeout: Duration::from_secs(120),
             piece_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(120),
             grace: Duration::from_secs(30),
             tasks: 1000,
             streams: 500,

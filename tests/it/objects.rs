@@ -77,8 +77,15 @@ async fn objects_are_replaced_and_deleted(objects: &Objects) {
     objects.put("b/x", bytes("old")).await.unwrap();
     objects.put("b/x", bytes("newer")).await.unwrap();
     assert_eq!(objects.get("b/x").await.unwrap().unwrap(), "newer");
+    let (old, newer) = (bytes("old"), bytes("newer"));
+    assert!(!objects.replace("b/x", &old, bytes("x")).await.unwrap());
+    assert_eq!(objects.get("b/x").await.unwrap().unwrap(), "newer");
+    assert!(objects.replace("b/x", &newer, bytes("newest")).await.unwrap());
+    assert_eq!(objects.get("b/x").await.unwrap().unwrap(), "newest");
     objects.delete("b/x").await.unwrap();
     objects.delete("b/x").await.unwrap();
+    assert_eq!(objects.get("b/x").await.unwrap(), None);
+    assert!(!objects.replace("b/x", &newer, bytes("x")).await.unwrap());
     assert_eq!(objects.get("b/x").await.unwrap(), None);
     let many: Vec<String> = (0..5).map(|n| format!("b/many/{n}")).collect();
     for key in &many[1..] {

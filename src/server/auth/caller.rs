@@ -7,9 +7,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tracing::Instrument;
 
 use super::keys::{AccessKey, Role};
@@ -58,15 +58,12 @@ pub async fn authenticate(
     let place = app.places.take(&key.id)?;
     request.extensions_mut().insert(Caller { key });
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(next.run(request).await);
+        return Ok(place.held_by(next.run(request).await));
     }
     refuse_cross_site(request.headers())?;
     // What changes something goes on to its end when the client goes away half way through: some of
     // it takes several steps.
-    let handling = async move {
-        let _place = place;
-        next.run(request).await
-    };
+    let handling = async move { place.held_by(next.run(request).await) };
     tokio::spawn(handling.in_current_span()).await.map_err(|error| {
         ApiError::from(crate::Error::internal("a request ended early").with_source(error))
     })
@@ -74,12 +71,26 @@ pub async fn authenticate(
 
 /// Refuses what a page of somebody else makes a browser send that remembers a login.
 fn refuse_cross_site(headers: &HeaderMap) -> ApiResult<()> {
-    match header_text(headers, &SEC_FETCH_SITE) {
-        Some("cross-site" | "same-site") => Err(ApiError::forbidden(
-            "a page of another site asked for this: nothing is changed for it",
-        )),
-        _ => Ok(()),
+    let is_foreign = match header_text(headers, &SEC_FETCH_SITE) {
+        Some(site) => matches!(site, "cross-site" | "same-site"),
+        // Browsers say that only where connections are encrypted or on one machine.
+        None => headers.get(ORIGIN).is_some_and(|origin| !is_of_host(origin, headers)),
+    };
+    if is_foreign {
+        return Err(ApiError::forbidden(
+            "a page of another site asked for this: nothing is changed for it. If it was a page of this one, the proxy in front has to pass on the header Host",
+        ));
     }
+    Ok(())
+}
+
+/// Whether an origin is that of the host which was asked. (`null` is nobody's.)
+fn is_of_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let Some((scheme, authority)) = origin else { return false };
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let bare = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+    header_text(headers, &HOST).is_some_and(|host| bare(host) == bare(authority))
 }
 
 async fn identify(app: &AppState, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {

@@ -3,20 +3,21 @@
 //! The deployment's object store keeps them, one object for each, with the secret as an Argon2id
 //! hash. A process reads a key again when what it knows of it is older than 5 s, so a key that
 //! is deleted or rotated elsewhere stops working here that long after, at the latest after
-//! 30 s where the storage is slow. A secret that was found right is remembered by a hash
-//! under a key that only this process has, so that it costs one Argon2 run and not one for each
-//! request.
+//! 30 s where the storage is slow. That there is no key of an id is remembered as long. A secret that
+//! was found right is remembered by a hash under a key that only this process has, so that it
+//! costs one Argon2 run and not one for each request.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -47,6 +48,9 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Keys that a process knows, at most.
 const KNOWN_MAX: usize = 10_000;
+
+/// Ids of which a process knows that there is no key, at most.
+const ABSENT_MAX: usize = 10_000;
 
 /// Argon2 runs at the same time, at most: each takes 19 MiB and a core.
 const HASHES_MAX: usize = 2;
@@ -140,6 +144,52 @@ struct Known {
     proven: Option<[u8; 32]>,
 }
 
+/// What is known of an id.
+pub struct Look {
+    id: String,
+    found: Option<Known>,
+    /// Whether it was read for this look, not before.
+    is_new: bool,
+}
+
+impl Look {
+    /// The hash of the key's secret.
+    fn hash(&self) -> Option<&str> {
+        self.found.as_ref().map(|known| known.key.hash.as_str())
+    }
+}
+
+/// What a process remembers.
+#[derive(Default)]
+struct Memory {
+    known: HashMap<String, Known>,
+    /// When an id was looked for that no key has.
+    absent: HashMap<String, Stopwatch>,
+}
+
+impl Memory {
+    fn know(&mut self, id: &str, known: Known) {
+        self.absent.remove(id);
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(id.to_owned(), known);
+    }
+
+    fn miss(&mut self, id: &str, read: Stopwatch) {
+        self.known.remove(id);
+        if self.absent.len() >= ABSENT_MAX {
+            self.absent.clear();
+        }
+        self.absent.insert(id.to_owned(), read);
+    }
+
+    fn forget(&mut self, id: &str) {
+        self.known.remove(id);
+        self.absent.remove(id);
+    }
+}
+
 /// The access keys of a deployment. Clones are the same.
 #[derive(Clone)]
 pub struct Keys {
@@ -148,7 +198,7 @@ pub struct Keys {
 
 struct Inner {
     objects: Objects,
-    known: Mutex<HashMap<String, Known>>,
+    memory: Mutex<Memory>,
     /// What secrets are hashed under in memory.
     own: [u8; 32],
     hashing: Semaphore,
@@ -160,7 +210,7 @@ impl Keys {
         Self {
             inner: Arc::new(Inner {
                 objects,
-                known: Mutex::default(),
+                memory: Mutex::default(),
                 own: clock::random_bytes(),
                 hashing: Semaphore::new(HASHES_MAX),
             }),
@@ -180,7 +230,7 @@ impl Keys {
             .list(&layout::access_keys_dir(), None)
             .try_filter_map(|listed| async move {
                 Ok(match layout::parse_access_key(&listed.key) {
-                    Some(id) => self.read(id).await?,
+                    Some(id) => self.read(id).await?.map(|(key, _)| key),
                     None => None,
                 })
             })
@@ -197,7 +247,10 @@ impl Keys {
         let secret = new_secret();
         let key = self.make(role, name, &id, &secret).await?;
         match self.inner.objects.create(&layout::access_key(&id), encode(&key)?).await? {
-            Created::Written => Ok(NewKey { key, secret }),
+            Created::Written => {
+                self.lock().forget(&id);
+                Ok(NewKey { key, secret })
+            }
             Created::Found(_) => Err(Error::conflict(format!(
                 "access key '{id}' exists: rotate it to give it a new secret, or choose another id"
             ))),
@@ -206,7 +259,7 @@ impl Keys {
 
     /// Makes sure that there is a key with this id, this secret and the role of an administrator.
     pub async fn ensure_admin(&self, id: &str, secret: &str) -> Result<()> {
-        if let Some(key) = self.read(id).await?
+        if let Some((key, _)) = self.read(id).await?
             && key.role == Role::Admin
             && self.matches(&key, secret).await?
         {
@@ -217,14 +270,20 @@ impl Keys {
     }
 
     /// Gives a key a new secret. The old one stops working at once here, elsewhere within
-    /// 5 s.
+    /// 5 s. Fails with [`crate::ErrorKind::Conflict`] when somebody else changed or deleted the key
+    /// meanwhile.
     pub async fn rotate(&self, id: &str) -> Result<NewKey> {
-        let old = self.require(id).await?;
+        let (old, stored) = self.require(id).await?;
         let secret = new_secret();
         let made = self.make(old.role, &old.name, id, &secret).await?;
         let key = AccessKey { created_ms: old.created_ms, ..made };
-        self.inner.objects.put(&layout::access_key(id), encode(&key)?).await?;
-        self.forget(id);
+        let object = layout::access_key(id);
+        if !self.inner.objects.replace(&object, &stored, encode(&key)?).await? {
+            return Err(Error::conflict(format!(
+                "access key '{id}' was changed or deleted meanwhile: look at it with `onward key list`, and rotate it again if it is there"
+            )));
+        }
+        self.lock().forget(id);
         Ok(NewKey { key, secret })
     }
 
@@ -232,120 +291,139 @@ impl Keys {
     pub async fn delete(&self, id: &str) -> Result<()> {
         self.require(id).await?;
         self.inner.objects.delete(&layout::access_key(id)).await?;
-        self.forget(id);
+        self.lock().forget(id);
         Ok(())
     }
 
-    /// The key of this id and secret, if there is one. What is wrong with them is nobody's business.
-    pub async fn check(&self, id: &str, secret: &str) -> Result<Option<Arc<AccessKey>>> {
-        if secret.len() > SECRET_LEN_MAX {
+    /// Whether there can be a key of this id and secret.
+    pub fn can_be(id: &str, secret: &str) -> bool {
+        layout::is_access_key_id(id) && secret.len() <= SECRET_LEN_MAX
+    }
+
+    /// The key of this id if the secret is known to be right, without an Argon2 run. Nothing is read
+    /// for who shows another secret.
+    pub async fn proven(&self, id: &str, secret: &str) -> Result<Option<Arc<AccessKey>>> {
+        let tag = self.tag(secret);
+        let is_known = self.lock().known.get(id).is_some_and(|known| is_proven(known, &tag));
+        if !is_known {
             return Ok(None);
         }
-        let Some(known) = self.known(id).await? else { return Ok(None) };
-        if self.is_proven(&known, secret) {
-            return Ok(Some(known.key));
+        let known = self.look(id).await?.found;
+        Ok(known.filter(|known| is_proven(known, &tag)).map(|known| known.key))
+    }
+
+    /// The key that was looked for, if there is one and this is its secret. What is wrong with them is
+    /// nobody's business, so both cost the same: one Argon2 run, and one read if the look had none.
+    pub async fn check(&self, look: Look, secret: &str) -> Result<Option<Arc<AccessKey>>> {
+        let key = self.judge(&look, secret).await?;
+        if key.is_some() || look.is_new {
+            return Ok(key);
         }
-        let mut known = known;
+        // It may have been made, or have got a new secret, a moment ago.
+        let newer = self.refresh(&look.id).await?;
+        if newer.hash() == look.hash() {
+            return Ok(None);
+        }
+        self.judge(&newer, secret).await
+    }
+
+    async fn judge(&self, look: &Look, secret: &str) -> Result<Option<Arc<AccessKey>>> {
+        let Some(known) = &look.found else {
+            self.hash(secret).await?;
+            return Ok(None);
+        };
         if !self.matches(&known.key, secret).await? {
-            // It may have got a new secret a moment ago.
-            let Some(newer) = self.refresh(id).await? else { return Ok(None) };
-            let same = newer.key.hash == known.key.hash;
-            known = newer;
-            if same || !self.matches(&known.key, secret).await? {
-                return Ok(None);
-            }
+            return Ok(None);
         }
-        if let Some(entry) = self.lock().get_mut(id).filter(|e| e.key.hash == known.key.hash) {
-            entry.proven = Some(*blake3::keyed_hash(&self.inner.own, secret.as_bytes()).as_bytes());
+        let mut memory = self.lock();
+        let entry = memory.known.get_mut(&look.id);
+        if let Some(entry) = entry.filter(|entry| entry.key.hash == known.key.hash) {
+            entry.proven = Some(self.tag(secret));
         }
-        Ok(Some(known.key))
+        Ok(Some(Arc::clone(&known.key)))
     }
 
-    /// The key of this id if the secret is known to be right, without an Argon2 run.
-    pub async fn proven(&self, id: &str, secret: &str) -> Result<Option<Arc<AccessKey>>> {
-        let known = self.known(id).await?;
-        Ok(known.filter(|known| self.is_proven(known, secret)).map(|known| known.key))
-    }
-
-    fn is_proven(&self, known: &Known, secret: &str) -> bool {
-        let tag = blake3::keyed_hash(&self.inner.own, secret.as_bytes());
-        known.proven.is_some_and(|proven| proven.ct_eq(tag.as_bytes()).into())
+    /// What is remembered of a secret.
+    fn tag(&self, secret: &str) -> [u8; 32] {
+        *blake3::keyed_hash(&self.inner.own, secret.as_bytes()).as_bytes()
     }
 
     /// The key of this id, if there is one.
     pub async fn find(&self, id: &str) -> Result<Option<Arc<AccessKey>>> {
-        Ok(self.known(id).await?.map(|known| known.key))
+        Ok(self.look(id).await?.found.map(|known| known.key))
     }
 
-    async fn known(&self, id: &str) -> Result<Option<Known>> {
-        if !layout::is_access_key_id(id) {
-            return Ok(None);
-        }
-        let found = {
-            let mut known = self.lock();
-            let entry = known.get_mut(id);
-            entry.and_then(|entry| {
-                let age = entry.read.elapsed();
-                let refresh = age > FRESH && !entry.refreshing;
-                entry.refreshing |= refresh;
-                (age < STALE_MAX).then(|| (entry.clone(), refresh))
-            })
-        };
-        match found {
-            Some((known, false)) => Ok(Some(known)),
+    /// What there is under an id: from memory where that is fresh enough, else from the storage.
+    pub async fn look(&self, id: &str) -> Result<Look> {
+        match self.remembered(id) {
+            None => self.refresh(id).await,
+            Some((look, false)) => Ok(look),
             // One looks whether it is still so, and waits for that a moment.
-            Some((known, true)) => {
+            Some((look, true)) => {
                 let (keys, id) = (self.clone(), id.to_owned());
                 let looking = tokio::spawn(async move { keys.refresh(&id).await });
                 match tokio::time::timeout(LOOK_PATIENCE, looking).await {
-                    Ok(Ok(Ok(found))) => Ok(found),
-                    _ => Ok(Some(known)),
+                    Ok(Ok(Ok(newer))) => Ok(newer),
+                    _ => Ok(look),
                 }
             }
-            None => self.refresh(id).await,
         }
     }
 
-    async fn refresh(&self, id: &str) -> Result<Option<Known>> {
+    /// What is remembered of an id and can be used, and whether the caller has to look whether it is
+    /// still so.
+    fn remembered(&self, id: &str) -> Option<(Look, bool)> {
+        let mut memory = self.lock();
+        let look = |found| Look { id: id.to_owned(), found, is_new: false };
+        if memory.absent.get(id).is_some_and(|read| read.elapsed() <= FRESH) {
+            return Some((look(None), false));
+        }
+        let entry = memory.known.get_mut(id)?;
+        let age = entry.read.elapsed();
+        let refresh = age > FRESH && !entry.refreshing;
+        entry.refreshing |= refresh;
+        (age < STALE_MAX).then(|| (look(Some(entry.clone())), refresh))
+    }
+
+    async fn refresh(&self, id: &str) -> Result<Look> {
         let read = Stopwatch::start();
         let found = self.read(id).await;
-        let mut known = self.lock();
-        match found {
-            Ok(Some(key)) => {
-                let same = known.get(id).filter(|entry| entry.key.hash == key.hash);
+        let mut memory = self.lock();
+        let found = match found {
+            Ok(Some((key, _))) => {
+                let same = memory.known.get(id).filter(|entry| entry.key.hash == key.hash);
                 let proven = same.and_then(|entry| entry.proven);
-                let entry = Known { key: Arc::new(key), read, refreshing: false, proven };
-                if known.len() >= KNOWN_MAX {
-                    known.clear();
-                }
-                known.insert(id.to_owned(), entry.clone());
-                Ok(Some(entry))
+                let known = Known { key: Arc::new(key), read, refreshing: false, proven };
+                memory.know(id, known.clone());
+                Some(known)
             }
             Ok(None) => {
-                known.remove(id);
-                Ok(None)
+                memory.miss(id, read);
+                None
             }
             Err(error) => {
-                if let Some(entry) = known.get_mut(id) {
+                if let Some(entry) = memory.known.get_mut(id) {
                     entry.refreshing = false;
                 }
-                Err(error.context("access keys cannot be read"))
+                return Err(error.context("access keys cannot be read"));
             }
-        }
+        };
+        Ok(Look { id: id.to_owned(), found, is_new: true })
     }
 
-    async fn read(&self, id: &str) -> Result<Option<AccessKey>> {
+    /// A key with the bytes that it is stored as.
+    async fn read(&self, id: &str) -> Result<Option<(AccessKey, Bytes)>> {
         if !layout::is_access_key_id(id) {
             return Ok(None);
         }
-        let key = layout::access_key(id);
-        match self.inner.objects.get(&key).await? {
-            Some(bytes) => decode(&key, &bytes).map(Some),
+        let object = layout::access_key(id);
+        match self.inner.objects.get(&object).await? {
+            Some(bytes) => Ok(Some((decode(&object, &bytes)?, bytes))),
             None => Ok(None),
         }
     }
 
-    async fn require(&self, id: &str) -> Result<AccessKey> {
+    async fn require(&self, id: &str) -> Result<(AccessKey, Bytes)> {
         self.read(id).await?.ok_or_else(|| {
             Error::not_found(format!(
                 "there is no access key '{}': `onward key list` shows what there is",
@@ -409,13 +487,13 @@ impl Keys {
         tokio::task::spawn_blocking(work).await.map_err(|_| stopped())?
     }
 
-    fn forget(&self, id: &str) {
-        self.lock().remove(id);
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.inner.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
-        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn is_proven(known: &Known, tag: &[u8; 32]) -> bool {
+    known.proven.is_some_and(|proven| proven.ct_eq(tag).into())
 }
 
 fn new_id() -> String {
@@ -425,4 +503,46 @@ fn new_id() -> String {
 
 fn new_secret() -> String {
     URL_SAFE_NO_PAD.encode(clock::random_bytes::<SECRET_LEN>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_that_no_key_has_costs_an_argon2_run_too() {
+        let keys = Keys::new(Objects::open("memory://").unwrap());
+        let held = keys.inner.hashing.acquire_many(HASHES_MAX as u32).await.unwrap();
+        let look = keys.look("nobody").await.unwrap();
+        let checking = keys.check(look, "a secret");
+        tokio::pin!(checking);
+        let waited = tokio::time::timeout(Duration::from_secs(1), &mut checking).await;
+        assert!(waited.is_err(), "it waits for its turn to hash");
+        drop(held);
+        assert!(checking.await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_looked_for_again_at_once() {
+        let objects = Objects::open("memory://").unwrap();
+        let (keys, elsewhere) = (Keys::new(objects.clone()), Keys::new(objects.clone()));
+        assert!(keys.find("nobody").await.unwrap().is_none());
+        let before = objects.counters().gets;
+        assert!(keys.find("nobody").await.unwrap().is_none());
+        assert_eq!(objects.counters().gets, before);
+        // A key that is made meanwhile works at once.
+        let new = elsewhere.create(Role::Read, "somebody", Some("nobody")).await.unwrap();
+        let look = keys.look("nobody").await.unwrap();
+        assert!(keys.check(look, &new.secret).await.unwrap().is_some());
+        assert!(keys.find("nobody").await.unwrap().is_some());
+    }
+
+    #[test]
+    fn misses_are_remembered_up_to_a_limit() {
+        let mut memory = Memory::default();
+        for n in 0..2 * ABSENT_MAX {
+            memory.miss(&format!("junk{n}"), Stopwatch::start());
+            assert!(memory.absent.len() <= ABSENT_MAX);
+        }
+    }
 }

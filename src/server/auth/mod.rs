@@ -3,9 +3,11 @@
 mod brake;
 mod caller;
 mod keys;
+mod login;
 mod token;
 
-pub use brake::{Brake, FAILURES_MAX};
+pub use brake::FAILURES_MAX;
 pub use caller::{Admin, Caller, Reader, Writer, authenticate};
 pub use keys::{AccessKey, Keys, NewKey, Role, SECRET_LEN_MIN};
+pub use login::Logins;
 pub use token::{TOKEN_VALID, Tokens};

@@ -1,14 +1,21 @@
 //! Who gets in, and how far.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::TryStreamExt;
 use onward::ErrorKind;
-use onward::server::auth::{FAILURES_MAX, Role};
+use onward::objects::Objects;
+use onward::objects::backend::InMemory;
+use onward::server::auth::{FAILURES_MAX, Keys, Role};
 use onward::server::{Server, ServerConfig};
 use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{LAKE, MAIN};
+use crate::support::faulty_store::{Fault, FaultyStore, Op};
 use crate::support::lake::Deployment;
+use crate::support::redis::RedisServer;
 use crate::support::sidecar::{ADMIN, Sidecar, told};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,6 +163,79 @@ async fn who_guesses_is_not_listened_to_for_a_while() {
     assert_eq!(other().await.0, StatusCode::OK);
 }
 
+/// How often access keys were read or listed.
+fn looks(store: &FaultyStore) -> usize {
+    let of_keys = |(op, key): &(Op, String)| {
+        matches!(op, Op::Get | Op::List) && key.starts_with("_onward/keys")
+    };
+    store.log().iter().filter(|asked| of_keys(asked)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_known_costs_the_storage_next_to_nothing() {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    let sidecar = Sidecar::over(deployment, onward, |_| {}).await;
+    let shown = |id: &'static str| {
+        let sidecar = &sidecar;
+        async move {
+            let request = sidecar.plain("GET", "/api/v1/repositories");
+            told(request.basic_auth(id, Some("wrong"))).await.0
+        }
+    };
+    let before = looks(&store);
+    for _ in 0..FAILURES_MAX {
+        assert_eq!(shown("nobody").await, StatusCode::UNAUTHORIZED);
+    }
+    let guessed = looks(&store);
+    assert!((1..=FAILURES_MAX as usize).contains(&(guessed - before)), "one for each guess");
+    for _ in 0..FAILURES_MAX {
+        assert_eq!(shown("nobody").await, StatusCode::TOO_MANY_REQUESTS);
+        // No key can have this id.
+        assert_eq!(shown("no/body").await, StatusCode::UNAUTHORIZED);
+        let (status, body) = told(sidecar.plain("GET", "/api/v1/setup_lakefs")).await;
+        assert_eq!((status, &body["state"]), (StatusCode::OK, &json!("initialized")));
+    }
+    assert_eq!(looks(&store), guessed);
+    assert_eq!(sidecar.get("/api/v1/repositories").await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_nobodys_guess() {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    let sidecar = Sidecar::over(deployment, onward, |_| {}).await;
+    store.fail_all(Op::Get, Fault::Outage);
+    for _ in 0..=FAILURES_MAX {
+        let (status, body) = sidecar.get("/api/v1/user").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    }
+    store.heal();
+    assert_eq!(sidecar.get("/api/v1/user").await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_deleted_while_it_gets_a_new_secret_stays_deleted() {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let keys = Keys::new(Objects::from_store(Arc::new(store.clone()), "memory://"));
+    let id = keys.create(Role::Admin, "somebody", None).await.unwrap().key.id;
+    store.fail_next(Op::Put, 1, Fault::Delay(Duration::from_secs(5)));
+    let deleting = async {
+        while !store.log().iter().any(|(op, _)| *op == Op::Put) {
+            tokio::task::yield_now().await;
+        }
+        keys.delete(&id).await.unwrap();
+    };
+    let (rotated, ()) = tokio::join!(keys.rotate(&id), deleting);
+    assert_eq!(rotated.err().unwrap().kind(), ErrorKind::Conflict);
+    assert!(keys.find(&id).await.unwrap().is_none());
+    assert!(keys.list().await.unwrap().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_kept_as_hashes_alone() {
     let sidecar = Sidecar::start().await;
@@ -214,4 +294,41 @@ async fn a_page_of_another_site_changes_nothing() {
         assert_eq!(from(site).await.0, StatusCode::FORBIDDEN);
     }
     assert_eq!(from("same-origin").await.0, StatusCode::CREATED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_browsers_do_not_say_who_asks_the_origin_tells() {
+    let sidecar = Sidecar::start().await;
+    let here = sidecar.address().to_owned();
+    let from = |origin: String, name: &'static str| {
+        let request = sidecar.request("POST", &format!("{LAKE}/branches"));
+        told(request.header("Origin", origin).json(&json!({"name": name, "source": "main"})))
+    };
+    let port = here.rsplit_once(':').unwrap().1;
+    for foreign in [
+        "http://evil.example".to_owned(),
+        format!("http://evil.example:{port}"),
+        format!("http://{here}.evil.example"),
+        "http://127.0.0.1".to_owned(),
+        "null".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(from(foreign.clone(), "dev").await.0, StatusCode::FORBIDDEN, "{foreign}");
+    }
+    assert_eq!(from(format!("http://{here}"), "one").await.0, StatusCode::CREATED);
+    // Whoever encrypts in front passes on the name that clients know.
+    for (n, (origin, host)) in [
+        ("https://Lake.example", "lake.example"),
+        ("https://lake.example", "lake.example:443"),
+        ("http://lake.example:80", "lake.example"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = sidecar.request("POST", &format!("{LAKE}/branches"));
+        let request = request.header("Origin", origin).header("Host", host);
+        let branch = json!({"name": format!("b{n}"), "source": "main"});
+        let (status, body) = told(request.json(&branch)).await;
+        assert_eq!(status, StatusCode::CREATED, "{origin} {host}: {body}");
+    }
 }

@@ -1,13 +1,15 @@
 //! Connections: many idle ones, the end of the sidecar, other transports.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use onward::server::auth::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::MAIN;
+use super::{LAKE, MAIN};
 use crate::support::lake::Deployment;
 use crate::support::sidecar::{Sidecar, told};
 use crate::support::until::until_async;
@@ -47,6 +49,52 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
     let mut rest = Vec::new();
     // It ends: with an answer that says so, or without.
     socket.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_his_answers_is_let_go() {
+    let sidecar =
+        Sidecar::with(|config| config.limits.write_timeout = Duration::from_millis(200)).await;
+    let socket = TcpStream::connect(sidecar.address()).await.unwrap();
+    let ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
+    until_async("the connection is closed", || async {
+        socket.try_write(ask).is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_is_under_way_until_it_is_read_or_given_up() {
+    let sidecar = Sidecar::with(|config| config.limits.requests_per_key = 1).await;
+    let upload = sidecar.request("POST", &format!("{LAKE}/branches/main/objects?path=large"));
+    // More than the system keeps for a connection.
+    let (status, body) = told(upload.body(vec![7; 40_000_000])).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    let (id, secret) = sidecar.key(Role::Read).await;
+    let download = || {
+        let request = sidecar.plain("GET", &format!("{LAKE}/refs/main/objects?path=large"));
+        request.basic_auth(&id, Some(&secret)).send()
+    };
+    let head = || {
+        let request = sidecar.plain("GET", LAKE).basic_auth(&id, Some(&secret));
+        async { told(request).await.0 }
+    };
+    let given_up = download().await.unwrap();
+    assert_eq!(given_up.status(), StatusCode::OK);
+    assert_eq!(given_up.content_length(), Some(40_000_000));
+    assert_eq!(head().await, StatusCode::TOO_MANY_REQUESTS);
+    drop(given_up);
+    until_async("its place is free", || async { head().await == StatusCode::OK }).await;
+    until_async("the next one gets it", || async {
+        match download().await.unwrap() {
+            response if response.status() == StatusCode::OK => {
+                response.bytes().await.unwrap().len() == 40_000_000
+            }
+            _ => false,
+        }
+    })
+    .await;
+    until_async("it is free again", || async { head().await == StatusCode::OK }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
