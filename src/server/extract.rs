@@ -127,3 +127,20 @@ impl<'de> Deserialize<'de> for Flag {
 pub fn header_text<'a>(parts: &'a http::HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     parts.get(name).and_then(|value| value.to_str().ok())
 }
+
+/// The value of a header that has a condition: `If-Match` or `If-None-Match`. One that cannot be read,
+/// or a second one, is refused: no condition is left out in silence.
+pub fn single_tag<'a>(
+    headers: &'a http::HeaderMap,
+    name: &header::HeaderName,
+) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(ApiError::invalid(format!("the header {name} is there twice: send it once")));
+    }
+    let tag = value.to_str().map_err(|_| {
+        ApiError::invalid(format!("the header {name} has characters that no ETag has"))
+    })?;
+    Ok(Some(tag.trim()))
+}
