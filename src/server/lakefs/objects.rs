@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::upload::receive;
+use super::upload::{discard, receive};
 use super::wire::{
     CONTENT_TYPE_DEFAULT, List, ObjectCopyCreation, ObjectError, ObjectStageCreation, ObjectStats,
     PAGE_MAX, PathList, UpdateUserMetadata, amount,
@@ -86,10 +86,26 @@ async fn upload(
     let condition = condition(request.headers())?;
     // Before the body is taken: a client must not send much to hear that there is no such branch.
     branch.show().await?;
-    let entry = receive(branch.clone(), request).await?;
-    let staged = branch.stage_put(path.clone(), entry.clone(), condition).await;
-    staged.map_err(|error| ApiError::from(error).conflict_is_precondition())?;
+    if let Some(condition) = &condition
+        && let Err(error) = branch.check_condition(&path, condition).await
+    {
+        discard(request).await;
+        return Err(ApiError::from(error).conflict_is_precondition());
+    }
+    let entry = receive(&app, branch.clone(), request).await?;
+    if let Err(error) = branch.stage_put(path.clone(), entry.clone(), condition).await {
+        if is_certain(&error) {
+            branch.withdraw(&entry).await;
+        }
+        return Err(ApiError::from(error).conflict_is_precondition());
+    }
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&path, entry, true))).into_response())
+}
+
+/// Whether an error says for certain that nothing was staged.
+fn is_certain(error: &crate::Error) -> bool {
+    use ErrorKind::{Conflict, Forbidden, InvalidInput, NotFound};
+    matches!(error.kind(), Conflict | Forbidden | InvalidInput | NotFound)
 }
 
 /// Stages an object that lies elsewhere.
