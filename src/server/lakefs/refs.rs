@@ -64,7 +64,6 @@ async fn log(
         prefixes: query.prefixes.into_iter().filter(|text| !text.is_empty()).collect(),
         stop_at,
     };
-    // lakeFS shows at most `amount` commits, and never says that there are more, with `limit`.
     let after = match query.after.as_str() {
         "" => None,
         after => Some(repo.require_commit(&reference(after)?).await?),
@@ -77,6 +76,7 @@ async fn log(
         commits.take(amount + 1).map_ok(Commit::from).try_collect().await?;
     let has_more = results.len() > amount;
     results.truncate(amount);
+    // With `limit` lakeFS shows `amount` commits at most, and never says that there are more.
     let next = results.last().filter(|_| has_more && !query.limit.0).map(|c| c.id.clone());
     Ok(Body(List::new(results, next)))
 }
