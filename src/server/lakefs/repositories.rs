@@ -63,18 +63,11 @@ async fn list(
     State(app): State<AppState>,
     Query(query): Query<RepositoriesQuery>,
 ) -> ApiResult<Body<List<wire::Repository>>> {
-    let amount = amount(query.amount);
-    let mut repos = app.onward.repos().await?;
-    repos.retain(|info| {
-        let name = info.name.as_str();
-        name.starts_with(&query.prefix)
-            && (query.after.is_empty() || name > query.after.as_str())
-            && name.contains(&query.search)
-    });
-    let has_more = repos.len() > amount;
-    repos.truncate(amount);
-    let next = repos.last().filter(|_| has_more).map(|info| info.name.to_string());
-    let results = repos.into_iter().map(|info| shape(&app, info)).collect();
+    let RepositoriesQuery { prefix, after, amount, search } = query;
+    let request = names(&ListQuery { prefix, after, amount });
+    let page = app.onward.repos_page(&request, &search).await?;
+    let next = page.items.last().filter(|_| page.has_more).map(|info| info.name.to_string());
+    let results = page.items.into_iter().map(|info| shape(&app, info)).collect();
     Ok(Body(List::new(results, next)))
 }
 
