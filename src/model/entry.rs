@@ -95,20 +95,8 @@ impl Entry {
         self.address.len() + self.checksum.len() + content_type + pairs + 32
     }
 
-    /// The largest size of an object, in bytes: clients of the lakeFS API keep it in 64 bits with a
-    /// sign, and one entry with more would break every listing that shows it.
-    pub const SIZE_MAX: u64 = i64::MAX as u64;
-
-    /// Fails when the entry is larger than [`Entry::MAX_ENCODED_LEN`], or says that its object is
-    /// larger than [`Entry::SIZE_MAX`].
+    /// Fails when the entry is larger than [`Entry::MAX_ENCODED_LEN`].
     pub fn check(&self) -> Result<()> {
-        if self.size > Self::SIZE_MAX {
-            return Err(Error::invalid(format!(
-                "a size of {} bytes is over the limit of {}",
-                self.size,
-                Self::SIZE_MAX
-            )));
-        }
         let len = self.encoded_len();
         if len > Self::MAX_ENCODED_LEN {
             return Err(Error::invalid(format!(

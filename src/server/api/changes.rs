@@ -18,7 +18,7 @@ use crate::repo::change_file::{LINE_MAX, parse_line};
 use crate::repo::{Branch, ChangeBuilder};
 use crate::server::auth::Writer;
 use crate::server::error::{ApiError, ApiResult, Problem};
-use crate::server::extract::{Path, Query, body, broke_off, header_text};
+use crate::server::extract::{Path, Query, body, broke_off, check_size, header_text};
 use crate::server::lakefs::idempotent_op;
 use crate::server::state::AppState;
 
@@ -224,6 +224,8 @@ impl LineReader {
             if let Some(change) = parse_line(self.number, line)?
                 && let Some(commit) = &mut self.change
             {
+                check_size(&change.change)
+                    .map_err(|error| error.context(format!("line {}", self.number)))?;
                 commit.push(change)?;
             }
         }

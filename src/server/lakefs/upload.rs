@@ -154,24 +154,53 @@ fn until(
     })
 }
 
+/// What the reader of a form and the pieces that it reads know of each other.
+#[derive(Default)]
+struct Gate {
+    /// The field with the object's bytes has begun.
+    begun: AtomicBool,
+    /// The reader has made what it could of the pieces that it has.
+    is_stuck: AtomicBool,
+}
+
+impl Gate {
+    /// A step of the reader before the content. When it is polled once more it was stuck before.
+    async fn step<T>(&self, step: impl Future<Output = T>) -> T {
+        let mut step = std::pin::pin!(step);
+        let mut is_stuck = false;
+        std::future::poll_fn(|context| {
+            self.is_stuck.store(is_stuck, Ordering::Relaxed);
+            is_stuck = true;
+            step.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
 /// The pieces of a form, one at a time: its reader would take all that are ready before it looks at
-/// them. Too many of them before `begun` are an error.
+/// them. Before the content a piece is given only to a reader that is stuck without it, and none when
+/// it has had too much.
 struct Paced {
     pieces: BodyDataStream,
+    gate: Arc<Gate>,
     given: usize,
     rests: bool,
-    begun: Arc<AtomicBool>,
 }
 
 impl Stream for Paced {
     type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.rests) {
+        let begun = self.gate.begun.load(Ordering::Relaxed);
+        let rests = match begun {
+            true => std::mem::take(&mut self.rests),
+            false => !self.gate.is_stuck.swap(false, Ordering::Relaxed),
+        };
+        if rests {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if self.given > BEFORE_CONTENT_MAX && !self.begun.load(Ordering::Relaxed) {
+        if self.given > BEFORE_CONTENT_MAX && !begun {
             return Poll::Ready(Some(Err(axum::Error::new(CutOff::TooMuchBefore))));
         }
         let piece = ready!(self.pieces.poll_next_unpin(context));
@@ -214,17 +243,17 @@ async fn write(
 }
 
 async fn receive_form(branch: Branch, request: Request) -> ApiResult<Entry> {
-    let begun = Arc::new(AtomicBool::new(false));
+    let gate = Arc::new(Gate::default());
     let request = request.map(|body| {
-        let (pieces, begun) = (body.into_data_stream(), Arc::clone(&begun));
-        Body::from_stream(Paced { pieces, given: 0, rests: false, begun })
+        let (pieces, gate) = (body.into_data_stream(), Arc::clone(&gate));
+        Body::from_stream(Paced { pieces, gate, given: 0, rests: false })
     });
     let mut form = Multipart::from_request(request, &()).await.map_err(|rejection| {
         ApiError::invalid(format!("the body is not a form: {}", rejection.body_text()))
     })?;
-    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
+    while let Some(field) = gate.step(form.next_field()).await.map_err(|error| broken(&error))? {
         if field.name() == Some(CONTENT_FIELD) {
-            begun.store(true, Ordering::Relaxed);
+            gate.begun.store(true, Ordering::Relaxed);
             return receive_field(branch, field).await;
         }
     }

@@ -1,10 +1,18 @@
 //! Rules of protected branches over the lakeFS API.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use onward::objects::Objects;
+use onward::objects::backend::InMemory;
 use onward::repo::protection::{Action, Rule};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::LAKE;
+use crate::support::faulty_store::{Fault, FaultyStore, Op};
+use crate::support::lake::Deployment;
+use crate::support::redis::RedisServer;
 use crate::support::sidecar::{Sidecar, told};
 
 const RULES: &str = "/api/v1/repositories/lake/settings/branch_protection";
@@ -85,8 +93,13 @@ async fn a_rule_that_is_set_blocks_everything_and_others_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_that_are_added_at_the_same_moment_are_all_there() {
-    let sidecar = Sidecar::start().await;
-    let lake = &sidecar.onward.repo("lake");
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let lake = &deployment.connect().await.repo("lake");
+    lake.create(&"main".parse().unwrap()).await.unwrap();
+    // Who reads meanwhile reads what was there before.
+    store.fail_all(Op::Put, Fault::Delay(Duration::from_millis(20)));
     let add = |n: usize| async move { lake.protect(Rule::new(format!("b{n}"))).await.unwrap() };
     futures::future::join_all((0..20).map(add)).await;
     assert_eq!(lake.protection().await.unwrap().len(), 20);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use onward::objects::Objects;
 use reqwest::StatusCode;
+use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,6 +42,18 @@ async fn a_form_is_refused_whose_content_does_not_begin() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{start}: {answer}");
         assert!(answer.contains("before its field 'content'"), "{start}: {answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_before_the_content_of_a_form_are_passed_over() {
+    let sidecar = Sidecar::start().await;
+    let content = vec![b'x'; 3 << 20];
+    let notes = (0..200).fold(Form::new(), |form, n| form.text(format!("note{n}"), "not this"));
+    let form = notes.part("content", Part::bytes(content.clone()));
+    let request = sidecar.request("POST", &format!("{UPLOAD}?path=a"));
+    let (status, stats) = told(request.multipart(form)).await;
+    assert_eq!(status, StatusCode::CREATED, "{stats}");
+    assert_eq!(stats["size_bytes"], content.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,6 +96,9 @@ async fn nobody_links_more_bytes_than_clients_can_count() {
         let put = json!({"path": "a", "address": "mem://x", "checksum": "c", "size": size});
         let stage = json!({"physical_address": "mem://x", "checksum": "c", "size_bytes": size});
         let link = json!({"staging": {"physical_address": "mem://x"}, "checksum": "c", "size_bytes": size});
+        let request = sidecar.request("POST", &changes).header("Content-Type", "application/jsonl");
+        let line = json!({"put": put}).to_string();
+        assert_eq!(told(request.body(line)).await.0.is_success(), fits, "{size}");
         for (method, url, body) in [
             ("POST", &changes, json!({"changes": [{"put": put}]})),
             ("PUT", &format!("{UPLOAD}?path=a"), stage),
