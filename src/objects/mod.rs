@@ -40,6 +40,7 @@ mod root;
 mod secret;
 mod source;
 mod store;
+mod unfinished;
 mod upload;
 
 pub use counters::ObjectCounters;
@@ -51,4 +52,5 @@ pub use list::{LIST_SORTED_MAX, Listed};
 pub use secret::{SECRET_LEN, Secret};
 pub use source::{Foreign, Source};
 pub use store::{Created, DEADLINE, OBJECT_LEN_MAX, Objects, Span, Streamed};
+pub use unfinished::UNFINISHED_MAX;
 pub use upload::{Checksum, Hasher, UPLOAD_LEN_MAX, Uploaded};

@@ -33,6 +33,11 @@ impl LocalRoot {
         Ok((root, store))
     }
 
+    /// The directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes the name of an object durable that another process may have given it a moment ago:
     /// its bytes are on disk before it has the name, the name itself perhaps not yet.
     pub(super) async fn sync_name(&self, call: Call<'_>, key: &str) -> Result<()> {

@@ -178,6 +178,11 @@ impl Objects {
         address.strip_prefix(self.url.trim_end_matches('/'))?.strip_prefix('/')
     }
 
+    /// The root of local storage.
+    pub(super) fn root(&self) -> Option<&LocalRoot> {
+        self.root.as_deref()
+    }
+
     /// Keeps a folder of local storage from everybody but the user who runs this. Clouds have rules
     /// of their own for that.
     pub async fn keep_private(&self, folder: &str) -> Result<()> {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
+use tokio_util::sync::CancellationToken;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::model::change::{Change, PathChange};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
@@ -20,6 +21,7 @@ use super::branch::Branch;
 use super::changes::ChangeBuilder;
 use super::outcome::Outcome;
 use super::protection::Action;
+use super::ticket::TicketHandle;
 
 /// The key under which the commit's metadata has the URL of the source.
 pub const SOURCE_KEY: &str = "onward.import.source";
@@ -152,6 +154,35 @@ impl Branch {
     /// deployment's own storage, with [`crate::ErrorKind::NotFound`] where there is nothing to take,
     /// and as a commit does; nothing is committed then.
     pub async fn import(&self, request: &ImportRequest) -> Result<Imported> {
+        let never = CancellationToken::new();
+        let imported = self.import_unless(request, &never).await?;
+        imported.ok_or_else(|| Error::internal("an import ended that nobody called off"))
+    }
+
+    /// The same, unless it is called off: `None` when that was before anything was accepted. An accepted
+    /// commit is called off like any op: [`Imported::outcome`] tells whether that was in time.
+    pub async fn import_unless(
+        &self,
+        request: &ImportRequest,
+        call_off: &CancellationToken,
+    ) -> Result<Option<Imported>> {
+        let gathered = tokio::select! {
+            gathered = self.gather(request) => gathered?,
+            () = call_off.cancelled() => return Ok(None),
+        };
+        let (mut imported, change) = gathered;
+        if request.dry_run {
+            return Ok(Some(imported));
+        }
+        let timeout = request.timeout.unwrap_or(self.repo.onward.inner.timeout);
+        // Seen through to its end: of a submission that is dropped nobody knows whether it was accepted.
+        let handle = change.submit().await?;
+        imported.outcome = Some(outcome_unless(handle, timeout, call_off).await?);
+        Ok(Some(imported))
+    }
+
+    /// Lists what there is to import, and makes the commit of it.
+    async fn gather(&self, request: &ImportRequest) -> Result<(Imported, ChangeBuilder)> {
         self.check_protection(Action::Commit).await?;
         self.show().await?;
         let filter = Filter::of(request)?;
@@ -197,11 +228,7 @@ impl Branch {
                 imported.source
             )));
         }
-        if !request.dry_run {
-            let timeout = request.timeout.unwrap_or(self.repo.onward.inner.timeout);
-            imported.outcome = Some(change.submit().await?.wait(timeout).await?);
-        }
-        Ok(imported)
+        Ok((imported, change))
     }
 
     /// The places to import from, each with what is wanted of it.
@@ -226,6 +253,24 @@ impl Branch {
         };
         request.parts.iter().map(open).collect()
     }
+}
+
+/// The outcome of an accepted commit, which is called off when that is asked for.
+async fn outcome_unless(
+    mut handle: TicketHandle,
+    timeout: Duration,
+    call_off: &CancellationToken,
+) -> Result<Outcome> {
+    let deadline = Deadline::after(timeout);
+    tokio::select! {
+        outcome = handle.wait(timeout) => return outcome,
+        () = call_off.cancelled() => {}
+    }
+    if let Err(error) = handle.cancel().await {
+        // Its outcome tells what became of it.
+        tracing::warn!(%error, "an import could not be called off");
+    }
+    handle.wait(deadline.left()).await
 }
 
 /// Gives objects to the commit, on a thread that may be blocked: a full sorter writes to disk.

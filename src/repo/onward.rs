@@ -16,6 +16,7 @@ use crate::objects::{Checksum, Objects};
 
 use super::config::Config;
 use super::glance::Glances;
+use super::pages::NamesRequest;
 use super::protection::RulesCache;
 use super::repository::{RepoInfo, Repository};
 
@@ -118,15 +119,8 @@ impl Onward {
 
     /// All repositories, by name.
     pub async fn repos(&self) -> Result<Vec<RepoInfo>> {
-        let mut repos = Vec::new();
-        for dir in self.inner.coordinator.objects().list_dirs("").await? {
-            let Ok(name) = RepoName::new(dir.as_str()) else {
-                continue;
-            };
-            repos.extend(self.repo(name.as_str()).find().await?);
-        }
-        repos.sort_by(|a: &RepoInfo, b| a.name.cmp(&b.name));
-        Ok(repos)
+        let all = NamesRequest { amount: usize::MAX, ..NamesRequest::default() };
+        Ok(self.repos_page(&all, "").await?.items)
     }
 
     /// This process's part in the protocol.

@@ -1,14 +1,15 @@
-//! Pages of names: branches and tags in their order, as many at a time as asked for.
+//! Pages of names: repositories, branches and tags in their order, as many at a time as asked for.
 
 use futures::{StreamExt, TryStreamExt};
 
 use crate::commit::record::{BranchRecord, incarnations};
 use crate::model::error::Result;
-use crate::model::name::TagName;
+use crate::model::name::{RepoName, TagName};
 use crate::objects::layout;
 
 use super::branch::BranchInfo;
-use super::repository::Repository;
+use super::onward::Onward;
+use super::repository::{RepoInfo, Repository};
 use super::tags::TagInfo;
 
 /// Records read at the same time, at most.
@@ -46,6 +47,32 @@ impl<T> NamePage<T> {
         let has_more = items.len() > amount;
         items.truncate(amount);
         Self { items, has_more }
+    }
+}
+
+impl Onward {
+    /// A page of the repositories whose names contain `search`. Costs a listing of the names, and a
+    /// read for each repository of the page.
+    pub async fn repos_page(
+        &self,
+        request: &NamesRequest,
+        search: &str,
+    ) -> Result<NamePage<RepoInfo>> {
+        let dirs = self.coordinator().objects().list_dirs("").await?;
+        let mut names: Vec<RepoName> = dirs
+            .into_iter()
+            .filter(|name| request.wants(name) && name.contains(search))
+            .filter_map(|name| RepoName::new(name).ok())
+            .collect();
+        names.sort();
+        let repos = futures::stream::iter(names)
+            .map(|name| async move { self.repo(name.as_str()).find().await })
+            .buffered(READS)
+            .try_filter_map(|found| async { Ok(found) })
+            .take(request.amount.saturating_add(1))
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok(NamePage::first(repos, request.amount))
     }
 }
 

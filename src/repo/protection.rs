@@ -1,7 +1,7 @@
 //! Protected branches: what may not be done to a branch directly, by rules for names of branches.
 //!
-//! All rules of a repository are one object. Whoever changes them reads it and writes it anew: of
-//! two changes at the same moment the last one stays. A process looks at most
+//! All rules of a repository are one object. Whoever changes them reads it and writes it anew, one
+//! after the other within a process; of two processes at the same moment the last one stays. A process looks at most
 //! [`CACHED_FOR`] back, so that staging does not read an object for every write; so long after a
 //! change of the rules others may still act by the old ones.
 //!
@@ -200,6 +200,8 @@ type Reading = Shared<BoxFuture<'static, Result<Arc<Rules>, Arc<Error>>>>;
 #[derive(Default)]
 pub(super) struct RulesCache {
     readings: Mutex<HashMap<RepoName, (Deadline, Reading)>>,
+    /// Held while the rules of a repository are changed.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for RulesCache {
@@ -252,38 +254,56 @@ impl Repository {
         read(self.onward.coordinator().objects(), &name).await
     }
 
-    /// Adds a rule, in place of one with the same pattern. This process follows it at once, others
-    /// within [`CACHED_FOR`]. Of two changes of the rules at the same moment the last one stays.
+    /// Adds a rule, in place of one with the same pattern, see [`Repository::change_protection`].
     pub async fn protect(&self, rule: Rule) -> Result<()> {
-        rule.check()?;
-        let mut rules = self.protection().await?;
-        if let Some(there) = rules.iter_mut().find(|there| there.pattern == rule.pattern) {
-            *there = rule;
-        } else {
-            rules.push(rule);
-        }
-        if rules.len() > RULES_MAX {
-            return Err(Error::invalid(format!(
-                "repository '{}' has {RULES_MAX} rules, the limit: delete one, or use a pattern for several branches",
-                self.display()
-            )));
-        }
-        self.write_protection(rules).await
+        self.change_protection(|mut rules| {
+            match rules.iter_mut().find(|there| there.pattern == rule.pattern) {
+                Some(there) => *there = rule,
+                None => rules.push(rule),
+            }
+            Ok(rules)
+        })
+        .await
     }
 
-    /// Removes the rule with exactly this pattern.
+    /// Removes the rule with exactly this pattern, see [`Repository::change_protection`].
     pub async fn unprotect(&self, pattern: &str) -> Result<()> {
-        let mut rules = self.protection().await?;
-        let count = rules.len();
-        rules.retain(|rule| rule.pattern != pattern);
-        if rules.len() == count {
-            let repo = self.display();
-            return Err(Error::not_found(format!(
-                "there is no rule for '{}' in repository '{repo}': `onward protect list {repo}` shows what there is",
-                quoted(pattern)
-            )));
+        self.change_protection(|mut rules| {
+            let count = rules.len();
+            rules.retain(|rule| rule.pattern != pattern);
+            if rules.len() == count {
+                let repo = self.display();
+                return Err(Error::not_found(format!(
+                    "there is no rule for '{}' in repository '{repo}': `onward protect list {repo}` shows what there is",
+                    quoted(pattern)
+                )));
+            }
+            Ok(rules)
+        })
+        .await
+    }
+
+    /// Puts in the place of all rules what `change` makes of them, in one write. Where `change`
+    /// refuses, or a new rule is not valid, everything stays as it is.
+    ///
+    /// This process follows the new rules at once, others within [`CACHED_FOR`]. Changes by one
+    /// process come one after the other; of two processes at the same moment the last one stays.
+    pub async fn change_protection<E: From<Error>>(
+        &self,
+        change: impl FnOnce(Vec<Rule>) -> Result<Vec<Rule>, E>,
+    ) -> Result<(), E> {
+        let _alone = self.onward.inner.rules.changing.lock().await;
+        let there = self.protection().await?;
+        let rules = change(there.clone())?;
+        let mut new = rules.iter().filter(|rule| !there.contains(rule));
+        new.try_for_each(Rule::check)?;
+        if rules.len() > RULES_MAX.max(there.len()) {
+            return Err(E::from(Error::invalid(format!(
+                "repository '{}' has {RULES_MAX} rules at most: delete one, or use a pattern for several branches",
+                self.display()
+            ))));
         }
-        self.write_protection(rules).await
+        Ok(self.write_protection(rules).await?)
     }
 
     async fn write_protection(&self, rules: Vec<Rule>) -> Result<()> {

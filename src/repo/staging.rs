@@ -86,6 +86,22 @@ impl Branch {
         Ok(entry)
     }
 
+    /// Removes what [`Branch::upload`] wrote and nothing names. What cannot be removed is for the
+    /// garbage collection.
+    pub async fn withdraw(&self, entry: &Entry) {
+        let Some(key) = self.repo.data_key(entry) else { return };
+        if let Err(error) = self.repo.onward.coordinator().objects().delete(key).await {
+            tracing::warn!(key, %error, "an upload that nothing names stays");
+        }
+    }
+
+    /// Fails with [`crate::ErrorKind::Conflict`] when a condition does not hold of what `path` names
+    /// now, staged changes included.
+    pub async fn check_condition(&self, path: &ObjectPath, condition: &Condition) -> Result<()> {
+        let current = self.current(std::slice::from_ref(path)).await?;
+        check_one(path, condition, current.entries.first().and_then(Option::as_ref))
+    }
+
     async fn stage_plain(&self, changes: &[PathChange]) -> Result<()> {
         let values = encode(changes)?;
         for _ in 0..LOOKS {
@@ -318,26 +334,28 @@ fn take(found: &mut [Option<Change>], paths: &[ObjectPath], values: &[StagedValu
 
 fn check(changes: &[PathChange], current: &[Option<Entry>]) -> Result<()> {
     for (change, current) in changes.iter().zip(current) {
-        let Some(condition) = &change.condition else {
-            continue;
-        };
-        if condition.holds(current.as_ref()) {
-            continue;
+        if let Some(condition) = &change.condition {
+            check_one(&change.path, condition, current.as_ref())?;
         }
-        let path = &change.path;
-        return Err(Error::conflict(match (condition, current) {
-            (Condition::Absent, _) => {
-                format!("'{path}' exists: the write asked for it to be absent")
-            }
-            (Condition::Checksum(wanted), None) => {
-                format!("'{path}' does not exist: the write asked for checksum {wanted}")
-            }
-            (Condition::Checksum(wanted), Some(entry)) => {
-                format!("'{path}' has checksum {}: the write asked for {wanted}", entry.checksum)
-            }
-        }));
     }
     Ok(())
+}
+
+fn check_one(path: &ObjectPath, condition: &Condition, current: Option<&Entry>) -> Result<()> {
+    if condition.holds(current) {
+        return Ok(());
+    }
+    Err(Error::conflict(match (condition, current) {
+        (Condition::Absent, _) => {
+            format!("'{path}' exists: the write asked for it to be absent")
+        }
+        (Condition::Checksum(wanted), None) => {
+            format!("'{path}' does not exist: the write asked for checksum {wanted}")
+        }
+        (Condition::Checksum(wanted), Some(entry)) => {
+            format!("'{path}' has checksum {}: the write asked for {wanted}", entry.checksum)
+        }
+    }))
 }
 
 fn full() -> Error {

@@ -25,8 +25,9 @@ pub struct Problem {
     /// What happened and what to do, for people.
     pub message: String,
     /// What happened, for programs: `invalid`, `not_found`, `conflict`, `condition_not_met`,
-    /// `unauthenticated`, `forbidden`, `too_large`, `unavailable`, `overloaded`, `fenced`, `corrupt`,
-    /// `newer_version`, `not_supported`, `method_not_allowed`, `timeout`, `internal`.
+    /// `no_changes`, `unauthenticated`, `forbidden`, `too_large`, `unavailable`, `overloaded`,
+    /// `fenced`, `corrupt`, `newer_version`, `not_supported`, `method_not_allowed`, `timeout`,
+    /// `internal`.
     pub code: &'static str,
     /// How long to wait before the next attempt, where the request was not accepted for now.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 
 use super::error::ApiError;
-use crate::model::error::quoted;
+use crate::model::change::Change;
+use crate::model::error::{Error, quoted};
 
 /// A body in JSON. An empty one reads as `{}`, as clients send it where every field is optional.
 pub struct Json<T>(pub T);
@@ -126,4 +127,36 @@ impl<'de> Deserialize<'de> for Flag {
 /// The text of a header, if it is there and readable.
 pub fn header_text<'a>(parts: &'a http::HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     parts.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The largest size that a client may say an object has, in bytes: clients of the lakeFS API keep sizes
+/// in 64 bits with a sign, and a single one with more would break every listing that shows it.
+pub const SIZE_MAX: u64 = i64::MAX as u64;
+
+/// Refuses a put whose object is said to be larger than [`SIZE_MAX`].
+pub fn check_size(change: &Change) -> Result<(), Error> {
+    match change.entry() {
+        Some(entry) if entry.size > SIZE_MAX => Err(Error::invalid(format!(
+            "a size of {} bytes is over the limit of {SIZE_MAX}",
+            entry.size
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The value of a header that has a condition: `If-Match` or `If-None-Match`. One that cannot be read,
+/// or a second one, is refused: no condition is left out in silence.
+pub fn single_tag<'a>(
+    headers: &'a http::HeaderMap,
+    name: &header::HeaderName,
+) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(ApiError::invalid(format!("the header {name} is there twice: send it once")));
+    }
+    let tag = value.to_str().map_err(|_| {
+        ApiError::invalid(format!("the header {name} has characters that no ETag has"))
+    })?;
+    Ok(Some(tag.trim()))
 }

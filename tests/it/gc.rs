@@ -9,6 +9,7 @@ use onward::commit::lake::Lake;
 use onward::model::address::RefExpr;
 use onward::model::change::{Change, PathChange};
 use onward::model::ids::Ticket;
+use onward::objects::Objects;
 use onward::repo::LogRequest;
 use onward::repo::gc::{GRACE, GcEvent, GcOptions, GcReport};
 use onward::tree::{ListItem, ListRequest, Record};
@@ -575,6 +576,31 @@ async fn an_idle_branch_has_its_next_place_taken_when_something_goes() {
     let head = onward.repo("lake").commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
     let firsts = lake.log_tickets(head.uid(), Ticket(0)).await.unwrap();
     assert_eq!(head.first_ticket(), firsts[0], "the head is the commit that it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_left_half_written_goes_when_it_is_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = Objects::open(&format!("file://{}", dir.path().display())).unwrap();
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let half = ["data/07", "ranges/ab"].map(|folder| {
+        let folder = dir.path().join("lake").join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder.join("0123456789abcdef0123456789abcdef#1")
+    });
+    for path in &half {
+        std::fs::write(path, "half").unwrap();
+    }
+    let is_there = || half.iter().all(|path| path.exists());
+    let (_, removed) = gc(&onward, &GcOptions::default()).await.unwrap();
+    assert!(removed.is_empty() && is_there(), "they may be written to still: {removed:?}");
+    let dry = GcOptions { dry_run: true, ..days_later() };
+    assert_eq!(gc(&onward, &dry).await.unwrap().1.len(), 2);
+    assert!(is_there());
+    gc(&onward, &days_later()).await.unwrap();
+    assert!(half.iter().all(|path| !path.exists()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

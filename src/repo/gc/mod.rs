@@ -4,7 +4,8 @@
 //! 2. What the heads, tags, staging areas and queues reach is marked (`look.rs`, `mark.rs`).
 //! 3. What is not marked and older than the grace period is a candidate (`sweep.rs`).
 //! 4. If there are any: queues are finished again, and what they brought is marked, too.
-//! 5. What is then not marked and old is removed, uploaded objects last.
+//! 5. What is then not marked and old is removed, uploaded objects last. So are old files of local
+//!    storage that were never finished.
 //!
 //! Log entries, records of branches and tags, and checkpoints of live branches always stay.
 

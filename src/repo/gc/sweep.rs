@@ -88,6 +88,19 @@ impl Sweep<'_> {
         while let Some(removed) = removals.next().await {
             self.note(removed?, tally, told);
         }
+        self.unfinished(folder, tally, told).await
+    }
+
+    /// What killed processes have left half written in a folder of local storage. Nothing names it,
+    /// and what is still written to is young.
+    async fn unfinished(&self, folder: &str, tally: &mut Tally, told: Told<'_>) -> Result<()> {
+        for listed in self.objects.unfinished(folder).await? {
+            let is_young = listed.modified_ms >= self.cutoff_ms;
+            if self.removes && !is_young {
+                self.objects.remove_unfinished(&listed.key).await?;
+            }
+            self.note((listed, !is_young), tally, told);
+        }
         Ok(())
     }
 

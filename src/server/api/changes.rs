@@ -8,8 +8,8 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::shapes::{ChangeSet, CommitHead, OutcomeShape, ProducerShape};
-use super::waiting::{WaitQuery, answer};
+use super::shapes::{ChangeSet, CommitHead, OutcomeShape, ProducerShape, UndecidedShape};
+use super::waiting::{WaitQuery, accepted, answer};
 use super::whole;
 use crate::clock;
 use crate::model::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::repo::change_file::{LINE_MAX, parse_line};
 use crate::repo::{Branch, ChangeBuilder};
 use crate::server::auth::Writer;
 use crate::server::error::{ApiError, ApiResult, Problem};
-use crate::server::extract::{Path, Query, body, broke_off, header_text};
+use crate::server::extract::{Path, Query, body, broke_off, check_size, header_text};
 use crate::server::lakefs::idempotent_op;
 use crate::server::state::AppState;
 
@@ -57,7 +57,7 @@ struct HeadLine {
     responses(
         (status = 201, description = "Committed", body = OutcomeShape),
         (status = 200, description = "There was nothing to commit", body = OutcomeShape),
-        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = OutcomeShape),
+        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = UndecidedShape),
         (status = 409, description = "A conflict, fenced, or cancelled: nothing was changed", body = OutcomeShape),
         (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
         (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
@@ -76,17 +76,13 @@ pub async fn commit(
     let headers = request.headers();
     let idempotent = idempotent_op(headers, &caller.key.id, &["changes", &repo, &name])?;
     let change = match is_lines(headers) {
-        true => read_lines(branch, request.into_body(), app.limits.changes_len).await?,
-        false => read_whole(branch, request, &app).await?,
+        true => read_lines(branch, idempotent, request.into_body(), app.limits.changes_len).await?,
+        false => read_whole(branch, idempotent, request, &app).await?,
     };
     let change = change.committer(caller.name());
-    let change = match idempotent {
-        Some(op_id) => change.op_id(op_id),
-        None => change,
-    };
     match wait.timeout() {
-        None => answer(Err(change.submit().await?)),
-        Some(timeout) => answer(Ok(change.timeout(timeout).commit().await?)),
+        None => accepted(change.submit().await?).await,
+        Some(timeout) => Ok(answer(change.timeout(timeout).commit().await?)),
     }
 }
 
@@ -102,8 +98,22 @@ fn is_lines(headers: &HeaderMap) -> bool {
     .any(|lines| kind.starts_with(lines))
 }
 
-/// A commit with this head.
-pub(super) fn headed(change: ChangeBuilder, head: CommitHead) -> Result<ChangeBuilder> {
+/// The id of an op that its client names: in the body, or by the header Idempotency-Key.
+pub(super) fn one_name(own: Option<OpId>, idempotent: Option<OpId>) -> Result<Option<OpId>> {
+    match (own, idempotent) {
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "the op has two names, its op_id and the header Idempotency-Key: send one of them",
+        )),
+        (own, idempotent) => Ok(own.or(idempotent)),
+    }
+}
+
+/// A commit with this head, and perhaps with the op id that the request's headers give it.
+pub(super) fn headed(
+    change: ChangeBuilder,
+    head: CommitHead,
+    idempotent: Option<OpId>,
+) -> Result<ChangeBuilder> {
     let mut change = change
         .message(head.message)
         .on_conflict(head.on_conflict.into())
@@ -117,16 +127,22 @@ pub(super) fn headed(change: ChangeBuilder, head: CommitHead) -> Result<ChangeBu
     if let Some(ProducerShape { name, epoch, sequence }) = head.producer {
         change = change.producer(name, epoch, sequence);
     }
-    if let Some(op_id) = head.op_id {
-        change = change.op_id(op_id.parse::<OpId>()?);
+    let own = head.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
+    if let Some(op_id) = one_name(own, idempotent)? {
+        change = change.op_id(op_id);
     }
     Ok(change)
 }
 
-async fn read_whole(branch: Branch, request: Request, app: &AppState) -> ApiResult<ChangeBuilder> {
+async fn read_whole(
+    branch: Branch,
+    idempotent: Option<OpId>,
+    request: Request,
+    app: &AppState,
+) -> ApiResult<ChangeBuilder> {
     let bytes = body(request, app).await?;
     let is_small = bytes.len() <= SMALL_LEN;
-    let read = move || whole::read(branch, &bytes);
+    let read = move || whole::read(branch, idempotent, &bytes);
     // Many changes are sorted and spilled to files: not on a thread that serves others.
     Ok(match is_small {
         true => read()?,
@@ -134,9 +150,14 @@ async fn read_whole(branch: Branch, request: Request, app: &AppState) -> ApiResu
     })
 }
 
-async fn read_lines(branch: Branch, body: Body, limit: usize) -> ApiResult<ChangeBuilder> {
+async fn read_lines(
+    branch: Branch,
+    idempotent: Option<OpId>,
+    body: Body,
+    limit: usize,
+) -> ApiResult<ChangeBuilder> {
     let mut pieces = body.into_data_stream();
-    let mut reader = LineReader { change: None, branch: Some(branch), number: 0 };
+    let mut reader = LineReader { change: None, branch: Some(branch), idempotent, number: 0 };
     let (mut pending, mut total) = (BytesMut::new(), 0);
     loop {
         let piece = pieces.try_next().await.map_err(|error| broke_off(&error))?;
@@ -177,6 +198,7 @@ async fn read_lines(branch: Branch, body: Body, limit: usize) -> ApiResult<Chang
 struct LineReader {
     change: Option<ChangeBuilder>,
     branch: Option<Branch>,
+    idempotent: Option<OpId>,
     number: u64,
 }
 
@@ -193,14 +215,17 @@ impl LineReader {
                     let head = head.map_err(|error| {
                         Error::invalid(format!("line {}: {error}", self.number))
                     })?;
-                    self.change = Some(headed(branch.change(), head.commit)?);
+                    self.change = Some(headed(branch.change(), head.commit, self.idempotent)?);
                     continue;
                 }
-                self.change = Some(headed(branch.change(), CommitHead::default())?);
+                self.change =
+                    Some(headed(branch.change(), CommitHead::default(), self.idempotent)?);
             }
             if let Some(change) = parse_line(self.number, line)?
                 && let Some(commit) = &mut self.change
             {
+                check_size(&change.change)
+                    .map_err(|error| error.context(format!("line {}", self.number)))?;
                 commit.push(change)?;
             }
         }
@@ -212,7 +237,7 @@ impl LineReader {
     fn finish(self) -> Result<ChangeBuilder> {
         match (self.change, self.branch) {
             (Some(change), _) => Ok(change),
-            (None, Some(branch)) => headed(branch.change(), CommitHead::default()),
+            (None, Some(branch)) => headed(branch.change(), CommitHead::default(), self.idempotent),
             (None, None) => Err(Error::internal("the lines of a change set have no commit")),
         }
     }

@@ -38,8 +38,8 @@ pub struct EventsQuery {
 ///
 /// Server-sent events, in ticket order. `outcome`: `{"ticket", "op_id", "outcome", "commit"}`, with
 /// the ticket as event id. `gap`: `{"from", "to"}`, tickets whose outcomes Redis no longer keeps; the
-/// log has them. `end`: the branch was deleted; a
-/// stream that ends without it is to be opened again.
+/// log has them. `error`: `{"message"}`, why the stream ends here. `end`: `{}`, the branch was
+/// deleted; a stream that ends without it is to be opened again, with the last ticket that was seen.
 #[utoipa::path(
     get,
     path = "/repositories/{repo}/branches/{branch}/events",
@@ -75,16 +75,29 @@ pub async fn listen(
     })?;
     let decided = app.onward.repo(repo).branch(name).events(after).await?;
     let stopping = app.stopping.clone();
-    let ended = Event::default().event("end").data("{}");
-    let events = decided
-        .filter_map(|event| async { told(event) })
-        .chain(futures::stream::iter([Ok(ended)]))
-        .take_until(async move { stopping.cancelled().await })
-        .map(move |event| {
+    let events =
+        with_end(decided).take_until(async move { stopping.cancelled().await }).map(move |event| {
             let _held = (&place, &own_place);
             event
         });
     Ok(sse(events).into_response())
+}
+
+/// What is told of outcomes, and of their end: that is the branch's, unless an error was before it.
+fn with_end(
+    decided: impl Stream<Item = crate::Result<Decided>>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let mut failed = false;
+    let decided = decided.map(Some).chain(futures::stream::iter([None]));
+    let events = decided.map(move |event| match event {
+        Some(event) => {
+            failed |= event.is_err();
+            told(event)
+        }
+        None if failed => None,
+        None => Some(Event::default().event("end").data("{}")),
+    });
+    events.filter_map(|event| async { event.map(Ok) })
 }
 
 fn sse<S: Stream<Item = Result<Event, Infallible>> + Send + 'static>(
@@ -93,8 +106,8 @@ fn sse<S: Stream<Item = Result<Event, Infallible>> + Send + 'static>(
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-fn told(event: crate::Result<Decided>) -> Option<Result<Event, Infallible>> {
-    let event = match event {
+fn told(event: crate::Result<Decided>) -> Option<Event> {
+    Some(match event {
         Ok(Decided::Quiet) => return None,
         Ok(Decided::Outcome { ticket, op_id, outcome, commit }) => {
             let said =
@@ -108,6 +121,5 @@ fn told(event: crate::Result<Decided>) -> Option<Result<Event, Infallible>> {
             let said = json!({"message": error.to_string()});
             Event::default().event("error").data(said.to_string())
         }
-    };
-    Some(Ok(event))
+    })
 }

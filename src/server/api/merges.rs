@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
-use super::shapes::{MergeShape, OutcomeShape, PreviewShape};
-use super::waiting::{WaitQuery, answer};
+use super::changes::one_name;
+use super::shapes::{MergeShape, NothingMergedShape, OutcomeShape, PreviewShape, UndecidedShape};
+use super::waiting::{WaitQuery, accepted, answer};
 use crate::model::ids::OpId;
 use crate::server::auth::Writer;
 use crate::server::error::{ApiError, ApiResult, Problem};
@@ -31,10 +32,12 @@ use crate::server::state::AppState;
     request_body = MergeShape,
     responses(
         (status = 201, description = "Committed", body = OutcomeShape),
-        (status = 200, description = "There was nothing to bring; or what a dry run found", body = OutcomeShape),
-        (status = 202, description = "Accepted, not decided yet", body = OutcomeShape),
+        (status = 200, description = "There was nothing to bring; or what a dry run found", body = NothingMergedShape),
+        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = UndecidedShape),
         (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = OutcomeShape),
+        (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
         (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
+        (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = Problem),
         (status = 503, description = "Redis or the storage does not answer", body = Problem),
     )
 )]
@@ -50,6 +53,8 @@ pub async fn merge(
         return Err(ApiError::invalid("a merge names its source: {\"source\": \"BRANCH\"}"));
     }
     let source = wanted.source;
+    let own = wanted.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
+    let idempotent = idempotent_op(&headers, &caller.key.id, &["merge", &repo, &name, &source])?;
     let mut merge = app
         .onward
         .repo(&repo)
@@ -69,16 +74,14 @@ pub async fn merge(
     if let Some(hint) = wanted.hint {
         merge = merge.hint(hint);
     }
+    if let Some(op_id) = one_name(own, idempotent)? {
+        merge = merge.op_id(op_id);
+    }
     if wanted.dry_run {
         return Ok(Body(PreviewShape::from(merge.preview().await?)).into_response());
     }
-    let own = wanted.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
-    let idempotent = idempotent_op(&headers, &caller.key.id, &["merge", &repo, &name, &source])?;
-    if let Some(op_id) = own.or(idempotent) {
-        merge = merge.op_id(op_id);
-    }
     match wait.timeout() {
-        None => answer(Err(merge.submit().await?)),
-        Some(timeout) => answer(Ok(merge.timeout(timeout).commit().await?)),
+        None => accepted(merge.submit().await?).await,
+        Some(timeout) => Ok(answer(merge.timeout(timeout).commit().await?)),
     }
 }

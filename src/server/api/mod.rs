@@ -12,6 +12,9 @@ mod waiting;
 mod whole;
 
 use axum::Router;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Description;
@@ -20,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::error::ApiError;
 use super::state::AppState;
 
 /// Where the API is.
@@ -56,10 +60,28 @@ impl utoipa::Modify for Logins {
     }
 }
 
+/// What is told whose body is packed in a way that is not known, which the layer below says without a
+/// word.
+async fn unknown_encoding(response: Response) -> Response {
+    if response.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return response;
+    }
+    let error = ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "not_supported",
+        "the body's Content-Encoding is not known: send it as it is, or packed with gzip",
+    );
+    match response.headers().get(header::ACCEPT_ENCODING) {
+        Some(known) => error.with_header(header::ACCEPT_ENCODING, known.clone()).into_response(),
+        None => error.into_response(),
+    }
+}
+
 fn described() -> (Router<AppState>, Description) {
     let changes = OpenApiRouter::new()
         .routes(routes!(changes::commit))
-        .layer(RequestDecompressionLayer::new());
+        .layer(RequestDecompressionLayer::new())
+        .layer(map_response(unknown_encoding));
     let routes = OpenApiRouter::new()
         .merge(changes)
         .routes(routes!(merges::merge))

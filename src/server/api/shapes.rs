@@ -132,6 +132,38 @@ impl From<Outcome> for OutcomeShape {
     }
 }
 
+/// An op that was accepted and that nobody waits for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AcceptedShape {
+    /// `pending`.
+    pub state: &'static str,
+    /// Its place in the branch's order.
+    pub ticket: Option<u64>,
+    /// Its id, by which its ticket tells what becomes of it.
+    #[schema(min_length = 36, max_length = 36)]
+    pub op_id: String,
+}
+
+/// An op that is not decided yet.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum UndecidedShape {
+    /// With `wait=false`.
+    Accepted(AcceptedShape),
+    /// When the time to wait was over: `still_queued`.
+    Outcome(Box<OutcomeShape>),
+}
+
+/// What a merge that ends with 200 tells.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum NothingMergedShape {
+    /// There was nothing to bring.
+    Outcome(Box<OutcomeShape>),
+    /// What a dry run found.
+    Preview(Box<PreviewShape>),
+}
+
 /// What can be said of an op.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -298,6 +330,7 @@ pub struct PutShape {
     /// Checksum or ETag of the bytes.
     pub checksum: String,
     /// Length in bytes.
+    #[schema(maximum = 9223372036854775807_u64)]
     pub size: u64,
     /// Modification time, seconds since the Unix epoch.
     #[serde(default)]

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::shapes::{OutcomeShape, TicketShape};
+use super::shapes::{AcceptedShape, OutcomeShape, TicketShape};
 use crate::repo::{Config, Outcome, TicketHandle};
 use crate::server::error::ApiResult;
 use crate::server::extract::Flag;
@@ -21,8 +21,8 @@ const TIMEOUT_MS: u64 = 300_000;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct WaitQuery {
-    /// Whether to wait for the outcome; `false` answers as soon as the op is accepted. By default
-    /// `true`.
+    /// Whether to wait for the outcome; `false` answers as soon as the op is accepted, and tells the
+    /// outcome only of one that was decided before. By default `true`.
     #[param(value_type = bool)]
     wait: Flag,
     /// How long to wait, in milliseconds; by default five minutes, at most a day.
@@ -42,27 +42,24 @@ impl WaitQuery {
     }
 }
 
-/// An outcome, or a ticket that nobody waits for.
-pub fn answer(op: Result<Outcome, TicketHandle>) -> ApiResult<Response> {
-    let outcome = match op {
-        Ok(outcome) => outcome,
-        Err(handle) => match handle.ticket() {
-            Some(ticket) => {
-                let body = serde_json::json!({
-                    "state": "pending",
-                    "ticket": ticket,
-                    "op_id": handle.op_id(),
-                });
-                return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
-            }
-            None => {
-                let body = serde_json::json!({"state": "decided", "op_id": handle.op_id()});
-                return Ok((StatusCode::OK, Json(body)).into_response());
-            }
-        },
+/// What is told of an op that nobody waits for: its ticket, or the outcome, if it was decided before.
+pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
+    let (op_id, ticket) = (handle.op_id().to_string(), handle.ticket());
+    // Accepted it is, whatever cannot be read of its outcome.
+    let outcome = match handle.wait(Duration::ZERO).await {
+        Ok(outcome) if !matches!(outcome, Outcome::StillQueued { .. }) => outcome,
+        _ => {
+            let ticket = ticket.map(|ticket| ticket.0);
+            let shape = AcceptedShape { state: "pending", ticket, op_id };
+            return Ok((StatusCode::ACCEPTED, Json(shape)).into_response());
+        }
     };
-    let status = status_of(&outcome);
-    Ok((status, Json(OutcomeShape::from(outcome))).into_response())
+    Ok(answer(outcome))
+}
+
+/// An outcome.
+pub fn answer(outcome: Outcome) -> Response {
+    (status_of(&outcome), Json(OutcomeShape::from(outcome))).into_response()
 }
 
 fn status_of(outcome: &Outcome) -> StatusCode {

@@ -9,11 +9,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use super::changes::headed;
 use super::shapes::CommitHead;
 use crate::model::error::{Error, Result};
+use crate::model::ids::OpId;
 use crate::repo::change_file::Line;
 use crate::repo::{Branch, ChangeBuilder};
+use crate::server::extract::check_size;
 
 /// Reads a document into a commit.
-pub fn read(branch: Branch, bytes: &[u8]) -> Result<ChangeBuilder> {
+pub fn read(branch: Branch, idempotent: Option<OpId>, bytes: &[u8]) -> Result<ChangeBuilder> {
     let mut change = branch.change();
     let mut document = serde_json::Deserializer::from_slice(bytes);
     let read = document.deserialize_map(Document { change: &mut change });
@@ -22,7 +24,7 @@ pub fn read(branch: Branch, bytes: &[u8]) -> Result<ChangeBuilder> {
             "the body is not a change set: {error}; it looks like {{\"message\": …, \"changes\": [{{\"put\": {{\"path\", \"address\", \"checksum\", \"size\"}}}}, {{\"delete\": {{\"path\"}}}}]}}"
         ))
     })?;
-    headed(change, head)
+    headed(change, head, idempotent)
 }
 
 struct Document<'a> {
@@ -90,9 +92,10 @@ impl<'de> Visitor<'de> for Changes<'_> {
         let mut number = 0_u64;
         while let Some(line) = seq.next_element::<Line>()? {
             number += 1;
-            let pushed = line
-                .change()
-                .and_then(|change| self.change.push(change).map_err(|error| error.to_string()));
+            let pushed = line.change().and_then(|change| {
+                let fits = check_size(&change.change);
+                fits.and_then(|()| self.change.push(change)).map_err(|error| error.to_string())
+            });
             pushed.map_err(|why| A::Error::custom(format!("change {number}: {why}")))?;
         }
         Ok(())

@@ -84,7 +84,9 @@ async fn begin_dump(
 ) -> ApiResult<Response> {
     let repo: Repository = repo(&app, &name);
     repo.show().await?;
-    app.tasks.begin(&owner(DUMP, &name), async move { repo.dump_refs().await.map(shape) })
+    app.tasks.begin(&owner(DUMP, &name), |_| async move {
+        repo.dump_refs().await.map(|id| Some(shape(id)))
+    })
 }
 
 async fn begin_restore(
@@ -95,8 +97,9 @@ async fn begin_restore(
 ) -> ApiResult<Response> {
     let (repo, id) = (repo(&app, &name), wanted.id()?);
     repo.show().await?;
-    let work = async move { repo.restore_refs(id).await.map(|_| Value::Null) };
-    app.tasks.begin(&owner(RESTORE, &name), work)
+    app.tasks.begin(&owner(RESTORE, &name), |_| async move {
+        repo.restore_refs(id).await.map(|_| Some(Value::Null))
+    })
 }
 
 #[derive(Deserialize)]

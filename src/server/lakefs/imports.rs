@@ -7,17 +7,19 @@ use axum::{Json as Body, Router};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::wire::{Commit, ImportCreation, ImportType};
 use super::{branch, committed};
 use crate::clock;
 use crate::model::error::{Error, Result};
-use crate::repo::Branch;
 use crate::repo::import::{ImportPart, ImportRequest};
+use crate::repo::{Branch, Outcome};
 use crate::server::auth::{Reader, Writer};
 use crate::server::error::{ApiError, ApiResult};
 use crate::server::extract::{Json, Path, Query};
 use crate::server::state::AppState;
+use crate::server::tasks::CalledOff;
 
 /// Locations of one import, at most.
 const LOCATIONS_MAX: usize = 1000;
@@ -63,17 +65,26 @@ async fn begin(
         committer: Some(caller.name()),
         ..ImportRequest::default()
     };
-    app.tasks.begin(&owner(&repo, &name), run(branch, request))
+    let begun = |call_off| async move { run(branch, request, &call_off).await };
+    app.tasks.begin(&owner(&repo, &name), begun)
 }
 
-async fn run(branch: Branch, request: ImportRequest) -> Result<Value> {
-    let imported = branch.import(&request).await?;
+/// Imports, unless it is called off in time: then `None`.
+async fn run(
+    branch: Branch,
+    request: ImportRequest,
+    call_off: &CancellationToken,
+) -> Result<Option<Value>> {
+    let Some(imported) = branch.import_unless(&request, call_off).await? else { return Ok(None) };
     let outcome = imported.outcome.ok_or_else(|| Error::internal("an import was only counted"))?;
+    if matches!(outcome, Outcome::Cancelled { .. }) {
+        return Ok(None);
+    }
     let commit = committed(outcome, "import").map_err(|error| Error::conflict(error.message()))?;
     let info = branch.repository().commit_info(commit).await?;
     let commit = serde_json::to_value(Commit::from(info))
         .map_err(|error| Error::internal("a commit cannot be shown").with_source(error))?;
-    Ok(json!({"ingested_objects": imported.objects, "commit": commit}))
+    Ok(Some(json!({"ingested_objects": imported.objects, "commit": commit})))
 }
 
 #[derive(Deserialize)]
@@ -126,8 +137,11 @@ async fn cancel(
     Path((repo, name)): Path<(String, String)>,
     Query(query): Query<ImportQuery>,
 ) -> ApiResult<StatusCode> {
-    match app.tasks.cancel(&query.id, &owner(&repo, &name)).ok_or_else(unknown)? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(ApiError::conflict("the import has ended: its status says how")),
+    match app.tasks.call_off(&query.id, &owner(&repo, &name)).await.ok_or_else(unknown)? {
+        CalledOff::InTime => Ok(StatusCode::NO_CONTENT),
+        CalledOff::TooLate => Err(ApiError::conflict("the import has ended: its status says how")),
+        CalledOff::NotYet => Err(ApiError::from(Error::unavailable(
+            "the import is being called off and has not ended yet: its status will say how it did",
+        ))),
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::upload::receive;
+use super::upload::{discard, receive};
 use super::wire::{
     CONTENT_TYPE_DEFAULT, List, ObjectCopyCreation, ObjectError, ObjectStageCreation, ObjectStats,
     PAGE_MAX, PathList, UpdateUserMetadata, amount,
@@ -26,7 +26,7 @@ use crate::model::path::ObjectPath;
 use crate::repo::Repository;
 use crate::server::auth::{Reader, Writer};
 use crate::server::error::{ApiError, ApiResult};
-use crate::server::extract::{Flag, Json, Path, Query, header_text};
+use crate::server::extract::{Flag, Json, Path, Query, header_text, single_tag};
 use crate::server::state::{App, AppState};
 use crate::tree::{ListItem, ListRequest};
 
@@ -62,13 +62,8 @@ struct PathQuery {
 
 /// What a write asks of the object that is there: the headers If-None-Match and If-Match.
 pub fn condition(headers: &HeaderMap) -> ApiResult<Option<Condition>> {
-    // A condition that cannot be read must not be left out in silence.
-    let tag = |name| match headers.get(name).map(|value| value.to_str()) {
-        None => Ok(None),
-        Some(Ok(tag)) => Ok(Some(tag.trim())),
-        Some(Err(_)) => Err(ApiError::invalid("a condition has characters that no ETag has")),
-    };
-    match (tag(header::IF_NONE_MATCH)?, tag(header::IF_MATCH)?) {
+    let tag = |name| single_tag(headers, name);
+    match (tag(&header::IF_NONE_MATCH)?, tag(&header::IF_MATCH)?) {
         (None, None) => Ok(None),
         (Some("*"), None) => Ok(Some(Condition::Absent)),
         (None, Some(tag)) if tag != "*" => {
@@ -91,10 +86,26 @@ async fn upload(
     let condition = condition(request.headers())?;
     // Before the body is taken: a client must not send much to hear that there is no such branch.
     branch.show().await?;
-    let entry = receive(branch.clone(), request).await?;
-    let staged = branch.stage_put(path.clone(), entry.clone(), condition).await;
-    staged.map_err(|error| ApiError::from(error).conflict_is_precondition())?;
+    if let Some(condition) = &condition
+        && let Err(error) = branch.check_condition(&path, condition).await
+    {
+        discard(request).await;
+        return Err(ApiError::from(error).conflict_is_precondition());
+    }
+    let entry = receive(&app, branch.clone(), request).await?;
+    if let Err(error) = branch.stage_put(path.clone(), entry.clone(), condition).await {
+        if is_certain(&error) {
+            branch.withdraw(&entry).await;
+        }
+        return Err(ApiError::from(error).conflict_is_precondition());
+    }
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&path, entry, true))).into_response())
+}
+
+/// Whether an error says for certain that nothing was staged.
+fn is_certain(error: &crate::Error) -> bool {
+    use ErrorKind::{Conflict, Forbidden, InvalidInput, NotFound};
+    matches!(error.kind(), Conflict | Forbidden | InvalidInput | NotFound)
 }
 
 /// Stages an object that lies elsewhere.
@@ -238,10 +249,7 @@ async fn read(
     }
     let headers = request.headers();
     let etag = format!("\"{}\"", entry.checksum);
-    let is_known = header_text(headers, &header::IF_NONE_MATCH).is_some_and(|tags| {
-        tags.split(',')
-            .any(|tag| matches!(tag.trim().trim_start_matches("W/"), "*") || tag.trim() == etag)
-    });
+    let is_known = is_known(headers, &etag);
     let mut answer = HeaderMap::new();
     let mut set = |name, value: String| {
         // What a header cannot hold is left out: none of it is needed.
@@ -295,6 +303,16 @@ async fn read(
         false => Bytes::from_stream(open(&app, &repo, &entry, part).await?.chunks),
     };
     Ok((status, answer, body).into_response())
+}
+
+/// Whether `If-None-Match` names this ETag. Weak tags match strong ones there (RFC 9110, 13.1.2).
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter();
+    let mut tags = values.filter_map(|value| value.to_str().ok()).flat_map(|tags| tags.split(','));
+    tags.any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
+    })
 }
 
 async fn open(

@@ -11,10 +11,11 @@ use serde::Deserialize;
 
 use super::wire::{CONTENT_TYPE_DEFAULT, Commit, Diff, List, RightStats, amount};
 use super::{path, reference, repo};
+use crate::model::address::RefExpr;
 use crate::model::entry::Entry;
 use crate::model::error::{Result, quoted};
 use crate::model::path::ObjectPath;
-use crate::repo::{Branch, LogRequest, text_behind_prefix};
+use crate::repo::{Branch, LogRequest, Repository, text_behind_prefix};
 use crate::server::auth::Reader;
 use crate::server::error::{ApiError, ApiResult};
 use crate::server::extract::{Flag, Path, Query};
@@ -23,6 +24,9 @@ use crate::tree::{Decision, ScanStart};
 
 /// Staged changes looked at together.
 const STAGED_PER_LOOK: usize = 1000;
+
+/// Lines of one common prefix that are passed over before what is behind it is looked for.
+const PASSED_OVER_MAX: usize = 500;
 
 pub fn routes() -> Router<AppState> {
     Router::new()
@@ -64,7 +68,6 @@ async fn log(
         prefixes: query.prefixes.into_iter().filter(|text| !text.is_empty()).collect(),
         stop_at,
     };
-    // lakeFS shows at most `amount` commits, and never says that there are more, with `limit`.
     let after = match query.after.as_str() {
         "" => None,
         after => Some(repo.require_commit(&reference(after)?).await?),
@@ -77,6 +80,7 @@ async fn log(
         commits.take(amount + 1).map_ok(Commit::from).try_collect().await?;
     let has_more = results.len() > amount;
     results.truncate(amount);
+    // With `limit` lakeFS shows `amount` commits at most, and never says that there are more.
     let next = results.last().filter(|_| has_more && !query.limit.0).map(|c| c.id.clone());
     Ok(Body(List::new(results, next)))
 }
@@ -152,15 +156,18 @@ async fn diff(
             )));
         }
     };
+    // All of a page is about the same commits.
+    let (from, to) = (pinned(&repo, &left).await?, pinned(&repo, &right).await?);
     let open = async |start: ScanStart| -> Result<BoxStream<'static, Result<Differing>>> {
         if two_dot {
-            let all = repo.diff_from(&left, &right, start).await?;
+            let all = repo.diff_from(&from, &to, start).await?;
             return Ok(all
                 .map_ok(|diff| Differing::new(diff.path, diff.before.as_ref(), diff.after))
                 .boxed());
         }
         // What merging the right one into the left one would bring.
-        let all = repo.three_way_diff(&left, &right, start).await?;
+        let all = repo.three_way_diff(&from, &to, start).await;
+        let all = all.map_err(|error| error.context(format!("from '{left}' to '{right}'")))?;
         Ok(all
             .try_filter_map(|ruled| async move {
                 Ok(match ruled.decision {
@@ -176,6 +183,12 @@ async fn diff(
             .boxed())
     };
     page_of(query, open).await.map(Body)
+}
+
+/// The commit that a ref stands for now, as a ref; the ref itself while it has none.
+async fn pinned(repo: &Repository, reference: &RefExpr) -> Result<RefExpr> {
+    let commit = repo.commit_of(reference).await?;
+    Ok(commit.map_or_else(|| reference.clone(), |id| RefExpr::plain(id.to_string())))
 }
 
 /// What is staged on a branch and differs from its head.
@@ -221,12 +234,21 @@ where
     let Some(start) = start else { return Ok(List::new(Vec::new(), None)) };
     let mut lines = open(start).await?;
     let mut results: Vec<Diff> = Vec::new();
+    let (mut folded, mut passed_over) = (None::<String>, 0);
     while let Some(line) = lines.try_next().await? {
+        let text = line.path.as_str();
+        if let Some(common) = folded.as_deref().filter(|common| text.starts_with(*common)) {
+            passed_over += 1;
+            if passed_over == PASSED_OVER_MAX {
+                let Some(start) = behind(common) else { break };
+                lines = open(start).await?;
+            }
+            continue;
+        }
         if results.len() == amount {
             let next = results.last().map(|diff| diff.path.clone());
             return Ok(List::new(results, next));
         }
-        let text = line.path.as_str();
         let rest = text.get(query.prefix.len()..).unwrap_or_default();
         let cut = Some(&query.delimiter).filter(|d| !d.is_empty()).and_then(|delimiter| {
             rest.find(delimiter.as_str()).map(|at| query.prefix.len() + at + delimiter.len())
@@ -234,8 +256,7 @@ where
         match cut.and_then(|cut| text.get(..cut)) {
             Some(common) => {
                 results.push(prefix_changed(common));
-                let Some(start) = behind(common) else { break };
-                lines = open(start).await?;
+                (folded, passed_over) = (Some(common.to_owned()), 0);
             }
             None => results.push(shape(line, query.include_right_stats.0)),
         }
@@ -267,6 +288,46 @@ fn shape(line: Differing, with_right: bool) -> Diff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Position;
+
+    #[tokio::test]
+    async fn lines_of_one_prefix_are_passed_over_and_many_of_them_are_jumped() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        for (folders, paths, opened) in
+            [(90, 10, 1), (3, PASSED_OVER_MAX, 1), (3, PASSED_OVER_MAX + 1, 4)]
+        {
+            let opens = AtomicUsize::new(0);
+            let open = async |start: ScanStart| -> Result<BoxStream<'static, Result<Differing>>> {
+                opens.fetch_add(1, Ordering::Relaxed);
+                let names = (0..folders).flat_map(move |folder| {
+                    (0..paths).map(move |path| format!("f{folder:02}/{path:05}"))
+                });
+                let from = match start.position {
+                    Position::At(from) => from,
+                    _ => String::new(),
+                };
+                let lines = names.skip_while(move |name| *name < from).map(|name| {
+                    Ok(Differing::new(ObjectPath::new(name)?, None, Some(Entry::default())))
+                });
+                Ok(futures::stream::iter(lines).boxed())
+            };
+            let query = |amount: i64| DiffQuery {
+                delimiter: "/".into(),
+                amount: Some(amount),
+                ..DiffQuery::default()
+            };
+            let page = page_of(query(100), &open).await.unwrap();
+            let shown: Vec<String> = page.results.into_iter().map(|diff| diff.path).collect();
+            let expected: Vec<String> =
+                (0..folders).map(|folder| format!("f{folder:02}/")).collect();
+            assert_eq!(shown, expected);
+            assert!(!page.pagination.has_more);
+            assert_eq!(opens.load(Ordering::Relaxed), opened, "{folders} {paths}");
+            let page = page_of(query(2), &open).await.unwrap();
+            assert_eq!((page.results.len(), page.pagination.has_more), (2, true));
+            assert_eq!(page.pagination.next_offset, "f01/");
+        }
+    }
 
     #[test]
     fn moments_are_read_as_clients_write_them() {

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use super::repo;
 use super::wire::{self, BranchProtectionRule, List, ListQuery, RepositoryCreation, amount};
 use crate::model::name::BranchName;
+use crate::repo::RepoInfo;
 use crate::repo::protection::{Action, Rule};
-use crate::repo::{RepoInfo, Repository};
 use crate::server::auth::{Admin, Reader, Writer};
 use crate::server::error::{ApiError, ApiResult};
-use crate::server::extract::{Flag, Json, JsonItems, Path, Query, header_text};
+use crate::server::extract::{Flag, Json, JsonItems, Path, Query, single_tag};
 use crate::server::state::{App, AppState};
 
 /// The default branch of a repository, unless its creator says otherwise.
@@ -63,18 +63,11 @@ async fn list(
     State(app): State<AppState>,
     Query(query): Query<RepositoriesQuery>,
 ) -> ApiResult<Body<List<wire::Repository>>> {
-    let amount = amount(query.amount);
-    let mut repos = app.onward.repos().await?;
-    repos.retain(|info| {
-        let name = info.name.as_str();
-        name.starts_with(&query.prefix)
-            && (query.after.is_empty() || name > query.after.as_str())
-            && name.contains(&query.search)
-    });
-    let has_more = repos.len() > amount;
-    repos.truncate(amount);
-    let next = repos.last().filter(|_| has_more).map(|info| info.name.to_string());
-    let results = repos.into_iter().map(|info| shape(&app, info)).collect();
+    let RepositoriesQuery { prefix, after, amount, search } = query;
+    let request = names(&ListQuery { prefix, after, amount });
+    let page = app.onward.repos_page(&request, &search).await?;
+    let next = page.items.last().filter(|_| page.has_more).map(|info| info.name.to_string());
+    let results = page.items.into_iter().map(|info| shape(&app, info)).collect();
     Ok(Body(List::new(results, next)))
 }
 
@@ -173,16 +166,15 @@ async fn delete_metadata(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The patterns of the rules that block staging and committing, which is what lakeFS's rules do.
-async fn blocked(repo: &Repository) -> ApiResult<Vec<Rule>> {
-    let rules = repo.protection().await?;
-    let blocks = |rule: &Rule| rule.blocks.contains(&Action::Commit);
-    Ok(rules.into_iter().filter(blocks).collect())
+/// Whether a rule blocks committing, as lakeFS's rules do: only such rules are shown to its clients.
+fn is_shown(rule: &Rule) -> bool {
+    rule.blocks.contains(&Action::Commit)
 }
 
-/// What tells one set of rules from another.
+/// What tells one set of shown rules from another.
 fn etag(rules: &[Rule]) -> String {
-    let patterns: Vec<&str> = rules.iter().map(|rule| rule.pattern.as_str()).collect();
+    let shown = rules.iter().filter(|rule| is_shown(rule));
+    let patterns: Vec<&str> = shown.map(|rule| rule.pattern.as_str()).collect();
     let hash = blake3::hash(patterns.join("\n").as_bytes()).to_hex();
     format!("\"{}\"", hash.get(..16).unwrap_or_default())
 }
@@ -192,8 +184,9 @@ async fn rules(
     State(app): State<AppState>,
     Path(name): Path<String>,
 ) -> ApiResult<Response> {
-    let rules = blocked(&repo(&app, &name)).await?;
+    let mut rules = repo(&app, &name).protection().await?;
     let etag = etag(&rules);
+    rules.retain(is_shown);
     let shown: Vec<BranchProtectionRule> =
         rules.into_iter().map(|rule| BranchProtectionRule { pattern: rule.pattern }).collect();
     let mut response = Body(shown).into_response();
@@ -203,7 +196,7 @@ async fn rules(
     Ok(response)
 }
 
-/// Replaces lakeFS's kind of rules; rules that only keep from deletion or reset stay.
+/// Replaces the rules that lakeFS's clients see, all at once.
 async fn set_rules(
     _: Admin,
     State(app): State<AppState>,
@@ -211,27 +204,38 @@ async fn set_rules(
     headers: HeaderMap,
     JsonItems(wanted): JsonItems<BranchProtectionRule>,
 ) -> ApiResult<StatusCode> {
-    let repo = repo(&app, &name);
-    let there = blocked(&repo).await?;
-    if header_text(&headers, &header::IF_MATCH).is_some_and(|wanted| wanted != etag(&there)) {
-        return Err(ApiError::new(
+    let expected = single_tag(&headers, &header::IF_MATCH)?;
+    let patterns = wanted.into_iter().map(|rule| rule.pattern).collect();
+    let change = |there: Vec<Rule>| match expected {
+        Some(expected) if expected != "*" && expected != etag(&there) => Err(ApiError::new(
             StatusCode::PRECONDITION_FAILED,
             "condition_not_met",
             "the rules have changed since they were read: read them again",
-        ));
-    }
-    for rule in &there {
-        if !wanted.iter().any(|wanted| wanted.pattern == rule.pattern) {
-            repo.unprotect(&rule.pattern).await?;
-        }
-    }
-    for rule in wanted {
-        if !there.iter().any(|there| there.pattern == rule.pattern) {
-            // lakeFS's rules keep the default branch from deletion elsewhere, and know no resets.
-            repo.protect(Rule::new(rule.pattern)).await?;
-        }
-    }
+        )),
+        _ => Ok(replaced(there, patterns)),
+    };
+    repo(&app, &name).change_protection(change).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The rules that there are then: those with a wanted pattern block everything, which is what lakeFS's
+/// rules are taken for; of the others, those that are not shown stay.
+fn replaced(there: Vec<Rule>, mut wanted: Vec<String>) -> Vec<Rule> {
+    let mut rules = Vec::with_capacity(there.len() + wanted.len());
+    for rule in there {
+        if wanted.contains(&rule.pattern) {
+            wanted.retain(|pattern| *pattern != rule.pattern);
+            rules.push(Rule::new(rule.pattern));
+        } else if !is_shown(&rule) {
+            rules.push(rule);
+        }
+    }
+    for pattern in wanted {
+        if !rules.iter().any(|rule| rule.pattern == pattern) {
+            rules.push(Rule::new(pattern));
+        }
+    }
+    rules
 }
 
 async fn no_gc_rules() -> ApiError {
@@ -240,7 +244,7 @@ async fn no_gc_rules() -> ApiError {
     )
 }
 
-/// The default query of a list, for those who only want its beginning.
+/// The request that the query of a plain list stands for.
 pub fn names(query: &ListQuery) -> crate::repo::NamesRequest {
     crate::repo::NamesRequest {
         prefix: query.prefix.clone(),

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use super::objects::{SIGNED_FOR, condition, now};
 use super::wire::{ObjectStats, StagingLocation, StagingMetadata};
 use super::{branch, path};
-use crate::model::change::Condition;
+use crate::model::change::{Change, Condition, PathChange};
 use crate::model::entry::Entry;
 use crate::model::path::ObjectPath;
 use crate::repo::Branch;
 use crate::server::auth::Writer;
 use crate::server::error::{ApiError, ApiResult};
-use crate::server::extract::{Flag, Json, Path, Query};
+use crate::server::extract::{Flag, Json, Path, Query, check_size};
 use crate::server::state::AppState;
 
 pub fn routes() -> Router<AppState> {
@@ -91,6 +91,8 @@ pub async fn link(
     if entry.address.is_empty() || entry.checksum.is_empty() {
         return Err(ApiError::invalid("an object has a physical address and a checksum"));
     }
+    let put = Change::Put(entry.clone());
+    check_size(&put)?;
     if let Some(Some(size)) = branch.check_upload_address(path, &entry.address).await?
         && size != entry.size
     {
@@ -99,7 +101,7 @@ pub async fn link(
             entry.size
         )));
     }
-    let staged = branch.stage_put(path.clone(), entry.clone(), condition).await;
+    let staged = branch.stage(&[PathChange { path: path.clone(), change: put, condition }]).await;
     staged.map_err(|error| ApiError::from(error).conflict_is_precondition())?;
     Ok(entry)
 }

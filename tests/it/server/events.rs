@@ -90,6 +90,23 @@ async fn what_redis_no_longer_keeps_is_told_as_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_says_why_and_not_that_its_branch_was_deleted() {
+    let sidecar = Sidecar::start().await;
+    let last = commit(&sidecar, 0).await["ticket"].as_u64().unwrap();
+    let listening = sidecar.request("GET", &format!("{MAIN}/events")).send().await.unwrap();
+    let mut redis = sidecar.deployment.redis.connect();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*outcomes").query(&mut redis).unwrap();
+    let damaged = format!("{}-0", last + 1);
+    let mut write = redis::cmd("XADD");
+    write.arg(&keys[0]).arg(damaged).arg("o").arg("no op id").arg("r").arg("no record");
+    write.exec(&mut redis).unwrap();
+    let heard = events(listening, |_, _| false).await;
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert_eq!(heard[0].0, "error");
+    assert!(heard[0].1["message"].as_str().unwrap().contains("damaged"), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_branch_and_with_the_sidecar() {
     let mut sidecar = Sidecar::with(|config| config.limits.streams = 2).await;
     sidecar

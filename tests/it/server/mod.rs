@@ -4,10 +4,13 @@ mod access;
 mod changes;
 mod connections;
 mod events;
+mod imports;
 mod objects;
 #[cfg(feature = "aws")]
 mod presigned;
 mod refs;
+mod rules;
+mod uploads;
 
 /// The lakeFS API of `lake`.
 const LAKE: &str = "/api/v1/repositories/lake";

@@ -14,11 +14,11 @@ use super::LAKE;
 use crate::support::sidecar::{ADMIN, Sidecar, told};
 use crate::support::until::until_async;
 
-const UPLOAD: &str = "/api/v1/repositories/lake/branches/main/objects";
+pub const UPLOAD: &str = "/api/v1/repositories/lake/branches/main/objects";
 const READ: &str = "/api/v1/repositories/lake/refs/main/objects";
 
 /// Keys of uploads in the storage.
-async fn uploads(sidecar: &Sidecar) -> Vec<String> {
+pub async fn uploads(sidecar: &Sidecar) -> Vec<String> {
     let objects = &sidecar.deployment.objects;
     let dir = layout::data_dir(&"lake".parse().unwrap());
     objects.list(&dir, None).map_ok(|listed| listed.key).try_collect().await.unwrap()
@@ -73,9 +73,12 @@ async fn what_was_sent_raw_or_in_a_form_is_read_whole_and_in_parts() {
         let other = sidecar.request("GET", &format!("{READ}?path={path}"));
         let other = other.header("Range", "bytes=0-1").header("If-Range", "\"another\"");
         assert_eq!(other.send().await.unwrap().status(), StatusCode::OK);
-        let known =
-            sidecar.request("GET", &format!("{READ}?path={path}")).header("If-None-Match", etag);
-        assert_eq!(known.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
+        // Of strong and weak tags alike.
+        for known in [etag.clone(), format!("W/{etag}"), format!("\"x\", W/{etag}")] {
+            let read = sidecar.request("GET", &format!("{READ}?path={path}"));
+            let read = read.header("If-None-Match", &known);
+            assert_eq!(read.send().await.unwrap().status(), StatusCode::NOT_MODIFIED, "{known}");
+        }
     }
     let behind =
         sidecar.request("GET", &format!("{READ}?path=form")).header("Range", "bytes=40000000-");
@@ -112,10 +115,14 @@ async fn a_write_on_a_condition_that_does_not_hold_is_refused() {
     {
         assert_eq!(send(name, value.into()).await.0, StatusCode::BAD_REQUEST, "{name}: {value}");
     }
+    // Of two conditions neither is left out.
+    let twice = sidecar.request("POST", &format!("{UPLOAD}?path=once")).body("y");
+    let twice = twice.header("If-Match", checksum).header("If-Match", "\"wrong\"");
+    assert_eq!(told(twice).await.0, StatusCode::BAD_REQUEST);
 }
 
 /// Begins a request over a socket of its own, and sends a part of its body.
-async fn begin(sidecar: &Sidecar, headers: &str, body: &[u8]) -> TcpStream {
+pub async fn begin(sidecar: &Sidecar, headers: &str, body: &[u8]) -> TcpStream {
     use base64::Engine;
     let login =
         base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", ADMIN.0, ADMIN.1));
