@@ -6,11 +6,14 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use super::error::json as answer;
 use super::state::AppState;
+use crate::clock::Stopwatch;
 use crate::model::error::Result;
 use crate::objects::layout;
+use crate::repo::Onward;
 
 /// `GET /healthz`: the process lives.
 pub async fn alive() -> Response {
@@ -30,17 +33,42 @@ async fn answers(what: &str, call: impl Future<Output = Result<()>>) -> bool {
     false
 }
 
-/// `GET /readyz`: Redis and the object store answer, and the sidecar is not stopping. 503 with the
-/// reasons otherwise.
+/// How long what was found holds for others who ask: anybody may, as often as he likes.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What Redis and the object store answered last. Who asks meanwhile waits for the same answers.
+#[derive(Default)]
+pub struct Health(Mutex<Option<Found>>);
+
+#[derive(Clone, Copy)]
+struct Found {
+    at: Stopwatch,
+    redis: bool,
+    storage: bool,
+}
+
+impl Health {
+    async fn look(&self, onward: &Onward) -> Found {
+        let mut found = self.0.lock().await;
+        if let Some(found) = found.filter(|found| found.at.elapsed() < FRESH) {
+            return found;
+        }
+        let coordinator = onward.coordinator();
+        let ping = redis::cmd("PING");
+        let (redis, storage) = tokio::join!(
+            answers("Redis", async { coordinator.lanes().call("ping", &ping).await.map(drop) }),
+            answers("the storage", async {
+                coordinator.objects().size(layout::TOKEN_KEY).await.map(drop)
+            }),
+        );
+        *found.insert(Found { at: Stopwatch::start(), redis, storage })
+    }
+}
+
+/// `GET /readyz`: Redis and the object store answer, by what was found within the last second, and
+/// the sidecar is not stopping. 503 with the reasons otherwise.
 pub async fn ready(State(app): State<AppState>) -> Response {
-    let coordinator = app.onward.coordinator();
-    let ping = redis::cmd("PING");
-    let (redis, storage) = tokio::join!(
-        answers("Redis", async { coordinator.lanes().call("ping", &ping).await.map(drop) }),
-        answers("the storage", async {
-            coordinator.objects().size(layout::TOKEN_KEY).await.map(drop)
-        }),
-    );
+    let Found { redis, storage, .. } = app.health.look(&app.onward).await;
     let word = |ok: bool| if ok { "ok" } else { "does not answer" };
     let stopping = app.stopping.is_cancelled();
     let is_ready = redis && storage && !stopping;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::{AccessKey, Keys, Logins, Tokens};
 use super::error::ApiResult;
+use super::health::Health;
 use super::places::Places;
 use super::settings::Limits;
 use super::sources::Sources;
@@ -25,6 +26,8 @@ pub struct App {
     logins: Logins,
     /// What stands for one that was shown.
     pub tokens: Tokens,
+    /// Whether Redis and the storage answer.
+    pub health: Health,
     /// Requests under way.
     pub places: Places,
     /// Imports, dumps and restores.
@@ -56,6 +59,7 @@ impl App {
         Arc::new(Self {
             tokens: Tokens::new(objects, keys.clone()),
             logins: Logins::new(keys),
+            health: Health::default(),
             places: Places::new("requests", limits.requests_per_key),
             tasks: Tasks::new(limits.tasks),
             streams: Arc::new(Semaphore::new(limits.streams)),
