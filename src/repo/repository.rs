@@ -161,6 +161,9 @@ impl Repository {
                 |listed| async move { objects.delete(&listed.key).await },
             )
             .await?;
+        for listed in objects.unfinished(&layout::repo_dir(&name)).await? {
+            objects.remove_unfinished(&listed.key).await?;
+        }
         objects.delete(&record).await?;
         self.forget_protection(&name);
         Ok(())

@@ -601,6 +601,9 @@ async fn what_a_killed_process_left_half_written_goes_when_it_is_old() {
     assert!(is_there());
     gc(&onward, &days_later()).await.unwrap();
     assert!(half.iter().all(|path| !path.exists()));
+    std::fs::write(&half[0], "half").unwrap();
+    onward.repo("lake").delete().await.unwrap();
+    assert!(!half[0].exists(), "it goes with its repository");
 }
 
 #[tokio::test(flavor = "multi_thread")]
