@@ -1,7 +1,7 @@
 //! Protected branches: what may not be done to a branch directly, by rules for names of branches.
 //!
-//! All rules of a repository are one object. Whoever changes them reads it and writes it anew, one
-//! after the other within a process; of two processes at the same moment the last one stays. A process looks at most
+//! All rules of a repository are one object. Whoever changes them reads it and writes it anew on the
+//! condition of what was read, one after the other within a process. A process looks at most
 //! [`CACHED_FOR`] back, so that staging does not read an object for every write; so long after a
 //! change of the rules others may still act by the old ones.
 //!
@@ -24,7 +24,7 @@ use crate::clock::Deadline;
 use crate::commit::record::{decode, encode};
 use crate::model::error::{Error, ErrorKind, Result, quoted};
 use crate::model::name::RepoName;
-use crate::objects::{Objects, layout};
+use crate::objects::{Created, Objects, layout};
 
 use super::branch::Branch;
 use super::onward::NAMES_KEPT;
@@ -35,6 +35,9 @@ pub const RULES_MAX: usize = 1000;
 
 /// The longest pattern, in bytes.
 pub const PATTERN_LEN_MAX: usize = 255;
+
+/// How often a change is made again because another process was faster, at most.
+const CHANGES_MAX: usize = 8;
 
 /// How old rules may be when they are applied.
 pub const CACHED_FOR: Duration = Duration::from_secs(2);
@@ -258,8 +261,8 @@ impl Repository {
     pub async fn protect(&self, rule: Rule) -> Result<()> {
         self.change_protection(|mut rules| {
             match rules.iter_mut().find(|there| there.pattern == rule.pattern) {
-                Some(there) => *there = rule,
-                None => rules.push(rule),
+                Some(there) => *there = rule.clone(),
+                None => rules.push(rule.clone()),
             }
             Ok(rules)
         })
@@ -286,31 +289,51 @@ impl Repository {
     /// Puts in the place of all rules what `change` makes of them, in one write. Where `change`
     /// refuses, or a new rule is not valid, everything stays as it is.
     ///
-    /// This process follows the new rules at once, others within [`CACHED_FOR`]. Changes by one
-    /// process come one after the other; of two processes at the same moment the last one stays.
+    /// This process follows the new rules at once, others within [`CACHED_FOR`]. Where another
+    /// process has changed them meanwhile, `change` is asked again; on local storage that is noticed
+    /// but for the moment of the write itself.
     pub async fn change_protection<E: From<Error>>(
         &self,
-        change: impl FnOnce(Vec<Rule>) -> Result<Vec<Rule>, E>,
+        change: impl Fn(Vec<Rule>) -> Result<Vec<Rule>, E>,
     ) -> Result<(), E> {
+        let name = self.name()?;
+        self.onward.inner.repo_record(&name).await?;
+        let objects = self.onward.coordinator().objects();
+        let key = layout::protection(&name);
         let _alone = self.onward.inner.rules.changing.lock().await;
-        let there = self.protection().await?;
-        let rules = change(there.clone())?;
-        let mut new = rules.iter().filter(|rule| !there.contains(rule));
-        new.try_for_each(Rule::check)?;
-        if rules.len() > RULES_MAX.max(there.len()) {
-            return Err(E::from(Error::invalid(format!(
-                "repository '{}' has {RULES_MAX} rules at most: delete one, or use a pattern for several branches",
-                self.display()
-            ))));
+        for _ in 0..CHANGES_MAX {
+            let stored = objects.get(&key).await?;
+            let there = match &stored {
+                Some(bytes) => decode_rules(&key, bytes)?,
+                None => Vec::new(),
+            };
+            let rules = change(there.clone())?;
+            self.check_rules(&rules, &there)?;
+            let bytes = encode_rules(rules)?;
+            let is_written = match &stored {
+                Some(stored) => objects.replace(&key, stored, bytes).await?,
+                None => matches!(objects.create(&key, bytes).await?, Created::Written),
+            };
+            self.forget_protection(&name);
+            if is_written {
+                return Ok(());
+            }
         }
-        Ok(self.write_protection(rules).await?)
+        Err(E::from(Error::unavailable(format!(
+            "others change the rules of repository '{}' all the time: nothing was changed, try again later",
+            self.display()
+        ))))
     }
 
-    async fn write_protection(&self, rules: Vec<Rule>) -> Result<()> {
-        let name = self.name()?;
-        let objects = self.onward.coordinator().objects();
-        objects.put(&layout::protection(&name), encode_rules(rules)?).await?;
-        self.forget_protection(&name);
+    /// Fails where one of `rules` that is not `there` yet is not valid, or they are too many.
+    fn check_rules(&self, rules: &[Rule], there: &[Rule]) -> Result<()> {
+        rules.iter().filter(|rule| !there.contains(rule)).try_for_each(Rule::check)?;
+        if rules.len() > RULES_MAX.max(there.len()) {
+            return Err(Error::invalid(format!(
+                "repository '{}' has {RULES_MAX} rules at most: delete one, or use a pattern for several branches",
+                self.display()
+            )));
+        }
         Ok(())
     }
 

@@ -205,14 +205,14 @@ async fn set_rules(
     JsonItems(wanted): JsonItems<BranchProtectionRule>,
 ) -> ApiResult<StatusCode> {
     let expected = single_tag(&headers, &header::IF_MATCH)?;
-    let patterns = wanted.into_iter().map(|rule| rule.pattern).collect();
+    let patterns: Vec<String> = wanted.into_iter().map(|rule| rule.pattern).collect();
     let change = |there: Vec<Rule>| match expected {
         Some(expected) if expected != "*" && expected != etag(&there) => Err(ApiError::new(
             StatusCode::PRECONDITION_FAILED,
             "condition_not_met",
             "the rules have changed since they were read: read them again",
         )),
-        _ => Ok(replaced(there, patterns)),
+        _ => Ok(replaced(there, patterns.clone())),
     };
     repo(&app, &name).change_protection(change).await?;
     Ok(StatusCode::NO_CONTENT)

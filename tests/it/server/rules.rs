@@ -103,4 +103,12 @@ async fn rules_that_are_added_at_the_same_moment_are_all_there() {
     let add = |n: usize| async move { lake.protect(Rule::new(format!("b{n}"))).await.unwrap() };
     futures::future::join_all((0..20).map(add)).await;
     assert_eq!(lake.protection().await.unwrap().len(), 20);
+    // Nor is one of another process lost, which may win each time for as long as it has some.
+    let other = &deployment.connect().await.repo("lake");
+    let adders = (0..6).map(|n| async move {
+        let repo = if n % 2 == 0 { lake } else { other };
+        repo.protect(Rule::new(format!("c{n}"))).await.unwrap();
+    });
+    futures::future::join_all(adders).await;
+    assert_eq!(lake.protection().await.unwrap().len(), 26);
 }
