@@ -124,7 +124,7 @@ mod tests {
     fn a_ref_is_typed_alone_or_behind_its_repository() {
         let lake = RepoName::new("lake").unwrap();
         for text in ["main~1", "lake/main~1", "lake/main~1/", "lakefs://lake/main~1"] {
-            assert_eq!(ref_in(&lake, text).unwrap().to_string(), "main~1", "{text}");
+            assert_eq!(ref_in(&lake, text).unwrap(), "main~1".parse().unwrap(), "{text}");
         }
         for (text, why) in [
             ("other/main", "repository 'other'"),
