@@ -2,13 +2,30 @@
 
 use std::time::Duration;
 
+use onward::commit::queue::{BranchQueue, QueueOptions};
+use onward::coord::submit::{Seal, Submission};
 use onward::model::address::RefExpr;
+use onward::model::ids::Ticket;
 use onward::{ErrorKind, Outcome};
 
 use super::{change, commit, commit_all};
-use crate::support::branch::{Audit, Ghost, keys, op_id};
+use crate::support::branch::{Audit, Ghost, context, keys, op_id};
 use crate::support::lake::Deployment;
 use crate::support::until::{PATIENCE, until_async};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_has_ended_its_part_takes_nothing_more() {
+    let (deployment, onward) = Deployment::lake().await;
+    let context = context(&onward, &deployment.objects, "main").await;
+    let queue = BranchQueue::start(context, QueueOptions::default());
+    queue.close().await;
+    let element = b"not even read".to_vec().into();
+    let submission = Submission { op_id: op_id(1), element, producer: None, seal: Seal::No };
+    let refused = queue.submit(submission).await.unwrap_err();
+    assert!(refused.message().contains("shutting down"), "{refused}");
+    assert_eq!(queue.attach(op_id(2), Ticket(9), 8).outcome().await, None, "nobody would tell");
+    assert_eq!(onward.repo("lake").branch("main").queue(10).await.unwrap().depth, 0);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_branch_decides_what_came_before_and_fails_what_came_after() {
