@@ -42,11 +42,21 @@ pub struct NamePage<T> {
 }
 
 impl<T> NamePage<T> {
-    /// The first `amount` of what there is.
-    fn first(mut items: Vec<T>, amount: usize) -> Self {
+    /// The first `amount` of what `reads` find in their order. No more is read than that takes, but
+    /// for the [`READS`] under way.
+    async fn read(
+        reads: impl Iterator<Item = impl Future<Output = Result<Option<T>>>>,
+        amount: usize,
+    ) -> Result<Self> {
+        let mut items: Vec<T> = futures::stream::iter(reads)
+            .buffered(READS)
+            .try_filter_map(|found| async { Ok(found) })
+            .take(amount.saturating_add(1))
+            .try_collect()
+            .await?;
         let has_more = items.len() > amount;
         items.truncate(amount);
-        Self { items, has_more }
+        Ok(Self { items, has_more })
     }
 }
 
@@ -65,14 +75,9 @@ impl Onward {
             .filter_map(|name| RepoName::new(name).ok())
             .collect();
         names.sort();
-        let repos = futures::stream::iter(names)
-            .map(|name| async move { self.repo(name.as_str()).find().await })
-            .buffered(READS)
-            .try_filter_map(|found| async { Ok(found) })
-            .take(request.amount.saturating_add(1))
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(NamePage::first(repos, request.amount))
+        let reads =
+            names.into_iter().map(|name| async move { self.repo(name.as_str()).find().await });
+        NamePage::read(reads, request.amount).await
     }
 }
 
@@ -91,25 +96,19 @@ impl Repository {
             .await?
             .into_iter()
             .filter(|found| found.live && request.wants(found.name.as_str()));
-        let shown = futures::stream::iter(wanted)
-            .map(|found| async move {
-                let record = BranchRecord::read(lake, &found.name, found.number).await?;
-                if record.is_none_or(|record| record.hidden && !hidden) {
-                    return Ok(None);
-                }
-                match self.branch(found.name.as_str()).show().await {
-                    Ok(info) => Ok(Some(info)),
-                    // It ended between the two looks.
-                    Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
-                    Err(error) => Err(error),
-                }
-            })
-            .buffered(READS)
-            .try_filter_map(|shown| async { Ok(shown) })
-            .take(request.amount.saturating_add(1))
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(NamePage::first(shown, request.amount))
+        let reads = wanted.map(|found| async move {
+            let record = BranchRecord::read(lake, &found.name, found.number).await?;
+            if record.is_none_or(|record| record.hidden && !hidden) {
+                return Ok(None);
+            }
+            match self.branch(found.name.as_str()).show().await {
+                Ok(info) => Ok(Some(info)),
+                // It ended between the two looks.
+                Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        NamePage::read(reads, request.amount).await
     }
 
     /// A page of the tags. Costs a listing of their names, and a read for each tag of the page.
@@ -126,15 +125,9 @@ impl Repository {
             .try_collect()
             .await?;
         names.sort();
-        let tags = futures::stream::iter(names)
-            .map(|name| async move {
-                Ok(self.find_tag(&name).await?.map(|commit| TagInfo { name, commit }))
-            })
-            .buffered(READS)
-            .try_filter_map(|found| async { Ok(found) })
-            .take(request.amount.saturating_add(1))
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(NamePage::first(tags, request.amount))
+        let reads = names.into_iter().map(|name| async move {
+            Ok(self.find_tag(&name).await?.map(|commit| TagInfo { name, commit }))
+        });
+        NamePage::read(reads, request.amount).await
     }
 }
