@@ -191,6 +191,7 @@ if #areas > 0 then
       redis.call('LREM', sealed_key, 1, area)
     end
   end
+  areas = redis.call('LRANGE', sealed_key, 0, -1)
 end
 for i = 9, #KEYS - 1 do
   redis.call('PEXPIRE', KEYS[i], grace_ms)
@@ -200,9 +201,10 @@ local depth = redis.call('LLEN', queue_key)
 local turn, elements = 0, {}
 if closes then
   redis.call('DEL', queue_key)
-  for _, area in ipairs(redis.call('LRANGE', sealed_key, 0, -1)) do
+  for _, area in ipairs(areas) do
     redis.call('UNLINK', area_keys(area))
   end
+  areas = {}
   redis.call('UNLINK', staged_key, paths_key, sealed_key)
   redis.call('HSET', head_key, 'state', 'deleted')
   redis.call('PEXPIRE', head_key, idle_ms)
@@ -227,4 +229,4 @@ if depth == 0 then
   redis.call('PEXPIRE', outcomes_key, idle_ms)
   redis.call('PEXPIRE', ops_key, idle_ms)
 end
-return {in_front and 2 or 3, done, depth, turn, redis.call('LRANGE', sealed_key, 0, -1), elements}
+return {in_front and 2 or 3, done, depth, turn, areas, elements}
