@@ -171,13 +171,19 @@ fn looks(store: &FaultyStore) -> usize {
     store.log().iter().filter(|asked| of_keys(asked)).count()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_known_costs_the_storage_next_to_nothing() {
+/// A sidecar over a store that counts what is asked of it, and fails when it is told to.
+async fn on_a_store_that_fails() -> (FaultyStore, Sidecar) {
     let store = FaultyStore::new(Arc::new(InMemory::new()));
     let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
     let deployment = Deployment { redis: RedisServer::new(), objects };
     let onward = deployment.connect().await;
     let sidecar = Sidecar::over(deployment, onward, |_| {}).await;
+    (store, sidecar)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_known_costs_the_storage_next_to_nothing() {
+    let (store, sidecar) = on_a_store_that_fails().await;
     let shown = |id: &'static str| {
         let sidecar = &sidecar;
         async move {
@@ -204,11 +210,7 @@ async fn who_is_not_known_costs_the_storage_next_to_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_nobodys_guess() {
-    let store = FaultyStore::new(Arc::new(InMemory::new()));
-    let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
-    let deployment = Deployment { redis: RedisServer::new(), objects };
-    let onward = deployment.connect().await;
-    let sidecar = Sidecar::over(deployment, onward, |_| {}).await;
+    let (store, sidecar) = on_a_store_that_fails().await;
     store.fail_all(Op::Get, Fault::Outage);
     for _ in 0..=FAILURES_MAX {
         let (status, body) = sidecar.get("/api/v1/user").await;
