@@ -28,9 +28,6 @@ struct Brought {
     surviving: u64,
 }
 
-const NO_HISTORY_IN_COMMON: &str =
-    "the branch has been reset: it has no history in common with the source any more";
-
 impl Judge<'_> {
     /// Decides one merge.
     pub(super) async fn merge(
@@ -40,8 +37,9 @@ impl Judge<'_> {
         view: &MergeView,
     ) -> Result<Judged> {
         let merge = &request.merge;
-        let Some(base) = self.base_now(request, view).await? else {
-            return Ok(Judged::idle(Verdict::Failed { reason: NO_HISTORY_IN_COMMON.into() }));
+        let base = match self.base_now(request, view).await? {
+            Ok(base) => base,
+            Err(verdict) => return Ok(Judged::idle(verdict)),
         };
         let lost = || Ok(Judged::idle(Verdict::LostRace(Some(Box::new(merge.clone())))));
         let brought = if base != merge.base {
@@ -86,20 +84,23 @@ impl Judge<'_> {
         Ok(Judged::changes(brought.run, brought.records))
     }
 
-    /// The base as of now: merges that came in between may have brought a nearer one. `None` for a
-    /// merge that has lost it.
+    /// The base as of now: merges that came in between may have brought a nearer one, and a
+    /// reset may have taken it away.
     async fn base_now(
         &self,
         request: &MergeRequest,
         view: &MergeView,
-    ) -> Result<Option<Option<CommitId>>> {
+    ) -> Result<Result<Option<CommitId>, Verdict>> {
         let merge = &request.merge;
         match (view.base, merge.source) {
             (Some(base), Some(source)) if merge.kind.follows_merge_base() => {
-                self.contained.nearest(self.lake, source, base).await.map(|base| Some(Some(base)))
+                self.contained.nearest(self.lake, source, base).await.map(|base| Ok(Some(base)))
             }
-            (None, _) if merge.kind.follows_merge_base() => Ok(None),
-            _ => Ok(Some(merge.base)),
+            (None, _) if merge.kind.follows_merge_base() => Ok(Err(Verdict::Failed {
+                reason: "the branch has been reset: it has no history in common with the source any more"
+                    .into(),
+            })),
+            _ => Ok(Ok(merge.base)),
         }
     }
 

@@ -438,7 +438,7 @@ fn admit(
         )),
         Accepted::NothingStaged => Ok(Admission::NothingStaged(op_id)),
         Accepted::BranchDeleted => Ok(Admission::Settled(Decision {
-            verdict: Verdict::Failed { reason: "branch deleted".into() },
+            verdict: Verdict::branch_deleted(),
             commit: None,
             first: None,
             details: details(op_id, None, 0, depth),

@@ -33,7 +33,11 @@ pub(super) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
                     tell_outcome(shared, *op_id, ticket, &record).await?;
                 }
                 OpStatus::Dropped(ticket) => {
-                    shared.state().waiters.tell(*op_id, ticket, &branch_deleted(reply.done));
+                    shared.state().waiters.tell(
+                        *op_id,
+                        ticket,
+                        &settled(Verdict::branch_deleted(), reply.done),
+                    );
                 }
                 OpStatus::Decided(_, None) | OpStatus::Unknown => missing.push(*op_id),
             }
@@ -146,7 +150,7 @@ async fn settle(
             let (producer, epoch, sequence) = submission.producer.clone().unwrap_or_default();
             ProducerRow::decode(&row)?.fence(&producer, epoch, sequence)
         }
-        Accepted::BranchDeleted => Some(Verdict::Failed { reason: "branch deleted".into() }),
+        Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
         // reason, as it is submitted here.
         Accepted::Overloaded { .. } | Accepted::Decided(_, None) | Accepted::NothingStaged => None,
@@ -176,11 +180,6 @@ pub fn lost(mut submission: Submission) -> Result<Submission> {
 /// The outcome of an op that the log will never hold.
 fn settled(verdict: Verdict, done: u64) -> OutcomeRecord {
     OutcomeRecord { verdict, commit: None, first: Ticket(done), batch: 0 }
-}
-
-/// The outcome of an op behind the end of its branch.
-fn branch_deleted(done: u64) -> OutcomeRecord {
-    settled(Verdict::Failed { reason: "branch deleted".into() }, done)
 }
 
 /// Looks for an op in the log behind ticket `after`: exact, and as long as the log is behind it.

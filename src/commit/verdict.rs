@@ -70,6 +70,11 @@ impl ConflictPath {
 }
 
 impl Verdict {
+    /// Of an op behind the end of its branch.
+    pub fn branch_deleted() -> Self {
+        Self::Failed { reason: "branch deleted".into() }
+    }
+
     /// The verdict without what only the log keeps.
     pub fn brief(&self) -> Self {
         match self {

@@ -195,7 +195,7 @@ impl Branch {
                 find_in_log(&context.lake, uid, op_id, from).await?.ok_or_else(unknown)?
             }
             Some(OpStatus::Dropped(ticket)) => {
-                let verdict = Verdict::Failed { reason: "branch deleted".into() };
+                let verdict = Verdict::branch_deleted();
                 let first = Ticket(done);
                 (ticket, OutcomeRecord { verdict, commit: None, first, batch: 0 })
             }
