@@ -1,6 +1,6 @@
 //! The JSON shapes of the command line. Scripts rely on them: add to them, never change them.
 
-use onward::commit::verdict::ConflictPath;
+use onward::commit::op::verdict::ConflictPath;
 use onward::model::change::{Change, PathChange};
 use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;

@@ -1,6 +1,6 @@
 //! What became of an op, told: one shape for programs, words for people, an exit code for both.
 
-use onward::commit::verdict::ConflictPath;
+use onward::commit::op::verdict::ConflictPath;
 use onward::tree::{Decision, decide};
 use onward::{ErrorKind, Outcome, Result};
 

@@ -16,9 +16,9 @@ use crate::objects::Objects;
 
 use super::counters::Counters;
 use super::faults::Faults;
-use super::lake::{Lake, LakeOptions};
-use super::queue::{BranchQueue, QueueOptions};
-use super::round::{BranchContext, BranchParts};
+use crate::commit::accept::queue::{BranchQueue, QueueOptions};
+use crate::commit::context::{BranchContext, BranchParts};
+use crate::commit::log::lake::{Lake, LakeOptions};
 
 /// Branches with tasks of their own in one process, at most, beyond those in use.
 const QUEUES_KEPT: usize = 4096;

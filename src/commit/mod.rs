@@ -1,46 +1,28 @@
 //! The protocol: from a submitted op to a decided, durable, published commit.
 //!
-//! The path of one commit: [`op`] (its record) → [`queue`] (accepted, together with others) →
-//! [`helper`](self) (whose turn is it?) → [`round`] (view) → [`prepare`] (load its changes) →
-//! [`judge`] (decide) → [`build`] (write runs, put the log entry together) → [`lake`]
-//! (create the log entry: the moment of decision) → [`round`] (publish) → [`waiting`] (tell).
+//! The rooms in the order in which a commit passes them:
 //!
-//! [`restore`] and [`reconcile`](self) are for the day Redis loses data.
+//! 1. [`op`]: what is asked for, as it lies in the queue, and what was decided about it.
+//! 2. [`accept`]: one call that puts the ops of many callers into the queue; those who wait.
+//! 3. [`help`](self): whose turn is it? Rounds are run, or those of others followed.
+//! 4. [`round`]: view → prepare → judge → build → decide → publish.
+//! 5. [`log`]: the entry whose creation is the moment of decision, and all that is read back.
+//! 6. [`merge`]: the commit graph, and what a merge brings.
+//! 7. [`mend`]: for the day Redis has lost data.
+//!
+//! Arrows point from [`help`](self) down to [`op`]: a round knows the log and not who waits for it.
 
-mod align;
-pub mod ancestry;
-pub mod build;
+pub mod accept;
+pub mod context;
 pub mod coordinator;
 pub mod counters;
-mod crowd;
 pub mod faults;
-pub mod graph;
-pub mod head;
-mod helper;
-mod inspect;
-pub mod judge;
-mod judge_merge;
-pub mod lake;
-mod large;
-mod load;
+mod help;
 pub mod log;
-mod lookup;
+pub mod mend;
 pub mod merge;
-pub mod named;
 pub mod op;
-pub mod persist;
-pub mod prepare;
-pub mod queue;
-pub mod rate;
-mod reconcile;
-pub mod record;
-mod rescue;
-pub mod restore;
 pub mod round;
-mod state;
-mod upkeep;
-pub mod verdict;
-pub mod waiting;
 
 pub use coordinator::{Coordinator, CoordinatorOptions};
-pub use reconcile::{find_in_log, lost};
+pub use mend::reconcile::{find_in_log, lost};

@@ -1,13 +1,13 @@
 //! Targets: log entries, ops, outcomes, checkpoints, records of names, rows, hints, change files.
 
 use super::{Target, read, target, with_crc};
-use crate::commit::head::Head;
-use crate::commit::log::LogEntry;
-use crate::commit::op::{Body, PreparedMerge, QueuedOp};
-use crate::commit::prepare::readable;
-use crate::commit::record::{BranchRecord, RepoRecord, decode};
-use crate::commit::restore::Checkpoint;
-use crate::commit::verdict::{OutcomeRecord, ProducerRow};
+use crate::commit::log::entry::LogEntry;
+use crate::commit::log::head::Head;
+use crate::commit::log::record::{BranchRecord, RepoRecord, decode};
+use crate::commit::mend::restore::Checkpoint;
+use crate::commit::op::queued::{Body, PreparedMerge, QueuedOp};
+use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
+use crate::commit::round::prepare::readable;
 use crate::model::change::decode_value;
 use crate::model::codec::unpack;
 use crate::model::ids::{BranchUid, CommitId, OpId};
@@ -108,7 +108,7 @@ fn op(element: &[u8]) {
             read_changes(&changes);
         }
         Body::Damaged(reason) => assert!(!reason.is_empty() && reason.len() < super::MESSAGE_MAX),
-        Body::Newer(version) => assert!(version > crate::commit::op::VERSION),
+        Body::Newer(version) => assert!(version > crate::commit::op::queued::VERSION),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::clock::{self, Deadline};
+use crate::commit::accept::persist::persist;
+use crate::commit::accept::queue::{Admission, BranchQueue};
+use crate::commit::context::{BATCH_MAX, BranchContext};
+use crate::commit::log::record::{BranchRecord, encode};
 use crate::commit::lost;
-use crate::commit::op::{Body, Op, QueuedOp, Request};
-use crate::commit::persist::persist;
-use crate::commit::queue::{Admission, BranchQueue};
-use crate::commit::record::{BranchRecord, encode};
-use crate::commit::restore::{look, open_new, read_back, restore};
-use crate::commit::round::{BATCH_MAX, BranchContext};
-use crate::commit::verdict::Verdict;
+use crate::commit::mend::restore::{look, open_new, read_back, restore};
+use crate::commit::op::queued::{Body, Op, QueuedOp, Request};
+use crate::commit::op::verdict::Verdict;
 use crate::coord::submit::{Seal, Submission};
 use crate::coord::{BranchState, HeadView, branches};
 use crate::model::address::RefExpr;

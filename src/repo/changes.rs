@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::{self, Deadline};
-use crate::commit::op::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
-use crate::commit::persist::persist;
-use crate::commit::prepare::VALIDATED_MAX;
+use crate::commit::accept::persist::persist;
+use crate::commit::op::queued::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
+use crate::commit::round::prepare::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::change::{Change, Condition, PathChange};

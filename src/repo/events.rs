@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::clock;
-use crate::commit::round::BranchContext;
-use crate::commit::verdict::OutcomeRecord;
+use crate::commit::context::BranchContext;
+use crate::commit::op::verdict::OutcomeRecord;
 use crate::coord::outcomes::Tail;
 use crate::model::error::Result;
 use crate::model::ids::{CommitId, OpId, Ticket};

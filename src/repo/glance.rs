@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::clock;
-use crate::commit::head::Head;
-use crate::commit::round::BranchContext;
+use crate::commit::context::BranchContext;
+use crate::commit::log::head::Head;
 use crate::coord::areas::Area;
 use crate::coord::staging::{PAGE_MAX, StagedValue, Wanted, Which, staged};
 use crate::coord::{BranchState, HeadView};

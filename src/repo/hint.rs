@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::commit::lake::Lake;
-use crate::commit::op::PreparedMerge;
+use crate::commit::log::lake::Lake;
+use crate::commit::op::queued::PreparedMerge;
 use crate::model::codec::unpack;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;

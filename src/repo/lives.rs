@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::commit::lake::Lake;
-use crate::commit::record::{BranchRecord, Incarnation, incarnations};
+use crate::commit::log::lake::Lake;
+use crate::commit::log::record::{BranchRecord, Incarnation, incarnations};
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;

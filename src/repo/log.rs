@@ -9,8 +9,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
-use crate::commit::lake::Lake;
-use crate::commit::log::LogEntry;
+use crate::commit::log::entry::LogEntry;
+use crate::commit::log::lake::Lake;
 use crate::model::address::RefExpr;
 use crate::model::commit::Commit;
 use crate::model::error::{Error, Result};

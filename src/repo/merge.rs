@@ -10,11 +10,13 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use crate::clock::{self, Deadline};
-use crate::commit::graph::merge_base;
-use crate::commit::lake::Lake;
-use crate::commit::merge::{Committed, MergeSpec, Ruled, WorkedOut, carry_on, three_way, work_out};
-use crate::commit::op::{MergeKind, MergePlan, MergeRequest, Request, Retry, Strategy};
-use crate::commit::persist::persist;
+use crate::commit::accept::persist::persist;
+use crate::commit::log::lake::Lake;
+use crate::commit::merge::graph::merge_base;
+use crate::commit::merge::prepared::{
+    Committed, MergeSpec, Ruled, WorkedOut, carry_on, three_way, work_out,
+};
+use crate::commit::op::queued::{MergeKind, MergePlan, MergeRequest, Request, Retry, Strategy};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
@@ -82,7 +84,7 @@ pub struct MergePreview {
     /// How many of them the branch would take over.
     pub surviving: u64,
     /// The first conflicting paths, at most 10,000; [`Repository::three_way_diff`] has all.
-    pub conflicts: Vec<crate::commit::verdict::ConflictPath>,
+    pub conflicts: Vec<crate::commit::op::verdict::ConflictPath>,
     /// How many there are.
     pub conflicts_total: u64,
 }

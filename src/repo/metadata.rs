@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::commit::record::{decode, encode};
+use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result};
 use crate::objects::layout;
 

@@ -5,7 +5,7 @@
 
 use std::sync::PoisonError;
 
-use crate::commit::record::{BranchRecord, RepoRecord, decode};
+use crate::commit::log::record::{BranchRecord, RepoRecord, decode};
 use crate::coord::branches;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::commit::Coordinator;
+use crate::commit::context::BranchContext;
 use crate::commit::counters::CounterSnapshot;
 use crate::commit::faults::Faults;
-use crate::commit::round::BranchContext;
 use crate::coord::Lanes;
 use crate::model::error::Result;
 use crate::model::ids::BranchUid;

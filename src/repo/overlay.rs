@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use crate::commit::round::BranchContext;
+use crate::commit::context::BranchContext;
 use crate::coord::areas::Area;
 use crate::coord::staging::{self, Bound, PAGE_MAX, StagedPage, Wanted, Which};
 use crate::model::change::decode_value;

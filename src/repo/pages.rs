@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::commit::record::{BranchRecord, incarnations};
+use crate::commit::log::record::{BranchRecord, incarnations};
 use crate::model::error::Result;
 use crate::model::name::{RepoName, TagName};
 use crate::objects::layout;

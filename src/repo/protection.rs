@@ -21,7 +21,7 @@ use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
-use crate::commit::record::{decode, encode};
+use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, ErrorKind, Result, quoted};
 use crate::model::name::RepoName;
 use crate::objects::{Created, Objects, layout};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use crate::commit::lake::Lake;
-use crate::commit::log::LogEntry;
+use crate::commit::log::entry::LogEntry;
+use crate::commit::log::lake::Lake;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, Ticket};
 use crate::tree::{ALL, Level};

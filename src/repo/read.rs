@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::commit::head::Head;
+use crate::commit::log::head::Head;
 use crate::coord::staging::{Bound, PAGE_MAX, Wanted};
 use crate::model::address::RefExpr;
 use crate::model::entry::Entry;

@@ -1,7 +1,7 @@
 //! Recovery: everything Redis knows, rebuilt from the object store alone.
 
-use crate::commit::record::BranchRecord;
-use crate::commit::restore::{read_back, restore};
+use crate::commit::log::record::BranchRecord;
+use crate::commit::mend::restore::{read_back, restore};
 use crate::coord::branches;
 use crate::model::error::Result;
 use crate::model::name::BranchName;

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::commit::lake::Lake;
+use crate::commit::log::lake::Lake;
 use crate::model::address::{Face, Modifier, RefExpr};
 use crate::model::commit::Commit;
 use crate::model::error::{Error, ErrorKind, Result};

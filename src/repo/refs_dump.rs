@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::commit::record::{decode, encode};
+use crate::commit::log::record::{decode, encode};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::CommitId;

@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt};
 
 use crate::clock;
-use crate::commit::record::{BranchRecord, RepoRecord, decode, encode};
+use crate::commit::log::record::{BranchRecord, RepoRecord, decode, encode};
 use crate::coord::BranchKeys;
 use crate::coord::branches::forget;
 use crate::model::error::{Error, ErrorKind, Result};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock;
-use crate::commit::restore::restore;
-use crate::commit::round::BranchContext;
+use crate::commit::context::BranchContext;
+use crate::commit::mend::restore::restore;
 use crate::coord::areas::Area;
 use crate::coord::staging::{
     self, Bound, PAGE_MAX, STAGE_MAX, Seen, Stage, StagedValue, Wanted, Which,

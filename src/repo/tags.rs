@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 
-use crate::commit::record::{decode, encode};
+use crate::commit::log::record::{decode, encode};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Deadline, Stopwatch};
+use crate::commit::accept::queue::{BranchQueue, Pending};
+use crate::commit::accept::waiting::{Decision, Told, rounds_bound};
 use crate::commit::find_in_log;
-use crate::commit::lake::Lake;
-use crate::commit::queue::{BranchQueue, Pending};
-use crate::commit::verdict::{OutcomeRecord, Verdict};
-use crate::commit::waiting::{Decision, Told, rounds_bound};
+use crate::commit::log::lake::Lake;
+use crate::commit::op::verdict::{OutcomeRecord, Verdict};
 use crate::coord::status::{Cancelled, OpStatus, StatusReply, cancel, status};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, OpId, Ticket};
@@ -176,7 +176,7 @@ impl Branch {
         let reply = match status(&context.lanes, &context.keys, &[op_id]).await? {
             Some(reply) => reply,
             None => {
-                crate::commit::restore::restore(&context).await?;
+                crate::commit::mend::restore::restore(&context).await?;
                 let again = status(&context.lanes, &context.keys, &[op_id]).await?;
                 again.ok_or_else(unknown)?
             }
@@ -205,7 +205,7 @@ impl Branch {
             verdict: record.verdict,
             commit: record.commit,
             first: Some(record.first),
-            details: crate::commit::waiting::Details {
+            details: crate::commit::accept::waiting::Details {
                 op_id,
                 ticket: Some(ticket),
                 rounds: 0,

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::commit::lake::Lake;
-use crate::commit::log::{LogEntry, SpanLevel};
+use crate::commit::log::entry::{LogEntry, SpanLevel};
+use crate::commit::log::lake::Lake;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;

@@ -15,9 +15,9 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::state::{App, AppState};
 use crate::clock;
+use crate::commit::context::BranchContext;
 use crate::commit::counters::CounterSnapshot;
-use crate::commit::op::QueuedOp;
-use crate::commit::round::BranchContext;
+use crate::commit::op::queued::QueuedOp;
 use crate::coord::BranchState;
 use crate::measures;
 use crate::model::error::{Error, Result};

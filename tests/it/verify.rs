@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use futures::TryStreamExt;
 use onward::Onward;
-use onward::commit::restore::write_checkpoint;
+use onward::commit::mend::restore::write_checkpoint;
 use onward::model::address::RefExpr;
 use onward::model::change::{Change, PathChange};
 use onward::repo::verify::{Finding, FindingKind};

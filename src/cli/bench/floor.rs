@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use onward::commit::op::QueuedOp;
-use onward::commit::round::{BATCH_MAX, BranchContext};
-use onward::commit::verdict::{OutcomeRecord, Verdict};
+use onward::commit::context::{BATCH_MAX, BranchContext};
+use onward::commit::op::queued::QueuedOp;
+use onward::commit::op::verdict::{OutcomeRecord, Verdict};
 use onward::coord::branches::forget;
 use onward::coord::publish::{Publication, Published, publish};
 use onward::coord::restore::{BranchImage, restore};

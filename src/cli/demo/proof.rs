@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use onward::commit::verdict::Verdict;
+use onward::commit::op::verdict::Verdict;
 use onward::model::address::RefExpr;
 use onward::model::ids::{CommitId, OpId, Ticket};
 use onward::repo::ticket::TicketStatus;

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 
 use super::{by_name, run};
-use crate::commit::log::LogEntry;
-use crate::commit::restore::Checkpoint;
+use crate::commit::log::entry::LogEntry;
+use crate::commit::mend::restore::Checkpoint;
 use crate::model::codec::{put_bytes, put_u64};
 use crate::model::error::{ErrorKind, Result};
 use crate::tree::frame::{Packer, decompress, unpack};

@@ -4,12 +4,12 @@
 use bytes::Bytes;
 
 use super::fixtures;
-use crate::commit::log::LogEntry;
-use crate::commit::op::{Body, QueuedOp};
-use crate::commit::prepare::readable;
-use crate::commit::record::{BranchRecord, RepoRecord, decode};
-use crate::commit::restore::Checkpoint;
-use crate::commit::verdict::{OutcomeRecord, ProducerRow};
+use crate::commit::log::entry::LogEntry;
+use crate::commit::log::record::{BranchRecord, RepoRecord, decode};
+use crate::commit::mend::restore::Checkpoint;
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
+use crate::commit::round::prepare::readable;
 use crate::model::change::{check_value_version, decode_value};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::CommitId;

@@ -2,12 +2,13 @@
 //! collection is a helper first.
 
 use crate::clock::{self, Deadline};
-use crate::commit::op::{FoldRequest, Op, QueuedOp, Request};
-use crate::commit::queue::Admission;
-use crate::commit::restore::look;
-use crate::commit::round::BranchContext;
-use crate::commit::waiting::Told;
-use crate::commit::{Coordinator, queue::Pending};
+use crate::commit::Coordinator;
+use crate::commit::accept::queue::Admission;
+use crate::commit::accept::queue::Pending;
+use crate::commit::accept::waiting::Told;
+use crate::commit::context::BranchContext;
+use crate::commit::mend::restore::look;
+use crate::commit::op::queued::{FoldRequest, Op, QueuedOp, Request};
 use crate::coord::submit::{Seal, Submission};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};

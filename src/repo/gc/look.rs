@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::commit::head::Head;
-use crate::commit::lake::Lake;
-use crate::commit::op::{Body, QueuedOp};
-use crate::commit::record::BranchRecord;
-use crate::commit::restore::read_back;
-use crate::commit::round::BranchContext;
+use crate::commit::context::BranchContext;
+use crate::commit::log::head::Head;
+use crate::commit::log::lake::Lake;
+use crate::commit::log::record::BranchRecord;
+use crate::commit::mend::restore::read_back;
+use crate::commit::op::queued::{Body, QueuedOp};
 use crate::coord::queue::{QUEUE_PAGE_MAX, tail};
 use crate::coord::staging::{Bound, PAGE_MAX, Wanted, Which, staged};
 use crate::model::error::{Error, Result};

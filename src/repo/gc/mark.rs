@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use crate::commit::lake::Lake;
+use crate::commit::log::lake::Lake;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
 use crate::tree::{InlineRun, Level, RangeRef, RunPlace, RunRef, Tree};

@@ -23,9 +23,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::clock::{Deadline, Stopwatch};
 use crate::commit::Coordinator;
-use crate::commit::lake::Lake;
-use crate::commit::op::PREPARED_MAX;
-use crate::commit::record::BranchRecord;
+use crate::commit::log::lake::Lake;
+use crate::commit::log::record::BranchRecord;
+use crate::commit::op::queued::PREPARED_MAX;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::samples;
-use crate::commit::log::LogEntry;
-use crate::commit::op::{Body, QueuedOp};
-use crate::commit::record::{BranchRecord, RepoRecord, decode, encode};
-use crate::commit::restore::Checkpoint;
-use crate::commit::verdict::{OutcomeRecord, ProducerRow};
+use crate::commit::log::entry::LogEntry;
+use crate::commit::log::record::{BranchRecord, RepoRecord, decode, encode};
+use crate::commit::mend::restore::Checkpoint;
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
 use crate::coord::areas::Area;
 use crate::model::change::{decode_value, encode_value};
 use crate::model::error::Result;
@@ -116,7 +116,7 @@ fn read_hint(bytes: &[u8]) -> Read {
     Ok((json_of(&merge), Some(again)))
 }
 
-fn hint_of(merge: crate::commit::op::PreparedMerge) -> Vec<u8> {
+fn hint_of(merge: crate::commit::op::queued::PreparedMerge) -> Vec<u8> {
     let repo = samples::repo().name;
     let body = hint::Body { repo, dest: samples::UID, expires_ms: 1_795_003_600_123, merge };
     hint::seal(&rmp_serde::to_vec_named(&body).unwrap(), &secret()).into_bytes()

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use crate::commit::log::{DecidedOp, LogEntry, ResetTo, SpanLevel};
-use crate::commit::op::{
+use crate::commit::log::entry::{DecidedOp, LogEntry, ResetTo, SpanLevel};
+use crate::commit::log::record::{BranchRecord, RepoRecord};
+use crate::commit::mend::restore::Checkpoint;
+use crate::commit::op::queued::{
     Changes, CommitRequest, FoldRequest, MergeKind, MergePlan, MergeRequest, Op, PreparedMerge,
     ProducerSequence, Request, Retry, Strategy, Survivors,
 };
-use crate::commit::record::{BranchRecord, RepoRecord};
-use crate::commit::restore::Checkpoint;
-use crate::commit::verdict::{ConflictPath, OutcomeRecord, ProducerRow, Verdict};
+use crate::commit::op::verdict::{ConflictPath, OutcomeRecord, ProducerRow, Verdict};
 use crate::model::change::{Change, Condition};
 use crate::model::commit::Commit;
 use crate::model::entry::Entry;

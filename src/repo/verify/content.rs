@@ -7,7 +7,7 @@ use futures::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::commit::log::LogEntry;
+use crate::commit::log::entry::LogEntry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
 use crate::model::name::RepoName;

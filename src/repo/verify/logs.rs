@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use crate::commit::head::Head;
-use crate::commit::log::LogEntry;
-use crate::commit::record::BranchRecord;
+use crate::commit::log::entry::LogEntry;
+use crate::commit::log::head::Head;
+use crate::commit::log::record::BranchRecord;
 use crate::model::error::Result;
 use crate::model::ids::{BranchUid, CommitId, Ticket};
 use crate::objects::layout;

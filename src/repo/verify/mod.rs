@@ -14,10 +14,10 @@ mod records;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::commit::head::Head;
-use crate::commit::lake::Lake;
-use crate::commit::record::BranchRecord;
-use crate::commit::round::BranchContext;
+use crate::commit::context::BranchContext;
+use crate::commit::log::head::Head;
+use crate::commit::log::lake::Lake;
+use crate::commit::log::record::BranchRecord;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
 use crate::model::name::RepoName;

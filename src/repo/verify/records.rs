@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
 
-use crate::commit::record::{RepoRecord, decode};
-use crate::commit::restore::Checkpoint;
+use crate::commit::log::record::{RepoRecord, decode};
+use crate::commit::mend::restore::Checkpoint;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, Ticket};
 use crate::objects::layout;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock;
-use crate::commit::op::{Retry, Strategy};
-use crate::commit::verdict::ConflictPath;
+use crate::commit::op::queued::{Retry, Strategy};
+use crate::commit::op::verdict::ConflictPath;
 use crate::model::entry::Entry;
 use crate::repo::branch::QueueView;
 use crate::repo::ticket::TicketStatus;

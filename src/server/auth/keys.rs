@@ -24,7 +24,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 use crate::clock::{self, Stopwatch};
-use crate::commit::record::{decode, encode};
+use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result, quoted};
 use crate::objects::{Created, Objects, layout};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
 use onward::Onward;
-use onward::commit::lake::{Lake, LakeOptions};
-use onward::commit::record::BranchRecord;
+use onward::commit::log::lake::{Lake, LakeOptions};
+use onward::commit::log::record::BranchRecord;
 use onward::model::address::RefExpr;
 use onward::model::commit::Commit;
 use onward::model::ids::{CommitId, OpId, Ticket};

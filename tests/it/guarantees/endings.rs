@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onward::commit::queue::{BranchQueue, QueueOptions};
+use onward::commit::accept::queue::{BranchQueue, QueueOptions};
 use onward::coord::submit::{Seal, Submission};
 use onward::model::address::RefExpr;
 use onward::model::ids::Ticket;

@@ -2,7 +2,7 @@
 //! that can be read, now or in history.
 
 use onward::Onward;
-use onward::commit::lake::Lake;
+use onward::commit::log::lake::Lake;
 use onward::model::address::RefExpr;
 use onward::repo::Repository;
 

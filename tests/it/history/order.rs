@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onward::clock;
-use onward::commit::log::{DecidedOp, LogEntry};
-use onward::commit::verdict::Verdict;
+use onward::commit::log::entry::{DecidedOp, LogEntry};
+use onward::commit::op::verdict::Verdict;
 use onward::model::commit::Commit;
 use onward::model::ids::{BranchUid, CommitId, Ticket};
 use onward::repo::LogRequest;
@@ -16,7 +16,7 @@ use crate::support::lake::Deployment;
 
 /// Writes log entries of one commit each.
 pub struct Forge {
-    lake: onward::commit::lake::Lake,
+    lake: onward::commit::log::lake::Lake,
     pub onward: onward::Onward,
     _deployment: Deployment,
     made: BTreeMap<CommitId, Commit>,

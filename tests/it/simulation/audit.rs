@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use onward::commit::lake::{Lake, LakeOptions};
-use onward::commit::log::LogEntry;
-use onward::commit::record::BranchRecord;
-use onward::commit::verdict::Verdict;
+use onward::commit::log::entry::LogEntry;
+use onward::commit::log::lake::{Lake, LakeOptions};
+use onward::commit::log::record::BranchRecord;
+use onward::commit::op::verdict::Verdict;
 use onward::invariants::{self, Interval, Violation};
 use onward::model::commit::Commit;
 use onward::model::ids::{BranchUid, CommitId, OpId, Ticket};
@@ -64,7 +64,7 @@ async fn line(lake: &Lake, name: &'static str) -> Line {
 }
 
 fn decided(uid: BranchUid, entry: &LogEntry) -> Vec<Decided> {
-    let decided = |(index, op): (usize, &onward::commit::log::DecidedOp)| Decided {
+    let decided = |(index, op): (usize, &onward::commit::log::entry::DecidedOp)| Decided {
         op_id: op.op_id,
         ticket: entry.first.0 + index as u64,
         verdict: op.verdict.clone(),

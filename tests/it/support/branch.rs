@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use onward::Onward;
-use onward::commit::lake::{Lake, LakeOptions};
-use onward::commit::record::BranchRecord;
-use onward::commit::round::BranchContext;
-use onward::commit::verdict::Verdict;
+use onward::commit::context::BranchContext;
+use onward::commit::log::lake::{Lake, LakeOptions};
+use onward::commit::log::record::BranchRecord;
+use onward::commit::op::verdict::Verdict;
 use onward::coord::BranchKeys;
 use onward::model::commit::Commit;
 use onward::model::ids::{CommitId, OpId, Ticket};

@@ -69,7 +69,7 @@ async fn make(redis: &RedisServer, storage: &Path) {
     let uid = branch_keys.head.split(['/', '}']).nth(1).unwrap().parse().unwrap();
     let (repo, name) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let context = onward.coordinator().context(&repo, &name, uid);
-    onward::commit::restore::write_checkpoint(&context).await.unwrap();
+    onward::commit::mend::restore::write_checkpoint(&context).await.unwrap();
     // An op that was accepted, and that nobody has decided.
     let ghost = Ghost::haunt(redis, &branch_keys);
     change(&onward, "main", 60).submit().await.unwrap();

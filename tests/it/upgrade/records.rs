@@ -2,7 +2,7 @@
 //! over by this one.
 
 use onward::ErrorKind;
-use onward::commit::restore::write_checkpoint;
+use onward::commit::mend::restore::write_checkpoint;
 use onward::model::address::RefExpr;
 use onward::repo::protection::Rule;
 

@@ -1,7 +1,7 @@
 //! A pending set that everybody helps to empty.
 
-use onward::commit::op::QueuedOp;
-use onward::commit::op::{Body, Changes, Request};
+use onward::commit::op::queued::QueuedOp;
+use onward::commit::op::queued::{Body, Changes, Request};
 use onward::tree::InlineRun;
 use onward::{Error, Result};
 use redis::Value;

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use onward::commit::build::build;
-use onward::commit::head::Head;
-use onward::commit::judge::judge;
-use onward::commit::lake::Lake;
-use onward::commit::op::{Changes, CommitRequest, Op, Request, Strategy as OnConflict};
-use onward::commit::prepare::{ChangeSet, Prepared, Situation, Work};
+use onward::commit::log::head::Head;
+use onward::commit::log::lake::Lake;
+use onward::commit::op::queued::{Changes, CommitRequest, Op, Request, Strategy as OnConflict};
+use onward::commit::round::build::build;
+use onward::commit::round::judge::judge;
+use onward::commit::round::prepare::{ChangeSet, Prepared, Situation, Work};
 use onward::coord::Lanes;
 use onward::model::ids::{BranchUid, CommitId, OpId};
 use onward::tree::{InlineRun, Record};

@@ -1,0 +1,123 @@
+//! Whether those who were told of a batch come back at once with their next op.
+//!
+//! Writers in a loop do: then it pays to wait for them a little, because a call made for the first
+//! of them begins a round that the others have to sit out. Jobs that come and go do not: then
+//! nobody is kept waiting. What has happened so far tells which it is.
+
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
+
+/// The longest time that the first of a crowd waits for the rest.
+const PATIENCE_MAX: Duration = Duration::from_millis(4);
+
+/// The part of a round's length that may be spent on waiting.
+const PART_OF_ROUND: u32 = 8;
+
+/// Who was told last, and who has come since.
+#[derive(Debug)]
+pub(in crate::commit) struct Crowd {
+    told: u32,
+    came: u32,
+    accepted: u32,
+    /// The share of those told that came, of late: 1 when all do.
+    share: f32,
+    since: Stopwatch,
+    round: Duration,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self {
+            told: 0,
+            came: 0,
+            accepted: 0,
+            share: 0.0,
+            since: Stopwatch::start(),
+            round: Duration::ZERO,
+        }
+    }
+}
+
+impl Crowd {
+    /// `count` ops of this process are told of a round that took so long.
+    pub(in crate::commit) fn told(&mut self, count: u64, round: Duration) {
+        if self.told > 0 {
+            let share = (self.came as f32 / self.told as f32).min(1.0);
+            self.share = (self.share + share) / 2.0;
+        }
+        self.told = u32::try_from(count).unwrap_or(u32::MAX);
+        self.came = 0;
+        self.accepted = 0;
+        self.since = Stopwatch::start();
+        self.round = round;
+    }
+
+    /// So many have come.
+    pub(in crate::commit) fn came(&mut self, count: usize) {
+        self.came = self.came.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Of those that came so many are in the queue now.
+    pub(in crate::commit) fn accepted(&mut self, count: usize) {
+        self.accepted = self.accepted.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// How long it is worth waiting for more before they are submitted, zero when it is not.
+    pub(in crate::commit) fn patience(&self) -> Duration {
+        self.patience_for(self.came)
+    }
+
+    /// How long it is worth waiting for more before a round of only `ready` ops, zero when it is
+    /// not.
+    pub(in crate::commit) fn patience_before_round(&self, ready: usize) -> Duration {
+        if ready as f32 * 2.0 > self.expected() {
+            return Duration::ZERO;
+        }
+        self.patience_for(self.accepted)
+    }
+
+    /// One in sixteen may be late without keeping the others.
+    fn expected(&self) -> f32 {
+        (self.told as f32 * self.share * (15.0 / 16.0)).floor()
+    }
+
+    fn patience_for(&self, here: u32) -> Duration {
+        if here as f32 >= self.expected() {
+            return Duration::ZERO;
+        }
+        (self.round / PART_OF_ROUND).min(PATIENCE_MAX).saturating_sub(self.since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_that_comes_back_is_waited_for_and_others_are_not() {
+        let hour = Duration::from_secs(3600);
+        let mut crowd = Crowd::default();
+        assert_eq!(crowd.patience(), Duration::ZERO);
+        for _ in 0..8 {
+            crowd.told(64, hour);
+            crowd.came(64);
+            assert_eq!(crowd.patience(), Duration::ZERO, "all are here");
+        }
+        crowd.told(64, hour);
+        crowd.came(1);
+        assert!(crowd.patience() > Duration::ZERO, "the others will come");
+        assert!(crowd.patience_before_round(1) > Duration::ZERO);
+        assert_eq!(crowd.patience_before_round(40), Duration::ZERO, "a good round as it is");
+        crowd.accepted(61);
+        assert_eq!(crowd.patience_before_round(1), Duration::ZERO, "they are in the queue");
+        for _ in 0..8 {
+            crowd.told(64, hour);
+            crowd.came(1);
+        }
+        assert_eq!(crowd.patience(), Duration::ZERO, "they no longer do");
+        crowd.told(1, hour);
+        crowd.came(1);
+        assert_eq!(crowd.patience(), Duration::ZERO, "a single writer never waits");
+    }
+}

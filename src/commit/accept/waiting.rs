@@ -1,0 +1,335 @@
+//! Those who wait for the outcome of an op, in this process.
+//!
+//! Waiters follow op ids, not positions: a ticket is exact while Redis keeps its data, and an op
+//! that is accepted again after a loss gets a new one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Stopwatch;
+use crate::coord::submit::Submission;
+use crate::invariants::{self, Violation, within_rounds};
+use crate::measures;
+use crate::model::ids::{CommitId, OpId, Ticket};
+
+use crate::commit::context::BATCH_MAX;
+use crate::commit::op::verdict::{OutcomeRecord, Verdict};
+
+/// A decided op, as its submitter sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The outcome.
+    pub verdict: Verdict,
+    /// The commit, if it became one.
+    pub commit: Option<CommitId>,
+    /// First ticket of its batch, which names its log entry; `None` when it was settled without
+    /// being queued.
+    pub first: Option<Ticket>,
+    /// How it went.
+    pub details: Details,
+}
+
+/// How an op went, in counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Details {
+    /// Its id.
+    pub op_id: OpId,
+    /// Its ticket, if it was queued.
+    pub ticket: Option<Ticket>,
+    /// Rounds this process ran between accepting the op and learning its outcome.
+    pub rounds: u64,
+    /// The most that it could have been.
+    pub rounds_bound: u64,
+    /// Ops in its batch.
+    pub batch: u32,
+    /// From submission to outcome.
+    pub waited: Duration,
+}
+
+/// What a waiter is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// The op is decided.
+    Decided(Decision),
+    /// It is still queued, and this process cannot finish it at present, for the given reason.
+    Stuck(String),
+    /// This process will not learn what becomes of it, for the given reason.
+    GivenUp(String),
+}
+
+/// The most rounds of its own that a process needs for an op at `position` (1 = front).
+pub fn rounds_bound(position: u64) -> u64 {
+    invariants::rounds_bound(position, BATCH_MAX as u64)
+}
+
+/// One op that somebody waits for, or that this process has promised to see through.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What was submitted, in case Redis loses it; `None` for an op that somebody else submitted.
+    pub submission: Option<Submission>,
+    submitted_at: Stopwatch,
+    /// Known once the call that submits it has returned.
+    place: Option<Place>,
+    /// What was told last. A waiter that was told to be stuck is told again.
+    tell: Vec<watch::Sender<Option<Told>>>,
+}
+
+/// An accepted op's place in the order.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// As last known.
+    ticket: Ticket,
+    /// Tickets decided when it was accepted: the log before that cannot hold it.
+    done_at_accept: u64,
+    bound: u64,
+    /// How many ops, itself included, had to be decided when it was accepted.
+    position: u64,
+    rounds_at_accept: u64,
+    failures_at_accept: u64,
+    /// Whether something came between that the bound does not know of.
+    doubtful: bool,
+}
+
+/// All ops of one branch that this process waits for.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    by_op: HashMap<OpId, Waiting>,
+    /// Two ops may have one ticket here for a while: tickets are known as of the last look.
+    by_ticket: BTreeSet<(Ticket, OpId)>,
+    /// Rounds begun by this process on this branch.
+    rounds: u64,
+    /// Those of them that failed: an outage is nobody's lost race.
+    failures: u64,
+    /// Ops that took more rounds than they may, until somebody asks.
+    overruns: Vec<Violation>,
+    /// Every outcome up to this ticket has been seen.
+    seen: u64,
+}
+
+impl Waiters {
+    /// Whether nobody waits for an accepted op.
+    pub fn is_empty(&self) -> bool {
+        self.by_ticket.is_empty()
+    }
+
+    /// Every outcome up to this ticket has been seen.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Notes that a round begins.
+    pub fn begin_round(&mut self) {
+        self.rounds += 1;
+    }
+
+    /// Notes that a round failed.
+    pub fn round_failed(&mut self) {
+        self.failures += 1;
+    }
+
+    /// Notes that something happened (a round overtaken, a lost connection, a Redis behind the log)
+    /// that can take an op of now more rounds than its position says.
+    pub fn doubt(&mut self) {
+        for place in self.by_op.values_mut().filter_map(|waiting| waiting.place.as_mut()) {
+            place.doubtful = true;
+        }
+    }
+
+    /// Ops that took more rounds than they may, since last asked.
+    pub fn take_overruns(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.overruns)
+    }
+
+    /// Adds an op that is about to be submitted and one who waits for it. Its outcome may arrive
+    /// before the reply of the call that submits it.
+    pub fn expect(&mut self, submission: Submission, tell: watch::Sender<Option<Told>>) {
+        self.add(submission.op_id, Some(submission), tell);
+    }
+
+    /// Adds an op that somebody else had accepted as `ticket`, and one who waits for it here.
+    pub fn attach(
+        &mut self,
+        op_id: OpId,
+        ticket: Ticket,
+        done: u64,
+        tell: watch::Sender<Option<Told>>,
+    ) {
+        self.add(op_id, None, tell);
+        self.accepted(op_id, ticket, done);
+    }
+
+    fn add(
+        &mut self,
+        op_id: OpId,
+        submission: Option<Submission>,
+        tell: watch::Sender<Option<Told>>,
+    ) {
+        let waiting = self.by_op.entry(op_id).or_insert_with(|| Waiting {
+            submission: None,
+            submitted_at: Stopwatch::start(),
+            place: None,
+            tell: Vec::new(),
+        });
+        waiting.submission = submission.or(waiting.submission.take());
+        waiting.tell.push(tell);
+    }
+
+    /// Notes that an op was accepted as `ticket` when `done` tickets were decided.
+    pub fn accepted(&mut self, op_id: OpId, ticket: Ticket, done: u64) {
+        let (rounds_at_accept, failures_at_accept) = (self.rounds, self.failures);
+        let Some(waiting) = self.by_op.get_mut(&op_id) else {
+            return;
+        };
+        if waiting.place.is_none() {
+            let position = ticket.0.saturating_sub(done);
+            let place = Place {
+                ticket,
+                done_at_accept: done,
+                bound: rounds_bound(position),
+                position,
+                rounds_at_accept,
+                failures_at_accept,
+                doubtful: false,
+            };
+            waiting.place = Some(place);
+        }
+        self.move_to(op_id, ticket);
+    }
+
+    /// Notes that the call that was to submit an op did not get it accepted.
+    pub fn not_accepted(&mut self, op_id: OpId) {
+        if self.by_op.get(&op_id).is_some_and(|waiting| waiting.place.is_none()) {
+            self.by_op.remove(&op_id);
+        }
+    }
+
+    /// Notes a new ticket of an op.
+    pub fn move_to(&mut self, op_id: OpId, ticket: Ticket) {
+        let Some(place) = self.by_op.get_mut(&op_id).and_then(|w| w.place.as_mut()) else {
+            return;
+        };
+        let before = std::mem::replace(&mut place.ticket, ticket);
+        // Redis had lost it: its position is another one now.
+        place.doubtful |= before != ticket;
+        self.by_ticket.remove(&(before, op_id));
+        self.by_ticket.insert((ticket, op_id));
+    }
+
+    /// Tells everybody who waits for `op_id`. Returns whether anybody did.
+    pub fn tell(&mut self, op_id: OpId, ticket: Ticket, record: &OutcomeRecord) -> bool {
+        let Some(waiting) = self.by_op.remove(&op_id) else {
+            return false;
+        };
+        // An outcome that overtakes the reply of its submission took the one round that decided it.
+        let (rounds, rounds_bound) = match waiting.place {
+            None => (1, rounds_bound(1)),
+            Some(place) => {
+                self.by_ticket.remove(&(place.ticket, op_id));
+                let rounds = self.rounds - place.rounds_at_accept;
+                let clean = rounds.saturating_sub(self.failures - place.failures_at_accept);
+                let held = within_rounds(op_id, clean, place.position, BATCH_MAX as u64, 0);
+                self.overruns
+                    .extend(held.err().filter(|_| !place.doubtful && place.ticket == ticket));
+                (rounds, place.bound)
+            }
+        };
+        let details = Details {
+            op_id,
+            ticket: Some(ticket),
+            rounds,
+            rounds_bound,
+            batch: record.batch,
+            waited: waiting.submitted_at.elapsed(),
+        };
+        measures::told(record.verdict.name(), details.waited, rounds);
+        let decision = Decision {
+            verdict: record.verdict.clone(),
+            commit: record.commit,
+            first: Some(record.first),
+            details,
+        };
+        for tell in waiting.tell {
+            // One who no longer listens has gone past its deadline and knows its ticket.
+            tell.send_replace(Some(Told::Decided(decision.clone())));
+        }
+        true
+    }
+
+    /// Whether anybody waits for `op_id`.
+    pub fn waits_for(&self, op_id: OpId) -> bool {
+        self.by_op.contains_key(&op_id)
+    }
+
+    /// Tells everybody that this process cannot go on for now. Their ops stay promised.
+    pub fn tell_stuck(&mut self, cause: &str) {
+        // In an order that a run repeated from its seed has, too.
+        let mut waiting: Vec<_> = self.by_op.iter().collect();
+        waiting.sort_unstable_by_key(|(op_id, _)| **op_id);
+        for tell in waiting.into_iter().flat_map(|(_, waiting)| &waiting.tell) {
+            tell.send_replace(Some(Told::Stuck(cause.to_owned())));
+        }
+    }
+
+    /// Notes that every outcome up to `ticket` has been seen.
+    pub fn saw(&mut self, ticket: u64) {
+        self.seen = self.seen.max(ticket);
+    }
+
+    /// Notes that Redis went back to an earlier state.
+    pub fn fell_back(&mut self, done: u64) {
+        self.seen = done;
+    }
+
+    /// Ops whose ticket is at or below `done` and whose outcome has not arrived.
+    pub fn overdue(&self, done: u64) -> Vec<OpId> {
+        let due = self.by_ticket.iter().take_while(|(ticket, _)| ticket.0 <= done);
+        due.map(|(_, op_id)| *op_id).collect()
+    }
+
+    /// Whether an op lies behind ticket `end` of the queue, but not behind `latest`: it was waited
+    /// for when the queue was looked at, and is not in it.
+    pub fn any_lost(&self, end: u64, latest: Option<Ticket>) -> bool {
+        let waited_for = |ticket: &Ticket| Some(*ticket) <= latest;
+        let tickets = self.by_ticket.iter().rev().map(|(ticket, _)| ticket);
+        tickets.skip_while(|ticket| !waited_for(ticket)).take(1).any(|ticket| ticket.0 > end)
+    }
+
+    /// The last ticket waited for.
+    pub fn last(&self) -> Option<Ticket> {
+        self.by_ticket.last().map(|(ticket, _)| *ticket)
+    }
+
+    /// Every accepted op waited for.
+    pub fn all(&self) -> Vec<OpId> {
+        self.by_ticket.iter().map(|(_, op_id)| *op_id).collect()
+    }
+
+    /// What was submitted as `op_id` by this process, if it was, and how far the log was when the
+    /// op was accepted; `None` when nobody waits for such an op.
+    pub fn submission(&self, op_id: OpId) -> Option<(Option<Submission>, u64)> {
+        let waiting = self.by_op.get(&op_id)?;
+        Some((waiting.submission.clone(), waiting.place?.done_at_accept))
+    }
+
+    /// Gives up on an op, for the given reason.
+    pub fn give_up(&mut self, op_id: OpId, cause: &str) {
+        if let Some(waiting) = self.by_op.remove(&op_id) {
+            self.by_ticket.retain(|(_, each)| *each != op_id);
+            for tell in waiting.tell {
+                tell.send_replace(Some(Told::GivenUp(cause.to_owned())));
+            }
+        }
+    }
+
+    /// Whether the front of the queue is an op of this process.
+    pub fn owns_front(&self) -> bool {
+        self.by_ticket.first().is_some_and(|(ticket, _)| ticket.0 <= self.seen + 1)
+    }
+
+    /// Whether ops beyond the given ticket are waited for.
+    pub fn any_behind(&self, ticket: Ticket) -> bool {
+        self.last().is_some_and(|last| last > ticket)
+    }
+}

@@ -1,0 +1,57 @@
+//! One branch in this process: all that its rounds, its acceptor and its readers share.
+
+use std::sync::Arc;
+
+use crate::coord::publish::Retention;
+use crate::coord::view::Turn;
+use crate::coord::{BranchKeys, Lanes};
+use crate::model::ids::BranchUid;
+use crate::model::name::BranchName;
+
+use super::counters::Counters;
+use super::faults::Faults;
+use super::log::lake::Lake;
+
+/// Ops in a batch, at most: the `batch_limit` of the bound on rounds.
+pub const BATCH_MAX: usize = 1024;
+
+/// One branch, and all that running its rounds takes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BranchContext(Arc<BranchParts>);
+
+/// What a [`BranchContext`] shares.
+#[derive(Debug)]
+pub struct BranchParts {
+    /// Redis.
+    pub lanes: Lanes,
+    /// The repository.
+    pub lake: Lake,
+    /// The branch's name.
+    pub name: BranchName,
+    /// The incarnation of the name.
+    pub uid: BranchUid,
+    /// Its keys.
+    pub keys: BranchKeys,
+    /// This process, as a helper.
+    pub turn: Turn,
+    /// How much of the past Redis keeps.
+    pub retention: Retention,
+    /// What this process has done.
+    pub counters: Arc<Counters>,
+    /// Failpoints.
+    pub faults: Faults,
+}
+
+impl From<BranchParts> for BranchContext {
+    fn from(parts: BranchParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for BranchContext {
+    type Target = BranchParts;
+
+    fn deref(&self) -> &BranchParts {
+        &self.0
+    }
+}

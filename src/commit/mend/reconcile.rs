@@ -1,0 +1,226 @@
+//! After a doubt: what became of ops that this process has promised to see through.
+//!
+//! Redis is asked first. An op it does not know was either decided so long ago that its outcome is
+//! no longer kept, or lost; the log tells the two apart, and only a lost op is submitted again.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::coord::status::{OpStatus, STATUS_MAX, status};
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Seal, Submission, SubmitReply, submit};
+use crate::model::error::Result;
+use crate::model::ids::{BranchUid, OpId, Ticket};
+
+use crate::commit::accept::queue::Shared;
+use crate::commit::context::BATCH_MAX;
+use crate::commit::counters::add;
+use crate::commit::log::lake::Lake;
+use crate::commit::op::queued::{Body, QueuedOp, Request};
+use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
+
+/// Brings every op of `ops` to its outcome or back into the queue.
+pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
+    let context = &shared.context;
+    let mut missing = Vec::new();
+    for chunk in ops.chunks(STATUS_MAX) {
+        let Some(reply) = status(&context.lanes, &context.keys, chunk).await? else {
+            // The branch is gone from Redis again: the next look restores it.
+            return Ok(());
+        };
+        for (op_id, status) in chunk.iter().zip(reply.ops) {
+            match status {
+                OpStatus::Pending(ticket) => shared.state().waiters.move_to(*op_id, ticket),
+                OpStatus::Decided(ticket, Some(record)) => {
+                    tell_outcome(shared, *op_id, ticket, &record).await?;
+                }
+                OpStatus::Dropped(ticket) => {
+                    shared.state().waiters.tell(
+                        *op_id,
+                        ticket,
+                        &settled(Verdict::branch_deleted(), reply.done),
+                    );
+                }
+                OpStatus::Decided(_, None) | OpStatus::Unknown => missing.push(*op_id),
+            }
+        }
+    }
+    find_or_resubmit(shared, missing).await
+}
+
+/// Tells those who wait for an op what Redis says of it. What cannot be read there is looked up in
+/// the log; what cannot be read there either is told to them, and holds nobody else up.
+pub(in crate::commit) async fn tell_outcome(
+    shared: &Shared,
+    op_id: OpId,
+    ticket: Ticket,
+    record: &[u8],
+) -> Result<()> {
+    let unreadable = match OutcomeRecord::decode(record) {
+        Ok(record) => {
+            shared.state().waiters.tell(op_id, ticket, &record);
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    let context = &shared.context;
+    let before = ticket.0.saturating_sub(1);
+    match find_in_log(&context.lake, context.uid, op_id, before).await {
+        Ok(Some((ticket, record))) => {
+            shared.state().waiters.tell(op_id, ticket, &record);
+        }
+        Err(error) if error.is_retryable() => return Err(error),
+        Ok(None) | Err(_) => shared.state().waiters.give_up(op_id, &unreadable.to_string()),
+    }
+    Ok(())
+}
+
+/// Tells what the log says of `ops`, of which Redis has nothing (any more), and submits again those
+/// that it does not have.
+async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
+    let mut missing = Vec::with_capacity(ops.len());
+    let mut done_at_accept = u64::MAX;
+    {
+        let state = shared.state();
+        for op_id in ops {
+            if let Some((submission, done)) = state.waiters.submission(op_id) {
+                missing.push((op_id, submission));
+                done_at_accept = done_at_accept.min(done);
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let context = &shared.context;
+    let ids = missing.iter().map(|(op_id, _)| *op_id).collect();
+    let found = find_all_in_log(&context.lake, context.uid, ids, done_at_accept).await?;
+    let mut lost_ops = Vec::new();
+    for (op_id, submission) in missing {
+        match (found.get(&op_id), submission) {
+            (Some((ticket, record)), _) => {
+                shared.state().waiters.tell(op_id, *ticket, record);
+            }
+            (None, Some(submission)) => lost_ops.push(lost(submission)?),
+            (None, None) => {
+                let cause = "Redis had lost it before it was decided: whoever submitted it can submit it again under the same op id";
+                shared.state().waiters.give_up(op_id, cause);
+            }
+        }
+    }
+    for chunk in lost_ops.chunks(SUBMISSIONS_MAX) {
+        resubmit(shared, chunk).await?;
+    }
+    Ok(())
+}
+
+async fn resubmit(shared: &Shared, submissions: &[Submission]) -> Result<()> {
+    let context = &shared.context;
+    let limits = shared.options.limits;
+    let reply = submit(&context.lanes, &context.keys, &context.turn, limits, submissions).await?;
+    // Where the branch is gone again, the next look restores it.
+    let Some(SubmitReply { view, accepted }) = reply else { return Ok(()) };
+    tracing::warn!(ops = submissions.len(), "Redis had lost ops: submitted them again");
+    add(&context.counters.resubmitted, submissions.len() as u64);
+    let done = view.head.done;
+    if view.turn_is_mine {
+        shared.state().latest = Some(view);
+    }
+    for (submission, accepted) in submissions.iter().zip(accepted) {
+        settle(shared, submission, accepted, done).await?;
+    }
+    Ok(())
+}
+
+async fn settle(
+    shared: &Shared,
+    submission: &Submission,
+    accepted: Accepted,
+    done: u64,
+) -> Result<()> {
+    let op_id = submission.op_id;
+    let verdict = match accepted {
+        Accepted::Queued(ticket) | Accepted::Pending(ticket) => {
+            tracing::debug!(%op_id, %ticket, "submitted again");
+            shared.state().waiters.move_to(op_id, ticket);
+            return Ok(());
+        }
+        Accepted::Decided(ticket, Some(record)) => {
+            return tell_outcome(shared, op_id, ticket, &record).await;
+        }
+        Accepted::Fenced(row) | Accepted::Duplicate(row) => {
+            let (producer, epoch, sequence) = submission.producer.clone().unwrap_or_default();
+            ProducerRow::decode(&row)?.fence(&producer, epoch, sequence)
+        }
+        Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
+        // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
+        // reason, as it is submitted here.
+        Accepted::Overloaded { .. } | Accepted::Decided(_, None) | Accepted::NothingStaged => None,
+    };
+    if let Some(verdict) = verdict {
+        shared.state().waiters.tell(op_id, Ticket(done), &settled(verdict, done));
+    }
+    Ok(())
+}
+
+/// An op as it is submitted again. With one that had sealed, what was staged may be gone: that is
+/// decided in its turn, because another Redis may still have the op with all that it had taken.
+pub fn lost(mut submission: Submission) -> Result<Submission> {
+    if submission.seal == Seal::No {
+        return Ok(submission);
+    }
+    submission.seal = Seal::StagedOrEmpty;
+    if let Body::Op(mut op) = QueuedOp::decode(&submission.element)?.body
+        && let Request::Commit(request) = &mut op.request
+    {
+        request.staging_lost = true;
+        submission.element = op.encode(submission.op_id)?;
+    }
+    Ok(submission)
+}
+
+/// The outcome of an op that the log will never hold.
+fn settled(verdict: Verdict, done: u64) -> OutcomeRecord {
+    OutcomeRecord { verdict, commit: None, first: Ticket(done), batch: 0 }
+}
+
+/// Looks for an op in the log behind ticket `after`: exact, and as long as the log is behind it.
+pub async fn find_in_log(
+    lake: &Lake,
+    uid: BranchUid,
+    op_id: OpId,
+    after: u64,
+) -> Result<Option<(Ticket, OutcomeRecord)>> {
+    Ok(find_all_in_log(lake, uid, HashSet::from([op_id]), after).await?.remove(&op_id))
+}
+
+/// The same for many ops, in one reading.
+async fn find_all_in_log(
+    lake: &Lake,
+    uid: BranchUid,
+    mut wanted: HashSet<OpId>,
+    after: u64,
+) -> Result<HashMap<OpId, (Ticket, OutcomeRecord)>> {
+    let mut found = HashMap::new();
+    // The entry that holds ticket `after + 1` may begin up to a batch before it.
+    let from = Ticket(after.saturating_sub(BATCH_MAX as u64));
+    let listed = lake.log_tickets(uid, from).await?;
+    let Some(first) = listed.first().copied() else {
+        return Ok(found);
+    };
+    let mut log = lake.log_from(uid, first).await?;
+    let mut last_of_use = None;
+    while !wanted.is_empty()
+        && let Some(entry) = log.next().await?
+    {
+        for (index, op) in entry.ops.iter().enumerate() {
+            if wanted.remove(&op.op_id) {
+                let ticket = entry.first.plus(index as u64);
+                found.insert(op.op_id, (ticket, entry.outcome(index, op)?));
+                last_of_use = Some(entry.first);
+            }
+        }
+    }
+    if let Some(first) = last_of_use {
+        lake.outlasts_power(uid, first).await?;
+    }
+    Ok(found)
+}

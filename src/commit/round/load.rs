@@ -1,0 +1,260 @@
+//! Loading an op: its record, and its changes from wherever they are.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+
+use crate::clock;
+use crate::coord::areas::Area;
+use crate::coord::staging::{self, Bound, PAGE_MAX, Wanted, Which};
+use crate::model::change::{PathChange, check_value_version, decode_value};
+use crate::model::error::{Error, Result};
+use crate::model::ids::{CommitId, OpId};
+use crate::model::path::ObjectPath;
+use crate::tree::{ALL, ChangeSorter, InlineRun, Record, RunWriter, ScanStart};
+
+use super::prepare::{ChangeSet, MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_MAX, Work};
+use crate::commit::log::entry::ResetTo;
+use crate::commit::log::lake::Lake;
+use crate::commit::op::queued::{
+    Body, Changes, CommitRequest, MergeRequest, Op, PREPARED_MAX, QueuedOp, Request,
+};
+use crate::commit::op::verdict::Verdict;
+
+/// Loads one op with its changes. What is missing or damaged now will be so the next time: an
+/// outcome, not an error.
+pub(in crate::commit) async fn load(
+    sources: Sources<'_>,
+    queued: QueuedOp,
+    areas: &[Area],
+) -> Result<Prepared> {
+    let QueuedOp { id, cancelled, body } = queued;
+    let op = match body {
+        Body::Op(op) => *op,
+        Body::Damaged(reason) => {
+            // Whatever it had sealed is given back.
+            let owned: Vec<OpId> = owned(id, areas).collect();
+            let areas = Some(owned).filter(|owned| !owned.is_empty());
+            let work = Work::Settled(Verdict::Failed { reason });
+            return Ok(Prepared { id, producer: None, areas, work });
+        }
+        Body::Newer(_) => {
+            return Err(Error::internal("an op of a newer version was to be decided"));
+        }
+    };
+    let taken = owned_areas(&op.request, id, areas);
+    let expired = is_expired(&op);
+    let Op { committer, created_ms, producer, request } = op;
+    let work = match request {
+        _ if cancelled => Ok(Work::Settled(Verdict::Cancelled)),
+        _ if expired => Err(Error::invalid(format!(
+            "its changes were written more than {} hours ago: submit it again",
+            PREPARED_MAX.as_secs() / 3600
+        ))),
+        Request::DeleteBranch => Ok(Work::DeleteBranch),
+        Request::Fold(fold) => {
+            Ok(Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) })
+        }
+        Request::Commit(request) => {
+            load_changes(sources, &request, taken.as_deref()).await.map(|(changes, validated)| {
+                Work::Commit { committer, created_ms, request, changes, validated }
+            })
+        }
+        Request::Merge(request) => Box::pin(load_merge(sources.lake, &request))
+            .await
+            .map(|view| Work::Merge { committer, created_ms, request: Box::new(request), view }),
+        Request::Reset(to) => Box::pin(load_reset(sources.lake, to)).await,
+    };
+    let work = match work {
+        // What is missing or damaged now will be so the next time: an outcome, not a retry.
+        Err(error) if error.is_permanent() => {
+            Work::Settled(Verdict::Failed { reason: error.to_string() })
+        }
+        work => work?,
+    };
+    Ok(Prepared { id, producer, areas: taken, work })
+}
+
+/// Whether garbage collection may have taken what the op names.
+fn is_expired(op: &Op) -> bool {
+    let age = clock::now_ms().saturating_sub(op.prepared_ms());
+    !op.runs().is_empty() && u128::try_from(age).is_ok_and(|age| age > PREPARED_MAX.as_millis())
+}
+
+async fn load_merge(lake: &Lake, request: &MergeRequest) -> Result<MergeView> {
+    let merge = &request.merge;
+    for commit in [merge.base, merge.against].iter().flatten() {
+        lake.node(commit).await?;
+    }
+    let source_generation = match &merge.source {
+        Some(source) => lake.node(source).await?.generation(),
+        None => 0,
+    };
+    let records = InlineRun::decode(merge.plan.records())?.into_records();
+    let run = merge.run().cloned().map(Arc::new);
+    Ok(MergeView { records, run, crossings: None, base: merge.base, source_generation })
+}
+
+async fn load_reset(lake: &Lake, to: CommitId) -> Result<Work> {
+    let generation = lake.commit(&to).await?.generation;
+    let levels = lake.metarange(&to).await?.levels;
+    Ok(Work::Reset { to: ResetTo { commit: to, generation }, levels })
+}
+
+fn owned_areas(request: &Request, id: OpId, areas: &[Area]) -> Option<Vec<OpId>> {
+    match request {
+        Request::Commit(commit) if commit.changes == Changes::Sealed => {
+            Some(owned(id, areas).collect())
+        }
+        _ => None,
+    }
+}
+
+fn owned(id: OpId, areas: &[Area]) -> impl Iterator<Item = OpId> + '_ {
+    areas.iter().filter(move |area| area.owner == Some(id)).map(|area| area.id)
+}
+
+/// The changes of a commit, and whether they have conditions or a base by which each is judged.
+async fn load_changes(
+    sources: Sources<'_>,
+    request: &CommitRequest,
+    areas: Option<&[OpId]>,
+) -> Result<(ChangeSet, bool)> {
+    let changes = match &request.changes {
+        Changes::Inline(bytes) => ChangeSet::Small(InlineRun::decode(bytes)?.into_records()),
+        // Boxed: what seldom happens should not make every batch's futures large.
+        _ => Box::pin(load_elsewhere(sources, request, areas)).await?,
+    };
+    let validated = match &changes {
+        ChangeSet::Small(records) => is_validated(request, records)?,
+        ChangeSet::Large(_) => false,
+    };
+    Ok((changes, validated))
+}
+
+/// Whether deciding a commit needs to know what its paths name. Fails when a change cannot be read.
+fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool> {
+    let mut validated = request.base.is_some();
+    for record in records {
+        validated |= decode_value(&record.value)?.1.is_some();
+    }
+    Ok(validated)
+}
+
+/// Changes that do not travel in the op.
+async fn load_elsewhere(
+    sources: Sources<'_>,
+    request: &CommitRequest,
+    areas: Option<&[OpId]>,
+) -> Result<ChangeSet> {
+    let changes = match (&request.changes, areas) {
+        (Changes::Inline(_), _) => return Err(Error::internal("changes in the op are elsewhere")),
+        (Changes::Run(run), _) => ChangeSet::Large(Arc::new(run.clone())),
+        (Changes::Sealed, Some([area])) => load_area(sources, *area).await?,
+        (Changes::Sealed, areas) => load_areas(sources, areas.unwrap_or_default()).await?,
+    };
+    match changes {
+        ChangeSet::Large(run) => {
+            let validated = run.conditions || request.base.is_some();
+            if validated && run.records > VALIDATED_MAX {
+                return Err(Error::invalid(format!(
+                    "it has {} changes with conditions or a base, the limit is {VALIDATED_MAX}: split it",
+                    run.records
+                )));
+            }
+            if validated || run.records <= SMALL_MAX {
+                let scan = sources.lake.tree().scan_run(run, ALL, ScanStart::default());
+                return Ok(ChangeSet::Small(scan.try_collect().await?));
+            }
+            Ok(ChangeSet::Large(run))
+        }
+        small => Ok(small),
+    }
+}
+
+/// Reads one sealed area in path order, a page at a time; what does not stay small goes to the
+/// object store as it is read, so that memory does not follow the size of the area.
+async fn load_area(sources: Sources<'_>, area: OpId) -> Result<ChangeSet> {
+    let mut collector = Collector::new(sources.lake);
+    let mut from = Bound::Open;
+    while let Some(values) = area_page(sources, area, &from).await? {
+        for value in values {
+            from = Bound::Behind(value.path.clone());
+            check_value_version(&value.value)?;
+            let path = ObjectPath::new(value.path)?;
+            collector.push(Record { path, op: 0, value: value.value }).await?;
+        }
+    }
+    collector.finish().await
+}
+
+/// Reads several sealed areas, oldest first: the newest change of a path wins.
+async fn load_areas(sources: Sources<'_>, areas: &[OpId]) -> Result<ChangeSet> {
+    let mut sorter = ChangeSorter::new(0);
+    for area in areas {
+        let mut from = Bound::Open;
+        while let Some(values) = area_page(sources, *area, &from).await? {
+            for value in values {
+                from = Bound::Behind(value.path.clone());
+                let (change, condition) = decode_value(&value.value)?;
+                let path = ObjectPath::new(value.path)?;
+                sorter.push(PathChange { path, change, condition })?;
+            }
+        }
+    }
+    let mut collector = Collector::new(sources.lake);
+    // Merging what was spilled takes a while: not on a thread that serves others.
+    for record in clock::on_other_thread(move || sorter.finish()).await?? {
+        collector.push(record?).await?;
+    }
+    collector.finish().await
+}
+
+async fn area_page(
+    sources: Sources<'_>,
+    area: OpId,
+    from: &Bound,
+) -> Result<Option<Vec<staging::StagedValue>>> {
+    let wanted = Wanted::From(from, PAGE_MAX);
+    let page = staging::staged(sources.lanes, sources.keys, Which::Area(area), wanted).await?;
+    // An area that is no longer listed was committed, or lost with Redis: what is read of it now
+    // is not what was sealed, and must not become a commit.
+    let page = page.filter(|page| page.areas.iter().any(|listed| listed.id == area));
+    let page = page.ok_or_else(|| {
+        Error::unavailable(format!("sealed area {area} went away while it was read"))
+    })?;
+    Ok(Some(page.values).filter(|values| !values.is_empty()))
+}
+
+/// Gathers records in path order: in memory while they are few, into a run when they are many.
+pub(in crate::commit) struct Collector<'a> {
+    lake: &'a Lake,
+    small: Vec<Record>,
+    large: Option<RunWriter>,
+}
+
+impl<'a> Collector<'a> {
+    pub(in crate::commit) fn new(lake: &'a Lake) -> Self {
+        Self { lake, small: Vec::new(), large: None }
+    }
+
+    pub(in crate::commit) async fn push(&mut self, record: Record) -> Result<()> {
+        if let Some(writer) = &mut self.large {
+            return writer.push(record).await;
+        }
+        self.small.push(record);
+        if self.small.len() as u64 > SMALL_MAX {
+            let mut writer = self.lake.tree().run_writer();
+            writer.push_all(self.small.drain(..)).await?;
+            self.large = Some(writer);
+        }
+        Ok(())
+    }
+
+    pub(in crate::commit) async fn finish(self) -> Result<ChangeSet> {
+        match self.large {
+            Some(writer) => Ok(ChangeSet::Large(Arc::new(writer.finish().await?))),
+            None => Ok(ChangeSet::Small(self.small)),
+        }
+    }
+}
