@@ -1,10 +1,9 @@
 //! Files and functions: what they open with, how long they are, what must not be in them.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use super::source::{functions, without_tests};
-use super::{files, is_test, report, report_except, root, sources};
+use super::{files, is_test, report, report_except, sources};
 
 /// Lines of a source file without its tests; most have less than half of this.
 const FILE_LINES_MAX: usize = 500;
@@ -104,10 +103,4 @@ fn nothing_names_the_machine_it_was_written_on() {
         }
     }
     report("paths of one machine do not belong into the project", broken);
-}
-
-#[test]
-fn the_readme_names_the_two_commands() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(readme.contains("make demo") && readme.contains("make test"));
 }

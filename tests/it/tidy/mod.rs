@@ -7,6 +7,7 @@ mod circles;
 mod dependencies;
 mod files;
 mod graph;
+mod papers;
 mod rooms;
 mod scripts;
 mod source;
