@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use futures::TryStreamExt;
-use onward::commit::merge::prepared::Ruled;
+use onward::commit::merge::three_way::Ruled;
 use onward::model::address::Address;
 use onward::tree::{Decision, Diff, ScanStart};
 use onward::{Entry, Onward, Result};

@@ -9,7 +9,7 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
 use crate::model::producer::Producer;
 
-use super::queued::PreparedMerge;
+use super::merge::PreparedMerge;
 
 /// Conflicting paths kept per op, at most; their number is always told in full.
 pub const CONFLICTS_MAX: usize = 10_000;

@@ -17,8 +17,9 @@ use crate::model::error::{Error, ErrorKind, Result};
 
 use super::build::build;
 use super::judge::judge;
-use super::prepare::{Sources, prepare, readable};
+use super::prepare::{prepare, readable};
 use super::rescue::fail_damaged;
+use super::situation::Sources;
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::log::entry::LogEntry;

@@ -25,7 +25,7 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::commit::Coordinator;
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
-use crate::commit::op::queued::PREPARED_MAX;
+use crate::commit::op::request::PREPARED_MAX;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;

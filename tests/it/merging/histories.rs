@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use onward::Strategy as OnConflict;
-use onward::commit::merge::prepared::MergeLimits;
+use onward::commit::op::merge::MergeLimits;
 use onward::model::address::RefExpr;
 use onward::model::ids::CommitId;
 use onward::repo::{Repository, TicketHandle};

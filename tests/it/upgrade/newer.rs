@@ -1,8 +1,9 @@
 //! A newer program works on the same branch. What only it can read is refused clearly and left as it
 //! is, other branches do not notice, and everything goes on when it has done its part.
 
-use onward::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
+use onward::commit::log::entry::{DecidedOp, LogEntry};
 use onward::commit::log::lake::Lake;
+use onward::commit::log::levels::SpanLevel;
 use onward::commit::op::queued::VERSION;
 use onward::commit::op::verdict::Verdict;
 use onward::coord::publish::publish;

@@ -1,7 +1,8 @@
 //! A pending set that everybody helps to empty.
 
+use onward::commit::op::queued::Body;
 use onward::commit::op::queued::QueuedOp;
-use onward::commit::op::queued::{Body, Changes, Request};
+use onward::commit::op::request::{Changes, Request};
 use onward::tree::InlineRun;
 use onward::{Error, Result};
 use redis::Value;
