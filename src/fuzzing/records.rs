@@ -15,7 +15,8 @@ use crate::model::ids::{BranchUid, CommitId, OpId};
 use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint::{self, Body as HintBody, Parts, seal};
-use crate::repo::protection::{Action, Rules, decode_rules};
+use crate::repo::protection::rules::Rules;
+use crate::repo::protection::{Action, decode_rules};
 use crate::tree::InlineRun;
 use crate::tree::frame::decompress;
 

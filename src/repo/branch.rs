@@ -20,21 +20,14 @@ use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::name::BranchName;
 use crate::objects::{Created, layout};
 
+use super::handles::Branch;
 use super::names::no_branch;
 use super::outcome::Outcome;
 use super::protection::Action;
-use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle};
 
 /// How often a name is looked up anew when what it stood for has ended or was lost.
 pub(super) const LOOKS: usize = 3;
-
-/// A branch of a repository, by name. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Branch {
-    pub(super) repo: Repository,
-    name: String,
-}
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,19 +81,6 @@ impl QueuedView {
 }
 
 impl Branch {
-    pub(super) fn new(repo: Repository, name: String) -> Self {
-        Self { repo, name }
-    }
-
-    pub(super) fn branch_name(&self) -> Result<BranchName> {
-        BranchName::new(self.name.as_str())
-    }
-
-    /// The repository.
-    pub fn repository(&self) -> &Repository {
-        &self.repo
-    }
-
     /// Creates the branch at the commit that `from` names. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {

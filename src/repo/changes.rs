@@ -18,7 +18,8 @@ use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
 use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree};
 
-use super::branch::{Branch, Submitted};
+use super::branch::Submitted;
+use super::handles::Branch;
 use super::outcome::{Details, Outcome};
 use super::protection::Action;
 use super::ticket::{TicketHandle, see_through};

@@ -17,8 +17,8 @@ use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::{Foreign, Source};
 
-use super::branch::Branch;
 use super::changes::ChangeBuilder;
+use super::handles::Branch;
 use super::outcome::Outcome;
 use super::protection::Action;
 use super::ticket::TicketHandle;

@@ -19,7 +19,7 @@ use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
 
-use super::branch::Branch;
+use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
 use super::outcome::{Details, Outcome};

@@ -11,7 +11,7 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
 use crate::tree::ScanStart;
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// Decided changes that wait for who reads the stream, at most.
 const STREAMED: usize = 1024;

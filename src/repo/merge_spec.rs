@@ -11,9 +11,9 @@ use crate::model::conflict::Strategy;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
 
-use super::branch::Branch;
+use super::handles::Branch;
+use super::handles::Repository;
 use super::merge_base::base_of;
-use super::repository::Repository;
 
 /// The key of a merge commit's metadata that tells its strategy, as lakeFS writes it.
 const STRATEGY_KEY: &str = ".lakefs.merge.strategy";

@@ -9,7 +9,7 @@ use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result};
 use crate::objects::layout;
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// Pairs of a repository, at most.
 pub const PAIRS_MAX: usize = 1000;

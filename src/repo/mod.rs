@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod events;
 pub mod gc;
 mod glance;
+mod handles;
 pub mod hint;
 pub mod history;
 pub mod import;
@@ -46,14 +47,14 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use branch::{Branch, BranchInfo, NewBranch};
+pub use branch::{BranchInfo, NewBranch};
 pub use changes::ChangeBuilder;
 pub use config::Config;
+pub use handles::{Branch, Onward, Repository};
 pub use log::LogRequest;
 pub use merge::{MergeBuilder, MergePreview};
-pub use onward::Onward;
 pub use outcome::Outcome;
 pub(crate) use overlay::text_behind_prefix;
 pub use pages::{NamePage, NamesRequest};
-pub use repository::{RepoInfo, Repository};
+pub use repository::RepoInfo;
 pub use ticket::TicketHandle;

@@ -5,7 +5,8 @@ use crate::commit::op::request::Request;
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 
-use super::branch::{Branch, BranchInfo};
+use super::branch::BranchInfo;
+use super::handles::Branch;
 use super::outcome::Outcome;
 use super::protection::Action;
 

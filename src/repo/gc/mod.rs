@@ -31,9 +31,9 @@ use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;
 use crate::objects::layout;
 
+use super::handles::Repository;
 use super::lives;
 use super::reach::{Needed, Reach, Step};
-use super::repository::Repository;
 use look::Seen;
 use mark::Marks;
 use sweep::{Sweep, Told};
