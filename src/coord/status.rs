@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 
+use crate::model::cancel::Cancelled;
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
@@ -67,29 +68,16 @@ pub(crate) fn parse(value: Value, ops: usize) -> Result<Option<StatusReply>> {
     Ok(Some(StatusReply { state, done, ops: answers }))
 }
 
-/// What calling an op off did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancelled {
-    /// The branch is not in this Redis.
-    BranchAbsent,
-    /// No such op is known.
-    Unknown,
-    /// The op is marked; its outcome will be `cancelled` unless a helper was faster.
-    Marked(Ticket),
-    /// The op was decided before.
-    Decided(Ticket),
-}
-
-/// Marks a pending op as cancelled.
-pub async fn cancel(lanes: &Lanes, keys: &BranchKeys, op_id: OpId) -> Result<Cancelled> {
+/// Marks a pending op as cancelled. `None` when the branch is not in this Redis.
+pub async fn cancel(lanes: &Lanes, keys: &BranchKeys, op_id: OpId) -> Result<Option<Cancelled>> {
     let id = op_id.to_string();
     let value = lanes.run(&CANCEL, &[&keys.head, &keys.queue, &keys.ops], &[id.as_bytes()]).await?;
     let mut reply = Reply::new(CANCEL.name, value)?;
-    Ok(match reply.int()? {
-        0 => Cancelled::BranchAbsent,
+    Ok(Some(match reply.int()? {
+        0 => return Ok(None),
         1 => Cancelled::Unknown,
         2 => Cancelled::Marked(Ticket(reply.count()?)),
         3 => Cancelled::Decided(Ticket(reply.count()?)),
         other => return Err(unknown_code(CANCEL.name, other)),
-    })
+    }))
 }

@@ -5,6 +5,7 @@ use redis::Value;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
+use crate::model::producer::Producer;
 
 use super::areas::Area;
 use super::reply::{Reply, unknown_code};
@@ -30,8 +31,8 @@ pub struct Submission {
     pub op_id: OpId,
     /// The queue element: the op id in 36 characters, a mark, a body that no script reads.
     pub element: Bytes,
-    /// Producer, epoch and sequence, where the op has them.
-    pub producer: Option<(String, u64, u64)>,
+    /// Its place in its producer's sequence, where it has one.
+    pub producer: Option<Producer>,
     /// Whether it seals.
     pub seal: Seal,
 }
@@ -100,8 +101,10 @@ pub async fn submit(
         submissions.len().to_string().into_bytes(),
     ];
     for submission in submissions {
-        let (producer, epoch, sequence) =
-            submission.producer.clone().unwrap_or((String::new(), 0, 0));
+        let (producer, epoch, sequence) = submission
+            .producer
+            .as_ref()
+            .map_or(("", 0, 0), |producer| (&producer.name, producer.epoch, producer.sequence));
         let seal = match submission.seal {
             Seal::No => "0",
             Seal::Staged => "1",
@@ -113,7 +116,7 @@ pub async fn submit(
         }
         args.push(submission.op_id.to_string().into_bytes());
         args.push(submission.element.to_vec());
-        args.push(producer.into_bytes());
+        args.push(producer.as_bytes().to_vec());
         args.push(format!("{epoch:020}").into_bytes());
         args.push(format!("{sequence:020}").into_bytes());
         args.push(seal.as_bytes().to_vec());

@@ -9,7 +9,8 @@ use crate::commit::accept::waiting::{Decision, Told, rounds_bound};
 use crate::commit::find_in_log;
 use crate::commit::log::lake::Lake;
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
-use crate::coord::status::{Cancelled, OpStatus, StatusReply, cancel, status};
+use crate::coord::status::{OpStatus, StatusReply, cancel, status};
+use crate::model::cancel::Cancelled;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, OpId, Ticket};
 
@@ -242,6 +243,7 @@ impl Branch {
     /// Calls an op off, if it is not decided yet; then tells what is known of it.
     pub async fn ticket_cancel(&self, op_id: OpId) -> Result<Cancelled> {
         let context = self.context().await?;
-        cancel(&context.lanes, &context.keys, op_id).await
+        let cancelled = cancel(&context.lanes, &context.keys, op_id).await?;
+        Ok(cancelled.unwrap_or(Cancelled::Unknown))
     }
 }
