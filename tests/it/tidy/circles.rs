@@ -106,7 +106,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/server/metrics.rs",
         "src/server/state.rs",
     ],
-    &["src/tree/block.rs", "src/tree/inline.rs", "src/tree/run.rs", "src/tree/store.rs"],
 ];
 
 #[test]
