@@ -66,7 +66,7 @@ fn cancel(out: &Out, address: &Address, op_id: OpId, cancelled: Cancelled) -> Do
     let (state, ticket, exit) = match cancelled {
         Cancelled::Marked(ticket) => ("marked", ticket, Exit::Done),
         Cancelled::Decided(ticket) => ("decided", ticket, Exit::Conflict),
-        Cancelled::BranchAbsent | Cancelled::Unknown => {
+        Cancelled::Unknown => {
             return unknown(address, op_id).map_err(Failure::from);
         }
     };

@@ -104,7 +104,7 @@ pub async fn cancel(
     match app.onward.repo(repo).branch(name).ticket_cancel(op_id).await? {
         Cancelled::Marked(_) => Ok(Body(CancelShape { state: "cancelling" })),
         Cancelled::Decided(_) => Ok(Body(CancelShape { state: "decided" })),
-        Cancelled::Unknown | Cancelled::BranchAbsent => {
+        Cancelled::Unknown => {
             Err(ApiError::from(crate::Error::not_found(format!("op {op_id} is not known here"))))
         }
     }
