@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
+use crate::coord::RedisBranch;
 use crate::coord::areas::Area;
-use crate::coord::{BranchKeys, Lanes, branches};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, RunId};
@@ -169,9 +169,7 @@ pub struct Situation {
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
     /// Redis.
-    pub lanes: &'a Lanes,
-    /// The branch's keys.
-    pub keys: &'a BranchKeys,
+    pub redis: &'a RedisBranch,
     /// The repository.
     pub lake: &'a Lake,
 }
@@ -289,7 +287,7 @@ async fn producer_rows(
         return Ok(BTreeMap::new());
     }
     let names: Vec<String> = names.into_iter().collect();
-    let found = branches::producer_rows(sources.lanes, sources.keys, &names).await?;
+    let found = sources.redis.rows(&names).await?.given();
     let Some(found) = found.filter(|found| found.done == head.done) else {
         return Err(Error::unavailable("Redis has moved on, or fell back, while a batch was read"));
     };
