@@ -6,15 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use onward::clock;
-use onward::coord::lanes::LaneOptions;
-use onward::coord::restore::{BranchImage, PART_MAX, restore};
-use onward::coord::script::RESTORE;
-use onward::coord::{BranchKeys, BranchState, HeadView, Lanes};
-use onward::model::address::RefExpr;
-use onward::model::ids::Ticket;
-use onward::repo::recover::RecoveredState;
-use onward::{Onward, Outcome};
+use onward::internals::clock;
+use onward::internals::coord::lanes::LaneOptions;
+use onward::internals::coord::restore::{BranchImage, PART_MAX, restore};
+use onward::internals::coord::script::RESTORE;
+use onward::internals::coord::{BranchKeys, BranchState, HeadView, Lanes};
+use onward::internals::repo::recover::RecoveredState;
+use onward::{Onward, Outcome, RefExpr, Ticket};
 use tokio::task::JoinHandle;
 
 use super::{change, commit, commit_all};

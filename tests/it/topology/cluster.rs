@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use onward::Onward;
-use onward::clock;
-use onward::commit::CoordinatorOptions;
-use onward::coord::lanes::LaneOptions;
-use onward::coord::publish::{Publication, Published, publish};
-use onward::coord::view::Turn;
-use onward::coord::{BranchKeys, Lanes};
-use onward::model::ids::Ticket;
+use onward::internals::clock;
+use onward::internals::commit::CoordinatorOptions;
+use onward::internals::coord::lanes::LaneOptions;
+use onward::internals::coord::publish::{Publication, Published, publish};
+use onward::internals::coord::view::Turn;
+use onward::internals::coord::{BranchKeys, Lanes};
+use onward::{Onward, Ticket};
 
 use crate::support::branch::{keys, op_id};
 use crate::support::load::{Lake, Load, check};
