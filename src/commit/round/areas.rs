@@ -61,7 +61,7 @@ async fn area_page(
     from: &Bound,
 ) -> Result<Option<Vec<staging::StagedValue>>> {
     let wanted = Wanted::From(from, PAGE_MAX);
-    let page = staging::staged(sources.lanes, sources.keys, Which::Area(area), wanted).await?;
+    let page = sources.redis.staged(Which::Area(area), wanted).await?.given();
     // An area that is no longer listed was committed, or lost with Redis: what is read of it now
     // is not what was sealed, and must not become a commit.
     let page = page.filter(|page| page.areas.iter().any(|listed| listed.id == area));

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::coord::areas::Area;
-use crate::coord::branches;
 use crate::model::error::{Error, Result};
 
 use super::load::load;
@@ -87,7 +86,7 @@ async fn producer_rows(
         return Ok(BTreeMap::new());
     }
     let names: Vec<String> = names.into_iter().collect();
-    let found = branches::producer_rows(sources.lanes, sources.keys, &names).await?;
+    let found = sources.redis.rows(&names).await?.given();
     let Some(found) = found.filter(|found| found.done == head.done) else {
         return Err(Error::unavailable("Redis has moved on, or fell back, while a batch was read"));
     };

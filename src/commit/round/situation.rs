@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::coord::{BranchKeys, Lanes};
+use crate::coord::RedisBranch;
 use crate::model::entry::Entry;
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::model::path::ObjectPath;
@@ -154,9 +154,7 @@ pub struct Situation {
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
     /// Redis.
-    pub lanes: &'a Lanes,
-    /// The branch's keys.
-    pub keys: &'a BranchKeys,
+    pub redis: &'a RedisBranch,
     /// The repository.
     pub lake: &'a Lake,
 }

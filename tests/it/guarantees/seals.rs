@@ -1,10 +1,8 @@
 //! What a commit has sealed when it is called off, repeated, or lost with Redis. The model
 //! (`tests/it/model`) found these.
 
-use onward::commit::faults::Faults;
-use onward::model::address::RefExpr;
-use onward::model::path::ObjectPath;
-use onward::{Onward, Outcome};
+use onward::internals::commit::faults::Faults;
+use onward::{ObjectPath, Onward, Outcome, RefExpr};
 
 use crate::support::branch::{Audit, Ghost, Snapshot, context, keys, op_id};
 use crate::support::lake::{Deployment, entry};
@@ -13,7 +11,7 @@ use crate::support::until::{PATIENCE, until_async};
 /// One round on what Redis shows at this moment, without taking the turn.
 async fn round(onward: &Onward, deployment: &Deployment) -> impl Future<Output = ()> + use<> {
     let context = context(onward, &deployment.objects, "main").await;
-    let view = context.look(1024).await.unwrap().unwrap();
+    let view = context.look(1024).await.unwrap().given().unwrap();
     async move {
         context.round(view, None, 0).await.unwrap();
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onward::coord::BranchKeys;
-use onward::coord::script::{self, Script};
-use onward::model::ids::BranchUid;
+use onward::internals::coord::script::{self, Script};
+use onward::internals::coord::{BranchKeys, ScriptCall};
+use onward::internals::model::ids::BranchUid;
 use redis::{ConnectionLike, Value};
 
 use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
@@ -27,7 +27,7 @@ fn seal_keys(keys: &BranchKeys, area: &str) -> (String, String) {
 }
 
 /// The tests' op ids are digits; as UUIDs they name the same keys.
-fn area_id(op: &str) -> onward::model::ids::OpId {
+fn area_id(op: &str) -> onward::internals::model::ids::OpId {
     op.parse().unwrap()
 }
 
@@ -44,11 +44,14 @@ impl<'a> Server<'a> {
         Self { connection, keys, names: format!("onward:{{names-{uid}}}") }
     }
 
-    fn run(&mut self, script: &Script, keys: &[&str], args: &[String]) -> Reply {
-        let mut call = redis::cmd("EVAL");
-        call.arg(script.text).arg(keys.len()).arg(keys).arg(args);
+    fn run(&mut self, script: &'static Script, keys: &[&str], args: &[String]) -> Reply {
+        let mut call = ScriptCall::on(script, keys);
+        for arg in args {
+            call.bytes(arg);
+        }
         Reply::of(
-            call.query(self.connection)
+            call.teaching()
+                .query(self.connection)
                 .unwrap_or_else(|error| panic!("script '{}' failed: {error}", script.name)),
         )
     }

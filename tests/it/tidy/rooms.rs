@@ -24,14 +24,14 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Names that every room may take from the crate's face: they belong to `model`.
 const FACE: &[&str] = &["Error", "ErrorKind", "Result"];
 
-/// The room of a file, and what comes before the name of another room in it. None for the crate's face
-/// and the binaries, which see everything.
+/// The room of a file, and what comes before the name of another room in it. None for the crate's faces,
+/// which see everything.
 fn room_of(path: &str) -> Option<(&str, &'static str)> {
     if let Some(inner) = path.strip_prefix("crates/onward-") {
         return Some((inner.split('/').next()?, "internals::"));
     }
     let room = path.strip_prefix("src/")?.trim_end_matches(".rs").split('/').next()?;
-    (!matches!(room, "lib" | "main" | "bin")).then_some((room, "crate::"))
+    (!matches!(room, "lib" | "internals")).then_some((room, "crate::"))
 }
 
 #[test]

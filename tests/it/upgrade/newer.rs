@@ -1,17 +1,16 @@
 //! A newer program works on the same branch. What only it can read is refused clearly and left as it
 //! is, other branches do not notice, and everything goes on when it has done its part.
 
-use onward::commit::log::entry::{DecidedOp, LogEntry};
-use onward::commit::log::lake::Lake;
-use onward::commit::log::levels::SpanLevel;
-use onward::commit::op::queued::VERSION;
-use onward::commit::op::verdict::Verdict;
-use onward::coord::publish::publish;
-use onward::coord::{BranchKeys, HeadView};
-use onward::model::address::RefExpr;
-use onward::model::ids::{BranchUid, OpId, Ticket};
-use onward::repo::gc::GcOptions;
-use onward::repo::verify::VerifyOptions;
+use onward::internals::commit::log::entry::{DecidedOp, LogEntry};
+use onward::internals::commit::log::lake::Lake;
+use onward::internals::commit::log::levels::SpanLevel;
+use onward::internals::commit::op::queued::VERSION;
+use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::coord::{BranchKeys, HeadView};
+use onward::internals::model::address::RefExpr;
+use onward::internals::model::ids::{BranchUid, OpId, Ticket};
+use onward::internals::repo::gc::GcOptions;
+use onward::internals::repo::verify::VerifyOptions;
 use onward::{ErrorKind, Onward, Outcome};
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
@@ -21,7 +20,7 @@ use crate::support::until::{PATIENCE, until_async};
 use crate::support::verify::sound;
 
 /// The change that op `n` makes.
-fn change(onward: &Onward, branch: &str, n: usize) -> onward::repo::ChangeBuilder {
+fn change(onward: &Onward, branch: &str, n: usize) -> onward::internals::repo::ChangeBuilder {
     let builder = onward.repo("lake").branch(branch).change().op_id(op_id(n));
     builder.put(format!("t/{n:06}"), entry(n)).message(format!("message {n}"))
 }
@@ -50,13 +49,13 @@ fn set_element(redis: &RedisServer, keys: &BranchKeys, index: usize, element: &[
 }
 
 /// Why an op is still queued.
-async fn stuck(handle: &mut onward::repo::TicketHandle) -> String {
+async fn stuck(handle: &mut onward::internals::repo::TicketHandle) -> String {
     let outcome = handle.wait(PATIENCE).await.unwrap();
     let Outcome::StillQueued { cause: Some(cause), .. } = outcome else { panic!("{outcome:?}") };
     cause
 }
 
-async fn committed(handle: &mut onward::repo::TicketHandle) {
+async fn committed(handle: &mut onward::internals::repo::TicketHandle) {
     loop {
         match handle.wait(PATIENCE).await.unwrap() {
             Outcome::Committed { .. } => return,
@@ -168,8 +167,7 @@ async fn a_log_entry_of_a_newer_program_is_the_end_of_what_this_one_does_on_the_
     other_branches_go_on(&onward).await;
     // Where Redis has been told of it, reading says the same; so do verification and collection.
     let publication = entry.publication().unwrap();
-    let keeps = (&context.turn, &context.retention);
-    publish(&context.lanes, &context.keys, keeps.0, keeps.1, &publication, 0).await.unwrap();
+    let _ = context.redis.publish(&publication, 0).await.unwrap();
     let fresh = deployment.connect().await;
     let lake = fresh.repo("lake");
     let path = "t/000001".parse().unwrap();
@@ -209,8 +207,7 @@ async fn an_outcome_of_a_newer_program_is_looked_up_in_the_log_and_holds_nobody_
     assert!(mine);
     let mut publication = entry.publication().unwrap();
     publication.outcomes[0].1 = vec![2, 0xff, 0xff].into();
-    let turn = &context.turn;
-    publish(&context.lanes, &keys, turn, &context.retention, &publication, 0).await.unwrap();
+    let _ = context.redis.publish(&publication, 0).await.unwrap();
     for handle in &mut handles {
         let outcome = handle.wait(PATIENCE).await.unwrap();
         let Outcome::Failed { reason, .. } = outcome else { panic!("{outcome:?}") };
@@ -288,7 +285,7 @@ async fn a_head_is_taken_where_the_newer_program_left_it() {
     let (repo, name) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let context = onward.coordinator().context(&repo, &name, uid);
     until_async("it is published", || async {
-        let view = context.look(0).await.unwrap().unwrap();
+        let view = context.look(0).await.unwrap().given().unwrap();
         let HeadView { done, .. } = view.head;
         done == 2
     })
