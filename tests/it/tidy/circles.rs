@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::graph::{circles, named_files};
+use super::graph::{Modules, circles};
 use super::{packages, report_except};
 
 /// Circles that are left. A row is one circle, whole: where it has become smaller or is gone, so must
@@ -116,7 +116,7 @@ fn files_of_a_room_do_not_go_in_circles() {
     };
     let mut found = BTreeSet::new();
     for package in packages() {
-        let graph = named_files(&package);
+        let graph = Modules::of(&package).named_files();
         for circle in circles(&graph) {
             for file in &circle {
                 let inside = graph[file].intersection(&circle).cloned().collect::<Vec<_>>();
