@@ -50,7 +50,7 @@ pub use log::LogRequest;
 pub use merge::{MergeBuilder, MergePreview};
 pub use onward::Onward;
 pub use outcome::Outcome;
-pub(crate) use overlay::text_behind_prefix;
+pub use overlay::text_behind_prefix;
 pub use pages::{NamePage, NamesRequest};
 pub use repository::{RepoInfo, Repository};
 pub use ticket::TicketHandle;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::{files, report, root};
+use super::{files, report};
+use crate::support::root::root;
 
 /// The sections of a decision, in order.
 const SECTIONS: &[&str] = &["Problem", "Rule", "Alternatives", "Caveats", "Testing"];

@@ -24,13 +24,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["model", "clock", "tree", "objects", "coord", "commit", "repo", "local", "server"]),
 ];
 
-/// The room of a file. None for the crate's face and the binaries, which see everything.
+/// The room of a file. None for the faces of the library, which see everything.
 fn room_of(path: &str) -> Option<&str> {
     if let Some(inner) = path.strip_prefix("crates/onward-") {
         return inner.split('/').next();
     }
     let room = path.strip_prefix("src/")?.trim_end_matches(".rs").split('/').next()?;
-    (!matches!(room, "lib" | "main" | "bin")).then_some(room)
+    (!matches!(room, "lib" | "internals")).then_some(room)
 }
 
 /// The rooms that each file names, in its own package and in the library.
