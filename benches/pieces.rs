@@ -21,7 +21,7 @@ use onward::internals::model::change::encode_value;
 use onward::internals::model::commit::Commit;
 use onward::internals::model::ids::BranchUid;
 use onward::internals::tree::{
-    ALL, Folded, InlineAddress, InlineRun, Level, MemoryStore, Metarange, Record, RunRef,
+    ALL, ChangeSet, InlineAddress, InlineRun, Level, MemoryStore, Metarange, Record, RunRef,
     ScanStart, Tree, TreeOptions, decide,
 };
 use onward::{Change, Entry, ObjectPath, OpId, Ticket};
@@ -138,7 +138,7 @@ fn fold_inline(bencher: Bencher) {
         (0..4).map(|no| bench.inline(no + 1, (0..1000).map(|n| n * 4 + no))).collect();
     bencher.counter(ItemsCount::new(4000u64)).bench(|| {
         let folded = bench.runtime.block_on(bench.tree.fold(&levels, false)).unwrap();
-        assert!(matches!(folded, Folded::Inline(run) if run.len() == 4000));
+        assert!(matches!(folded, ChangeSet::Small(records) if records.len() == 4000));
     });
 }
 

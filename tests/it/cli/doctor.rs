@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use onward::internals::coord::LaneOptions;
 use onward::internals::coord::Lanes;
-use onward::internals::coord::lanes::LaneOptions;
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::InMemory;
 use onward::internals::repo::doctor::{Check, Health, examine_parts};

@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use onward::internals::commit::faults::Faults;
+use onward::internals::coord::LaneOptions;
 use onward::internals::coord::Lanes;
 use onward::internals::coord::connect::{Connector, Link};
-use onward::internals::coord::lanes::LaneOptions;
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::ObjectStore;
 use onward::{Config, Error, Onward};
@@ -146,7 +146,7 @@ impl Connector for Simulated {
 
     fn blocking<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Link, Error>> {
         let patience =
-            onward::internals::coord::lanes::BLOCK_MAX + LaneOptions::default().response_timeout;
+            onward::internals::coord::options::BLOCK_MAX + LaneOptions::default().response_timeout;
         self.open(patience).boxed()
     }
 }

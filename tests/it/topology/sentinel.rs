@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use onward::ErrorKind;
+use onward::internals::coord::LaneOptions;
 use onward::internals::coord::Lanes;
-use onward::internals::coord::lanes::LaneOptions;
 
 use crate::support::load::{Lake, Load, check};
 use crate::support::seed::cases;
