@@ -55,14 +55,6 @@ const CIRCLES: &[&[&str]] = &[
     &["src/commit/log/lake.rs", "src/commit/merge/graph.rs", "src/commit/merge/prepared.rs"],
     &["src/commit/round/build.rs", "src/commit/round/large.rs"],
     &["src/commit/round/load.rs", "src/commit/round/lookup.rs", "src/commit/round/prepare.rs"],
-    &[
-        "src/coord/connect/cluster.rs",
-        "src/coord/connect/dial.rs",
-        "src/coord/connect/mod.rs",
-        "src/coord/connect/sentinel.rs",
-        "src/coord/connect/server.rs",
-        "src/coord/lanes.rs",
-    ],
     &["src/local/mod.rs", "src/local/place.rs", "src/local/process.rs", "src/local/wire.rs"],
     &[
         "src/repo/branch.rs",
