@@ -16,7 +16,6 @@ const LONG_FILES: &[&str] = &[
     "crates/onward-cli/src/args.rs",
     "crates/onward-server/src/auth/keys.rs",
     "src/objects/store.rs",
-    "src/repo/merge.rs",
 ];
 
 /// Functions that are longer, until they are split.
