@@ -25,6 +25,14 @@ pub struct SpanLevel {
 }
 
 impl SpanLevel {
+    /// Whether op `index` of the batch sees it. The `last` op sees what outlives the batch.
+    pub fn is_seen(&self, index: u16, last: bool) -> bool {
+        match last {
+            true => self.until == ALL,
+            false => self.from <= index && index < self.until,
+        }
+    }
+
     /// A level whose records carry the indexes of ops, from op `from` on.
     pub(in crate::commit) fn written(run: Arc<RunRef>, from: u16) -> Self {
         Self { level: Level::all(run), from, until: ALL, written: true, whole: false }
@@ -44,14 +52,12 @@ impl SpanLevel {
 /// The content of a branch after op `index` of the batch whose levels are given. The last op sees
 /// every record of the batch, so its metarange is the one that later batches build on.
 pub fn metarange_at(levels: &[SpanLevel], index: u16, last: bool) -> Metarange {
-    let visible = |span: &&SpanLevel| match last {
-        true => span.until == ALL,
-        false => span.from <= index && index < span.until,
-    };
     let at_index = |span: &SpanLevel| Level {
         run: Arc::clone(&span.level.run),
         as_of: if span.written && !span.whole && !last { index } else { span.level.as_of },
         folded_at: span.level.folded_at,
     };
-    Metarange { levels: levels.iter().filter(visible).map(at_index).collect() }
+    Metarange {
+        levels: levels.iter().filter(|span| span.is_seen(index, last)).map(at_index).collect(),
+    }
 }
