@@ -83,7 +83,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/commit/help/upkeep.rs",
         "src/commit/mend/reconcile.rs",
     ],
-    &["src/local/mod.rs", "src/local/place.rs", "src/local/process.rs", "src/local/wire.rs"],
 ];
 
 #[test]
