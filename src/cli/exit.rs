@@ -18,7 +18,8 @@ pub enum Exit {
     Unexpected = 1,
     /// The arguments or the input break a rule.
     Usage = 2,
-    /// A conflict, a condition that did not hold, or a rule that forbids it.
+    /// A conflict, a condition that did not hold, a producer's sequence that is behind, or a rule
+    /// that forbids it.
     Conflict = 3,
     /// Something named is not there.
     NotFound = 4,
@@ -26,7 +27,7 @@ pub enum Exit {
     Unavailable = 5,
     /// A limit is reached; come back later.
     Overloaded = 6,
-    /// Fenced by a newer epoch, or a sequence decided before.
+    /// Fenced by a newer epoch of its producer.
     Fenced = 7,
     /// Accepted, but not decided before the deadline.
     StillQueued = 8,
@@ -57,12 +58,16 @@ impl Exit {
     /// What the outcome of a commit means for the exit code.
     pub fn of_outcome(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Committed { .. } => Self::Done,
+            Outcome::Committed { .. } | Outcome::Applied { .. } => Self::Done,
             Outcome::NoChanges { .. } => Self::NoChanges,
-            Outcome::Conflict { .. } | Outcome::LostRace { .. } => Self::Conflict,
+            Outcome::Conflict { .. } | Outcome::LostRace { .. } | Outcome::Behind { .. } => {
+                Self::Conflict
+            }
             Outcome::Fenced { .. } => Self::Fenced,
             Outcome::StillQueued { .. } => Self::StillQueued,
             Outcome::Failed { .. } | Outcome::Cancelled { .. } => Self::Unexpected,
+            // One that this program does not know yet.
+            _ => Self::Unexpected,
         }
     }
 }
@@ -142,9 +147,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
 mod tests {
     use std::time::Duration;
 
-    use onward::clock;
-    use onward::model::ids::{CommitId, Ticket};
-    use onward::repo::outcome::Details;
+    use onward::{CommitId, Details, Ticket, clock};
 
     use super::*;
 
@@ -189,16 +192,27 @@ mod tests {
     #[test]
     fn every_outcome_has_its_exit_code() {
         let op_id = clock::new_op_id();
-        let details = Details { op_id, rounds_bound: 2, batch: 1, waited: Duration::ZERO };
+        let (details, reason) = (Details::of(op_id), String::new());
         let (ticket, commit) = (Ticket(1), CommitId::from_bytes([0; 32]));
         for (outcome, exit) in [
-            (Outcome::Committed { commit, ticket, rounds: 1, details }, Exit::Done),
+            (Outcome::Committed { commit, ticket, details }, Exit::Done),
+            (Outcome::Applied { ticket, details }, Exit::Done),
             (Outcome::NoChanges { ticket: None, details }, Exit::NoChanges),
             (Outcome::Conflict { ticket: None, paths: vec![], total: 1, details }, Exit::Conflict),
             (Outcome::LostRace { ticket, hint: String::new(), details }, Exit::Conflict),
-            (Outcome::Failed { ticket: None, reason: String::new(), details }, Exit::Unexpected),
+            (Outcome::Failed { ticket: None, reason: reason.clone(), details }, Exit::Unexpected),
             (Outcome::Cancelled { ticket, details }, Exit::Unexpected),
-            (Outcome::Fenced { reason: String::new(), earlier: None, details }, Exit::Fenced),
+            (
+                Outcome::Behind {
+                    reason: reason.clone(),
+                    standing: None,
+                    earlier_op: None,
+                    earlier: None,
+                    details,
+                },
+                Exit::Conflict,
+            ),
+            (Outcome::Fenced { reason, standing: None, details }, Exit::Fenced),
             (Outcome::StillQueued { ticket, cause: None, details }, Exit::StillQueued),
         ] {
             assert_eq!(Exit::of_outcome(&outcome), exit);

@@ -3,9 +3,9 @@
 use onward::model::change::{Change, PathChange};
 use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;
-use onward::server::api::shapes::{ConflictShape, OutcomeShape, QueueShape};
+use onward::server::api::shapes::QueueShape;
 use onward::tree::ListItem;
-use onward::{ConflictPath, Entry, Outcome, clock};
+use onward::{Entry, clock};
 use serde_json::{Value, json};
 
 /// Adds one more key to an object.
@@ -13,16 +13,6 @@ pub fn add(shape: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(shape) = shape.as_object_mut() {
         shape.insert(key.to_owned(), value.into());
     }
-}
-
-/// Conflicting paths, each with its sides, as the sidecar shows them.
-pub fn conflicts(paths: &[ConflictPath]) -> Value {
-    paths.iter().cloned().map(|path| json!(ConflictShape::from(path))).collect()
-}
-
-/// What became of a commit, as the sidecar shows it.
-pub fn outcome(outcome: &Outcome) -> Value {
-    json!(OutcomeShape::from(outcome.clone()))
 }
 
 /// A commit that was not accepted, because the queue is full.

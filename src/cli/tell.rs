@@ -2,6 +2,7 @@
 
 use onward::tree::{Decision, decide};
 use onward::{ConflictPath, ErrorKind, Outcome, Result};
+use serde_json::json;
 
 use super::diff::sides;
 use super::exit::{Done, Exit, Failure, millis};
@@ -50,21 +51,28 @@ pub fn ended(
 /// Tells the outcome, and what it means for the exit code. On stdout people get the commit's id.
 pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result<Exit, Failure> {
     if out.is_json() {
-        out.data(|| shape::outcome(outcome), String::new)?;
+        out.data(|| json!(outcome), String::new)?;
         return Ok(Exit::of_outcome(outcome));
     }
     let op_id = outcome.details().op_id;
     match outcome {
-        Outcome::Committed { commit, ticket, rounds, details } => {
+        Outcome::Committed { commit, ticket, details } => {
             out.data(|| commit.to_string().into(), || commit.to_string())?;
             let others = match details.batch.saturating_sub(1) {
                 0 => String::new(),
                 others => format!(", decided together with {others} more"),
             };
-            out.note(&format!(
-                "committed as ticket {ticket}{others} after {} ms; rounds of this process: {rounds}",
-                millis(details.waited)
-            ));
+            match details.repeated {
+                true => out.note(&format!("committed before, as ticket {ticket}")),
+                false => out.note(&format!(
+                    "committed as ticket {ticket}{others} after {} ms; rounds of this process: {}",
+                    millis(details.waited),
+                    details.rounds
+                )),
+            }
+        }
+        Outcome::Applied { ticket, .. } => {
+            out.note(&format!("done as ticket {ticket}: it took effect and is no commit"));
         }
         Outcome::NoChanges { .. } => out.error(&asked.nothing(branch)),
         Outcome::Conflict { paths, total, .. } => {
@@ -82,9 +90,12 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
             out.error(&format!("{} {reason}; nothing was changed", out.red("failed:")));
         }
         Outcome::Cancelled { .. } => out.error("cancelled before its turn; nothing was changed"),
-        Outcome::Fenced { reason, earlier, .. } => {
+        Outcome::Behind { reason, earlier, .. } => {
             let earlier = earlier.map(|id| format!(" (its commit: {id})")).unwrap_or_default();
-            out.error(&format!("{} {reason}{earlier}", out.red("fenced:")));
+            out.error(&format!("{} {reason}{earlier}; nothing was changed", out.red("behind:")));
+        }
+        Outcome::Fenced { reason, .. } => {
+            out.error(&format!("{} {reason}; nothing was changed", out.red("fenced:")));
         }
         Outcome::StillQueued { ticket, cause, .. } => {
             out.data(|| op_id.to_string().into(), || op_id.to_string())?;
@@ -93,6 +104,8 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
                 "accepted as ticket {ticket} and queued{cause}; `onward ticket wait {branch} {op_id}` tells the outcome"
             ));
         }
+        // One that this program does not know yet.
+        other => out.error(other.name()),
     }
     Ok(Exit::of_outcome(outcome))
 }

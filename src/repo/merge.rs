@@ -21,11 +21,11 @@ use crate::model::address::RefExpr;
 use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
+use crate::model::outcome::{Details, Outcome};
 use crate::tree::ScanStart;
 
 use super::branch::{Branch, BranchInfo};
 use super::hint;
-use super::outcome::{Details, Outcome};
 use super::protection::Action;
 use super::repository::Repository;
 use super::ticket::{TicketHandle, TicketStatus, see_through};
@@ -124,8 +124,7 @@ impl Branch {
         let deadline = Deadline::after(self.repo.onward.inner.timeout);
         let mut handle = self.submit_op(op_id, None, Request::Reset(to), Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
-            // It took effect; only commits make a commit.
-            Outcome::NoChanges { .. } => self.show().await,
+            Outcome::Applied { .. } => self.show().await,
             Outcome::Failed { reason, .. } => Err(Error::invalid(reason)),
             Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
                 "the reset is still queued (ticket {ticket}): it will be done in its turn"
@@ -463,7 +462,7 @@ impl MergeBuilder {
 
     /// The outcome, where there is nothing to be queued.
     fn early(&self, op_id: OpId, worked_out: &WorkedOut) -> Option<Outcome> {
-        let details = Details::unqueued(op_id);
+        let details = Details::of(op_id);
         if worked_out.conflicts_total > 0 {
             return Some(Outcome::Conflict {
                 ticket: None,

@@ -21,7 +21,7 @@ use crate::commit::log::lake::Lake;
 use crate::commit::merge::graph::Contained;
 use crate::commit::merge::prepared::{Values, settle};
 use crate::commit::op::queued::CommitRequest;
-use crate::commit::op::verdict::{CONFLICTS_MAX, ProducerRow, Verdict};
+use crate::commit::op::verdict::{CONFLICTS_MAX, Late, ProducerRow, Verdict};
 
 /// Conflicting paths of a batch, in bytes, at most; their numbers are always told in full.
 const CONFLICT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -154,11 +154,12 @@ pub(in crate::commit) struct Judge<'a> {
 
 impl Judge<'_> {
     async fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, Option<Producer>)> {
-        // An op that was called off did not use its sequence up.
-        if matches!(op.work, Work::Settled(Verdict::Cancelled)) {
-            return Ok((Judged::idle(Verdict::Cancelled), None));
-        }
-        if let Some(verdict) = op.producer.as_ref().and_then(|sequence| self.fence(sequence)) {
+        if let Some(late) = op.producer.as_ref().and_then(|asked| self.late(asked)) {
+            // Called off is called off, whatever became of its producer.
+            let verdict = match &op.work {
+                Work::Settled(Verdict::Cancelled) => Verdict::Cancelled,
+                _ => late.verdict(),
+            };
             return Ok((Judged::idle(verdict), None));
         }
         let judged = match self.work(index, op).await {
@@ -170,6 +171,7 @@ impl Judge<'_> {
         if let Effect::Changes { run, records } = &judged.effect {
             self.state.add(index, run.as_ref(), records);
         }
+        // One outcome for one sequence: an op that was called off has used its own up, like any other.
         if let Some(sequence) = &op.producer {
             let row = ProducerRow {
                 epoch: sequence.epoch,
@@ -198,8 +200,8 @@ impl Judge<'_> {
         })
     }
 
-    fn fence(&self, op: &Producer) -> Option<Verdict> {
-        self.producers.get(&op.name)?.fence(op)
+    fn late(&self, asked: &Producer) -> Option<Late> {
+        self.producers.get(&asked.name)?.late(asked)
     }
 
     fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {

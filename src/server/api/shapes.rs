@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::outcome::OutcomeShape;
 use crate::clock;
 use crate::model::entry::Entry;
+use crate::repo::MergePreview;
 use crate::repo::branch::QueueView;
 use crate::repo::ticket::TicketStatus;
-use crate::repo::{MergePreview, Outcome};
 use crate::{ConflictPath, Retry, Strategy};
 
 /// What a path names.
@@ -62,75 +63,6 @@ impl From<ConflictPath> for ConflictShape {
     }
 }
 
-/// What became of an op.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OutcomeShape {
-    /// `committed`, `no_changes`, `conflict`, `lost_race`, `failed`, `cancelled`, `fenced` or
-    /// `still_queued`.
-    pub outcome: &'static str,
-    /// The commit, if it became one.
-    pub commit: Option<String>,
-    /// Its place in the branch's order, if it was queued.
-    pub ticket: Option<u64>,
-    /// Its id: submitting it again gives the same outcome.
-    #[schema(min_length = 36, max_length = 36)]
-    pub op_id: String,
-    /// Rounds that the sidecar ran for it.
-    pub rounds: u64,
-    /// Ops decided together with it.
-    pub batch: u32,
-    /// From acceptance to outcome, in milliseconds.
-    pub wait_ms: u64,
-    /// The first conflicting paths, at most 10,000.
-    pub conflicts: Vec<ConflictShape>,
-    /// How many there are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conflicts_total: Option<u64>,
-    /// What the next try of a merge can go on from, where it lost a race.
-    pub hint: Option<String>,
-    /// Why it failed or was fenced, or what holds it up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The commit of a producer's sequence that was decided before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub earlier: Option<String>,
-}
-
-impl From<Outcome> for OutcomeShape {
-    fn from(outcome: Outcome) -> Self {
-        let details = outcome.details();
-        let mut shape = Self {
-            outcome: outcome.name(),
-            commit: outcome.commit().map(|commit| commit.to_string()),
-            ticket: outcome.ticket().map(|ticket| ticket.0),
-            op_id: details.op_id.to_string(),
-            rounds: outcome.rounds(),
-            batch: details.batch,
-            wait_ms: details.waited.as_millis() as u64,
-            conflicts: Vec::new(),
-            conflicts_total: None,
-            hint: None,
-            reason: None,
-            earlier: None,
-        };
-        match outcome {
-            Outcome::Conflict { paths, total, .. } => {
-                shape.conflicts = paths.into_iter().map(Into::into).collect();
-                shape.conflicts_total = Some(total);
-            }
-            Outcome::LostRace { hint, .. } => shape.hint = Some(hint),
-            Outcome::Failed { reason, .. } => shape.reason = Some(reason),
-            Outcome::Fenced { reason, earlier, .. } => {
-                shape.reason = Some(reason);
-                shape.earlier = earlier.map(|commit| commit.to_string());
-            }
-            Outcome::StillQueued { cause, .. } => shape.reason = cause,
-            Outcome::Committed { .. } | Outcome::NoChanges { .. } | Outcome::Cancelled { .. } => {}
-        }
-        shape
-    }
-}
-
 /// An op that was accepted and that nobody waits for.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AcceptedShape {
@@ -150,7 +82,7 @@ pub enum UndecidedShape {
     /// With `wait=false`.
     Accepted(AcceptedShape),
     /// When the time to wait was over: `still_queued`.
-    Outcome(Box<OutcomeShape>),
+    Outcome(OutcomeShape),
 }
 
 /// What a merge that ends with 200 tells.
@@ -158,7 +90,7 @@ pub enum UndecidedShape {
 #[serde(untagged)]
 pub enum NothingMergedShape {
     /// There was nothing to bring.
-    Outcome(Box<OutcomeShape>),
+    Outcome(OutcomeShape),
     /// What a dry run found.
     Preview(Box<PreviewShape>),
 }
@@ -175,7 +107,7 @@ pub enum TicketShape {
         position: u64,
     },
     /// It is decided.
-    Decided(Box<OutcomeShape>),
+    Decided(OutcomeShape),
 }
 
 impl From<TicketStatus> for TicketShape {
@@ -184,7 +116,7 @@ impl From<TicketStatus> for TicketShape {
             TicketStatus::Pending { ticket, position } => {
                 Self::Pending { ticket: ticket.0, position }
             }
-            TicketStatus::Decided(outcome) => Self::Decided(Box::new((*outcome).into())),
+            TicketStatus::Decided(outcome) => Self::Decided(OutcomeShape(outcome)),
         }
     }
 }

@@ -8,8 +8,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::shapes::{AcceptedShape, OutcomeShape, TicketShape};
-use crate::repo::{Config, Outcome, TicketHandle};
+use super::shapes::{AcceptedShape, TicketShape};
+use crate::Outcome;
+use crate::repo::{Config, TicketHandle};
 use crate::server::error::ApiResult;
 use crate::server::extract::Flag;
 
@@ -59,18 +60,19 @@ pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
 
 /// An outcome.
 pub fn answer(outcome: Outcome) -> Response {
-    (status_of(&outcome), Json(OutcomeShape::from(outcome))).into_response()
+    (status_of(&outcome), Json(outcome)).into_response()
 }
 
 fn status_of(outcome: &Outcome) -> StatusCode {
     match outcome {
         Outcome::Committed { .. } => StatusCode::CREATED,
-        Outcome::NoChanges { .. } => StatusCode::OK,
+        Outcome::Applied { .. } | Outcome::NoChanges { .. } => StatusCode::OK,
         Outcome::StillQueued { .. } => StatusCode::ACCEPTED,
         Outcome::Failed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Outcome::Conflict { .. }
         | Outcome::LostRace { .. }
         | Outcome::Cancelled { .. }
+        | Outcome::Behind { .. }
         | Outcome::Fenced { .. } => StatusCode::CONFLICT,
     }
 }

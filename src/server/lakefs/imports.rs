@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::{Commit, ImportCreation, ImportType};
 use super::{branch, committed};
+use crate::Outcome;
 use crate::clock;
 use crate::model::error::{Error, Result};
+use crate::repo::Branch;
 use crate::repo::import::{ImportPart, ImportRequest};
-use crate::repo::{Branch, Outcome};
 use crate::server::auth::{Reader, Writer};
 use crate::server::error::{ApiError, ApiResult};
 use crate::server::extract::{Json, Path, Query};

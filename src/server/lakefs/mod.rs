@@ -24,10 +24,11 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use super::error::{ApiError, ApiResult};
 use super::extract::header_text;
 use super::state::{App, AppState};
+use crate::Outcome;
 use crate::model::address::RefExpr;
 use crate::model::ids::OpId;
 use crate::model::path::ObjectPath;
-use crate::repo::{Branch, Outcome, Repository};
+use crate::repo::{Branch, Repository};
 
 pub use config::open_routes;
 
@@ -94,7 +95,7 @@ pub(super) fn idempotent_op(
 fn committed(outcome: Outcome, what: &str) -> ApiResult<crate::model::ids::CommitId> {
     match outcome {
         Outcome::Committed { commit, .. } => Ok(commit),
-        Outcome::NoChanges { .. } => {
+        Outcome::NoChanges { .. } | Outcome::Applied { .. } => {
             Err(ApiError::new(StatusCode::BAD_REQUEST, "no_changes", format!("{what}: no changes")))
         }
         Outcome::Conflict { paths, total, .. } => {
@@ -108,6 +109,7 @@ fn committed(outcome: Outcome, what: &str) -> ApiResult<crate::model::ids::Commi
         Outcome::Fenced { reason, .. } => {
             Err(ApiError::new(StatusCode::CONFLICT, "fenced", format!("{what}: {reason}")))
         }
+        Outcome::Behind { reason, .. } => Err(ApiError::conflict(format!("{what}: {reason}"))),
         Outcome::Cancelled { .. } | Outcome::LostRace { .. } => {
             Err(ApiError::conflict(format!("{what}: it was called off")))
         }

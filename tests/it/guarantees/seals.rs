@@ -70,7 +70,7 @@ async fn a_commit_whose_staging_area_redis_has_lost_has_the_outcome_that_the_log
     round.await.unwrap();
     let audit = Audit::of(&deployment.objects, "main").await;
     assert_eq!(audit.commit(1), outcome.commit(), "{outcome:?}");
-    assert_eq!(audit.ops[&op_id(1)].verdict.name(), outcome.name());
+    assert_eq!(audit.ops[&op_id(1)].outcome, outcome.name());
 }
 
 #[tokio::test(flavor = "multi_thread")]

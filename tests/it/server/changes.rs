@@ -1,8 +1,9 @@
 //! Change sets, tickets and merges over Onward's own API.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
-use onward::model::address::RefExpr;
+use onward::{CommitId, Details, OpId, Outcome, Producer, RefExpr, Standing, Ticket};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -295,4 +296,31 @@ fn the_api_is_what_its_description_says() {
     let made = serde_json::to_value(onward::server::api::description()).unwrap();
     assert_eq!(made["openapi"], "3.1.0");
     assert!(kept == made, "docs/openapi.json is not what the code says: make openapi");
+}
+
+#[test]
+fn an_outcome_has_the_keys_that_the_description_says() {
+    let described = serde_json::to_value(onward::server::api::description()).unwrap();
+    let described = &described["components"]["schemas"]["OutcomeShape"];
+    let names =
+        |keys: &Value| -> BTreeSet<String> { keys.as_object().unwrap().keys().cloned().collect() };
+    let (reason, asked) = (String::from("why"), Producer::new("p", 1, 1));
+    let (commit, ticket) = (CommitId::from_bytes([1; 32]), Ticket(1));
+    let mut details = Details::of(OpId::of_bytes(b"op"));
+    details.repeated = true;
+    let standing = Some(Standing { asked, epoch: 1, sequence: 2 });
+    let (earlier_op, earlier) = (Some(details.op_id), Some(commit));
+    let mut seen = BTreeSet::new();
+    for outcome in [
+        Outcome::Conflict { ticket: None, paths: Vec::new(), total: 1, details },
+        Outcome::Behind { reason, standing, earlier_op, earlier, details },
+        Outcome::Committed { commit, ticket, details },
+    ] {
+        let keys = names(&json!(outcome));
+        for required in described["required"].as_array().unwrap() {
+            assert!(keys.contains(required.as_str().unwrap()), "{required} in {keys:?}");
+        }
+        seen.extend(keys);
+    }
+    assert_eq!(seen, names(&described["properties"]));
 }
