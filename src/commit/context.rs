@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::coord::publish::Retention;
-use crate::coord::view::Turn;
-use crate::coord::{BranchKeys, Lanes};
+use crate::coord::RedisBranch;
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
 
@@ -22,20 +20,14 @@ pub struct BranchContext(Arc<BranchParts>);
 /// What a [`BranchContext`] shares.
 #[derive(Debug)]
 pub struct BranchParts {
-    /// Redis.
-    pub lanes: Lanes,
+    /// What Redis has of it.
+    pub redis: RedisBranch,
     /// The repository.
     pub lake: Lake,
     /// The branch's name.
     pub name: BranchName,
     /// The incarnation of the name.
     pub uid: BranchUid,
-    /// Its keys.
-    pub keys: BranchKeys,
-    /// This process, as a helper.
-    pub turn: Turn,
-    /// How much of the past Redis keeps.
-    pub retention: Retention,
     /// What this process has done.
     pub counters: Arc<Counters>,
     /// Failpoints.

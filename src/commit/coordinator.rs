@@ -3,13 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::clock;
 use crate::coord::keys::branches_key;
-use crate::coord::publish::Retention;
-use crate::coord::view::Turn;
-use crate::coord::{BranchKeys, Lanes};
+use crate::coord::{BranchKeys, Lanes, RedisBranch, RedisNames, Retention, Turn};
 use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::Objects;
@@ -29,16 +26,6 @@ const CONTEXTS_KEPT: usize = 65_536;
 /// Repositories whose caches one process keeps, at most.
 const LAKES_KEPT: usize = 256;
 
-/// Outcomes per branch that Redis keeps: an op id is recognised for as long.
-const OUTCOMES_IN_REDIS: u64 = 65_536;
-
-/// A branch that is decided faster keeps those of so long: a call whose reply was lost is made
-/// again for ten seconds.
-const OUTCOMES_WINDOW: Duration = Duration::from_secs(12);
-
-/// And never more than so many, about 200 bytes each.
-const OUTCOMES_IN_REDIS_MAX: u64 = 1_048_576;
-
 /// How this process works.
 #[derive(Debug, Clone)]
 pub struct CoordinatorOptions {
@@ -57,13 +44,7 @@ impl Default for CoordinatorOptions {
         Self {
             queue: QueueOptions::default(),
             lake: LakeOptions::default(),
-            retention: Retention {
-                outcomes: OUTCOMES_IN_REDIS,
-                window: OUTCOMES_WINDOW,
-                outcomes_max: OUTCOMES_IN_REDIS_MAX,
-                idle: Duration::from_secs(24 * 3600),
-                areas: Duration::from_secs(60),
-            },
+            retention: Retention::default(),
             turn_ms: 250,
         }
     }
@@ -140,9 +121,9 @@ impl Coordinator {
         lake
     }
 
-    /// The key under which Redis keeps the names of a repository's branches.
-    pub fn names_key(&self, repo: &RepoName) -> String {
-        branches_key(repo, self.objects.url())
+    /// What Redis has of the names of a repository's branches.
+    pub fn names(&self, repo: &RepoName) -> RedisNames {
+        RedisNames::new(self.lanes.clone(), branches_key(repo, self.objects.url()))
     }
 
     /// All that working on a branch takes.
@@ -150,14 +131,13 @@ impl Coordinator {
         if let Some(context) = self.contexts().get(&uid) {
             return context.clone();
         }
+        let turn = Turn { helper: self.helper.clone(), length_ms: self.options.turn_ms };
+        let (lanes, keys) = (self.lanes.clone(), BranchKeys::new(repo, uid));
         let context = BranchContext::from(BranchParts {
-            lanes: self.lanes.clone(),
+            redis: RedisBranch::new(lanes, keys, turn, self.options.retention),
             lake: self.lake(repo),
             name: name.clone(),
             uid,
-            keys: BranchKeys::new(repo, uid),
-            turn: Turn { helper: self.helper.clone(), length_ms: self.options.turn_ms },
-            retention: self.options.retention,
             counters: Arc::clone(&self.counters),
             faults: self.faults.clone(),
         });

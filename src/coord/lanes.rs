@@ -9,46 +9,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Arg, Cmd, Value};
+use redis::{Cmd, Value};
 
 use crate::clock::{Deadline, Stopwatch};
 use crate::measures;
 use crate::model::error::{Error, Result};
 
 use super::attempts::Attempts;
+use super::call::ScriptCall;
 use super::connect::{Connector, Link, connector};
 use super::failure::{CallError, LaneFate, classify};
-use super::script::Script;
-
-/// How to reach Redis.
-#[derive(Debug, Clone)]
-pub struct LaneOptions {
-    /// Shared connections. One carries over 100,000 small calls a second.
-    pub lanes: usize,
-    /// How long one call may take before its reply counts as lost.
-    pub response_timeout: Duration,
-    /// How long opening a connection may take.
-    pub connect_timeout: Duration,
-    /// How long calls are tried again while Redis does not answer or cannot accept writes.
-    pub patience: Duration,
-    /// Connections for blocking reads, at most.
-    pub blocking: usize,
-}
-
-impl Default for LaneOptions {
-    fn default() -> Self {
-        Self {
-            lanes: 2,
-            response_timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(2),
-            patience: Duration::from_secs(5),
-            blocking: 1024,
-        }
-    }
-}
-
-/// The longest that one blocking read may wait in the server.
-pub const BLOCK_MAX: Duration = Duration::from_secs(5);
+use super::options::LaneOptions;
 
 /// The oldest Redis that has every command the scripts use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -61,10 +32,11 @@ struct Lane {
 /// Shared access to one Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Lanes {
-    inner: Arc<Inner>,
+    inner: Arc<Pool>,
 }
 
-struct Inner {
+/// The lanes that clones share.
+struct Pool {
     connector: Arc<dyn Connector>,
     options: LaneOptions,
     /// A std mutex: held for a clone, never across an await.
@@ -104,7 +76,7 @@ impl Lanes {
         options: LaneOptions,
     ) -> Result<Self> {
         let lanes = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(Pool {
                 connector,
                 lanes: (0..options.lanes.max(1)).map(|_| Mutex::new(None)).collect(),
                 options,
@@ -137,21 +109,8 @@ impl Lanes {
 
     /// Runs a script, teaching it to the server where needed. Scripts are idempotent, so a call
     /// whose reply was lost is made again.
-    pub async fn run(
-        &self,
-        script: &'static Script,
-        keys: &[&str],
-        args: &[&[u8]],
-    ) -> Result<Value> {
-        let mut call = redis::cmd("EVALSHA");
-        call.arg(script.sha()).arg(keys.len());
-        keys.iter().for_each(|key| {
-            call.arg(*key);
-        });
-        args.iter().for_each(|arg| {
-            call.arg(*arg);
-        });
-        Box::pin(self.call_patiently(script.name, &call, Some(script))).await
+    pub async fn run(&self, call: &ScriptCall) -> Result<Value> {
+        Box::pin(self.call_patiently(call.name(), call.command(), Some(call))).await
     }
 
     /// Makes one idempotent call, again and again while Redis cannot be reached or cannot accept
@@ -162,11 +121,18 @@ impl Lanes {
         Box::pin(self.call_patiently(name, call, None)).await
     }
 
+    /// Removes keys.
+    pub async fn unlink(&self, keys: &[&str]) -> Result<()> {
+        let mut call = redis::cmd("UNLINK");
+        call.arg(keys);
+        self.call("unlink", &call).await.map(drop)
+    }
+
     async fn call_patiently(
         &self,
         name: &'static str,
         call: &Cmd,
-        script: Option<&Script>,
+        script: Option<&ScriptCall>,
     ) -> Result<Value> {
         let deadline = Deadline::after(self.inner.options.patience);
         let mut pause = Duration::from_millis(5);
@@ -189,7 +155,7 @@ impl Lanes {
         &self,
         name: &'static str,
         call: &Cmd,
-        script: Option<&Script>,
+        script: Option<&ScriptCall>,
     ) -> Result<Value, CallError> {
         let (index, generation, mut link) = self.lane().await?;
         self.count(name);
@@ -199,7 +165,7 @@ impl Lanes {
             && error.code() == Some("NOSCRIPT")
         {
             self.count(name);
-            result = teaching(call, script).query_async::<Value>(&mut link).await;
+            result = script.teaching().query_async::<Value>(&mut link).await;
         }
         measures::redis(name, begun.elapsed());
         result.map_err(|error| {
@@ -289,17 +255,4 @@ impl Lanes {
         }
         Ok(())
     }
-}
-
-/// The same call with the script's text, which the server keeps from then on. It goes where the
-/// call's keys are, so the server that lacked the script is the one that learns it.
-fn teaching(call: &Cmd, script: &Script) -> Cmd {
-    let mut teaching = redis::cmd("EVAL");
-    teaching.arg(script.text);
-    for arg in call.args_iter().skip(2) {
-        if let Arg::Simple(bytes) = arg {
-            teaching.arg(bytes);
-        }
-    }
-    teaching
 }

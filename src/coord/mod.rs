@@ -2,47 +2,45 @@
 //!
 //! It knows how a branch lies in Redis and nothing of what its records mean: queue elements,
 //! outcome records and staged values are bytes here. It decides nothing.
+//!
+//! [`RedisBranch`] is the branch: a method for each script, whose call [`call`] puts together and
+//! [`lanes`] carries, over what [`connect`] has opened. [`RedisNames`] is what a repository's names
+//! of branches stand for.
 
+pub mod answer;
 pub mod areas;
 mod attempts;
-pub mod branches;
+pub mod branch;
+pub mod call;
 pub mod connect;
 mod failure;
+mod head;
 pub mod keys;
 pub mod lanes;
+pub mod names;
+pub mod options;
 pub mod outcomes;
 pub mod publish;
 pub mod queue;
 mod reply;
 pub mod restore;
+pub mod retention;
+pub mod rows;
 pub mod script;
 pub mod staging;
 pub mod status;
 pub mod submit;
+pub mod turn;
 pub mod view;
 
+pub use answer::Answer;
+pub use branch::RedisBranch;
+pub use call::ScriptCall;
 pub use connect::{Connector, Link};
+pub use head::{BranchState, HeadView};
 pub use keys::BranchKeys;
 pub use lanes::Lanes;
-
-/// Whether a branch takes ops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BranchState {
-    /// It does.
-    Open,
-    /// Its last op was its deletion.
-    Deleted,
-}
-
-/// Where a branch's head stands, as Redis has it. Redis can only be behind the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadView {
-    /// Whether the branch takes ops.
-    pub state: BranchState,
-    /// Tickets decided so far.
-    pub done: u64,
-    /// The head commit; `None` before the first commit of a repository.
-    pub commit: Option<crate::model::ids::CommitId>,
-    /// First ticket of the newest log entry; 0 when the branch has none yet.
-    pub position: u64,
-}
+pub use names::RedisNames;
+pub use options::LaneOptions;
+pub use retention::Retention;
+pub use turn::Turn;

@@ -9,9 +9,9 @@ use redis::streams::StreamReadReply;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 
+use super::branch::RedisBranch;
 use super::connect::Link;
-use super::lanes::BLOCK_MAX;
-use super::{BranchKeys, Lanes};
+use super::options::BLOCK_MAX;
 
 /// Outcomes in one read, at most.
 const READ_MAX: usize = 4096;
@@ -30,33 +30,31 @@ pub struct StreamRecord {
 /// A blocking reader of one branch's outcomes, with a connection of its own.
 #[derive(Debug)]
 pub struct Tail {
+    branch: RedisBranch,
     link: Link,
 }
 
-impl Tail {
-    /// Opens a tail of the branch of `keys`.
-    pub async fn open(lanes: &Lanes, keys: &BranchKeys) -> Result<Self> {
-        Ok(Self { link: lanes.blocking(&keys.outcomes).await? })
+impl RedisBranch {
+    /// Opens a tail of the branch's outcomes.
+    pub async fn tail(&self) -> Result<Tail> {
+        let link = self.lanes().blocking(&self.keys().outcomes).await?;
+        Ok(Tail { branch: self.clone(), link })
     }
+}
 
+impl Tail {
     /// The outcomes behind `after`, as soon as there are any; none when `patience` passes first.
     /// A tail that fails is of no more use.
-    pub async fn read(
-        &mut self,
-        lanes: &Lanes,
-        keys: &BranchKeys,
-        after: Ticket,
-        patience: Duration,
-    ) -> Result<Vec<StreamRecord>> {
+    pub async fn read(&mut self, after: Ticket, patience: Duration) -> Result<Vec<StreamRecord>> {
         let patience_ms = patience.min(BLOCK_MAX).as_millis().max(1) as u64;
-        lanes.count("xread");
+        self.branch.lanes().count("xread");
         let reply = redis::cmd("XREAD")
             .arg("COUNT")
             .arg(READ_MAX)
             .arg("BLOCK")
             .arg(patience_ms)
             .arg("STREAMS")
-            .arg(&keys.outcomes)
+            .arg(&self.branch.keys().outcomes)
             .arg(format!("{after}-0"))
             .query_async::<Option<StreamReadReply>>(&mut self.link)
             .await;
@@ -66,7 +64,7 @@ impl Tail {
                 reply.keys.into_iter().flat_map(|key| key.ids).map(parse_outcome).collect()
             }
             Err(error) => {
-                lanes.note_loss();
+                self.branch.lanes().note_loss();
                 Err(Error::unavailable(format!("waiting for outcomes was cut off: {error}")))
             }
         }

@@ -6,7 +6,7 @@ use redis::Value;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
 
-use super::{BranchState, HeadView};
+use super::head::{BranchState, HeadView};
 
 /// A cursor over one array reply.
 pub(super) struct Reply {

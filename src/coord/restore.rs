@@ -8,10 +8,12 @@ use crate::clock;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 
+use super::branch::RedisBranch;
+use super::call::ScriptCall;
+use super::head::{BranchState, HeadView};
 use super::keys::DraftKeys;
 use super::reply::{int, unknown_code};
 use super::script::RESTORE;
-use super::{BranchKeys, BranchState, HeadView, Lanes};
 
 /// Outcomes and producer rows in one call, at most. A simulated branch has few of either and is put
 /// back in several calls all the same.
@@ -34,64 +36,12 @@ pub struct BranchImage {
     pub producers: Vec<(String, Bytes)>,
 }
 
-/// Puts a branch into Redis, unless it is there. Its outcomes stay for `idle` while nothing is queued.
-/// Returns whether it was put there by this call.
-pub async fn restore(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    image: &BranchImage,
-    idle: Duration,
-) -> Result<bool> {
-    for _ in 0..DRAFTS {
-        match put_in_parts(lanes, keys, image, idle).await? {
-            Put::Taken => return Ok(true),
-            Put::AlreadyThere => return Ok(false),
-            Put::DraftLost => {
-                tracing::warn!("Redis lost a part of a branch that was being put back")
-            }
-        }
-    }
-    Err(Error::unavailable(format!(
-        "Redis lost what was put back {DRAFTS} times in a row: check its memory limit and eviction policy"
-    )))
-}
-
 /// What became of a part.
 enum Put {
     Taken,
     AlreadyThere,
     /// Redis does not have the parts before it.
     DraftLost,
-}
-
-/// Gathers a draft of its own, and opens the branch with it.
-async fn put_in_parts(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    image: &BranchImage,
-    idle: Duration,
-) -> Result<Put> {
-    let draft = keys.draft(clock::new_op_id());
-    // Outcomes first, rows of producers behind them.
-    let outcomes = image.outcomes.len();
-    let end = outcomes + image.producers.len();
-    let row = |place: usize| place.saturating_sub(outcomes);
-    let mut at = 0;
-    loop {
-        let to = (at + PART_MAX).min(end);
-        let part = Part {
-            is_last: to == end,
-            outcomes_before: at.min(outcomes),
-            rows_before: row(at),
-            outcomes: image.outcomes.get(at.min(outcomes)..to.min(outcomes)).unwrap_or_default(),
-            producers: image.producers.get(row(at)..row(to)).unwrap_or_default(),
-            idle,
-        };
-        match part.put(lanes, keys, &draft, &image.head).await? {
-            Put::Taken if !part.is_last => at = to,
-            other => return Ok(other),
-        }
-    }
 }
 
 /// What goes with one call.
@@ -102,50 +52,78 @@ struct Part<'a> {
     rows_before: usize,
     outcomes: &'a [(Ticket, OpId, Bytes)],
     producers: &'a [(String, Bytes)],
-    idle: Duration,
 }
 
-impl Part<'_> {
-    async fn put(
-        &self,
-        lanes: &Lanes,
-        keys: &BranchKeys,
-        draft: &DraftKeys,
-        head: &HeadView,
-    ) -> Result<Put> {
-        let state = match head.state {
-            BranchState::Open => "open",
-            BranchState::Deleted => "deleted",
-        };
-        let text = |n: u64| Bytes::from(n.to_string());
-        let mut args = vec![
-            Bytes::from_static(if self.is_last { b"1" } else { b"0" }),
-            Bytes::from_static(state.as_bytes()),
-            text(head.done),
-            Bytes::from(head.commit.map(|id| id.to_string()).unwrap_or_default()),
-            text(head.position),
-            text(self.outcomes_before as u64),
-            text(self.rows_before as u64),
-            text(DRAFT.as_millis() as u64),
-            text(self.outcomes.len() as u64),
-            text(self.producers.len() as u64),
-            text(self.idle.as_millis() as u64),
-        ];
-        for (ticket, op_id, record) in self.outcomes {
-            args.push(text(ticket.0));
-            args.push(Bytes::from(op_id.to_string()));
-            args.push(record.clone());
+impl RedisBranch {
+    /// Puts the branch into Redis, unless it is there. Its outcomes stay for as long as an idle
+    /// branch keeps them while nothing is queued. Returns whether it was put there by this call.
+    pub async fn restore(&self, image: &BranchImage) -> Result<bool> {
+        for _ in 0..DRAFTS {
+            match self.put_in_parts(image).await? {
+                Put::Taken => return Ok(true),
+                Put::AlreadyThere => return Ok(false),
+                Put::DraftLost => {
+                    tracing::warn!("Redis lost a part of a branch that was being put back")
+                }
+            }
         }
-        for (producer, row) in self.producers {
-            args.push(Bytes::from(producer.clone()));
-            args.push(row.clone());
+        Err(Error::unavailable(format!(
+            "Redis lost what was put back {DRAFTS} times in a row: check its memory limit and eviction policy"
+        )))
+    }
+
+    /// Gathers a draft of its own, and opens the branch with it.
+    async fn put_in_parts(&self, image: &BranchImage) -> Result<Put> {
+        let draft = self.keys().draft(clock::new_op_id());
+        // Outcomes first, rows of producers behind them.
+        let outcomes = image.outcomes.len();
+        let end = outcomes + image.producers.len();
+        let row = |at: usize| at.saturating_sub(outcomes);
+        let mut at = 0;
+        loop {
+            let to = (at + PART_MAX).min(end);
+            let of_outcomes = at.min(outcomes)..to.min(outcomes);
+            let part = Part {
+                is_last: to == end,
+                outcomes_before: of_outcomes.start,
+                rows_before: row(at),
+                outcomes: image.outcomes.get(of_outcomes).unwrap_or_default(),
+                producers: image.producers.get(row(at)..row(to)).unwrap_or_default(),
+            };
+            match self.put(&draft, &image.head, &part).await? {
+                Put::Taken if !part.is_last => at = to,
+                other => return Ok(other),
+            }
         }
-        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
-        let BranchKeys { head, queue, outcomes, ops, producers, .. } = keys;
-        let all: [&str; 8] =
-            [head, queue, outcomes, ops, producers, &draft.outcomes, &draft.ops, &draft.producers];
-        let value = lanes.run(&RESTORE, &all, &args).await?;
-        match int(RESTORE.name, &value)? {
+    }
+
+    async fn put(&self, draft: &DraftKeys, head: &HeadView, part: &Part<'_>) -> Result<Put> {
+        let keys = self.keys();
+        let own = [&keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
+        let all: Vec<&String> =
+            own.into_iter().chain([&draft.outcomes, &draft.ops, &draft.producers]).collect();
+        let mut call = ScriptCall::on(&RESTORE, &all);
+        call.flag(part.is_last)
+            .bytes(match head.state {
+                BranchState::Open => "open",
+                BranchState::Deleted => "deleted",
+            })
+            .number(head.done)
+            .text_or_none(head.commit)
+            .number(head.position)
+            .count(part.outcomes_before)
+            .count(part.rows_before)
+            .millis(DRAFT)
+            .count(part.outcomes.len())
+            .count(part.producers.len())
+            .millis(self.retention().idle);
+        for (ticket, op_id, record) in part.outcomes {
+            call.text(ticket).text(op_id).bytes(record);
+        }
+        for (producer, row) in part.producers {
+            call.bytes(producer).bytes(row);
+        }
+        match int(RESTORE.name, &self.run(&call).await?)? {
             0 => Ok(Put::AlreadyThere),
             1 => Ok(Put::Taken),
             2 => Ok(Put::DraftLost),

@@ -1,5 +1,6 @@
 //! `stage.lua`, `staged.lua` and `unstage.lua`: uncommitted changes.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,10 +9,13 @@ use redis::Value;
 use crate::model::error::{Error, Result};
 use crate::model::ids::OpId;
 
+use super::answer::Answer;
 use super::areas::Area;
+use super::branch::RedisBranch;
+use super::call::ScriptCall;
+use super::head::{BranchState, HeadView};
 use super::reply::{Reply, int, unknown_code};
 use super::script::{STAGE, STAGED, UNSTAGE};
-use super::{BranchKeys, HeadView, Lanes};
 
 /// Changes in one staging call, at most.
 pub const STAGE_MAX: usize = 500;
@@ -42,12 +46,8 @@ pub struct Seen {
 /// What staging did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The branch is not in this Redis.
-    Absent,
     /// All changes are staged.
     Written,
-    /// The branch has been deleted.
-    Deleted,
     /// What the caller saw has changed; nothing was written.
     Moved,
     /// The staging area is full; nothing was written.
@@ -57,44 +57,6 @@ pub enum Stage {
 /// How long a staging call is recognised when it is made again. Calls are made again for at most
 /// the patience of the lanes, which is shorter.
 const CALL_KEPT: Duration = Duration::from_secs(20);
-
-/// Stages at most [`STAGE_MAX`] changes, all or none. The same `call` made again writes nothing.
-pub async fn stage(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    call: OpId,
-    limit: u64,
-    changes: &[StagedValue],
-    seen: Option<&Seen>,
-) -> Result<Stage> {
-    let text = |n: u64| Bytes::from(n.to_string());
-    let mut args = vec![
-        text(limit),
-        text(changes.len() as u64),
-        Bytes::from_static(if seen.is_some() { b"1" } else { b"0" }),
-        text(seen.map_or(0, |seen| seen.done)),
-        text(seen.map_or(0, |seen| seen.areas as u64)),
-        text(CALL_KEPT.as_millis() as u64),
-    ];
-    for (index, change) in changes.iter().enumerate() {
-        let seen_value = seen.and_then(|seen| seen.values.get(index).cloned().flatten());
-        args.push(Bytes::copy_from_slice(change.path.as_bytes()));
-        args.push(change.value.clone());
-        args.push(seen_value.unwrap_or_default());
-    }
-    let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
-    let mark = keys.stage_call(call);
-    let all_keys = [&*keys.head, &keys.staged, &keys.paths, &keys.sealed, &mark];
-    let value = lanes.run(&STAGE, &all_keys, &args).await?;
-    Ok(match int(STAGE.name, &value)? {
-        0 => Stage::Absent,
-        1 => Stage::Written,
-        2 => Stage::Deleted,
-        3 => Stage::Moved,
-        4 => Stage::Full,
-        other => return Err(unknown_code(STAGE.name, other)),
-    })
-}
 
 /// Which area to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,36 +110,93 @@ pub enum Wanted<'a> {
     Paths(&'a [&'a str]),
 }
 
-/// Reads staged changes. `None` when the branch is not in this Redis.
-pub async fn staged(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    which: Which,
-    wanted: Wanted<'_>,
-) -> Result<Option<StagedPage>> {
-    let (values_key, paths_key) = area_keys(keys, which);
-    let args: Vec<Vec<u8>> = match wanted {
-        Wanted::From(from, amount) => vec![
-            b"range".to_vec(),
-            from.text("-"),
-            b"+".to_vec(),
-            amount.min(PAGE_MAX).to_string().into_bytes(),
-        ],
-        Wanted::Paths(paths) => std::iter::once(b"paths".to_vec())
-            .chain(paths.iter().map(|path| path.as_bytes().to_vec()))
-            .collect(),
-    };
-    let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-    let all_keys = [&*keys.head, &values_key, &paths_key, &keys.sealed];
-    let value = lanes.run(&STAGED, &all_keys, &args).await?;
-    parse(value)
+impl RedisBranch {
+    /// Stages at most [`STAGE_MAX`] changes, all or none. The same `call` made again writes nothing.
+    pub async fn stage(
+        &self,
+        call: OpId,
+        limit: u64,
+        changes: &[StagedValue],
+        seen: Option<&Seen>,
+    ) -> Result<Answer<Stage>> {
+        let keys = self.keys();
+        let mark = keys.stage_call(call);
+        let all = [&keys.head, &keys.staged, &keys.paths, &keys.sealed, &mark];
+        let mut call = ScriptCall::on(&STAGE, &all);
+        call.number(limit)
+            .count(changes.len())
+            .flag(seen.is_some())
+            .number(seen.map_or(0, |seen| seen.done))
+            .count(seen.map_or(0, |seen| seen.areas))
+            .millis(CALL_KEPT);
+        for (index, change) in changes.iter().enumerate() {
+            let seen_value = seen.and_then(|seen| seen.values.get(index)?.as_deref());
+            call.bytes(&change.path).bytes(&change.value).bytes(seen_value.unwrap_or_default());
+        }
+        Ok(Answer::Given(match int(STAGE.name, &self.run(&call).await?)? {
+            0 => return Ok(Answer::Absent),
+            1 => Stage::Written,
+            2 => return Ok(Answer::Ended),
+            3 => Stage::Moved,
+            4 => Stage::Full,
+            other => return Err(unknown_code(STAGE.name, other)),
+        }))
+    }
+
+    /// Reads staged changes. A branch that has ended has none.
+    pub async fn staged(&self, which: Which, wanted: Wanted<'_>) -> Result<Answer<StagedPage>> {
+        let keys = self.keys();
+        let (values, paths) = self.area_keys(which);
+        let mut call = ScriptCall::on(&STAGED, &[&*keys.head, &values, &paths, &keys.sealed]);
+        match wanted {
+            Wanted::From(from, amount) => {
+                call.bytes("range").bytes(from.text("-")).bytes("+").count(amount.min(PAGE_MAX));
+            }
+            Wanted::Paths(paths) => {
+                call.bytes("paths");
+                for path in paths {
+                    call.bytes(path);
+                }
+            }
+        }
+        parse(self.run(&call).await?)
+    }
+
+    /// Takes back at most [`PAGE_MAX`] staged changes between two bounds. Returns how many, or
+    /// `None` when the area was taken by a commit in the meantime.
+    pub async fn unstage(&self, which: Which, from: &Bound, to: &Bound) -> Result<Option<u64>> {
+        let keys = self.keys();
+        let (values, paths) = self.area_keys(which);
+        let all = [&*keys.sealed, &values, &paths, &keys.absent];
+        let mut call = ScriptCall::on(&UNSTAGE, &all);
+        call.bytes(from.text("-")).bytes(to.text("+")).count(PAGE_MAX);
+        call.text_or_none(match which {
+            Which::Staged => None,
+            Which::Area(id) => Some(id),
+        });
+        Ok(u64::try_from(int(UNSTAGE.name, &self.run(&call).await?)?).ok())
+    }
+
+    fn area_keys(&self, which: Which) -> (Cow<'_, str>, Cow<'_, str>) {
+        let keys = self.keys();
+        match which {
+            Which::Staged => (Cow::from(&keys.staged), Cow::from(&keys.paths)),
+            Which::Area(id) => {
+                let (values, paths) = keys.area(id);
+                (Cow::from(values), Cow::from(paths))
+            }
+        }
+    }
 }
 
-pub(crate) fn parse(value: Value) -> Result<Option<StagedPage>> {
+pub(crate) fn parse(value: Value) -> Result<Answer<StagedPage>> {
     let mut reply = Reply::new(STAGED.name, value)?;
     let Some(head) = reply.head()? else {
-        return Ok(None);
+        return Ok(Answer::Absent);
     };
+    if head.state == BranchState::Deleted {
+        return Ok(Answer::Ended);
+    }
     let areas = Area::parse_all(&reply.list()?)?;
     let mut values = Vec::new();
     let mut flat = reply.list()?.into_iter();
@@ -186,33 +205,5 @@ pub(crate) fn parse(value: Value) -> Result<Option<StagedPage>> {
             .map_err(|_| Error::corrupt("a staged path in Redis is not UTF-8"))?;
         values.push(StagedValue { path, value });
     }
-    Ok(Some(StagedPage { head, areas, values }))
-}
-
-/// Takes back at most [`PAGE_MAX`] staged changes between two bounds. Returns how many, or `None`
-/// when the area was taken by a commit in the meantime.
-pub async fn unstage(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    which: Which,
-    from: &Bound,
-    to: &Bound,
-) -> Result<Option<u64>> {
-    let (values_key, paths_key) = area_keys(keys, which);
-    let area = match which {
-        Which::Staged => String::new(),
-        Which::Area(id) => id.to_string(),
-    };
-    let amount = PAGE_MAX.to_string();
-    let args: [&[u8]; 4] = [&from.text("-"), &to.text("+"), amount.as_bytes(), area.as_bytes()];
-    let all_keys = [&*keys.sealed, &values_key, &paths_key, &keys.absent];
-    let value = lanes.run(&UNSTAGE, &all_keys, &args).await?;
-    Ok(u64::try_from(int(UNSTAGE.name, &value)?).ok())
-}
-
-fn area_keys(keys: &BranchKeys, which: Which) -> (String, String) {
-    match which {
-        Which::Staged => (keys.staged.clone(), keys.paths.clone()),
-        Which::Area(id) => keys.area(id),
-    }
+    Ok(Answer::Given(StagedPage { head, areas, values }))
 }

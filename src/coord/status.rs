@@ -7,9 +7,12 @@ use crate::model::cancel::Cancelled;
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
+use super::answer::Answer;
+use super::branch::RedisBranch;
+use super::call::ScriptCall;
+use super::head::BranchState;
 use super::reply::{Reply, unknown_code};
 use super::script::{CANCEL, STATUS};
-use super::{BranchKeys, BranchState, Lanes};
 
 /// Op ids in one call, at most.
 pub const STATUS_MAX: usize = 1024;
@@ -38,18 +41,37 @@ pub struct StatusReply {
     pub ops: Vec<OpStatus>,
 }
 
-/// Asks for at most [`STATUS_MAX`] ops. `None` when the branch is not in this Redis.
-pub async fn status(lanes: &Lanes, keys: &BranchKeys, ops: &[OpId]) -> Result<Option<StatusReply>> {
-    let ids: Vec<String> = ops.iter().map(OpId::to_string).collect();
-    let args: Vec<&[u8]> = ids.iter().map(String::as_bytes).collect();
-    let value = lanes.run(&STATUS, &[&keys.head, &keys.outcomes, &keys.ops], &args).await?;
-    parse(value, ops.len())
+impl RedisBranch {
+    /// Asks for at most [`STATUS_MAX`] ops. A branch that has ended answers, too.
+    pub async fn status(&self, ops: &[OpId]) -> Result<Answer<StatusReply>> {
+        let keys = self.keys();
+        let mut call = ScriptCall::on(&STATUS, &[&keys.head, &keys.outcomes, &keys.ops]);
+        for op_id in ops {
+            call.text(op_id);
+        }
+        parse(self.run(&call).await?, ops.len())
+    }
+
+    /// Marks a pending op as cancelled. A branch that has ended answers, too.
+    pub async fn cancel(&self, op_id: OpId) -> Result<Answer<Cancelled>> {
+        let keys = self.keys();
+        let mut call = ScriptCall::on(&CANCEL, &[&keys.head, &keys.queue, &keys.ops]);
+        call.text(op_id);
+        let mut reply = Reply::new(CANCEL.name, self.run(&call).await?)?;
+        Ok(Answer::Given(match reply.int()? {
+            0 => return Ok(Answer::Absent),
+            1 => Cancelled::Unknown,
+            2 => Cancelled::Marked(Ticket(reply.count()?)),
+            3 => Cancelled::Decided(Ticket(reply.count()?)),
+            other => return Err(unknown_code(CANCEL.name, other)),
+        }))
+    }
 }
 
-pub(crate) fn parse(value: Value, ops: usize) -> Result<Option<StatusReply>> {
+pub(crate) fn parse(value: Value, ops: usize) -> Result<Answer<StatusReply>> {
     let mut reply = Reply::new(STATUS.name, value)?;
     let Some(state) = reply.state()? else {
-        return Ok(None);
+        return Ok(Answer::Absent);
     };
     let done = reply.count()?;
     let mut answers = Vec::with_capacity(ops);
@@ -65,19 +87,5 @@ pub(crate) fn parse(value: Value, ops: usize) -> Result<Option<StatusReply>> {
             other => return Err(unknown_code(STATUS.name, other)),
         });
     }
-    Ok(Some(StatusReply { state, done, ops: answers }))
-}
-
-/// Marks a pending op as cancelled. `None` when the branch is not in this Redis.
-pub async fn cancel(lanes: &Lanes, keys: &BranchKeys, op_id: OpId) -> Result<Option<Cancelled>> {
-    let id = op_id.to_string();
-    let value = lanes.run(&CANCEL, &[&keys.head, &keys.queue, &keys.ops], &[id.as_bytes()]).await?;
-    let mut reply = Reply::new(CANCEL.name, value)?;
-    Ok(Some(match reply.int()? {
-        0 => return Ok(None),
-        1 => Cancelled::Unknown,
-        2 => Cancelled::Marked(Ticket(reply.count()?)),
-        3 => Cancelled::Decided(Ticket(reply.count()?)),
-        other => return Err(unknown_code(CANCEL.name, other)),
-    }))
+    Ok(Answer::Given(StatusReply { state, done, ops: answers }))
 }

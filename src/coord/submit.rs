@@ -1,5 +1,7 @@
 //! `submit.lua`: accepting ops.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use redis::Value;
 
@@ -7,11 +9,13 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 use crate::model::producer::Producer;
 
+use super::answer::Answer;
 use super::areas::Area;
+use super::branch::RedisBranch;
+use super::call::ScriptCall;
 use super::reply::{Reply, unknown_code};
 use super::script::SUBMIT;
-use super::view::{Turn, View};
-use super::{BranchKeys, Lanes};
+use super::view::View;
 
 /// Whether an op takes the staging area with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,65 +87,58 @@ pub struct SubmitLimits {
 /// Submissions in one call, at most.
 pub const SUBMISSIONS_MAX: usize = 512;
 
-/// Accepts ops. `None` when the branch is not in this Redis.
-pub async fn submit(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    turn: &Turn,
-    limits: SubmitLimits,
-    submissions: &[Submission],
-) -> Result<Option<SubmitReply>> {
-    let mut owned_keys = Vec::new();
-    let mut args: Vec<Vec<u8>> = vec![
-        b"-".to_vec(),
-        turn.helper.clone().into_bytes(),
-        turn.length_ms.to_string().into_bytes(),
-        limits.queue.to_string().into_bytes(),
-        limits.sealed.to_string().into_bytes(),
-        submissions.len().to_string().into_bytes(),
-    ];
-    for submission in submissions {
-        let (producer, epoch, sequence) = submission
-            .producer
-            .as_ref()
-            .map_or(("", 0, 0), |producer| (&producer.name, producer.epoch, producer.sequence));
-        let seal = match submission.seal {
-            Seal::No => "0",
-            Seal::Staged => "1",
-            Seal::StagedOrEmpty => "2",
-        };
-        if submission.seal != Seal::No {
-            let (area, paths) = keys.area(submission.op_id);
-            owned_keys.extend([area, paths]);
+impl RedisBranch {
+    /// Accepts ops. A branch that has ended answers for those that it knows, too.
+    pub async fn submit(
+        &self,
+        limits: SubmitLimits,
+        submissions: &[Submission],
+    ) -> Result<Answer<SubmitReply>> {
+        let mut call = ScriptCall::on(&SUBMIT, &self.submit_keys(submissions));
+        self.turn().put_into(&mut call);
+        call.number(limits.queue).number(limits.sealed).count(submissions.len());
+        for each in submissions {
+            let (producer, epoch, sequence) = each
+                .producer
+                .as_ref()
+                .map_or(("", 0, 0), |producer| (&producer.name, producer.epoch, producer.sequence));
+            call.text(each.op_id).bytes(&each.element).bytes(producer);
+            call.text(format_args!("{epoch:020}")).text(format_args!("{sequence:020}"));
+            call.bytes(match each.seal {
+                Seal::No => "0",
+                Seal::Staged => "1",
+                Seal::StagedOrEmpty => "2",
+            });
         }
-        args.push(submission.op_id.to_string().into_bytes());
-        args.push(submission.element.to_vec());
-        args.push(producer.as_bytes().to_vec());
-        args.push(format!("{epoch:020}").into_bytes());
-        args.push(format!("{sequence:020}").into_bytes());
-        args.push(seal.as_bytes().to_vec());
+        parse(self.run(&call).await?, submissions)
     }
-    let mut all_keys: Vec<&str> = vec![
-        &keys.head,
-        &keys.queue,
-        &keys.outcomes,
-        &keys.ops,
-        &keys.producers,
-        &keys.staged,
-        &keys.paths,
-        &keys.sealed,
-    ];
-    all_keys.extend(owned_keys.iter().map(String::as_str));
-    all_keys.push(&keys.absent);
-    let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-    let value = lanes.run(&SUBMIT, &all_keys, &args).await?;
-    parse(value, submissions)
+
+    fn submit_keys(&self, submissions: &[Submission]) -> Vec<Cow<'_, str>> {
+        let keys = self.keys();
+        let fixed = [
+            &keys.head,
+            &keys.queue,
+            &keys.outcomes,
+            &keys.ops,
+            &keys.producers,
+            &keys.staged,
+            &keys.paths,
+            &keys.sealed,
+        ];
+        let mut all: Vec<Cow<'_, str>> = fixed.map(|key| Cow::from(key.as_str())).to_vec();
+        for each in submissions.iter().filter(|each| each.seal != Seal::No) {
+            let (area, paths) = keys.area(each.op_id);
+            all.extend([Cow::from(area), Cow::from(paths)]);
+        }
+        all.push(Cow::from(keys.absent.as_str()));
+        all
+    }
 }
 
-pub(crate) fn parse(value: Value, submissions: &[Submission]) -> Result<Option<SubmitReply>> {
+pub(crate) fn parse(value: Value, submissions: &[Submission]) -> Result<Answer<SubmitReply>> {
     let mut reply = Reply::new(SUBMIT.name, value)?;
     let Some(head) = reply.head()? else {
-        return Ok(None);
+        return Ok(Answer::Absent);
     };
     let depth = reply.count()?;
     let turn_is_mine = reply.int()? == 1;
@@ -169,7 +166,7 @@ pub(crate) fn parse(value: Value, submissions: &[Submission]) -> Result<Option<S
     }
     let elements = if turn_is_mine { queued(&accepted, submissions) } else { Vec::new() };
     let view = View { head, depth, turn_is_mine, turn_left_ms, areas, elements };
-    Ok(Some(SubmitReply { view, accepted }))
+    Ok(Answer::Given(SubmitReply { view, accepted }))
 }
 
 /// The elements that this call put into an empty queue: its new front.

@@ -5,19 +5,13 @@ use redis::Value;
 
 use crate::model::error::Result;
 
+use super::answer::Answer;
 use super::areas::Area;
+use super::branch::RedisBranch;
+use super::call::ScriptCall;
+use super::head::HeadView;
 use super::reply::{Reply, int};
 use super::script::{EXTEND, MEND, VIEW};
-use super::{BranchKeys, HeadView, Lanes};
-
-/// Who asks for the turn, and for how long.
-#[derive(Debug, Clone)]
-pub struct Turn {
-    /// Id of the process.
-    pub helper: String,
-    /// How long a turn lasts unless extended, in milliseconds.
-    pub length_ms: u64,
-}
 
 /// How much the caller wants the turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,37 +41,43 @@ pub struct View {
     pub elements: Vec<Bytes>,
 }
 
-/// Looks at a branch. `None` when it is not in this Redis.
-pub async fn view(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    turn: &Turn,
-    wish: Wish,
-    wanted: usize,
-) -> Result<Option<View>> {
-    let wish = match wish {
-        Wish::Look => "0",
-        Wish::TakeIfFree => "1",
-        Wish::Insist => "2",
-    };
-    let length = turn.length_ms.to_string();
-    let wanted = wanted.to_string();
-    let value = lanes
-        .run(
-            &VIEW,
-            &[&keys.head, &keys.queue, &keys.sealed],
-            &[b"-", turn.helper.as_bytes(), length.as_bytes(), wish.as_bytes(), wanted.as_bytes()],
-        )
-        .await?;
-    parse(value)
+impl RedisBranch {
+    /// Looks at the branch, and at no more than `wanted` ops of its queue. One that has ended is
+    /// seen, too.
+    pub async fn view(&self, wish: Wish, wanted: usize) -> Result<Answer<View>> {
+        let keys = self.keys();
+        let mut call = ScriptCall::on(&VIEW, &[&keys.head, &keys.queue, &keys.sealed]);
+        self.turn().put_into(&mut call);
+        call.bytes(match wish {
+            Wish::Look => "0",
+            Wish::TakeIfFree => "1",
+            Wish::Insist => "2",
+        });
+        call.count(wanted);
+        parse(self.run(&call).await?)
+    }
+
+    /// Keeps the turn a while longer. `false` when somebody else has taken it.
+    pub async fn extend(&self) -> Result<bool> {
+        let mut call = ScriptCall::on(&EXTEND, &[&self.keys().head]);
+        self.turn().put_into(&mut call);
+        Ok(int(EXTEND.name, &self.run(&call).await?)? == 1)
+    }
+
+    /// Replaces a queue element that cannot be read, if it still stands there.
+    pub async fn mend(&self, index: usize, seen: &Bytes, replacement: &Bytes) -> Result<bool> {
+        let mut call = ScriptCall::on(&MEND, &[&self.keys().queue]);
+        call.count(index).bytes(seen).bytes(replacement);
+        Ok(int(MEND.name, &self.run(&call).await?)? == 1)
+    }
 }
 
-pub(crate) fn parse(value: Value) -> Result<Option<View>> {
+pub(crate) fn parse(value: Value) -> Result<Answer<View>> {
     let mut reply = Reply::new(VIEW.name, value)?;
     let Some(head) = reply.head()? else {
-        return Ok(None);
+        return Ok(Answer::Absent);
     };
-    Ok(Some(View {
+    Ok(Answer::Given(View {
         head,
         depth: reply.count()?,
         turn_is_mine: reply.int()? == 1,
@@ -85,25 +85,4 @@ pub(crate) fn parse(value: Value) -> Result<Option<View>> {
         areas: Area::parse_all(&reply.list()?)?,
         elements: reply.list()?,
     }))
-}
-
-/// Replaces a queue element that cannot be read, if it still stands there.
-pub async fn mend(
-    lanes: &Lanes,
-    keys: &BranchKeys,
-    index: usize,
-    seen: &Bytes,
-    replacement: &Bytes,
-) -> Result<bool> {
-    let index = index.to_string();
-    let value = lanes.run(&MEND, &[&keys.queue], &[index.as_bytes(), seen, replacement]).await?;
-    Ok(int(MEND.name, &value)? == 1)
-}
-
-/// Keeps the turn a while longer. `false` when somebody else has taken it.
-pub async fn extend(lanes: &Lanes, keys: &BranchKeys, turn: &Turn) -> Result<bool> {
-    let length = turn.length_ms.to_string();
-    let args: [&[u8]; 3] = [b"-", turn.helper.as_bytes(), length.as_bytes()];
-    let value = lanes.run(&EXTEND, &[&keys.head], &args).await?;
-    Ok(int(EXTEND.name, &value)? == 1)
 }

@@ -3,8 +3,8 @@
 
 use super::{Target, read, target};
 use crate::coord::areas::Area;
-use crate::coord::branches::parse_uid;
 use crate::coord::keys::{BranchKeys, branches_key};
+use crate::coord::names::parse_uid;
 use crate::model::address::{Address, RefExpr};
 use crate::model::ids::{BranchUid, CommitId, OpId, RangeId, RunId, Ticket};
 use crate::model::name::{BranchName, RepoName, TagName};

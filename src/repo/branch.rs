@@ -11,7 +11,7 @@ use crate::commit::lost;
 use crate::commit::mend::restore::{look, open_new, read_back, restore};
 use crate::commit::op::queued::{Body, Op, QueuedOp, Request};
 use crate::coord::submit::{Seal, Submission};
-use crate::coord::{BranchState, HeadView, branches};
+use crate::coord::{Answer, BranchState, HeadView};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, Ticket};
@@ -155,8 +155,7 @@ impl Branch {
             Created::Found(_) => return Err(exists()),
         }
         open_new(&inner.coordinator.context(&repo, &name, record.uid), start).await?;
-        let names = inner.coordinator.names_key(&repo);
-        branches::name(inner.coordinator.lanes(), &names, &name, record.uid).await?;
+        inner.coordinator.names(&repo).name(&name, record.uid).await?;
         inner.remember(&repo, &name, record.uid);
         Ok(BranchInfo { name, commit: start, done: 0 })
     }
@@ -167,8 +166,8 @@ impl Branch {
         let inner = &self.repo.onward.inner;
         let context = inner.coordinator.context(&repo, &name, record.uid);
         let ended = match context.look(0).await? {
-            Some(view) => view.head.state == BranchState::Deleted,
-            None => read_back(&context.lake, record).await?.closed,
+            Answer::Given(view) => view.head.state == BranchState::Deleted,
+            Answer::Absent | Answer::Ended => read_back(&context.lake, record).await?.closed,
         };
         if ended {
             inner.finish_deletion(&repo, &name, record.uid).await?;
@@ -201,8 +200,10 @@ impl Branch {
                 let record =
                     BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
                 let head = match context.look(0).await? {
-                    Some(view) => view.head.commit,
-                    None => read_back(&context.lake, &record).await?.commit,
+                    Answer::Given(view) => view.head.commit,
+                    Answer::Absent | Answer::Ended => {
+                        read_back(&context.lake, &record).await?.commit
+                    }
                 };
                 self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await?;
                 Ok(head)
@@ -245,16 +246,16 @@ impl Branch {
         for _ in 0..LOOKS {
             let context = self.synced().await?;
             match context.look(0).await? {
-                Some(view) if view.head.state == BranchState::Deleted => {
+                Answer::Given(view) if view.head.state == BranchState::Deleted => {
                     self.gone(&context).await?;
                 }
-                Some(view) => {
+                Answer::Given(view) => {
                     let is_empty = view.head.commit.is_none();
                     if !is_empty || context.follow_from(&view.head).await? == 0 {
                         return Ok((context, view.head));
                     }
                 }
-                None => restore(&context).await.map(drop)?,
+                Answer::Absent | Answer::Ended => restore(&context).await.map(drop)?,
             }
         }
         Err(self.not_there())
@@ -264,7 +265,7 @@ impl Branch {
     /// first time, or for the first time since it lost a connection: Redis may have lost data.
     pub(super) async fn synced(&self) -> Result<BranchContext> {
         let context = self.context().await?;
-        let losses = context.lanes.losses();
+        let losses = context.redis.losses();
         if self.repo.onward.inner.is_synced(context.uid, losses) {
             return Ok(context);
         }
@@ -309,9 +310,9 @@ impl Branch {
         for _ in 0..LOOKS {
             let context = persist(deadline, || self.context()).await?;
             let queue = self.queue_of(&context);
-            let losses = context.lanes.losses();
+            let losses = context.redis.losses();
             let mut admission = queue.submit_until(submission.clone(), deadline).await?;
-            if matches!(admission, Admission::NothingStaged(_)) && context.lanes.losses() != losses
+            if matches!(admission, Admission::NothingStaged(_)) && context.redis.losses() != losses
             {
                 // The call may have been made twice, the first time to a Redis that took what was
                 // staged and whose newest writes this one does not have.
@@ -371,7 +372,7 @@ impl Branch {
 
 async fn follow(context: &BranchContext) -> Result<()> {
     match context.look(0).await? {
-        None => restore(context).await.map(drop),
-        Some(view) => context.follow_from(&view.head).await.map(drop),
+        Answer::Absent | Answer::Ended => restore(context).await.map(drop),
+        Answer::Given(view) => context.follow_from(&view.head).await.map(drop),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::commit::CoordinatorOptions;
-use crate::coord::lanes::LaneOptions;
+use crate::coord::LaneOptions;
 use crate::objects::Checksum;
 
 /// How to connect.

@@ -56,7 +56,7 @@ struct Listener {
 impl Branch {
     /// Everything that is decided behind ticket `after`, or from now on. Goes on through outages of
     /// Redis and ends with the branch. Takes a connection of its own, of which a process has
-    /// [`LaneOptions::blocking`](crate::coord::lanes::LaneOptions::blocking).
+    /// [`LaneOptions::blocking`](crate::coord::LaneOptions::blocking).
     pub async fn events(&self, after: Option<Ticket>) -> Result<BoxStream<'static, Result<Event>>> {
         let context = self.synced().await?;
         let done = Ticket(self.show().await?.done);
@@ -100,13 +100,12 @@ impl Listener {
     }
 
     async fn read(&mut self) -> Result<Vec<Event>> {
-        let (lanes, keys) = (&self.context.lanes, &self.context.keys);
         let tail = match &mut self.tail {
             Some(tail) => tail,
-            None => self.tail.insert(Tail::open(lanes, keys).await?),
+            None => self.tail.insert(self.context.redis.tail().await?),
         };
         let mut events = Vec::new();
-        for record in tail.read(lanes, keys, self.after, PATIENCE).await? {
+        for record in tail.read(self.after, PATIENCE).await? {
             let expected = self.after.plus(1);
             if record.ticket > expected {
                 events.push(Event::Gap { from: expected, to: Ticket(record.ticket.0 - 1) });

@@ -12,8 +12,8 @@ use crate::clock;
 use crate::commit::context::BranchContext;
 use crate::commit::log::head::Head;
 use crate::coord::areas::Area;
-use crate::coord::staging::{PAGE_MAX, StagedValue, Wanted, Which, staged};
-use crate::coord::{BranchState, HeadView};
+use crate::coord::staging::{PAGE_MAX, StagedValue, Wanted, Which};
+use crate::coord::{Answer, HeadView};
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::tree::Metarange;
@@ -145,11 +145,11 @@ impl Glances {
         let paths: Vec<&str> =
             readers.iter().flat_map(|reader| &reader.paths).map(ObjectPath::as_str).collect();
         let wanted = Wanted::Paths(&paths);
-        let page = staged(&context.lanes, &context.keys, Which::Staged, wanted).await?;
-        let Some(page) = page else { return Ok(Called::Absent) };
-        if page.head.state == BranchState::Deleted {
-            return Ok(Called::Deleted);
-        }
+        let page = match context.redis.staged(Which::Staged, wanted).await? {
+            Answer::Absent => return Ok(Called::Absent),
+            Answer::Ended => return Ok(Called::Deleted),
+            Answer::Given(page) => page,
+        };
         let same = |glance: &Arc<Glance>| glance.head == page.head && glance.areas == page.areas;
         let glance = match latest.filter(same) {
             Some(glance) => glance,

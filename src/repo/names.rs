@@ -6,7 +6,6 @@
 use std::sync::PoisonError;
 
 use crate::commit::log::record::{BranchRecord, RepoRecord, decode};
-use crate::coord::branches;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
@@ -35,8 +34,7 @@ impl Inner {
     }
 
     async fn look_up(&self, repo: &RepoName, name: &BranchName) -> Result<Option<BranchUid>> {
-        let lanes = self.coordinator.lanes();
-        let uid = match branches::find(lanes, &self.coordinator.names_key(repo), name).await? {
+        let uid = match self.coordinator.names(repo).find(name).await? {
             Some(uid) => uid,
             None => match self.find_in_store(repo, name).await? {
                 Some(uid) => uid,
@@ -56,8 +54,7 @@ impl Inner {
         if deleted {
             return Ok(None);
         }
-        let names = self.coordinator.names_key(repo);
-        branches::name(self.coordinator.lanes(), &names, name, record.uid).await?;
+        self.coordinator.names(repo).name(name, record.uid).await?;
         Ok(Some(record.uid))
     }
 
@@ -96,8 +93,7 @@ impl Inner {
         let record = BranchRecord::of_uid(&lake, name, uid).await?;
         let mark = layout::branch_deleted(repo, name, record.incarnation);
         self.coordinator.objects().put(&mark, bytes::Bytes::new()).await?;
-        let names = self.coordinator.names_key(repo);
-        branches::unname(self.coordinator.lanes(), &names, name, uid).await?;
+        self.coordinator.names(repo).unname(name, uid).await?;
         self.forget(repo, name);
         Ok(())
     }

@@ -6,7 +6,7 @@
 use crate::commit::context::BranchContext;
 use crate::commit::log::entry::DecidedOp;
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
-use crate::coord::status::{OpStatus, status};
+use crate::coord::status::OpStatus;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::outcome::{Details, Outcome};
@@ -96,9 +96,7 @@ async fn by_name(
     if op_id == asking {
         return Ok(None);
     }
-    let Some(reply) = status(&context.lanes, &context.keys, &[op_id]).await? else {
-        return Ok(None);
-    };
+    let Some(reply) = context.redis.status(&[op_id]).await?.given() else { return Ok(None) };
     let Some(OpStatus::Decided(_, Some(record))) = reply.ops.into_iter().next() else {
         return Ok(None);
     };

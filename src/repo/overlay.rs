@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 
 use crate::commit::context::BranchContext;
 use crate::coord::areas::Area;
-use crate::coord::staging::{self, Bound, PAGE_MAX, StagedPage, Wanted, Which};
+use crate::coord::staging::{Bound, PAGE_MAX, StagedPage, StagedValue, Wanted, Which};
 use crate::model::change::decode_value;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
@@ -118,10 +118,9 @@ impl Overlay {
     /// moment; areas that have been committed since stay readable for a while.
     async fn refill(&mut self) -> Result<()> {
         let from = Bound::At(self.at.clone());
-        let (lanes, keys) = (&self.context.lanes, &self.context.keys);
         let wanted = Wanted::From(&from, PAGE_MAX);
-        let page = staging::staged(lanes, keys, Which::Staged, wanted).await?;
-        let mut page = page.ok_or_else(|| {
+        let page = self.context.redis.staged(Which::Staged, wanted).await?;
+        let mut page = page.given().ok_or_else(|| {
             Error::unavailable("Redis lost the branch while it was listed: list again")
         })?;
         // What was staged at the first moment may have been sealed since.
@@ -137,7 +136,7 @@ impl Overlay {
         let from = Bound::At(self.at.clone());
         let mut until: Option<String> = None;
         let mut changes = BTreeMap::new();
-        let mut take = |values: Vec<staging::StagedValue>| {
+        let mut take = |values: Vec<StagedValue>| {
             if let (true, Some(last)) = (values.len() >= PAGE_MAX, values.last()) {
                 let end = behind(&last.path);
                 until = Some(until.take().map_or(end.clone(), |until| until.min(end)));
@@ -146,8 +145,7 @@ impl Overlay {
         };
         for area in &self.areas {
             let wanted = Wanted::From(&from, PAGE_MAX);
-            let (lanes, keys) = (&self.context.lanes, &self.context.keys);
-            let page = staging::staged(lanes, keys, Which::Area(area.id), wanted).await?;
+            let page = self.context.redis.staged(Which::Area(area.id), wanted).await?.given();
             take(page.map(|page| page.values).unwrap_or_default());
         }
         take(staged.values);

@@ -2,7 +2,7 @@
 
 use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::restore::{read_back, restore};
-use crate::coord::branches;
+use crate::coord::Answer;
 use crate::model::error::Result;
 use crate::model::name::BranchName;
 
@@ -60,11 +60,11 @@ impl Repository {
         let (repo, branch) = (self.name()?, record.name.clone());
         let context = self.onward.coordinator().context(&repo, &branch, record.uid);
         let state = match context.look(0).await? {
-            None => {
+            Answer::Absent | Answer::Ended => {
                 restore(&context).await?;
                 RecoveredState::Lost
             }
-            Some(view) => match context.follow_from(&view.head).await? {
+            Answer::Given(view) => match context.follow_from(&view.head).await? {
                 0 => RecoveredState::Intact,
                 behind => RecoveredState::Behind(behind),
             },
@@ -74,8 +74,7 @@ impl Repository {
             self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
             return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
         }
-        let names = self.onward.coordinator().names_key(&repo);
-        branches::name(&context.lanes, &names, &branch, record.uid).await?;
+        self.onward.coordinator().names(&repo).name(&branch, record.uid).await?;
         Ok(Recovered { branch, done: image.done, state })
     }
 }

@@ -4,8 +4,6 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::clock;
 use crate::commit::log::record::{BranchRecord, RepoRecord, decode, encode};
-use crate::coord::BranchKeys;
-use crate::coord::branches::forget;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::OpId;
 use crate::model::name::{BranchName, RepoName};
@@ -137,18 +135,20 @@ impl Repository {
         let name = self.name()?;
         self.onward.inner.repo_record(&name).await?;
         let lake = self.onward.coordinator().lake(&name);
-        let lanes = self.onward.coordinator().lanes();
         for record in BranchRecord::all_live(&lake).await? {
             let branch = self.branch(record.name.as_str());
             match branch.end().await {
                 Err(error) if error.kind() != crate::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            let keys = BranchKeys::new(&name, record.uid);
-            let all = [&*keys.head, &keys.outcomes, &keys.ops, &keys.producers];
-            forget(lanes, &all).await?;
+            self.onward
+                .coordinator()
+                .context(&name, &record.name, record.uid)
+                .redis
+                .forget()
+                .await?;
         }
-        forget(lanes, &[&self.onward.coordinator().names_key(&name)]).await?;
+        self.onward.coordinator().names(&name).forget().await?;
         let objects = self.onward.coordinator().objects();
         // The record goes last: while it is there nobody can create the name anew, whose objects
         // would then be deleted as well.

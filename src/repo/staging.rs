@@ -10,9 +10,10 @@ use bytes::Bytes;
 use crate::clock;
 use crate::commit::context::BranchContext;
 use crate::commit::mend::restore::restore;
+use crate::coord::Answer;
 use crate::coord::areas::Area;
 use crate::coord::staging::{
-    self, Bound, PAGE_MAX, STAGE_MAX, Seen, Stage, StagedValue, Wanted, Which,
+    Bound, PAGE_MAX, STAGE_MAX, Seen, Stage, StagedPage, StagedValue, Wanted, Which,
 };
 use crate::model::change::{Change, Condition, PathChange, decode_value, encode_value};
 use crate::model::entry::Entry;
@@ -106,14 +107,13 @@ impl Branch {
         let values = encode(changes)?;
         for _ in 0..LOOKS {
             let context = self.context().await?;
-            let (lanes, keys) = (&context.lanes, &context.keys);
-            match staging::stage(lanes, keys, clock::new_op_id(), STAGED_MAX, &values, None).await?
-            {
-                Stage::Written => return Ok(()),
-                Stage::Absent => restore(&context).await.map(drop)?,
-                Stage::Deleted => self.gone(&context).await?,
-                Stage::Full => return Err(full()),
-                Stage::Moved => {
+            let call = clock::new_op_id();
+            match context.redis.stage(call, STAGED_MAX, &values, None).await? {
+                Answer::Absent => restore(&context).await.map(drop)?,
+                Answer::Ended => self.gone(&context).await?,
+                Answer::Given(Stage::Written) => return Ok(()),
+                Answer::Given(Stage::Full) => return Err(full()),
+                Answer::Given(Stage::Moved) => {
                     return Err(Error::internal("an unconditional write was told to look again"));
                 }
             }
@@ -127,15 +127,13 @@ impl Branch {
         for _ in 0..ATTEMPTS {
             let (context, seen, current) = self.see(changes).await?;
             check(changes, &current)?;
-            let (lanes, keys) = (&context.lanes, &context.keys);
-            match staging::stage(lanes, keys, clock::new_op_id(), STAGED_MAX, &values, Some(&seen))
-                .await?
-            {
-                Stage::Written => return Ok(()),
-                Stage::Moved => {}
-                Stage::Absent => restore(&context).await.map(drop)?,
-                Stage::Deleted => self.gone(&context).await?,
-                Stage::Full => return Err(full()),
+            let call = clock::new_op_id();
+            match context.redis.stage(call, STAGED_MAX, &values, Some(&seen)).await? {
+                Answer::Absent => restore(&context).await.map(drop)?,
+                Answer::Ended => self.gone(&context).await?,
+                Answer::Given(Stage::Written) => return Ok(()),
+                Answer::Given(Stage::Moved) => {}
+                Answer::Given(Stage::Full) => return Err(full()),
             }
         }
         Err(Error::unavailable(format!(
@@ -170,9 +168,7 @@ impl Branch {
             }
             let wanted = Wanted::Paths(&strs(paths));
             let which = Which::Area(*id);
-            if let Some(area) =
-                staging::staged(&context.lanes, &context.keys, which, wanted).await?
-            {
+            if let Answer::Given(area) = context.redis.staged(which, wanted).await? {
                 take(&mut found, paths, &area.values)?;
             }
         }
@@ -209,16 +205,13 @@ impl Branch {
     pub(super) async fn staged_page(
         &self,
         wanted: Wanted<'_>,
-    ) -> Result<(BranchContext, staging::StagedPage)> {
+    ) -> Result<(BranchContext, StagedPage)> {
         for _ in 0..LOOKS {
             let context = self.synced().await?;
-            let (lanes, keys) = (&context.lanes, &context.keys);
-            match staging::staged(lanes, keys, Which::Staged, wanted.clone()).await? {
-                Some(page) if page.head.state == crate::coord::BranchState::Deleted => {
-                    self.gone(&context).await?;
-                }
-                Some(page) => return Ok((context, page)),
-                None => restore(&context).await.map(drop)?,
+            match context.redis.staged(Which::Staged, wanted.clone()).await? {
+                Answer::Absent => restore(&context).await.map(drop)?,
+                Answer::Ended => self.gone(&context).await?,
+                Answer::Given(page) => return Ok((context, page)),
             }
         }
         Err(self.not_there())
@@ -258,7 +251,7 @@ impl Branch {
         for Area { id, .. } in page.areas.iter().filter(|area| area.owner.is_none()) {
             let wanted = Wanted::From(&from, limit);
             let which = Which::Area(*id);
-            let area = staging::staged(&context.lanes, &context.keys, which, wanted).await?;
+            let area = context.redis.staged(which, wanted).await?.given();
             for value in area.map(|area| area.values).unwrap_or_default() {
                 merged.insert(value.path, value.value);
             }
@@ -294,9 +287,7 @@ impl Branch {
         areas.push(Which::Staged);
         let mut total = 0;
         for which in areas {
-            while let Some(count @ 1..) =
-                staging::unstage(&context.lanes, &context.keys, which, &from, &to).await?
-            {
+            while let Some(count @ 1..) = context.redis.unstage(which, &from, &to).await? {
                 total += count;
             }
         }

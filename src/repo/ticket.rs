@@ -8,7 +8,8 @@ use crate::commit::accept::queue::{BranchQueue, Pending};
 use crate::commit::accept::waiting::{Told, rounds_bound};
 use crate::commit::find_in_log;
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
-use crate::coord::status::{OpStatus, StatusReply, cancel, status};
+use crate::coord::Answer;
+use crate::coord::status::{OpStatus, StatusReply};
 use crate::model::cancel::Cancelled;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
@@ -88,8 +89,7 @@ impl TicketHandle {
 
     /// Calls the op off, if it is not decided yet. Its outcome tells whether that was in time.
     pub async fn cancel(&self) -> Result<()> {
-        let context = self.queue.context();
-        cancel(&context.lanes, &context.keys, self.op_id()).await.map(drop)
+        self.queue.context().redis.cancel(self.op_id()).await.map(drop)
     }
 }
 
@@ -121,12 +121,11 @@ impl Branch {
                 context.lake.repo()
             ))
         };
-        let reply = match status(&context.lanes, &context.keys, &[op_id]).await? {
-            Some(reply) => reply,
-            None => {
+        let reply = match context.redis.status(&[op_id]).await? {
+            Answer::Given(reply) => reply,
+            Answer::Absent | Answer::Ended => {
                 crate::commit::mend::restore::restore(&context).await?;
-                let again = status(&context.lanes, &context.keys, &[op_id]).await?;
-                again.ok_or_else(unknown)?
+                context.redis.status(&[op_id]).await?.given().ok_or_else(unknown)?
             }
         };
         let StatusReply { done, ops, .. } = reply;
@@ -178,7 +177,6 @@ impl Branch {
     /// Calls an op off, if it is not decided yet; then tells what is known of it.
     pub async fn ticket_cancel(&self, op_id: OpId) -> Result<Cancelled> {
         let context = self.context().await?;
-        let cancelled = cancel(&context.lanes, &context.keys, op_id).await?;
-        Ok(cancelled.unwrap_or(Cancelled::Unknown))
+        Ok(context.redis.cancel(op_id).await?.given().unwrap_or(Cancelled::Unknown))
     }
 }

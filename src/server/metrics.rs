@@ -175,7 +175,7 @@ struct Queue {
 
 async fn look(context: &BranchContext) -> Option<Queue> {
     let view = match context.look(1).await {
-        Ok(view) => view.filter(|view| view.head.state != BranchState::Deleted)?,
+        Ok(view) => view.given().filter(|view| view.head.state != BranchState::Deleted)?,
         Err(error) => {
             tracing::debug!(%error, "a queue cannot be looked at");
             return None;

@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use onward::commit::context::{BATCH_MAX, BranchContext};
 use onward::commit::op::queued::QueuedOp;
 use onward::commit::op::verdict::{OutcomeRecord, Verdict};
-use onward::coord::branches::forget;
-use onward::coord::publish::{Publication, Published, publish};
-use onward::coord::restore::{BranchImage, restore};
-use onward::coord::submit::{SUBMISSIONS_MAX, Seal, Submission, SubmitLimits, submit};
+use onward::coord::publish::{Publication, Published};
+use onward::coord::restore::BranchImage;
+use onward::coord::submit::{SUBMISSIONS_MAX, Seal, Submission, SubmitLimits};
 use onward::coord::view::View;
-use onward::coord::{BranchState, HeadView};
+use onward::coord::{Answer, BranchState, HeadView};
 use onward::model::ids::{CommitId, OpId, Ticket};
 use onward::{Error, Result};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -44,7 +43,7 @@ impl Floor {
     pub async fn start(context: BranchContext) -> Result<Self> {
         let head = HeadView { state: BranchState::Open, done: 0, commit: None, position: 0 };
         let image = BranchImage { head, outcomes: Vec::new(), producers: Vec::new() };
-        restore(&context.lanes, &context.keys, &image, context.retention.idle).await?;
+        context.redis.restore(&image).await?;
         let (incoming, submissions) = mpsc::channel(WAITING_MAX);
         let shared = Arc::new(Shared::default());
         tokio::spawn(accept(context.clone(), Arc::clone(&shared), submissions));
@@ -54,9 +53,7 @@ impl Floor {
 
     /// Removes its keys.
     pub async fn forget(&self) -> Result<()> {
-        let keys = &self.context.keys;
-        let all = [&*keys.head, &keys.queue, &keys.outcomes, &keys.ops];
-        forget(&self.context.lanes, &all).await
+        self.context.redis.forget().await
     }
 
     /// One op, from acceptance to outcome.
@@ -78,14 +75,14 @@ async fn accept(
 ) {
     let mut batch = Vec::new();
     while submissions.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
-        let reply = submit(&context.lanes, &context.keys, &context.turn, LIMITS, &batch).await;
+        let reply = context.redis.submit(LIMITS, &batch).await;
         batch.clear();
         match reply {
-            Ok(Some(reply)) if reply.view.turn_is_mine => {
+            Ok(Answer::Given(reply)) if reply.view.turn_is_mine => {
                 *shared.view.lock().unwrap_or_else(PoisonError::into_inner) = Some(reply.view);
                 shared.wake.notify_one();
             }
-            Ok(Some(_)) => {}
+            Ok(Answer::Given(_)) => {}
             // The waiting ops are let go, and say so.
             _ => return,
         }
@@ -99,9 +96,8 @@ async fn decide(context: BranchContext, shared: Arc<Shared>) {
         let Some(mut view) = view else { continue };
         while !view.elements.is_empty() {
             let Ok(batch) = publication(&view) else { return };
-            let (lanes, keys, turn) = (&context.lanes, &context.keys, &context.turn);
-            let published = publish(lanes, keys, turn, &context.retention, &batch, BATCH_MAX).await;
-            let Ok(Published::Done { next, .. }) = published else { return };
+            let published = context.redis.publish(&batch, BATCH_MAX).await;
+            let Ok(Answer::Given(Published::Done { next, .. })) = published else { return };
             let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             for (op_id, _) in &batch.outcomes {
                 if let Some(tell) = waiting.remove(op_id) {

@@ -54,7 +54,7 @@ impl BranchQueue {
             // An earlier attempt may have been accepted, and be decided and forgotten by now.
             if begun.elapsed() > KNOWN_FOR {
                 // The log is read once Redis is back, not again and again until then.
-                self.context().look(0).await?;
+                let _ = self.context().look(0).await?;
                 if let Some(outcome) = self.decided_since(seen, &submission, begun).await? {
                     return Ok(Admission::Settled(Box::new(outcome)));
                 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::clock;
-use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitLimits, submit};
+use crate::coord::Answer;
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitLimits};
 use crate::coord::view::View;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{OpId, Ticket};
@@ -165,8 +166,7 @@ impl Shared {
         let _ = tokio::time::timeout(RIDE_MAX, self.rode.notified()).await;
         let Some(submission) = self.state().rider.take() else { return Ok(()) };
         let context = &self.context;
-        let (lanes, keys, limits) = (&context.lanes, &context.keys, self.options.limits);
-        let reply = submit(lanes, keys, &context.turn, limits, &[submission]).await?;
+        let reply = context.redis.submit(self.options.limits, &[submission]).await?.given();
         // Where the turn came with the acceptance it is for this process to use.
         if let Some(reply) = reply.filter(|reply| reply.view.turn_is_mine) {
             self.state().latest = Some(reply.view);
@@ -346,12 +346,11 @@ async fn accept_batch(
     let attempt = async {
         context.faults.pass("submit").await?;
         let limits = shared.options.limits;
-        let (lanes, keys) = (&context.lanes, &context.keys);
-        if let Some(reply) = submit(lanes, keys, &context.turn, limits, &submissions).await? {
+        if let Answer::Given(reply) = context.redis.submit(limits, &submissions).await? {
             return Ok(reply);
         }
         restore(context).await?;
-        submit(lanes, keys, &context.turn, limits, &submissions).await?.ok_or_else(|| {
+        context.redis.submit(limits, &submissions).await?.given().ok_or_else(|| {
             Error::unavailable("Redis lost the branch again right after it was restored")
         })
     };

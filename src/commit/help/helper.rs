@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{self, Deadline, Stopwatch};
+use crate::coord::Answer;
 use crate::coord::outcomes::{StreamRecord, Tail};
-use crate::coord::view::{View, Wish, view};
+use crate::coord::view::{View, Wish};
 use crate::model::error::{Error, Result};
 use crate::model::ids::Ticket;
 use crate::objects::refusal;
@@ -59,7 +60,7 @@ pub(in crate::commit) struct Helper {
 
 impl Helper {
     pub(in crate::commit) fn new(shared: Arc<Shared>) -> Self {
-        let losses = shared.context.lanes.losses();
+        let losses = shared.context.redis.losses();
         Self {
             shared,
             head: None,
@@ -157,7 +158,7 @@ impl Helper {
     async fn step(&mut self) -> Result<()> {
         self.note_doubts();
         let context = self.context();
-        let losses = context.lanes.losses();
+        let losses = context.redis.losses();
         if losses != self.losses {
             // It may hang on a server that nothing comes to any more.
             self.read = None;
@@ -176,7 +177,7 @@ impl Helper {
             }
             None => {
                 let latest = self.shared.state().waiters.last();
-                let Some(view) = self.look().await? else {
+                let Answer::Given(view) = self.look().await? else {
                     return self.after_loss().await;
                 };
                 self.settle(&view).await?;
@@ -210,12 +211,11 @@ impl Helper {
         self.shared.context.clone()
     }
 
-    async fn look(&mut self) -> Result<Option<View>> {
+    async fn look(&mut self) -> Result<Answer<View>> {
         let out_of_patience =
             self.still_since.is_some_and(|since| since.elapsed() > self.shared.options.patience);
         let wish = if out_of_patience { Wish::Insist } else { Wish::TakeIfFree };
-        let context = &self.shared.context;
-        view(&context.lanes, &context.keys, &context.turn, wish, BATCH_MAX).await
+        self.shared.context.redis.view(wish, BATCH_MAX).await
     }
 
     /// Redis may have lost data: bring it up to the log, then ask after every op.
@@ -224,10 +224,10 @@ impl Helper {
         self.head = None;
         self.shared.state().waiters.doubt();
         match self.shared.context.look(0).await? {
-            None => {
+            Answer::Absent | Answer::Ended => {
                 restore(&context).await?;
             }
-            Some(view) => {
+            Answer::Given(view) => {
                 context.follow_from(&view.head).await?;
             }
         }
@@ -258,7 +258,7 @@ impl Helper {
     fn note_doubts(&mut self) {
         let context = &self.shared.context;
         let counters = context.counters.snapshot();
-        let doubts = context.lanes.losses() + counters.lost_races + counters.adopted;
+        let doubts = context.redis.losses() + counters.lost_races + counters.adopted;
         if std::mem::replace(&mut self.doubts, doubts) != doubts {
             self.shared.state().waiters.doubt();
         }
@@ -332,7 +332,7 @@ impl Helper {
         if !waited {
             return Ok(next);
         }
-        let looked = self.look().await?;
+        let looked = self.look().await?.given();
         let same = |view: &View| view.turn_is_mine && view.head.done == next.head.done;
         Ok(looked.filter(same).unwrap_or(next))
     }
@@ -424,11 +424,11 @@ impl Helper {
         let context = self.context();
         let mut tail = match self.tail.take() {
             Some(tail) => tail,
-            None => Tail::open(&context.lanes, &context.keys).await?,
+            None => context.redis.tail().await?,
         };
         let after = Ticket(self.shared.state().waiters.seen());
         Ok(Box::pin(async move {
-            let records = tail.read(&context.lanes, &context.keys, after, patience).await;
+            let records = tail.read(after, patience).await;
             (records.is_ok().then_some(tail), records)
         }))
     }

@@ -5,8 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::coord::status::{OpStatus, STATUS_MAX, status};
-use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Seal, Submission, SubmitReply, submit};
+use crate::coord::Answer;
+use crate::coord::status::{OpStatus, STATUS_MAX};
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Seal, Submission, SubmitReply};
 use crate::model::error::Result;
 use crate::model::ids::{BranchUid, OpId, Ticket};
 
@@ -22,7 +23,7 @@ pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Res
     let context = &shared.context;
     let mut missing = Vec::new();
     for chunk in ops.chunks(STATUS_MAX) {
-        let Some(reply) = status(&context.lanes, &context.keys, chunk).await? else {
+        let Answer::Given(reply) = context.redis.status(chunk).await? else {
             // The branch is gone from Redis again: the next look restores it.
             return Ok(());
         };
@@ -115,9 +116,9 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
 async fn resubmit(shared: &Shared, submissions: &[Submission]) -> Result<()> {
     let context = &shared.context;
     let limits = shared.options.limits;
-    let reply = submit(&context.lanes, &context.keys, &context.turn, limits, submissions).await?;
+    let reply = context.redis.submit(limits, submissions).await?;
     // Where the branch is gone again, the next look restores it.
-    let Some(SubmitReply { view, accepted }) = reply else { return Ok(()) };
+    let Answer::Given(SubmitReply { view, accepted }) = reply else { return Ok(()) };
     tracing::warn!(ops = submissions.len(), "Redis had lost ops: submitted them again");
     add(&context.counters.resubmitted, submissions.len() as u64);
     let done = view.head.done;

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::coord::restore::{BranchImage, restore as put_into_redis};
+use crate::coord::restore::BranchImage;
 use crate::coord::view::View;
-use crate::coord::{BranchState, HeadView};
+use crate::coord::{Answer, BranchState, HeadView};
 use crate::model::codec::{pack_versioned, unpack_versioned};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
@@ -175,11 +175,7 @@ pub async fn write_checkpoint(context: &BranchContext) -> Result<()> {
 /// Puts a new branch that starts at `commit` into Redis.
 pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Result<()> {
     let image = Checkpoint::start(commit).image();
-    put_into(context, &image).await.map(drop)
-}
-
-async fn put_into(context: &BranchContext, image: &BranchImage) -> Result<bool> {
-    put_into_redis(&context.lanes, &context.keys, image, context.retention.idle).await
+    context.redis.restore(&image).await.map(drop)
 }
 
 /// Puts a branch that Redis has lost back, from the log alone. Returns whether this call did it.
@@ -190,7 +186,7 @@ async fn put_into(context: &BranchContext, image: &BranchImage) -> Result<bool> 
 pub async fn restore(context: &BranchContext) -> Result<bool> {
     let record = BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
     let checkpoint = read_back(&context.lake, &record).await?;
-    let restored = put_into(context, &checkpoint.image()).await?;
+    let restored = context.redis.restore(&checkpoint.image()).await?;
     if restored {
         tracing::warn!(
             repo = %context.lake.repo(), branch = %record.name, done = checkpoint.done,
@@ -198,7 +194,7 @@ pub async fn restore(context: &BranchContext) -> Result<bool> {
         );
         add(&context.counters.restored, 1);
     }
-    if let Some(view) = context.look(0).await? {
+    if let Answer::Given(view) = context.look(0).await? {
         context.follow_from(&view.head).await?;
     }
     Ok(restored)
@@ -208,8 +204,8 @@ pub async fn restore(context: &BranchContext) -> Result<bool> {
 pub async fn look(context: &BranchContext, wanted: usize) -> Result<View> {
     for _ in 0..RESTORES {
         match context.look(wanted).await? {
-            Some(view) => return Ok(view),
-            None => restore(context).await.map(drop)?,
+            Answer::Given(view) => return Ok(view),
+            Answer::Absent | Answer::Ended => restore(context).await.map(drop)?,
         }
     }
     Err(Error::unavailable(format!(

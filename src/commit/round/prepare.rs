@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
+use crate::coord::RedisBranch;
 use crate::coord::areas::Area;
-use crate::coord::{BranchKeys, Lanes, branches};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
-use crate::tree::{Level, Record, RunRef};
+use crate::tree::{ChangeSet, Level, Record, RunRef, SmallMax};
 
 use super::load::load;
 use super::lookup::look_up;
@@ -28,7 +28,7 @@ use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
 /// becomes a level of its own, as it is.
-pub const SMALL_MAX: u64 = 4096;
+pub const SMALL_MAX: SmallMax = SmallMax::records(4096);
 
 /// Changes of one op with conditions or a base, at most: each is looked up.
 pub const VALIDATED_MAX: u64 = 100_000;
@@ -143,15 +143,6 @@ pub struct MergeView {
     pub source_generation: u64,
 }
 
-/// The changes of one op.
-#[derive(Debug, Clone)]
-pub enum ChangeSet {
-    /// In memory, one per path, in path order.
-    Small(Vec<Record>),
-    /// In the object store.
-    Large(Arc<RunRef>),
-}
-
 /// What paths name, before the batch.
 #[derive(Debug, Clone, Default)]
 pub struct Lookups {
@@ -178,9 +169,7 @@ pub struct Situation {
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
     /// Redis.
-    pub lanes: &'a Lanes,
-    /// The branch's keys.
-    pub keys: &'a BranchKeys,
+    pub redis: &'a RedisBranch,
     /// The repository.
     pub lake: &'a Lake,
 }
@@ -298,7 +287,7 @@ async fn producer_rows(
         return Ok(BTreeMap::new());
     }
     let names: Vec<String> = names.into_iter().collect();
-    let found = branches::producer_rows(sources.lanes, sources.keys, &names).await?;
+    let found = sources.redis.rows(&names).await?.given();
     let Some(found) = found.filter(|found| found.done == head.done) else {
         return Err(Error::unavailable("Redis has moved on, or fell back, while a batch was read"));
     };

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 
-use crate::coord::publish::{Published, publish};
-use crate::coord::view::{View, Wish, extend, mend, view};
-use crate::coord::{BranchState, HeadView};
+use crate::coord::publish::Published;
+use crate::coord::view::{View, Wish};
+use crate::coord::{Answer, BranchState, HeadView};
 use crate::measures;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::outcome::Details;
@@ -51,10 +51,9 @@ pub enum RoundEnd {
 }
 
 impl BranchContext {
-    /// What Redis has of the branch, with the first `wanted` ops of its queue; `None` where it has
-    /// lost it.
-    pub async fn look(&self, wanted: usize) -> Result<Option<View>> {
-        view(&self.lanes, &self.keys, &self.turn, Wish::Look, wanted).await
+    /// What Redis has of the branch, with the first `wanted` ops of its queue.
+    pub async fn look(&self, wanted: usize) -> Result<Answer<View>> {
+        self.redis.view(Wish::Look, wanted).await
     }
 
     /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
@@ -74,7 +73,7 @@ impl BranchContext {
     async fn keep_turn(&self) {
         for _ in 0..EXTENSIONS_MAX {
             tokio::time::sleep(EXTEND_EVERY).await;
-            if let Err(error) = extend(&self.lanes, &self.keys, &self.turn).await {
+            if let Err(error) = self.redis.extend().await {
                 tracing::debug!(%error, "could not keep the turn");
             }
         }
@@ -129,7 +128,7 @@ impl BranchContext {
 
     /// Whether Redis shows another state of the log than `view`.
     async fn has_moved(&self, view: &View) -> Result<bool> {
-        Ok(self.look(0).await?.is_some_and(|now| now.head.done != view.head.done))
+        Ok(self.look(0).await?.given().is_some_and(|now| now.head.done != view.head.done))
     }
 
     /// The log entry for a batch, and what of it came to nothing, whatever of it is damaged.
@@ -158,7 +157,7 @@ impl BranchContext {
         view: &View,
         damage: Option<String>,
     ) -> Result<(LogEntry, u64)> {
-        let sources = Sources { lanes: &self.lanes, keys: &self.keys, lake: &self.lake };
+        let sources = Sources { redis: &self.redis, lake: &self.lake };
         let mut situation = prepare(sources, head, ops, &view.areas).await?;
         if let Some(damage) = &damage {
             fail_damaged(&self.lake, head, &mut situation, damage).await?;
@@ -191,7 +190,7 @@ impl BranchContext {
                 tracing::error!(uid = %self.uid, index, "a queue element has no readable op id: it will be failed");
                 any = true;
                 let stand_in = QueuedOp::stand_in(element);
-                mend(&self.lanes, &self.keys, index, element, &stand_in).await?;
+                self.redis.mend(index, element, &stand_in).await?;
             }
         }
         Ok(any)
@@ -225,13 +224,12 @@ impl BranchContext {
     pub async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<RoundEnd> {
         self.faults.pass("publish").await?;
         let batch = entry.publication()?;
-        let published =
-            publish(&self.lanes, &self.keys, &self.turn, &self.retention, &batch, wanted).await?;
+        let published = self.redis.publish(&batch, wanted).await?;
         self.faults.pass("published").await?;
         match published {
-            Published::Absent => Ok(RoundEnd::Absent),
-            Published::Elsewhere { .. } => Ok(RoundEnd::Overtaken),
-            Published::Done { next, adopted } => {
+            Answer::Absent | Answer::Ended => Ok(RoundEnd::Absent),
+            Answer::Given(Published::Elsewhere { .. }) => Ok(RoundEnd::Overtaken),
+            Answer::Given(Published::Done { next, adopted }) => {
                 if adopted {
                     tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
                 }

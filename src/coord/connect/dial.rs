@@ -12,11 +12,11 @@ use redis::{
 };
 use tokio::sync::Semaphore;
 
-use crate::coord::lanes::{BLOCK_MAX, LaneOptions};
+use crate::coord::options::{BLOCK_MAX, LaneOptions};
 use crate::model::error::{Error, Result};
 
-use super::Place;
-use super::place::{Address, Login};
+use super::address::{Address, Login};
+use super::permit::Permit;
 
 /// Servers that are asked the same question at the same time, at most.
 pub(super) const ASKED_MAX: usize = 16;
@@ -29,8 +29,8 @@ pub(super) struct Dialer {
     db: i64,
     connect_timeout: Duration,
     response_timeout: Duration,
-    /// Places for connections that wait in a server.
-    places: Arc<Semaphore>,
+    /// For connections that wait in a server.
+    permits: Arc<Semaphore>,
 }
 
 impl Dialer {
@@ -41,7 +41,7 @@ impl Dialer {
             db,
             connect_timeout: options.connect_timeout,
             response_timeout: options.response_timeout,
-            places: Arc::new(Semaphore::new(options.blocking.max(1))),
+            permits: Arc::new(Semaphore::new(options.blocking.max(1))),
         }
     }
 
@@ -56,8 +56,8 @@ impl Dialer {
     }
 
     /// The right to one more connection that waits.
-    pub(super) fn place(&self) -> Result<Place> {
-        match Arc::clone(&self.places).try_acquire_owned() {
+    pub(super) fn permit(&self) -> Result<Permit> {
+        match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Ok(Box::new(permit)),
             Err(_) => Err(Error::unavailable(
                 "every connection for blocking reads that this process may have is in use",

@@ -9,12 +9,13 @@ use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult};
 
-use crate::coord::lanes::LaneOptions;
+use crate::coord::options::LaneOptions;
 use crate::model::error::{Error, Result};
 
+use super::address::{Address, Login, Servers};
+use super::connector::Connector;
 use super::dial::{Dialer, ask};
-use super::place::{Address, Login, Servers};
-use super::{Connector, Link};
+use super::link::Link;
 
 /// The servers of one name, watched by Sentinels.
 #[derive(Debug)]
@@ -115,8 +116,8 @@ impl Connector for Sentinels {
 
     fn blocking<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Link>> {
         Box::pin(async {
-            let place = self.servers.place()?;
-            self.primary(true).await.map(|connection| Link::from(connection).holding(place))
+            let permit = self.servers.permit()?;
+            self.primary(true).await.map(|connection| Link::from(connection).holding(permit))
         })
     }
 }

@@ -7,10 +7,11 @@ use futures::future::BoxFuture;
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
-use crate::coord::lanes::{BLOCK_MAX, LaneOptions};
+use crate::coord::options::{BLOCK_MAX, LaneOptions};
 use crate::model::error::{Error, Result};
 
-use super::{Connector, Link};
+use super::connector::Connector;
+use super::link::Link;
 
 /// One server: `redis://`, `rediss://`, `redis+unix://` or `unix://`.
 pub(super) struct OneServer {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use redis::{Arg, Cmd, Value};
 
-use super::place::Address;
+use super::address::Address;
 
 /// Slots of a cluster.
 const SLOTS: u16 = 16_384;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use redis::{Value, cmd};
 
 use crate::clock;
-use crate::coord::keys::BranchKeys;
-use crate::coord::view::{Turn, Wish, view};
-use crate::coord::{Lanes, branches};
+use crate::coord::view::Wish;
+use crate::coord::{Answer, BranchKeys, Lanes, RedisBranch, Retention, Turn};
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::RepoName;
@@ -101,10 +100,10 @@ fn role(info: &Info) -> Check {
 async fn scripts(lanes: &Lanes) -> Result<String> {
     let keys = BranchKeys::new(&RepoName::new("doctor")?, BranchUid(clock::random_u64()));
     let turn = Turn { helper: "doctor".into(), length_ms: 1 };
-    let seen = view(lanes, &keys, &turn, Wish::Look, 0).await?;
-    match seen {
-        None => Ok("scripts run".into()),
-        Some(_) => Err(Error::internal("a branch with a random name is there")),
+    let nobody = RedisBranch::new(lanes.clone(), keys, turn, Retention::default());
+    match nobody.view(Wish::Look, 0).await? {
+        Answer::Absent | Answer::Ended => Ok("scripts run".into()),
+        Answer::Given(_) => Err(Error::internal("a branch with a random name is there")),
     }
 }
 
@@ -117,7 +116,7 @@ async fn permissions(lanes: &Lanes) -> Result<String> {
     let mut get = cmd("EXISTS");
     get.arg(&key);
     let there = lanes.call("exists", &get).await?;
-    branches::forget(lanes, &[&key]).await?;
+    lanes.unlink(&[&key]).await?;
     match there {
         Value::Int(1) => Ok("keys under 'onward:' can be written, read and removed".into()),
         _ => Err(Error::unavailable("a key that was written is not there")),

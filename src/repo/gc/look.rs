@@ -11,8 +11,8 @@ use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::restore::read_back;
 use crate::commit::op::queued::{Body, QueuedOp};
-use crate::coord::queue::{QUEUE_PAGE_MAX, tail};
-use crate::coord::staging::{Bound, PAGE_MAX, Wanted, Which, staged};
+use crate::coord::queue::QUEUE_PAGE_MAX;
+use crate::coord::staging::{Bound, PAGE_MAX, Wanted, Which};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, RunId, Ticket};
 use crate::tree::RunRef;
@@ -45,7 +45,7 @@ pub(super) async fn look(
     objects: &Objects,
 ) -> Result<Seen> {
     area(context, Which::Staged, objects).await?;
-    let sealed = context.look(0).await?.map(|view| view.areas);
+    let sealed = context.look(0).await?.given().map(|view| view.areas);
     for sealed in sealed.unwrap_or_default() {
         area(context, Which::Area(sealed.id), objects).await?;
     }
@@ -72,7 +72,7 @@ async fn area(context: &BranchContext, which: Which, objects: &Objects) -> Resul
     let mut from = Bound::Open;
     loop {
         let wanted = Wanted::From(&from, PAGE_MAX);
-        let page = staged(&context.lanes, &context.keys, which, wanted).await?;
+        let page = context.redis.staged(which, wanted).await?.given();
         let values = page.map(|page| page.values).unwrap_or_default();
         for value in &values {
             objects.value(&value.value)?;
@@ -92,7 +92,7 @@ async fn queued(
     let mut runs: BTreeMap<RunId, RunRef> = BTreeMap::new();
     let mut commits = Vec::new();
     for page in 0..QUEUE_PAGES_MAX {
-        let elements = tail(&context.lanes, &context.keys, page * QUEUE_PAGE_MAX).await?;
+        let elements = context.redis.queue_from_end(page * QUEUE_PAGE_MAX).await?;
         if elements.is_empty() {
             break;
         }

@@ -233,7 +233,7 @@ impl Verifier<'_> {
         record: &BranchRecord,
         end: Option<Head>,
     ) -> Result<Option<Head>> {
-        let Some(view) = context.look(0).await? else { return Ok(end) };
+        let Some(view) = context.look(0).await?.given() else { return Ok(end) };
         let done = end.as_ref().map_or(0, |end| end.done);
         if view.head.done <= done {
             return Ok(end);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use onward::coord::LaneOptions;
 use onward::coord::Lanes;
-use onward::coord::lanes::LaneOptions;
 use onward::objects::Objects;
 use onward::objects::backend::InMemory;
 use onward::repo::doctor::{Check, Health, examine_parts};

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use onward::clock;
-use onward::coord::lanes::LaneOptions;
-use onward::coord::restore::{BranchImage, PART_MAX, restore};
+use onward::coord::restore::{BranchImage, PART_MAX};
 use onward::coord::script::RESTORE;
-use onward::coord::{BranchKeys, BranchState, HeadView, Lanes};
+use onward::coord::{
+    BranchKeys, BranchState, HeadView, LaneOptions, Lanes, RedisBranch, Retention, Turn,
+};
 use onward::model::address::RefExpr;
 use onward::model::ids::Ticket;
 use onward::repo::recover::RecoveredState;
@@ -295,6 +296,9 @@ async fn a_branch_that_is_lost_while_it_is_put_back_is_put_back_whole() {
     let relay = Relay::start(&redis.url()).await;
     let lanes = Lanes::open(&relay.url(), LaneOptions::default()).await.unwrap();
     let keys = BranchKeys::new(&"lake".parse().unwrap(), clock::new_branch_uid());
+    let turn = Turn { helper: "test".into(), length_ms: 100 };
+    let retention = Retention { idle: IDLE, ..Retention::default() };
+    let branch = RedisBranch::new(lanes, keys.clone(), turn, retention);
     let outcomes = 3 * PART_MAX + 1;
     let outcome = |n: usize| (Ticket(n as u64), op_id(n), Bytes::from(format!("outcome {n}")));
     let row = |n: usize| (format!("producer-{n}"), Bytes::from(format!("row {n}")));
@@ -310,8 +314,8 @@ async fn a_branch_that_is_lost_while_it_is_put_back_is_put_back_whole() {
     };
     relay.hit(RESTORE.sha(), 3, Hit::BreakAndStall);
     let put_back = tokio::spawn({
-        let (lanes, keys, image) = (lanes.clone(), keys.clone(), image.clone());
-        async move { restore(&lanes, &keys, &image, IDLE).await }
+        let (branch, image) = (branch.clone(), image.clone());
+        async move { branch.restore(&image).await }
     });
     until_async("a part of it is there", || async { relay.pending() == 0 }).await;
     let drafts: Vec<String> = redis.command(&["KEYS", "*:draft:*"]);
@@ -324,5 +328,5 @@ async fn a_branch_that_is_lost_while_it_is_put_back_is_put_back_whole() {
     assert_eq!(count("HLEN", &keys.ops), outcomes);
     assert_eq!(count("HLEN", &keys.producers), PART_MAX);
     assert_eq!(redis.command::<Vec<String>>(&["KEYS", "*:draft:*"]), [""; 0]);
-    assert!(!restore(&lanes, &keys, &image, IDLE).await.unwrap(), "it is there");
+    assert!(!branch.restore(&image).await.unwrap(), "it is there");
 }

@@ -13,7 +13,7 @@ use crate::support::until::{PATIENCE, until_async};
 /// One round on what Redis shows at this moment, without taking the turn.
 async fn round(onward: &Onward, deployment: &Deployment) -> impl Future<Output = ()> + use<> {
     let context = context(onward, &deployment.objects, "main").await;
-    let view = context.look(1024).await.unwrap().unwrap();
+    let view = context.look(1024).await.unwrap().given().unwrap();
     async move {
         context.round(view, None, 0).await.unwrap();
     }

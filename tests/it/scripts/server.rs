@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onward::coord::BranchKeys;
 use onward::coord::script::{self, Script};
+use onward::coord::{BranchKeys, ScriptCall};
 use onward::model::ids::BranchUid;
 use redis::{ConnectionLike, Value};
 
@@ -44,11 +44,14 @@ impl<'a> Server<'a> {
         Self { connection, keys, names: format!("onward:{{names-{uid}}}") }
     }
 
-    fn run(&mut self, script: &Script, keys: &[&str], args: &[String]) -> Reply {
-        let mut call = redis::cmd("EVAL");
-        call.arg(script.text).arg(keys.len()).arg(keys).arg(args);
+    fn run(&mut self, script: &'static Script, keys: &[&str], args: &[String]) -> Reply {
+        let mut call = ScriptCall::on(script, keys);
+        for arg in args {
+            call.bytes(arg);
+        }
         Reply::of(
-            call.query(self.connection)
+            call.teaching()
+                .query(self.connection)
                 .unwrap_or_else(|error| panic!("script '{}' failed: {error}", script.name)),
         )
     }

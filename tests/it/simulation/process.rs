@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use onward::commit::faults::Faults;
+use onward::coord::LaneOptions;
 use onward::coord::Lanes;
 use onward::coord::connect::{Connector, Link};
-use onward::coord::lanes::LaneOptions;
 use onward::objects::Objects;
 use onward::objects::backend::ObjectStore;
 use onward::{Config, Error, Onward};
@@ -145,7 +145,7 @@ impl Connector for Simulated {
     }
 
     fn blocking<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Link, Error>> {
-        let patience = onward::coord::lanes::BLOCK_MAX + LaneOptions::default().response_timeout;
+        let patience = onward::coord::options::BLOCK_MAX + LaneOptions::default().response_timeout;
         self.open(patience).boxed()
     }
 }

@@ -6,10 +6,8 @@ use std::time::Duration;
 use onward::Onward;
 use onward::clock;
 use onward::commit::CoordinatorOptions;
-use onward::coord::lanes::LaneOptions;
-use onward::coord::publish::{Publication, Published, publish};
-use onward::coord::view::Turn;
-use onward::coord::{BranchKeys, Lanes};
+use onward::coord::publish::{Publication, Published};
+use onward::coord::{Answer, BranchKeys, LaneOptions, Lanes, RedisBranch, Turn};
 use onward::model::ids::Ticket;
 
 use crate::support::branch::{keys, op_id};
@@ -144,6 +142,7 @@ async fn no_script_is_broken_off_half_way_by_a_slot_that_moves() {
     };
     let turn = Turn { helper: "test".into(), length_ms: 100 };
     let retention = CoordinatorOptions::default().retention;
+    let branch = RedisBranch::new(lanes, keys.clone(), turn, retention);
     let target = (from + 1) % SHARDS;
     let told = slot.to_string();
     let _: () = cluster.nodes[target].command(&[
@@ -154,13 +153,15 @@ async fn no_script_is_broken_off_half_way_by_a_slot_that_moves() {
         &cluster.id(from),
     ]);
     let _: () = node.command(&["CLUSTER", "SETSLOT", &told, "MIGRATING", &cluster.id(target)]);
-    let error = publish(&lanes, &keys, &turn, &retention, &batch, 0).await.unwrap_err();
+    let error = branch.publish(&batch, 0).await.unwrap_err();
     assert!(error.is_outage(), "the call is put off as a whole: {error}");
     assert_eq!(node.command::<Vec<String>>(&["LRANGE", &keys.queue, "0", "-1"]), [element]);
     for index in [target, from] {
         let _: () = cluster.nodes[index].command(&["CLUSTER", "SETSLOT", &told, "STABLE"]);
     }
-    let published = publish(&lanes, &keys, &turn, &retention, &batch, 0).await.unwrap();
-    let Published::Done { next, adopted: false } = published else { panic!("{published:?}") };
+    let published = branch.publish(&batch, 0).await.unwrap();
+    let Answer::Given(Published::Done { next, adopted: false }) = published else {
+        panic!("{published:?}")
+    };
     assert_eq!((next.head.done, next.depth), (1, 0));
 }

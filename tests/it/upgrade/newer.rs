@@ -5,7 +5,6 @@ use onward::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
 use onward::commit::log::lake::Lake;
 use onward::commit::op::queued::VERSION;
 use onward::commit::op::verdict::Verdict;
-use onward::coord::publish::publish;
 use onward::coord::{BranchKeys, HeadView};
 use onward::model::address::RefExpr;
 use onward::model::ids::{BranchUid, OpId, Ticket};
@@ -167,8 +166,7 @@ async fn a_log_entry_of_a_newer_program_is_the_end_of_what_this_one_does_on_the_
     other_branches_go_on(&onward).await;
     // Where Redis has been told of it, reading says the same; so do verification and collection.
     let publication = entry.publication().unwrap();
-    let keeps = (&context.turn, &context.retention);
-    publish(&context.lanes, &context.keys, keeps.0, keeps.1, &publication, 0).await.unwrap();
+    let _ = context.redis.publish(&publication, 0).await.unwrap();
     let fresh = deployment.connect().await;
     let lake = fresh.repo("lake");
     let path = "t/000001".parse().unwrap();
@@ -208,8 +206,7 @@ async fn an_outcome_of_a_newer_program_is_looked_up_in_the_log_and_holds_nobody_
     assert!(mine);
     let mut publication = entry.publication().unwrap();
     publication.outcomes[0].1 = vec![2, 0xff, 0xff].into();
-    let turn = &context.turn;
-    publish(&context.lanes, &keys, turn, &context.retention, &publication, 0).await.unwrap();
+    let _ = context.redis.publish(&publication, 0).await.unwrap();
     for handle in &mut handles {
         let outcome = handle.wait(PATIENCE).await.unwrap();
         let Outcome::Failed { reason, .. } = outcome else { panic!("{outcome:?}") };
@@ -287,7 +284,7 @@ async fn a_head_is_taken_where_the_newer_program_left_it() {
     let (repo, name) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let context = onward.coordinator().context(&repo, &name, uid);
     until_async("it is published", || async {
-        let view = context.look(0).await.unwrap().unwrap();
+        let view = context.look(0).await.unwrap().given().unwrap();
         let HeadView { done, .. } = view.head;
         done == 2
     })

@@ -1,0 +1,72 @@
+//! One branch as it lies in Redis: whoever asks for something of it asks here.
+//!
+//! Each script has a method, in the file that is named like it: [`submit`](super::submit),
+//! [`view`](super::view) with `extend` and `mend`, [`rows`](super::rows),
+//! [`publish`](super::publish), [`status`](super::status) with `cancel`,
+//! [`staging`](super::staging) and [`restore`](super::restore). What plain commands do is in
+//! [`queue`](super::queue), [`outcomes`](super::outcomes) and below.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use crate::model::error::Result;
+
+use super::call::ScriptCall;
+use super::keys::BranchKeys;
+use super::lanes::Lanes;
+use super::retention::Retention;
+use super::turn::Turn;
+
+/// One incarnation of a branch in one Redis. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RedisBranch(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    lanes: Lanes,
+    keys: BranchKeys,
+    turn: Turn,
+    retention: Retention,
+}
+
+impl RedisBranch {
+    /// The branch with these keys, for a process that asks for the turn as `turn` says and keeps
+    /// what `retention` says.
+    pub fn new(lanes: Lanes, keys: BranchKeys, turn: Turn, retention: Retention) -> Self {
+        Self(Arc::new(Parts { lanes, keys, turn, retention }))
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> &BranchKeys {
+        &self.0.keys
+    }
+
+    /// How often a connection was lost so far, see [`Lanes::losses`].
+    pub fn losses(&self) -> u64 {
+        self.0.lanes.losses()
+    }
+
+    /// Forgets what a branch that has ended leaves behind.
+    pub async fn forget(&self) -> Result<()> {
+        let keys = self.keys();
+        let all = [&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
+        self.lanes().unlink(&all).await
+    }
+
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.0.lanes
+    }
+
+    pub(super) fn turn(&self) -> &Turn {
+        &self.0.turn
+    }
+
+    pub(super) fn retention(&self) -> &Retention {
+        &self.0.retention
+    }
+
+    pub(super) async fn run(&self, call: &ScriptCall) -> Result<Value> {
+        self.lanes().run(call).await
+    }
+}

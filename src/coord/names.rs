@@ -1,0 +1,63 @@
+//! Names of a repository's branches: plain commands and `unname.lua`.
+//!
+//! The object store decides what a name stands for; Redis has a copy that is repaired by use.
+
+use redis::Value;
+
+use crate::model::error::{Error, Result};
+use crate::model::ids::BranchUid;
+use crate::model::name::BranchName;
+
+use super::call::ScriptCall;
+use super::lanes::Lanes;
+use super::reply::int;
+use super::script::UNNAME;
+
+/// The names of one repository's branches in one Redis.
+#[derive(Debug, Clone)]
+pub struct RedisNames {
+    lanes: Lanes,
+    key: String,
+}
+
+impl RedisNames {
+    /// The names that are kept under `key`, see [`branches_key`](super::keys::branches_key).
+    pub fn new(lanes: Lanes, key: String) -> Self {
+        Self { lanes, key }
+    }
+
+    /// The incarnation that `name` stands for, as this Redis knows it.
+    pub async fn find(&self, name: &BranchName) -> Result<Option<BranchUid>> {
+        let mut call = redis::cmd("HGET");
+        call.arg(&self.key).arg(name.as_str());
+        match self.lanes.call("hget", &call).await? {
+            Value::BulkString(text) => parse_uid(&text).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes `name` stand for `uid`. The object store has decided that it does.
+    pub async fn name(&self, name: &BranchName, uid: BranchUid) -> Result<()> {
+        let mut call = redis::cmd("HSET");
+        call.arg(&self.key).arg(name.as_str()).arg(uid.to_string());
+        self.lanes.call("hset", &call).await.map(drop)
+    }
+
+    /// Removes `name` if it stands for `uid`. Returns whether it did.
+    pub async fn unname(&self, name: &BranchName, uid: BranchUid) -> Result<bool> {
+        let mut call = ScriptCall::on(&UNNAME, &[&self.key]);
+        call.bytes(name.as_str()).text(uid);
+        Ok(int(UNNAME.name, &self.lanes.run(&call).await?)? == 1)
+    }
+
+    /// Forgets all names: their repository is deleted.
+    pub async fn forget(&self) -> Result<()> {
+        self.lanes.unlink(&[&self.key]).await
+    }
+}
+
+pub(crate) fn parse_uid(text: &[u8]) -> Result<BranchUid> {
+    String::from_utf8_lossy(text)
+        .parse()
+        .map_err(|error: Error| Error::corrupt(format!("a branch uid in Redis: {error}")))
+}
