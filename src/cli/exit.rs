@@ -33,6 +33,8 @@ pub enum Exit {
     StillQueued = 8,
     /// There was nothing to commit.
     NoChanges = 9,
+    /// As many staged commits as may wait on the branch, or gave back what they had taken.
+    TooManySealed = 10,
 }
 
 impl From<Exit> for ExitCode {
@@ -50,6 +52,7 @@ impl Exit {
             ErrorKind::Conflict | ErrorKind::Forbidden => Self::Conflict,
             ErrorKind::Unavailable => Self::Unavailable,
             ErrorKind::Overloaded { .. } => Self::Overloaded,
+            ErrorKind::TooManySealed { .. } => Self::TooManySealed,
             ErrorKind::Fenced => Self::Fenced,
             _ => Self::Unexpected,
         }
@@ -105,7 +108,7 @@ impl Failure {
                 if out.is_json() {
                     let mut told =
                         json!({"kind": kind_name(error.kind()), "message": error.to_string()});
-                    if let ErrorKind::Overloaded { retry_after } = error.kind() {
+                    if let Some(retry_after) = error.kind().retry_after() {
                         add(&mut told, "retry_after_ms", millis(retry_after));
                     }
                     out.error(&json!({ "error": told }).to_string());
@@ -113,7 +116,7 @@ impl Failure {
                     // An error may name a path, which others have made.
                     let words = printable_lines(&error.to_string());
                     out.error(&format!("{} {words}", out.red("error:")));
-                    if let ErrorKind::Overloaded { retry_after } = error.kind() {
+                    if let Some(retry_after) = error.kind().retry_after() {
                         out.error(&format!("come back in {} ms", millis(retry_after)));
                     }
                 }
@@ -128,7 +131,7 @@ pub fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn kind_name(kind: ErrorKind) -> &'static str {
+pub fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidInput => "invalid_input",
         ErrorKind::NotFound => "not_found",
@@ -136,6 +139,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Forbidden => "forbidden",
         ErrorKind::Unavailable => "unavailable",
         ErrorKind::Overloaded { .. } => "overloaded",
+        ErrorKind::TooManySealed { .. } => "too_many_sealed",
         ErrorKind::Fenced => "fenced",
         ErrorKind::Corrupt => "corrupt",
         ErrorKind::NewerVersion => "newer_version",
@@ -164,6 +168,7 @@ mod tests {
             (Exit::Fenced, 7),
             (Exit::StillQueued, 8),
             (Exit::NoChanges, 9),
+            (Exit::TooManySealed, 10),
         ];
         for (exit, number) in all {
             assert_eq!(exit as u8, number);
@@ -180,6 +185,7 @@ mod tests {
             (ErrorKind::Forbidden, Exit::Conflict),
             (ErrorKind::Unavailable, Exit::Unavailable),
             (ErrorKind::Overloaded { retry_after }, Exit::Overloaded),
+            (ErrorKind::TooManySealed { retry_after: None }, Exit::TooManySealed),
             (ErrorKind::Fenced, Exit::Fenced),
             (ErrorKind::Corrupt, Exit::Unexpected),
             (ErrorKind::NewerVersion, Exit::Unexpected),

@@ -15,15 +15,6 @@ pub fn add(shape: &mut Value, key: &str, value: impl Into<Value>) {
     }
 }
 
-/// A commit that was not accepted, because the queue is full.
-pub fn overloaded(retry_after_ms: u64) -> Value {
-    json!({
-        "outcome": "overloaded", "commit": null, "ticket": null, "op_id": null, "rounds": 0,
-        "batch": 0, "wait_ms": 0, "conflicts": [], "hint": null,
-        "retry_after_ms": retry_after_ms,
-    })
-}
-
 /// A commit.
 pub fn commit(info: &CommitInfo) -> Value {
     let commit = &info.commit;

@@ -2,12 +2,11 @@
 
 use onward::tree::{Decision, decide};
 use onward::{ConflictPath, ErrorKind, Outcome, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::diff::sides;
-use super::exit::{Done, Exit, Failure, millis};
+use super::exit::{Done, Exit, Failure, kind_name, millis};
 use super::out::{Out, printable};
-use super::shape;
 
 /// Conflicting paths shown to people; JSON has more.
 pub const CONFLICTS_SHOWN: usize = 10;
@@ -37,10 +36,10 @@ pub fn ended(
     no_wait: bool,
 ) -> Done {
     if let Err(error) = &outcome
-        && let ErrorKind::Overloaded { retry_after } = error.kind()
+        && matches!(error.kind(), ErrorKind::Overloaded { .. } | ErrorKind::TooManySealed { .. })
         && out.is_json()
     {
-        out.data(|| shape::overloaded(millis(retry_after)), String::new)?;
+        out.data(|| not_accepted(error.kind()), String::new)?;
     }
     let outcome = outcome?;
     let accepted = no_wait && matches!(outcome, Outcome::StillQueued { .. });
@@ -108,6 +107,15 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
         other => out.error(other.name()),
     }
     Ok(Exit::of_outcome(outcome))
+}
+
+/// A commit that was not accepted, because the queue or the list of sealed areas is full.
+fn not_accepted(kind: ErrorKind) -> Value {
+    json!({
+        "outcome": kind_name(kind), "commit": null, "ticket": null, "op_id": null, "rounds": 0,
+        "batch": 0, "wait_ms": 0, "conflicts": [], "hint": null,
+        "retry_after_ms": kind.retry_after().map(millis),
+    })
 }
 
 /// The first conflicting paths with their sides, and where the others are.

@@ -422,12 +422,8 @@ fn admit(
                 "op {op_id} was decided as ticket {ticket}; its outcome is no longer kept in Redis: find it with `onward log`"
             ),
         )),
-        Accepted::Fenced(row) | Accepted::Duplicate(row) => late(&submission, &row),
-        // It is the areas that are too many, and none of them waits for its commit.
-        Accepted::Overloaded { depth: 0 } => Err(Error::conflict(format!(
-            "{} staged commits of the branch have failed and gave back what they had taken; nothing was accepted: see why they failed, then take back what is staged (`onward branch reset`) and stage it again",
-            shared.options.limits.sealed
-        ))),
+        Accepted::Fenced(row) | Accepted::Behind(row) => late(&submission, &row),
+        Accepted::TooManySealed { areas } => Err(too_many_sealed(shared, areas, depth)),
         Accepted::Overloaded { depth } => Err(Error::new(
             ErrorKind::Overloaded { retry_after: shared.rate.time_for(depth / 2) },
             format!(
@@ -437,6 +433,23 @@ fn admit(
         Accepted::NothingStaged => Ok(Admission::NothingStaged(op_id)),
         Accepted::BranchDeleted => Ok(Admission::BranchDeleted),
     }
+}
+
+/// Where ops are queued, some of them may be those that have sealed: then it helps to come back.
+fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
+    let retry_after = (depth > 0).then(|| shared.rate.time_for(depth / 2));
+    let way_out = match retry_after {
+        Some(_) => "come back when some of those that wait are decided",
+        None => {
+            "see why they failed, then commit or reset what is uncommitted (`onward branch reset`)"
+        }
+    };
+    Error::new(
+        ErrorKind::TooManySealed { retry_after },
+        format!(
+            "{areas} staged commits of the branch wait for their turn, or have failed and gave back what they had taken, and no more may at a time; nothing was accepted, and what is staged stays staged: {way_out}"
+        ),
+    )
 }
 
 /// An early answer by the producer's row: the same that the op would get in its turn.

@@ -147,14 +147,17 @@ async fn settle(
         Accepted::Decided(ticket, Some(record)) => {
             return tell_outcome(shared, op_id, ticket, &record).await;
         }
-        Accepted::Fenced(row) | Accepted::Duplicate(row) => {
+        Accepted::Fenced(row) | Accepted::Behind(row) => {
             let row = ProducerRow::decode(&row)?;
             submission.producer.as_ref().and_then(|asked| row.late(asked)).map(Late::verdict)
         }
         Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
         // reason, as it is submitted here.
-        Accepted::Overloaded { .. } | Accepted::Decided(_, None) | Accepted::NothingStaged => None,
+        Accepted::Overloaded { .. }
+        | Accepted::TooManySealed { .. }
+        | Accepted::Decided(_, None)
+        | Accepted::NothingStaged => None,
     };
     if let Some(verdict) = verdict {
         shared.state().waiters.tell(op_id, Ticket(done), settled(verdict, done));

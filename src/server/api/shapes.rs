@@ -5,63 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::outcome::OutcomeShape;
+use super::outcome::{ConflictShape, OutcomeShape};
 use crate::clock;
-use crate::model::entry::Entry;
+use crate::model::conflict::{Retry, Strategy};
 use crate::repo::MergePreview;
 use crate::repo::branch::QueueView;
 use crate::repo::ticket::TicketStatus;
-use crate::{ConflictPath, Retry, Strategy};
-
-/// What a path names.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EntryShape {
-    /// Where the bytes are, as a URL.
-    pub address: String,
-    /// Checksum or ETag of the bytes.
-    pub checksum: String,
-    /// Length in bytes.
-    pub size: u64,
-    /// Modification time, seconds since the Unix epoch.
-    pub mtime: i64,
-    /// Media type, if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<String>,
-    /// The user's own key-value pairs.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl From<Entry> for EntryShape {
-    fn from(entry: Entry) -> Self {
-        let Entry { address, checksum, size, mtime, content_type, metadata } = entry;
-        Self { address, checksum, size, mtime, content_type, metadata }
-    }
-}
-
-/// A path that two sides changed.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ConflictShape {
-    /// The path.
-    pub path: String,
-    /// What both sides began with; for a condition, nothing.
-    pub base: Option<EntryShape>,
-    /// What the op wants.
-    pub source: Option<EntryShape>,
-    /// What the branch has.
-    pub dest: Option<EntryShape>,
-}
-
-impl From<ConflictPath> for ConflictShape {
-    fn from(conflict: ConflictPath) -> Self {
-        Self {
-            path: conflict.path.into(),
-            base: conflict.base.map(Into::into),
-            source: conflict.source.map(Into::into),
-            dest: conflict.dest.map(Into::into),
-        }
-    }
-}
 
 /// An op that was accepted and that nobody waits for.
 #[derive(Debug, Serialize, ToSchema)]

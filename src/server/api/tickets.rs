@@ -10,13 +10,14 @@ use utoipa::IntoParams;
 
 use super::shapes::{CancelShape, QueueShape, TicketShape};
 use super::waiting::status;
+use crate::model::cancel::Cancelled;
 use crate::model::ids::OpId;
+use crate::model::outcome::Outcome;
 use crate::repo::ticket::TicketStatus;
 use crate::server::auth::{Reader, Writer};
 use crate::server::error::{ApiError, ApiResult, Problem};
 use crate::server::extract::{Path, Query};
 use crate::server::state::AppState;
-use crate::{Cancelled, Outcome};
 
 /// How long one request waits for a ticket, at most: what is in between likes requests to end.
 const WAIT_MAX: Duration = Duration::from_secs(300);

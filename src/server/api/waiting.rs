@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::shapes::{AcceptedShape, TicketShape};
-use crate::Outcome;
+use crate::model::outcome::Outcome;
 use crate::repo::{Config, TicketHandle};
 use crate::server::error::ApiResult;
 use crate::server::extract::Flag;

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::{Commit, ImportCreation, ImportType};
 use super::{branch, committed};
-use crate::Outcome;
 use crate::clock;
 use crate::model::error::{Error, Result};
+use crate::model::outcome::Outcome;
 use crate::repo::Branch;
 use crate::repo::import::{ImportPart, ImportRequest};
 use crate::server::auth::{Reader, Writer};

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::wire::{CherryPickCreation, Commit, Merge, RevertCreation};
 use super::{branch, committed, idempotent_op, reference, repo};
-use crate::Strategy;
 use crate::model::address::RefExpr;
+use crate::model::conflict::Strategy;
 use crate::model::error::quoted;
 use crate::repo::{MergeBuilder, Repository};
 use crate::server::auth::{Caller, Reader, Writer};

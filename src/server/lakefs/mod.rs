@@ -24,9 +24,9 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use super::error::{ApiError, ApiResult};
 use super::extract::header_text;
 use super::state::{App, AppState};
-use crate::Outcome;
 use crate::model::address::RefExpr;
 use crate::model::ids::OpId;
+use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::repo::{Branch, Repository};
 

@@ -8,6 +8,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{LAKE, MAIN};
+use crate::support::branch::{Ghost, keys};
+use crate::support::lake::entry;
 use crate::support::sidecar::{Sidecar, told};
 
 fn put(n: usize) -> Value {
@@ -323,4 +325,30 @@ fn an_outcome_has_the_keys_that_the_description_says() {
         seen.extend(keys);
     }
     assert_eq!(seen, names(&described["properties"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_more_staged_commit_than_may_wait_is_told_what_is_full() {
+    let sidecar = Sidecar::start().await;
+    let main = sidecar.onward.repo("lake").branch("main");
+    let keys = keys(&sidecar.deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&sidecar.deployment.redis, &keys);
+    for n in 0..256 {
+        main.stage_put(format!("s/{n}").parse().unwrap(), entry(n), None).await.unwrap();
+        main.commit_staged().submit().await.unwrap();
+    }
+    main.stage_put("s/more".parse().unwrap(), entry(1), None).await.unwrap();
+    let commits = format!("{LAKE}/branches/main/commits");
+    let request = sidecar.request("POST", &commits).json(&json!({"message": "m"}));
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.headers().contains_key("retry-after"));
+    let said: Value = response.json().await.unwrap();
+    assert_eq!(said["code"], "too_many_sealed", "{said}");
+    assert!(said["message"].as_str().unwrap().contains("256 staged commits"), "{said}");
+    // Who brings his changes himself is not in the way of that.
+    let changes = format!("{MAIN}/changes?wait=false");
+    let (status, said) = sidecar.send("POST", &changes, json!({"changes": [put(1)]})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{said}");
+    drop(ghost);
 }
