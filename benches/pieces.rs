@@ -16,13 +16,13 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use futures::TryStreamExt;
 use onward::Entry;
-use onward::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
-use onward::commit::op::verdict::Verdict;
-use onward::model::change::{Change, encode_value};
-use onward::model::commit::Commit;
-use onward::model::ids::{BranchUid, OpId, Ticket};
-use onward::model::path::ObjectPath;
-use onward::tree::{
+use onward::internals::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
+use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::model::change::{Change, encode_value};
+use onward::internals::model::commit::Commit;
+use onward::internals::model::ids::{BranchUid, OpId, Ticket};
+use onward::internals::model::path::ObjectPath;
+use onward::internals::tree::{
     ALL, ChangeSet, InlineAddress, InlineRun, Level, MemoryStore, Metarange, Record, RunRef,
     ScanStart, Tree, TreeOptions, decide,
 };

@@ -49,7 +49,7 @@ pub use config::Config;
 pub use log::LogRequest;
 pub use merge::{MergeBuilder, MergePreview};
 pub use onward::Onward;
-pub(crate) use overlay::text_behind_prefix;
+pub use overlay::text_behind_prefix;
 pub use pages::{NamePage, NamesRequest};
 pub use repository::{RepoInfo, Repository};
 pub use ticket::TicketHandle;

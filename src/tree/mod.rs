@@ -13,9 +13,9 @@
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use std::sync::Arc;
-//! use onward::model::change::{Change, PathChange};
-//! use onward::model::entry::Entry;
-//! use onward::tree::{ChangeSorter, Level, MemoryStore, Metarange, Tree, TreeOptions};
+//! use onward::internals::model::change::{Change, PathChange};
+//! use onward::Entry;
+//! use onward::internals::tree::{ChangeSorter, Level, MemoryStore, Metarange, Tree, TreeOptions};
 //!
 //! let tree = Tree::new(Arc::new(MemoryStore::new()), TreeOptions::default());
 //! let mut sorter = ChangeSorter::new(0);

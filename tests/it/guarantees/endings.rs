@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use onward::commit::accept::queue::{BranchQueue, QueueOptions};
-use onward::coord::submit::{Seal, Submission};
-use onward::model::address::RefExpr;
-use onward::model::ids::Ticket;
-use onward::{ErrorKind, Outcome};
+use onward::internals::commit::accept::queue::{BranchQueue, QueueOptions};
+use onward::internals::coord::submit::{Seal, Submission};
+use onward::{ErrorKind, Outcome, RefExpr, Ticket};
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, context, keys, op_id};

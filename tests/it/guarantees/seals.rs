@@ -1,11 +1,9 @@
 //! What a commit has sealed when it is called off, repeated, or lost with Redis. The model
 //! (`tests/it/model`) found these.
 
-use onward::commit::faults::Faults;
-use onward::model::address::RefExpr;
-use onward::model::path::ObjectPath;
-use onward::repo::TicketHandle;
-use onward::{Error, ErrorKind, Onward, Outcome};
+use onward::internals::commit::faults::Faults;
+use onward::internals::repo::TicketHandle;
+use onward::{Error, ErrorKind, ObjectPath, Onward, Outcome, RefExpr};
 
 use super::change;
 use crate::support::branch::{Audit, Ghost, Snapshot, context, keys, op_id};

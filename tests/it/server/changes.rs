@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{LAKE, MAIN};
 use crate::support::branch::{Ghost, keys};
 use crate::support::lake::entry;
+use crate::support::root::root;
 use crate::support::sidecar::{Sidecar, told};
 
 fn put(n: usize) -> Value {
@@ -293,16 +294,16 @@ async fn many_connections_on_one_branch_are_all_served_in_order() {
 
 #[test]
 fn the_api_is_what_its_description_says() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json"));
+    let text = std::fs::read_to_string(root().join("docs/openapi.json"));
     let kept: Value = serde_json::from_str(&text.unwrap()).unwrap();
-    let made = serde_json::to_value(onward::server::api::description()).unwrap();
+    let made = serde_json::to_value(onward_server::api::description()).unwrap();
     assert_eq!(made["openapi"], "3.1.0");
     assert!(kept == made, "docs/openapi.json is not what the code says: make openapi");
 }
 
 #[test]
 fn an_outcome_has_the_keys_that_the_description_says() {
-    let described = serde_json::to_value(onward::server::api::description()).unwrap();
+    let described = serde_json::to_value(onward_server::api::description()).unwrap();
     let described = &described["components"]["schemas"]["OutcomeShape"];
     let names =
         |keys: &Value| -> BTreeSet<String> { keys.as_object().unwrap().keys().cloned().collect() };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onward::coord::script;
+use onward::internals::coord::script;
 
 use super::{files, report};
 
