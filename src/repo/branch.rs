@@ -9,7 +9,8 @@ use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::log::record::{BranchRecord, encode};
 use crate::commit::lost;
 use crate::commit::mend::restore::{look, open_new, read_back, restore};
-use crate::commit::op::queued::{Body, Op, QueuedOp, Request};
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::request::{Op, Request};
 use crate::coord::submit::{Seal, Submission};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::model::address::RefExpr;
@@ -19,21 +20,14 @@ use crate::model::name::BranchName;
 use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
+use super::handles::Branch;
 use super::names::no_branch;
 use super::outcome::complete;
 use super::protection::Action;
-use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle};
 
 /// How often a name is looked up anew when what it stood for has ended or was lost.
 pub(super) const LOOKS: usize = 3;
-
-/// A branch of a repository, by name. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Branch {
-    pub(super) repo: Repository,
-    name: String,
-}
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,19 +81,6 @@ impl QueuedView {
 }
 
 impl Branch {
-    pub(super) fn new(repo: Repository, name: String) -> Self {
-        Self { repo, name }
-    }
-
-    pub(super) fn branch_name(&self) -> Result<BranchName> {
-        BranchName::new(self.name.as_str())
-    }
-
-    /// The repository.
-    pub fn repository(&self) -> &Repository {
-        &self.repo
-    }
-
     /// Creates the branch at the commit that `from` names. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {

@@ -12,7 +12,7 @@ use crate::model::error::Result;
 use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::outcome::Details;
 
-use super::branch::Branch;
+use super::handles::Branch;
 
 /// How long one look at the stream waits for something new.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -18,8 +18,8 @@ use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::objects::{Foreign, Source};
 
-use super::branch::Branch;
 use super::changes::ChangeBuilder;
+use super::handles::Branch;
 use super::protection::Action;
 use super::ticket::TicketHandle;
 

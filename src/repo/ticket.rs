@@ -15,7 +15,7 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 use crate::model::outcome::{Details, Outcome};
 
-use super::branch::Branch;
+use super::handles::Branch;
 use super::outcome::complete;
 
 /// What can be said of an op without waiting.

@@ -15,7 +15,8 @@ use crate::commit::accept::queue::Shared;
 use crate::commit::context::BATCH_MAX;
 use crate::commit::counters::add;
 use crate::commit::log::lake::Lake;
-use crate::commit::op::queued::{Body, QueuedOp, Request};
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::request::Request;
 use crate::commit::op::verdict::{Late, OutcomeRecord, ProducerRow, Verdict};
 
 /// Brings every op of `ops` to its outcome or back into the queue.

@@ -12,7 +12,7 @@ use crate::model::ids::{CommitId, Ticket};
 use crate::model::outcome::{Details, Outcome};
 use crate::model::producer::{Producer, Standing};
 
-use super::queued::PreparedMerge;
+use super::merge::PreparedMerge;
 
 /// Conflicting paths kept per op, at most; their number is always told in full.
 pub const CONFLICTS_MAX: usize = 10_000;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use crate::commit::log::entry::{DecidedOp, LogEntry, ResetTo, SpanLevel};
+use crate::commit::log::entry::{DecidedOp, LogEntry, ResetTo};
+use crate::commit::log::levels::SpanLevel;
 use crate::commit::log::record::{BranchRecord, RepoRecord};
 use crate::commit::mend::restore::Checkpoint;
-use crate::commit::op::queued::{
-    Changes, CommitRequest, FoldRequest, MergeKind, MergePlan, MergeRequest, Op, PreparedMerge,
-    Request, Survivors,
-};
+use crate::commit::op::merge::{MergeKind, MergePlan, MergeRequest, PreparedMerge, Survivors};
+use crate::commit::op::request::{Changes, CommitRequest, FoldRequest, Op, Request};
 use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
 use crate::model::change::{Change, Condition};
 use crate::model::commit::Commit;
@@ -152,7 +151,7 @@ fn merge_request(kind: MergeKind, plan: MergePlan) -> Request {
 
 /// An op of each kind.
 pub(super) fn ops() -> Vec<(&'static str, Op)> {
-    let inline = Changes::inline(&inline_run()).unwrap();
+    let inline = Changes::Inline(inline_run().encode().into());
     let fold = FoldRequest {
         levels: vec![(RunId([1; 16]), 5), (RunId([2; 16]), ALL)],
         bottom: true,
