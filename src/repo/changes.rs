@@ -14,13 +14,12 @@ use crate::model::conflict::Strategy;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::OpId;
+use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
 use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree};
 
-use super::branch::Submitted;
 use super::handles::Branch;
-use super::outcome::{Details, Outcome};
 use super::protection::Action;
 use super::ticket::{TicketHandle, see_through};
 
@@ -231,15 +230,7 @@ impl ChangeBuilder {
         let op_id = self.id();
         let branch = self.branch.clone();
         let submission = self.submission(op_id, deadline).await?;
-        let submitted =
-            branch.submit(submission, deadline).await.map_err(|error| in_doubt(op_id, error));
-        match submitted? {
-            Submitted::Handle(handle) => Ok(handle),
-            Submitted::NothingStaged(op_id) => {
-                let details = Details::unqueued(op_id);
-                Box::pin(branch.settled(Outcome::NoChanges { ticket: None, details })).await
-            }
-        }
+        branch.submit(submission, deadline).await.map_err(|error| in_doubt(op_id, error))
     }
 
     fn check(&self) -> Result<()> {

@@ -18,11 +18,11 @@ use crate::model::address::RefExpr;
 use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
+use crate::model::outcome::{Details, Outcome};
 
 use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
-use super::outcome::{Details, Outcome};
 use super::protection::Action;
 use super::ticket::{TicketHandle, TicketStatus, see_through};
 
@@ -294,7 +294,7 @@ impl MergeBuilder {
 
     /// The merge, or its outcome where there is nothing to be queued.
     fn to_be_queued(&self, op_id: OpId, worked_out: WorkedOut) -> Result<PreparedMerge, Outcome> {
-        let details = Details::unqueued(op_id);
+        let details = Details::of(op_id);
         match worked_out {
             WorkedOut::Conflicts(Conflicts { paths, total }) => {
                 Err(Outcome::Conflict { ticket: None, paths, total, details })

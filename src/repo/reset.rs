@@ -4,10 +4,10 @@ use crate::clock::{self, Deadline};
 use crate::commit::op::request::Request;
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
+use crate::model::outcome::Outcome;
 
 use super::branch::BranchInfo;
 use super::handles::Branch;
-use super::outcome::Outcome;
 use super::protection::Action;
 
 impl Branch {
@@ -28,8 +28,7 @@ impl Branch {
         let deadline = Deadline::after(self.repo.onward.inner.timeout);
         let mut handle = self.submit_op(op_id, None, Request::Reset(to), Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
-            // It took effect; only commits make a commit.
-            Outcome::NoChanges { .. } => self.show().await,
+            Outcome::Applied { .. } => self.show().await,
             Outcome::Failed { reason, .. } => Err(Error::invalid(reason)),
             Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
                 "the reset is still queued (ticket {ticket}): it will be done in its turn"

@@ -16,7 +16,7 @@ use super::situation::{Prepared, Situation, Work};
 use super::state::State;
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::op::verdict::{ProducerRow, Verdict};
+use crate::commit::op::verdict::{Late, ProducerRow, Verdict};
 
 /// Conflicting paths of a batch, in bytes, at most; their numbers are always told in full.
 const CONFLICT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -68,11 +68,12 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     async fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, Option<Producer>)> {
-        // An op that was called off did not use its sequence up.
-        if matches!(op.work, Work::Settled(Verdict::Cancelled)) {
-            return Ok((Judged::idle(Verdict::Cancelled), None));
-        }
-        if let Some(verdict) = op.producer.as_ref().and_then(|sequence| self.fence(sequence)) {
+        if let Some(late) = op.producer.as_ref().and_then(|asked| self.late(asked)) {
+            // Called off is called off, whatever became of its producer.
+            let verdict = match &op.work {
+                Work::Settled(Verdict::Cancelled) => Verdict::Cancelled,
+                _ => late.verdict(),
+            };
             return Ok((Judged::idle(verdict), None));
         }
         let judged = match self.work(index, op).await {
@@ -88,6 +89,7 @@ impl Judge<'_> {
         if let Effect::Changes { run, records } = &judged.effect {
             self.state.add(index, run.as_ref(), records);
         }
+        // One outcome for one sequence: an op that was called off has used its own up, like any other.
         if let Some(sequence) = &op.producer {
             let row = ProducerRow {
                 epoch: sequence.epoch,
@@ -98,10 +100,6 @@ impl Judge<'_> {
             self.producers.insert(sequence.name.clone(), row);
         }
         Ok((judged, op.producer.clone()))
-    }
-
-    fn fence(&self, op: &Producer) -> Option<Verdict> {
-        self.producers.get(&op.name)?.fence(op)
     }
 
     async fn work(&mut self, index: u16, op: &Prepared) -> Step<Judged> {
@@ -122,6 +120,10 @@ impl Judge<'_> {
                 judge_merge(&mut self.state, room, index, request, view).await?
             }
         })
+    }
+
+    fn late(&self, asked: &Producer) -> Option<Late> {
+        self.producers.get(&asked.name)?.late(asked)
     }
 
     fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {

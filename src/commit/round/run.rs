@@ -15,6 +15,7 @@ use crate::coord::view::{View, Wish};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::measures;
 use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::outcome::Details;
 
 use super::build::build;
 use super::judge::judge;
@@ -115,7 +116,7 @@ impl BranchContext {
         if !mine {
             self.inspect_found(&head, &entry)?;
         }
-        self.note_decision(&entry, &ops, mine, wasted);
+        self.note_decision(&entry, &ops, mine, wasted)?;
         match mine {
             true => self.publish(entry, wanted).await,
             false => self.catch_up(entry).await,
@@ -181,18 +182,28 @@ impl BranchContext {
         Ok(self.look(0).await?.given().is_some_and(|now| now.head.done != view.head.done))
     }
 
-    fn note_decision(&self, entry: &LogEntry, ops: &[QueuedOp], mine: bool, wasted: u64) {
+    fn note_decision(
+        &self,
+        entry: &LogEntry,
+        ops: &[QueuedOp],
+        mine: bool,
+        wasted: u64,
+    ) -> Result<()> {
         if mine {
             add(&self.counters.bytes_wasted, wasted);
             add(&self.counters.batches, 1);
             add(&self.counters.decided, entry.len());
             measures::batch(entry.len(), entry.levels.len());
-            for (asked, decided) in ops.iter().zip(&entry.ops) {
-                measures::decided(asked.kind(), decided.verdict.name());
+            for (index, (asked, decided)) in ops.iter().zip(&entry.ops).enumerate() {
+                let record = entry.outcome(index, decided)?;
+                let ticket = entry.first.plus(index as u64);
+                let outcome = record.outcome(ticket, Details::of(decided.op_id));
+                measures::decided(asked.kind(), outcome.name());
             }
         } else {
             add(&self.counters.lost_races, 1);
         }
+        Ok(())
     }
 
     /// Publishes a decided entry.

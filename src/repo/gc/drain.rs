@@ -60,7 +60,7 @@ pub(super) async fn fence(
     match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
         Admission::Queued(pending) => decided(context, pending, deadline).await,
         // The branch has ended.
-        Admission::Settled(_) | Admission::NothingStaged(_) => Ok(()),
+        Admission::Settled(_) | Admission::NothingStaged(_) | Admission::BranchDeleted => Ok(()),
     }
 }
 

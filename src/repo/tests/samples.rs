@@ -17,7 +17,7 @@ use crate::model::commit::Commit;
 use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::entry::Entry;
 use crate::model::ids::{BranchUid, CommitId, MetarangeId, OpId, RangeId, RunId, Ticket};
-use crate::model::producer::Producer;
+use crate::model::producer::{Producer, Standing};
 use crate::repo::protection::{Action, Rule};
 use crate::tree::{
     ALL, FoldedAt, InlineAddress, InlineRun, Level, RangeRef, Record, RunPlace, RunRef,
@@ -186,7 +186,10 @@ fn verdicts() -> Vec<(&'static str, Verdict)> {
         ("lost-race", Verdict::LostRace(Some(Box::new(prepared(MergeKind::Merge, few()))))),
         ("failed", Verdict::Failed { reason: reason() }),
         ("cancelled", Verdict::Cancelled),
-        ("fenced", Verdict::Fenced { reason: reason(), earlier: Some(commit_id(5)) }),
+        (
+            "fenced",
+            Verdict::Fenced { reason: reason(), earlier: Some(commit_id(5)), standing: None },
+        ),
     ]
 }
 
@@ -198,7 +201,11 @@ pub(super) fn outcomes() -> Vec<(&'static str, OutcomeRecord)> {
         first: Ticket(7),
         batch: 1024,
     };
-    verdicts().into_iter().map(|(name, verdict)| (name, record(verdict))).collect()
+    let asked = Producer::new("orders-0", 3, 7);
+    let standing = Some(Standing { asked, epoch: 3, sequence: 9 });
+    let behind = Verdict::Fenced { reason: "why".into(), earlier: None, standing };
+    let all = verdicts().into_iter().chain([("behind", behind)]);
+    all.map(|(name, verdict)| (name, record(verdict))).collect()
 }
 
 fn commit(number: u64, parents: Vec<CommitId>) -> Commit {
