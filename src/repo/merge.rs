@@ -230,7 +230,7 @@ impl MergeBuilder {
         };
         let merge = match self.to_be_queued(op_id, worked_out) {
             Ok(merge) => merge,
-            Err(outcome) => return self.end_early(op_id, outcome).await.map(Ready::Clear),
+            Err(outcome) => return self.end_early(op_id, *outcome).await.map(Ready::Clear),
         };
         let metadata = self.metadata.clone();
         let (message, metadata) = self.what.words(&self.branch, &lake, spec, metadata).await?;
@@ -293,16 +293,20 @@ impl MergeBuilder {
     }
 
     /// The merge, or its outcome where there is nothing to be queued.
-    fn to_be_queued(&self, op_id: OpId, worked_out: WorkedOut) -> Result<PreparedMerge, Outcome> {
+    fn to_be_queued(
+        &self,
+        op_id: OpId,
+        worked_out: WorkedOut,
+    ) -> Result<PreparedMerge, Box<Outcome>> {
         let details = Details::of(op_id);
         match worked_out {
             WorkedOut::Conflicts(Conflicts { paths, total }) => {
-                Err(Outcome::Conflict { ticket: None, paths, total, details })
+                Err(Box::new(Outcome::Conflict { ticket: None, paths, total, details }))
             }
             WorkedOut::Merge { merge, changes, surviving }
                 if merge.kind.brings_nothing(changes, surviving) && !self.allow_empty =>
             {
-                Err(Outcome::NoChanges { ticket: None, details })
+                Err(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
             WorkedOut::Merge { merge, .. } => Ok(*merge),
         }
