@@ -2,10 +2,11 @@
 -- place: it gets an outcome in its turn, and no ticket moves.
 --
 -- KEYS  1 queue
--- ARGV  1 index   2 the element as seen   3 its replacement
+-- ARGV  1 index  2 seen: the element as its caller read it  3 replacement
 -- Returns 1 when replaced, 0 when something else stands there by now
 -- Cost   O(index).
-local queue_key, index, seen, replacement = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local queue_key = KEYS[1]
+local index, seen, replacement = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('LINDEX', queue_key, index) == seen then
   redis.call('LSET', queue_key, index, replacement)
   return 1

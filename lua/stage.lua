@@ -7,51 +7,55 @@
 -- A call whose reply was lost is made again under the same id, and recognised: what it wrote may
 -- have been committed since, and must not be staged a second time.
 --
--- KEYS  1 head  2 staged  3 paths  4 sealed  5 this call's mark
+-- Includes  head
+-- KEYS  1 head  2 staged  3 paths  4 sealed  5 call: the mark of this call
 -- ARGV
---   1 limit of staged paths   2 number of changes (n)   3 '1' when conditional
---   4 done as seen   5 sealed areas as seen   6 how long the mark is kept, milliseconds
---   then three per change: path, value, staged value as seen ('' for none)
+--   1 limit: of staged paths  2 count: of changes  3 conditional: '1' or '0'
+--   4 done_seen  5 areas_seen: how many were sealed  6 mark_ms: how long the mark is kept
+--   then count times  +1 path  +2 value  +3 value_seen: '' for none
 -- Returns
 --   0 branch not in this Redis, 1 written, 2 branch deleted, 3 moved (conditional only),
 --   4 over the limit
--- Cost   O(n log staged).
+-- Cost   O(count log staged).
 local head_key, staged_key, paths_key, sealed_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local call_key = KEYS[5]
 local limit, count, conditional = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
-local head = redis.call('HMGET', head_key, 'state', 'done')
-if not head[1] then
+local done_seen, areas_seen, mark_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local changes_at = 6
+
+local head = read_head(head_key)
+if not head then
   return 0
 end
-if head[1] ~= 'open' then
+if not head.is_open then
   return 2
 end
 if redis.call('EXISTS', call_key) == 1 then
   return 1
 end
-if conditional then
-  local still = head[2] == ARGV[4] and redis.call('LLEN', sealed_key) == tonumber(ARGV[5])
-  for i = 1, count do
-    local path, seen = ARGV[i * 3 + 4], ARGV[i * 3 + 6]
+
+local is_where_seen = not conditional
+  or (head.done == done_seen and redis.call('LLEN', sealed_key) == areas_seen)
+local values, members = {}, {}
+for i = 1, count do
+  local at = changes_at + (i - 1) * 3
+  local path, value, value_seen = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  if conditional then
     local staged = redis.call('HGET', staged_key, path) or ''
-    if staged ~= seen or (staged == '' and not still) then
+    if staged ~= value_seen or (staged == '' and not is_where_seen) then
       return 3
     end
   end
+  values[i * 2 - 1], values[i * 2] = path, value
+  members[i * 2 - 1], members[i * 2] = 0, path
 end
 if redis.call('HLEN', staged_key) + count > limit then
   return 4
 end
 -- One command for all of them: calls cost more than what they do.
-local values, members = {}, {}
-for i = 1, count do
-  local path, value = ARGV[i * 3 + 4], ARGV[i * 3 + 5]
-  values[i * 2 - 1], values[i * 2] = path, value
-  members[i * 2 - 1], members[i * 2] = 0, path
-end
 if count > 0 then
   redis.call('HSET', staged_key, unpack(values))
   redis.call('ZADD', paths_key, unpack(members))
 end
-redis.call('SET', call_key, '1', 'PX', ARGV[6])
+redis.call('SET', call_key, '1', 'PX', mark_ms)
 return 1

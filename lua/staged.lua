@@ -2,27 +2,28 @@
 --
 -- Serves the staging area and, with an area's keys in place of the staging area's, sealed ones.
 --
+-- Includes  head
 -- KEYS  1 head  2 staged  3 paths  4 sealed
 -- ARGV
---   1 'range': 2 lower and 3 upper bound (ZRANGEBYLEX), 4 paths at the most
---   1 'paths': 2... the paths
+--   1 kind: 'range' or 'paths'
+--   of a range  2 lower  3 upper: bounds of ZRANGEBYLEX  4 paths_max
+--   else, from 2 on, the paths
 -- Returns
 --   {0} when the branch is not in this Redis; else {1 open | 2 deleted, done, commit, position,
 --   sealed, values}; values alternate path and value, paths that are not staged left out
 -- Cost   O(log staged + paths).
 local head_key, staged_key, paths_key, sealed_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local head = redis.call('HMGET', head_key, 'state', 'done', 'commit', 'position')
-if not head[1] then
+local kind, lower, upper, paths_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local head = read_head(head_key)
+if not head then
   return {0}
 end
 local paths
-if ARGV[1] == 'range' then
-  paths = redis.call('ZRANGEBYLEX', paths_key, ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])
+if kind == 'range' then
+  paths = redis.call('ZRANGEBYLEX', paths_key, lower, upper, 'LIMIT', 0, paths_max)
 else
-  paths = {}
-  for i = 2, #ARGV do
-    paths[i - 1] = ARGV[i]
-  end
+  paths = {unpack(ARGV, 2)}
 end
 local values = {}
 -- One command for all of them: calls cost more than what they do.
@@ -36,6 +37,6 @@ if #paths > 0 and redis.call('EXISTS', staged_key) == 1 then
   end
 end
 return {
-  head[1] == 'open' and 1 or 2, tonumber(head[2]), head[3], tonumber(head[4]),
+  head.code, head.done, head.commit, head.position,
   redis.call('LRANGE', sealed_key, 0, -1), values,
 }

@@ -4,15 +4,17 @@
 -- An op that seals takes the whole staging area with it in the same atomic step (RENAME), and
 -- with it every area that an earlier, uncommitted op gave back.
 --
--- KEYS  (all under the hash tag {repo/uid})
---   1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
---   then, for each op that seals, in order: its area, its area's paths; last, absent: never there,
---   so that a cluster refuses the call as a whole while the slot is on its way
+-- Includes  clock, head, turn, areas, outcomes, idle
+-- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
+--   then for each op that seals, in order  +1 area  +2 area_paths
+--   last  absent: never there, so that a cluster refuses the call as a whole while the slot is on
+--   its way. All are under the hash tag {repo/uid}
 -- ARGV
---   1 now, milliseconds, or '-' for this server's clock   2 helper (id of the calling process)
---   3 turn, milliseconds   4 queue limit, ops   5 sealed limit, areas   6 number of ops (n)
---   then six per op: op id (36 characters), queue element, producer ('' for none),
---   epoch and sequence (20 digits each), seal ('0' no, '1' yes, '2' even when nothing is staged)
+--   1 now: milliseconds, or '-' for this server's clock  2 helper: id of the calling process
+--   3 turn_ms  4 queue_limit: ops  5 sealed_limit: areas  6 count: of ops
+--   then count times  +1 op_id: 36 characters  +2 element  +3 producer: '' for none
+--   +4 epoch  +5 sequence: 20 digits each  +6 seal_mode: '0' no, '1' yes, '2' even when nothing
+--   is staged
 -- Returns
 --   {0} when the branch is not in this Redis; else
 --   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn of others left in ms,
@@ -21,37 +23,33 @@
 --          4 fenced and 5 duplicate (record of the producer's row), 6 over the limit of the queue,
 --          or of areas where the depth is below that (ticket = depth), 7 nothing staged,
 --          8 branch deleted
--- Cost   O(n) besides the areas given back (at most the sealed limit).
+-- Cost   O(count) besides the areas given back (at most the sealed limit).
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, staged_key, paths_key, sealed_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local now_ms = tonumber(ARGV[1])
-local helper, turn_ms = ARGV[2], tonumber(ARGV[3])
+local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local queue_limit, sealed_limit, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-if not now_ms then
-  local time = redis.call('TIME')
-  now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
+local areas_at, ops_at = 8, 6
+local now_ms = clock(now)
 
-local head = redis.call('HMGET', head_key, 'state', 'done', 'commit', 'position', 'turn', 'turn_until')
-if not head[1] then
+local head = read_head(head_key)
+if not head then
   return {0}
 end
-local open, done = head[1] == 'open', tonumber(head[2])
+local done = head.done
 local depth_before = redis.call('LLEN', queue_key)
 local depth = depth_before
-local nobody = string.rep(' ', 36)
 
 -- Takes the staging area and every area without an owner for this op.
 local function seal(op_id, area_key, area_paths_key, areas, staged)
   for index, area in ipairs(areas) do
-    if string.sub(area, 37) == nobody then
-      redis.call('LSET', sealed_key, index - 1, string.sub(area, 1, 36) .. op_id)
+    if owner_of(area) == nobody then
+      redis.call('LSET', sealed_key, index - 1, area_of(id_of(area), op_id))
     end
   end
   if staged then
     redis.call('RENAME', staged_key, area_key)
     redis.call('RENAME', paths_key, area_paths_key)
-    redis.call('RPUSH', sealed_key, op_id .. op_id)
+    redis.call('RPUSH', sealed_key, area_of(op_id, op_id))
   end
 end
 
@@ -77,31 +75,25 @@ end
 
 local op_ids = {}
 for i = 1, count do
-  op_ids[i] = ARGV[7 + (i - 1) * 6]
+  op_ids[i] = ARGV[ops_at + (i - 1) * 6 + 1]
 end
 local known_tickets = count > 0 and redis.call('HMGET', ops_key, unpack(op_ids)) or {}
 
-local next_area = 9
-local function judge(number, op_id, element, producer, epoch, sequence, seal_mode)
-  local area_key, area_paths_key
-  if seal_mode ~= '0' then
-    area_key, area_paths_key = KEYS[next_area], KEYS[next_area + 1]
-    next_area = next_area + 2
-  end
+local function judge(number, at, area_key, area_paths_key)
+  local op_id, element, producer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local epoch, sequence, seal_mode = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
   local known = accepted[op_id] or known_tickets[number]
   if known then
     local ticket = tonumber(known)
     if ticket > done then
-      if open then
+      if head.is_open then
         return 2, ticket, ''
       end
       return 8, 0, ''
     end
-    local id = string.format('%d-0', ticket)
-    local found = redis.call('XRANGE', outcomes_key, id, id)
-    return 3, ticket, found[1] and found[1][2][4] or ''
+    return 3, ticket, record_of(outcomes_key, ticket)
   end
-  if not open then
+  if not head.is_open then
     return 8, 0, ''
   end
   if producer ~= '' then
@@ -126,7 +118,7 @@ local function judge(number, op_id, element, producer, epoch, sequence, seal_mod
   local staged = redis.call('EXISTS', staged_key) == 1
   local given_back = false
   for _, area in ipairs(areas) do
-    given_back = given_back or string.sub(area, 37) == nobody
+    given_back = given_back or owner_of(area) == nobody
   end
   if seal_mode == '1' and not staged and not given_back then
     return 7, 0, ''
@@ -143,36 +135,31 @@ end
 
 local results = {}
 for i = 1, count do
-  local at = 6 + (i - 1) * 6
-  local code, ticket, record =
-    judge(i, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+  local at = ops_at + (i - 1) * 6
+  local area_key, area_paths_key
+  if ARGV[at + 6] ~= '0' then
+    area_key, area_paths_key = KEYS[areas_at + 1], KEYS[areas_at + 2]
+    areas_at = areas_at + 2
+  end
+  local code, ticket, record = judge(i, at, area_key, area_paths_key)
   results[#results + 1] = code
   results[#results + 1] = ticket
   results[#results + 1] = record
 end
 write()
 
-local turn, turn_left = 0, 0
--- A turn that the caller holds already is no reason for it to wait; nor is one that ends later than
--- four turns from now: it was given before the clock went back.
-local holder = head[5] or ''
-local left = (tonumber(head[6]) or 0) - now_ms
-local held = holder ~= '' and holder ~= helper and left > 0 and left <= turn_ms * 4
-if held then
-  turn_left = left
-end
+-- A turn that the caller holds already is no reason for it to wait.
+local turn, left = 0, head.turn == helper and 0 or turn_left(head, now_ms, turn_ms)
 if depth > depth_before and depth_before == 0 then
-  -- What is pending must be remembered for as long as it is pending.
-  redis.call('PERSIST', ops_key)
-  redis.call('PERSIST', outcomes_key)
-  if not held then
-    redis.call('HSET', head_key, 'turn', helper, 'turn_until', string.format('%d', now_ms + turn_ms))
-    turn, turn_left = 1, turn_ms
+  wake(outcomes_key, ops_key)
+  if left == 0 then
+    redis.call('HSET', head_key, turn_fields(helper, now_ms + turn_ms))
+    turn, left = 1, turn_ms
   end
 end
 
 local reply = {
-  open and 1 or 2, done, head[3], tonumber(head[4]), depth, turn, turn_left,
+  head.code, done, head.commit, head.position, depth, turn, left,
   redis.call('LRANGE', sealed_key, 0, -1),
 }
 for _, value in ipairs(results) do

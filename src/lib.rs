@@ -87,6 +87,14 @@ pub mod repo;
 pub mod server;
 pub mod tree;
 
+pub use model::address::RefExpr;
+pub use model::cancel::Cancelled;
+pub use model::change::{Change, Condition, PathChange};
+pub use model::conflict::{ConflictPath, Retry, Strategy};
 pub use model::entry::Entry;
 pub use model::error::{Error, ErrorKind, Result};
+pub use model::ids::{CommitId, OpId, Ticket};
+pub use model::name::{BranchName, RepoName};
+pub use model::path::ObjectPath;
+pub use model::producer::Producer;
 pub use repo::{Config, Onward, Outcome};

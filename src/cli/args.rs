@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use onward::commit::op::queued::Strategy;
+use onward::Strategy;
 use onward::model::address::Address;
 use onward::model::ids::OpId;
 use onward::model::name::{BranchName, RepoName};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use futures::TryStreamExt;
-use onward::commit::op::queued::Retry;
+use onward::Retry;
 use onward::model::address::{Address, RefExpr};
 use onward::model::ids::{CommitId, OpId};
 use onward::repo::{MergeBuilder, MergePreview};

@@ -1,12 +1,11 @@
 //! The JSON shapes of the command line. Scripts rely on them: add to them, never change them.
 
-use onward::commit::op::verdict::ConflictPath;
 use onward::model::change::{Change, PathChange};
 use onward::repo::branch::QueueView;
 use onward::repo::history::CommitInfo;
 use onward::server::api::shapes::{ConflictShape, OutcomeShape, QueueShape};
 use onward::tree::ListItem;
-use onward::{Entry, Outcome, clock};
+use onward::{ConflictPath, Entry, Outcome, clock};
 use serde_json::{Value, json};
 
 /// Adds one more key to an object.

@@ -1,8 +1,7 @@
 //! What became of an op, told: one shape for programs, words for people, an exit code for both.
 
-use onward::commit::op::verdict::ConflictPath;
 use onward::tree::{Decision, decide};
-use onward::{ErrorKind, Outcome, Result};
+use onward::{ConflictPath, ErrorKind, Outcome, Result};
 
 use super::diff::sides;
 use super::exit::{Done, Exit, Failure, millis};

@@ -1,11 +1,9 @@
 //! `ticket`: ops that were accepted, by their id.
 
-use onward::Outcome;
-use onward::coord::status::Cancelled;
 use onward::model::address::Address;
 use onward::model::ids::{OpId, Ticket};
 use onward::repo::ticket::TicketStatus;
-use onward::{Error, Result};
+use onward::{Cancelled, Error, Outcome, Result};
 use serde_json::{Value, json};
 
 use super::args::{Global, TicketVerb};
@@ -66,7 +64,7 @@ fn cancel(out: &Out, address: &Address, op_id: OpId, cancelled: Cancelled) -> Do
     let (state, ticket, exit) = match cancelled {
         Cancelled::Marked(ticket) => ("marked", ticket, Exit::Done),
         Cancelled::Decided(ticket) => ("decided", ticket, Exit::Conflict),
-        Cancelled::Unknown => {
+        _ => {
             return unknown(address, op_id).map_err(Failure::from);
         }
     };

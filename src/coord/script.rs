@@ -1,5 +1,8 @@
 //! Scripts by the hash of their text: old and new versions of the program use one Redis side by
 //! side, and a server that lost its script cache is taught again on the spot.
+//!
+//! A rule that several scripts share stands in `lua/includes/` once. It is put in front of each of
+//! them here, when the crate is built: Redis has no modules, and sees one text.
 
 use std::sync::OnceLock;
 
@@ -8,14 +11,20 @@ use std::sync::OnceLock;
 pub struct Script {
     /// Name of the file, for counters and messages.
     pub name: &'static str,
-    /// The text.
+    /// Names of the files in `lua/includes/` that the text begins with, in order.
+    pub includes: &'static [&'static str],
+    /// The text: the includes, then the script.
     pub text: &'static str,
     sha: OnceLock<String>,
 }
 
 impl Script {
-    const fn new(name: &'static str, text: &'static str) -> Self {
-        Self { name, text, sha: OnceLock::new() }
+    const fn new(
+        name: &'static str,
+        includes: &'static [&'static str],
+        text: &'static str,
+    ) -> Self {
+        Self { name, includes, text, sha: OnceLock::new() }
     }
 
     /// The SHA-1 that names the script to Redis.
@@ -25,9 +34,15 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($(#[$doc:meta])* $id:ident = $file:literal;)*) => {
-        $($(#[$doc])* pub static $id: Script =
-            Script::new($file, include_str!(concat!("../../lua/", $file, ".lua")));)*
+    ($($(#[$doc:meta])* $id:ident = $file:literal $(with $($include:literal)+)?;)*) => {
+        $($(#[$doc])* pub static $id: Script = Script::new(
+            $file,
+            &[$($($include),+)?],
+            concat!(
+                $($(include_str!(concat!("../../lua/includes/", $include, ".lua")), "\n",)+)?
+                include_str!(concat!("../../lua/", $file, ".lua"))
+            ),
+        );)*
 
         /// Every script, to be taught to a server at first contact.
         pub static ALL: &[&Script] = &[$(&$id),*];
@@ -36,27 +51,28 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts ops.
-    SUBMIT = "submit";
+    SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle";
     /// Looks at the head and the front of the queue.
-    VIEW = "view";
+    VIEW = "view" with "clock" "head" "turn";
     /// Keeps the turn.
-    EXTEND = "extend";
+    EXTEND = "extend" with "clock" "head" "turn";
     /// Reads rows of producers.
-    ROWS = "rows";
+    ROWS = "rows" with "head";
     /// Makes a decided batch visible.
-    PUBLISH = "publish";
+    PUBLISH = "publish"
+        with "clock" "head" "turn" "areas" "area_keys" "changes" "element" "outcomes" "idle";
     /// Tells what became of ops.
-    STATUS = "status";
+    STATUS = "status" with "head" "outcomes";
     /// Marks a pending op as cancelled.
-    CANCEL = "cancel";
+    CANCEL = "cancel" with "head" "element";
     /// Writes staged changes.
-    STAGE = "stage";
+    STAGE = "stage" with "head";
     /// Reads staged changes.
-    STAGED = "staged";
+    STAGED = "staged" with "head";
     /// Takes staged changes back.
-    UNSTAGE = "unstage";
+    UNSTAGE = "unstage" with "areas" "changes";
     /// Puts a branch into Redis as the log has it.
-    RESTORE = "restore";
+    RESTORE = "restore" with "turn" "outcomes" "idle";
     /// Replaces an unreadable queue element.
     MEND = "mend";
     /// Removes a branch's name.

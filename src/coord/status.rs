@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 
+use crate::model::cancel::Cancelled;
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
@@ -38,17 +39,6 @@ pub struct StatusReply {
     pub done: u64,
     /// One answer per op id, in order.
     pub ops: Vec<OpStatus>,
-}
-
-/// What calling an op off did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancelled {
-    /// No such op is known.
-    Unknown,
-    /// The op is marked; its outcome will be `cancelled` unless a helper was faster.
-    Marked(Ticket),
-    /// The op was decided before.
-    Decided(Ticket),
 }
 
 impl RedisBranch {

@@ -7,6 +7,7 @@ use redis::Value;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
+use crate::model::producer::Producer;
 
 use super::answer::Answer;
 use super::areas::Area;
@@ -34,8 +35,8 @@ pub struct Submission {
     pub op_id: OpId,
     /// The queue element: the op id in 36 characters, a mark, a body that no script reads.
     pub element: Bytes,
-    /// Producer, epoch and sequence, where the op has them.
-    pub producer: Option<(String, u64, u64)>,
+    /// Its place in its producer's sequence, where it has one.
+    pub producer: Option<Producer>,
     /// Whether it seals.
     pub seal: Seal,
 }
@@ -98,7 +99,7 @@ impl RedisBranch {
         call.number(limits.queue).number(limits.sealed).count(submissions.len());
         for each in submissions {
             let (producer, epoch, sequence) = match &each.producer {
-                Some((producer, epoch, sequence)) => (producer.as_str(), *epoch, *sequence),
+                Some(producer) => (producer.name.as_str(), producer.epoch, producer.sequence),
                 None => ("", 0, 0),
             };
             call.text(each.op_id).bytes(&each.element).bytes(producer);

@@ -24,6 +24,14 @@ impl Change {
             Self::Delete => None,
         }
     }
+
+    /// The same, for whoever has no use for the change.
+    pub fn into_entry(self) -> Option<Entry> {
+        match self {
+            Self::Put(entry) => Some(entry),
+            Self::Delete => None,
+        }
+    }
 }
 
 /// What must hold of a path when the op's turn comes; if it does not, the op is a conflict.

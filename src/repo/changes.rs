@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use crate::clock::{self, Deadline};
 use crate::commit::accept::persist::persist;
-use crate::commit::op::queued::{Changes, CommitRequest, Op, ProducerSequence, Request, Strategy};
+use crate::commit::op::queued::{Changes, CommitRequest, Op, Request};
 use crate::commit::round::prepare::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::change::{Change, Condition, PathChange};
+use crate::model::conflict::Strategy;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::OpId;
 use crate::model::path::ObjectPath;
+use crate::model::producer::Producer;
 use crate::tree::{ChangeSorter, InlineRun};
 
 use super::branch::{Branch, Submitted};
@@ -23,9 +25,6 @@ use super::ticket::{TicketHandle, see_through};
 
 /// Changes that may travel inside the op, at most; their bytes are limited too.
 const INLINE_RECORDS_MAX: usize = 512;
-
-/// The longest name of a producer, in bytes.
-const PRODUCER_LEN_MAX: usize = 255;
 
 /// A commit in the making. Mistakes in its parts are reported when it is submitted.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub struct ChangeBuilder {
     message: String,
     metadata: BTreeMap<String, String>,
     committer: Option<String>,
-    producer: Option<ProducerSequence>,
+    producer: Option<Producer>,
     op_id: Option<OpId>,
     /// Whether the caller gave the id, and so may have submitted the op before.
     named: bool,
@@ -150,7 +149,7 @@ impl ChangeBuilder {
     /// The op's place in its producer's sequence: the same (producer, epoch, sequence) is decided
     /// once, however often it is submitted; a lower epoch than one decided is fenced.
     pub fn producer(mut self, producer: impl Into<String>, epoch: u64, sequence: u64) -> Self {
-        self.producer = Some(ProducerSequence { producer: producer.into(), epoch, sequence });
+        self.producer = Some(Producer::new(producer, epoch, sequence));
         self
     }
 
@@ -211,7 +210,7 @@ impl ChangeBuilder {
 
     fn id(&self) -> OpId {
         self.op_id.unwrap_or_else(|| match &self.producer {
-            Some(p) => OpId::of_producer(&p.producer, p.epoch, p.sequence),
+            Some(producer) => producer.op_id(),
             None => clock::new_op_id(),
         })
     }
@@ -244,10 +243,11 @@ impl ChangeBuilder {
 
     fn check(&self) -> Result<()> {
         if let Some(producer) = &self.producer {
-            let len = producer.producer.len();
-            if len == 0 || len > PRODUCER_LEN_MAX {
+            let len = producer.name.len();
+            if len == 0 || len > Producer::NAME_LEN_MAX {
                 return Err(Error::invalid(format!(
-                    "a producer's name has 1 to {PRODUCER_LEN_MAX} bytes, this one has {len}"
+                    "a producer's name has 1 to {} bytes, this one has {len}",
+                    Producer::NAME_LEN_MAX
                 )));
             }
         }
@@ -290,7 +290,7 @@ impl ChangeBuilder {
             true => Changes::Sealed,
             false => write_changes(&self.branch, self.sorter).await?,
         };
-        let producer = self.producer.clone().map(|p| (p.producer, p.epoch, p.sequence));
+        let producer = self.producer.clone();
         let op = Op {
             committer: self.branch.committer(self.committer),
             created_ms,

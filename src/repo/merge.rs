@@ -16,8 +16,9 @@ use crate::commit::merge::graph::merge_base;
 use crate::commit::merge::prepared::{
     Committed, MergeSpec, Ruled, WorkedOut, carry_on, three_way, work_out,
 };
-use crate::commit::op::queued::{MergeKind, MergePlan, MergeRequest, Request, Retry, Strategy};
+use crate::commit::op::queued::{MergeKind, MergePlan, MergeRequest, Request};
 use crate::model::address::RefExpr;
+use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
 use crate::tree::ScanStart;
@@ -84,7 +85,7 @@ pub struct MergePreview {
     /// How many of them the branch would take over.
     pub surviving: u64,
     /// The first conflicting paths, at most 10,000; [`Repository::three_way_diff`] has all.
-    pub conflicts: Vec<crate::commit::op::verdict::ConflictPath>,
+    pub conflicts: Vec<ConflictPath>,
     /// How many there are.
     pub conflicts_total: u64,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::commit::op::verdict::ConflictPath;
+use crate::model::conflict::ConflictPath;
 use crate::model::ids::{CommitId, OpId, Ticket};
 
 /// How an op went, in counts.

@@ -10,7 +10,8 @@ use crate::commit::find_in_log;
 use crate::commit::log::lake::Lake;
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
 use crate::coord::Answer;
-use crate::coord::status::{Cancelled, OpStatus, StatusReply};
+use crate::coord::status::{OpStatus, StatusReply};
+use crate::model::cancel::Cancelled;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, OpId, Ticket};
 

@@ -18,20 +18,15 @@ use std::cmp::Reverse;
 
 use bytes::Bytes;
 
-use super::run::Record;
+use super::record::{Key, MAX_VALUE_LEN, Record, stored_path};
 use crate::model::codec::{Decoder, put_bytes, put_u64};
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 
 /// A block is closed when its records reach this many bytes.
 pub const BLOCK_BYTES: usize = 16 * 1024;
-/// The longest encoded value: an entry, and a condition with the longest checksum.
-pub const MAX_VALUE_LEN: usize = 16 * 1024;
 /// No block is longer than this when decoded: what it held before it was full, and one record.
 pub const MAX_BLOCK_BYTES: usize = BLOCK_BYTES + MAX_VALUE_LEN + ObjectPath::MAX_LEN + 64;
-
-/// Where a record stands in the order of a run: path ascending, op descending.
-pub(crate) type Key<'a> = (&'a str, Reverse<u16>);
 
 /// Encodes records one after the other.
 #[derive(Debug, Default)]
@@ -180,8 +175,7 @@ impl Block {
     pub(crate) fn into_records(self) -> Result<Vec<Record>> {
         let mut records = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
-            let path = ObjectPath::new(self.path_of(slot))
-                .map_err(|error| Error::corrupt(error.message().to_owned()))?;
+            let path = stored_path(self.path_of(slot))?;
             let value = self.bytes.slice(slot.value.0 as usize..slot.value.1 as usize);
             records.push(Record { path, op: slot.op, value });
         }

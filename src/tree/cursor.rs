@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Tree;
 use super::block::Block;
-use super::load::{Place, decode_block};
+use super::handle::Tree;
+use super::load::{Located, decode_block};
 use super::page::Page;
 use super::range_index::RangeIndex;
-use super::run::{RangeRef, Record};
+use super::record::{Key, Record, stored_path};
+use super::run::RangeRef;
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 
@@ -75,10 +76,10 @@ pub(crate) struct RunCursor {
 
 impl RunCursor {
     /// A cursor that stands nowhere until [`RunCursor::seek`].
-    pub(crate) fn new(tree: &Tree, place: Place, visible: Visible) -> Self {
+    pub(crate) fn new(tree: &Tree, place: Located, visible: Visible) -> Self {
         let (page, ranges) = match place {
-            Place::Inline(run) => (Page::Inline(run), None),
-            Place::Ranges(list) => (
+            Located::Inline(run) => (Page::Inline(run), None),
+            Located::Ranges(list) => (
                 Page::None,
                 Some(Ranges {
                     tree: tree.clone(),
@@ -310,12 +311,7 @@ fn blocks_before(index: &RangeIndex, no: usize, count: usize, end: Option<&[u8]>
     1 + blocks.take_while(|block| block.last_path.as_bytes() < end).count()
 }
 
-/// A path out of a block; the block has checked its length and encoding.
-pub(crate) fn stored_path(path: &str) -> Result<ObjectPath> {
-    ObjectPath::new(path).map_err(|error| Error::corrupt(error.message().to_owned()))
-}
-
 /// The key at which a lookup of `path` as of an op starts.
-pub(crate) fn lookup_key(path: &ObjectPath, as_of: u16) -> super::block::Key<'_> {
+pub(crate) fn lookup_key(path: &ObjectPath, as_of: u16) -> Key<'_> {
     (path.as_str(), Reverse(as_of))
 }

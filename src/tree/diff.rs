@@ -17,12 +17,13 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
-use super::Tree;
-use super::cursor::{RunCursor, Visible, stored_path};
+use super::cursor::{RunCursor, Visible};
 use super::get::entry_of;
-use super::load::Place;
+use super::handle::Tree;
+use super::load::Located;
 use super::merge::Merge;
 use super::metarange::{Level, Metarange};
+use super::record::stored_path;
 use super::rule::same;
 use super::run::{RangeRef, RunPlace, RunRef};
 use super::scan::{BoundedMerge, ScanStart};
@@ -103,11 +104,11 @@ impl Comparison {
         if let (Some(a), Some(b)) = (before.last().cloned(), after.last().cloned()) {
             before.pop();
             after.pop();
-            let a_place = tree.place(&a.run).await?;
+            let a_place = tree.locate(&a.run).await?;
             if a.run.id == b.run.id {
                 in_between = Some((a_place, a, b));
             } else {
-                let places = (a_place, tree.place(&b.run).await?);
+                let places = (a_place, tree.locate(&b.run).await?);
                 let (a_rest, b_rest, common) = split_common(places, a.as_of == b.as_of);
                 below.splice(..0, common.map(|ranges| level_of(ranges, &a)));
                 a_last = Some(RunCursor::new(&tree, a_rest, visible(&a)));
@@ -119,7 +120,7 @@ impl Comparison {
         let mut cursors = Vec::with_capacity(before_count + after_count + 1);
         for (levels, last) in [(before, a_last), (after, b_last)] {
             for level in levels {
-                let place = tree.place(&level.run).await?;
+                let place = tree.locate(&level.run).await?;
                 cursors.push(RunCursor::new(&tree, place, visible(&level)));
             }
             cursors.extend(last);
@@ -223,9 +224,12 @@ fn level_of(ranges: Vec<RangeRef>, level: &Level) -> Level {
 
 /// Splits two lists of ranges into what only each has and what both have. Ranges with several
 /// versions show the same only as of the same op.
-fn split_common(places: (Place, Place), same_as_of: bool) -> (Place, Place, Option<Vec<RangeRef>>) {
+fn split_common(
+    places: (Located, Located),
+    same_as_of: bool,
+) -> (Located, Located, Option<Vec<RangeRef>>) {
     let (a, b) = match places {
-        (Place::Ranges(a), Place::Ranges(b)) => (a, b),
+        (Located::Ranges(a), Located::Ranges(b)) => (a, b),
         (a, b) => return (a, b, None),
     };
     let a_ids: HashSet<_> = a.iter().map(|range| range.id).collect();
@@ -233,11 +237,11 @@ fn split_common(places: (Place, Place), same_as_of: bool) -> (Place, Place, Opti
     let common: Vec<RangeRef> =
         b.iter().filter(|range| a_ids.contains(&range.id)).filter(comparable).cloned().collect();
     if common.is_empty() {
-        return (Place::Ranges(a), Place::Ranges(b), None);
+        return (Located::Ranges(a), Located::Ranges(b), None);
     }
     let ids: HashSet<_> = common.iter().map(|range| range.id).collect();
     let rest = |ranges: &[RangeRef]| -> Arc<[RangeRef]> {
         ranges.iter().filter(|range| !ids.contains(&range.id)).cloned().collect()
     };
-    (Place::Ranges(rest(&a)), Place::Ranges(rest(&b)), Some(common))
+    (Located::Ranges(rest(&a)), Located::Ranges(rest(&b)), Some(common))
 }

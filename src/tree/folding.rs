@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Tree;
 use super::boundary::is_cut;
-use super::cursor::{RunCursor, Visible, stored_path};
+use super::cursor::{RunCursor, Visible};
+use super::handle::Tree;
 use super::inline::InlineRun;
-use super::load::Place;
+use super::load::Located;
 use super::merge::Merge;
 use super::metarange::Level;
-use super::run::{RangeRef, Record, RunRef};
+use super::record::{Record, stored_path};
+use super::run::{RangeRef, RunRef};
 use super::writer::RunWriter;
 use crate::measures;
 use crate::model::change::{decode_value, encode_value, value_has_condition, value_is_delete};
@@ -58,18 +59,18 @@ impl Tree {
         let Some((oldest, newer)) = levels.split_last() else { return sink.finish().await };
         let mut cursors = Vec::with_capacity(levels.len());
         for level in newer {
-            let place = self.place(&level.run).await?;
+            let place = self.locate(&level.run).await?;
             cursors.push(RunCursor::new(self, place, Visible::as_of(level.as_of)).in_bulk());
         }
         let visible = Visible::as_of(oldest.as_of);
-        match self.place(&oldest.run).await? {
-            inline @ Place::Inline(_) => {
+        match self.locate(&oldest.run).await? {
+            inline @ Located::Inline(_) => {
                 cursors.push(RunCursor::new(self, inline, visible));
                 let mut all = Merge::new(cursors);
                 all.seek_all(&[]).await?;
                 sink.drain(&mut all).await?;
             }
-            Place::Ranges(ranges) => {
+            Located::Ranges(ranges) => {
                 let mut newer = Merge::new(cursors);
                 newer.seek_all(&[]).await?;
                 self.fold_onto(&mut newer, &ranges, visible, &mut sink).await?;
@@ -83,7 +84,7 @@ impl Tree {
     async fn fold_inline(&self, levels: &[Level], bottom: bool) -> Result<Option<Vec<Record>>> {
         let mut runs = Vec::with_capacity(levels.len());
         for level in levels {
-            let Place::Inline(run) = self.place(&level.run).await? else { return Ok(None) };
+            let Located::Inline(run) = self.locate(&level.run).await? else { return Ok(None) };
             runs.push((run, level.as_of));
         }
         // Newest first, and within a level by op descending: a stable sort by path keeps that
@@ -123,7 +124,7 @@ impl Tree {
                 sink.adopt(range).await?;
                 continue;
             }
-            let place = Place::Ranges(Arc::from([range.clone()]));
+            let place = Located::Ranges(Arc::from([range.clone()]));
             let mut older = RunCursor::new(self, place, visible).in_bulk();
             older.seek(&[]).await?;
             merge_range(newer, &mut older, range, sink).await?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::Tree;
 use super::cursor::lookup_key;
+use super::handle::Tree;
 use super::metarange::{Level, Metarange};
 use super::run::{RangeRef, RunPlace, RunRef};
 use crate::model::change::decode_value;
@@ -88,20 +88,12 @@ impl Tree {
         path: &ObjectPath,
     ) -> Result<Option<Entry>> {
         for level in levels {
-            if let Some(entry) = self.get_in_level(level, path).await? {
-                return Ok(entry);
+            let read = |value: Bytes| Ok(decode_value(&value)?.0);
+            if let Some(change) = self.read_in_level(level, path, read).await? {
+                return Ok(change.into_entry());
             }
         }
         Ok(None)
-    }
-
-    /// What one level says: nothing, a tombstone (`Some(None)`) or an entry.
-    async fn get_in_level(
-        &self,
-        level: &Level,
-        path: &ObjectPath,
-    ) -> Result<Option<Option<Entry>>> {
-        self.read_in_level(level, path, |value| entry_of(&value)).await
     }
 
     /// What `read` makes of the encoded change that one level has for a path.
@@ -151,8 +143,5 @@ impl Tree {
 
 /// The entry an encoded value puts, `None` if it deletes.
 pub(crate) fn entry_of(value: &[u8]) -> Result<Option<Entry>> {
-    match decode_value(value)?.0 {
-        crate::model::change::Change::Put(entry) => Ok(Some(entry)),
-        crate::model::change::Change::Delete => Ok(None),
-    }
+    Ok(decode_value(value)?.0.into_entry())
 }

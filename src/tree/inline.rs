@@ -14,10 +14,10 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use super::block::{Block, BlockBuilder, MAX_VALUE_LEN};
-use super::run::{Record, RunPlace, RunRef, Totals};
-use super::store::InlineAddress;
-use crate::model::codec::{Decoder, check_version, put_bytes, put_u64};
+use super::block::{Block, BlockBuilder};
+use super::record::{MAX_VALUE_LEN, Record, Totals, put_record, value_too_long};
+use super::run::{InlineAddress, RunPlace, RunRef};
+use crate::model::codec::{Decoder, check_version, put_u64};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{RunId, first_16};
 use crate::model::path::ObjectPath;
@@ -55,8 +55,8 @@ impl InlineRun {
         }
         // Equal keys end up with the last one given in front, which is the one `dedup` keeps.
         records.reverse();
-        records.sort_by(|a, b| order(a).cmp(&order(b)));
-        records.dedup_by(|a, b| order(a) == order(b));
+        records.sort_by(|a, b| a.key().cmp(&b.key()));
+        records.dedup_by(|a, b| a.key() == b.key());
         if records.len() > MAX_RECORDS {
             return Err(Error::invalid(format!(
                 "an inline run of {} records is over the limit of {MAX_RECORDS}: write ranges",
@@ -157,7 +157,7 @@ impl InlineRun {
     /// The newest record of `path` whose op is `as_of` or earlier.
     pub fn get(&self, path: &ObjectPath, as_of: u16) -> Option<&Record> {
         let key = (path.as_str(), Reverse(as_of));
-        let at = self.records.partition_point(|record| order(record) < key);
+        let at = self.records.partition_point(|record| record.key() < key);
         self.records.get(at).filter(|record| record.path == *path)
     }
 
@@ -180,23 +180,6 @@ impl InlineRun {
     pub fn encoded_len(&self) -> usize {
         *self.encoded_len.get_or_init(|| self.encode().len())
     }
-}
-
-fn order(record: &Record) -> (&str, Reverse<u16>) {
-    (record.path.as_str(), Reverse(record.op))
-}
-
-/// Appends the canonical form of a record, over which contents are hashed.
-pub(crate) fn put_record(out: &mut Vec<u8>, path: &str, op: u16, value: &[u8]) {
-    put_bytes(out, path.as_bytes());
-    put_u64(out, u64::from(op));
-    put_bytes(out, value);
-}
-
-pub(crate) fn value_too_long(path: impl std::fmt::Display, len: usize) -> Error {
-    Error::invalid(format!(
-        "the encoded change of '{path}' is {len} bytes, the limit is {MAX_VALUE_LEN}"
-    ))
 }
 
 #[cfg(test)]

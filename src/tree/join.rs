@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::Tree;
-use super::load::{Place, encode_list};
+use super::handle::Tree;
+use super::load::{Located, encode_list};
 use super::run::{RangeRef, RunPlace, RunRef};
 use crate::model::error::Result;
 
@@ -15,7 +15,8 @@ impl Tree {
     /// Cost: the lists of ranges. Where ranges end is then not what the content alone says; the
     /// next fold that rewrites them mends that.
     pub async fn join(&self, a: &RunRef, b: &RunRef) -> Result<Option<RunRef>> {
-        let (Place::Ranges(a), Place::Ranges(b)) = (self.place(a).await?, self.place(b).await?)
+        let (Located::Ranges(a), Located::Ranges(b)) =
+            (self.locate(a).await?, self.locate(b).await?)
         else {
             return Ok(None);
         };
@@ -42,9 +43,9 @@ impl Tree {
 
     /// The ranges of a run, in order; none of an inline one. Reads the list of a long run.
     pub async fn ranges_of(&self, run: &RunRef) -> Result<Vec<RangeRef>> {
-        Ok(match self.place(run).await? {
-            Place::Ranges(ranges) => ranges.to_vec(),
-            Place::Inline(_) => Vec::new(),
+        Ok(match self.locate(run).await? {
+            Located::Ranges(ranges) => ranges.to_vec(),
+            Located::Inline(_) => Vec::new(),
         })
     }
 

@@ -1,8 +1,8 @@
 //! Listings by prefix, delimiter and page, as object stores offer them.
 
-use super::Tree;
-use super::cursor::stored_path;
+use super::handle::Tree;
 use super::metarange::Metarange;
+use super::record::stored_path;
 use super::scan::{BoundedMerge, ScanStart, behind_prefix};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};

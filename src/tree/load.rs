@@ -5,17 +5,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use super::Tree;
 use super::block::Block;
 use super::frame::unpack;
-use super::options::TreeOptions;
+use super::handle::Tree;
+use super::inline::InlineRun;
 use super::range::{MAGIC, check_magic};
 use super::range_index::{RangeIndex, Trailer};
 use super::run::{RangeRef, RunPlace, RunRef, decode_ranges, encode_ranges};
-use super::store::{Span, TreeStore};
+use super::store::Span;
 use crate::model::codec::{Decoder, check_version, put_u64};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{RangeId, RunId};
@@ -28,92 +26,21 @@ const LIST_VERSION: u8 = 1;
 
 /// Where the records of a run are, as readers want it.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
-    Inline(Arc<super::inline::InlineRun>),
+pub(crate) enum Located {
+    Inline(Arc<InlineRun>),
     Ranges(Arc<[RangeRef]>),
-}
-
-#[derive(Debug, Clone)]
-struct BlockWeight;
-#[derive(Debug, Clone)]
-struct IndexWeight;
-#[derive(Debug, Clone)]
-struct ListWeight;
-
-impl Weighter<(RangeId, u32), Arc<Block>> for BlockWeight {
-    fn weight(&self, _: &(RangeId, u32), block: &Arc<Block>) -> u64 {
-        block.weight() as u64
-    }
-}
-
-impl Weighter<RangeId, Arc<RangeIndex>> for IndexWeight {
-    fn weight(&self, _: &RangeId, index: &Arc<RangeIndex>) -> u64 {
-        index.weight() as u64
-    }
-}
-
-impl Weighter<RunId, Arc<[RangeRef]>> for ListWeight {
-    fn weight(&self, _: &RunId, list: &Arc<[RangeRef]>) -> u64 {
-        // Two paths of a common length besides the struct; exact sums would cost a walk.
-        (list.len() * (size_of::<RangeRef>() + 192) + 64) as u64
-    }
-}
-
-/// The store and what is remembered of it.
-pub(crate) struct Pieces {
-    pub(crate) store: Arc<dyn TreeStore>,
-    pub(crate) options: TreeOptions,
-    blocks: Cache<(RangeId, u32), Arc<Block>, BlockWeight>,
-    indexes: Cache<RangeId, Arc<RangeIndex>, IndexWeight>,
-    lists: Cache<RunId, Arc<[RangeRef]>, ListWeight>,
-}
-
-impl Pieces {
-    pub(crate) fn new(store: Arc<dyn TreeStore>, options: TreeOptions) -> Self {
-        let items = |bytes: u64, each: u64| usize::try_from(bytes / each).unwrap_or(1).max(16);
-        let blocks = Cache::with_weighter(
-            items(options.block_cache_bytes, 24 * 1024),
-            options.block_cache_bytes,
-            BlockWeight,
-        );
-        let indexes = Cache::with_weighter(
-            items(options.index_cache_bytes, 16 * 1024),
-            options.index_cache_bytes,
-            IndexWeight,
-        );
-        let lists = list_cache(options.list_cache_bytes);
-        Self { store, options, blocks, indexes, lists }
-    }
-}
-
-/// One shard: a long list is a large part of the whole cache and would not fit a shard of many.
-fn list_cache(bytes: u64) -> Cache<RunId, Arc<[RangeRef]>, ListWeight> {
-    let options = OptionsBuilder::new()
-        .shards(1)
-        .estimated_items_capacity(1024)
-        .weight_capacity(bytes)
-        .build();
-    match options {
-        Ok(options) => Cache::with_options(
-            options,
-            ListWeight,
-            DefaultHashBuilder::default(),
-            DefaultLifecycle::default(),
-        ),
-        Err(_) => Cache::with_weighter(1024, bytes, ListWeight),
-    }
 }
 
 impl Tree {
     /// Finds the records of a run.
-    pub(crate) async fn place(&self, run: &RunRef) -> Result<Place> {
+    pub(crate) async fn locate(&self, run: &RunRef) -> Result<Located> {
         match &run.place {
             RunPlace::Inline(at) => {
                 let run = self.pieces.store.read_inline(*at).await?;
-                Ok(Place::Inline(run))
+                Ok(Located::Inline(run))
             }
-            RunPlace::Ranges(ranges) => Ok(Place::Ranges(ranges.as_slice().into())),
-            RunPlace::Stored { .. } => self.stored_list(run.id).await.map(Place::Ranges),
+            RunPlace::Ranges(ranges) => Ok(Located::Ranges(ranges.as_slice().into())),
+            RunPlace::Stored { .. } => self.stored_list(run.id).await.map(Located::Ranges),
         }
     }
 

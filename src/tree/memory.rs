@@ -9,7 +9,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::inline::InlineRun;
-use super::store::{InlineAddress, Span, TreeStore};
+use super::run::InlineAddress;
+use super::store::{Span, TreeStore};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{RangeId, RunId};
 

@@ -42,6 +42,7 @@ pub mod fold;
 pub mod folding;
 pub(crate) mod frame;
 mod get;
+mod handle;
 pub mod inline;
 mod join;
 pub mod list;
@@ -53,6 +54,7 @@ pub mod options;
 mod page;
 pub mod range;
 pub(crate) mod range_index;
+pub mod record;
 pub mod rule;
 pub mod run;
 pub mod scan;
@@ -65,46 +67,21 @@ pub mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::sync::Arc;
-
 pub use diff::Diff;
 pub use fold::{FoldLimits, FoldPlan, LevelSize, plan_background_fold, plan_fold};
 pub use folding::Folded;
+pub use handle::Tree;
 pub use inline::InlineRun;
 pub use join::PathSpan;
 pub use list::{ListItem, ListPage, ListRequest};
 pub use memory::MemoryStore;
 pub use metarange::{ALL, FoldedAt, Level, MAX_LEVELS, Metarange, StackHash};
 pub use options::TreeOptions;
+pub use record::Record;
 pub use rule::{Decision, decide};
-pub use run::{RangeRef, Record, RunPlace, RunRef};
+pub use run::{InlineAddress, RangeRef, RunPlace, RunRef};
 pub use scan::{Position, ScanStart};
 pub use sorter::{ChangeSorter, SortedChanges};
-pub use store::{InlineAddress, Span, TreeStore};
+pub use store::{Span, TreeStore};
 pub use touched::{OpRecords, Stretch};
 pub use writer::RunWriter;
-
-/// Reads and writes commits' contents. Cheap to clone; clones share their caches.
-#[derive(Clone)]
-pub struct Tree {
-    pieces: Arc<load::Pieces>,
-}
-
-impl Tree {
-    /// A tree over `store`.
-    pub fn new(store: Arc<dyn TreeStore>, options: TreeOptions) -> Self {
-        Self { pieces: Arc::new(load::Pieces::new(store, options)) }
-    }
-
-    /// The store below.
-    pub fn store(&self) -> &Arc<dyn TreeStore> {
-        &self.pieces.store
-    }
-}
-
-impl fmt::Debug for Tree {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tree").field("options", &self.pieces.options).finish_non_exhaustive()
-    }
-}

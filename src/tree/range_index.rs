@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 
 use bytes::Bytes;
 
-use super::block::{Block, Key, MAX_BLOCK_BYTES};
+use super::block::{Block, MAX_BLOCK_BYTES};
 use super::frame::unpack;
 use super::range::{MAGIC, TRAILER_LEN, check_magic};
+use super::record::Key;
 use super::run::{RangeRef, decode_range_ref};
 use crate::model::codec::Decoder;
 use crate::model::error::{Error, Result};

@@ -1,13 +1,11 @@
-//! Runs: ordered lists of ranges that do not overlap, and the records in them. Data only.
+//! Runs: ordered lists of ranges that do not overlap, or a few records in a log entry. Data only.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::store::InlineAddress;
-use crate::model::change::{Change, encode_value, value_has_condition, value_is_delete};
+use super::record::stored_path;
 use crate::model::codec::{Decoder, put_bytes, put_u64};
 use crate::model::error::{Error, Result};
-use crate::model::ids::{RangeId, RunId, first_16};
+use crate::model::ids::{BranchUid, RangeId, RunId, Ticket, first_16};
 use crate::model::path::ObjectPath;
 
 /// A run with up to this many ranges carries their list with it.
@@ -16,56 +14,6 @@ pub const MAX_EMBEDDED_RANGES: usize = 8;
 pub const MAX_EMBEDDED_BYTES: usize = 4 * 1024;
 /// The most ranges a run can have: about 10^10 records.
 pub const MAX_RANGES: usize = 1 << 20;
-
-/// One change of one path, as ranges and runs hold it.
-///
-/// In a run, records are sorted by path ascending, then by op *descending*; no two have both in
-/// common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The path.
-    pub path: ObjectPath,
-    /// Index in its batch of the op that wrote it.
-    pub op: u16,
-    /// The change, as [`crate::model::change::encode_value`] writes it.
-    pub value: Bytes,
-}
-
-impl Record {
-    /// What op `op` changes a path to, without a condition.
-    pub fn new(op: u16, path: ObjectPath, change: &Change) -> Self {
-        let mut value = Vec::new();
-        encode_value(change, None, &mut value);
-        Self { path, op, value: Bytes::from(value) }
-    }
-
-    /// Whether the record is a tombstone: it hides the path in the levels below.
-    pub fn is_delete(&self) -> bool {
-        value_is_delete(&self.value)
-    }
-}
-
-/// What is in a sequence of records: the numbers every level of the tree carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Totals {
-    pub(crate) records: u64,
-    pub(crate) deletes: u64,
-    pub(crate) bytes: u64,
-    pub(crate) conditions: bool,
-    /// Whether a record has an op other than 0 or a condition; then it says more than its content.
-    pub(crate) unsettled: bool,
-}
-
-impl Totals {
-    pub(crate) fn add(&mut self, path: &str, op: u16, value: &[u8]) {
-        let condition = value_has_condition(value);
-        self.records += 1;
-        self.deletes += u64::from(value_is_delete(value));
-        self.bytes += (path.len() + value.len()) as u64;
-        self.conditions |= condition;
-        self.unsettled |= condition || op != 0;
-    }
-}
 
 /// The name of a range and what a reader wants to know before opening it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +45,18 @@ impl RangeRef {
     pub fn fingerprint(&self) -> [u8; 16] {
         first_16(&blake3::hash(&encode_ranges(std::slice::from_ref(self))))
     }
+}
+
+/// Where a run lies that is embedded in a log entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InlineAddress {
+    /// The branch incarnation whose log holds the entry.
+    pub uid: BranchUid,
+    /// First ticket of the entry's batch.
+    pub first: Ticket,
+    /// Which of the entry's embedded runs.
+    #[serde(default)]
+    pub segment: u16,
 }
 
 /// Where the records of a run are.
@@ -233,7 +193,7 @@ fn decode_range_id(decoder: &mut Decoder<'_>) -> Result<RangeId> {
 }
 
 fn decode_path(decoder: &mut Decoder<'_>) -> Result<ObjectPath> {
-    ObjectPath::new(decoder.str()?).map_err(|error| Error::corrupt(error.message().to_owned()))
+    stored_path(decoder.str()?)
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use futures::future::try_join_all;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
-use super::Tree;
-use super::cursor::{RunCursor, Visible, stored_path};
+use super::cursor::{RunCursor, Visible};
 use super::get::entry_of;
+use super::handle::Tree;
 use super::merge::Merge;
 use super::metarange::{Level, Metarange};
-use super::run::{Record, RunRef};
+use super::record::{Record, stored_path};
+use super::run::RunRef;
 use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::path::ObjectPath;
@@ -191,7 +192,7 @@ impl Tree {
 
     /// A cursor over one level.
     pub(crate) async fn cursor(&self, level: &Level, end: Option<Arc<[u8]>>) -> Result<RunCursor> {
-        let place = self.place(&level.run).await?;
+        let place = self.locate(&level.run).await?;
         Ok(RunCursor::new(self, place, Visible::as_of(level.as_of)).ending_at(end))
     }
 }

@@ -14,10 +14,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::block::MAX_VALUE_LEN;
-use super::cursor::stored_path;
-use super::inline::value_too_long;
-use super::run::Record;
+use super::record::{MAX_VALUE_LEN, Record, stored_path, value_too_long};
 use crate::model::change::{PathChange, encode_value};
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;

@@ -7,25 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
 use super::inline::InlineRun;
+use super::run::InlineAddress;
 pub use crate::model::span::Span;
 
 use crate::model::error::Result;
-use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
-
-/// Where a run lies that is embedded in a log entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct InlineAddress {
-    /// The branch incarnation whose log holds the entry.
-    pub uid: BranchUid,
-    /// First ticket of the entry's batch.
-    pub first: Ticket,
-    /// Which of the entry's embedded runs.
-    #[serde(default)]
-    pub segment: u16,
-}
+use crate::model::ids::{RangeId, RunId};
 
 /// Reads and writes immutable pieces by name.
 ///

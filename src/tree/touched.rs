@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Tree;
-use super::cursor::{RunCursor, Visible, stored_path};
+use super::cursor::{RunCursor, Visible};
 use super::get::entry_of;
-use super::load::Place;
+use super::handle::Tree;
+use super::load::Located;
 use super::metarange::Metarange;
+use super::record::stored_path;
 use super::rule::same;
 use super::run::{RangeRef, RunPlace, RunRef};
 use super::scan::{behind, behind_prefix};
@@ -82,8 +83,8 @@ impl Tree {
         let mut ops = BTreeSet::new();
         let Some(place) = self.place_within(run, stretch).await? else { return Ok(ops) };
         let of_one_op = match &place {
-            Place::Inline(_) => false,
-            Place::Ranges(ranges) => ranges.iter().all(|range| range.settled),
+            Located::Inline(_) => false,
+            Located::Ranges(ranges) => ranges.iter().all(|range| range.settled),
         };
         let mut cursor = self.cursor_within(place, Visible::as_of(super::ALL), stretch).await?;
         while cursor.path().is_some_and(|path| stretch.holds(path)) {
@@ -138,7 +139,7 @@ impl Tree {
     }
 
     /// The records of a run, if its bounds leave open that some are within `stretch`.
-    async fn place_within(&self, run: &RunRef, stretch: &Stretch) -> Result<Option<Place>> {
+    async fn place_within(&self, run: &RunRef, stretch: &Stretch) -> Result<Option<Located>> {
         if let RunPlace::Stored { first, last } = &run.place
             && !stretch.meets(first, last)
         {
@@ -150,10 +151,10 @@ impl Tree {
         {
             return Ok(None);
         }
-        match self.place(run).await? {
-            Place::Ranges(ranges) => {
+        match self.locate(run).await? {
+            Located::Ranges(ranges) => {
                 let near: Vec<RangeRef> = ranges.iter().filter(|r| meets(r)).cloned().collect();
-                Ok(Some(near).filter(|near| !near.is_empty()).map(|n| Place::Ranges(n.into())))
+                Ok(Some(near).filter(|near| !near.is_empty()).map(|n| Located::Ranges(n.into())))
             }
             inline => Ok(Some(inline)),
         }
@@ -161,7 +162,7 @@ impl Tree {
 
     async fn cursor_within(
         &self,
-        place: Place,
+        place: Located,
         visible: Visible,
         stretch: &Stretch,
     ) -> Result<RunCursor> {

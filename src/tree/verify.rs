@@ -2,12 +2,12 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::Tree;
-use super::inline::put_record;
+use super::handle::Tree;
 use super::load::{decode_block, decode_list, in_range};
 use super::range::MAGIC;
 use super::range_index::RangeIndex;
-use super::run::{RangeRef, RunPlace, RunRef, Totals};
+use super::record::{Totals, put_record};
+use super::run::{RangeRef, RunPlace, RunRef};
 use super::store::Span;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{RangeId, first_16};

@@ -4,11 +4,10 @@ use std::cmp::Reverse;
 
 use tokio::task::JoinSet;
 
-use super::Tree;
-use super::block::MAX_VALUE_LEN;
-use super::inline::value_too_long;
+use super::handle::Tree;
 use super::range::RangeBuilder;
-use super::run::{RangeRef, Record, RunRef};
+use super::record::{MAX_VALUE_LEN, Record, value_too_long};
+use super::run::{RangeRef, RunRef};
 use crate::clock;
 use crate::model::error::{Error, Result};
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use onward::commit::op::queued::Strategy;
+use onward::Strategy;
 use onward::model::ids::CommitId;
 
 /// Everything a commit has: path to content.

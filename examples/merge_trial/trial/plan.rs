@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use onward::commit::op::queued::Strategy;
+use onward::Strategy;
 use onward::model::path::ObjectPath;
 use onward::{Entry, Error, Result};
 use walkdir::WalkDir;

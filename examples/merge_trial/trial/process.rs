@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use onward::commit::op::queued::Strategy;
+use onward::Strategy;
 use onward::model::address::RefExpr;
 use onward::model::ids::{CommitId, OpId};
 use onward::repo::Branch;

@@ -448,9 +448,10 @@ fn admit(
 /// An early answer from the decided table: a repeated sequence gets its first outcome where it is
 /// known, an older one is fenced.
 fn repeated(submission: &Submission, row: &[u8]) -> Result<Admission> {
-    let (producer, epoch, sequence) = submission.producer.clone().unwrap_or_default();
-    let verdict = ProducerRow::decode(row)?.fence(&producer, epoch, sequence).ok_or_else(|| {
-        Error::internal(format!("sequence {sequence} of producer '{producer}' is not fenced"))
+    let row = ProducerRow::decode(row)?;
+    let fenced = submission.producer.as_ref().and_then(|asked| row.fence(asked));
+    let verdict = fenced.ok_or_else(|| {
+        Error::internal(format!("op {} is told to be fenced and is not", submission.op_id))
     })?;
     let first_outcome = match &verdict {
         Verdict::Fenced { earlier, .. } => *earlier,

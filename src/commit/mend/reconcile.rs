@@ -148,8 +148,8 @@ async fn settle(
             return tell_outcome(shared, op_id, ticket, &record).await;
         }
         Accepted::Fenced(row) | Accepted::Duplicate(row) => {
-            let (producer, epoch, sequence) = submission.producer.clone().unwrap_or_default();
-            ProducerRow::decode(&row)?.fence(&producer, epoch, sequence)
+            let row = ProducerRow::decode(&row)?;
+            submission.producer.as_ref().and_then(|asked| row.fence(asked))
         }
         Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no

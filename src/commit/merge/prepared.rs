@@ -15,6 +15,7 @@ use serde_bytes::ByteBuf;
 
 use crate::clock;
 use crate::model::change::Change;
+use crate::model::conflict::{ConflictPath, Strategy};
 use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
@@ -23,9 +24,9 @@ use crate::tree::{Decision, InlineRun, Metarange, Record, RunWriter, ScanStart, 
 
 use crate::commit::log::lake::Lake;
 use crate::commit::op::queued::{
-    INLINE_MAX, MergeKind, MergePlan, PreparedMerge, Strategy, Survivors, encode_within,
+    INLINE_MAX, MergeKind, MergePlan, PreparedMerge, Survivors, encode_within,
 };
-use crate::commit::op::verdict::{CONFLICTS_MAX, ConflictPath};
+use crate::commit::op::verdict::CONFLICTS_MAX;
 
 /// Paths decided together: their values are looked up in one go.
 const STEP: usize = 1024;

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::model::codec::unpack;
+use crate::model::conflict::{Retry, Strategy};
 use crate::model::error::{Error, Result, short};
 use crate::model::ids::{CommitId, OpId, RunId};
+use crate::model::producer::Producer;
 use crate::tree::{InlineRun, PathSpan, RunRef};
 
 /// The newest version of the body that this program reads.
@@ -43,20 +45,9 @@ pub struct Op {
     pub created_ms: i64,
     /// The producer's place in its own sequence, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub producer: Option<ProducerSequence>,
+    pub producer: Option<Producer>,
     /// What is asked.
     pub request: Request,
-}
-
-/// The n-th op of a producer under an epoch: exactly-once without a time limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProducerSequence {
-    /// Name of the producer.
-    pub producer: String,
-    /// Incarnation of the producer. A higher one fences all lower ones.
-    pub epoch: u64,
-    /// Number of the op. Each must be higher than the last.
-    pub sequence: u64,
 }
 
 /// What an op asks for.
@@ -115,18 +106,6 @@ pub enum Changes {
     Sealed,
 }
 
-/// What happens to a path that was changed on both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Strategy {
-    /// The op is a conflict.
-    #[default]
-    Fail,
-    /// The op's change wins.
-    SourceWins,
-    /// The branch's change wins.
-    DestWins,
-}
-
 /// The difference between two commits, to be brought into the branch by the three-way rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MergeRequest {
@@ -176,16 +155,6 @@ pub enum MergeKind {
     Revert,
     /// A commit that repeats another one: from its parent to that commit.
     CherryPick,
-}
-
-/// Who tries a merge again when paths of it have changed since it was prepared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Retry {
-    /// Whoever decides it, at once.
-    #[default]
-    Server,
-    /// The client, with what was worked out so far as a hint.
-    Client,
 }
 
 /// How far a merge has been worked out.
@@ -279,7 +248,7 @@ impl Op {
             Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => return 0,
         };
         let pairs: usize = metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let producer = self.producer.as_ref().map_or(0, |p| p.producer.len());
+        let producer = self.producer.as_ref().map_or(0, |p| p.name.len());
         message.len() + pairs + self.committer.len() + producer
     }
 

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::codec::{pack_versioned, unpack_versioned};
-use crate::model::entry::Entry;
+use crate::model::conflict::ConflictPath;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
-use crate::model::path::ObjectPath;
+use crate::model::producer::Producer;
 
 use super::queued::PreparedMerge;
 
@@ -45,28 +45,6 @@ pub enum Verdict {
         /// The commit of that sequence, where it is known.
         earlier: Option<CommitId>,
     },
-}
-
-/// One path that two sides changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConflictPath {
-    /// The path.
-    pub path: ObjectPath,
-    /// What both sides began with; for a condition, nothing.
-    pub base: Option<Entry>,
-    /// What the op wants.
-    pub source: Option<Entry>,
-    /// What the branch has.
-    pub dest: Option<Entry>,
-}
-
-impl ConflictPath {
-    /// What it takes in a log entry, roughly.
-    pub fn bytes(&self) -> usize {
-        let sides = [&self.base, &self.source, &self.dest];
-        let entries = sides.into_iter().flatten().map(Entry::encoded_len);
-        self.path.as_str().len() + 64 + entries.sum::<usize>()
-    }
 }
 
 impl Verdict {
@@ -138,8 +116,10 @@ pub struct ProducerRow {
 }
 
 impl ProducerRow {
-    /// What becomes of a sequence of `producer` that its row has come past; `None` for a new one.
-    pub fn fence(&self, producer: &str, epoch: u64, sequence: u64) -> Option<Verdict> {
+    /// What becomes of an op whose place its producer's row has come past; `None` for a new one.
+    pub fn fence(&self, asked: &Producer) -> Option<Verdict> {
+        let Producer { name: producer, epoch, sequence } = asked;
+        let (epoch, sequence) = (*epoch, *sequence);
         let (reason, earlier) = if epoch < self.epoch {
             let moved_on = self.epoch;
             let reason = format!(

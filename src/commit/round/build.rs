@@ -299,7 +299,7 @@ fn add_ops(mut entry: LogEntry, situation: Situation, judgement: Judgement) -> R
         if let Some(advance) = advance {
             let row =
                 ProducerRow { epoch: advance.epoch, sequence: advance.sequence, commit: commit_id };
-            entry.producers.insert(advance.producer, row);
+            entry.producers.insert(advance.name, row);
         }
         entry.ops.push(DecidedOp {
             op_id: id,

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::change::decode_value;
+use crate::model::conflict::{ConflictPath, Strategy};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, RunId};
 use crate::model::path::ObjectPath;
+use crate::model::producer::Producer;
 use crate::tree::{Decision, Level, Record, RunRef, decide};
 
 use super::prepare::{ChangeSet, Prepared, Situation, Work};
@@ -18,8 +20,8 @@ use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::merge::graph::Contained;
 use crate::commit::merge::prepared::{Values, settle};
-use crate::commit::op::queued::{CommitRequest, ProducerSequence, Strategy};
-use crate::commit::op::verdict::{CONFLICTS_MAX, ConflictPath, ProducerRow, Verdict};
+use crate::commit::op::queued::CommitRequest;
+use crate::commit::op::verdict::{CONFLICTS_MAX, ProducerRow, Verdict};
 
 /// Conflicting paths of a batch, in bytes, at most; their numbers are always told in full.
 const CONFLICT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -83,7 +85,7 @@ pub struct Judgement {
     /// One per op, in order.
     pub ops: Vec<Judged>,
     /// For each op that carries a producer's sequence and was decided in it: the producer.
-    pub advances: Vec<Option<ProducerSequence>>,
+    pub advances: Vec<Option<Producer>>,
     /// Bytes of runs that merges had written beforehand and that came to nothing.
     pub wasted: u64,
 }
@@ -151,11 +153,7 @@ pub(in crate::commit) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    async fn op(
-        &mut self,
-        index: u16,
-        op: &Prepared,
-    ) -> Result<(Judged, Option<ProducerSequence>)> {
+    async fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, Option<Producer>)> {
         // An op that was called off did not use its sequence up.
         if matches!(op.work, Work::Settled(Verdict::Cancelled)) {
             return Ok((Judged::idle(Verdict::Cancelled), None));
@@ -179,7 +177,7 @@ impl Judge<'_> {
                 // Known only once the commit has its id; within the batch nobody asks.
                 commit: None,
             };
-            self.producers.insert(sequence.producer.clone(), row);
+            self.producers.insert(sequence.name.clone(), row);
         }
         Ok((judged, op.producer.clone()))
     }
@@ -200,8 +198,8 @@ impl Judge<'_> {
         })
     }
 
-    fn fence(&self, op: &ProducerSequence) -> Option<Verdict> {
-        self.producers.get(&op.producer)?.fence(&op.producer, op.epoch, op.sequence)
+    fn fence(&self, op: &Producer) -> Option<Verdict> {
+        self.producers.get(&op.name)?.fence(op)
     }
 
     fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
+use crate::model::conflict::Retry;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
@@ -17,7 +18,7 @@ use super::prepare::{ChangeSet, MergeView};
 use crate::commit::merge::prepared::{
     Changed, Crossing, Values, crossing, record_of, redecide, settle, three_way,
 };
-use crate::commit::op::queued::{MergeKind, MergePlan, MergeRequest, Retry, Survivors};
+use crate::commit::op::queued::{MergeKind, MergePlan, MergeRequest, Survivors};
 use crate::commit::op::verdict::Verdict;
 
 /// What a merge brings, in numbers and pieces.

@@ -12,6 +12,7 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::model::path::ObjectPath;
+use crate::model::producer::Producer;
 use crate::tree::{Level, Record, RunRef};
 
 use super::load::load;
@@ -22,9 +23,7 @@ use crate::commit::log::lake::Lake;
 use crate::commit::merge::ancestry::{Ancestry, ancestry};
 use crate::commit::merge::graph::Contained;
 use crate::commit::merge::prepared::Crossing;
-use crate::commit::op::queued::{
-    Body, CommitRequest, MergeRequest, ProducerSequence, QueuedOp, Request, VERSION,
-};
+use crate::commit::op::queued::{Body, CommitRequest, MergeRequest, QueuedOp, Request, VERSION};
 use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
@@ -50,7 +49,7 @@ pub struct Prepared {
     /// Its id.
     pub id: OpId,
     /// The producer's sequence it carries.
-    pub producer: Option<ProducerSequence>,
+    pub producer: Option<Producer>,
     /// The areas it had sealed; `None` when it brought its changes itself.
     pub areas: Option<Vec<OpId>>,
     /// What is to be done.
@@ -289,7 +288,7 @@ async fn producer_rows(
     let names: BTreeSet<String> = ops
         .iter()
         .filter_map(|op| match &op.body {
-            Body::Op(body) => body.producer.as_ref().map(|p| p.producer.clone()),
+            Body::Op(body) => body.producer.as_ref().map(|p| p.name.clone()),
             _ => None,
         })
         .collect();

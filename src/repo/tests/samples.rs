@@ -10,13 +10,15 @@ use crate::commit::log::record::{BranchRecord, RepoRecord};
 use crate::commit::mend::restore::Checkpoint;
 use crate::commit::op::queued::{
     Changes, CommitRequest, FoldRequest, MergeKind, MergePlan, MergeRequest, Op, PreparedMerge,
-    ProducerSequence, Request, Retry, Strategy, Survivors,
+    Request, Survivors,
 };
-use crate::commit::op::verdict::{ConflictPath, OutcomeRecord, ProducerRow, Verdict};
+use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
 use crate::model::change::{Change, Condition};
 use crate::model::commit::Commit;
+use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::entry::Entry;
 use crate::model::ids::{BranchUid, CommitId, MetarangeId, OpId, RangeId, RunId, Ticket};
+use crate::model::producer::Producer;
 use crate::repo::protection::{Action, Rule};
 use crate::tree::{
     ALL, FoldedAt, InlineAddress, InlineRun, Level, RangeRef, Record, RunPlace, RunRef,
@@ -120,11 +122,8 @@ pub(super) fn hinted() -> PreparedMerge {
 }
 
 fn op(producer: bool, request: Request) -> Op {
-    let producer = producer.then(|| ProducerSequence {
-        producer: "orders-0".into(),
-        epoch: 3,
-        sequence: u64::MAX,
-    });
+    let producer =
+        producer.then(|| Producer { name: "orders-0".into(), epoch: 3, sequence: u64::MAX });
     Op { committer: "jane@example.org".into(), created_ms: CREATED_MS, producer, request }
 }
 

@@ -6,12 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock;
-use crate::commit::op::queued::{Retry, Strategy};
-use crate::commit::op::verdict::ConflictPath;
 use crate::model::entry::Entry;
 use crate::repo::branch::QueueView;
 use crate::repo::ticket::TicketStatus;
 use crate::repo::{MergePreview, Outcome};
+use crate::{ConflictPath, Retry, Strategy};
 
 /// What a path names.
 #[derive(Debug, Serialize, ToSchema)]

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::shapes::{CancelShape, QueueShape, TicketShape};
 use super::waiting::status;
-use crate::coord::status::Cancelled;
+use crate::Cancelled;
 use crate::model::ids::OpId;
 use crate::repo::Outcome;
 use crate::repo::ticket::TicketStatus;
@@ -104,9 +104,7 @@ pub async fn cancel(
     match app.onward.repo(repo).branch(name).ticket_cancel(op_id).await? {
         Cancelled::Marked(_) => Ok(Body(CancelShape { state: "cancelling" })),
         Cancelled::Decided(_) => Ok(Body(CancelShape { state: "decided" })),
-        Cancelled::Unknown => {
-            Err(ApiError::from(crate::Error::not_found(format!("op {op_id} is not known here"))))
-        }
+        _ => Err(ApiError::from(crate::Error::not_found(format!("op {op_id} is not known here")))),
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::wire::{CherryPickCreation, Commit, Merge, RevertCreation};
 use super::{branch, committed, idempotent_op, reference, repo};
-use crate::commit::op::queued::Strategy;
+use crate::Strategy;
 use crate::model::address::RefExpr;
 use crate::model::error::quoted;
 use crate::repo::{MergeBuilder, Repository};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use onward::commit::op::queued::Strategy as MergeStrategy;
+use onward::Strategy as MergeStrategy;
 use onward::model::address::RefExpr;
 use onward::model::ids::OpId;
 use onward::objects::Objects;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use onward::Strategy as OnConflict;
 use onward::commit::merge::prepared::MergeLimits;
-use onward::commit::op::queued::Strategy as OnConflict;
 use onward::model::address::RefExpr;
 use onward::model::ids::CommitId;
 use onward::repo::{Repository, TicketHandle};

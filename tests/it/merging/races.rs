@@ -1,10 +1,10 @@
 //! Merges that are overtaken while they wait, one story at a time.
 
 use onward::commit::merge::prepared::MergeLimits;
-use onward::commit::op::queued::{Retry, Strategy};
 use onward::model::address::RefExpr;
 use onward::repo::{LogRequest, MergeBuilder};
 use onward::{Onward, Outcome};
+use onward::{Retry, Strategy};
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
 use crate::support::lake::{Deployment, entry};

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use onward::Strategy as OnConflict;
 use onward::commit::log::head::Head;
 use onward::commit::log::lake::Lake;
-use onward::commit::op::queued::{Changes, CommitRequest, Op, Request, Strategy as OnConflict};
+use onward::commit::op::queued::{Changes, CommitRequest, Op, Request};
 use onward::commit::round::build::build;
 use onward::commit::round::judge::judge;
 use onward::commit::round::prepare::{ChangeSet, Prepared, Situation, Work};
