@@ -12,6 +12,7 @@ use futures::stream::BoxStream;
 use crate::clock::{self, Deadline};
 use crate::commit::accept::persist::persist;
 use crate::commit::log::lake::Lake;
+use crate::commit::mend::present::bring_up;
 use crate::commit::merge::graph::merge_base;
 use crate::commit::merge::prepared::{
     Committed, MergeSpec, Ruled, WorkedOut, carry_on, three_way, work_out,
@@ -332,7 +333,7 @@ impl MergeBuilder {
         if let Some(outcome) = self.early(op_id, &worked_out) {
             // It may have been decided before, and Redis have lost that since.
             if self.op_id.is_some() {
-                self.branch.catch_up().await?;
+                bring_up(&self.branch.context().await?).await?;
                 if let Some(handle) = self.known(op_id).await? {
                     return Ok(Prepared::Clear(handle));
                 }

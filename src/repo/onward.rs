@@ -44,8 +44,6 @@ pub(super) struct Inner {
     pub(super) rules: RulesCache,
     /// Held while the key-value pairs of a repository are changed.
     pub(super) metadata: tokio::sync::Mutex<()>,
-    /// Lost connections as of when a branch was last compared with its log.
-    synced: Mutex<HashMap<BranchUid, u64>>,
 }
 
 impl Inner {
@@ -61,20 +59,6 @@ impl Inner {
         let new = Arc::new(Glances::new(context.clone()));
         glances.insert(context.uid, Arc::clone(&new));
         new
-    }
-
-    /// Whether a branch was compared with its log since the last lost connection.
-    pub(super) fn is_synced(&self, uid: BranchUid, losses: u64) -> bool {
-        let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        synced.get(&uid) == Some(&losses)
-    }
-
-    pub(super) fn note_synced(&self, uid: BranchUid, losses: u64) {
-        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        if synced.len() >= NAMES_KEPT {
-            synced.clear();
-        }
-        synced.insert(uid, losses);
     }
 }
 
@@ -107,7 +91,6 @@ impl Onward {
                 glances: Mutex::default(),
                 rules: RulesCache::default(),
                 metadata: tokio::sync::Mutex::default(),
-                synced: Mutex::default(),
             }),
         }
     }

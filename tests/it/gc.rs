@@ -630,7 +630,7 @@ async fn a_longer_grace_period_after_a_shorter_one_finds_nothing_wrong() {
 
 /// Exchanges levels of main for their fold, as a helper does in the background.
 async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
-    use onward::commit::accept::queue::Admission;
+    use onward::commit::accept::admission::Admission;
     use onward::commit::op::queued::{FoldRequest, Op, Request};
     use onward::coord::submit::{Seal, Submission};
     let lake = onward.coordinator().lake(&"lake".parse().unwrap());

@@ -46,12 +46,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/cli/tell.rs",
         "src/cli/verify.rs",
     ],
-    &[
-        "src/commit/accept/queue.rs",
-        "src/commit/help/helper.rs",
-        "src/commit/help/upkeep.rs",
-        "src/commit/mend/reconcile.rs",
-    ],
     &["src/commit/log/lake.rs", "src/commit/merge/graph.rs", "src/commit/merge/prepared.rs"],
     &["src/commit/round/build.rs", "src/commit/round/large.rs"],
     &["src/commit/round/load.rs", "src/commit/round/lookup.rs", "src/commit/round/prepare.rs"],
@@ -98,7 +92,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/server/metrics.rs",
         "src/server/state.rs",
     ],
-    &["src/tree/block.rs", "src/tree/inline.rs", "src/tree/run.rs", "src/tree/store.rs"],
 ];
 
 #[test]
