@@ -20,17 +20,10 @@ use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::name::BranchName;
 use crate::objects::{Created, layout};
 
+use super::handles::Branch;
 use super::outcome::Outcome;
 use super::protection::Action;
-use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle, outcome_of};
-
-/// A branch of a repository, by name. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Branch {
-    pub(super) repo: Repository,
-    name: String,
-}
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,19 +77,6 @@ impl QueuedView {
 }
 
 impl Branch {
-    pub(super) fn new(repo: Repository, name: String) -> Self {
-        Self { repo, name }
-    }
-
-    pub(super) fn branch_name(&self) -> Result<BranchName> {
-        BranchName::new(self.name.as_str())
-    }
-
-    /// The repository.
-    pub fn repository(&self) -> &Repository {
-        &self.repo
-    }
-
     /// Creates the branch at the commit that `from` names. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {
@@ -118,7 +98,7 @@ impl Branch {
         new: NewBranch,
     ) -> Result<BranchInfo> {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let inner = &self.repo.onward.inner;
+        let inner = &self.repo.onward.deployment;
         let exists = || {
             Error::conflict(format!(
                 "branch '{name}' exists in repository '{repo}': choose another name or delete it first"
@@ -160,7 +140,7 @@ impl Branch {
     /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.
     async fn has_ended(&self, record: &BranchRecord) -> Result<bool> {
         let repo = self.repo.name()?;
-        let inner = &self.repo.onward.inner;
+        let inner = &self.repo.onward.deployment;
         let ended = read_back(&inner.coordinator.lake(&repo), record).await?.closed;
         if ended {
             inner.finish_deletion(&repo, &record.name, record.uid).await?;
@@ -184,7 +164,7 @@ impl Branch {
     /// The same, whatever rules there are: with its repository a protected branch goes, too.
     pub(super) async fn end(&self) -> Result<Option<CommitId>> {
         let op_id = clock::new_op_id();
-        let deadline = Deadline::after(self.repo.onward.inner.timeout);
+        let deadline = Deadline::after(self.repo.onward.deployment.timeout);
         let mut handle = self.submit_op(op_id, None, Request::DeleteBranch, Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
             // It took effect; only commits make a commit.
@@ -199,7 +179,11 @@ impl Branch {
                         read_back(&context.lake, &record).await?.commit
                     }
                 };
-                self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await?;
+                self.repo
+                    .onward
+                    .deployment
+                    .finish_deletion(repo, &context.name, context.uid)
+                    .await?;
                 Ok(head)
             }
             Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
@@ -242,7 +226,7 @@ impl Branch {
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
+        let uid = self.repo.onward.deployment.resolve(&repo, &name).await?;
         Ok(self.repo.onward.coordinator().context(&repo, &name, uid))
     }
 
@@ -294,7 +278,7 @@ impl Branch {
 
     /// Who asks: the one given, or the connection's committer.
     pub(super) fn committer(&self, given: Option<String>) -> String {
-        given.unwrap_or_else(|| self.repo.onward.inner.committer.clone())
+        given.unwrap_or_else(|| self.repo.onward.deployment.committer.clone())
     }
 
     /// A handle of an op whose outcome is clear without queueing it.

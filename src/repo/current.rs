@@ -12,8 +12,8 @@ use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::path::ObjectPath;
 
-use super::branch::Branch;
 use super::glance::Glance;
+use super::handles::Branch;
 
 /// What paths name on a branch at one moment, and what that rests on.
 pub(super) struct Current {
@@ -42,7 +42,7 @@ impl Branch {
         context: &BranchContext,
         paths: &[ObjectPath],
     ) -> Result<Answer<Current>> {
-        let glances = self.repo.onward.inner.glances(context);
+        let glances = self.repo.onward.deployment.glances(context);
         let (glance, staged) = match glances.look(paths.to_vec()).await?.given_or_none() {
             Ok(glanced) => glanced,
             Err(none) => return Ok(none),

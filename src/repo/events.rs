@@ -11,7 +11,7 @@ use crate::coord::outcomes::Tail;
 use crate::model::error::Result;
 use crate::model::ids::{CommitId, OpId, Ticket};
 
-use super::branch::Branch;
+use super::handles::Branch;
 
 /// How long one look at the stream waits for something new.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -24,11 +24,11 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
 use crate::tree::ScanStart;
 
-use super::branch::{Branch, BranchInfo};
+use super::branch::BranchInfo;
+use super::handles::{Branch, Repository};
 use super::hint;
 use super::outcome::{Details, Outcome};
 use super::protection::Action;
-use super::repository::Repository;
 use super::ticket::{TicketHandle, TicketStatus, see_through};
 
 /// The key of a merge commit's metadata that tells its strategy, as lakeFS writes it.
@@ -122,7 +122,7 @@ impl Branch {
             )));
         }
         let op_id = clock::new_op_id();
-        let deadline = Deadline::after(self.repo.onward.inner.timeout);
+        let deadline = Deadline::after(self.repo.onward.deployment.timeout);
         let mut handle = self.submit_op(op_id, None, Request::Reset(to), Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
             // It took effect; only commits make a commit.
@@ -288,7 +288,7 @@ impl MergeBuilder {
     /// Submits it and waits for its outcome. The timeout covers both. While Redis is away it goes
     /// on under the same op id until the timeout.
     pub async fn commit(self) -> Result<Outcome> {
-        let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
+        let timeout = self.timeout.unwrap_or(self.branch.repo.onward.deployment.timeout);
         let deadline = Deadline::after(timeout);
         see_through(deadline, self.submit_until(Some(deadline)), || {
             Error::unavailable(

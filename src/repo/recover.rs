@@ -6,8 +6,7 @@ use crate::commit::mend::restore::read_back;
 use crate::model::error::Result;
 use crate::model::name::BranchName;
 
-use super::onward::Onward;
-use super::repository::Repository;
+use super::handles::{Onward, Repository};
 
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl Repository {
         };
         let image = read_back(&context.lake, record).await?;
         if image.closed {
-            self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
+            self.onward.deployment.finish_deletion(&repo, &branch, record.uid).await?;
             return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
         }
         self.onward.coordinator().names(&repo).name(&branch, record.uid).await?;

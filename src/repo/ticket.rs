@@ -17,7 +17,7 @@ use crate::model::cancel::Cancelled;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, OpId, Ticket};
 
-use super::branch::Branch;
+use super::handles::Branch;
 use super::hint;
 use super::outcome::{Details, Outcome};
 

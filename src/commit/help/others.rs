@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use crate::clock::{Deadline, Stopwatch};
-use crate::coord::outcomes::{OutcomeRecord as StreamRecord, Tail};
+use crate::coord::outcomes::{StreamRecord, Tail};
 use crate::coord::view::{View, Wish};
 use crate::model::error::Result;
 use crate::model::ids::Ticket;

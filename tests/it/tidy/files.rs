@@ -16,8 +16,7 @@ const LONG_FILES: &[&str] =
     &["src/cli/args.rs", "src/objects/store.rs", "src/repo/merge.rs", "src/server/auth/keys.rs"];
 
 /// Functions that are longer, until they are split.
-const LONG_FUNCTIONS: &[&str] =
-    &["src/server/lakefs/objects.rs: read"];
+const LONG_FUNCTIONS: &[&str] = &["src/server/lakefs/objects.rs: read"];
 
 #[test]
 fn every_file_opens_with_what_it_is_for() {
