@@ -18,7 +18,7 @@ ARG TARGETPLATFORM
 # do not reach from one build to another. The caches are no part of the layer, hence the copy.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=onward-target-${TARGETPLATFORM},target=/src/target,sharing=locked \
-    cargo build --locked --release --features aws,gcp,azure,tls \
+    cargo build --locked --release --package onward-cli --features aws,gcp,azure,tls \
     && strip --strip-debug -o /onward target/release/onward
 
 FROM debian:${DEBIAN_RELEASE}-slim

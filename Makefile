@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint doc setup build clean
+.PHONY: help demo test test-valkey test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -52,6 +52,9 @@ lint: ## Formatting and lints, in every feature set
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features otel,tls -- -D warnings
+
+licences: ## Licences, sources and known vulnerabilities of what is compiled in
+	./scripts/check-licences
 
 doc: ## The documentation of the library
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features $(TEST_FEATURES)

@@ -16,14 +16,14 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use futures::TryStreamExt;
 use onward::Entry;
-use onward::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
-use onward::commit::op::verdict::Verdict;
-use onward::model::change::{Change, encode_value};
-use onward::model::commit::Commit;
-use onward::model::ids::{BranchUid, OpId, Ticket};
-use onward::model::path::ObjectPath;
-use onward::tree::{
-    ALL, Folded, InlineAddress, InlineRun, Level, MemoryStore, Metarange, Record, RunRef,
+use onward::internals::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
+use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::model::change::{Change, encode_value};
+use onward::internals::model::commit::Commit;
+use onward::internals::model::ids::{BranchUid, OpId, Ticket};
+use onward::internals::model::path::ObjectPath;
+use onward::internals::tree::{
+    ALL, ChangeSet, InlineAddress, InlineRun, Level, MemoryStore, Metarange, Record, RunRef,
     ScanStart, Tree, TreeOptions, decide,
 };
 use tokio::runtime::Runtime;
@@ -139,7 +139,7 @@ fn fold_inline(bencher: Bencher) {
         (0..4).map(|no| bench.inline(no + 1, (0..1000).map(|n| n * 4 + no))).collect();
     bencher.counter(ItemsCount::new(4000u64)).bench(|| {
         let folded = bench.runtime.block_on(bench.tree.fold(&levels, false)).unwrap();
-        assert!(matches!(folded, Folded::Inline(run) if run.len() == 4000));
+        assert!(matches!(folded, ChangeSet::Small(records) if records.len() == 4000));
     });
 }
 

@@ -10,8 +10,8 @@
 -- Cost   O(position in the queue).
 local head_key, queue_key, ops_key = KEYS[1], KEYS[2], KEYS[3]
 local op_id = ARGV[1]
-local head = read_head(head_key)
-if not head then
+local state, done = read_head(head_key)
+if not state then
   return {0}
 end
 local known = redis.call('HGET', ops_key, op_id)
@@ -19,10 +19,10 @@ if not known then
   return {1, 0}
 end
 local ticket = tonumber(known)
-if ticket <= head.done then
+if ticket <= done then
   return {3, ticket}
 end
-local index = ticket - head.done - 1
+local index = ticket - done - 1
 local element = redis.call('LINDEX', queue_key, index)
 if not element or op_of(element) ~= op_id then
   return {1, 0}

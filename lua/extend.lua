@@ -8,8 +8,8 @@
 local head_key = KEYS[1]
 local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local now_ms = clock(now)
-local head = read_head(head_key)
-if not head or head.turn ~= helper then
+local state, _, _, _, holder = read_head(head_key)
+if not state or holder ~= helper then
   return 0
 end
 redis.call('HSET', head_key, turn_fields(helper, now_ms + turn_ms))

@@ -42,32 +42,40 @@ local consumed_at, ops_at = 8, 16
 local rows_at = ops_at + count * 2
 local now_ms = clock(now)
 
-local head = read_head(head_key, 'mark_at', 'mark_done', 'mark_before')
-if not head then
+local state, done_now, _, _, holder_now, _, mark_at, mark_done, mark_before =
+  read_head(head_key, 'mark_at', 'mark_done', 'mark_before')
+if not state then
   return {0}
 end
-if head.done ~= done_before then
-  return {1, head.done}
+if done_now ~= done_before then
+  return {1, done_now}
 end
 local done = done_before + count
 
-local op_ids, records, is_decided = {}, {}, {}
-for i = 1, count do
-  local at = ops_at + (i - 1) * 2
-  local op_id, record = ARGV[at + 1], ARGV[at + 2]
-  op_ids[i], records[i], is_decided[op_id] = op_id, record, true
+local function op_at(i)
+  return ARGV[ops_at + (i - 1) * 2 + 1]
 end
 
 local front = redis.call('LRANGE', queue_key, 0, count - 1)
 local in_front = #front == count
 for i = 1, #front do
-  in_front = in_front and op_of(front[i]) == op_ids[i]
+  in_front = in_front and op_of(front[i]) == op_at(i)
+end
+
+-- The ops of the batch, as a set.
+local function decided()
+  local is_decided = {}
+  for i = 1, count do
+    is_decided[op_at(i)] = true
+  end
+  return is_decided
 end
 
 -- Rebuilds the queue without the batch's ops, and the tickets of what stays.
 local function take_out()
-  for i, op_id in ipairs(op_ids) do
-    redis.call('HSET', ops_key, op_id, string.format('%d', done_before + i))
+  local is_decided = decided()
+  for i = 1, count do
+    redis.call('HSET', ops_key, op_at(i), string.format('%d', done_before + i))
   end
   local staying = {}
   for _, element in ipairs(redis.call('LRANGE', queue_key, 0, -1)) do
@@ -93,13 +101,14 @@ end
 local newest = redis.call('XREVRANGE', outcomes_key, '+', '-', 'COUNT', 1)
 local newest_ticket = newest[1] and ticket_of(newest[1]) or 0
 for i = math.max(1, newest_ticket - done_before + 1), count do
-  add_outcome(outcomes_key, done_before + i, op_ids[i], records[i])
+  local at = ops_at + (i - 1) * 2
+  local op_id, record = ARGV[at + 1], ARGV[at + 2]
+  add_outcome(outcomes_key, done_before + i, op_id, record)
 end
 
 -- A call whose reply was lost is made again for a while, and must be recognised however fast the
 -- branch is decided. Two marks, the older one at least that while ago, tell which outcomes are new.
-local mark_at, mark_done, mark_before =
-  tonumber(head.more[1]), tonumber(head.more[2]), tonumber(head.more[3])
+mark_at, mark_done, mark_before = tonumber(mark_at), tonumber(mark_done), tonumber(mark_before)
 if not mark_at or now_ms - mark_at >= window_ms then
   mark_before = mark_done or math.max(0, done_before - kept_min)
   redis.call('HSET', head_key, 'mark_at', string.format('%d', now_ms),
@@ -162,7 +171,7 @@ for at = consumed_at, #KEYS - 2, 2 do
 end
 local areas = redis.call('LRANGE', sealed_key, 0, -1)
 if #areas > 0 then
-  local consumed, without_owner = {}, {}
+  local is_decided, consumed, without_owner = decided(), {}, {}
   for index, area in ipairs(areas) do
     local id, owner = id_of(area), owner_of(area)
     if is_consumed[(area_keys(head_key, id))] then
@@ -208,7 +217,7 @@ local holder, until_ms
 if depth > 0 and wanted > 0 then
   holder, until_ms, turn = helper, now_ms + turn_ms, 1
   elements = redis.call('LRANGE', queue_key, 0, wanted - 1)
-elseif head.turn == helper or depth == 0 then
+elseif holder_now == helper or depth == 0 then
   holder, until_ms = '', 0
 end
 local done_text = string.format('%d', done)

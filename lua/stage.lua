@@ -23,11 +23,11 @@ local limit, count, conditional = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] 
 local done_seen, areas_seen, mark_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local changes_at = 6
 
-local head = read_head(head_key)
-if not head then
+local state, done = read_head(head_key)
+if not state then
   return 0
 end
-if not head.is_open then
+if state ~= open then
   return 2
 end
 if redis.call('EXISTS', call_key) == 1 then
@@ -35,7 +35,7 @@ if redis.call('EXISTS', call_key) == 1 then
 end
 
 local is_where_seen = not conditional
-  or (head.done == done_seen and redis.call('LLEN', sealed_key) == areas_seen)
+  or (done == done_seen and redis.call('LLEN', sealed_key) == areas_seen)
 local values, members = {}, {}
 for i = 1, count do
   local at = changes_at + (i - 1) * 3

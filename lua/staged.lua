@@ -15,8 +15,8 @@
 local head_key, staged_key, paths_key, sealed_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local kind, lower, upper, paths_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-local head = read_head(head_key)
-if not head then
+local state, done, commit, position = read_head(head_key)
+if not state then
   return {0}
 end
 local paths
@@ -37,6 +37,6 @@ if #paths > 0 and redis.call('EXISTS', staged_key) == 1 then
   end
 end
 return {
-  head.code, head.done, head.commit, head.position,
+  state, done, commit, position,
   redis.call('LRANGE', sealed_key, 0, -1), values,
 }

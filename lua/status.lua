@@ -9,18 +9,18 @@
 --   4 never decided: the branch ended before its turn came
 -- Cost   O(number of ops).
 local head_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3]
-local head = read_head(head_key)
-if not head then
+local state, done = read_head(head_key)
+if not state then
   return {0}
 end
-local reply = {head.code, head.done}
+local reply = {state, done}
 for _, op_id in ipairs(ARGV) do
   local known = redis.call('HGET', ops_key, op_id)
   local code, ticket, record = 0, 0, ''
   if known then
     ticket = tonumber(known)
-    code = head.is_open and 2 or 4
-    if ticket <= head.done then
+    code = state == open and 2 or 4
+    if ticket <= done then
       code, record = 3, record_of(outcomes_key, ticket)
     end
   end

@@ -31,11 +31,10 @@ local queue_limit, sealed_limit, count = tonumber(ARGV[4]), tonumber(ARGV[5]), t
 local areas_at, ops_at = 8, 6
 local now_ms = clock(now)
 
-local head = read_head(head_key)
-if not head then
+local state, done, commit, position, holder, until_ms = read_head(head_key)
+if not state then
   return {0}
 end
-local done = head.done
 local depth_before = redis.call('LLEN', queue_key)
 local depth = depth_before
 
@@ -86,14 +85,14 @@ local function judge(number, at, area_key, area_paths_key)
   if known then
     local ticket = tonumber(known)
     if ticket > done then
-      if head.is_open then
+      if state == open then
         return 2, ticket, ''
       end
       return 8, 0, ''
     end
     return 3, ticket, record_of(outcomes_key, ticket)
   end
-  if not head.is_open then
+  if state ~= open then
     return 8, 0, ''
   end
   if producer ~= '' then
@@ -149,7 +148,7 @@ end
 write()
 
 -- A turn that the caller holds already is no reason for it to wait.
-local turn, left = 0, head.turn == helper and 0 or turn_left(head, now_ms, turn_ms)
+local turn, left = 0, holder == helper and 0 or turn_left(holder, until_ms, now_ms, turn_ms)
 if depth > depth_before and depth_before == 0 then
   wake(outcomes_key, ops_key)
   if left == 0 then
@@ -159,7 +158,7 @@ if depth > depth_before and depth_before == 0 then
 end
 
 local reply = {
-  head.code, done, head.commit, head.position, depth, turn, left,
+  state, done, commit, position, depth, turn, left,
   redis.call('LRANGE', sealed_key, 0, -1),
 }
 for _, value in ipairs(results) do

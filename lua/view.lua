@@ -18,14 +18,14 @@ local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local wish, wanted = ARGV[4], tonumber(ARGV[5])
 local now_ms = clock(now)
 
-local head = read_head(head_key)
-if not head then
+local state, done, commit, position, holder, until_ms = read_head(head_key)
+if not state then
   return {0}
 end
 local depth = redis.call('LLEN', queue_key)
-local turn, left = 0, turn_left(head, now_ms, turn_ms)
-local is_free = left == 0 or head.turn == helper
-if head.is_open and depth > 0 and (wish == '2' or (wish == '1' and is_free)) then
+local turn, left = 0, turn_left(holder, until_ms, now_ms, turn_ms)
+local is_free = left == 0 or holder == helper
+if state == open and depth > 0 and (wish == '2' or (wish == '1' and is_free)) then
   redis.call('HSET', head_key, turn_fields(helper, now_ms + turn_ms))
   turn, left = 1, turn_ms
 end
@@ -34,6 +34,6 @@ if wanted > 0 and (turn == 1 or wish == '0') then
   elements = redis.call('LRANGE', queue_key, 0, wanted - 1)
 end
 return {
-  head.code, head.done, head.commit, head.position, depth, turn, left,
+  state, done, commit, position, depth, turn, left,
   redis.call('LRANGE', sealed_key, 0, -1), elements,
 }

@@ -12,8 +12,8 @@
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! use onward::local::LocalInstance;
-//! use onward::model::address::RefExpr;
+//! use onward::internals::local::{self, LocalInstance};
+//! use onward::internals::model::address::RefExpr;
 //! use onward::{Config, Entry, Onward, Outcome};
 //!
 //! let dir = tempfile::tempdir().unwrap();
@@ -40,7 +40,7 @@
 //! assert_eq!(lake.stat(&RefExpr::plain("main"), &path).await?.size, 1234);
 //! # onward.close().await;
 //! # let at = dir.path().to_owned();
-//! # tokio::task::spawn_blocking(move || onward::local::stop(&at)).await.unwrap()?;
+//! # tokio::task::spawn_blocking(move || local::stop(&at)).await.unwrap()?;
 //! # Ok::<_, onward::Error>(()) }).unwrap();
 //! ```
 //!
@@ -62,9 +62,10 @@
 //!
 //! # Where things are
 //!
-//! Rooms, each knowing only those before it: [`model`] (pure data), [`tree`] (what a commit
-//! contains), [`objects`] and [`coord`] (the ports to the object store and to Redis), [`commit`]
-//! (the protocol; its documentation walks the path of one commit), [`repo`] (what users call).
+//! Rooms, each knowing only those before it: `model` (pure data), `tree` (what a commit contains),
+//! `objects` and `coord` (the ports to the object store and to Redis), `commit` (the protocol; its
+//! documentation walks the path of one commit), `repo` (what users call). All of them are private:
+//! what carries a promise is at the crate root.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -72,20 +73,20 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-pub mod clock;
-pub mod commit;
-pub mod coord;
+mod clock;
+mod commit;
+mod coord;
 #[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 #[doc(hidden)]
-pub mod fuzzing;
-pub mod invariants;
-pub mod local;
-pub mod measures;
-pub mod model;
-pub mod objects;
-pub mod repo;
-pub mod server;
-pub mod tree;
+pub mod internals;
+mod invariants;
+mod local;
+mod measures;
+mod model;
+mod objects;
+mod repo;
+mod tree;
 
 pub use model::address::RefExpr;
 pub use model::cancel::Cancelled;

@@ -1,4 +1,4 @@
-//! The campaign: libFuzzer over the targets of `onward::fuzzing`. The first byte of an input picks
+//! The campaign: libFuzzer over the targets of `onward::internals::fuzzing`. The first byte of an input picks
 //! its target, unless `ONWARD_FUZZ_TARGET` names one. `scripts/fuzz` builds and runs this.
 //!
 //! With `ONWARD_FUZZ_SEEDS`, a folder, it only writes good bytes for every target there: what a
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use onward::fuzzing::{Target, targets};
+use onward::internals::fuzzing::{Target, targets};
 
 static TARGETS: LazyLock<Vec<Target>> = LazyLock::new(|| {
     let wanted = std::env::var("ONWARD_FUZZ_TARGET").unwrap_or_default();

@@ -51,7 +51,7 @@ counters! {
     folds,
     /// Rounds that ended with an error.
     failed_rounds,
-    /// Things seen that must never be, see [`crate::invariants`]. Anything but 0 is a bug.
+    /// Things seen that must never be, see `invariants`. Anything but 0 is a bug.
     invariant_violations,
 }
 

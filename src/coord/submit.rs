@@ -98,10 +98,10 @@ impl RedisBranch {
         self.turn().put_into(&mut call);
         call.number(limits.queue).number(limits.sealed).count(submissions.len());
         for each in submissions {
-            let (producer, epoch, sequence) = match &each.producer {
-                Some(producer) => (producer.name.as_str(), producer.epoch, producer.sequence),
-                None => ("", 0, 0),
-            };
+            let (producer, epoch, sequence) = each
+                .producer
+                .as_ref()
+                .map_or(("", 0, 0), |producer| (&producer.name, producer.epoch, producer.sequence));
             call.text(each.op_id).bytes(&each.element).bytes(producer);
             call.text(format_args!("{epoch:020}")).text(format_args!("{sequence:020}"));
             call.bytes(match each.seal {

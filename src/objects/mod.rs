@@ -15,7 +15,7 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use onward::objects::{Created, Objects};
+//! use onward::internals::objects::{Created, Objects};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> onward::Result<()> {

@@ -15,7 +15,7 @@ pub const LINE_MAX: usize = 64 * 1024;
 /// One change as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Line {
+pub struct Line {
     put: Option<Put>,
     delete: Option<Delete>,
     #[serde(rename = "if")]
@@ -40,7 +40,7 @@ struct Put {
 
 impl Line {
     /// The change, or what is wrong with it.
-    pub(crate) fn change(self) -> Result<PathChange, String> {
+    pub fn change(self) -> Result<PathChange, String> {
         let condition = self.condition;
         let (path, change) = match (self.put, self.delete) {
             (Some(put), None) if put.address.is_empty() => {
@@ -80,7 +80,7 @@ struct Delete {
 /// Reads one line. `None` for a line without content.
 ///
 /// ```
-/// let change = onward::repo::change_file::parse_line(
+/// let change = onward::internals::repo::change_file::parse_line(
 ///     1,
 ///     br#"{"put": {"path": "t/a", "address": "s3://b/x", "checksum": "c", "size": 3}, "if": {"absent": true}}"#,
 /// )?;

@@ -54,7 +54,7 @@ pub use handles::{Branch, Onward, Repository};
 pub use log::LogRequest;
 pub use merge::{MergeBuilder, MergePreview};
 pub use outcome::Outcome;
-pub(crate) use overlay::text_behind_prefix;
+pub use overlay::text_behind_prefix;
 pub use pages::{NamePage, NamesRequest};
 pub use repository::RepoInfo;
 pub use ticket::TicketHandle;

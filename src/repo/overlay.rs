@@ -188,7 +188,7 @@ pub(super) fn behind(text: &str) -> String {
 }
 
 /// The smallest text behind everything that begins with `prefix`; `None` when there is none.
-pub(crate) fn text_behind_prefix(prefix: &str) -> Option<String> {
+pub fn text_behind_prefix(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
         // UTF-8 keeps the order of code points, so the next one sorts behind.

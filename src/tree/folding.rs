@@ -3,46 +3,24 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::boundary::is_cut;
+use super::change_set::{ChangeSet, ChangeSetWriter, SmallMax};
 use super::cursor::{RunCursor, Visible};
 use super::handle::Tree;
-use super::inline::InlineRun;
 use super::load::Located;
 use super::merge::Merge;
 use super::metarange::Level;
-use super::record::{Record, stored_path};
-use super::run::{RangeRef, RunRef};
-use super::writer::RunWriter;
+use super::record::Record;
+use super::run::RangeRef;
 use crate::measures;
 use crate::model::change::{decode_value, encode_value, value_has_condition, value_is_delete};
 use crate::model::error::Result;
 
-/// A fold of at most so many records stays inline: no range is written, or read again, while a
+/// A fold of at most so many records stays in memory: no range is written, or read again, while a
 /// batch is waiting. [`super::fold::FoldLimits`] lets a batch fold as many.
 pub const INLINE_RECORDS: usize = 4 * 1024;
-/// A fold of at most so many encoded bytes stays inline.
-pub const INLINE_BYTES: usize = 1024 * 1024;
 
-/// What a fold came to.
-#[derive(Debug)]
-pub enum Folded {
-    /// Few records, to be embedded in a log entry.
-    Inline(InlineRun),
-    /// A stored run.
-    Run(RunRef),
-}
-
-impl Folded {
-    /// The result as a stored run, however few its records are.
-    pub async fn stored(self, tree: &Tree) -> Result<RunRef> {
-        match self {
-            Self::Run(run) => Ok(run),
-            Self::Inline(run) => tree.write_run(run.records().iter().cloned()).await,
-        }
-    }
-}
+const INLINE_MAX: SmallMax = SmallMax { records: INLINE_RECORDS, bytes: 1024 * 1024 };
 
 impl Tree {
     /// Folds neighbouring `levels`, newest first, into one run that as a whole shows what they show
@@ -50,13 +28,12 @@ impl Tree {
     /// tombstones are dropped.
     ///
     /// Ranges of the oldest level that nothing above touches are taken over without being read.
-    pub async fn fold(&self, levels: &[Level], bottom: bool) -> Result<Folded> {
-        let mut sink = Sink::new(self, bottom);
+    pub async fn fold(&self, levels: &[Level], bottom: bool) -> Result<ChangeSet> {
         if let Some(records) = self.fold_inline(levels, bottom).await? {
-            sink.hold(records).await?;
-            return sink.finish().await;
+            return ChangeSetWriter::with(self, INLINE_MAX, records).await?.finish().await;
         }
-        let Some((oldest, newer)) = levels.split_last() else { return sink.finish().await };
+        let mut sink = Sink { bottom, folded: ChangeSetWriter::new(self, INLINE_MAX) };
+        let Some((oldest, newer)) = levels.split_last() else { return sink.folded.finish().await };
         let mut cursors = Vec::with_capacity(levels.len());
         for level in newer {
             let place = self.locate(&level.run).await?;
@@ -76,7 +53,7 @@ impl Tree {
                 self.fold_onto(&mut newer, &ranges, visible, &mut sink).await?;
             }
         }
-        sink.finish().await
+        sink.folded.finish().await
     }
 
     /// The fold of levels that are all inline, in memory; `None` when one is not. This is what a
@@ -155,35 +132,13 @@ async fn merge_range(
     }
 }
 
-/// Where folded records go: held while they are few, then written.
+/// Where folded records go.
 struct Sink {
-    tree: Tree,
     bottom: bool,
-    held: Vec<Record>,
-    held_bytes: usize,
-    writer: Option<RunWriter>,
+    folded: ChangeSetWriter,
 }
 
 impl Sink {
-    fn new(tree: &Tree, bottom: bool) -> Self {
-        Self { tree: tree.clone(), bottom, held: Vec::new(), held_bytes: 0, writer: None }
-    }
-
-    /// Takes records that are folded already, into an empty sink.
-    async fn hold(&mut self, records: Vec<Record>) -> Result<()> {
-        let bytes = |record: &Record| record.path.as_str().len() + record.value.len() + 16;
-        self.held_bytes = records.iter().map(bytes).sum();
-        self.held = records;
-        self.write_if_many().await
-    }
-
-    async fn write_if_many(&mut self) -> Result<()> {
-        if self.held.len() > INLINE_RECORDS || self.held_bytes > INLINE_BYTES {
-            self.write_held().await?;
-        }
-        Ok(())
-    }
-
     async fn drain(&mut self, merge: &mut Merge) -> Result<()> {
         while merge.path().is_some() {
             self.take_head(merge).await?;
@@ -209,20 +164,7 @@ impl Sink {
         if self.bottom && value_is_delete(value) {
             return Ok(());
         }
-        let value = without_condition(value)?;
-        if let Some(writer) = &mut self.writer {
-            return writer.push_parts(path, 0, &value).await;
-        }
-        self.held_bytes += path.len() + value.len() + 16;
-        let value = Bytes::copy_from_slice(&value);
-        self.held.push(Record { path: stored_path(path)?, op: 0, value });
-        self.write_if_many().await
-    }
-
-    async fn write_held(&mut self) -> Result<&mut RunWriter> {
-        let writer = self.writer.get_or_insert_with(|| self.tree.run_writer());
-        writer.push_all(self.held.drain(..)).await?;
-        Ok(writer)
+        self.folded.push_parts(path, 0, &without_condition(value)?).await
     }
 
     /// Whether a range can be part of the result as it is: it has to say only what the fold keeps,
@@ -230,28 +172,20 @@ impl Sink {
     async fn can_adopt(&mut self, range: &RangeRef, is_last: bool) -> Result<bool> {
         let is_content = range.settled && !(self.bottom && range.deletes > 0);
         let ends_at_cut = is_last || is_cut(range.last.as_str(), range.records, range.bytes);
-        let is_long = self.writer.is_some() || range.records > INLINE_RECORDS as u64;
+        let is_long = self.folded.is_large() || range.records > INLINE_RECORDS as u64;
         if !(is_content && ends_at_cut && is_long) {
             return Ok(false);
         }
-        match &mut self.writer {
-            Some(writer) => writer.at_boundary().await,
-            None if self.held.is_empty() => Ok(true),
-            // The range makes the result too long to be held in any case.
-            None => self.write_held().await?.at_boundary().await,
+        // The range makes the result too long to be held in any case.
+        match self.folded.is_empty() {
+            true => Ok(true),
+            false => self.folded.as_run().await?.at_boundary().await,
         }
     }
 
     async fn adopt(&mut self, range: &RangeRef) -> Result<()> {
         measures::range_reused();
-        self.write_held().await?.adopt(range)
-    }
-
-    async fn finish(self) -> Result<Folded> {
-        match self.writer {
-            Some(writer) => Ok(Folded::Run(writer.finish().await?)),
-            None => Ok(Folded::Inline(InlineRun::from_records(self.held)?)),
-        }
+        self.folded.as_run().await?.adopt(range)
     }
 }
 

@@ -84,6 +84,11 @@ impl InlineRun {
         out
     }
 
+    /// The same, unless it takes more than `max` bytes.
+    pub fn encode_within(&self, max: usize) -> Option<Vec<u8>> {
+        Some(self.encode()).filter(|encoded| encoded.len() <= max)
+    }
+
     /// Reads what [`InlineRun::encode`] wrote. Fails with [`crate::ErrorKind::Corrupt`].
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         Self::decode_parts(bytes).map_err(|error| error.context("inline run"))
@@ -163,7 +168,7 @@ impl InlineRun {
 
     /// Bytes of its paths and values, which can be far more than of its encoding.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.records.iter().map(|record| record.path.as_str().len() + record.value.len()).sum()
+        self.records.iter().map(Record::size).sum()
     }
 
     /// Number of records, every version counted.

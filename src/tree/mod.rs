@@ -13,9 +13,9 @@
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use std::sync::Arc;
-//! use onward::model::change::{Change, PathChange};
-//! use onward::model::entry::Entry;
-//! use onward::tree::{ChangeSorter, Level, MemoryStore, Metarange, Tree, TreeOptions};
+//! use onward::internals::model::change::{Change, PathChange};
+//! use onward::Entry;
+//! use onward::internals::tree::{ChangeSorter, Level, MemoryStore, Metarange, Tree, TreeOptions};
 //!
 //! let tree = Tree::new(Arc::new(MemoryStore::new()), TreeOptions::default());
 //! let mut sorter = ChangeSorter::new(0);
@@ -36,6 +36,7 @@
 
 pub mod block;
 pub mod boundary;
+pub mod change_set;
 mod cursor;
 pub mod diff;
 pub mod fold;
@@ -67,9 +68,9 @@ pub mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use change_set::{ChangeSet, ChangeSetWriter, EncodedChanges, SmallMax};
 pub use diff::Diff;
 pub use fold::{FoldLimits, FoldPlan, LevelSize, plan_background_fold, plan_fold};
-pub use folding::Folded;
 pub use handle::Tree;
 pub use inline::InlineRun;
 pub use join::PathSpan;

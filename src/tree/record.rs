@@ -42,6 +42,11 @@ impl Record {
         (self.path.as_str(), Reverse(self.op))
     }
 
+    /// Bytes of its path and value.
+    pub fn size(&self) -> usize {
+        self.path.as_str().len() + self.value.len()
+    }
+
     /// Whether the record is a tombstone: it hides the path in the levels below.
     pub fn is_delete(&self) -> bool {
         value_is_delete(&self.value)

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
-use onward::Outcome;
-use onward::model::address::RefExpr;
-use onward::repo::history::CommitInfo;
-use onward::tree::ListRequest;
+use onward::internals::repo::history::CommitInfo;
+use onward::internals::tree::ListRequest;
+use onward::{Outcome, RefExpr};
 
 use crate::support::lake::{Deployment, entry};
 
@@ -96,7 +95,7 @@ async fn commits_over_s3_survive_its_traps() {
     use crate::support::s3::{S3Server, Trap};
 
     let s3 = S3Server::start().await;
-    let objects = onward::objects::Objects::open_with(&s3.url(), &s3.options()).unwrap();
+    let objects = onward::internals::objects::Objects::open_with(&s3.url(), &s3.options()).unwrap();
     let deployment = Deployment { redis: RedisServer::new(), objects };
     let onward = deployment.connect().await;
     onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();

@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use onward::commit::log::lake::Lake;
-use onward::model::address::RefExpr;
-use onward::model::change::{Change, PathChange};
-use onward::model::ids::Ticket;
-use onward::objects::Objects;
-use onward::repo::LogRequest;
-use onward::repo::gc::{GRACE, GcEvent, GcOptions, GcReport};
-use onward::tree::{ListItem, ListRequest, Record};
-use onward::{Config, Entry, ErrorKind, Onward, Outcome, clock};
+use onward::internals::clock;
+use onward::internals::commit::log::lake::Lake;
+use onward::internals::objects::Objects;
+use onward::internals::repo::LogRequest;
+use onward::internals::repo::gc::{GRACE, GcEvent, GcOptions, GcReport};
+use onward::internals::tree::{ListItem, ListRequest, Record};
+use onward::{Change, Config, Entry, ErrorKind, Onward, Outcome, PathChange, RefExpr, Ticket};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -630,9 +628,9 @@ async fn a_longer_grace_period_after_a_shorter_one_finds_nothing_wrong() {
 
 /// Exchanges levels of main for their fold, as a helper does in the background.
 async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
-    use onward::commit::accept::admission::Admission;
-    use onward::commit::op::queued::{FoldRequest, Op, Request};
-    use onward::coord::submit::{Seal, Submission};
+    use onward::internals::commit::accept::admission::Admission;
+    use onward::internals::commit::op::queued::{FoldRequest, Op, Request};
+    use onward::internals::coord::submit::{Seal, Submission};
     let lake = onward.coordinator().lake(&"lake".parse().unwrap());
     let head = onward.repo("lake").commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
     let firsts = lake.log_tickets(head.uid(), Default::default()).await.unwrap();

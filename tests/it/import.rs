@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use onward::model::address::RefExpr;
-use onward::objects::Objects;
-use onward::repo::LogRequest;
-use onward::repo::import::{ImportPart, ImportRequest, SOURCE_KEY};
-use onward::repo::protection::Rule;
-use onward::tree::{ListItem, ListRequest};
-use onward::{Entry, ErrorKind, Onward};
+use onward::internals::objects::Objects;
+use onward::internals::repo::LogRequest;
+use onward::internals::repo::import::{ImportPart, ImportRequest, SOURCE_KEY};
+use onward::internals::repo::protection::Rule;
+use onward::internals::tree::{ListItem, ListRequest};
+use onward::{Entry, ErrorKind, Onward, RefExpr};
 use tempfile::TempDir;
 
 use crate::support::lake::{Deployment, entry};

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
-use onward::local::{self, LocalInstance, Options, ServerState};
+use onward::internals::local::{self, LocalInstance, Options, ServerState};
 use tempfile::TempDir;
 
 use crate::support::until::until;
@@ -82,7 +82,7 @@ fn an_instance_starts_on_demand_stops_and_keeps_its_data() {
     let next = LocalInstance::ensure(&dir).unwrap();
     assert!(next.started);
     assert_eq!(get(&next).as_deref(), Some("v"));
-    assert!(onward::objects::Objects::open(&next.storage_url).is_ok());
+    assert!(onward::internals::objects::Objects::open(&next.storage_url).is_ok());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A small form of the trial of merges: 12 branches, merged from 12 processes at once, held against
 //! a plain three-way merge.
 
-#[path = "../../examples/merge_trial/trial/mod.rs"]
+#[path = "../trials/merge_trial/trial/mod.rs"]
 mod trial;
 
 use tokio::process::Command;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use onward::ErrorKind;
-use onward::objects::backend::InMemory;
-use onward::objects::{Checksum, Created, Listed, Objects, Refusal, Span, refusal};
+use onward::internals::objects::backend::InMemory;
+use onward::internals::objects::{Checksum, Created, Listed, Objects, Refusal, Span, refusal};
 
 use crate::support::faulty_store::{Fault, FaultyStore, Op};
 #[cfg(feature = "aws")]

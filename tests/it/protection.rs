@@ -1,9 +1,7 @@
 //! Protected branches: every direct change is refused with the rule's name, everything else goes on.
 
-use onward::model::address::RefExpr;
-use onward::model::change::{Change, PathChange};
-use onward::repo::protection::{Action, Rule};
-use onward::{ErrorKind, Result};
+use onward::internals::repo::protection::{Action, Rule};
+use onward::{Change, ErrorKind, PathChange, RefExpr, Result};
 
 use crate::support::branch::{Ghost, keys};
 use crate::support::lake::{Deployment, entry};

@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onward::Onward;
-use onward::model::address::RefExpr;
-use onward::model::change::{Change, PathChange};
-use onward::tree::{ListItem, ListRequest};
+use onward::internals::tree::{ListItem, ListRequest};
+use onward::{Change, Onward, PathChange, RefExpr};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
 
@@ -168,7 +166,7 @@ async fn play(steps: Vec<Step>) {
 
 /// Submits a commit of what is staged and calls it off at once: either it came in time, and
 /// everything is staged as before, or it did not, and everything is committed.
-async fn cancel_staged(main: &onward::repo::Branch, model: &mut Model) {
+async fn cancel_staged(main: &onward::internals::repo::Branch, model: &mut Model) {
     let mut ticket = main.commit_staged().message("called off").submit().await.unwrap();
     ticket.cancel().await.unwrap();
     let outcome = ticket.wait(std::time::Duration::from_secs(60)).await.unwrap();

@@ -3,11 +3,9 @@
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use onward::Onward;
-use onward::commit::mend::restore::write_checkpoint;
-use onward::model::address::RefExpr;
-use onward::model::change::{Change, PathChange};
-use onward::repo::verify::{Finding, FindingKind};
+use onward::internals::commit::mend::restore::write_checkpoint;
+use onward::internals::repo::verify::{Finding, FindingKind};
+use onward::{Change, Onward, PathChange, RefExpr};
 
 use crate::support::branch::keys;
 use crate::support::lake::{Deployment, entry};

@@ -1,8 +1,7 @@
 //! What a worker process does. Without a job this is a test of nothing.
 
 use futures::{StreamExt, TryStreamExt};
-use onward::model::change::{Change, PathChange};
-use onward::{Config, Entry, Onward};
+use onward::{Change, Config, Entry, Onward, PathChange};
 
 use crate::support::branch::op_id;
 use crate::support::lake::entry as entry_of;
@@ -72,7 +71,7 @@ async fn huge(onward: &Onward, branch: &str, count: usize) {
     report(peak.trim().strip_suffix(" kB").unwrap());
     let log = onward
         .repo("lake")
-        .log(&onward::model::address::RefExpr::plain(branch), &Default::default())
+        .log(&onward::internals::model::address::RefExpr::plain(branch), &Default::default())
         .await;
     let commits: Vec<_> = log.unwrap().try_collect().await.unwrap();
     assert_eq!(commits.len(), 2);

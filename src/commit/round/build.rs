@@ -11,7 +11,8 @@ use crate::model::path::ObjectPath;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_fold};
 use crate::tree::inline;
 use crate::tree::{
-    ALL, Folded, FoldedAt, InlineAddress, InlineRun, Level, Record, RunRef, StackHash, Tree,
+    ALL, ChangeSet, FoldedAt, InlineAddress, InlineRun, Level, Record, RunRef, SmallMax, StackHash,
+    Tree,
 };
 
 use super::judge::{Effect, Judged, Judgement};
@@ -22,8 +23,8 @@ use crate::commit::log::head::Head;
 use crate::commit::op::queued::MergeKind;
 use crate::commit::op::verdict::ProducerRow;
 
-/// Records of a batch that stay inside its log entry, in bytes of keys and values, at most.
-const INLINE_BYTES_MAX: usize = 1024 * 1024;
+/// Up to where the records of a batch stay inside its log entry.
+const EMBEDDED_MAX: SmallMax = SmallMax { records: inline::MAX_RECORDS, bytes: 1024 * 1024 };
 
 /// The log entry for a judged batch on top of `head`, with every object it names written. Without
 /// `folds` the stack is left as it is, whatever its height.
@@ -112,13 +113,15 @@ impl Builder<'_> {
     }
 
     async fn write_records(&mut self, records: Vec<Record>) -> Result<Arc<RunRef>> {
-        let bytes: usize = records.iter().map(|r| r.path.as_str().len() + r.value.len()).sum();
-        if bytes <= INLINE_BYTES_MAX && records.len() <= inline::MAX_RECORDS {
-            return self.embed(InlineRun::from_records(records)?);
+        let records = self.tree.change_set(records, EMBEDDED_MAX).await?;
+        self.embed_if_small(records)
+    }
+
+    fn embed_if_small(&mut self, changes: ChangeSet) -> Result<Arc<RunRef>> {
+        match changes {
+            ChangeSet::Small(records) => self.embed(InlineRun::from_records(records)?),
+            ChangeSet::Large(run) => Ok(run),
         }
-        let mut records = records;
-        records.sort_by(|a, b| a.path.cmp(&b.path).then(b.op.cmp(&a.op)));
-        Ok(Arc::new(self.tree.write_run(records).await?))
     }
 
     /// Puts a small run into the log entry.
@@ -201,10 +204,8 @@ impl Builder<'_> {
         };
         let folded = levels.get(plan.from..plan.to).unwrap_or_default();
         let bottom = reaches_bottom && plan.to == levels.len();
-        let run = match self.tree.fold(folded, bottom).await? {
-            Folded::Inline(run) => self.embed(run)?,
-            Folded::Run(run) => Arc::new(run),
-        };
+        let run = self.tree.fold(folded, bottom).await?;
+        let run = self.embed_if_small(run)?;
         Ok(Some((plan.from..plan.to, run)))
     }
 }

@@ -11,9 +11,9 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, RunId};
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
-use crate::tree::{Decision, Level, Record, RunRef, decide};
+use crate::tree::{ChangeSet, Decision, Level, Record, RunRef, decide};
 
-use super::prepare::{ChangeSet, Prepared, Situation, Work};
+use super::prepare::{Prepared, Situation, Work};
 use super::state::State;
 use crate::commit::log::entry::ResetTo;
 use crate::commit::log::head::Head;

@@ -10,11 +10,10 @@ use crate::model::conflict::Retry;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
-use crate::tree::{Decision, Record, RunRef, ScanStart};
+use crate::tree::{ChangeSet, ChangeSetWriter, Decision, Record, RunRef, ScanStart};
 
 use super::judge::{Conflicts, Judge, Judged, Rule, stamp};
-use super::load::Collector;
-use super::prepare::{ChangeSet, MergeView};
+use super::prepare::{MergeView, SMALL_MAX};
 use crate::commit::merge::prepared::{
     Changed, Crossing, Values, crossing, record_of, redecide, settle, three_way,
 };
@@ -201,7 +200,7 @@ impl Judge<'_> {
         let source = lake.content(request.merge.source).await?;
         let base = lake.content(base).await?;
         let mut conflicts = Conflicts::default();
-        let mut collector = Collector::new(lake);
+        let mut collector = ChangeSetWriter::new(lake.tree(), SMALL_MAX);
         let (mut changes, mut surviving) = (0, 0);
         {
             let mut all = three_way(lake, base, source, &self.state, ScanStart::all());

@@ -11,9 +11,9 @@ use crate::model::change::{PathChange, check_value_version, decode_value};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
 use crate::model::path::ObjectPath;
-use crate::tree::{ALL, ChangeSorter, InlineRun, Record, RunWriter, ScanStart};
+use crate::tree::{ALL, ChangeSet, ChangeSetWriter, ChangeSorter, InlineRun, Record, ScanStart};
 
-use super::prepare::{ChangeSet, MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_MAX, Work};
+use super::prepare::{MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_MAX, Work};
 use crate::commit::log::entry::ResetTo;
 use crate::commit::log::lake::Lake;
 use crate::commit::op::queued::{
@@ -162,7 +162,7 @@ async fn load_elsewhere(
                     run.records
                 )));
             }
-            if validated || run.records <= SMALL_MAX {
+            if validated || run.records <= SMALL_MAX.records as u64 {
                 let scan = sources.lake.tree().scan_run(run, ALL, ScanStart::default());
                 return Ok(ChangeSet::Small(scan.try_collect().await?));
             }
@@ -175,7 +175,7 @@ async fn load_elsewhere(
 /// Reads one sealed area in path order, a page at a time; what does not stay small goes to the
 /// object store as it is read, so that memory does not follow the size of the area.
 async fn load_area(sources: Sources<'_>, area: OpId) -> Result<ChangeSet> {
-    let mut collector = Collector::new(sources.lake);
+    let mut collector = ChangeSetWriter::new(sources.lake.tree(), SMALL_MAX);
     let mut from = Bound::Open;
     while let Some(values) = area_page(sources, area, &from).await? {
         for value in values {
@@ -202,7 +202,7 @@ async fn load_areas(sources: Sources<'_>, areas: &[OpId]) -> Result<ChangeSet> {
             }
         }
     }
-    let mut collector = Collector::new(sources.lake);
+    let mut collector = ChangeSetWriter::new(sources.lake.tree(), SMALL_MAX);
     // Merging what was spilled takes a while: not on a thread that serves others.
     for record in clock::on_other_thread(move || sorter.finish()).await?? {
         collector.push(record?).await?;
@@ -224,37 +224,4 @@ async fn area_page(
         Error::unavailable(format!("sealed area {area} went away while it was read"))
     })?;
     Ok(Some(page.values).filter(|values| !values.is_empty()))
-}
-
-/// Gathers records in path order: in memory while they are few, into a run when they are many.
-pub(in crate::commit) struct Collector<'a> {
-    lake: &'a Lake,
-    small: Vec<Record>,
-    large: Option<RunWriter>,
-}
-
-impl<'a> Collector<'a> {
-    pub(in crate::commit) fn new(lake: &'a Lake) -> Self {
-        Self { lake, small: Vec::new(), large: None }
-    }
-
-    pub(in crate::commit) async fn push(&mut self, record: Record) -> Result<()> {
-        if let Some(writer) = &mut self.large {
-            return writer.push(record).await;
-        }
-        self.small.push(record);
-        if self.small.len() as u64 > SMALL_MAX {
-            let mut writer = self.lake.tree().run_writer();
-            writer.push_all(self.small.drain(..)).await?;
-            self.large = Some(writer);
-        }
-        Ok(())
-    }
-
-    pub(in crate::commit) async fn finish(self) -> Result<ChangeSet> {
-        match self.large {
-            Some(writer) => Ok(ChangeSet::Large(Arc::new(writer.finish().await?))),
-            None => Ok(ChangeSet::Small(self.small)),
-        }
-    }
 }

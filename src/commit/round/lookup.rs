@@ -8,9 +8,9 @@ use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
-use crate::tree::{Metarange, Record};
+use crate::tree::{ChangeSet, Metarange, Record};
 
-use super::prepare::{ChangeSet, Lookups, Prepared, Work};
+use super::prepare::{Lookups, Prepared, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::merge::prepared::{Crossing, crossings};

@@ -13,7 +13,7 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, RunId};
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
-use crate::tree::{Level, Record, RunRef};
+use crate::tree::{ChangeSet, Level, Record, RunRef, SmallMax};
 
 use super::load::load;
 use super::lookup::look_up;
@@ -28,7 +28,7 @@ use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
 /// becomes a level of its own, as it is.
-pub const SMALL_MAX: u64 = 4096;
+pub const SMALL_MAX: SmallMax = SmallMax::records(4096);
 
 /// Changes of one op with conditions or a base, at most: each is looked up.
 pub const VALIDATED_MAX: u64 = 100_000;
@@ -141,15 +141,6 @@ pub struct MergeView {
     pub base: Option<CommitId>,
     /// The source's generation; 0 without a source.
     pub source_generation: u64,
-}
-
-/// The changes of one op.
-#[derive(Debug, Clone)]
-pub enum ChangeSet {
-    /// In memory, one per path, in path order.
-    Small(Vec<Record>),
-    /// In the object store.
-    Large(Arc<RunRef>),
 }
 
 /// What paths name, before the batch.

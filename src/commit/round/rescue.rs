@@ -4,9 +4,9 @@
 use futures::TryStreamExt;
 
 use crate::model::error::Result;
-use crate::tree::{ALL, ScanStart};
+use crate::tree::{ALL, ChangeSet, ScanStart};
 
-use super::prepare::{ChangeSet, Prepared, Situation, Work};
+use super::prepare::{Prepared, Situation, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::op::verdict::Verdict;

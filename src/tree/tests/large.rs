@@ -10,8 +10,8 @@ use crate::model::change::{Change, encode_value};
 use crate::model::entry::Entry;
 use crate::model::path::ObjectPath;
 use crate::tree::{
-    Folded, Level, ListItem, ListRequest, MemoryStore, Metarange, Record, RunRef, ScanStart, Tree,
-    TreeOptions,
+    ChangeSet, Level, ListItem, ListRequest, MemoryStore, Metarange, Record, RunRef, ScanStart,
+    Tree, TreeOptions,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -79,16 +79,18 @@ fn costs_at_a_million_records_follow_the_question() {
             .unwrap();
         assert_eq!(found, changed.map(path));
         assert!(store.reads() - reads <= 16, "{} reads", store.reads() - reads);
-        let Folded::Run(folded) = tree.fold(&levels, true).await.unwrap() else { panic!("a run") };
+        let ChangeSet::Large(folded) = tree.fold(&levels, true).await.unwrap() else {
+            panic!("a run")
+        };
         println!("fold of 4 changes into 1M: {} writes", store.writes() - writes);
         assert!(store.writes() - writes <= 12, "untouched ranges are taken over");
 
         // The fold is the run one would have written, and differs little from its parent.
         let version = |number| u64::from(changed.contains(&number));
         let direct = write(&tree, (0..MILLION).map(|number| record(number, version(number)))).await;
-        assert_eq!(direct, folded);
+        assert_eq!(direct, *folded);
         let reads = store.reads();
-        let folded = Metarange { levels: vec![Level::all(Arc::new(folded))] };
+        let folded = Metarange { levels: vec![Level::all(folded)] };
         let found = cold().diff(base.clone(), folded, ScanStart::all());
         assert_eq!(found.count().await, 4);
         println!("diff of two runs of 1M: {} reads", store.reads() - reads);

@@ -10,7 +10,7 @@ use super::run;
 use crate::model::error::ErrorKind;
 use crate::model::path::ObjectPath;
 use crate::tree::rule::same;
-use crate::tree::{Diff, Folded, Level, ListItem, ListRequest, Metarange, RunPlace, ScanStart};
+use crate::tree::{ChangeSet, Diff, Level, ListItem, ListRequest, Metarange, RunPlace, ScanStart};
 
 fn prefixes() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["", "a", "a/", "dir/", "dir/1", "é", "nothing", "z", "cut/"])
@@ -141,12 +141,12 @@ proptest! {
             let bottom = to == levels.len();
             let folded = built.tree.fold(&levels[from..to], bottom).await.unwrap();
             let run = match folded {
-                Folded::Run(run) => run,
-                Folded::Inline(inline) => {
-                    assert!(inline.records().iter().all(|record| record.op == 0));
+                ChangeSet::Large(run) => run.as_ref().clone(),
+                ChangeSet::Small(records) => {
+                    assert!(records.iter().all(|record| record.op == 0));
                     let mut writer = built.tree.run_writer();
-                    for record in inline.records() {
-                        writer.push(record.clone()).await.unwrap();
+                    for record in records {
+                        writer.push(record).await.unwrap();
                     }
                     writer.finish().await.unwrap()
                 }
@@ -160,7 +160,7 @@ proptest! {
             // Folding everything gives the run one would have written in the first place.
             let all = built.tree.fold(levels, true).await.unwrap();
             let mut writer = built.tree.run_writer();
-            if let Folded::Run(all) = all {
+            if let ChangeSet::Large(all) = all {
                 for (path, entry) in &built.contents[0] {
                     let mut value = Vec::new();
                     let change = crate::model::change::Change::Put(entry.clone());
@@ -168,7 +168,7 @@ proptest! {
                     let record = crate::tree::Record { path: path.clone(), op: 0, value: value.into() };
                     writer.push(record).await.unwrap();
                 }
-                assert_eq!(writer.finish().await.unwrap(), all);
+                assert_eq!(writer.finish().await.unwrap(), *all);
             }
         });
     }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use onward::invariants::{self as hold, Held, Interval};
-use onward::model::ids::{CommitId, OpId};
+use onward::internals::invariants::{self as hold, Held, Interval};
+use onward::{CommitId, OpId};
 
 use super::figures::Figures;
 use super::history::{Asked, BranchHistory, Decided, Journals};

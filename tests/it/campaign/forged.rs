@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use onward::model::commit::Commit;
-use onward::model::ids::{BranchUid, MetarangeId, Ticket};
+use onward::Ticket;
+use onward::internals::model::commit::Commit;
+use onward::internals::model::ids::{BranchUid, MetarangeId};
 
 use super::audit::Audit;
 use super::figures::Figures;

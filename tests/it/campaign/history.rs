@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
-use onward::Onward;
-use onward::commit::log::lake::{Lake, LakeOptions};
-use onward::commit::log::record::BranchRecord;
-use onward::model::address::RefExpr;
-use onward::model::commit::Commit;
-use onward::model::ids::{CommitId, OpId, Ticket};
-use onward::objects::Objects;
-use onward::tree::{ListItem, ListRequest};
+use onward::internals::commit::log::lake::{Lake, LakeOptions};
+use onward::internals::commit::log::record::BranchRecord;
+use onward::internals::model::commit::Commit;
+use onward::internals::objects::Objects;
+use onward::internals::tree::{ListItem, ListRequest};
+use onward::{CommitId, Onward, OpId, RefExpr, Ticket};
 
 use super::crew::Crew;
 use super::journal::{Line, Plan, Reader, StagedWrite, Told};
@@ -88,7 +86,7 @@ impl BranchHistory {
 async fn changes(lake: &Lake, before: Option<CommitId>, after: CommitId) -> Changes {
     let before = lake.content(before).await.unwrap();
     let after = lake.content(Some(after)).await.unwrap();
-    let diff = lake.diff(before, after, onward::tree::ScanStart::prefix(""));
+    let diff = lake.diff(before, after, onward::internals::tree::ScanStart::prefix(""));
     diff.map_ok(|diff| (diff.path.to_string(), diff.after.map(|entry| entry.size)))
         .try_collect()
         .await

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use onward::commit::faults::POINTS;
-use onward::invariants::Interval;
+use onward::internals::commit::faults::POINTS;
+use onward::internals::invariants::Interval;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::task::block_in_place;
@@ -67,9 +67,9 @@ impl Injector<'_> {
     pub async fn inject(&mut self, fault: Fault) {
         let more = self.random.random_range(3..25);
         self.progress(more).await;
-        let began = onward::clock::now_ms().unsigned_abs();
+        let began = onward::internals::clock::now_ms().unsigned_abs();
         let whose = self.carry_out(fault).await;
-        let end = onward::clock::now_ms();
+        let end = onward::internals::clock::now_ms();
         self.crew.look();
         match whose {
             Recovered::Anybody => self.progress(1).await,
@@ -83,10 +83,10 @@ impl Injector<'_> {
                 .await;
             }
         }
-        let took = onward::clock::now_ms() - end;
+        let took = onward::internals::clock::now_ms() - end;
         if fault.fails_rounds() {
             // Workers hear of it up to so much later, and pause for as long after a failure.
-            let ended = Some(onward::clock::now_ms().unsigned_abs() + 500);
+            let ended = Some(onward::internals::clock::now_ms().unsigned_abs() + 500);
             self.outages.push(Interval { began, ended });
         }
         self.figures.recovered(self.site.setting, fault, took.unsigned_abs());

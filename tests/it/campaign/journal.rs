@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use onward::model::ids::{CommitId, OpId};
+use onward::{CommitId, OpId};
 use serde::{Deserialize, Serialize};
 
 /// One line.

@@ -21,7 +21,7 @@ pub mod writer;
 use std::collections::BTreeMap;
 
 use onward::Onward;
-use onward::invariants::{self, Interval};
+use onward::internals::invariants::{self, Interval};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -188,9 +188,9 @@ async fn come_to_rest(site: &Site, outages: &[Interval], figures: &mut Figures) 
 
 /// Submits an op past all faults, and writes down what came of it.
 async fn submit(onward: &Onward, journal: &Journal, plan: Plan, again: bool) {
-    let (at, op) = (onward::clock::now_ms() as u64, plan.op);
+    let (at, op) = (onward::internals::clock::now_ms() as u64, plan.op);
     journal.write(&Line::Asked { at, plan: plan.clone(), again });
     let outcome = writer::submit(onward, &plan).await.unwrap();
-    let (at, told) = (onward::clock::now_ms() as u64, writer::told(&outcome));
+    let (at, told) = (onward::internals::clock::now_ms() as u64, writer::told(&outcome));
     journal.write(&Line::Told { at, life: 0, lane: 0, op, told });
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use onward::model::ids::CommitId;
+use onward::CommitId;
 
 use super::history::{BranchHistory, Changes, Content, Journals};
 use super::journal::{StagedWrite, Strategy, What};

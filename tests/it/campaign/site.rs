@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use onward::model::address::RefExpr;
-use onward::objects::Objects;
-use onward::{Config, Onward};
+use onward::internals::objects::Objects;
+use onward::{Config, Onward, RefExpr};
 use tempfile::TempDir;
 
 use super::fault::Setting;

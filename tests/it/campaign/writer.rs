@@ -7,11 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use onward::Strategy as MergeStrategy;
-use onward::model::address::RefExpr;
-use onward::model::ids::OpId;
-use onward::objects::Objects;
-use onward::{Config, ErrorKind, Onward, Outcome};
+use onward::internals::objects::Objects;
+use onward::{Config, ErrorKind, Onward, OpId, Outcome, RefExpr, Strategy as MergeStrategy};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -123,7 +120,7 @@ async fn obey(writer: Arc<Writer>, store: FaultyStore) {
 
 impl Writer {
     fn now(&self) -> u64 {
-        (onward::clock::now_ms() - self.orders.ahead_ms) as u64
+        (onward::internals::clock::now_ms() - self.orders.ahead_ms) as u64
     }
 
     fn ended(&self) -> bool {

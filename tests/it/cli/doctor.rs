@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use onward::coord::LaneOptions;
-use onward::coord::Lanes;
-use onward::objects::Objects;
-use onward::objects::backend::InMemory;
-use onward::repo::doctor::{Check, Health, examine_parts};
+use onward::internals::coord::LaneOptions;
+use onward::internals::coord::Lanes;
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
+use onward::internals::repo::doctor::{Check, Health, examine_parts};
 use serde_json::Value;
 
 use super::Desk;

@@ -1,6 +1,6 @@
 //! Merges, reverts, cherry-picks and resets, as they are typed.
 
-use onward::objects::Objects;
+use onward::internals::objects::Objects;
 use serde_json::{Value, json};
 use walkdir::WalkDir;
 

@@ -136,6 +136,6 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        let _ = onward::local::stop(self.path().join(".onward"));
+        let _ = onward::internals::local::stop(self.path().join(".onward"));
     }
 }

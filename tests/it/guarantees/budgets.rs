@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use onward::Onward;
-use onward::objects::ObjectCounters;
+use onward::internals::objects::ObjectCounters;
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, keys};

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use onward::model::address::RefExpr;
-use onward::model::change::{Change, PathChange};
-use onward::{ErrorKind, Outcome};
+use onward::{Change, ErrorKind, Outcome, PathChange, RefExpr};
 
 use super::{change, commit};
 use crate::support::lake::{Deployment, entry};
@@ -89,7 +87,7 @@ async fn lose_all_ranges(deployment: &Deployment) {
     }
 }
 
-async fn many(onward: &onward::Onward, folder: &str) -> onward::repo::TicketHandle {
+async fn many(onward: &onward::Onward, folder: &str) -> onward::internals::repo::TicketHandle {
     let mut builder = onward.repo("lake").branch("main").change();
     for n in 0..4_500 {
         let path = format!("{folder}/{n:05}").parse().unwrap();

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use onward::commit::accept::shared::QueueOptions;
-use onward::commit::tasks;
-use onward::coord::submit::{Seal, Submission};
-use onward::model::address::RefExpr;
-use onward::model::ids::Ticket;
-use onward::{ErrorKind, Outcome};
+use onward::internals::commit::accept::shared::QueueOptions;
+use onward::internals::commit::tasks;
+use onward::internals::coord::submit::{Seal, Submission};
+use onward::{ErrorKind, Outcome, RefExpr, Ticket};
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, context, keys, op_id};

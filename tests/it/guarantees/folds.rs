@@ -1,10 +1,9 @@
 //! Folds in the background: they enter through the queue, shorten the stack, and change nothing
 //! that can be read, now or in history.
 
-use onward::Onward;
-use onward::commit::log::lake::Lake;
-use onward::model::address::RefExpr;
-use onward::repo::Repository;
+use onward::internals::commit::log::lake::Lake;
+use onward::internals::repo::Repository;
+use onward::{Onward, RefExpr};
 
 use crate::support::lake::{Deployment, entry};
 use crate::support::until::until_async;
@@ -35,7 +34,8 @@ fn expected(path: usize, rounds: usize) -> Option<usize> {
 
 async fn levels(lake: &Lake, repo: &Repository) -> usize {
     let head = repo.commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
-    let tickets = lake.log_tickets(head.uid(), onward::model::ids::Ticket(0)).await.unwrap();
+    let tickets =
+        lake.log_tickets(head.uid(), onward::internals::model::ids::Ticket(0)).await.unwrap();
     let newest = lake.known_entry(head.uid(), *tickets.last().unwrap()).await.unwrap();
     newest.metarange_after().levels.len()
 }

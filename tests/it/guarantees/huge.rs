@@ -1,9 +1,8 @@
 //! A million changes in one commit, and one change on a branch of a million.
 
 use futures::TryStreamExt;
-use onward::model::address::RefExpr;
-use onward::tree::ScanStart;
-use onward::{Config, Onward};
+use onward::internals::tree::ScanStart;
+use onward::{Config, Onward, RefExpr};
 
 use super::budgets::Meter;
 use super::commit;

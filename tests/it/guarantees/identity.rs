@@ -1,6 +1,6 @@
 //! One op, one outcome: op ids that come again, and producers that number their ops.
 
-use onward::repo::ChangeBuilder;
+use onward::internals::repo::ChangeBuilder;
 use onward::{Onward, Outcome};
 
 use super::{change, commit, commit_all};
@@ -118,7 +118,7 @@ async fn a_batch_of_many_changes_is_decided_like_any_other() {
         assert!(outcome.commit().is_some(), "{outcome:?}");
     }
     let lake = onward.repo("lake");
-    let reference = onward::model::address::RefExpr::plain("main");
+    let reference = onward::internals::model::address::RefExpr::plain("main");
     for (path, size) in [("t/0000/00", 0), ("t/3999/19", 3999), ("t/1234/07", 1234)] {
         let entry = lake.stat(&reference, &path.parse().unwrap()).await.unwrap();
         assert_eq!(entry.size, size);

@@ -1,8 +1,7 @@
 //! Processes that die or stop at any point of a round, and those that go on.
 
-use onward::commit::faults::POINTS;
-use onward::model::address::RefExpr;
-use onward::{Config, Onward};
+use onward::internals::commit::faults::POINTS;
+use onward::{Config, Onward, RefExpr};
 
 use super::{commit, commit_all};
 use crate::support::branch::{Audit, op_id};
@@ -42,7 +41,7 @@ impl Site {
         Worker::start(job, &variables)
     }
 
-    fn objects(&self) -> &onward::objects::Objects {
+    fn objects(&self) -> &onward::internals::objects::Objects {
         self.onward.coordinator().objects()
     }
 }

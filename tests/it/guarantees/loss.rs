@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use onward::clock;
-use onward::coord::restore::{BranchImage, PART_MAX};
-use onward::coord::script::RESTORE;
-use onward::coord::{
+use onward::internals::clock;
+use onward::internals::coord::restore::{BranchImage, PART_MAX};
+use onward::internals::coord::script::RESTORE;
+use onward::internals::coord::{
     BranchKeys, BranchState, HeadView, LaneOptions, Lanes, RedisBranch, Retention, Turn,
 };
-use onward::model::address::RefExpr;
-use onward::model::ids::Ticket;
-use onward::repo::recover::RecoveredState;
+use onward::internals::model::address::RefExpr;
+use onward::internals::model::ids::Ticket;
+use onward::internals::repo::recover::RecoveredState;
 use onward::{Onward, Outcome};
 use tokio::task::JoinHandle;
 

@@ -33,7 +33,7 @@ async fn try_commit(onward: &Onward, branch: &str, n: usize) -> onward::Result<O
 }
 
 /// The change that op `n` makes.
-fn change(onward: &Onward, branch: &str, n: usize) -> onward::repo::ChangeBuilder {
+fn change(onward: &Onward, branch: &str, n: usize) -> onward::internals::repo::ChangeBuilder {
     let builder = onward.repo("lake").branch(branch).change().op_id(op_id(n));
     builder.put(format!("t/{n:06}"), entry(n)).message(format!("message {n}"))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use onward::commit::faults::{Faults, POINTS};
+use onward::internals::commit::faults::{Faults, POINTS};
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, keys};

@@ -1,8 +1,7 @@
 //! Merges of the same paths, decided together: what one of them makes of the branch can be read
 //! while the next is put on top of it.
 
-use onward::Strategy;
-use onward::model::address::RefExpr;
+use onward::{RefExpr, Strategy};
 
 use crate::support::branch::{Ghost, keys};
 use crate::support::lake::{Deployment, entry};

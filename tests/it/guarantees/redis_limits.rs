@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use onward::commit::faults::Faults;
-use onward::coord::Lanes;
+use onward::internals::commit::faults::Faults;
+use onward::internals::coord::Lanes;
 use onward::{ErrorKind, Onward};
 
 use super::{change, commit, try_commit};

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use onward::Onward;
-use onward::commit::faults::Faults;
-use onward::coord::Lanes;
-use onward::coord::script::{EXTEND, PUBLISH, STAGE, STATUS, SUBMIT, Script, VIEW};
-use onward::model::address::RefExpr;
-use onward::tree::ListRequest;
+use onward::internals::commit::faults::Faults;
+use onward::internals::coord::Lanes;
+use onward::internals::coord::script::{EXTEND, PUBLISH, STAGE, STATUS, SUBMIT, Script, VIEW};
+use onward::internals::tree::ListRequest;
+use onward::{Onward, RefExpr};
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, free_turn, keys, op_id};
@@ -76,7 +75,7 @@ async fn a_lost_reply_of_a_staged_write_leaves_it_staged_once() {
     let onward = deployment.connect_over(&relay.url(), Faults::default()).await;
     let main = onward.repo("lake").branch("main");
     for (n, hit) in HITS.into_iter().enumerate() {
-        for condition in [None, Some(onward::model::change::Condition::Absent)] {
+        for condition in [None, Some(onward::internals::model::change::Condition::Absent)] {
             let path = format!("s/{n}/{}", condition.is_some());
             relay.hit(STAGE.sha(), 1, hit);
             main.stage_put(path.parse().unwrap(), entry(n), condition).await.unwrap();

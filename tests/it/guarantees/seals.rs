@@ -1,10 +1,8 @@
 //! What a commit has sealed when it is called off, repeated, or lost with Redis. The model
 //! (`tests/it/model`) found these.
 
-use onward::commit::faults::Faults;
-use onward::model::address::RefExpr;
-use onward::model::path::ObjectPath;
-use onward::{Onward, Outcome};
+use onward::internals::commit::faults::Faults;
+use onward::{ObjectPath, Onward, Outcome, RefExpr};
 
 use crate::support::branch::{Audit, Ghost, Snapshot, context, keys, op_id};
 use crate::support::lake::{Deployment, entry};

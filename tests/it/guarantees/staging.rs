@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::TryStreamExt;
-use onward::model::address::RefExpr;
-use onward::model::ids::Ticket;
-use onward::{Onward, Outcome};
+use onward::{Onward, Outcome, RefExpr, Ticket};
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
 use crate::support::lake::{Deployment, entry};
@@ -170,8 +168,8 @@ async fn a_reset_of_a_prefix_leaves_its_neighbours_staged() {
 async fn what_a_called_off_commit_gives_back_does_not_undo_a_newer_one() {
     let (deployment, onward) = Deployment::lake().await;
     let main = onward.repo("lake").branch("main");
-    let path: onward::model::path::ObjectPath = "p".parse().unwrap();
-    let other: onward::model::path::ObjectPath = "q".parse().unwrap();
+    let path: onward::ObjectPath = "p".parse().unwrap();
+    let other: onward::ObjectPath = "q".parse().unwrap();
     let keys = crate::support::branch::keys(&deployment.objects, "main").await;
     let ghost = crate::support::branch::Ghost::haunt(&deployment.redis, &keys);
     main.stage_put(path.clone(), entry(1), None).await.unwrap();
@@ -184,7 +182,7 @@ async fn what_a_called_off_commit_gives_back_does_not_undo_a_newer_one() {
     let patience = crate::support::until::PATIENCE;
     assert_eq!(first.wait(patience).await.unwrap().name(), "cancelled");
     assert!(second.wait(patience).await.unwrap().commit().is_some());
-    let reference = onward::model::address::RefExpr::plain("main");
+    let reference = onward::internals::model::address::RefExpr::plain("main");
     let lake = onward.repo("lake");
     assert_eq!(lake.stat(&reference, &path).await.unwrap(), entry(2), "the newer one stands");
     let status = main.status("", None, 10).await.unwrap();

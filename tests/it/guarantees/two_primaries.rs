@@ -1,7 +1,7 @@
 //! Two who decide at once: two helpers of one Redis, and two Redis servers that both believe they
 //! are the primary of one object store.
 
-use onward::commit::faults::Faults;
+use onward::internals::commit::faults::Faults;
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, free_turn, keys};

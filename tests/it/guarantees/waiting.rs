@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onward::commit::faults::Faults;
-use onward::coord::Lanes;
-use onward::objects::Objects;
-use onward::objects::backend::InMemory;
+use onward::internals::commit::faults::Faults;
+use onward::internals::coord::Lanes;
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
 use onward::{ErrorKind, Onward, Outcome};
 
 use super::{change, commit, try_commit};

@@ -3,12 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use onward::Onward;
-use onward::model::change::{Change, PathChange};
-use onward::model::ids::CommitId;
-use onward::objects::Objects;
-use onward::objects::backend::InMemory;
-use onward::repo::{Branch, LogRequest, TicketHandle};
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
+use onward::internals::repo::{Branch, LogRequest, TicketHandle};
+use onward::{Change, CommitId, Onward, PathChange};
 
 use super::{log, of_object, of_prefix};
 use crate::support::branch::{Ghost, keys};

@@ -6,10 +6,8 @@ mod order;
 mod refs;
 
 use futures::TryStreamExt;
-use onward::Onward;
-use onward::model::address::RefExpr;
-use onward::model::ids::CommitId;
-use onward::repo::LogRequest;
+use onward::internals::repo::LogRequest;
+use onward::{CommitId, Onward, RefExpr};
 
 /// The ids of a log, newest first.
 pub async fn log(onward: &Onward, reference: &str, request: &LogRequest) -> Vec<CommitId> {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use onward::model::ids::CommitId;
-use onward::repo::LogRequest;
+use onward::CommitId;
+use onward::internals::repo::LogRequest;
 use proptest::prelude::*;
 
 use super::{log, of_object, of_prefix};

@@ -3,20 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onward::clock;
-use onward::commit::log::entry::{DecidedOp, LogEntry};
-use onward::commit::op::verdict::Verdict;
-use onward::model::commit::Commit;
-use onward::model::ids::{BranchUid, CommitId, Ticket};
-use onward::repo::LogRequest;
-use onward::tree::Metarange;
+use onward::internals::clock;
+use onward::internals::commit::log::entry::{DecidedOp, LogEntry};
+use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::model::commit::Commit;
+use onward::internals::model::ids::BranchUid;
+use onward::internals::repo::LogRequest;
+use onward::internals::tree::Metarange;
+use onward::{CommitId, Ticket};
 
 use super::log;
 use crate::support::lake::Deployment;
 
 /// Writes log entries of one commit each.
 pub struct Forge {
-    lake: onward::commit::log::lake::Lake,
+    lake: onward::internals::commit::log::lake::Lake,
     pub onward: onward::Onward,
     _deployment: Deployment,
     made: BTreeMap<CommitId, Commit>,

@@ -3,11 +3,10 @@
 
 use std::collections::HashMap;
 
-use onward::model::address::RefExpr;
-use onward::model::commit::Commit;
-use onward::model::ids::CommitId;
-use onward::tree::Metarange;
-use onward::{ErrorKind, Onward, Result, clock};
+use onward::internals::clock;
+use onward::internals::model::commit::Commit;
+use onward::internals::tree::Metarange;
+use onward::{CommitId, ErrorKind, Onward, RefExpr, Result};
 
 use super::log;
 use super::order::Forge;

@@ -1,8 +1,6 @@
 //! The base of a merge that waits: right, and cheap to find.
 
-use onward::Onward;
-use onward::model::address::RefExpr;
-use onward::model::ids::CommitId;
+use onward::{CommitId, Onward, RefExpr};
 
 use crate::support::branch::{Ghost, keys, op_id};
 use crate::support::lake::{Deployment, entry};

@@ -5,13 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use onward::Strategy as OnConflict;
-use onward::commit::merge::prepared::MergeLimits;
-use onward::model::address::RefExpr;
-use onward::model::ids::CommitId;
-use onward::repo::{Repository, TicketHandle};
-use onward::tree::{ListItem, ListRequest};
-use onward::{Onward, Outcome};
+use onward::internals::commit::merge::prepared::MergeLimits;
+use onward::internals::repo::{Repository, TicketHandle};
+use onward::internals::tree::{ListItem, ListRequest};
+use onward::{CommitId, Onward, Outcome, RefExpr, Strategy as OnConflict};
 use proptest::prelude::*;
 
 use super::model::{Changes, Content, Graph, Merged, Node, Strategy as Rule, apply, merge};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use onward::model::ids::CommitId;
+use onward::CommitId;
 
 /// Path to the number of its entry.
 pub type Content = BTreeMap<String, usize>;

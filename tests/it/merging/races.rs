@@ -1,10 +1,8 @@
 //! Merges that are overtaken while they wait, one story at a time.
 
-use onward::commit::merge::prepared::MergeLimits;
-use onward::model::address::RefExpr;
-use onward::repo::{LogRequest, MergeBuilder};
-use onward::{Onward, Outcome};
-use onward::{Retry, Strategy};
+use onward::internals::commit::merge::prepared::MergeLimits;
+use onward::internals::repo::{LogRequest, MergeBuilder};
+use onward::{Onward, Outcome, RefExpr, Retry, Strategy};
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
 use crate::support::lake::{Deployment, entry};
@@ -288,7 +286,7 @@ async fn a_merge_submitted_again_under_its_id_is_the_same_merge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn put_if_absent_has_one_winner_however_many_try() {
-    use onward::model::change::Condition;
+    use onward::Condition;
     let (deployment, onward) = Deployment::lake().await;
     let others = [onward, deployment.connect().await, deployment.connect().await];
     let tries = (0..200).map(|n| {
@@ -314,7 +312,7 @@ async fn put_if_absent_has_one_winner_however_many_try() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_worked_out_too_long_ago_is_not_committed() {
-    use onward::commit::op::queued::{Body, MergePlan, PREPARED_MAX, QueuedOp, Request};
+    use onward::internals::commit::op::queued::{Body, MergePlan, PREPARED_MAX, QueuedOp, Request};
     let (deployment, onward) = lake_with(AS_IF_LARGE).await;
     fork(&onward, "dev", "main").await;
     put(&onward, "dev", "path", 2).await;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use onward::invariants::{Held, Invariant, Violation, within_rounds};
+use onward::internals::invariants::{Held, Invariant, Violation, within_rounds};
 
 use super::actions::Action;
 use super::redis::Known;

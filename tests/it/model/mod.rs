@@ -42,12 +42,12 @@
 //!   restoring in several parts** are not in the model. Scripts are held against plain functions one
 //!   by one in `tests/it/scripts`.
 //!
-//! What must hold are the predicates of `onward::invariants`; wait-freedom is computed in every
+//! What must hold are the predicates of `onward::internals::invariants`; wait-freedom is computed in every
 //! state, by letting each client run alone from there (`alone.rs`). Staged writes live in Redis
 //! only, so what is promised of them is checked where Redis loses nothing. A commit is not held
 //! responsible for a write that an earlier commit had sealed, and not yet decided, when it began.
 //!
-//! `make model` goes through the large scopes as well (`examples/model/main.rs`).
+//! `make model` goes through the large scopes as well (`tests/trials/model/main.rs`).
 
 pub mod actions;
 pub mod alone;

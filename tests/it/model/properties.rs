@@ -1,7 +1,7 @@
-//! What must hold in every state, with the predicates of `onward::invariants`, and what must be
+//! What must hold in every state, with the predicates of `onward::internals::invariants`, and what must be
 //! possible, so that the model is known to reach what it is about.
 
-use onward::invariants::{
+use onward::internals::invariants::{
     Held, Interval, Invariant, chain, decided_once, identity, in_order, no_fork, no_gap, not_ahead,
     nothing_lost, one_outcome, staged_in_time, staged_once, within_rounds,
 };

@@ -1,6 +1,6 @@
 //! The protocol as stateright sees it: a scope is a model, an invariant is a property.
 
-use onward::invariants::Invariant;
+use onward::internals::invariants::Invariant;
 use stateright::{Model, Property};
 
 use super::actions::Action;

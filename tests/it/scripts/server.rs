@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onward::coord::script::{self, Script};
-use onward::coord::{BranchKeys, ScriptCall};
-use onward::model::ids::BranchUid;
+use onward::internals::coord::script::{self, Script};
+use onward::internals::coord::{BranchKeys, ScriptCall};
+use onward::internals::model::ids::BranchUid;
 use redis::{ConnectionLike, Value};
 
 use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
@@ -27,7 +27,7 @@ fn seal_keys(keys: &BranchKeys, area: &str) -> (String, String) {
 }
 
 /// The tests' op ids are digits; as UUIDs they name the same keys.
-fn area_id(op: &str) -> onward::model::ids::OpId {
+fn area_id(op: &str) -> onward::internals::model::ids::OpId {
     op.parse().unwrap()
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use onward::ErrorKind;
-use onward::objects::Objects;
-use onward::objects::backend::InMemory;
-use onward::server::auth::{FAILURES_MAX, Keys, Role};
-use onward::server::{Server, ServerConfig};
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
+use onward_server::auth::{FAILURES_MAX, Keys, Role};
+use onward_server::{Server, ServerConfig};
 use reqwest::StatusCode;
 use serde_json::json;
 

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use onward::model::address::RefExpr;
+use onward::RefExpr;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{LAKE, MAIN};
+use crate::support::root::root;
 use crate::support::sidecar::{Sidecar, told};
 
 fn put(n: usize) -> Value {
@@ -290,9 +291,9 @@ async fn many_connections_on_one_branch_are_all_served_in_order() {
 
 #[test]
 fn the_api_is_what_its_description_says() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json"));
+    let text = std::fs::read_to_string(root().join("docs/openapi.json"));
     let kept: Value = serde_json::from_str(&text.unwrap()).unwrap();
-    let made = serde_json::to_value(onward::server::api::description()).unwrap();
+    let made = serde_json::to_value(onward_server::api::description()).unwrap();
     assert_eq!(made["openapi"], "3.1.0");
     assert!(kept == made, "docs/openapi.json is not what the code says: make openapi");
 }

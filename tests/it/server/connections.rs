@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use onward::server::auth::Role;
+use onward_server::auth::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -193,9 +193,9 @@ async fn a_unix_socket_is_its_owners_alone() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     // A second one does not take it away.
     let (deployment, onward) = Deployment::lake().await;
-    let mut config = onward::server::ServerConfig::new(listen.parse().unwrap());
+    let mut config = onward_server::ServerConfig::new(listen.parse().unwrap());
     config.admin = Some(("ANOTHER".into(), "a secret that is long enough".into()));
-    let error = onward::server::Server::bind(onward, config).await.err().unwrap();
+    let error = onward_server::Server::bind(onward, config).await.err().unwrap();
     assert!(error.message().contains("somebody listens"), "{error}");
     drop(deployment);
 }
@@ -204,10 +204,8 @@ async fn a_unix_socket_is_its_owners_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_may_be_encrypted() {
     use std::sync::Arc;
-    let file = |name: &str| {
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
-    };
-    let tls = onward::server::TlsFiles { cert: file("server.pem"), key: file("server.key") };
+    let file = |name: &str| crate::support::root::root().join("tests/fixtures/tls").join(name);
+    let tls = onward_server::TlsFiles { cert: file("server.pem"), key: file("server.key") };
     let sidecar = Sidecar::with(|config| config.tls = Some(tls)).await;
     let address = sidecar.url.strip_prefix("https://").unwrap();
     use rustls::pki_types::pem::PemObject;

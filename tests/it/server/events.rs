@@ -1,7 +1,7 @@
 //! The stream of outcomes.
 
 use futures::StreamExt;
-use onward::server::auth::Role;
+use onward_server::auth::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

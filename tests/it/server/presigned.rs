@@ -1,6 +1,6 @@
 //! Addresses that the storage signs, so that bytes travel past the sidecar.
 
-use onward::objects::Objects;
+use onward::internals::objects::Objects;
 use reqwest::StatusCode;
 use serde_json::json;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onward::objects::Objects;
-use onward::objects::backend::InMemory;
-use onward::repo::protection::{Action, Rule};
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
+use onward::internals::repo::protection::{Action, Rule};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

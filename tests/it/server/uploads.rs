@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use onward::objects::Objects;
+use onward::internals::objects::Objects;
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
@@ -125,7 +125,7 @@ async fn an_upload_that_does_not_end_before_its_sidecar_is_withdrawn() {
     let onward = deployment.connect().await;
     onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
     // All of it is kept for uploads to withdraw.
-    let grace = |config: &mut onward::server::ServerConfig| {
+    let grace = |config: &mut onward_server::ServerConfig| {
         config.limits.grace = Duration::from_secs(5);
     };
     let mut sidecar = Sidecar::over(deployment, onward, grace).await;

@@ -6,16 +6,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use onward::commit::log::entry::LogEntry;
-use onward::commit::log::lake::{Lake, LakeOptions};
-use onward::commit::log::record::BranchRecord;
-use onward::commit::op::verdict::Verdict;
-use onward::invariants::{self, Interval, Violation};
-use onward::model::commit::Commit;
-use onward::model::ids::{BranchUid, CommitId, OpId, Ticket};
-use onward::objects::Objects;
-use onward::objects::backend::ObjectStore;
-use onward::tree::{ListItem, ListRequest};
+use onward::internals::commit::log::entry::LogEntry;
+use onward::internals::commit::log::lake::{Lake, LakeOptions};
+use onward::internals::commit::log::record::BranchRecord;
+use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::invariants::{self, Interval, Violation};
+use onward::internals::model::commit::Commit;
+use onward::internals::model::ids::BranchUid;
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::ObjectStore;
+use onward::internals::tree::{ListItem, ListRequest};
+use onward::{CommitId, OpId, Ticket};
 
 use super::client::{Entry, Shared, Told};
 use super::plan::{Act, Guard, Put, value};
@@ -64,15 +65,16 @@ async fn line(lake: &Lake, name: &'static str) -> Line {
 }
 
 fn decided(uid: BranchUid, entry: &LogEntry) -> Vec<Decided> {
-    let decided = |(index, op): (usize, &onward::commit::log::entry::DecidedOp)| Decided {
-        op_id: op.op_id,
-        ticket: entry.first.0 + index as u64,
-        verdict: op.verdict.clone(),
-        commit: op
-            .commit
-            .clone()
-            .map(|commit| (commit.id(uid, entry.first, index as u16).unwrap(), commit)),
-    };
+    let decided =
+        |(index, op): (usize, &onward::internals::commit::log::entry::DecidedOp)| Decided {
+            op_id: op.op_id,
+            ticket: entry.first.0 + index as u64,
+            verdict: op.verdict.clone(),
+            commit: op
+                .commit
+                .clone()
+                .map(|commit| (commit.id(uid, entry.first, index as u16).unwrap(), commit)),
+        };
     entry.ops.iter().enumerate().map(decided).collect()
 }
 

@@ -4,11 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onward::model::address::RefExpr;
-use onward::model::change::Condition;
-use onward::model::ids::CommitId;
-use onward::repo::ChangeBuilder;
-use onward::{Error, Onward, Outcome};
+use onward::internals::repo::ChangeBuilder;
+use onward::{CommitId, Condition, Error, Onward, Outcome, RefExpr};
 
 use super::plan::{Act, Guard, Plan, Put, entry};
 use super::world::World;

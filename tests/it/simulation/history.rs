@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use onward::clock::simulated;
-use onward::model::address::RefExpr;
-use onward::objects::backend::{InMemory, ObjectStore};
+use onward::RefExpr;
+use onward::internals::clock::simulated;
+use onward::internals::objects::backend::{InMemory, ObjectStore};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::audit::audit;

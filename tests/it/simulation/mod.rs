@@ -117,7 +117,7 @@ fn is_found(change: Change) {
 #[test]
 fn a_publish_that_does_not_compare_is_found() {
     is_found(|name, text| {
-        without("publish", name, text, "if head.done ~= done_before then", "if false then")
+        without("publish", name, text, "if done_now ~= done_before then", "if false then")
     });
 }
 

@@ -1,7 +1,6 @@
 //! What the clients of a history are going to do, drawn from the seed before it begins.
 
-use onward::Entry;
-use onward::model::ids::OpId;
+use onward::{Entry, OpId};
 
 use super::world::World;
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use onward::commit::faults::Faults;
-use onward::coord::LaneOptions;
-use onward::coord::Lanes;
-use onward::coord::connect::{Connector, Link};
-use onward::objects::Objects;
-use onward::objects::backend::ObjectStore;
+use onward::internals::commit::faults::Faults;
+use onward::internals::coord::LaneOptions;
+use onward::internals::coord::Lanes;
+use onward::internals::coord::connect::{Connector, Link};
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::ObjectStore;
 use onward::{Config, Error, Onward};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
@@ -145,7 +145,8 @@ impl Connector for Simulated {
     }
 
     fn blocking<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Link, Error>> {
-        let patience = onward::coord::options::BLOCK_MAX + LaneOptions::default().response_timeout;
+        let patience =
+            onward::internals::coord::options::BLOCK_MAX + LaneOptions::default().response_timeout;
         self.open(patience).boxed()
     }
 }

@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use onward::Onward;
-use onward::commit::context::BranchContext;
-use onward::commit::log::lake::{Lake, LakeOptions};
-use onward::commit::log::record::BranchRecord;
-use onward::commit::op::verdict::Verdict;
-use onward::coord::BranchKeys;
-use onward::model::commit::Commit;
-use onward::model::ids::{CommitId, OpId, Ticket};
-use onward::objects::Objects;
+use onward::internals::commit::context::BranchContext;
+use onward::internals::commit::log::lake::{Lake, LakeOptions};
+use onward::internals::commit::log::record::BranchRecord;
+use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::coord::BranchKeys;
+use onward::internals::model::commit::Commit;
+use onward::internals::objects::Objects;
+use onward::{CommitId, Onward, OpId, Ticket};
 
 use super::redis::RedisServer;
 

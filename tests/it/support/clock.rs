@@ -8,6 +8,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::root::root;
+
 /// The library, built once per test.
 pub struct ClockLibrary {
     dir: TempDir,
@@ -24,7 +26,7 @@ impl ClockLibrary {
     /// Builds it.
     pub fn build() -> Self {
         let dir = tempfile::Builder::new().prefix("onward-clock-").tempdir().unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/clock_shift.c");
+        let source = root().join("tests/it/support/clock_shift.c");
         let library = Self { dir };
         let built = Command::new("cc")
             .args(["-O2", "-shared", "-fPIC", "-o"])

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use onward::objects::backend::{
+use onward::internals::objects::backend::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, Path, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
@@ -262,7 +262,7 @@ struct FaultyUpload {
 
 #[async_trait::async_trait]
 impl MultipartUpload for FaultyUpload {
-    fn put_part(&mut self, data: PutPayload) -> onward::objects::backend::UploadPart {
+    fn put_part(&mut self, data: PutPayload) -> onward::internals::objects::backend::UploadPart {
         let (store, key, work) = (self.store.clone(), self.key.clone(), self.inner.put_part(data));
         Box::pin(async move { store.run(Op::Multipart, &key, work).await })
     }

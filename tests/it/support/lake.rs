@@ -1,8 +1,8 @@
 //! A deployment for one test: a private Redis, a store, and processes' parts over both.
 
-use onward::commit::faults::Faults;
-use onward::coord::Lanes;
-use onward::objects::Objects;
+use onward::internals::commit::faults::Faults;
+use onward::internals::coord::Lanes;
+use onward::internals::objects::Objects;
 use onward::{Config, Onward};
 
 use super::redis::RedisServer;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use onward::objects::Objects;
+use onward::internals::objects::Objects;
 use onward::{Config, Onward, Outcome};
 use tokio::task::JoinHandle;
 

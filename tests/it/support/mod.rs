@@ -8,6 +8,7 @@ pub mod lake;
 pub mod load;
 pub mod redis;
 pub mod relay;
+pub mod root;
 #[cfg(feature = "aws")]
 pub mod s3;
 pub mod seed;

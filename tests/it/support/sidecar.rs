@@ -1,8 +1,8 @@
 //! A sidecar inside the test process, over a deployment of its own, and requests to it.
 
 use onward::Onward;
-use onward::server::auth::{Keys, Role};
-use onward::server::{Listen, Server, ServerConfig};
+use onward_server::auth::{Keys, Role};
+use onward_server::{Listen, Server, ServerConfig};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::task::JoinHandle;

@@ -1,7 +1,7 @@
 //! Verifications in tests: run to the end, with everything they find.
 
 use onward::Onward;
-use onward::repo::verify::{Finding, VerifyEvent, VerifyOptions, VerifySummary};
+use onward::internals::repo::verify::{Finding, VerifyEvent, VerifyOptions, VerifySummary};
 
 /// Verifies repository `lake`, uploaded objects included.
 pub async fn verify(onward: &Onward) -> (Vec<Finding>, VerifySummary) {

@@ -4,16 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::source::{code, tokens};
-use super::{files, packages, report, report_except, root};
-
-/// Dependencies that no source names, and what they are there for.
-const UNNAMED: &[(&str, &str)] = &[
-    ("Cargo.toml, dependencies: anstream", "to go"),
-    ("Cargo.toml, dependencies: anyhow", "to go"),
-    ("Cargo.toml, dependencies: comfy-table", "to go"),
-    ("Cargo.toml, dependencies: http-body-util", "to go"),
-    ("Cargo.toml, dependencies: thiserror", "to go"),
-];
+use super::{files, packages, report};
+use crate::support::root::root;
 
 /// Packages whose crate has another name.
 const OTHER_NAMES: &[(&str, &str)] = &[("md-5", "md5")];
@@ -22,7 +14,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[("md-5", "md5")];
 const SECTIONS: &[(&str, &[&str])] = &[
     ("dependencies", &["src"]),
     ("build-dependencies", &["build"]),
-    ("dev-dependencies", &["src", "tests", "benches", "examples"]),
+    ("dev-dependencies", &["src", "benches", "examples"]),
 ];
 
 /// The names in sections of this kind of a `Cargo.toml`; those for one platform too.
@@ -43,8 +35,20 @@ fn listed(manifest: &str, kind: &str) -> Vec<String> {
     names
 }
 
+/// The folders of the tests and examples that a package has elsewhere, or "tests" where they are in
+/// their usual place.
+fn folders_of_targets(manifest: &str) -> Vec<String> {
+    let paths = manifest.lines().filter_map(|line| line.strip_prefix("path = \"../"));
+    let mut folders: Vec<String> =
+        paths.map(|path| format!("../{}", path.rsplit_once('/').unwrap().0)).collect();
+    if !manifest.contains("autotests = false") {
+        folders.push("tests".to_owned());
+    }
+    folders
+}
+
 /// The words in front of `::` and behind `use` in these folders of a package.
-fn named(package: &str, folders: &[&str]) -> BTreeSet<String> {
+fn named(package: &str, folders: &[String]) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for folder in folders {
         for (_, text) in files(&format!("{package}{folder}"), &["rs"]) {
@@ -67,22 +71,25 @@ fn manifest(package: &str) -> String {
 
 #[test]
 fn every_dependency_is_named_by_a_source() {
-    let mut found = BTreeSet::new();
+    let mut broken = Vec::new();
     for package in packages() {
         let manifest = manifest(&package);
         for (section, folders) in SECTIONS {
-            let named = named(&package, folders);
+            let mut folders: Vec<String> = folders.iter().map(|name| (*name).to_owned()).collect();
+            if *section == "dev-dependencies" {
+                folders.extend(folders_of_targets(&manifest));
+            }
+            let named = named(&package, &folders);
             for name in listed(&manifest, section) {
                 let other = OTHER_NAMES.iter().find(|(package, _)| *package == name);
                 let crate_name = other.map_or(name.replace('-', "_"), |(_, other)| (*other).into());
                 if !named.contains(&crate_name) {
-                    found.insert(format!("{package}Cargo.toml, {section}: {name}"));
+                    broken.push(format!("{package}Cargo.toml, {section}: {name}"));
                 }
             }
         }
     }
-    let allowed = UNNAMED.iter().map(|(row, _)| (*row).to_owned()).collect();
-    report_except("what no source names is not compiled either", &found, &allowed);
+    report("what no source names is not compiled either", broken);
 }
 
 #[test]

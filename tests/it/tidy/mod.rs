@@ -15,13 +15,10 @@ mod testing;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 
 use walkdir::WalkDir;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::support::root::root;
 
 /// The files below `folder` with one of these extensions, with their paths from the root.
 fn files(folder: &str, extensions: &[&str]) -> Vec<(String, String)> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onward::coord::script;
+use onward::internals::coord::script;
 
 use super::{files, report};
 
@@ -15,8 +15,8 @@ const SHARED_LINES: usize = 3;
 const PLAIN_LINES: &[&str] = &[
     "end",
     "else",
-    "local head = read_head(head_key)",
-    "if not head then",
+    "local state, ",
+    "if not state then",
     "return {0}",
     "for i = 1, ",
     "local at = ",

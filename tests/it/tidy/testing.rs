@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::source::{code_lines, without_tests};
-use super::{files, report, root, sources};
+use super::{files, report, sources};
+use crate::support::root::root;
 
 #[test]
 fn tests_wait_for_conditions_and_never_for_time() {
@@ -18,8 +19,8 @@ fn tests_wait_for_conditions_and_never_for_time() {
         }
     };
     for (path, text) in files("tests", &["rs"]) {
-        // The clock of a simulation is not that of the machine.
-        let apart = ["tests/it/support/", "tests/it/simulation/"];
+        // The clock of a simulation is not that of the machine; a trial tells how long it took.
+        let apart = ["tests/it/support/", "tests/it/simulation/", "tests/trials/"];
         if !apart.iter().any(|folder| path.starts_with(folder)) {
             check(&path, 0, &text);
         }

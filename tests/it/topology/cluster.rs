@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use onward::Onward;
-use onward::clock;
-use onward::commit::CoordinatorOptions;
-use onward::coord::publish::{Publication, Published};
-use onward::coord::{Answer, BranchKeys, LaneOptions, Lanes, RedisBranch, Turn};
-use onward::model::ids::Ticket;
+use onward::internals::clock;
+use onward::internals::commit::CoordinatorOptions;
+use onward::internals::coord::publish::{Publication, Published};
+use onward::internals::coord::{Answer, BranchKeys, LaneOptions, Lanes, RedisBranch, Turn};
+use onward::internals::model::ids::Ticket;
 
 use crate::support::branch::{keys, op_id};
 use crate::support::load::{Lake, Load, check};

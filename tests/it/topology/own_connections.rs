@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use onward::commit::faults::Faults;
-use onward::coord::{Connector, Lanes, Link};
-use onward::objects::Objects;
+use onward::internals::commit::faults::Faults;
+use onward::internals::coord::{Connector, Lanes, Link};
+use onward::internals::objects::Objects;
 use onward::{Config, Onward};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};

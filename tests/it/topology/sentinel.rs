@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use onward::ErrorKind;
-use onward::coord::LaneOptions;
-use onward::coord::Lanes;
+use onward::internals::coord::LaneOptions;
+use onward::internals::coord::Lanes;
 
 use crate::support::load::{Lake, Load, check};
 use crate::support::seed::cases;

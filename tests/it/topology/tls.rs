@@ -1,14 +1,15 @@
 //! Encrypted connections, by the command: which authorities it trusts is the system's setting.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
 use crate::support::redis::{Listen, RedisServer, free_port};
+use crate::support::root::root;
 
 fn file(name: &str) -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/fixtures/tls", name].iter().collect();
+    let path = root().join("tests/fixtures/tls").join(name);
     path.to_str().unwrap().to_owned()
 }
 

@@ -7,22 +7,22 @@
 use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
-use onward::model::address::RefExpr;
-use onward::objects::Objects;
-use onward::repo::protection::{Action, Rule};
-use onward::tree::{ListItem, ListRequest};
-use onward::{Config, Onward, Outcome};
+use onward::internals::objects::Objects;
+use onward::internals::repo::protection::{Action, Rule};
+use onward::internals::tree::{ListItem, ListRequest};
+use onward::{Config, Onward, Outcome, RefExpr};
 use serde_json::{Value, json};
 use walkdir::WalkDir;
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
 use crate::support::lake::entry;
 use crate::support::redis::RedisServer;
+use crate::support::root::root;
 use crate::support::until::PATIENCE;
 use crate::support::verify::sound;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v1")
+    root().join("tests/fixtures/data-v1")
 }
 
 async fn connect(redis: &RedisServer, storage: &Path) -> Onward {
@@ -30,7 +30,7 @@ async fn connect(redis: &RedisServer, storage: &Path) -> Onward {
     Onward::connect(Config::new(redis.url(), url).committer("fixture")).await.unwrap()
 }
 
-fn change(onward: &Onward, branch: &str, n: usize) -> onward::repo::ChangeBuilder {
+fn change(onward: &Onward, branch: &str, n: usize) -> onward::internals::repo::ChangeBuilder {
     let change = onward.repo("lake").branch(branch).change().op_id(op_id(n));
     change.put(format!("orders/{n:03}.parquet"), entry(n)).message(format!("message {n}"))
 }
@@ -69,7 +69,7 @@ async fn make(redis: &RedisServer, storage: &Path) {
     let uid = branch_keys.head.split(['/', '}']).nth(1).unwrap().parse().unwrap();
     let (repo, name) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let context = onward.coordinator().context(&repo, &name, uid);
-    onward::commit::mend::restore::write_checkpoint(&context).await.unwrap();
+    onward::internals::commit::mend::restore::write_checkpoint(&context).await.unwrap();
     // An op that was accepted, and that nobody has decided.
     let ghost = Ghost::haunt(redis, &branch_keys);
     change(&onward, "main", 60).submit().await.unwrap();

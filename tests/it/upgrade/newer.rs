@@ -1,15 +1,15 @@
 //! A newer program works on the same branch. What only it can read is refused clearly and left as it
 //! is, other branches do not notice, and everything goes on when it has done its part.
 
-use onward::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
-use onward::commit::log::lake::Lake;
-use onward::commit::op::queued::VERSION;
-use onward::commit::op::verdict::Verdict;
-use onward::coord::{BranchKeys, HeadView};
-use onward::model::address::RefExpr;
-use onward::model::ids::{BranchUid, OpId, Ticket};
-use onward::repo::gc::GcOptions;
-use onward::repo::verify::VerifyOptions;
+use onward::internals::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
+use onward::internals::commit::log::lake::Lake;
+use onward::internals::commit::op::queued::VERSION;
+use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::coord::{BranchKeys, HeadView};
+use onward::internals::model::address::RefExpr;
+use onward::internals::model::ids::{BranchUid, OpId, Ticket};
+use onward::internals::repo::gc::GcOptions;
+use onward::internals::repo::verify::VerifyOptions;
 use onward::{ErrorKind, Onward, Outcome};
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
@@ -19,7 +19,7 @@ use crate::support::until::{PATIENCE, until_async};
 use crate::support::verify::sound;
 
 /// The change that op `n` makes.
-fn change(onward: &Onward, branch: &str, n: usize) -> onward::repo::ChangeBuilder {
+fn change(onward: &Onward, branch: &str, n: usize) -> onward::internals::repo::ChangeBuilder {
     let builder = onward.repo("lake").branch(branch).change().op_id(op_id(n));
     builder.put(format!("t/{n:06}"), entry(n)).message(format!("message {n}"))
 }
@@ -48,13 +48,13 @@ fn set_element(redis: &RedisServer, keys: &BranchKeys, index: usize, element: &[
 }
 
 /// Why an op is still queued.
-async fn stuck(handle: &mut onward::repo::TicketHandle) -> String {
+async fn stuck(handle: &mut onward::internals::repo::TicketHandle) -> String {
     let outcome = handle.wait(PATIENCE).await.unwrap();
     let Outcome::StillQueued { cause: Some(cause), .. } = outcome else { panic!("{outcome:?}") };
     cause
 }
 
-async fn committed(handle: &mut onward::repo::TicketHandle) {
+async fn committed(handle: &mut onward::internals::repo::TicketHandle) {
     loop {
         match handle.wait(PATIENCE).await.unwrap() {
             Outcome::Committed { .. } => return,

@@ -1,10 +1,9 @@
 //! Records of names and rules that a newer program has written, or rewritten, are never written
 //! over by this one.
 
-use onward::ErrorKind;
-use onward::commit::mend::restore::write_checkpoint;
-use onward::model::address::RefExpr;
-use onward::repo::protection::Rule;
+use onward::internals::commit::mend::restore::write_checkpoint;
+use onward::internals::repo::protection::Rule;
+use onward::{ErrorKind, RefExpr};
 
 use crate::support::branch::{Audit, keys, op_id};
 use crate::support::lake::{Deployment, entry};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use mlua::{Function, Lua, Value as LuaValue, Variadic};
-use onward::coord::script;
+use onward::internals::coord::script;
 use redis::Value;
 
 use super::command::Reply;

@@ -283,7 +283,8 @@ fn describe(args: &[Bytes]) -> String {
                 b"EVAL" => sha_of(script),
                 _ => String::from_utf8_lossy(script).into_owned(),
             };
-            let script = onward::coord::script::ALL.iter().find(|script| script.sha() == sha);
+            let script =
+                onward::internals::coord::script::ALL.iter().find(|script| script.sha() == sha);
             script.map_or("?", |script| script.name).to_owned()
         }
         _ => String::new(),

@@ -1,0 +1,110 @@
+//! `branch`: create, list, show, delete, reset of what is staged or of the head.
+
+use onward::internals::model::address::Address;
+use onward::internals::repo::BranchInfo;
+use onward::{Error, Onward, RepoName};
+use serde_json::json;
+
+use super::args::{BranchVerb, Global};
+use super::exit::{Done, Exit, Failure};
+use super::out::Out;
+use super::session::{branch_above, branch_of, confirm, ref_in, repo_of, with};
+
+fn tell(out: &Out, repo: &RepoName, info: &BranchInfo) -> Result<(), Failure> {
+    out.data(
+        || json!({"repository": repo, "branch": info.name, "commit": info.commit, "done": info.done}),
+        || {
+            let commit = info.commit.map(|id| id.to_string()).unwrap_or_else(|| "-".into());
+            format!("{}\t{commit}", info.name)
+        },
+    )
+}
+
+/// Runs one of them.
+pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
+    with(global, async |onward| {
+        match verb {
+            BranchVerb::Create { branch: address, from } => {
+                let from = ref_in(&address.repo, &from)?;
+                let info = branch_of(&onward, &address)?.create(&from).await?;
+                if out.is_json() {
+                    tell(out, &address.repo, &info)?;
+                }
+                out.note(&format!("created branch '{}' at {from}", info.name));
+            }
+            BranchVerb::List { repo } => {
+                for info in repo_of(&onward, &repo).branches().await? {
+                    tell(out, &repo, &info)?;
+                }
+            }
+            BranchVerb::Show { branch: address } => {
+                let info = branch_of(&onward, &address)?.show().await?;
+                tell(out, &address.repo, &info)?;
+            }
+            BranchVerb::Delete { branch: address, force } => {
+                delete(global, out, &onward, &address, force).await?;
+            }
+            BranchVerb::Reset { address, to: Some(to) } => {
+                let branch = branch_of(&onward, &address)?;
+                let to = ref_in(&address.repo, &to)?;
+                branch.show().await?;
+                confirm(global, out, format!("this makes {to} the head of '{address}', and commits that no other ref leads to are lost")).await?;
+                let info = branch.reset_to(&to).await?;
+                if out.is_json() {
+                    tell(out, &address.repo, &info)?;
+                }
+                let head = info.commit.map(|id| id.to_string()).unwrap_or_else(|| "-".into());
+                out.note(&format!("the head of '{address}' is {head}"));
+            }
+            BranchVerb::Reset { address, to: None } => {
+                let branch = branch_above(&onward, &address)?;
+                branch.show().await?;
+                confirm(global, out, format!("this takes back what is staged at '{address}'"))
+                    .await?;
+                let prefix = address.path.as_deref().unwrap_or_default();
+                let exactly = !prefix.is_empty() && !prefix.ends_with('/');
+                let taken = branch.reset(prefix, exactly).await?;
+                if out.is_json() {
+                    out.data(
+                        || json!({"address": address.to_string(), "reset": taken}),
+                        String::new,
+                    )?;
+                }
+                out.note(&format!("took back {taken} staged changes"));
+            }
+        }
+        Ok(Exit::Done)
+    })
+    .await
+}
+
+async fn delete(
+    global: &Global,
+    out: &Out,
+    onward: &Onward,
+    address: &Address,
+    force: bool,
+) -> Result<(), Failure> {
+    let branch = branch_of(onward, address)?;
+    let info = branch.show().await?;
+    let default_branch = repo_of(onward, &address.repo).show().await?.default_branch;
+    if info.name == default_branch && !force {
+        return Err(Error::invalid(format!(
+            "'{address}' is the default branch of its repository, which commands fall back to: add --force --yes to delete it all the same"
+        ))
+        .into());
+    }
+    confirm(global, out, format!("this deletes branch '{address}'")).await?;
+    let head = branch.delete().await?;
+    if out.is_json() {
+        let told = json!({"branch": address.to_string(), "deleted": true, "commit": head});
+        return out.data(|| told, String::new);
+    }
+    match head {
+        Some(head) => out.note(&format!(
+            "deleted branch '{address}' at {head}; `onward branch create {address} --from {head}` brings it back"
+        )),
+        None => out.note(&format!("deleted branch '{address}', which had no commit")),
+    }
+    Ok(())
+}

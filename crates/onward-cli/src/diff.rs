@@ -1,0 +1,221 @@
+//! `diff`: what merging one ref into another would bring, or what differs between the two.
+
+use std::fmt::Write;
+
+use futures::TryStreamExt;
+use onward::internals::commit::merge::prepared::Ruled;
+use onward::internals::model::address::Address;
+use onward::internals::tree::{Decision, Diff, ScanStart};
+use onward::{Entry, Onward, Result};
+use serde_json::{Value, json};
+
+use super::args::Global;
+use super::exit::{Done, Exit, Failure};
+use super::out::{Out, human_bytes, printable};
+use super::pair::compared;
+use super::session::{repo_of, with};
+
+/// Characters of a checksum in a list.
+const CHECKSUM_SHOWN: usize = 8;
+
+#[derive(Debug, clap::Args)]
+pub struct DiffArgs {
+    /// REPO/REF[/PREFIX]
+    pub left: Address,
+    /// REPO/REF, or a REF of the same repository
+    pub right: String,
+    /// Compare the two as they are, instead of what the second would bring into the first
+    #[arg(long, conflicts_with = "conflicts")]
+    pub two_dot: bool,
+    /// Only paths that both have changed since their merge base, and not in the same way
+    #[arg(long)]
+    pub conflicts: bool,
+    /// Only behind this path
+    #[arg(long, value_name = "PATH")]
+    pub after: Option<String>,
+    /// At most so many paths
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// How a path differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Added,
+    Removed,
+    Changed,
+    Conflict,
+}
+
+impl Kind {
+    /// From what there is on the left to what there is on the right.
+    fn of(left: Option<&Entry>, right: Option<&Entry>) -> Self {
+        match (left, right) {
+            (None, _) => Self::Added,
+            (_, None) => Self::Removed,
+            _ => Self::Changed,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Conflict => "conflict",
+        }
+    }
+
+    fn line(self, out: &Out, path: &str) -> String {
+        let path = printable(path);
+        match self {
+            Self::Added => out.green(&format!("+ {path}")),
+            Self::Removed => out.red(&format!("- {path}")),
+            Self::Changed => out.yellow(&format!("~ {path}")),
+            Self::Conflict => out.red(&format!("! {path}")),
+        }
+    }
+}
+
+/// Runs it.
+pub async fn run(global: &Global, out: &Out, args: DiffArgs) -> Done {
+    args.left.require_ref()?;
+    let right = compared(&args.left, &args.right)?;
+    let start = ScanStart::prefix(args.left.path.as_deref().unwrap_or_default());
+    let start = match &args.after {
+        Some(after) => start.after(after),
+        None => start,
+    };
+    with(global, async |onward| {
+        match args.two_dot {
+            true => two_dot(&onward, out, &args, &right, start).await?,
+            false => three_dot(&onward, out, &args, &right, start).await?,
+        }
+        Ok(Exit::Done)
+    })
+    .await
+}
+
+async fn two_dot(
+    onward: &Onward,
+    out: &Out,
+    args: &DiffArgs,
+    right: &Address,
+    start: ScanStart,
+) -> Result<(), Failure> {
+    let (left, right) = (args.left.require_ref()?, right.require_ref()?);
+    let mut differing = repo_of(onward, &args.left.repo).diff_from(left, right, start).await?;
+    let mut page = Page::new(args.limit);
+    while let Some(diff) = differing.try_next().await? {
+        if page.is_full(out) {
+            break;
+        }
+        page.last = diff.path.to_string();
+        let Diff { path, before, after } = diff;
+        let kind = Kind::of(before.as_ref(), after.as_ref());
+        out.data(
+            || json!({"path": path, "type": kind.name(), "before": before, "after": after}),
+            || kind.line(out, path.as_str()),
+        )?;
+    }
+    Ok(())
+}
+
+async fn three_dot(
+    onward: &Onward,
+    out: &Out,
+    args: &DiffArgs,
+    right: &Address,
+    start: ScanStart,
+) -> Result<(), Failure> {
+    let (left, right) = (args.left.require_ref()?, right.require_ref()?);
+    let repository = repo_of(onward, &args.left.repo);
+    let mut changes = repository.three_way_diff(left, right, start).await?;
+    let mut page = Page::new(args.limit);
+    while let Some(ruled) = changes.try_next().await? {
+        let Some(kind) = brought(&ruled) else { continue };
+        if args.conflicts && kind != Kind::Conflict {
+            continue;
+        }
+        if page.is_full(out) {
+            break;
+        }
+        page.last = ruled.path.to_string();
+        out.data(|| shape(&ruled, kind), || line(out, &ruled, kind))?;
+    }
+    Ok(())
+}
+
+/// What a merge would do to the path; `None` where it would do nothing.
+fn brought(ruled: &Ruled) -> Option<Kind> {
+    match ruled.decision {
+        Decision::KeepDest => None,
+        Decision::TakeSource => Some(Kind::of(ruled.dest.as_ref(), ruled.source.as_ref())),
+        Decision::Conflict => Some(Kind::Conflict),
+    }
+}
+
+fn shape(ruled: &Ruled, kind: Kind) -> Value {
+    json!({
+        "path": ruled.path, "type": kind.name(),
+        "base": ruled.base, "source": ruled.source, "dest": ruled.dest,
+    })
+}
+
+/// One change of a merge, for people; `None` where the merge leaves the path as it is.
+pub fn change_line(out: &Out, ruled: &Ruled) -> Option<String> {
+    brought(ruled).map(|kind| line(out, ruled, kind))
+}
+
+fn line(out: &Out, ruled: &Ruled, kind: Kind) -> String {
+    let mut line = kind.line(out, ruled.path.as_str());
+    if kind == Kind::Conflict {
+        line.push_str(&sides(&ruled.base, &ruled.source, &ruled.dest));
+    }
+    line
+}
+
+/// The three sides of a conflict, behind its path.
+pub fn sides(base: &Option<Entry>, source: &Option<Entry>, dest: &Option<Entry>) -> String {
+    let mut text = String::new();
+    for (name, side) in [("base", base), ("source", source), ("dest", dest)] {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "  {name} {}", short(side.as_ref()));
+    }
+    text
+}
+
+fn short(entry: Option<&Entry>) -> String {
+    let Some(entry) = entry else { return "absent".into() };
+    let checksum: String = entry.checksum.chars().take(CHECKSUM_SHOWN).collect();
+    format!("{} ({})", printable(&checksum), human_bytes(entry.size))
+}
+
+/// How much of a list is shown, and where it went.
+struct Page {
+    left: Option<usize>,
+    last: String,
+}
+
+impl Page {
+    fn new(limit: Option<usize>) -> Self {
+        Self { left: limit, last: String::new() }
+    }
+
+    /// Counts one more path; when that is one too many, says how to see it.
+    fn is_full(&mut self, out: &Out) -> bool {
+        match &mut self.left {
+            None => false,
+            Some(0) => {
+                if !self.last.is_empty() {
+                    out.note(&format!("there is more: add --after '{}'", printable(&self.last)));
+                }
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One writer: takes batches of files, makes entries of them, commits each batch.
+
+use std::sync::Arc;
+
+use onward::internals::clock;
+use onward::internals::repo::Branch;
+use onward::{Change, Entry, Error, ErrorKind, Outcome, PathChange, Result};
+use tokio::sync::{Mutex, mpsc, watch};
+
+use super::super::commit::TIMEOUT;
+use super::super::session::blocking;
+use super::entry::{Checksum, link};
+use super::report::Report;
+use super::walk::Found;
+
+/// How files get into the lake.
+#[derive(Debug, Clone, Copy)]
+pub enum Plan {
+    /// As they lie.
+    Link(Checksum),
+    /// As copies.
+    Upload,
+}
+
+/// One of many writers.
+pub struct Writer {
+    pub number: u16,
+    pub branch: Branch,
+    pub plan: Plan,
+    pub report: Arc<Report>,
+    pub stopped: watch::Receiver<bool>,
+}
+
+/// The batches that wait for a writer.
+pub type Work = Arc<Mutex<mpsc::Receiver<Vec<Found>>>>;
+
+impl Writer {
+    /// Commits batches until there are none, or it is told to stop.
+    pub async fn run(self, work: Work) -> Result<()> {
+        while !*self.stopped.borrow() {
+            let batch = work.lock().await.recv().await;
+            let Some(batch) = batch else { break };
+            if *self.stopped.borrow() {
+                break;
+            }
+            let first = batch.first().map(|found| found.path.to_string()).unwrap_or_default();
+            let entries = match self.plan {
+                Plan::Link(checksum) => self.link(batch, checksum).await?,
+                Plan::Upload => self.upload(batch).await?,
+            };
+            if !entries.is_empty() {
+                self.commit(entries, &first).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn link(&self, batch: Vec<Found>, checksum: Checksum) -> Result<Vec<(Found, Entry)>> {
+        let report = Arc::clone(&self.report);
+        blocking(move || {
+            let mut entries = Vec::with_capacity(batch.len());
+            for found in batch {
+                match link(&found.file, checksum) {
+                    Ok(entry) => entries.push((found, entry)),
+                    Err(error) => report.unreadable(&found, &error),
+                }
+            }
+            Ok(entries)
+        })
+        .await
+    }
+
+    async fn upload(&self, batch: Vec<Found>) -> Result<Vec<(Found, Entry)>> {
+        let mut entries = Vec::with_capacity(batch.len());
+        for found in batch {
+            match tokio::fs::File::open(&found.file).await {
+                Ok(file) => {
+                    let entry = self.branch.upload(file).await?;
+                    entries.push((found, entry));
+                }
+                Err(error) => self.report.unreadable(&found, &error),
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Commits one batch under one op id, however often it has to be submitted.
+    async fn commit(&self, entries: Vec<(Found, Entry)>, first: &str) -> Result<()> {
+        let op_id = clock::new_op_id();
+        let (files, bytes) = (entries.len() as u64, entries.iter().map(|(_, e)| e.size).sum());
+        let watch = clock::Stopwatch::start();
+        let outcome = loop {
+            let mut change = self
+                .branch
+                .change()
+                .op_id(op_id)
+                .message(format!("ingest {files} files from {first}"))
+                .meta("writer", self.number.to_string());
+            for (found, entry) in &entries {
+                change.push(PathChange {
+                    path: found.path.clone(),
+                    change: Change::Put(entry.clone()),
+                    condition: None,
+                })?;
+            }
+            match change.timeout(TIMEOUT).commit().await {
+                Err(error) => match error.kind() {
+                    ErrorKind::Overloaded { retry_after } => {
+                        tokio::time::sleep(clock::jittered(retry_after)).await;
+                    }
+                    _ => return Err(error),
+                },
+                Ok(outcome) => break outcome,
+            }
+        };
+        match outcome {
+            Outcome::Committed { rounds, details, .. } => {
+                self.report.committed(files, bytes, watch.elapsed(), rounds, details.rounds_bound);
+                Ok(())
+            }
+            Outcome::NoChanges { .. } => {
+                self.report.unchanged(files);
+                Ok(())
+            }
+            other => Err(Error::unavailable(format!(
+                "commit {op_id} of {files} files from '{first}' ended as {}: run it again to go on",
+                other.name().replace('_', " ")
+            ))),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `log`: the commits that lead to a ref, all or those that touched a path.
+
+use futures::TryStreamExt;
+use onward::internals::clock;
+use onward::internals::model::address::Address;
+use onward::internals::repo::LogRequest;
+use onward::internals::repo::history::CommitInfo;
+use onward::{Error, ObjectPath};
+
+use super::args::Global;
+use super::exit::{Done, Exit};
+use super::out::{Out, local_time, printable};
+use super::session::{repo_of, with};
+use super::shape;
+
+/// Digits of a commit id in a list.
+const SHORT: usize = 12;
+
+#[derive(Debug, clap::Args)]
+pub struct LogArgs {
+    /// REPO/REF; with /PATH only commits that touched that object, with /PREFIX/ one below
+    pub address: Address,
+    /// At most so many commits
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<usize>,
+    /// Without what was merged into the branch
+    #[arg(long)]
+    pub first_parent: bool,
+    /// Not older than: 2h, 3days, 2026-11-21, 2026-11-21T08:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub since: Option<i64>,
+}
+
+/// The commits that lead to a ref.
+pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
+    let reference = args.address.require_ref()?.clone();
+    let request = request(&args)?;
+    with(global, async |onward| {
+        let mut log = repo_of(&onward, &args.address.repo).log(&reference, &request).await?;
+        let mut left = args.limit.unwrap_or(usize::MAX);
+        while left > 0 {
+            let Some(info) = log.try_next().await? else { break };
+            out.data(|| shape::commit(&info), || line(out, &info))?;
+            left -= 1;
+        }
+        Ok(Exit::Done)
+    })
+    .await
+}
+
+fn request(args: &LogArgs) -> onward::Result<LogRequest> {
+    let mut request = LogRequest {
+        first_parent: args.first_parent,
+        since_ms: args.since,
+        ..LogRequest::default()
+    };
+    match args.address.path.as_deref() {
+        None | Some("") => {}
+        Some(prefix) if prefix.ends_with('/') => request.prefixes.push(prefix.to_owned()),
+        Some(path) => request.objects.push(ObjectPath::new(path)?),
+    }
+    Ok(request)
+}
+
+/// A moment in milliseconds since the Unix epoch: so long ago, a day, or a time of a day.
+fn moment(text: &str) -> Result<i64, Error> {
+    if let Ok(ago) = humantime::parse_duration(text) {
+        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        return Ok(clock::now_ms().saturating_sub(ago));
+    }
+    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+        return Ok(moment.as_millisecond());
+    }
+    // Without an offset it is a time here.
+    let here = text.parse::<jiff::civil::DateTime>().ok().and_then(|civil| {
+        civil.to_zoned(jiff::tz::TimeZone::system()).ok().map(|zoned| zoned.timestamp())
+    });
+    here.map(|moment| moment.as_millisecond()).ok_or_else(|| {
+        Error::invalid(
+            "give how long ago (2h, 3days), a day (2026-11-21) or a time (2026-11-21T08:00:00Z)",
+        )
+    })
+}
+
+fn line(out: &Out, info: &CommitInfo) -> String {
+    let id: String = info.id.to_string().chars().take(SHORT).collect();
+    let message = info.commit.message.lines().next().unwrap_or_default();
+    format!(
+        "{}  {}  {:>6}  {:<12}  {}",
+        out.yellow(&id),
+        out.faint(&local_time(info.commit.created_ms)),
+        info.ticket(),
+        printable(&info.commit.committer),
+        printable(message)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_ages_days_and_times() {
+        assert_eq!(moment("1970-01-01T00:00:01Z").unwrap(), 1000);
+        assert_eq!(moment("1970-01-02T00:00:00+01:00").unwrap(), 23 * 3_600_000);
+        let day = moment("2026-11-21").unwrap();
+        assert_eq!(moment("2026-11-21T01:00:00").unwrap() - day, 3_600_000);
+        let hour_ago = clock::now_ms() - 3_600_000;
+        assert!((moment("1h").unwrap() - hour_ago).abs() < 60_000);
+        for wrong in ["", "soon", "2026-13-01", "-5"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+}

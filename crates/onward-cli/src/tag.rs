@@ -1,0 +1,56 @@
+//! `tag`: create, list, delete.
+
+use onward::RefExpr;
+use onward::internals::model::name::TagName;
+use onward::internals::repo::tags::TagInfo;
+use serde_json::json;
+
+use super::args::{Global, TagVerb};
+use super::exit::{Done, Exit, Failure};
+use super::out::Out;
+use super::session::{ref_in, repo_of, with};
+
+/// Runs one of them.
+pub async fn run(global: &Global, out: &Out, verb: TagVerb) -> Done {
+    with(global, async |onward| {
+        match verb {
+            TagVerb::Create { repo, tag, from } => {
+                let repository = repo_of(&onward, &repo);
+                let name = TagName::new(tag)?;
+                let from = match from {
+                    Some(from) => ref_in(&repo, &from)?,
+                    None => RefExpr::plain(repository.show().await?.default_branch.to_string()),
+                };
+                let info = repository.create_tag(&name, &from).await?;
+                if out.is_json() {
+                    tell(out, repo.as_str(), &info)?;
+                }
+                out.note(&format!("tagged {} as '{}'", info.commit, info.name));
+            }
+            TagVerb::List { repo } => {
+                for info in repo_of(&onward, &repo).tags().await? {
+                    tell(out, repo.as_str(), &info)?;
+                }
+            }
+            TagVerb::Delete { repo, tag } => {
+                repo_of(&onward, &repo).delete_tag(&TagName::new(tag.as_str())?).await?;
+                if out.is_json() {
+                    out.data(
+                        || json!({"repository": repo, "tag": tag, "deleted": true}),
+                        String::new,
+                    )?;
+                }
+                out.note(&format!("deleted tag '{tag}'"));
+            }
+        }
+        Ok(Exit::Done)
+    })
+    .await
+}
+
+fn tell(out: &Out, repo: &str, info: &TagInfo) -> Result<(), Failure> {
+    out.data(
+        || json!({"repository": repo, "tag": info.name, "commit": info.commit}),
+        || format!("{}\t{}", info.name, info.commit),
+    )
+}

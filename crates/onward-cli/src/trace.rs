@@ -1,0 +1,53 @@
+//! The program's own words on stderr: those of a sidecar always, those of a command when asked for;
+//! and a sidecar's traces, where the program was built with them.
+
+use std::any::Any;
+use std::io::IsTerminal;
+
+use onward::Result;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use super::args::{Args, Verb};
+use super::serve::LogFormat;
+
+/// What has to live as long as anything may be said.
+pub type Kept = Option<Box<dyn Any>>;
+
+/// Begins to listen to what is said, as `-v` or `RUST_LOG` ask.
+pub fn begin(args: &Args) -> Result<Kept> {
+    let sidecar = match &args.verb {
+        Verb::Up(serve) | Verb::Serve(serve) => Some(serve),
+        _ => None,
+    };
+    let usual = |words| EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(words));
+    let filter = match (args.global.verbose, sidecar) {
+        (0, None) => usual("off"),
+        (0, Some(_)) => usual("onward=info"),
+        (1, None) => EnvFilter::new("onward=info"),
+        (1, Some(_)) | (2, _) => EnvFilter::new("onward=debug"),
+        _ => EnvFilter::new("trace"),
+    };
+    let ansi = !args.global.no_color && std::io::stderr().is_terminal();
+    // A reader of the log that has gone away is no reason to stop.
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .log_internal_errors(false);
+    let log = match sidecar.map(|serve| serve.log_format) {
+        Some(LogFormat::Json) => log.json().flatten_event(true).boxed(),
+        _ => log.boxed(),
+    };
+    let all = tracing_subscriber::registry().with(filter).with(log);
+    #[cfg(feature = "otel")]
+    if sidecar.is_some()
+        && let Some((traces, sending)) = onward_server::otel::layer()?
+    {
+        // Somebody else may listen already, in a test: then he hears it.
+        let _ = all.with(traces).try_init();
+        return Ok(Some(Box::new(sending)));
+    }
+    let _ = all.try_init();
+    Ok(None)
+}

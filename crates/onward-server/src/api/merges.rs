@@ -1,0 +1,87 @@
+//! `POST …/merge`: a merge with everything that Onward's merges have, hints above all.
+
+use axum::Json as Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+
+use super::changes::one_name;
+use super::shapes::{MergeShape, NothingMergedShape, OutcomeShape, PreviewShape, UndecidedShape};
+use super::waiting::{WaitQuery, accepted, answer};
+use crate::auth::Writer;
+use crate::error::{ApiError, ApiResult, Problem};
+use crate::extract::{Json, Path, Query};
+use crate::lakefs::idempotent_op;
+use crate::state::AppState;
+use onward::OpId;
+
+/// Merges a ref into the branch
+///
+/// With `"retry": "client"` a merge whose paths were changed by others while it waited ends as
+/// `lost_race` with a hint; the next try sends it back and decides only what has crossed since.
+#[utoipa::path(
+    post,
+    path = "/repositories/{repo}/branches/{branch}/merge",
+    tag = "commits",
+    params(
+        ("repo" = String, Path, description = "The repository"),
+        ("branch" = String, Path, description = "The branch that is merged into"),
+        WaitQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+    ),
+    request_body = MergeShape,
+    responses(
+        (status = 201, description = "Committed", body = OutcomeShape),
+        (status = 200, description = "There was nothing to bring; or what a dry run found", body = NothingMergedShape),
+        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = UndecidedShape),
+        (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = OutcomeShape),
+        (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
+        (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
+        (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = Problem),
+        (status = 503, description = "Redis or the storage does not answer", body = Problem),
+    )
+)]
+pub async fn merge(
+    Writer(caller): Writer,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Query(wait): Query<WaitQuery>,
+    headers: HeaderMap,
+    Json(wanted): Json<MergeShape>,
+) -> ApiResult<Response> {
+    if wanted.source.is_empty() {
+        return Err(ApiError::invalid("a merge names its source: {\"source\": \"BRANCH\"}"));
+    }
+    let source = wanted.source;
+    let own = wanted.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
+    let idempotent = idempotent_op(&headers, &caller.key.id, &["merge", &repo, &name, &source])?;
+    let mut merge = app
+        .onward
+        .repo(&repo)
+        .branch(&name)
+        .merge(source.parse()?)
+        .committer(caller.name())
+        .strategy(wanted.strategy.into())
+        .squash(wanted.squash)
+        .allow_empty(wanted.allow_empty)
+        .retry(wanted.retry.into());
+    for (key, value) in wanted.metadata {
+        merge = merge.meta(key, value);
+    }
+    if let Some(message) = wanted.message {
+        merge = merge.message(message);
+    }
+    if let Some(hint) = wanted.hint {
+        merge = merge.hint(hint);
+    }
+    if let Some(op_id) = one_name(own, idempotent)? {
+        merge = merge.op_id(op_id);
+    }
+    if wanted.dry_run {
+        return Ok(Body(PreviewShape::from(merge.preview().await?)).into_response());
+    }
+    match wait.timeout() {
+        None => accepted(merge.submit().await?).await,
+        Some(timeout) => Ok(answer(merge.timeout(timeout).commit().await?)),
+    }
+}

@@ -1,0 +1,454 @@
+//! The shapes of Onward's own API, the same as those that the `onward` command prints.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use onward::internals::clock;
+use onward::internals::repo::MergePreview;
+use onward::internals::repo::branch::QueueView;
+use onward::internals::repo::ticket::TicketStatus;
+use onward::{ConflictPath, Entry, Outcome, Retry, Strategy};
+
+/// What a path names.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EntryShape {
+    /// Where the bytes are, as a URL.
+    pub address: String,
+    /// Checksum or ETag of the bytes.
+    pub checksum: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// Modification time, seconds since the Unix epoch.
+    pub mtime: i64,
+    /// Media type, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The user's own key-value pairs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl From<Entry> for EntryShape {
+    fn from(entry: Entry) -> Self {
+        let Entry { address, checksum, size, mtime, content_type, metadata } = entry;
+        Self { address, checksum, size, mtime, content_type, metadata }
+    }
+}
+
+/// A path that two sides changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConflictShape {
+    /// The path.
+    pub path: String,
+    /// What both sides began with; for a condition, nothing.
+    pub base: Option<EntryShape>,
+    /// What the op wants.
+    pub source: Option<EntryShape>,
+    /// What the branch has.
+    pub dest: Option<EntryShape>,
+}
+
+impl From<ConflictPath> for ConflictShape {
+    fn from(conflict: ConflictPath) -> Self {
+        Self {
+            path: conflict.path.into(),
+            base: conflict.base.map(Into::into),
+            source: conflict.source.map(Into::into),
+            dest: conflict.dest.map(Into::into),
+        }
+    }
+}
+
+/// What became of an op.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OutcomeShape {
+    /// `committed`, `no_changes`, `conflict`, `lost_race`, `failed`, `cancelled`, `fenced` or
+    /// `still_queued`.
+    pub outcome: &'static str,
+    /// The commit, if it became one.
+    pub commit: Option<String>,
+    /// Its place in the branch's order, if it was queued.
+    pub ticket: Option<u64>,
+    /// Its id: submitting it again gives the same outcome.
+    #[schema(min_length = 36, max_length = 36)]
+    pub op_id: String,
+    /// Rounds that the sidecar ran for it.
+    pub rounds: u64,
+    /// Ops decided together with it.
+    pub batch: u32,
+    /// From acceptance to outcome, in milliseconds.
+    pub wait_ms: u64,
+    /// The first conflicting paths, at most 10,000.
+    pub conflicts: Vec<ConflictShape>,
+    /// How many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflicts_total: Option<u64>,
+    /// What the next try of a merge can go on from, where it lost a race.
+    pub hint: Option<String>,
+    /// Why it failed or was fenced, or what holds it up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The commit of a producer's sequence that was decided before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<String>,
+}
+
+impl From<Outcome> for OutcomeShape {
+    fn from(outcome: Outcome) -> Self {
+        let details = outcome.details();
+        let mut shape = Self {
+            outcome: outcome.name(),
+            commit: outcome.commit().map(|commit| commit.to_string()),
+            ticket: outcome.ticket().map(|ticket| ticket.0),
+            op_id: details.op_id.to_string(),
+            rounds: outcome.rounds(),
+            batch: details.batch,
+            wait_ms: details.waited.as_millis() as u64,
+            conflicts: Vec::new(),
+            conflicts_total: None,
+            hint: None,
+            reason: None,
+            earlier: None,
+        };
+        match outcome {
+            Outcome::Conflict { paths, total, .. } => {
+                shape.conflicts = paths.into_iter().map(Into::into).collect();
+                shape.conflicts_total = Some(total);
+            }
+            Outcome::LostRace { hint, .. } => shape.hint = Some(hint),
+            Outcome::Failed { reason, .. } => shape.reason = Some(reason),
+            Outcome::Fenced { reason, earlier, .. } => {
+                shape.reason = Some(reason);
+                shape.earlier = earlier.map(|commit| commit.to_string());
+            }
+            Outcome::StillQueued { cause, .. } => shape.reason = cause,
+            Outcome::Committed { .. } | Outcome::NoChanges { .. } | Outcome::Cancelled { .. } => {}
+        }
+        shape
+    }
+}
+
+/// An op that was accepted and that nobody waits for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AcceptedShape {
+    /// `pending`.
+    pub state: &'static str,
+    /// Its place in the branch's order.
+    pub ticket: Option<u64>,
+    /// Its id, by which its ticket tells what becomes of it.
+    #[schema(min_length = 36, max_length = 36)]
+    pub op_id: String,
+}
+
+/// An op that is not decided yet.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum UndecidedShape {
+    /// With `wait=false`.
+    Accepted(AcceptedShape),
+    /// When the time to wait was over: `still_queued`.
+    Outcome(Box<OutcomeShape>),
+}
+
+/// What a merge that ends with 200 tells.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum NothingMergedShape {
+    /// There was nothing to bring.
+    Outcome(Box<OutcomeShape>),
+    /// What a dry run found.
+    Preview(Box<PreviewShape>),
+}
+
+/// What can be said of an op.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum TicketShape {
+    /// It is in the queue.
+    Pending {
+        /// Its place in the branch's order.
+        ticket: u64,
+        /// Its place in the queue: 1 is the front.
+        position: u64,
+    },
+    /// It is decided.
+    Decided(Box<OutcomeShape>),
+}
+
+impl From<TicketStatus> for TicketShape {
+    fn from(status: TicketStatus) -> Self {
+        match status {
+            TicketStatus::Pending { ticket, position } => {
+                Self::Pending { ticket: ticket.0, position }
+            }
+            TicketStatus::Decided(outcome) => Self::Decided(Box::new((*outcome).into())),
+        }
+    }
+}
+
+/// A branch's queue.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QueueShape {
+    /// The branch, as REPO/BRANCH.
+    pub branch: String,
+    /// Ops waiting.
+    pub depth: u64,
+    /// Tickets decided so far.
+    pub done: u64,
+    /// How long the first op has waited.
+    pub oldest_ms: Option<i64>,
+    /// The first ops.
+    pub ops: Vec<QueuedShape>,
+}
+
+/// One waiting op.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QueuedShape {
+    /// Its place in the branch's order.
+    pub ticket: u64,
+    /// Its id.
+    #[schema(min_length = 36, max_length = 36)]
+    pub op_id: String,
+    /// `commit`, `merge`, `squash_merge`, `revert`, `cherry_pick`, `reset`, `fold`, `delete_branch`.
+    pub kind: &'static str,
+    /// Who asks.
+    pub committer: String,
+    /// How long it has waited.
+    pub age_ms: i64,
+}
+
+impl QueueShape {
+    /// The shape of a view.
+    pub fn new(branch: String, view: &QueueView) -> Self {
+        let now = clock::now_ms();
+        let ops: Vec<QueuedShape> = view
+            .ops
+            .iter()
+            .map(|op| QueuedShape {
+                ticket: op.ticket.0,
+                op_id: op.op_id.to_string(),
+                kind: op.kind,
+                committer: op.committer.clone(),
+                age_ms: op.age_ms(now),
+            })
+            .collect();
+        let oldest_ms = ops.first().map(|op| op.age_ms);
+        Self { branch, depth: view.depth, done: view.done, oldest_ms, ops }
+    }
+}
+
+/// What happens to a path that both sides changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnConflict {
+    /// The op is a conflict.
+    #[default]
+    Fail,
+    /// The op's change wins.
+    SourceWins,
+    /// The branch's change wins.
+    DestWins,
+}
+
+impl From<OnConflict> for Strategy {
+    fn from(strategy: OnConflict) -> Self {
+        match strategy {
+            OnConflict::Fail => Self::Fail,
+            OnConflict::SourceWins => Self::SourceWins,
+            OnConflict::DestWins => Self::DestWins,
+        }
+    }
+}
+
+/// Who tries again when paths of a merge change while it waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhoRetries {
+    /// Whoever decides it, at once.
+    #[default]
+    Server,
+    /// The client, with the hint that the outcome `lost_race` has.
+    Client,
+}
+
+impl From<WhoRetries> for Retry {
+    fn from(retry: WhoRetries) -> Self {
+        match retry {
+            WhoRetries::Server => Self::Server,
+            WhoRetries::Client => Self::Client,
+        }
+    }
+}
+
+/// The op's place in its producer's sequence: decided once, however often it is sent; a lower epoch
+/// than one that was decided is fenced.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProducerShape {
+    /// The producer.
+    pub name: String,
+    /// Its incarnation.
+    pub epoch: u64,
+    /// The number of the op under this epoch.
+    pub sequence: u64,
+}
+
+/// What a commit says beside its changes.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommitHead {
+    /// Why.
+    pub message: String,
+    /// The user's own key-value pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// The ref that the changes were made against: paths that have changed since are decided by the
+    /// three-way rule and `on_conflict`. Without it the last writer wins.
+    pub base: Option<String>,
+    /// What happens to a path that both sides changed.
+    pub on_conflict: OnConflict,
+    /// Whether a commit without changes is wanted.
+    pub allow_empty: bool,
+    /// The op's place in a producer's sequence, for exactly-once without a time limit.
+    pub producer: Option<ProducerShape>,
+    /// The op's id, if the client chooses it: sending it again is the same op.
+    #[schema(min_length = 36, max_length = 36)]
+    pub op_id: Option<String>,
+}
+
+/// A put of one path.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutShape {
+    /// The path.
+    pub path: String,
+    /// Where the bytes are, as a URL.
+    pub address: String,
+    /// Checksum or ETag of the bytes.
+    pub checksum: String,
+    /// Length in bytes.
+    #[schema(maximum = 9223372036854775807_u64)]
+    pub size: u64,
+    /// Modification time, seconds since the Unix epoch.
+    #[serde(default)]
+    pub mtime: i64,
+    /// Media type.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// The user's own key-value pairs.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A delete of one path.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteShape {
+    /// The path.
+    pub path: String,
+}
+
+/// What must hold of the path when the op's turn comes; else the op is a conflict.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConditionShape {
+    /// It names nothing: `{"absent": true}`.
+    Absent(bool),
+    /// It names an object with this checksum.
+    Checksum(String),
+}
+
+/// One change: a put or a delete, with its condition. The same as a line of a change file.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeShape {
+    /// A put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put: Option<PutShape>,
+    /// A delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<DeleteShape>,
+    /// Its condition.
+    #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<ConditionShape>,
+}
+
+/// A change set in one piece.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangeSet {
+    /// What the commit says.
+    #[serde(flatten)]
+    pub head: CommitHead,
+    /// Its changes.
+    pub changes: Vec<ChangeShape>,
+}
+
+/// A merge.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MergeShape {
+    /// The ref whose changes are brought in.
+    pub source: String,
+    /// Why; by default what is merged into what.
+    pub message: Option<String>,
+    /// The user's own key-value pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// What happens to a path that both sides changed.
+    pub strategy: OnConflict,
+    /// Whether the commit leaves the source out of its parents.
+    pub squash: bool,
+    /// Whether a commit is wanted even if there is nothing to bring.
+    pub allow_empty: bool,
+    /// Who tries again when paths of the merge change while it waits.
+    pub retry: WhoRetries,
+    /// The hint of a try that lost a race.
+    pub hint: Option<String>,
+    /// Only tell what it would bring.
+    pub dry_run: bool,
+    /// The op's id, if the client chooses it.
+    #[schema(min_length = 36, max_length = 36)]
+    pub op_id: Option<String>,
+}
+
+/// What a merge would bring.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PreviewShape {
+    /// The commit the changes start from.
+    pub base: Option<String>,
+    /// The commit they lead to.
+    pub source: Option<String>,
+    /// The head they were tried on.
+    pub dest: Option<String>,
+    /// How many changes the source brings.
+    pub changes: u64,
+    /// How many of them the branch would take over.
+    pub surviving: u64,
+    /// The first conflicting paths.
+    pub conflicts: Vec<ConflictShape>,
+    /// How many there are.
+    pub conflicts_total: u64,
+}
+
+impl From<MergePreview> for PreviewShape {
+    fn from(preview: MergePreview) -> Self {
+        let text = |commit: Option<onward::CommitId>| commit.map(|c| c.to_string());
+        Self {
+            base: text(preview.base),
+            source: text(preview.source),
+            dest: text(preview.dest),
+            changes: preview.changes,
+            surviving: preview.surviving,
+            conflicts: preview.conflicts.into_iter().map(Into::into).collect(),
+            conflicts_total: preview.conflicts_total,
+        }
+    }
+}
+
+/// What became of a request to call an op off.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CancelShape {
+    /// `cancelling`: its outcome will be `cancelled` unless a helper is faster; `decided`: that was
+    /// too late.
+    pub state: &'static str,
+}

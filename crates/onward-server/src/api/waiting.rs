@@ -1,0 +1,86 @@
+//! How long a request waits for an outcome, and what an outcome is as an answer.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::shapes::{AcceptedShape, OutcomeShape, TicketShape};
+use crate::error::ApiResult;
+use crate::extract::Flag;
+use onward::internals::repo::TicketHandle;
+use onward::{Config, Outcome};
+
+/// How long an outcome is waited for unless the client says.
+const TIMEOUT_MS: u64 = 300_000;
+
+/// Whether, and how long, the outcome is waited for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct WaitQuery {
+    /// Whether to wait for the outcome; `false` answers as soon as the op is accepted, and tells the
+    /// outcome only of one that was decided before. By default `true`.
+    #[param(value_type = bool)]
+    wait: Flag,
+    /// How long to wait, in milliseconds; by default five minutes, at most a day.
+    timeout_ms: u64,
+}
+
+impl Default for WaitQuery {
+    fn default() -> Self {
+        Self { wait: Flag(true), timeout_ms: TIMEOUT_MS }
+    }
+}
+
+impl WaitQuery {
+    /// How long to wait; `None` for not at all.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.wait.0.then(|| Duration::from_millis(self.timeout_ms).min(Config::TIMEOUT_MAX))
+    }
+}
+
+/// What is told of an op that nobody waits for: its ticket, or the outcome, if it was decided before.
+pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
+    let (op_id, ticket) = (handle.op_id().to_string(), handle.ticket());
+    // Accepted it is, whatever cannot be read of its outcome.
+    let outcome = match handle.wait(Duration::ZERO).await {
+        Ok(outcome) if !matches!(outcome, Outcome::StillQueued { .. }) => outcome,
+        _ => {
+            let ticket = ticket.map(|ticket| ticket.0);
+            let shape = AcceptedShape { state: "pending", ticket, op_id };
+            return Ok((StatusCode::ACCEPTED, Json(shape)).into_response());
+        }
+    };
+    Ok(answer(outcome))
+}
+
+/// An outcome.
+pub fn answer(outcome: Outcome) -> Response {
+    (status_of(&outcome), Json(OutcomeShape::from(outcome))).into_response()
+}
+
+fn status_of(outcome: &Outcome) -> StatusCode {
+    match outcome {
+        Outcome::Committed { .. } => StatusCode::CREATED,
+        Outcome::NoChanges { .. } => StatusCode::OK,
+        Outcome::StillQueued { .. } => StatusCode::ACCEPTED,
+        Outcome::Failed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Outcome::Conflict { .. }
+        | Outcome::LostRace { .. }
+        | Outcome::Cancelled { .. }
+        | Outcome::Fenced { .. } => StatusCode::CONFLICT,
+    }
+}
+
+/// What is known of an op: 202 while it waits.
+pub fn status(ticket: TicketShape) -> Response {
+    let status = match &ticket {
+        TicketShape::Pending { .. } => StatusCode::ACCEPTED,
+        TicketShape::Decided(_) => StatusCode::OK,
+    };
+    (status, Json(ticket)).into_response()
+}

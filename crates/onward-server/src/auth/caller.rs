@@ -1,0 +1,153 @@
+//! Who makes a request: found out once, before it is handled.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tracing::Instrument;
+
+use super::keys::{AccessKey, Role};
+use crate::error::{ApiError, ApiResult};
+use crate::extract::header_text;
+use crate::listen::Peer;
+use crate::state::AppState;
+
+/// What a browser says of where a request comes from.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The access key that the request showed.
+    pub key: Arc<AccessKey>,
+}
+
+impl Caller {
+    /// The name on commits.
+    pub fn name(&self) -> String {
+        self.key.name.clone()
+    }
+
+    fn require(&self, role: Role) -> ApiResult<()> {
+        if self.key.role >= role {
+            return Ok(());
+        }
+        Err(ApiError::forbidden(format!(
+            "this needs the role '{role}', and access key '{}' has '{}': ask an administrator for another key",
+            self.key.id, self.key.role
+        )))
+    }
+}
+
+/// Lets only those through who show an access key or a token of this deployment.
+pub async fn authenticate(
+    State(app): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let from = Peer::of(request.extensions());
+    let shown = header_text(request.headers(), &AUTHORIZATION).map(str::to_owned);
+    let key = identify(&app, &from, shown).await?;
+    tracing::Span::current().record("access_key", key.id.as_str());
+    let place = app.places.take(&key.id)?;
+    request.extensions_mut().insert(Caller { key });
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(place.held_by(next.run(request).await));
+    }
+    refuse_cross_site(request.headers())?;
+    // What changes something goes on to its end when the client goes away half way through: some of
+    // it takes several steps.
+    let handling = async move { place.held_by(next.run(request).await) };
+    tokio::spawn(handling.in_current_span()).await.map_err(|error| {
+        ApiError::from(onward::Error::internal("a request ended early").with_source(error))
+    })
+}
+
+/// Refuses what a page of somebody else makes a browser send that remembers a login.
+fn refuse_cross_site(headers: &HeaderMap) -> ApiResult<()> {
+    let is_foreign = match header_text(headers, &SEC_FETCH_SITE) {
+        Some(site) => matches!(site, "cross-site" | "same-site"),
+        // Browsers say that only where connections are encrypted or on one machine.
+        None => headers.get(ORIGIN).is_some_and(|origin| !is_of_host(origin, headers)),
+    };
+    if is_foreign {
+        return Err(ApiError::forbidden(
+            "a page of another site asked for this: nothing is changed for it. If it was a page of this one, the proxy in front has to pass on the header Host",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether an origin is that of the host which was asked. (`null` is nobody's.)
+fn is_of_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let Some((scheme, authority)) = origin else { return false };
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let bare = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+    header_text(headers, &HOST).is_some_and(|host| bare(host) == bare(authority))
+}
+
+async fn identify(app: &AppState, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {
+    let shown = shown.ok_or_else(|| {
+        ApiError::unauthenticated(
+            "no credentials: send the access key id and its secret with HTTP Basic, or a token from /api/v1/auth/login",
+        )
+    })?;
+    let key = match shown.split_once(' ') {
+        Some((scheme, basic)) if scheme.eq_ignore_ascii_case("basic") => {
+            let pair = STANDARD.decode(basic.trim()).ok().and_then(|b| String::from_utf8(b).ok());
+            let (id, secret) =
+                pair.as_deref().and_then(|pair| pair.split_once(':')).ok_or_else(|| {
+                    ApiError::unauthenticated("the header Authorization is not Basic ID:SECRET")
+                })?;
+            return app.log_in(from, id, secret).await;
+        }
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            app.tokens.check(token.trim()).await?
+        }
+        _ => None,
+    };
+    key.ok_or_else(|| {
+        ApiError::unauthenticated(
+            "the token is not one of this deployment or has ended: log in again",
+        )
+    })
+}
+
+macro_rules! role_extractor {
+    ($(#[$doc:meta])* $name:ident, $role:expr) => {
+        $(#[$doc])*
+        pub struct $name(pub Caller);
+
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+                let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| {
+                    ApiError::unauthenticated("this needs an access key")
+                })?;
+                caller.require($role)?;
+                Ok(Self(caller))
+            }
+        }
+    };
+}
+
+role_extractor!(
+    /// Somebody who may look at everything.
+    Reader, Role::Read
+);
+role_extractor!(
+    /// Somebody who may change what is in repositories.
+    Writer, Role::Write
+);
+role_extractor!(
+    /// Somebody who may do everything.
+    Admin, Role::Admin
+);

@@ -1,0 +1,164 @@
+//! What a request is told when it is refused or fails: a status, a code for programs, a message for
+//! people.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderName};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use onward::{Error, ErrorKind};
+
+/// The result of a handler.
+pub type ApiResult<T> = Result<T, ApiError>;
+
+/// How long to wait before the next attempt where nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The body of every answer that is not a success.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// What happened and what to do, for people.
+    pub message: String,
+    /// What happened, for programs: `invalid`, `not_found`, `conflict`, `condition_not_met`,
+    /// `no_changes`, `unauthenticated`, `forbidden`, `too_large`, `unavailable`, `overloaded`,
+    /// `fenced`, `corrupt`, `newer_version`, `not_supported`, `method_not_allowed`, `timeout`,
+    /// `internal`.
+    pub code: &'static str,
+    /// How long to wait before the next attempt, where the request was not accepted for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// A refusal or failure on its way to the client.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after: Option<Duration>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+}
+
+impl ApiError {
+    /// A refusal with a status of its own.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after: None, header: None }
+    }
+
+    /// 400: the request breaks a rule.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", message)
+    }
+
+    /// 401: nobody, or not who he says.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", message);
+        let challenge = HeaderValue::from_static("Basic realm=\"onward\", charset=\"UTF-8\"");
+        error.header = Some(Box::new((header::WWW_AUTHENTICATE, challenge)));
+        error
+    }
+
+    /// 403: known, but not allowed.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// 409: what is there stands against it, and asking again will not help.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// 429: not accepted for now.
+    pub fn overloaded(message: impl Into<String>, retry_after: Duration) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message);
+        error.retry_after = Some(retry_after);
+        error
+    }
+
+    /// 501: part of the lakeFS API that Onward has no use for.
+    pub fn not_supported(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_supported", message)
+    }
+
+    /// The same with a header of its own.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// A conflict of a stated condition with what is there: 412, as lakeFS answers it.
+    #[must_use]
+    pub fn conflict_is_precondition(mut self) -> Self {
+        if self.code == "conflict" {
+            self.status = StatusCode::PRECONDITION_FAILED;
+            self.code = "condition_not_met";
+        }
+        self
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let (status, code) = match error.kind() {
+            ErrorKind::InvalidInput => (StatusCode::BAD_REQUEST, "invalid"),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            ErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            ErrorKind::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, "overloaded"),
+            ErrorKind::Fenced => (StatusCode::CONFLICT, "fenced"),
+            ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
+            ErrorKind::NewerVersion => (StatusCode::NOT_IMPLEMENTED, "newer_version"),
+            // A kind that is newer than this sidecar is told as what it cannot explain.
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        if status.is_server_error() {
+            tracing::warn!(code, %error, "a request failed");
+        }
+        let retry_after = match error.kind() {
+            ErrorKind::Overloaded { retry_after } => Some(retry_after),
+            ErrorKind::Unavailable => Some(RETRY_AFTER),
+            _ => None,
+        };
+        Self { status, code, message: error.to_string(), retry_after, header: None }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let retry_after_ms = self.retry_after.map(|wait| wait.as_millis() as u64);
+        let problem = Problem { message: self.message, code: self.code, retry_after_ms };
+        let mut response = (self.status, Json(problem)).into_response();
+        if let Some(wait) = retry_after_ms {
+            // Whole seconds, rounded up: who comes back at that time is not told the same again.
+            let seconds = wait.div_ceil(1000).max(1);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(header) = self.header {
+            let (name, value) = *header;
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// A JSON object as an answer with a status.
+pub fn json(status: StatusCode, body: Value) -> Response {
+    (status, Json(body)).into_response()
+}

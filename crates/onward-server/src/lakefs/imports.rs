@@ -1,0 +1,147 @@
+//! Imports: objects that lie elsewhere become part of a branch in one commit, as a task.
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use axum::{Json as Body, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::wire::{Commit, ImportCreation, ImportType};
+use super::{branch, committed};
+use crate::auth::{Reader, Writer};
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Json, Path, Query};
+use crate::state::AppState;
+use crate::tasks::CalledOff;
+use onward::internals::clock;
+use onward::internals::repo::Branch;
+use onward::internals::repo::import::{ImportPart, ImportRequest};
+use onward::{Error, Outcome, Result};
+
+/// Locations of one import, at most.
+const LOCATIONS_MAX: usize = 1000;
+
+pub fn routes() -> Router<AppState> {
+    Router::new().route(
+        "/repositories/{repo}/branches/{branch}/import",
+        post(begin).get(status).delete(cancel),
+    )
+}
+
+async fn begin(
+    Writer(caller): Writer,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Json(wanted): Json<ImportCreation>,
+) -> ApiResult<Response> {
+    if wanted.paths.is_empty() || wanted.paths.len() > LOCATIONS_MAX {
+        return Err(ApiError::invalid(format!(
+            "an import names 1 to {LOCATIONS_MAX} locations, not {}",
+            wanted.paths.len()
+        )));
+    }
+    let mut parts = Vec::with_capacity(wanted.paths.len());
+    for location in wanted.paths {
+        parts.push(match location.kind {
+            ImportType::CommonPrefix => {
+                app.sources.check_folder(&location.path)?;
+                ImportPart::Folder { url: location.path, prefix: location.destination }
+            }
+            ImportType::Object => {
+                app.sources.check_object(&location.path)?;
+                ImportPart::Object { url: location.path, path: location.destination }
+            }
+        });
+    }
+    let branch = branch(&app, &repo, &name);
+    branch.show().await?;
+    let request = ImportRequest {
+        parts,
+        message: Some(wanted.commit.message).filter(|message| !message.is_empty()),
+        metadata: wanted.commit.metadata.unwrap_or_default(),
+        committer: Some(caller.name()),
+        ..ImportRequest::default()
+    };
+    let begun = |call_off| async move { run(branch, request, &call_off).await };
+    app.tasks.begin(&owner(&repo, &name), begun)
+}
+
+/// Imports, unless it is called off in time: then `None`.
+async fn run(
+    branch: Branch,
+    request: ImportRequest,
+    call_off: &CancellationToken,
+) -> Result<Option<Value>> {
+    let Some(imported) = branch.import_unless(&request, call_off).await? else { return Ok(None) };
+    let outcome = imported.outcome.ok_or_else(|| Error::internal("an import was only counted"))?;
+    if matches!(outcome, Outcome::Cancelled { .. }) {
+        return Ok(None);
+    }
+    let commit = committed(outcome, "import").map_err(|error| Error::conflict(error.message()))?;
+    let info = branch.repository().commit_info(commit).await?;
+    let commit = serde_json::to_value(Commit::from(info))
+        .map_err(|error| Error::internal("a commit cannot be shown").with_source(error))?;
+    Ok(Some(json!({"ingested_objects": imported.objects, "commit": commit})))
+}
+
+#[derive(Deserialize)]
+struct ImportQuery {
+    id: String,
+}
+
+/// Whose an import is.
+fn owner(repo: &str, branch: &str) -> String {
+    format!("import {repo}/{branch}")
+}
+
+fn unknown() -> ApiError {
+    ApiError::from(Error::not_found(
+        "this sidecar knows no such import: it was begun at another one, or before a restart; the branch's log shows whether it was committed",
+    ))
+}
+
+async fn status(
+    _: Reader,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Query(query): Query<ImportQuery>,
+) -> ApiResult<Body<Value>> {
+    let status = app.tasks.status(&query.id, &owner(&repo, &name)).ok_or_else(unknown)?;
+    // It goes on as long as this says so: clients give one up whose time stands still.
+    let updated_ms = if status.result.is_none() { clock::now_ms() } else { status.updated_ms };
+    let update_time = clock::rfc3339(updated_ms);
+    // An import that failed is not completed: clients take one that is for a success.
+    Ok(Body(match status.result {
+        None => json!({"completed": false, "update_time": update_time, "ingested_objects": 0}),
+        Some(Err(message)) => json!({
+            "completed": false,
+            "update_time": update_time,
+            "error": {"message": message},
+        }),
+        Some(Ok(done)) => json!({
+            "completed": true,
+            "update_time": update_time,
+            "ingested_objects": done.get("ingested_objects"),
+            "metarange_id": done.pointer("/commit/meta_range_id"),
+            "commit": done.get("commit"),
+        }),
+    }))
+}
+
+async fn cancel(
+    _: Writer,
+    State(app): State<AppState>,
+    Path((repo, name)): Path<(String, String)>,
+    Query(query): Query<ImportQuery>,
+) -> ApiResult<StatusCode> {
+    match app.tasks.call_off(&query.id, &owner(&repo, &name)).await.ok_or_else(unknown)? {
+        CalledOff::InTime => Ok(StatusCode::NO_CONTENT),
+        CalledOff::TooLate => Err(ApiError::conflict("the import has ended: its status says how")),
+        CalledOff::NotYet => Err(ApiError::from(Error::unavailable(
+            "the import is being called off and has not ended yet: its status will say how it did",
+        ))),
+    }
+}

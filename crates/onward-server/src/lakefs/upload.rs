@@ -1,0 +1,299 @@
+//! Bodies of uploads on their way to the storage: raw or as a part of a form, never whole in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
+use http::{HeaderMap, header};
+use tokio::sync::mpsc;
+use tokio_util::io::StreamReader;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{broke_off, header_text, timed_out};
+use crate::state::App;
+use onward::Entry;
+use onward::internals::repo::Branch;
+
+/// The field of a form that has the object's bytes.
+const CONTENT_FIELD: &str = "content";
+
+/// What stands before the names of the user's own key-value pairs in headers.
+const METADATA_PREFIX: &str = "x-lakefs-meta-";
+
+/// What stands before those of lakeFS's own clients, such as a file's time, and before their keys.
+const INTERNAL_PREFIX: &str = "x-lakefs-internal-";
+const INTERNAL_KEY: &str = "::lakefs::";
+
+/// Pieces of a form's field that wait to be written, at most.
+const PIECES: usize = 8;
+
+/// Bytes of a form that may come before the field with the object's bytes begins. The reader of forms
+/// holds what it cannot tell yet.
+const BEFORE_CONTENT_MAX: usize = 64 * 1024;
+
+/// What is kept of the grace of a sidecar that stops, for uploads to withdraw what they have written.
+const WITHDRAWING: Duration = Duration::from_secs(5);
+
+/// Bytes that are read of a body that is refused: a client that is still sending might not read why.
+const REFUSED_LEN_MAX: usize = 16 << 20;
+
+/// Why no more of a body is taken.
+#[derive(Debug, Clone, Copy)]
+enum CutOff {
+    TooMuchBefore,
+    Stopping,
+}
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMuchBefore => write!(
+                f,
+                "more than {BEFORE_CONTENT_MAX} bytes of the form come before its field '{CONTENT_FIELD}': send that first"
+            ),
+            Self::Stopping => f.write_str(
+                "the sidecar stops, and nothing was kept: send it again, to another one",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CutOff {}
+
+impl From<CutOff> for ApiError {
+    fn from(cut: CutOff) -> Self {
+        match cut {
+            CutOff::TooMuchBefore => Self::invalid(cut.to_string()),
+            CutOff::Stopping => onward::Error::unavailable(cut.to_string()).into(),
+        }
+    }
+}
+
+/// What a client is told whose body was cut off or did not come in time.
+fn ended_early(error: &(dyn std::error::Error + 'static)) -> Option<ApiError> {
+    let cut = std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<CutOff>());
+    match cut {
+        Some(cut) => Some((*cut).into()),
+        None => timed_out(error).then(|| broke_off(error)),
+    }
+}
+
+/// Reads what a client still sends whose request is refused, within limits.
+pub async fn discard(request: Request) {
+    // One that waits to be asked sends nothing.
+    if request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let mut pieces = request.into_body().into_data_stream();
+    let mut len = 0;
+    while len < REFUSED_LEN_MAX
+        && let Some(Ok(piece)) = pieces.next().await
+    {
+        len += piece.len();
+    }
+}
+
+/// Writes the body of a request into the repository, and returns the entry, not staged yet. A body
+/// that breaks off leaves nothing behind, nor does one that is not at its end shortly before a
+/// sidecar that was told to stop does so.
+pub async fn receive(app: &App, branch: Branch, request: Request) -> ApiResult<Entry> {
+    let metadata = metadata_of(request.headers());
+    let content_type = header_text(request.headers(), &header::CONTENT_TYPE).map(str::to_owned);
+    let is_form =
+        content_type.as_deref().is_some_and(|kind| kind.starts_with("multipart/form-data"));
+    let stop = stop(app.stopping.clone(), app.limits.grace);
+    let request = request.map(|body| Body::from_stream(until(stop, body.into_data_stream())));
+    let mut entry = match is_form {
+        true => receive_form(branch, request).await?,
+        false => {
+            let pieces = request.into_body().into_data_stream().map_err(io::Error::other);
+            let mut entry = write(branch, pieces).await?;
+            entry.content_type = content_type;
+            entry
+        }
+    };
+    entry.metadata = metadata;
+    Ok(entry)
+}
+
+/// Ends when no upload may go on any longer.
+async fn stop(stopping: CancellationToken, grace: Duration) {
+    stopping.cancelled().await;
+    tokio::time::sleep(grace.saturating_sub(WITHDRAWING)).await;
+}
+
+/// The pieces of a body, which break off with an error at `stop`.
+fn until(
+    stop: impl Future<Output = ()> + Send + 'static,
+    pieces: BodyDataStream,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+    let state = (pieces, Box::pin(stop), false);
+    futures::stream::unfold(state, |(mut pieces, mut stop, stopped)| async move {
+        if stopped {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = &mut stop => {
+                Some((Err(axum::Error::new(CutOff::Stopping)), (pieces, stop, true)))
+            }
+            piece = pieces.next() => piece.map(|piece| (piece, (pieces, stop, false))),
+        }
+    })
+}
+
+/// What the reader of a form and the pieces that it reads know of each other.
+#[derive(Default)]
+struct Gate {
+    /// The field with the object's bytes has begun.
+    begun: AtomicBool,
+    /// The reader has made what it could of the pieces that it has.
+    is_stuck: AtomicBool,
+}
+
+impl Gate {
+    /// A step of the reader before the content. When it is polled once more it was stuck before.
+    async fn step<T>(&self, step: impl Future<Output = T>) -> T {
+        let mut step = std::pin::pin!(step);
+        let mut is_stuck = false;
+        std::future::poll_fn(|context| {
+            self.is_stuck.store(is_stuck, Ordering::Relaxed);
+            is_stuck = true;
+            step.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+/// The pieces of a form, one at a time: its reader would take all that are ready before it looks at
+/// them. Before the content a piece is given only to a reader that is stuck without it, and none when
+/// it has had too much.
+struct Paced {
+    pieces: BodyDataStream,
+    gate: Arc<Gate>,
+    given: usize,
+    rests: bool,
+}
+
+impl Stream for Paced {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let begun = self.gate.begun.load(Ordering::Relaxed);
+        let rests = match begun {
+            true => std::mem::take(&mut self.rests),
+            false => !self.gate.is_stuck.swap(false, Ordering::Relaxed),
+        };
+        if rests {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.given > BEFORE_CONTENT_MAX && !begun {
+            return Poll::Ready(Some(Err(axum::Error::new(CutOff::TooMuchBefore))));
+        }
+        let piece = ready!(self.pieces.poll_next_unpin(context));
+        if let Some(Ok(piece)) = &piece {
+            self.given = self.given.saturating_add(piece.len());
+            self.rests = true;
+        }
+        Poll::Ready(piece)
+    }
+}
+
+/// The user's own key-value pairs in headers. Names of headers have no case.
+fn metadata_of(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let own = headers.iter().filter_map(|(name, value)| {
+        let name = name.as_str();
+        let name = match (name.strip_prefix(METADATA_PREFIX), name.strip_prefix(INTERNAL_PREFIX)) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(name)) => format!("{INTERNAL_KEY}{name}"),
+            (None, None) => return None,
+        };
+        Some((name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    });
+    own.collect()
+}
+
+/// In a task of its own: a client that goes away cuts the body short, and the upload then withdraws
+/// what it has written, instead of being dropped half way.
+async fn write(
+    branch: Branch,
+    pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> ApiResult<Entry> {
+    let writing = tokio::spawn(async move {
+        let reader = StreamReader::new(pieces.boxed());
+        branch.upload(reader).await
+    });
+    let written = writing.await.map_err(|error| {
+        ApiError::from(onward::Error::internal("an upload ended early").with_source(error))
+    })?;
+    written.map_err(|error| ended_early(&error).unwrap_or_else(|| error.into()))
+}
+
+async fn receive_form(branch: Branch, request: Request) -> ApiResult<Entry> {
+    let gate = Arc::new(Gate::default());
+    let request = request.map(|body| {
+        let (pieces, gate) = (body.into_data_stream(), Arc::clone(&gate));
+        Body::from_stream(Paced { pieces, gate, given: 0, rests: false })
+    });
+    let mut form = Multipart::from_request(request, &()).await.map_err(|rejection| {
+        ApiError::invalid(format!("the body is not a form: {}", rejection.body_text()))
+    })?;
+    while let Some(field) = gate.step(form.next_field()).await.map_err(|error| broken(&error))? {
+        if field.name() == Some(CONTENT_FIELD) {
+            gate.begun.store(true, Ordering::Relaxed);
+            return receive_field(branch, field).await;
+        }
+    }
+    Err(ApiError::invalid(format!(
+        "the form has no field '{CONTENT_FIELD}': send the object's bytes in it, or as the body with content type application/octet-stream"
+    )))
+}
+
+/// The pieces of a field live as long as its form, so they are handed to the task that writes.
+async fn receive_field(branch: Branch, mut field: Field<'_>) -> ApiResult<Entry> {
+    let content_type = field.content_type().map(str::to_owned);
+    let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(PIECES);
+    let pieces = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
+    let reading = async move {
+        loop {
+            let piece = match field.chunk().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    // The write withdraws what it has written; then the client is told.
+                    let _ = sender.send(Err(io::ErrorKind::UnexpectedEof.into())).await;
+                    return Err(broken(&error));
+                }
+            };
+            if sender.send(Ok(piece)).await.is_err() {
+                // It takes no more: its own result says why.
+                return Ok(());
+            }
+        }
+    };
+    let (read, written) = tokio::join!(reading, write(branch, pieces));
+    read?;
+    Ok(Entry { content_type, ..written? })
+}
+
+fn broken(error: &MultipartError) -> ApiError {
+    ended_early(error).unwrap_or_else(|| {
+        ApiError::invalid(format!(
+            "the form is damaged or broke off ({}): send it again",
+            error.body_text()
+        ))
+    })
+}

@@ -1,0 +1,181 @@
+//! The sidecar: Onward over HTTP, for jobs in any language.
+//!
+//! ```text
+//! /api/v1/…       the lakeFS API, for lakeFS's own clients           lakefs
+//! /onward/v1/…    what lakeFS's lacks: change sets, tickets, events  api
+//! /healthz /readyz /metrics                                          health, metrics
+//! /openapi.json /docs                                                api
+//! ```
+//!
+//! Handlers turn requests into calls of the library and what comes back into answers; none knows
+//! how a commit is made. The way of a request: `listen` accepts its connection, `requests` gives
+//! it an id and a line in the log, `auth` finds out who asks, a handler answers. Contention is
+//! nothing a client hears of: it is waited out in the queue. What cannot be accepted now is refused
+//! before anything was done, with the time to wait.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod api;
+pub mod auth;
+mod error;
+mod extract;
+mod health;
+pub mod lakefs;
+mod listen;
+mod metrics;
+#[cfg(feature = "otel")]
+pub mod otel;
+mod patient;
+mod places;
+mod requests;
+mod settings;
+mod sources;
+mod state;
+mod tasks;
+mod tls;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+pub use error::Problem;
+pub use settings::{Limits, Listen, ServerConfig, TlsFiles};
+
+use auth::{Keys, NewKey, Role};
+use error::ApiError;
+use listen::Listener;
+use onward::internals::objects::layout;
+use onward::{Error, Onward, Result};
+use sources::Sources;
+use state::{App, AppState};
+use tls::Tls;
+
+/// The id of the key that the first start makes.
+const FIRST_ADMIN: &str = "admin";
+
+/// A sidecar that is bound to its address and not serving yet.
+pub struct Server {
+    app: AppState,
+    listener: Listener,
+    first_key: Option<NewKey>,
+}
+
+impl Server {
+    /// Binds a sidecar of a deployment, and makes the administrator's key if it is asked for or if
+    /// the deployment has no key at all.
+    ///
+    /// Fails with [`onward::ErrorKind::InvalidInput`] where other machines could reach it and it has
+    /// neither TLS nor leave to go without, or nobody but a key that was just made could log in.
+    pub async fn bind(onward: Onward, config: ServerConfig) -> Result<Self> {
+        let ServerConfig { listen, tls, insecure, admin, sources, limits } = config;
+        if !listen.is_local() && tls.is_none() && !insecure {
+            return Err(Error::invalid(
+                "other machines can reach this address, and secrets would travel in the clear: give --tls-cert and --tls-key, listen on 127.0.0.1 or a Unix socket, or add --insecure-http behind a proxy that has TLS",
+            ));
+        }
+        let tls = tls.as_ref().map(Tls::load).transpose()?;
+        let sources = Sources::new(&sources, onward.coordinator().objects())?;
+        // Before a key is made whose secret is told only to who serves.
+        let listener = Listener::bind(&listen, tls).await?;
+        let objects = onward.coordinator().objects();
+        objects.keep_private(layout::PRIVATE_DIR).await?;
+        let keys = Keys::new(objects.clone());
+        let first_key = match admin {
+            Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None)?,
+            None if !keys.is_empty().await? => None,
+            None if listen.is_local() => Some(keys.create(Role::Admin, FIRST_ADMIN, None).await?),
+            None => {
+                return Err(Error::invalid(
+                    "other machines can reach this address, and there is no access key yet: set ONWARD_ACCESS_KEY_ID and ONWARD_SECRET_ACCESS_KEY, or make one with `onward key create --role admin`",
+                ));
+            }
+        };
+        let app = App::new(onward, sources, limits, metrics::recorder()?);
+        Ok(Self { app, listener, first_key })
+    }
+
+    /// The URL at which it can be reached.
+    pub fn url(&self) -> String {
+        self.listener.url()
+    }
+
+    /// The key that was made because the deployment had none.
+    pub fn first_key(&self) -> Option<&NewKey> {
+        self.first_key.as_ref()
+    }
+
+    /// What stops it: requests under way are finished, for as long as the limits' grace.
+    pub fn stopper(&self) -> CancellationToken {
+        self.app.stopping.clone()
+    }
+
+    /// Serves until it is stopped. Returns whether every request under way was finished in time.
+    pub async fn serve(self) -> bool {
+        let Self { app, listener, .. } = self;
+        let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
+        let (limits, stopping) = (app.limits, app.stopping.clone());
+        let finished = listener.serve(router(app), limits, stopping).await;
+        upkeep.abort();
+        finished
+    }
+}
+
+/// Everything that is answered.
+fn router(app: AppState) -> Router {
+    let known = from_fn_with_state(app.clone(), auth::authenticate);
+    let lakefs = Router::new()
+        .merge(lakefs::open_routes())
+        .merge(lakefs::routes().layer(known.clone()))
+        .fallback(no_route);
+    let own = api::routes().layer(known).fallback(no_route);
+    Router::new()
+        .nest("/api/v1", lakefs)
+        .nest("/onward/v1", own)
+        .merge(api::documents())
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(app.limits.json_len))
+        .layer(RequestBodyTimeoutLayer::new(app.limits.piece_timeout))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(requests::observe))
+        .with_state(app)
+}
+
+async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        format!(
+            "there is no '{}' here: the lakeFS API is under /api/v1, Onward's own under /onward/v1, and /docs describes it",
+            onward::internals::model::error::quoted(uri.path())
+        ),
+    )
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not take this method",
+    )
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    ApiError::from(Error::internal(
+        "a bug: please report it with the id of this request and the log around it",
+    ))
+    .into_response()
+}

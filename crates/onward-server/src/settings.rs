@@ -1,0 +1,154 @@
+//! How a sidecar listens, and its limits.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use onward::internals::model::error::quoted;
+use onward::{Error, Result};
+
+/// Where a sidecar listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A Unix socket, which only its owner may use.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some(path) = text.strip_prefix("unix://") {
+            if !path.starts_with('/') {
+                return Err(Error::invalid(
+                    "a Unix socket has an absolute path: unix:///run/onward.sock",
+                ));
+            }
+            return Ok(Self::Unix(path.into()));
+        }
+        let bare = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let bare = bare.unwrap_or(text).replace("localhost:", "127.0.0.1:");
+        bare.parse().map(Self::Tcp).map_err(|_| {
+            Error::invalid(format!(
+                "'{}' is not an address to listen on: write 127.0.0.1:8000, [::1]:8000, 0.0.0.0:8000 or unix:///run/onward.sock",
+                quoted(text)
+            ))
+        })
+    }
+}
+
+/// Certificate and private key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and what leads from it to a root.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What a sidecar allows. Beyond a limit requests are refused with 413, 408, 429 or 503 before
+/// anything of them was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at the same time. More of them wait to be accepted.
+    pub connections: usize,
+    /// Requests of one access key at the same time.
+    pub requests_per_key: usize,
+    /// A body of JSON, in bytes.
+    pub json_len: usize,
+    /// A change set, unpacked, in bytes.
+    pub changes_len: usize,
+    /// How long the head of a request may take to arrive, and how long a connection may be idle:
+    /// clients do not repeat a POST over one that was closed meanwhile.
+    pub head_timeout: Duration,
+    /// How long the next piece of a body may take to arrive.
+    pub piece_timeout: Duration,
+    /// How long a client may take nothing of an answer: as long as it may be idle.
+    pub write_timeout: Duration,
+    /// How long accepted requests may go on when the sidecar is asked to stop.
+    pub grace: Duration,
+    /// Imports, dumps and restores under way or remembered.
+    pub tasks: usize,
+    /// Listeners of event streams at the same time.
+    pub streams: usize,
+    /// Those of one access key: nobody takes them all.
+    pub streams_per_key: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            requests_per_key: 4096,
+            json_len: 16 << 20,
+            changes_len: 256 << 20,
+            head_timeout: Duration::from_secs(120),
+            piece_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(120),
+            grace: Duration::from_secs(30),
+            tasks: 1000,
+            streams: 500,
+            streams_per_key: 100,
+        }
+    }
+}
+
+/// A sidecar.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Whether it speaks TLS.
+    pub tls: Option<TlsFiles>,
+    /// Whether it may listen for other machines without TLS: behind a proxy that has it.
+    pub insecure: bool,
+    /// The administrator's key id and secret, made if absent.
+    pub admin: Option<(String, String)>,
+    /// Folders, as URLs, that it may import from and read linked objects from.
+    pub sources: Vec<String>,
+    /// What it allows.
+    pub limits: Limits,
+}
+
+impl ServerConfig {
+    /// A sidecar for this machine.
+    pub fn new(listen: Listen) -> Self {
+        let limits = Limits::default();
+        Self { listen, tls: None, insecure: false, admin: None, sources: Vec::new(), limits }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_to_listen_on() {
+        for (text, local) in [
+            ("127.0.0.1:8000", true),
+            ("localhost:0", true),
+            ("http://127.0.0.1:8000", true),
+            ("[::1]:8000", true),
+            ("0.0.0.0:8000", false),
+            ("unix:///run/onward.sock", true),
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap().is_local(), local, "{text}");
+        }
+        for bad in ["", "8000", "unix://run", "example:1", "127.0.0.1"] {
+            assert!(bad.parse::<Listen>().is_err(), "{bad}");
+        }
+    }
+}

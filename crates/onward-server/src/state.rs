@@ -1,0 +1,79 @@
+//! What all requests of a sidecar share.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::auth::{AccessKey, Keys, Logins, Tokens};
+use super::error::ApiResult;
+use super::health::Health;
+use super::places::Places;
+use super::settings::Limits;
+use super::sources::Sources;
+use super::tasks::Tasks;
+use onward::Onward;
+
+/// A sidecar's state, as handlers get it.
+pub type AppState = Arc<App>;
+
+/// What all requests share.
+pub struct App {
+    /// The deployment.
+    pub onward: Onward,
+    /// Where its access keys are shown.
+    logins: Logins,
+    /// What stands for one that was shown.
+    pub tokens: Tokens,
+    /// Whether Redis and the storage answer.
+    pub health: Health,
+    /// Requests under way.
+    pub places: Places,
+    /// Imports, dumps and restores.
+    pub tasks: Tasks,
+    /// Listeners of event streams.
+    pub streams: Arc<Semaphore>,
+    /// The same, of one access key.
+    pub streams_by_key: Places,
+    /// Where else objects may be read from.
+    pub sources: Sources,
+    /// The limits.
+    pub limits: Limits,
+    /// What is measured.
+    pub metrics: PrometheusHandle,
+    /// Says that the sidecar is to stop.
+    pub stopping: CancellationToken,
+}
+
+impl App {
+    /// Puts the state together.
+    pub fn new(
+        onward: Onward,
+        sources: Sources,
+        limits: Limits,
+        metrics: PrometheusHandle,
+    ) -> AppState {
+        let objects = onward.coordinator().objects().clone();
+        let keys = Keys::new(objects.clone());
+        Arc::new(Self {
+            tokens: Tokens::new(objects, keys.clone()),
+            logins: Logins::new(keys),
+            health: Health::default(),
+            places: Places::new("requests", limits.requests_per_key),
+            tasks: Tasks::new(limits.tasks),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            streams_by_key: Places::new("event streams", limits.streams_per_key),
+            sources,
+            onward,
+            limits,
+            metrics,
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// See [`Logins::log_in`].
+    pub async fn log_in(&self, from: &str, id: &str, secret: &str) -> ApiResult<Arc<AccessKey>> {
+        self.logins.log_in(from, id, secret).await
+    }
+}
