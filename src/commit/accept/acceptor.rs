@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::coord::Answer;
 use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply};
 use crate::model::error::{Error, Result};
 
@@ -95,15 +96,20 @@ async fn accept_batch(
         context.faults.pass("submit").await?;
         accepted_in(context, |context| async move { context.redis.submit(limits, all).await }).await
     };
-    let reply = match attempt.await {
-        Ok(reply) => reply,
-        Err(error) => {
+    match attempt.await {
+        Ok(Answer::Given(reply)) => answer(shared, incoming, outcomes, reply),
+        none => {
             let mut state = shared.state();
             submissions.iter().for_each(|each| state.waiters.not_accepted(each.op_id));
-            return Err((error, incoming));
+            drop(state);
+            if let Err(error) = none {
+                return Err((error, incoming));
+            }
+            for each in incoming {
+                let _ = each.answer.send(Ok(Admission::BranchEnded));
+            }
         }
-    };
-    answer(shared, incoming, outcomes, reply);
+    }
     if let Err(error) = context.faults.pass("submitted").await {
         tracing::debug!(%error, "after submitting");
     }

@@ -10,8 +10,10 @@ use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
 use crate::commit::accept::shared::Shared;
+use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::log::find::{find_all_in_log, find_in_log};
+use crate::commit::mend::present::{accepted_in, present_in};
 use crate::commit::op::lost::lost;
 use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
 
@@ -20,10 +22,8 @@ pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Res
     let context = &shared.context;
     let mut missing = Vec::new();
     for chunk in ops.chunks(STATUS_MAX) {
-        let Answer::Given(reply) = context.redis.status(chunk).await? else {
-            // The branch is gone from Redis again: the next look restores it.
-            return Ok(());
-        };
+        let ask = |context: BranchContext| async move { context.redis.status(chunk).await };
+        let reply = present_in(context, ask).await?;
         for (op_id, status) in chunk.iter().zip(reply.ops) {
             match status {
                 OpStatus::Pending(ticket) => shared.state().waiters.move_to(*op_id, ticket),
@@ -113,9 +113,12 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
 async fn resubmit(shared: &Shared, submissions: &[Submission]) -> Result<()> {
     let context = &shared.context;
     let limits = shared.options.limits;
-    let reply = context.redis.submit(limits, submissions).await?;
-    // Where the branch is gone again, the next look restores it.
-    let Answer::Given(SubmitReply { view, accepted }) = reply else { return Ok(()) };
+    let ask =
+        |context: BranchContext| async move { context.redis.submit(limits, submissions).await };
+    // An incarnation that is nowhere fails the next look.
+    let Answer::Given(SubmitReply { view, accepted }) = accepted_in(context, ask).await? else {
+        return Ok(());
+    };
     tracing::warn!(ops = submissions.len(), "Redis had lost ops: submitted them again");
     add(&context.counters.resubmitted, submissions.len() as u64);
     let done = view.head.done;

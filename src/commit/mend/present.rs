@@ -117,8 +117,7 @@ pub async fn present<T: Shows, F: Future<Output = Result<Answer<T>>>>(
     name: &impl Name,
     ask: impl FnMut(BranchContext) -> F,
 ) -> Result<(BranchContext, T)> {
-    let context = name.find().await?;
-    Asking::begin(name, AskedBy::Name, true, context).answer(ask).await
+    by_name(name, true, ask).await
 }
 
 /// As [`present`], for what may be put into a Redis that is behind the log: that an op is accepted,
@@ -127,8 +126,19 @@ pub async fn accepted<T: Shows, F: Future<Output = Result<Answer<T>>>>(
     name: &impl Name,
     ask: impl FnMut(BranchContext) -> F,
 ) -> Result<(BranchContext, T)> {
-    let context = name.find().await?;
-    Asking::begin(name, AskedBy::Name, false, context).answer(ask).await
+    by_name(name, false, ask).await
+}
+
+async fn by_name<T: Shows, F: Future<Output = Result<Answer<T>>>>(
+    name: &impl Name,
+    needs_log: bool,
+    ask: impl FnMut(BranchContext) -> F,
+) -> Result<(BranchContext, T)> {
+    let mut asking = Asking::begin(name, AskedBy::Name, needs_log, name.find().await?);
+    match asking.until_answered(ask).await? {
+        Answer::Given(answer) => Ok((asking.context, answer)),
+        Answer::Absent | Answer::Ended => Err(name.nowhere()),
+    }
 }
 
 /// As [`present`], of one incarnation; one that has ended answers, too.
@@ -136,17 +146,19 @@ pub async fn present_in<T: Shows, F: Future<Output = Result<Answer<T>>>>(
     context: &BranchContext,
     ask: impl FnMut(BranchContext) -> F,
 ) -> Result<T> {
-    let asking = Asking::begin(&Nameless, AskedBy::Incarnation, true, context.clone());
-    asking.answer(ask).await.map(|(_, answer)| answer)
+    let incarnation = Incarnation(context);
+    let mut asking = Asking::begin(&incarnation, AskedBy::Incarnation, true, context.clone());
+    asking.until_answered(ask).await?.given().ok_or_else(|| incarnation.nowhere())
 }
 
-/// As [`accepted`], of one incarnation.
+/// As [`accepted`], of one incarnation: it has ended where it is nowhere in the object store, either.
 pub async fn accepted_in<T: Shows, F: Future<Output = Result<Answer<T>>>>(
     context: &BranchContext,
     ask: impl FnMut(BranchContext) -> F,
-) -> Result<T> {
-    let asking = Asking::begin(&Nameless, AskedBy::Incarnation, false, context.clone());
-    asking.answer(ask).await.map(|(_, answer)| answer)
+) -> Result<Answer<T>> {
+    let incarnation = Incarnation(context);
+    let mut asking = Asking::begin(&incarnation, AskedBy::Incarnation, false, context.clone());
+    asking.until_answered(ask).await
 }
 
 /// What bringing a Redis up to the log came to.
@@ -162,18 +174,22 @@ pub enum BroughtUp {
 
 /// Brings Redis up to the log, whether or not there is a reason to doubt it.
 pub async fn bring_up(context: &BranchContext) -> Result<BroughtUp> {
-    let mut asking = Asking::begin(&Nameless, AskedBy::Incarnation, true, context.clone());
+    let incarnation = Incarnation(context);
+    let mut asking = Asking::begin(&incarnation, AskedBy::Incarnation, true, context.clone());
     asking.known.doubtful = true;
     let nothing = |_| std::future::ready(Ok(Answer::Given(())));
-    asking.until_answered(nothing).await.map(|()| asking.brought_up)
+    match asking.until_answered(nothing).await? {
+        Answer::Given(()) => Ok(asking.brought_up),
+        Answer::Absent | Answer::Ended => Err(incarnation.nowhere()),
+    }
 }
 
-/// An incarnation is found as it is, and no other is looked for.
-struct Nameless;
+/// An incarnation stands for itself.
+struct Incarnation<'a>(&'a BranchContext);
 
-impl Name for Nameless {
+impl Name for Incarnation<'_> {
     async fn find(&self) -> Result<BranchContext> {
-        Err(self.nowhere())
+        Ok(self.0.clone())
     }
 
     async fn bury(&self, _: &BranchContext) -> Result<()> {
@@ -185,7 +201,12 @@ impl Name for Nameless {
     }
 
     fn nowhere(&self) -> Error {
-        Error::not_found("the branch has ended, or its repository was deleted")
+        Error::not_found(format!(
+            "branch '{}' ({}) of repository '{}' is not in the object store",
+            self.0.name,
+            self.0.uid,
+            self.0.lake.repo()
+        ))
     }
 }
 
@@ -216,22 +237,16 @@ impl<'a, N: Name> Asking<'a, N> {
         asking
     }
 
-    async fn answer<T: Shows, F: Future<Output = Result<Answer<T>>>>(
-        mut self,
-        ask: impl FnMut(BranchContext) -> F,
-    ) -> Result<(BranchContext, T)> {
-        let answer = self.until_answered(ask).await?;
-        Ok((self.context, answer))
-    }
-
+    /// Takes steps until there is an answer, or none: then the branch has ended.
     async fn until_answered<T: Shows, F: Future<Output = Result<Answer<T>>>>(
         &mut self,
         mut ask: impl FnMut(BranchContext) -> F,
-    ) -> Result<T> {
+    ) -> Result<Answer<T>> {
         let mut answer = None;
         loop {
             match (next_step(&self.known), answer.take()) {
-                (Step::Tell, Some(answer)) => return Ok(answer),
+                (Step::Tell, Some(answer)) => return Ok(Answer::Given(answer)),
+                (Step::GiveUp(why), _) => return self.given_up(why),
                 (Step::Ask | Step::Tell, _) => {
                     let said = ask(self.context.clone()).await?;
                     answer = self.hear(said);
@@ -276,7 +291,7 @@ impl<'a, N: Name> Asking<'a, N> {
 
     async fn take(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::Ask | Step::Tell => Ok(()),
+            Step::Ask | Step::Tell | Step::GiveUp(_) => Ok(()),
             Step::Compare => self.compare().await,
             Step::Follow => self.follow_shown().await,
             Step::Read => self.read().await,
@@ -289,7 +304,6 @@ impl<'a, N: Name> Asking<'a, N> {
                 self.name.forget(&self.context).await?;
                 self.find_anew().await
             }
-            Step::GiveUp(why) => Err(self.given_up(why)),
         }
     }
 
@@ -377,16 +391,16 @@ impl<'a, N: Name> Asking<'a, N> {
         Ok(())
     }
 
-    fn given_up(&self, why: Why) -> Error {
+    fn given_up<T>(&self, why: Why) -> Result<Answer<T>> {
         let branch = &self.context.name;
         match why {
-            Why::Nowhere => self.name.nowhere(),
-            Why::Lost => Error::unavailable(format!(
+            Why::Nowhere => Ok(Answer::Ended),
+            Why::Lost => Err(Error::unavailable(format!(
                 "Redis lost branch '{branch}' {MENDS_MAX} times in a row: check its memory limit and eviction policy"
-            )),
-            Why::Unsteady => Error::unavailable(format!(
+            ))),
+            Why::Unsteady => Err(Error::unavailable(format!(
                 "connections to Redis were lost again and again while branch '{branch}' was asked: check the network and the server"
-            )),
+            ))),
         }
     }
 }
