@@ -11,19 +11,21 @@ use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::log::record::{BranchRecord, encode};
 use crate::commit::mend::present::{Name, accepted, present};
 use crate::commit::mend::restore::{open_new, read_back};
-use crate::commit::op::queued::{Body, Op, QueuedOp, Request};
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::request::{Op, Request};
 use crate::coord::submit::{Seal, Submission};
 use crate::coord::{Answer, HeadView};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::name::BranchName;
+use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
 use super::handles::Branch;
-use super::outcome::Outcome;
+use super::outcome::complete;
 use super::protection::Action;
-use super::ticket::{HandleState, TicketHandle, outcome_of};
+use super::ticket::{HandleState, TicketHandle};
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Branch {
         new: NewBranch,
     ) -> Result<BranchInfo> {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let inner = &self.repo.onward.deployment;
+        let inner = &self.repo.onward.inner;
         let exists = || {
             Error::conflict(format!(
                 "branch '{name}' exists in repository '{repo}': choose another name or delete it first"
@@ -140,7 +142,7 @@ impl Branch {
     /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.
     async fn has_ended(&self, record: &BranchRecord) -> Result<bool> {
         let repo = self.repo.name()?;
-        let inner = &self.repo.onward.deployment;
+        let inner = &self.repo.onward.inner;
         let ended = read_back(&inner.coordinator.lake(&repo), record).await?.closed;
         if ended {
             inner.finish_deletion(&repo, &record.name, record.uid).await?;
@@ -164,11 +166,10 @@ impl Branch {
     /// The same, whatever rules there are: with its repository a protected branch goes, too.
     pub(super) async fn end(&self) -> Result<Option<CommitId>> {
         let op_id = clock::new_op_id();
-        let deadline = Deadline::after(self.repo.onward.deployment.timeout);
+        let deadline = Deadline::after(self.repo.onward.inner.timeout);
         let mut handle = self.submit_op(op_id, None, Request::DeleteBranch, Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
-            // It took effect; only commits make a commit.
-            Outcome::NoChanges { .. } => {
+            Outcome::Applied { .. } => {
                 let context = handle.queue.context();
                 let repo = context.lake.repo();
                 let record =
@@ -179,11 +180,7 @@ impl Branch {
                         read_back(&context.lake, &record).await?.commit
                     }
                 };
-                self.repo
-                    .onward
-                    .deployment
-                    .finish_deletion(repo, &context.name, context.uid)
-                    .await?;
+                self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await?;
                 Ok(head)
             }
             Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
@@ -226,7 +223,7 @@ impl Branch {
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let uid = self.repo.onward.deployment.resolve(&repo, &name).await?;
+        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
         Ok(self.repo.onward.coordinator().context(&repo, &name, uid))
     }
 
@@ -236,7 +233,7 @@ impl Branch {
         &self,
         submission: Submission,
         deadline: Option<Deadline>,
-    ) -> Result<Submitted> {
+    ) -> Result<TicketHandle> {
         let submitting = &Submitting::new(submission);
         let attempt = |context| {
             let queue = self.queue_of(&context);
@@ -245,14 +242,16 @@ impl Branch {
         let (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
         let state = match admission {
             Admission::Queued(pending) => HandleState::Pending(pending),
-            Admission::NothingStaged(op_id) => return Ok(Submitted::NothingStaged(op_id)),
-            Admission::BranchEnded => return Err(self.nowhere()),
-            Admission::Settled(decision) => {
-                let outcome = outcome_of(&context.lake, context.uid, decision).await?;
-                HandleState::Settled(Box::new(outcome))
+            Admission::Settled(outcome) => {
+                HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
             }
+            Admission::NothingStaged(op_id) => {
+                let details = Details::of(op_id);
+                HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
+            }
+            Admission::BranchDeleted => return Err(self.nowhere()),
         };
-        Ok(Submitted::Handle(TicketHandle { queue: self.queue_of(&context), state }))
+        Ok(TicketHandle { queue: self.queue_of(&context), state })
     }
 
     /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
@@ -268,17 +267,12 @@ impl Branch {
         let op = Op { committer, created_ms: clock::now_ms(), producer: None, request };
         let submission =
             Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        match self.submit(submission, deadline).await? {
-            Submitted::Handle(handle) => Ok(handle),
-            Submitted::NothingStaged(_) => {
-                Err(Error::internal("an op without staged changes was taken for a staged commit"))
-            }
-        }
+        self.submit(submission, deadline).await
     }
 
     /// Who asks: the one given, or the connection's committer.
     pub(super) fn committer(&self, given: Option<String>) -> String {
-        given.unwrap_or_else(|| self.repo.onward.deployment.committer.clone())
+        given.unwrap_or_else(|| self.repo.onward.inner.committer.clone())
     }
 
     /// A handle of an op whose outcome is clear without queueing it.
@@ -290,9 +284,4 @@ impl Branch {
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {
         self.repo.onward.coordinator().queue(context.lake.repo(), &context.name, context.uid)
     }
-}
-
-pub(super) enum Submitted {
-    Handle(TicketHandle),
-    NothingStaged(OpId),
 }

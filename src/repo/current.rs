@@ -42,7 +42,7 @@ impl Branch {
         context: &BranchContext,
         paths: &[ObjectPath],
     ) -> Result<Answer<Current>> {
-        let glances = self.repo.onward.deployment.glances(context);
+        let glances = self.repo.onward.inner.glances(context);
         let (glance, staged) = match glances.look(paths.to_vec()).await?.given_or_none() {
             Ok(glanced) => glanced,
             Err(none) => return Ok(none),

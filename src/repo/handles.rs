@@ -1,33 +1,52 @@
-//! What users hold: a deployment, a repository by name, a branch by name. Nothing is checked until
-//! one is used; what can be done with each is in the files that are named for it.
+//! The handles that users hold: a deployment, a repository, a branch. What can be done with each stands
+//! in a file for each subject.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::commit::Coordinator;
-use crate::commit::context::BranchContext;
-use crate::commit::mend::present::Name;
-use crate::model::error::{Error, Result};
+use crate::model::error::Result;
+use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
+use crate::objects::Checksum;
 
-use super::deployment::Deployment;
-use super::names::no_branch;
+use super::glance::Glances;
+use super::protection::RulesCache;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.
 #[derive(Debug, Clone)]
 pub struct Onward {
-    pub(super) deployment: Arc<Deployment>,
+    pub(super) inner: Arc<Deployment>,
+}
+
+/// What the clones of an [`Onward`] share.
+#[derive(Debug)]
+pub(super) struct Deployment {
+    pub(super) coordinator: Coordinator,
+    pub(super) committer: String,
+    pub(super) timeout: Duration,
+    pub(super) checksum: Checksum,
+    /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
+    pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
+    /// The readers of each branch.
+    pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
+    /// Rules of protected branches, as read a moment ago.
+    pub(super) rules: RulesCache,
+    /// Held while the key-value pairs of a repository are changed.
+    pub(super) metadata: tokio::sync::Mutex<()>,
 }
 
 impl Onward {
     /// A repository, by name. Nothing is checked until it is used.
     pub fn repo(&self, name: impl Into<String>) -> Repository {
-        Repository { onward: self.clone(), name: name.into() }
+        Repository::new(self.clone(), name.into())
     }
 
     /// This process's part in the protocol.
     pub fn coordinator(&self) -> &Coordinator {
-        &self.deployment.coordinator
+        &self.inner.coordinator
     }
 }
 
@@ -39,13 +58,17 @@ pub struct Repository {
 }
 
 impl Repository {
+    pub(super) fn new(onward: Onward, name: String) -> Self {
+        Self { onward, name }
+    }
+
     pub(super) fn name(&self) -> Result<RepoName> {
         RepoName::new(self.name.as_str())
     }
 
     /// A branch, by name. Nothing is checked until it is used.
     pub fn branch(&self, name: impl Into<String>) -> Branch {
-        Branch { repo: self.clone(), name: name.into() }
+        Branch::new(self.clone(), name.into())
     }
 }
 
@@ -57,6 +80,10 @@ pub struct Branch {
 }
 
 impl Branch {
+    pub(super) fn new(repo: Repository, name: String) -> Self {
+        Self { repo, name }
+    }
+
     pub(super) fn branch_name(&self) -> Result<BranchName> {
         BranchName::new(self.name.as_str())
     }
@@ -64,27 +91,5 @@ impl Branch {
     /// The repository.
     pub fn repository(&self) -> &Repository {
         &self.repo
-    }
-}
-
-impl Name for Branch {
-    async fn find(&self) -> Result<BranchContext> {
-        self.context().await
-    }
-
-    async fn bury(&self, ended: &BranchContext) -> Result<()> {
-        let repo = ended.lake.repo();
-        self.repo.onward.deployment.finish_deletion(repo, &ended.name, ended.uid).await
-    }
-
-    async fn forget(&self, gone: &BranchContext) -> Result<()> {
-        self.repo.onward.deployment.unname(gone.lake.repo(), &gone.name, gone.uid).await
-    }
-
-    fn nowhere(&self) -> Error {
-        match (self.repo.name(), self.branch_name()) {
-            (Ok(repo), Ok(name)) => no_branch(&repo, &name),
-            (Err(error), _) | (_, Err(error)) => error,
-        }
     }
 }

@@ -17,8 +17,9 @@ pub const PAIRS_MAX: usize = 1000;
 /// What they may take together, in bytes.
 pub const LEN_MAX: usize = 64 * 1024;
 
+/// The object.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Record {
+struct StoredPairs {
     pairs: BTreeMap<String, String>,
 }
 
@@ -26,10 +27,10 @@ impl Repository {
     /// The pairs, as they are now.
     pub async fn metadata(&self) -> Result<BTreeMap<String, String>> {
         let name = self.name()?;
-        self.onward.deployment.repo_record(&name).await?;
+        self.onward.inner.repo_record(&name).await?;
         let key = layout::metadata(&name);
         match self.onward.coordinator().objects().get(&key).await? {
-            Some(bytes) => Ok(decode::<Record>(&key, &bytes)?.pairs),
+            Some(bytes) => Ok(decode::<StoredPairs>(&key, &bytes)?.pairs),
             None => Ok(BTreeMap::new()),
         }
     }
@@ -40,7 +41,7 @@ impl Repository {
         change: impl FnOnce(&mut BTreeMap<String, String>),
     ) -> Result<()> {
         // Of changes in one process none is lost; of two in two processes the last one stays.
-        let _one_at_a_time = self.onward.deployment.metadata.lock().await;
+        let _one_at_a_time = self.onward.inner.metadata.lock().await;
         let mut pairs = self.metadata().await?;
         change(&mut pairs);
         let len: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -51,6 +52,6 @@ impl Repository {
             )));
         }
         let key = layout::metadata(&self.name()?);
-        self.onward.coordinator().objects().put(&key, encode(&Record { pairs })?).await
+        self.onward.coordinator().objects().put(&key, encode(&StoredPairs { pairs })?).await
     }
 }

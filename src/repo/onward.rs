@@ -1,19 +1,37 @@
 //! The way in: one connection to one deployment.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::commit::Coordinator;
+use crate::commit::context::BranchContext;
 use crate::commit::counters::CounterSnapshot;
 use crate::commit::faults::Faults;
 use crate::coord::Lanes;
 use crate::model::error::Result;
 use crate::objects::Objects;
 
-use super::config::Config;
-use super::deployment::Deployment;
-use super::handles::Onward;
+use super::config::{Config, NAMES_KEPT};
+use super::glance::Glances;
+use super::handles::{Deployment, Onward};
 use super::pages::NamesRequest;
+use super::protection::RulesCache;
 use super::repository::RepoInfo;
+
+impl Deployment {
+    /// The readers of a branch, who share their calls.
+    pub(super) fn glances(&self, context: &BranchContext) -> Arc<Glances> {
+        let mut glances = self.glances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = glances.get(&context.uid) {
+            return Arc::clone(found);
+        }
+        if glances.len() >= NAMES_KEPT {
+            glances.clear();
+        }
+        let new = Arc::new(Glances::new(context.clone()));
+        glances.insert(context.uid, Arc::clone(&new));
+        new
+    }
+}
 
 impl Onward {
     /// Connects, and checks that Redis can serve.
@@ -33,8 +51,19 @@ impl Onward {
     pub fn assemble(config: Config, lanes: Lanes, objects: Objects, faults: Faults) -> Self {
         let coordinator = Coordinator::new(lanes, objects, config.coordinator, faults);
         let timeout = config.timeout.min(Config::TIMEOUT_MAX);
-        let deployment = Deployment::new(coordinator, config.committer, timeout, config.checksum);
-        Self { deployment: Arc::new(deployment) }
+        let committer = config.committer;
+        Self {
+            inner: Arc::new(Deployment {
+                coordinator,
+                committer,
+                timeout,
+                checksum: config.checksum,
+                names: Mutex::default(),
+                glances: Mutex::default(),
+                rules: RulesCache::default(),
+                metadata: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     /// All repositories, by name.
@@ -45,11 +74,11 @@ impl Onward {
 
     /// What this process has done, counted.
     pub fn counters(&self) -> CounterSnapshot {
-        self.deployment.coordinator.counters().snapshot()
+        self.inner.coordinator.counters().snapshot()
     }
 
     /// Ends this process's rounds in good order. What is queued stays queued, for others.
     pub async fn close(&self) {
-        self.deployment.coordinator.close().await;
+        self.inner.coordinator.close().await;
     }
 }

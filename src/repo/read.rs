@@ -11,7 +11,8 @@ use crate::model::path::ObjectPath;
 use crate::objects::{Streamed, layout};
 use crate::tree::{ListItem, ListPage, ListRequest, Metarange};
 
-use super::handles::{Branch, Repository};
+use super::handles::Branch;
+use super::handles::Repository;
 use super::overlay::{Overlay, behind, text_behind_prefix};
 use super::refs::Resolved;
 

@@ -6,7 +6,8 @@ use crate::commit::mend::restore::read_back;
 use crate::model::error::Result;
 use crate::model::name::BranchName;
 
-use super::handles::{Onward, Repository};
+use super::handles::Onward;
+use super::handles::Repository;
 
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Repository {
         };
         let image = read_back(&context.lake, record).await?;
         if image.closed {
-            self.onward.deployment.finish_deletion(&repo, &branch, record.uid).await?;
+            self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
             return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
         }
         self.onward.coordinator().names(&repo).name(&branch, record.uid).await?;

@@ -9,7 +9,8 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, TagName};
 
-use super::handles::{Branch, Repository};
+use super::handles::Branch;
+use super::handles::Repository;
 use super::log::LogRequest;
 
 /// The shortest prefix of a commit id.
@@ -100,7 +101,7 @@ impl Repository {
             return Ok(Resolved::Commit(Some(id)));
         }
         if let Ok(name) = BranchName::new(base)
-            && self.onward.deployment.find(&repo, &name).await?.is_some()
+            && self.onward.inner.find(&repo, &name).await?.is_some()
         {
             return Ok(Resolved::Branch(self.branch(base)));
         }
@@ -109,7 +110,7 @@ impl Repository {
         {
             return Ok(Resolved::Commit(Some(commit)));
         }
-        self.onward.deployment.repo_record(&repo).await?;
+        self.onward.inner.repo_record(&repo).await?;
         let is_hex = base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !is_hex || !(PREFIX_MIN..64).contains(&base.len()) {
             return Err(Error::not_found(format!(

@@ -76,7 +76,7 @@ impl Repository {
 
     /// The repository's record, or an error that says it is not there.
     pub async fn show(&self) -> Result<RepoInfo> {
-        Ok(self.onward.deployment.repo_record(&self.name()?).await?.into())
+        Ok(self.onward.inner.repo_record(&self.name()?).await?.into())
     }
 
     /// The same, or `None`.
@@ -91,7 +91,7 @@ impl Repository {
     /// All branches, by name.
     pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
         let name = self.name()?;
-        self.onward.deployment.repo_record(&name).await?;
+        self.onward.inner.repo_record(&name).await?;
         let lake = self.onward.coordinator().lake(&name);
         let records = BranchRecord::all_live(&lake).await?;
         let shown = futures::stream::iter(records)
@@ -113,7 +113,7 @@ impl Repository {
     /// the object store is removed. Objects linked from elsewhere are not touched.
     pub async fn delete(&self) -> Result<()> {
         let name = self.name()?;
-        self.onward.deployment.repo_record(&name).await?;
+        self.onward.inner.repo_record(&name).await?;
         let lake = self.onward.coordinator().lake(&name);
         for record in BranchRecord::all_live(&lake).await? {
             let branch = self.branch(record.name.as_str());

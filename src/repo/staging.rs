@@ -71,7 +71,7 @@ impl Branch {
         let repo = self.repo.name()?;
         let objects = self.repo.onward.coordinator().objects();
         let key = layout::data(&repo, clock::random_u128());
-        let uploaded = objects.upload(&key, reader, self.repo.onward.deployment.checksum).await?;
+        let uploaded = objects.upload(&key, reader, self.repo.onward.inner.checksum).await?;
         let mut entry = Entry::new(objects.address(&key), uploaded.size, uploaded.checksum);
         entry.mtime = clock::now_ms() / 1000;
         Ok(entry)

@@ -106,7 +106,7 @@ async fn accept_batch(
                 return Err((error, incoming));
             }
             for each in incoming {
-                let _ = each.answer.send(Ok(Admission::BranchEnded));
+                let _ = each.answer.send(Ok(Admission::BranchDeleted));
             }
         }
     }

@@ -8,10 +8,11 @@ use crate::coord::Answer;
 use crate::coord::submit::Submission;
 use crate::model::error::Result;
 use crate::model::ids::BranchUid;
+use crate::model::outcome::{Details, Outcome};
 
 use super::admission::Admission;
 use super::queue::BranchQueue;
-use super::waiting::{Decision, Details, rounds_bound};
+use super::waiting::rounds_bound;
 use crate::commit::log::find::find_in_log;
 use crate::commit::mend::present::Shows;
 use crate::commit::op::lost::lost;
@@ -54,8 +55,8 @@ impl Submitting {
         if first.begun.elapsed() > KNOWN_FOR {
             // The log is read once Redis is back, not again and again until then.
             let _ = queue.context().look(0).await?;
-            if let Some(decision) = self.decided_since(queue, first).await? {
-                return Ok(Answer::Given(Admission::Settled(decision)));
+            if let Some(outcome) = self.decided_since(queue, first).await? {
+                return Ok(Answer::Given(Admission::Settled(Box::new(outcome))));
             }
         }
         let mut admission = queue.submit(self.submission.clone()).await?;
@@ -66,7 +67,7 @@ impl Submitting {
             admission = queue.submit(lost(self.submission.clone())?).await?;
         }
         Ok(match admission {
-            Admission::BranchEnded => Answer::Ended,
+            Admission::BranchDeleted => Answer::Ended,
             admission => Answer::Given(admission),
         })
     }
@@ -89,24 +90,15 @@ impl Submitting {
     /// What the log says of the op, which was first submitted when every outcome up to some ticket
     /// was known. A process that has seen none of this branch would have to read all of its log, and
     /// relies on what Redis knows.
-    async fn decided_since(&self, queue: &BranchQueue, first: First) -> Result<Option<Decision>> {
+    async fn decided_since(&self, queue: &BranchQueue, first: First) -> Result<Option<Outcome>> {
         if first.seen == 0 {
             return Ok(None);
         }
         let (context, op_id) = (queue.context(), self.submission.op_id);
         let found = find_in_log(&context.lake, context.uid, op_id, first.seen).await?;
-        Ok(found.map(|(ticket, record)| Decision {
-            verdict: record.verdict,
-            commit: record.commit,
-            first: Some(record.first),
-            details: Details {
-                op_id,
-                ticket: Some(ticket),
-                rounds: 0,
-                rounds_bound: rounds_bound(1),
-                batch: record.batch,
-                waited: first.begun.elapsed(),
-            },
+        Ok(found.map(|(ticket, record)| {
+            let (rounds_bound, waited) = (rounds_bound(1), first.begun.elapsed());
+            record.outcome(ticket, Details { rounds_bound, waited, ..Details::of(op_id) })
         }))
     }
 }

@@ -272,7 +272,7 @@ impl Helper {
         state.crowd.told(count, took);
         for (index, op) in own {
             let record = entry.outcome(index, op)?;
-            state.waiters.tell(op.op_id, entry.first.plus(index as u64), &record);
+            state.waiters.tell(op.op_id, entry.first.plus(index as u64), record);
         }
         // A view granted with an acceptance may have been overtaken by one that was looked for.
         state.latest.take_if(|latest| latest.head.done < entry.last().0);

@@ -3,7 +3,8 @@
 use crate::coord::submit::{Seal, Submission};
 use crate::model::error::Result;
 
-use super::queued::{Body, QueuedOp, Request};
+use super::queued::{Body, QueuedOp};
+use super::request::Request;
 
 /// An op as it is submitted again. With one that had sealed, what was staged may be gone: that is
 /// decided in its turn, because another Redis may still have the op with all that it had taken.

@@ -7,7 +7,8 @@ use crate::commit::accept::admission::{Admission, Pending};
 use crate::commit::accept::waiting::Told;
 use crate::commit::context::BranchContext;
 use crate::commit::mend::present::{bring_up, present_in};
-use crate::commit::op::queued::{FoldRequest, Op, QueuedOp, Request};
+use crate::commit::op::queued::QueuedOp;
+use crate::commit::op::request::{FoldRequest, Op, Request};
 use crate::coord::submit::{Seal, Submission};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
@@ -58,8 +59,8 @@ pub(super) async fn fence(
     let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
     match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
         Admission::Queued(pending) => decided(context, pending, deadline).await,
-        // The branch has ended, and takes no rounds.
-        Admission::BranchEnded | Admission::Settled(_) | Admission::NothingStaged(_) => Ok(()),
+        // The branch has ended.
+        Admission::Settled(_) | Admission::NothingStaged(_) | Admission::BranchDeleted => Ok(()),
     }
 }
 

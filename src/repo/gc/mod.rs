@@ -25,7 +25,7 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::commit::Coordinator;
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
-use crate::commit::op::queued::PREPARED_MAX;
+use crate::commit::op::request::PREPARED_MAX;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;
@@ -126,7 +126,7 @@ impl Repository {
             )));
         }
         let repo = self.name()?;
-        self.onward.deployment.repo_record(&repo).await?;
+        self.onward.inner.repo_record(&repo).await?;
         let coordinator = self.onward.coordinator();
         let now_ms = match options.now_ms {
             Some(now_ms) => now_ms,
@@ -140,7 +140,7 @@ impl Repository {
         let mut collection = Collection {
             repo: repo.clone(),
             coordinator,
-            timeout: options.timeout.unwrap_or(self.onward.deployment.timeout),
+            timeout: options.timeout.unwrap_or(self.onward.inner.timeout),
             cutoff_ms,
             reach: Reach::new(lake.clone()),
             marks: Marks::new(lake.clone())?,

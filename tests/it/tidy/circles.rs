@@ -77,11 +77,7 @@ const CIRCLES: &[&[&str]] = &[
         "crates/onward-server/src/metrics.rs",
         "crates/onward-server/src/state.rs",
     ],
-    &["src/commit/log/lake.rs", "src/commit/merge/graph.rs", "src/commit/merge/prepared.rs"],
-    &["src/commit/round/build.rs", "src/commit/round/large.rs"],
-    &["src/commit/round/load.rs", "src/commit/round/lookup.rs", "src/commit/round/prepare.rs"],
     &["src/local/mod.rs", "src/local/place.rs", "src/local/process.rs", "src/local/wire.rs"],
-    &["src/repo/doctor/mod.rs", "src/repo/doctor/redis.rs", "src/repo/doctor/storage.rs"],
 ];
 
 #[test]

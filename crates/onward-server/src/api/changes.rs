@@ -8,7 +8,8 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::shapes::{ChangeSet, CommitHead, OutcomeShape, ProducerShape, UndecidedShape};
+use super::outcome::OutcomeShape;
+use super::shapes::{ChangeSet, CommitHead, ProducerShape, UndecidedShape};
 use super::waiting::{WaitQuery, accepted, answer};
 use super::whole;
 use crate::auth::Writer;
@@ -57,7 +58,7 @@ struct HeadLine {
         (status = 201, description = "Committed", body = OutcomeShape),
         (status = 200, description = "There was nothing to commit", body = OutcomeShape),
         (status = 202, description = "Accepted, not decided yet: its ticket tells", body = UndecidedShape),
-        (status = 409, description = "A conflict, fenced, or cancelled: nothing was changed", body = OutcomeShape),
+        (status = 409, description = "A conflict, cancelled, or a producer's op that is behind or fenced: nothing was changed", body = OutcomeShape),
         (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
         (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
         (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = Problem),

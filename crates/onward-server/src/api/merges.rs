@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
 use super::changes::one_name;
-use super::shapes::{MergeShape, NothingMergedShape, OutcomeShape, PreviewShape, UndecidedShape};
+use super::outcome::OutcomeShape;
+use super::shapes::{MergeShape, NothingMergedShape, PreviewShape, UndecidedShape};
 use super::waiting::{WaitQuery, accepted, answer};
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult, Problem};

@@ -6,6 +6,7 @@
 mod changes;
 mod events;
 mod merges;
+pub mod outcome;
 pub mod shapes;
 mod tickets;
 mod waiting;

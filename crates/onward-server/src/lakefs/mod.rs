@@ -92,7 +92,7 @@ pub(super) fn idempotent_op(
 fn committed(outcome: Outcome, what: &str) -> ApiResult<onward::CommitId> {
     match outcome {
         Outcome::Committed { commit, .. } => Ok(commit),
-        Outcome::NoChanges { .. } => {
+        Outcome::NoChanges { .. } | Outcome::Applied { .. } => {
             Err(ApiError::new(StatusCode::BAD_REQUEST, "no_changes", format!("{what}: no changes")))
         }
         Outcome::Conflict { paths, total, .. } => {
@@ -106,6 +106,7 @@ fn committed(outcome: Outcome, what: &str) -> ApiResult<onward::CommitId> {
         Outcome::Fenced { reason, .. } => {
             Err(ApiError::new(StatusCode::CONFLICT, "fenced", format!("{what}: {reason}")))
         }
+        Outcome::Behind { reason, .. } => Err(ApiError::conflict(format!("{what}: {reason}"))),
         Outcome::Cancelled { .. } | Outcome::LostRace { .. } => {
             Err(ApiError::conflict(format!("{what}: it was called off")))
         }
@@ -116,5 +117,9 @@ fn committed(outcome: Outcome, what: &str) -> ApiResult<onward::CommitId> {
                 details.op_id
             ))))
         }
+        other => Err(ApiError::from(onward::Error::internal(format!(
+            "{what}: it ended as {}, which is new here",
+            other.name()
+        )))),
     }
 }

@@ -9,17 +9,25 @@
 //! decided in its turn: an accepted op always is. An op that is submitted again under a rule that
 //! is new is refused; its ticket tells what became of it.
 
+mod cache;
+mod rule;
+pub(crate) mod rules;
+
 use crate::model::error::{Error, ErrorKind, Result, quoted};
 use crate::model::name::RepoName;
 use crate::objects::{Created, layout};
 
 use super::handles::{Branch, Repository};
-use super::rules::{encode_rules, read};
 
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use super::rules::Rules;
-pub(crate) use super::rules::decode_rules;
-pub use super::rules::{Action, CACHED_FOR, PATTERN_LEN_MAX, RULES_MAX, Rule};
+pub use cache::CACHED_FOR;
+pub(super) use cache::RulesCache;
+pub use rule::{Action, PATTERN_LEN_MAX, Rule};
+pub(crate) use rules::{decode_rules, encode_rules};
+
+use rules::read_rules;
+
+/// Rules of a repository, at most.
+pub const RULES_MAX: usize = 1000;
 
 /// How often a change is made again because another process was faster, at most.
 const CHANGES_MAX: usize = 8;
@@ -28,8 +36,8 @@ impl Repository {
     /// The rules of protected branches, as they are now.
     pub async fn protection(&self) -> Result<Vec<Rule>> {
         let name = self.name()?;
-        self.onward.deployment.repo_record(&name).await?;
-        read(self.onward.coordinator().objects(), &name).await
+        self.onward.inner.repo_record(&name).await?;
+        read_rules(self.onward.coordinator().objects(), &name).await
     }
 
     /// Adds a rule, in place of one with the same pattern, see [`Repository::change_protection`].
@@ -72,10 +80,10 @@ impl Repository {
         change: impl Fn(Vec<Rule>) -> Result<Vec<Rule>, E>,
     ) -> Result<(), E> {
         let name = self.name()?;
-        self.onward.deployment.repo_record(&name).await?;
+        self.onward.inner.repo_record(&name).await?;
         let objects = self.onward.coordinator().objects();
         let key = layout::protection(&name);
-        let _alone = self.onward.deployment.rules.changing.lock().await;
+        let _alone = self.onward.inner.rules.changing.lock().await;
         for _ in 0..CHANGES_MAX {
             let stored = objects.get(&key).await?;
             let there = match &stored {
@@ -114,7 +122,7 @@ impl Repository {
 
     /// Reads the rules anew when next asked for.
     pub(super) fn forget_protection(&self, name: &RepoName) {
-        self.onward.deployment.rules.forget(name);
+        self.onward.inner.rules.forget(name);
     }
 }
 
@@ -124,7 +132,7 @@ impl Branch {
     /// those at hand are older than [`CACHED_FOR`].
     pub async fn check_protection(&self, action: Action) -> Result<()> {
         let (repo, branch) = (self.repo.name()?, self.branch_name()?);
-        let inner = &self.repo.onward.deployment;
+        let inner = &self.repo.onward.inner;
         let rules = inner.rules.rules(inner.coordinator.objects(), &repo).await?;
         match rules.blocking(branch.as_str(), action) {
             None => Ok(()),
