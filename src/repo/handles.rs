@@ -36,8 +36,6 @@ pub(super) struct Deployment {
     pub(super) rules: RulesCache,
     /// Held while the key-value pairs of a repository are changed.
     pub(super) metadata: tokio::sync::Mutex<()>,
-    /// Lost connections as of when a branch was last compared with its log.
-    pub(super) synced: Mutex<HashMap<BranchUid, u64>>,
 }
 
 impl Onward {

@@ -8,6 +8,7 @@ pub mod branch;
 pub mod change_file;
 pub mod changes;
 pub mod config;
+mod current;
 mod data;
 pub mod doctor;
 pub mod events;

@@ -17,6 +17,7 @@ mod seals;
 mod staging;
 mod two_primaries;
 mod waiting;
+mod whereabouts;
 
 use onward::{Onward, Outcome};
 

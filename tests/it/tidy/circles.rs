@@ -77,12 +77,6 @@ const CIRCLES: &[&[&str]] = &[
         "crates/onward-server/src/metrics.rs",
         "crates/onward-server/src/state.rs",
     ],
-    &[
-        "src/commit/accept/queue.rs",
-        "src/commit/help/helper.rs",
-        "src/commit/help/upkeep.rs",
-        "src/commit/mend/reconcile.rs",
-    ],
 ];
 
 #[test]
