@@ -6,6 +6,7 @@ use crate::coord::RedisBranch;
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
 
+use super::contact::Contact;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::log::lake::Lake;
@@ -22,6 +23,8 @@ pub struct BranchContext(Arc<BranchParts>);
 pub struct BranchParts {
     /// What Redis has of it.
     pub redis: RedisBranch,
+    /// Whether it was compared with the log.
+    pub contact: Contact,
     /// The repository.
     pub lake: Lake,
     /// The branch's name.

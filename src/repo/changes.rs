@@ -19,7 +19,7 @@ use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
 use crate::tree::{ChangeSorter, InlineRun};
 
-use super::branch::Branch;
+use super::handles::Branch;
 use super::protection::Action;
 use super::ticket::{TicketHandle, see_through};
 
@@ -197,7 +197,7 @@ impl ChangeBuilder {
     /// write many changes to the object store first counts as well. While Redis is away the same
     /// op is submitted again until the timeout.
     pub async fn commit(mut self) -> Result<Outcome> {
-        let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
+        let timeout = self.timeout.unwrap_or(self.branch.repo.onward.deployment.timeout);
         let op_id = self.id();
         self.op_id = Some(op_id);
         let deadline = Deadline::after(timeout);

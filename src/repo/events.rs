@@ -12,7 +12,7 @@ use crate::model::error::Result;
 use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::outcome::Details;
 
-use super::branch::Branch;
+use super::handles::Branch;
 
 /// How long one look at the stream waits for something new.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,8 +58,8 @@ impl Branch {
     /// Redis and ends with the branch. Takes a connection of its own, of which a process has
     /// [`LaneOptions::blocking`](crate::coord::LaneOptions::blocking).
     pub async fn events(&self, after: Option<Ticket>) -> Result<BoxStream<'static, Result<Event>>> {
-        let context = self.synced().await?;
-        let done = Ticket(self.show().await?.done);
+        let (context, head) = self.head().await?;
+        let done = Ticket(head.done);
         let after = after.unwrap_or(done).min(done);
         let listener = Listener { branch: self.clone(), context, tail: None, after };
         let looks = stream::try_unfold(listener, |mut listener| async move {

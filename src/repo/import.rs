@@ -18,8 +18,8 @@ use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::objects::{Foreign, Source};
 
-use super::branch::Branch;
 use super::changes::ChangeBuilder;
+use super::handles::Branch;
 use super::protection::Action;
 use super::ticket::TicketHandle;
 
@@ -174,7 +174,7 @@ impl Branch {
         if request.dry_run {
             return Ok(Some(imported));
         }
-        let timeout = request.timeout.unwrap_or(self.repo.onward.inner.timeout);
+        let timeout = request.timeout.unwrap_or(self.repo.onward.deployment.timeout);
         // Seen through to its end: of a submission that is dropped nobody knows whether it was accepted.
         let handle = change.submit().await?;
         imported.outcome = Some(outcome_unless(handle, timeout, call_off).await?);

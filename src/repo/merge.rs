@@ -12,6 +12,7 @@ use futures::stream::BoxStream;
 use crate::clock::{self, Deadline};
 use crate::commit::accept::persist::persist;
 use crate::commit::log::lake::Lake;
+use crate::commit::mend::present::bring_up;
 use crate::commit::merge::graph::merge_base;
 use crate::commit::merge::prepared::{
     Committed, MergeSpec, Ruled, WorkedOut, carry_on, three_way, work_out,
@@ -24,10 +25,10 @@ use crate::model::ids::{CommitId, OpId};
 use crate::model::outcome::{Details, Outcome};
 use crate::tree::ScanStart;
 
-use super::branch::{Branch, BranchInfo};
+use super::branch::BranchInfo;
+use super::handles::{Branch, Repository};
 use super::hint;
 use super::protection::Action;
-use super::repository::Repository;
 use super::ticket::{TicketHandle, TicketStatus, see_through};
 
 /// The key of a merge commit's metadata that tells its strategy, as lakeFS writes it.
@@ -121,7 +122,7 @@ impl Branch {
             )));
         }
         let op_id = clock::new_op_id();
-        let deadline = Deadline::after(self.repo.onward.inner.timeout);
+        let deadline = Deadline::after(self.repo.onward.deployment.timeout);
         let mut handle = self.submit_op(op_id, None, Request::Reset(to), Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
             Outcome::Applied { .. } => self.show().await,
@@ -286,7 +287,7 @@ impl MergeBuilder {
     /// Submits it and waits for its outcome. The timeout covers both. While Redis is away it goes
     /// on under the same op id until the timeout.
     pub async fn commit(self) -> Result<Outcome> {
-        let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
+        let timeout = self.timeout.unwrap_or(self.branch.repo.onward.deployment.timeout);
         let deadline = Deadline::after(timeout);
         see_through(deadline, self.submit_until(Some(deadline)), || {
             Error::unavailable(
@@ -331,7 +332,7 @@ impl MergeBuilder {
         if let Some(outcome) = self.early(op_id, &worked_out) {
             // It may have been decided before, and Redis have lost that since.
             if self.op_id.is_some() {
-                self.branch.catch_up().await?;
+                bring_up(&self.branch.context().await?).await?;
                 if let Some(handle) = self.known(op_id).await? {
                     return Ok(Prepared::Clear(handle));
                 }

@@ -9,7 +9,7 @@ use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result};
 use crate::objects::layout;
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// Pairs of a repository, at most.
 pub const PAIRS_MAX: usize = 1000;
@@ -26,7 +26,7 @@ impl Repository {
     /// The pairs, as they are now.
     pub async fn metadata(&self) -> Result<BTreeMap<String, String>> {
         let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
+        self.onward.deployment.repo_record(&name).await?;
         let key = layout::metadata(&name);
         match self.onward.coordinator().objects().get(&key).await? {
             Some(bytes) => Ok(decode::<Record>(&key, &bytes)?.pairs),
@@ -40,7 +40,7 @@ impl Repository {
         change: impl FnOnce(&mut BTreeMap<String, String>),
     ) -> Result<()> {
         // Of changes in one process none is lost; of two in two processes the last one stays.
-        let _one_at_a_time = self.onward.inner.metadata.lock().await;
+        let _one_at_a_time = self.onward.deployment.metadata.lock().await;
         let mut pairs = self.metadata().await?;
         change(&mut pairs);
         let len: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();

@@ -11,9 +11,9 @@ use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout;
 
-use super::onward::{Inner, NAMES_KEPT};
+use super::deployment::{Deployment, NAMES_KEPT};
 
-impl Inner {
+impl Deployment {
     /// The incarnation that a branch name stands for.
     pub(super) async fn resolve(&self, repo: &RepoName, name: &BranchName) -> Result<BranchUid> {
         self.find(repo, name).await?.ok_or_else(|| no_branch(repo, name))
@@ -77,7 +77,7 @@ impl Inner {
         names.insert((repo.clone(), name.clone()), uid);
     }
 
-    pub(super) fn forget(&self, repo: &RepoName, name: &BranchName) {
+    fn forget(&self, repo: &RepoName, name: &BranchName) {
         let key = (repo.clone(), name.clone());
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
@@ -93,6 +93,16 @@ impl Inner {
         let record = BranchRecord::of_uid(&lake, name, uid).await?;
         let mark = layout::branch_deleted(repo, name, record.incarnation);
         self.coordinator.objects().put(&mark, bytes::Bytes::new()).await?;
+        self.unname(repo, name, uid).await
+    }
+
+    /// Forgets that a name stands for an incarnation that it stands for no more.
+    pub(super) async fn unname(
+        &self,
+        repo: &RepoName,
+        name: &BranchName,
+        uid: BranchUid,
+    ) -> Result<()> {
         self.coordinator.names(repo).unname(name, uid).await?;
         self.forget(repo, name);
         Ok(())

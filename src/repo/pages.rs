@@ -8,8 +8,8 @@ use crate::model::name::{RepoName, TagName};
 use crate::objects::layout;
 
 use super::branch::BranchInfo;
-use super::onward::Onward;
-use super::repository::{RepoInfo, Repository};
+use super::handles::{Onward, Repository};
+use super::repository::RepoInfo;
 use super::tags::TagInfo;
 
 /// Records read at the same time, at most.
@@ -90,7 +90,7 @@ impl Repository {
         hidden: bool,
     ) -> Result<NamePage<BranchInfo>> {
         let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
+        self.onward.deployment.repo_record(&name).await?;
         let lake = &self.onward.coordinator().lake(&name);
         let wanted = incarnations(lake)
             .await?
@@ -114,7 +114,7 @@ impl Repository {
     /// A page of the tags. Costs a listing of their names, and a read for each tag of the page.
     pub async fn tags_page(&self, request: &NamesRequest) -> Result<NamePage<TagInfo>> {
         let repo = self.name()?;
-        self.onward.inner.repo_record(&repo).await?;
+        self.onward.deployment.repo_record(&repo).await?;
         let mut names: Vec<TagName> = self
             .onward
             .coordinator()

@@ -11,17 +11,16 @@ use crate::model::path::ObjectPath;
 use crate::objects::{Streamed, layout};
 use crate::tree::{ListItem, ListPage, ListRequest, Metarange};
 
-use super::branch::Branch;
+use super::handles::{Branch, Repository};
 use super::overlay::{Overlay, behind, text_behind_prefix};
 use super::refs::Resolved;
-use super::repository::Repository;
 
 impl Repository {
     /// What a path names at a ref; on a branch, staged changes count.
     pub async fn stat(&self, reference: &RefExpr, path: &ObjectPath) -> Result<Entry> {
         let entry = match self.resolve(reference).await? {
             Resolved::Branch(branch) => {
-                let mut current = branch.current(std::slice::from_ref(path)).await?;
+                let (_, mut current) = branch.current(std::slice::from_ref(path)).await?;
                 current.entries.pop().flatten()
             }
             Resolved::Commit(None) => None,
@@ -87,7 +86,7 @@ impl Branch {
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let start = start_of(request);
         let from = Bound::At(start.clone());
-        let (context, page) = self.staged_page(Wanted::From(&from, PAGE_MAX)).await?;
+        let (context, page) = self.staged_page(&Wanted::From(&from, PAGE_MAX)).await?;
         let metarange = match page.head.commit {
             Some(_) => Head::load(&context.lake, context.uid, &page.head).await?.metarange,
             None => Metarange::default(),

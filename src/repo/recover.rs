@@ -1,13 +1,12 @@
 //! Recovery: everything Redis knows, rebuilt from the object store alone.
 
 use crate::commit::log::record::BranchRecord;
-use crate::commit::mend::restore::{read_back, restore};
-use crate::coord::Answer;
+use crate::commit::mend::present::{BroughtUp, bring_up};
+use crate::commit::mend::restore::read_back;
 use crate::model::error::Result;
 use crate::model::name::BranchName;
 
-use super::onward::Onward;
-use super::repository::Repository;
+use super::handles::{Onward, Repository};
 
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,19 +58,14 @@ impl Repository {
     async fn recover_branch(&self, record: &BranchRecord) -> Result<Recovered> {
         let (repo, branch) = (self.name()?, record.name.clone());
         let context = self.onward.coordinator().context(&repo, &branch, record.uid);
-        let state = match context.look(0).await? {
-            Answer::Absent | Answer::Ended => {
-                restore(&context).await?;
-                RecoveredState::Lost
-            }
-            Answer::Given(view) => match context.follow_from(&view.head).await? {
-                0 => RecoveredState::Intact,
-                behind => RecoveredState::Behind(behind),
-            },
+        let state = match bring_up(&context).await? {
+            BroughtUp::Intact => RecoveredState::Intact,
+            BroughtUp::Behind(entries) => RecoveredState::Behind(entries),
+            BroughtUp::Lost => RecoveredState::Lost,
         };
         let image = read_back(&context.lake, record).await?;
         if image.closed {
-            self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
+            self.onward.deployment.finish_deletion(&repo, &branch, record.uid).await?;
             return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
         }
         self.onward.coordinator().names(&repo).name(&branch, record.uid).await?;

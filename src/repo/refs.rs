@@ -9,9 +9,8 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, TagName};
 
-use super::branch::Branch;
+use super::handles::{Branch, Repository};
 use super::log::LogRequest;
-use super::repository::Repository;
 
 /// The shortest prefix of a commit id.
 const PREFIX_MIN: usize = 6;
@@ -101,7 +100,7 @@ impl Repository {
             return Ok(Resolved::Commit(Some(id)));
         }
         if let Ok(name) = BranchName::new(base)
-            && self.onward.inner.find(&repo, &name).await?.is_some()
+            && self.onward.deployment.find(&repo, &name).await?.is_some()
         {
             return Ok(Resolved::Branch(self.branch(base)));
         }
@@ -110,7 +109,7 @@ impl Repository {
         {
             return Ok(Resolved::Commit(Some(commit)));
         }
-        self.onward.inner.repo_record(&repo).await?;
+        self.onward.deployment.repo_record(&repo).await?;
         let is_hex = base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !is_hex || !(PREFIX_MIN..64).contains(&base.len()) {
             return Err(Error::not_found(format!(

@@ -13,7 +13,7 @@ use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, TagName};
 use crate::objects::layout;
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// A dump's id.
 pub type DumpId = u128;

@@ -9,7 +9,7 @@ use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, RepoName, TagName};
 use crate::objects::{Created, layout};
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Repository {
         let commit = self.require_commit(reference).await?;
         self.lake()?.require_content(&commit).await?;
         if let Ok(branch) = BranchName::new(name.as_str())
-            && self.onward.inner.find(&repo, &branch).await?.is_some()
+            && self.onward.deployment.find(&repo, &branch).await?.is_some()
         {
             return Err(Error::conflict(format!(
                 "'{name}' is the name of a branch in repository '{repo}': choose another"
@@ -53,7 +53,7 @@ impl Repository {
     /// All tags, by name.
     pub async fn tags(&self) -> Result<Vec<TagInfo>> {
         let repo = self.name()?;
-        self.onward.inner.repo_record(&repo).await?;
+        self.onward.deployment.repo_record(&repo).await?;
         let objects = self.onward.coordinator().objects();
         let mut names: Vec<TagName> = objects
             .list(&layout::tags_dir(&repo), None)

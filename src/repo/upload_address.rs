@@ -13,7 +13,7 @@ use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::{Secret, layout};
 
-use super::branch::Branch;
+use super::handles::Branch;
 use super::protection::Action;
 
 /// How long an address can be linked, in minutes.

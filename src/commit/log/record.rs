@@ -98,16 +98,33 @@ impl BranchRecord {
 
     /// The incarnation of `name` that has the given uid.
     pub async fn of_uid(lake: &Lake, name: &BranchName, uid: BranchUid) -> Result<Self> {
-        for found in list(lake, &layout::branch_dir(lake.repo(), name)).await? {
-            let record = Self::read(lake, name, found.incarnation).await?;
+        let found = Self::find_uid(lake, name, uid).await?;
+        found.map(|(record, _)| record).ok_or_else(|| {
+            Error::not_found(format!(
+                "branch '{name}' ({uid}) of repository '{}' is not in the object store",
+                lake.repo()
+            ))
+        })
+    }
+
+    /// The incarnation of `name` that has the given uid, and whether it is over: it carries the mark
+    /// of its end, or there is a newer one.
+    pub async fn find_uid(
+        lake: &Lake,
+        name: &BranchName,
+        uid: BranchUid,
+    ) -> Result<Option<(Self, bool)>> {
+        let found = list(lake, &layout::branch_dir(lake.repo(), name)).await?;
+        for BranchKey { incarnation, .. } in found.iter().filter(|key| !key.deleted) {
+            let record = Self::read(lake, name, *incarnation).await?;
             if let Some(record) = record.filter(|record| record.uid == uid) {
-                return Ok(record);
+                let ends = |key: &BranchKey| {
+                    key.incarnation > *incarnation || key.incarnation == *incarnation && key.deleted
+                };
+                return Ok(Some((record, found.iter().any(ends))));
             }
         }
-        Err(Error::not_found(format!(
-            "branch '{name}' ({uid}) of repository '{}' is not in the object store",
-            lake.repo()
-        )))
+        Ok(None)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is asked for and what became of it: the records of ops.
 //!
 //! [`queued`] is the element of the queue, [`named`] what an op needs of the object store until it is
-//! decided, [`verdict`] the one outcome that the log keeps.
+//! decided, [`verdict`] the one outcome that the log keeps, [`lost`] an op that Redis has lost.
 
+pub mod lost;
 pub mod named;
 pub mod queued;
 pub mod verdict;

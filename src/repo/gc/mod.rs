@@ -31,9 +31,9 @@ use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;
 use crate::objects::layout;
 
+use super::handles::Repository;
 use super::lives;
 use super::reach::{Needed, Reach, Step};
-use super::repository::Repository;
 use look::Seen;
 use mark::Marks;
 use sweep::{Sweep, Told};
@@ -126,7 +126,7 @@ impl Repository {
             )));
         }
         let repo = self.name()?;
-        self.onward.inner.repo_record(&repo).await?;
+        self.onward.deployment.repo_record(&repo).await?;
         let coordinator = self.onward.coordinator();
         let now_ms = match options.now_ms {
             Some(now_ms) => now_ms,
@@ -140,7 +140,7 @@ impl Repository {
         let mut collection = Collection {
             repo: repo.clone(),
             coordinator,
-            timeout: options.timeout.unwrap_or(self.onward.inner.timeout),
+            timeout: options.timeout.unwrap_or(self.onward.deployment.timeout),
             cutoff_ms,
             reach: Reach::new(lake.clone()),
             marks: Marks::new(lake.clone())?,

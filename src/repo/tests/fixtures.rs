@@ -23,7 +23,7 @@ use crate::model::ids::CommitId;
 use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint;
-use crate::repo::protection::{decode_rules, encode_rules};
+use crate::repo::rules::{decode_rules, encode_rules};
 use crate::tree::InlineRun;
 use crate::tree::load::{decode_list, encode_list};
 

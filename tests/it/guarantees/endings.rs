@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use onward::internals::commit::accept::queue::{BranchQueue, QueueOptions};
+use onward::internals::commit::accept::shared::QueueOptions;
+use onward::internals::commit::tasks;
 use onward::internals::coord::submit::{Seal, Submission};
 use onward::{ErrorKind, Outcome, RefExpr, Ticket};
 
@@ -15,7 +16,7 @@ use crate::support::until::{PATIENCE, until_async};
 async fn a_process_that_has_ended_its_part_takes_nothing_more() {
     let (deployment, onward) = Deployment::lake().await;
     let context = context(&onward, &deployment.objects, "main").await;
-    let queue = BranchQueue::start(context, QueueOptions::default());
+    let queue = tasks::start(context, QueueOptions::default());
     queue.close().await;
     let element = b"not even read".to_vec().into();
     let submission = Submission { op_id: op_id(1), element, producer: None, seal: Seal::No };

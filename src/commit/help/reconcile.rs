@@ -3,19 +3,16 @@
 //! Redis is asked first. An op it does not know was either decided so long ago that its outcome is
 //! no longer kept, or lost; the log tells the two apart, and only a lost op is submitted again.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::coord::Answer;
 use crate::coord::status::{OpStatus, STATUS_MAX};
-use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Seal, Submission, SubmitReply};
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply};
 use crate::model::error::Result;
-use crate::model::ids::{BranchUid, OpId, Ticket};
+use crate::model::ids::{OpId, Ticket};
 
-use crate::commit::accept::queue::Shared;
-use crate::commit::context::BATCH_MAX;
+use crate::commit::accept::shared::Shared;
 use crate::commit::counters::add;
-use crate::commit::log::lake::Lake;
-use crate::commit::op::queued::{Body, QueuedOp, Request};
+use crate::commit::log::find::{find_all_in_log, find_in_log};
+use crate::commit::op::lost::lost;
 use crate::commit::op::verdict::{Late, OutcomeRecord, ProducerRow, Verdict};
 
 /// Brings every op of `ops` to its outcome or back into the queue.
@@ -165,66 +162,7 @@ async fn settle(
     Ok(())
 }
 
-/// An op as it is submitted again. With one that had sealed, what was staged may be gone: that is
-/// decided in its turn, because another Redis may still have the op with all that it had taken.
-pub fn lost(mut submission: Submission) -> Result<Submission> {
-    if submission.seal == Seal::No {
-        return Ok(submission);
-    }
-    submission.seal = Seal::StagedOrEmpty;
-    if let Body::Op(mut op) = QueuedOp::decode(&submission.element)?.body
-        && let Request::Commit(request) = &mut op.request
-    {
-        request.staging_lost = true;
-        submission.element = op.encode(submission.op_id)?;
-    }
-    Ok(submission)
-}
-
 /// The outcome of an op that the log will never hold.
 fn settled(verdict: Verdict, done: u64) -> OutcomeRecord {
     OutcomeRecord { verdict, commit: None, first: Ticket(done), batch: 0 }
-}
-
-/// Looks for an op in the log behind ticket `after`: exact, and as long as the log is behind it.
-pub async fn find_in_log(
-    lake: &Lake,
-    uid: BranchUid,
-    op_id: OpId,
-    after: u64,
-) -> Result<Option<(Ticket, OutcomeRecord)>> {
-    Ok(find_all_in_log(lake, uid, HashSet::from([op_id]), after).await?.remove(&op_id))
-}
-
-/// The same for many ops, in one reading.
-async fn find_all_in_log(
-    lake: &Lake,
-    uid: BranchUid,
-    mut wanted: HashSet<OpId>,
-    after: u64,
-) -> Result<HashMap<OpId, (Ticket, OutcomeRecord)>> {
-    let mut found = HashMap::new();
-    // The entry that holds ticket `after + 1` may begin up to a batch before it.
-    let from = Ticket(after.saturating_sub(BATCH_MAX as u64));
-    let listed = lake.log_tickets(uid, from).await?;
-    let Some(first) = listed.first().copied() else {
-        return Ok(found);
-    };
-    let mut log = lake.log_from(uid, first).await?;
-    let mut last_of_use = None;
-    while !wanted.is_empty()
-        && let Some(entry) = log.next().await?
-    {
-        for (index, op) in entry.ops.iter().enumerate() {
-            if wanted.remove(&op.op_id) {
-                let ticket = entry.first.plus(index as u64);
-                found.insert(op.op_id, (ticket, entry.outcome(index, op)?));
-                last_of_use = Some(entry.first);
-            }
-        }
-    }
-    if let Some(first) = last_of_use {
-        lake.outlasts_power(uid, first).await?;
-    }
-    Ok(found)
 }
