@@ -28,6 +28,7 @@ mod onward;
 mod outcome;
 mod overlay;
 pub mod pages;
+pub mod producers;
 pub mod protection;
 mod reach;
 pub mod read;
