@@ -242,14 +242,14 @@ impl Branch {
         let (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
         let state = match admission {
             Admission::Queued(pending) => HandleState::Pending(pending),
-            Admission::Settled(outcome) => {
-                HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
-            }
             Admission::NothingStaged(op_id) => {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
-            Admission::BranchDeleted => return Err(self.nowhere()),
+            Admission::BranchDeleted | Admission::Forgotten(_) => return Err(self.nowhere()),
+            Admission::Settled(outcome) => {
+                HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
+            }
         };
         Ok(TicketHandle { queue: self.queue_of(&context), state })
     }

@@ -48,6 +48,7 @@ Commits and merges:
   commit       Commit what is staged, or a file of changes
   ticket       show, wait, cancel an op that was accepted
   queue        What waits on a branch
+  producer     show: where a producer that starts again goes on
   log, show    History
   diff         What a merge would bring, or what differs between two refs
   merge, merge-base    Bring the changes of a ref into a branch; where two part
@@ -195,6 +196,9 @@ pub enum Verb {
         after_help = "Example: onward ticket wait lake/main 0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d"
     )]
     Ticket(TicketVerb),
+    /// How far a producer is decided on a branch
+    #[command(subcommand, after_help = "Example: onward producer show lake/main orders-0")]
+    Producer(ProducerVerb),
     /// What waits on a branch
     #[command(after_help = "Example: onward queue lake/main --watch")]
     Queue {
@@ -500,6 +504,20 @@ pub struct CommitArgs {
     /// Wait at most so long, such as 30s or 5m [default: 5m]
     #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
     pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProducerVerb {
+    /// The last epoch and sequence of a producer that were decided on a branch
+    #[command(
+        after_help = "Example: onward producer show lake/main orders-0\n\nA producer that starts again goes on behind it. Ops of the producer that wait on the branch are\nhelped to their end first."
+    )]
+    Show {
+        /// REPO/BRANCH
+        branch: Address,
+        /// The producer
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

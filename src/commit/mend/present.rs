@@ -37,6 +37,7 @@
 //! Nobody else repeats anything. Errors say by their kind whether to come back, see
 //! [`ErrorKind`](crate::ErrorKind).
 
+use crate::coord::rows::ProducerRows;
 use crate::coord::staging::{Stage, StagedPage};
 use crate::coord::status::StatusReply;
 use crate::coord::submit::SubmitReply;
@@ -106,6 +107,7 @@ impl Shows for Cancelled {
 }
 
 impl Shows for StatusReply {}
+impl Shows for ProducerRows {}
 impl Shows for SubmitReply {}
 impl Shows for () {}
 

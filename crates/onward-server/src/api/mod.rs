@@ -7,6 +7,7 @@ mod changes;
 mod events;
 mod merges;
 pub mod outcome;
+mod producers;
 pub mod shapes;
 mod tickets;
 mod waiting;
@@ -40,6 +41,7 @@ const ROOT: &str = "/onward/v1";
     tags(
         (name = "commits", description = "Change sets and merges"),
         (name = "tickets", description = "What became of accepted ops, and what waits"),
+        (name = "producers", description = "Where a producer that starts again goes on"),
     ),
     modifiers(&Logins),
     security(("basic" = []), ("bearer" = [])),
@@ -88,6 +90,7 @@ fn described() -> (Router<AppState>, Description) {
         .routes(routes!(merges::merge))
         .routes(routes!(tickets::show, tickets::cancel))
         .routes(routes!(tickets::queue))
+        .routes(routes!(producers::show))
         .routes(routes!(events::listen));
     let (routes, paths) = routes.split_for_parts();
     let mut description = Document::openapi();

@@ -1,0 +1,30 @@
+//! `producer`: how far a producer is decided, for one that starts again.
+
+use onward::{Error, LastDecided};
+use serde_json::json;
+
+use super::args::{Global, ProducerVerb};
+use super::exit::{Done, Exit};
+use super::out::{Out, printable};
+use super::session::{branch_of, with};
+
+/// Runs one of them.
+pub async fn run(global: &Global, out: &Out, verb: ProducerVerb) -> Done {
+    let ProducerVerb::Show { branch: address, name } = verb;
+    with(global, async |onward| {
+        let last = branch_of(&onward, &address)?.producer(&name).await?;
+        let LastDecided { epoch, sequence, commit, .. } = last.ok_or_else(|| {
+            let name = printable(&name);
+            Error::not_found(format!("nothing of producer '{name}' was decided on '{address}'"))
+        })?;
+        out.data(
+            || json!({"producer": name, "epoch": epoch, "sequence": sequence, "commit": commit}),
+            || {
+                let commit = commit.map(|id| format!("\t{id}")).unwrap_or_default();
+                format!("epoch {epoch}\tsequence {sequence}{commit}")
+            },
+        )?;
+        Ok(Exit::Done)
+    })
+    .await
+}
