@@ -197,7 +197,7 @@ pub async fn find_in_log(
     Ok(find_all_in_log(lake, uid, HashSet::from([op_id]), after).await?.remove(&op_id))
 }
 
-/// The same for many ops, in one reading.
+/// What the log says of many ops, in one reading.
 async fn find_all_in_log(
     lake: &Lake,
     uid: BranchUid,
