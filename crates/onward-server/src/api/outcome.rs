@@ -103,7 +103,7 @@ impl From<Entry> for EntryShape {
 /// A path that two sides changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConflictShape {
-    /// The path.
+    /// The path that is in conflict.
     pub path: String,
     /// What both sides began with; for a condition, nothing.
     pub base: Option<EntryShape>,
