@@ -14,7 +14,7 @@ use onward::{Error, LastDecided};
 /// How far a producer is decided on a branch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LastDecidedShape {
-    /// The producer.
+    /// Name of the producer.
     name: String,
     /// The epoch decided last.
     epoch: u64,
