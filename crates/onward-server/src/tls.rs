@@ -38,7 +38,7 @@ mod with_tls {
             }
             let key = PrivateKeyDer::from_pem_file(&files.key)
                 .map_err(|error| wrong(&files.key, error.to_string()))?;
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
             let config = rustls::ServerConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
                 .and_then(|config| config.with_no_client_auth().with_single_cert(certs, key));

@@ -8,11 +8,11 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::shapes::{ChangeSet, CommitHead, OutcomeShape, ProducerShape, UndecidedShape};
+use super::shapes::{CommitHead, ProducerShape};
 use super::waiting::{WaitQuery, accepted, answer};
 use super::whole;
 use crate::auth::Writer;
-use crate::error::{ApiError, ApiResult, Problem};
+use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Query, body, broke_off, check_size, header_text};
 use crate::lakefs::idempotent_op;
 use crate::state::AppState;
@@ -39,29 +39,32 @@ struct HeadLine {
 /// In one JSON document, or as JSON lines (`application/jsonl`): the first line
 /// `{"commit": {"message": …}}`, then one change on each. `Content-Encoding: gzip` is understood.
 /// Waits for the outcome unless `wait=false`. What is staged on the branch stays staged.
-#[utoipa::path(
-    post,
-    path = "/repositories/{repo}/branches/{branch}/changes",
-    tag = "commits",
-    params(
-        ("repo" = String, Path, description = "The repository"),
-        ("branch" = String, Path, description = "The branch"),
-        WaitQuery,
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
-    ),
-    request_body(
-        description = "The changes",
-        content((ChangeSet = "application/json"), (String = "application/jsonl")),
-    ),
-    responses(
-        (status = 201, description = "Committed", body = OutcomeShape),
-        (status = 200, description = "There was nothing to commit", body = OutcomeShape),
-        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = UndecidedShape),
-        (status = 409, description = "A conflict, fenced, or cancelled: nothing was changed", body = OutcomeShape),
-        (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
-        (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
-        (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = Problem),
-        (status = 503, description = "Redis or the storage does not answer", body = Problem),
+#[cfg_attr(
+    feature = "describe",
+    utoipa::path(
+        post,
+        path = "/repositories/{repo}/branches/{branch}/changes",
+        tag = "commits",
+        params(
+            ("repo" = String, Path, description = "The repository"),
+            ("branch" = String, Path, description = "The branch"),
+            WaitQuery,
+            ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+        ),
+        request_body(
+            description = "The changes",
+            content((crate::api::shapes::ChangeSet = "application/json"), (String = "application/jsonl")),
+        ),
+        responses(
+            (status = 201, description = "Committed", body = crate::api::shapes::OutcomeShape),
+            (status = 200, description = "There was nothing to commit", body = crate::api::shapes::OutcomeShape),
+            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape),
+            (status = 409, description = "A conflict, fenced, or cancelled: nothing was changed", body = crate::api::shapes::OutcomeShape),
+            (status = 422, description = "It cannot be carried out: nothing was changed", body = crate::api::shapes::OutcomeShape),
+            (status = "4XX", description = "Refused: nothing was accepted", body = crate::error::Problem),
+            (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = crate::error::Problem),
+            (status = 503, description = "Redis or the storage does not answer", body = crate::error::Problem),
+        )
     )
 )]
 pub async fn commit(

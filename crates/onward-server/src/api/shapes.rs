@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use onward::internals::clock;
 use onward::internals::repo::MergePreview;
@@ -12,7 +11,8 @@ use onward::internals::repo::ticket::TicketStatus;
 use onward::{ConflictPath, Entry, Outcome, Retry, Strategy};
 
 /// What a path names.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct EntryShape {
     /// Where the bytes are, as a URL.
     pub address: String,
@@ -38,7 +38,8 @@ impl From<Entry> for EntryShape {
 }
 
 /// A path that two sides changed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct ConflictShape {
     /// The path.
     pub path: String,
@@ -62,7 +63,8 @@ impl From<ConflictPath> for ConflictShape {
 }
 
 /// What became of an op.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct OutcomeShape {
     /// `committed`, `no_changes`, `conflict`, `lost_race`, `failed`, `cancelled`, `fenced` or
     /// `still_queued`.
@@ -72,7 +74,7 @@ pub struct OutcomeShape {
     /// Its place in the branch's order, if it was queued.
     pub ticket: Option<u64>,
     /// Its id: submitting it again gives the same outcome.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: String,
     /// Rounds that the sidecar ran for it.
     pub rounds: u64,
@@ -131,19 +133,21 @@ impl From<Outcome> for OutcomeShape {
 }
 
 /// An op that was accepted and that nobody waits for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct AcceptedShape {
     /// `pending`.
     pub state: &'static str,
     /// Its place in the branch's order.
     pub ticket: Option<u64>,
     /// Its id, by which its ticket tells what becomes of it.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: String,
 }
 
 /// An op that is not decided yet.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum UndecidedShape {
     /// With `wait=false`.
@@ -153,7 +157,8 @@ pub enum UndecidedShape {
 }
 
 /// What a merge that ends with 200 tells.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum NothingMergedShape {
     /// There was nothing to bring.
@@ -163,7 +168,8 @@ pub enum NothingMergedShape {
 }
 
 /// What can be said of an op.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum TicketShape {
     /// It is in the queue.
@@ -189,7 +195,8 @@ impl From<TicketStatus> for TicketShape {
 }
 
 /// A branch's queue.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct QueueShape {
     /// The branch, as REPO/BRANCH.
     pub branch: String,
@@ -204,12 +211,13 @@ pub struct QueueShape {
 }
 
 /// One waiting op.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct QueuedShape {
     /// Its place in the branch's order.
     pub ticket: u64,
     /// Its id.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: String,
     /// `commit`, `merge`, `squash_merge`, `revert`, `cherry_pick`, `reset`, `fold`, `delete_branch`.
     pub kind: &'static str,
@@ -240,7 +248,8 @@ impl QueueShape {
 }
 
 /// What happens to a path that both sides changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnConflict {
     /// The op is a conflict.
@@ -263,7 +272,8 @@ impl From<OnConflict> for Strategy {
 }
 
 /// Who tries again when paths of a merge change while it waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WhoRetries {
     /// Whoever decides it, at once.
@@ -284,7 +294,8 @@ impl From<WhoRetries> for Retry {
 
 /// The op's place in its producer's sequence: decided once, however often it is sent; a lower epoch
 /// than one that was decided is fenced.
-#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProducerShape {
     /// The producer.
@@ -296,7 +307,8 @@ pub struct ProducerShape {
 }
 
 /// What a commit says beside its changes.
-#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CommitHead {
     /// Why.
@@ -313,12 +325,13 @@ pub struct CommitHead {
     /// The op's place in a producer's sequence, for exactly-once without a time limit.
     pub producer: Option<ProducerShape>,
     /// The op's id, if the client chooses it: sending it again is the same op.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: Option<String>,
 }
 
 /// A put of one path.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutShape {
     /// The path.
@@ -328,7 +341,7 @@ pub struct PutShape {
     /// Checksum or ETag of the bytes.
     pub checksum: String,
     /// Length in bytes.
-    #[schema(maximum = 9223372036854775807_u64)]
+    #[cfg_attr(feature = "describe", schema(maximum = 9223372036854775807_u64))]
     pub size: u64,
     /// Modification time, seconds since the Unix epoch.
     #[serde(default)]
@@ -342,7 +355,8 @@ pub struct PutShape {
 }
 
 /// A delete of one path.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteShape {
     /// The path.
@@ -350,7 +364,8 @@ pub struct DeleteShape {
 }
 
 /// What must hold of the path when the op's turn comes; else the op is a conflict.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConditionShape {
     /// It names nothing: `{"absent": true}`.
@@ -360,7 +375,8 @@ pub enum ConditionShape {
 }
 
 /// One change: a put or a delete, with its condition. The same as a line of a change file.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangeShape {
     /// A put.
@@ -375,7 +391,8 @@ pub struct ChangeShape {
 }
 
 /// A change set in one piece.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct ChangeSet {
     /// What the commit says.
     #[serde(flatten)]
@@ -385,7 +402,8 @@ pub struct ChangeSet {
 }
 
 /// A merge.
-#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct MergeShape {
     /// The ref whose changes are brought in.
@@ -407,12 +425,13 @@ pub struct MergeShape {
     /// Only tell what it would bring.
     pub dry_run: bool,
     /// The op's id, if the client chooses it.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: Option<String>,
 }
 
 /// What a merge would bring.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct PreviewShape {
     /// The commit the changes start from.
     pub base: Option<String>,
@@ -446,7 +465,8 @@ impl From<MergePreview> for PreviewShape {
 }
 
 /// What became of a request to call an op off.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct CancelShape {
     /// `cancelling`: its outcome will be `cancelled` unless a helper is faster; `decided`: that was
     /// too late.
