@@ -15,16 +15,17 @@ use std::sync::Arc;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use futures::TryStreamExt;
+use onward::Entry;
 use onward::internals::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
 use onward::internals::commit::op::verdict::Verdict;
-use onward::internals::model::change::encode_value;
+use onward::internals::model::change::{Change, encode_value};
 use onward::internals::model::commit::Commit;
-use onward::internals::model::ids::BranchUid;
+use onward::internals::model::ids::{BranchUid, OpId, Ticket};
+use onward::internals::model::path::ObjectPath;
 use onward::internals::tree::{
     ALL, ChangeSet, InlineAddress, InlineRun, Level, MemoryStore, Metarange, Record, RunRef,
     ScanStart, Tree, TreeOptions, decide,
 };
-use onward::{Change, Entry, ObjectPath, OpId, Ticket};
 use tokio::runtime::Runtime;
 
 fn main() {

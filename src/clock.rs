@@ -41,7 +41,7 @@ pub fn rfc3339(ms: i64) -> String {
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts now.
+    /// A stopwatch that starts now.
     pub fn start() -> Self {
         Self(Instant::now())
     }

@@ -62,7 +62,7 @@ impl Invariant {
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one.
+    /// Which invariant was broken.
     pub invariant: Invariant,
     /// What was seen, with the ids.
     pub seen: String,

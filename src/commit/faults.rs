@@ -26,7 +26,7 @@ mod imp {
     pub struct Faults;
 
     impl Faults {
-        /// No faults.
+        /// No faults: a build without failpoints reads no environment.
         pub fn from_env() -> Result<Self> {
             Ok(Self)
         }

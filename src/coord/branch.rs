@@ -37,7 +37,7 @@ impl RedisBranch {
         Self(Arc::new(Parts { lanes, keys, turn, retention }))
     }
 
-    /// Its keys.
+    /// The keys of the branch.
     pub fn keys(&self) -> &BranchKeys {
         &self.0.keys
     }

@@ -5,7 +5,7 @@ use crate::model::ids::CommitId;
 /// Whether a branch takes ops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BranchState {
-    /// It does.
+    /// It takes ops.
     Open,
     /// Its last op was its deletion.
     Deleted,

@@ -69,11 +69,11 @@ impl BranchKeys {
 /// The keys of a draft: what outcomes, ops and producers of a branch will be.
 #[derive(Debug, Clone)]
 pub struct DraftKeys {
-    /// Becomes [`BranchKeys::outcomes`].
+    /// What becomes [`BranchKeys::outcomes`].
     pub outcomes: String,
-    /// Becomes [`BranchKeys::ops`].
+    /// What becomes [`BranchKeys::ops`].
     pub ops: String,
-    /// Becomes [`BranchKeys::producers`].
+    /// What becomes [`BranchKeys::producers`].
     pub producers: String,
 }
 

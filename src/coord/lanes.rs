@@ -121,7 +121,7 @@ impl Lanes {
         Box::pin(self.call_patiently(name, call, None)).await
     }
 
-    /// Removes keys.
+    /// Removes keys, whatever they hold.
     pub async fn unlink(&self, keys: &[&str]) -> Result<()> {
         let mut call = redis::cmd("UNLINK");
         call.arg(keys);

@@ -28,7 +28,7 @@ const DRAFTS: usize = 3;
 /// A branch as the log has it.
 #[derive(Debug, Clone)]
 pub struct BranchImage {
-    /// The head.
+    /// Where the head stands.
     pub head: HeadView,
     /// The newest outcomes, in ticket order.
     pub outcomes: Vec<(Ticket, OpId, Bytes)>,

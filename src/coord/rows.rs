@@ -15,7 +15,7 @@ use super::script::ROWS;
 /// Rows of producers, and up to which ticket they are decided.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ProducerRows {
-    /// Tickets decided.
+    /// Tickets decided when the rows were read.
     pub done: u64,
     /// The rows of those that have one.
     pub rows: BTreeMap<String, Bytes>,

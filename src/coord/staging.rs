@@ -26,7 +26,7 @@ pub const PAGE_MAX: usize = 1000;
 /// One staged change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedValue {
-    /// The path.
+    /// Path of the object.
     pub path: String,
     /// Its encoded change.
     pub value: Bytes,
@@ -35,7 +35,7 @@ pub struct StagedValue {
 /// What a conditional write saw when it judged its condition.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// Tickets decided.
+    /// Tickets decided by then.
     pub done: u64,
     /// Number of sealed areas.
     pub areas: usize,
@@ -93,7 +93,7 @@ impl Bound {
 /// Staged changes and the head they stand on, from one moment.
 #[derive(Debug)]
 pub struct StagedPage {
-    /// The head.
+    /// The head that the changes stand on.
     pub head: HeadView,
     /// Sealed areas, oldest first.
     pub areas: Vec<Area>,
@@ -106,7 +106,7 @@ pub struct StagedPage {
 pub enum Wanted<'a> {
     /// Paths from a lower bound on, at most so many.
     From(&'a Bound, usize),
-    /// These paths.
+    /// These paths and no others.
     Paths(&'a [&'a str]),
 }
 

@@ -16,7 +16,7 @@ use super::script::{EXTEND, MEND, VIEW};
 /// How much the caller wants the turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
-    /// Only look.
+    /// Only look, and take no turn.
     Look,
     /// Take it if it is free, expired or the caller's already.
     TakeIfFree,

@@ -44,7 +44,7 @@ pub(super) fn is_gone(place: &Place) -> bool {
 
 /// What became of a server that did not answer at first.
 pub(super) enum Found {
-    /// It answers.
+    /// A server is there and answers.
     Reachable,
     /// It does not live; this is the lock for the next.
     Gone(File),

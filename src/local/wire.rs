@@ -23,7 +23,7 @@ pub(super) enum Answer {
     Well,
     /// Somebody listens, but does not take commands now (loading, paused).
     Busy,
-    /// Nobody listens.
+    /// Nobody listens at the socket.
     Nobody,
 }
 

@@ -135,7 +135,7 @@ impl FromStr for RefExpr {
 /// `REPO[/REF[/PATH]]`, with `onward://` or `lakefs://` in front accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The repository.
+    /// Name of the repository.
     pub repo: RepoName,
     /// The ref, if given.
     pub reference: Option<RefExpr>,

@@ -58,7 +58,7 @@ impl<'a> Decoder<'a> {
         self.rest.len()
     }
 
-    /// One byte.
+    /// Reads one byte.
     pub fn u8(&mut self) -> Result<u8> {
         let (first, rest) = self.rest.split_first().ok_or_else(too_short)?;
         self.rest = rest;
@@ -103,13 +103,13 @@ impl<'a> Decoder<'a> {
         Ok(taken)
     }
 
-    /// Length-prefixed bytes.
+    /// Reads bytes with their length in front.
     pub fn bytes(&mut self) -> Result<&'a [u8]> {
         let len = self.length()?;
         self.take(len)
     }
 
-    /// Length-prefixed UTF-8.
+    /// Reads UTF-8 text with its length in front.
     pub fn str(&mut self) -> Result<&'a str> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Error::corrupt("text is not UTF-8"))
     }
@@ -150,7 +150,7 @@ pub fn unpack<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, rmp_serde::d
     T::deserialize(&mut deserializer)
 }
 
-/// The same behind its byte of version, of which this program reads up to `known`.
+/// Reads a record behind its byte of version, of which this program reads up to `known`.
 pub fn unpack_versioned<'a, T>(what: impl Display, bytes: &'a [u8], known: u8) -> Result<T>
 where
     T: Deserialize<'a>,

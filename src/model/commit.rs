@@ -20,7 +20,7 @@ pub struct Commit {
     pub generation: u64,
     /// Who asked for it.
     pub committer: String,
-    /// Why.
+    /// The message of the commit: why it was made.
     pub message: String,
     /// When it was submitted, in milliseconds since the Unix epoch, by the submitter's clock.
     pub created_ms: i64,

@@ -154,7 +154,7 @@ pub fn ranges_dir(repo: &RepoName) -> String {
     format!("{repo}/ranges")
 }
 
-/// A range.
+/// The key of a range.
 pub fn range(repo: &RepoName, id: RangeId) -> String {
     format!("{repo}/ranges/{}", fanned(&id.to_string()))
 }
@@ -169,7 +169,7 @@ pub fn runs_dir(repo: &RepoName) -> String {
     format!("{repo}/runs")
 }
 
-/// A run.
+/// The key of a run.
 pub fn run(repo: &RepoName, id: RunId) -> String {
     format!("{repo}/runs/{id}")
 }

@@ -33,7 +33,7 @@ impl LocalRoot {
         Ok((root, store))
     }
 
-    /// The directory.
+    /// The directory that is the root.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

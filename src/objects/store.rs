@@ -387,7 +387,7 @@ impl Objects {
         self.stream_of(key, None).await
     }
 
-    /// The same, of the bytes in `range`, which lies within the object.
+    /// Streams the bytes in `range`, which lies within the object.
     pub async fn stream_range(&self, key: &str, range: Range<u64>) -> Result<Option<Streamed>> {
         self.stream_of(key, Some(GetRange::Bounded(range))).await
     }
@@ -396,7 +396,7 @@ impl Objects {
         self.stream_path(&key::object(key)?, key, range).await
     }
 
-    /// The same of an object that follows nobody's rules for keys; `key` is for messages.
+    /// Streams an object that follows nobody's rules for keys; `key` is for messages.
     pub(super) async fn stream_path(
         &self,
         path: &backend::Path,

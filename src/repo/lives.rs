@@ -18,7 +18,7 @@ const READS: usize = 16;
 /// One incarnation of a branch, by what lies in the object store.
 #[derive(Debug)]
 pub(super) struct Life {
-    /// The name.
+    /// Name of the branch.
     pub(super) name: BranchName,
     /// Which incarnation of the name, from 1.
     pub(super) incarnation: u32,

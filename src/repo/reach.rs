@@ -25,7 +25,7 @@ const AHEAD: usize = 16;
 pub(super) struct Needed {
     /// The name of a branch or tag.
     pub(super) by: Arc<str>,
-    /// The commit.
+    /// The commit that needs it.
     pub(super) commit: Option<CommitId>,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Reached {
     pub(super) entry: Arc<LogEntry>,
-    /// Their indexes.
+    /// Indexes of the ops that were reached.
     pub(super) ops: Range<u16>,
     pub(super) needed: Needed,
 }
@@ -79,7 +79,7 @@ struct Log {
     reached: Vec<u16>,
 }
 
-/// A walk.
+/// A walk over everything that refs reach.
 #[derive(Debug)]
 pub(super) struct Reach {
     lake: Lake,

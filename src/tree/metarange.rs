@@ -17,7 +17,7 @@ pub const MAX_LEVELS: usize = 16;
 /// A run as it was after one of the ops of its batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
-    /// The run.
+    /// The run of the level.
     #[serde(with = "shared_run")]
     pub run: Arc<RunRef>,
     /// Records with a larger op are invisible.

@@ -13,15 +13,15 @@ use super::lake::Lake;
 /// Where a branch stands after some log entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// The branch.
+    /// The branch whose head it is.
     pub uid: BranchUid,
-    /// Tickets decided.
+    /// Tickets decided up to here.
     pub done: u64,
     /// The head commit.
     pub commit: Option<CommitId>,
     /// Its generation; 0 without one.
     pub generation: u64,
-    /// The content.
+    /// What the branch contains.
     pub metarange: Metarange,
     /// First ticket of the newest log entry.
     pub position: Option<Ticket>,

@@ -56,7 +56,7 @@ pub(super) struct Login {
     pub(super) password: Option<String>,
 }
 
-/// Never told.
+/// A login is never told: not in logs, not in messages.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_empty() { "Login(none)" } else { "Login(…)" })
@@ -76,7 +76,7 @@ pub(super) enum Kind {
     Cluster,
     /// They are Sentinels that know where the primary of this name is.
     Sentinel {
-        /// The name.
+        /// The name of the primary, as the Sentinels know it.
         name: String,
         /// What they ask for themselves.
         login: Login,

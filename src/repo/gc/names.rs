@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::model::error::{Error, Result};
 
-/// Parts.
+/// Parts that names are divided into.
 pub(super) const PARTS: usize = 256;
 
 /// Names of a part held in memory before they are spilled: 16 KiB.

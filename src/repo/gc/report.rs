@@ -9,13 +9,13 @@ use crate::objects::Listed;
 pub struct Tally {
     /// Objects that stay.
     pub kept: u64,
-    /// Their bytes.
+    /// How many bytes they have.
     pub kept_bytes: u64,
     /// How many of them nothing names: they stay because they are younger than the grace period.
     pub young: u64,
     /// Objects that were removed; in a dry run, that would be.
     pub removed: u64,
-    /// Their bytes.
+    /// How many bytes went with them.
     pub removed_bytes: u64,
 }
 
@@ -39,13 +39,13 @@ impl Tally {
 /// What a collection did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GcReport {
-    /// Ranges.
+    /// Range files, kept and removed.
     pub ranges: Tally,
     /// Lists of long runs.
     pub runs: Tally,
-    /// Uploaded objects.
+    /// Uploaded objects, kept and removed.
     pub data: Tally,
-    /// Checkpoints.
+    /// Checkpoints of branches, kept and removed.
     pub checkpoints: Tally,
     /// Log entries that can be reached.
     pub entries: u64,
@@ -68,18 +68,18 @@ impl GcReport {
 pub enum GcEvent<'a> {
     /// So many log entries, runs and ranges are marked.
     Marked {
-        /// Log entries.
+        /// Log entries that were read.
         entries: u64,
-        /// Distinct runs.
+        /// Distinct runs that were found.
         runs: u64,
-        /// Distinct ranges.
+        /// Distinct ranges that were found.
         ranges: u64,
     },
     /// An object was removed; in a dry run, it would be.
     Removed {
-        /// Its key.
+        /// Key of the object that went.
         key: &'a str,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
 }

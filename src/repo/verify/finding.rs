@@ -62,7 +62,7 @@ impl Finding {
         Self { kind, key, meaning: meaning.into(), reference: None, commit: None, advice }
     }
 
-    /// The same, of an object that is needed.
+    /// The finding, with the first who needs the object.
     pub(super) fn needed_by(mut self, needed: &Needed) -> Self {
         self.reference = Some(needed.by.to_string());
         self.commit = needed.commit;
@@ -73,7 +73,7 @@ impl Finding {
 /// How far a verification has come; at its end, all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VerifySummary {
-    /// Log entries.
+    /// How many log entries were read.
     pub entries: u64,
     /// Commits in them.
     pub commits: u64,
@@ -87,7 +87,7 @@ pub struct VerifySummary {
     pub bytes: u64,
     /// Objects below `data/` that were looked at; a name that is met twice is counted twice.
     pub objects: u64,
-    /// Findings.
+    /// How many findings there are.
     pub findings: u64,
 }
 

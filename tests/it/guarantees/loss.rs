@@ -12,8 +12,10 @@ use onward::internals::coord::script::RESTORE;
 use onward::internals::coord::{
     BranchKeys, BranchState, HeadView, LaneOptions, Lanes, RedisBranch, Retention, Turn,
 };
+use onward::internals::model::address::RefExpr;
+use onward::internals::model::ids::Ticket;
 use onward::internals::repo::recover::RecoveredState;
-use onward::{Onward, Outcome, RefExpr, Ticket};
+use onward::{Onward, Outcome};
 use tokio::task::JoinHandle;
 
 use super::{change, commit, commit_all};

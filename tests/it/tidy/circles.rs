@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::graph::{circles, named_files};
+use super::graph::{Modules, circles};
 use super::{packages, report_except};
 
 /// Circles that are left. A row is one circle, whole: where it has become smaller or is gone, so must
@@ -47,6 +47,37 @@ const CIRCLES: &[&[&str]] = &[
         "crates/onward-cli/src/verify.rs",
     ],
     &[
+        "crates/onward-server/src/api/changes.rs",
+        "crates/onward-server/src/api/events.rs",
+        "crates/onward-server/src/api/merges.rs",
+        "crates/onward-server/src/api/mod.rs",
+        "crates/onward-server/src/api/tickets.rs",
+        "crates/onward-server/src/api/whole.rs",
+        "crates/onward-server/src/auth/caller.rs",
+        "crates/onward-server/src/lakefs/branches.rs",
+        "crates/onward-server/src/lakefs/commits.rs",
+        "crates/onward-server/src/lakefs/config.rs",
+        "crates/onward-server/src/lakefs/dumps.rs",
+        "crates/onward-server/src/lakefs/imports.rs",
+        "crates/onward-server/src/lakefs/merges.rs",
+        "crates/onward-server/src/lakefs/mod.rs",
+        "crates/onward-server/src/lakefs/objects.rs",
+        "crates/onward-server/src/lakefs/refs.rs",
+        "crates/onward-server/src/lakefs/repositories.rs",
+        "crates/onward-server/src/lakefs/staging.rs",
+        "crates/onward-server/src/lakefs/tags.rs",
+        "crates/onward-server/src/lib.rs",
+        "crates/onward-server/src/listen.rs",
+        "crates/onward-server/src/requests.rs",
+        "crates/onward-server/src/tls.rs",
+    ],
+    &[
+        "crates/onward-server/src/auth/login.rs",
+        "crates/onward-server/src/health.rs",
+        "crates/onward-server/src/metrics.rs",
+        "crates/onward-server/src/state.rs",
+    ],
+    &[
         "src/commit/accept/queue.rs",
         "src/commit/help/helper.rs",
         "src/commit/help/upkeep.rs",
@@ -67,37 +98,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/repo/ticket.rs",
     ],
     &["src/repo/doctor/mod.rs", "src/repo/doctor/redis.rs", "src/repo/doctor/storage.rs"],
-    &[
-        "crates/onward-server/src/api/changes.rs",
-        "crates/onward-server/src/api/events.rs",
-        "crates/onward-server/src/api/merges.rs",
-        "crates/onward-server/src/api/mod.rs",
-        "crates/onward-server/src/api/tickets.rs",
-        "crates/onward-server/src/api/whole.rs",
-        "crates/onward-server/src/auth/caller.rs",
-        "crates/onward-server/src/lakefs/branches.rs",
-        "crates/onward-server/src/lakefs/commits.rs",
-        "crates/onward-server/src/lakefs/config.rs",
-        "crates/onward-server/src/lakefs/dumps.rs",
-        "crates/onward-server/src/lakefs/imports.rs",
-        "crates/onward-server/src/lakefs/merges.rs",
-        "crates/onward-server/src/lakefs/mod.rs",
-        "crates/onward-server/src/lakefs/objects.rs",
-        "crates/onward-server/src/lakefs/refs.rs",
-        "crates/onward-server/src/lakefs/repositories.rs",
-        "crates/onward-server/src/lakefs/staging.rs",
-        "crates/onward-server/src/lakefs/tags.rs",
-        "crates/onward-server/src/listen.rs",
-        "crates/onward-server/src/lib.rs",
-        "crates/onward-server/src/requests.rs",
-        "crates/onward-server/src/tls.rs",
-    ],
-    &[
-        "crates/onward-server/src/auth/login.rs",
-        "crates/onward-server/src/health.rs",
-        "crates/onward-server/src/metrics.rs",
-        "crates/onward-server/src/state.rs",
-    ],
 ];
 
 #[test]
@@ -108,7 +108,7 @@ fn files_of_a_room_do_not_go_in_circles() {
     };
     let mut found = BTreeSet::new();
     for package in packages() {
-        let graph = named_files(&package);
+        let graph = Modules::of(&package).named_files();
         for circle in circles(&graph) {
             for file in &circle {
                 let inside = graph[file].intersection(&circle).cloned().collect::<Vec<_>>();

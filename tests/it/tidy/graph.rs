@@ -10,36 +10,69 @@ use super::{files, is_test};
 
 type Path = Vec<String>;
 
+/// How other packages name the library.
+const LIBRARY: &str = "onward";
+
 /// One file, as a module.
 #[derive(Debug, Default)]
 struct Module {
     file: String,
     /// The paths that its code names, each from the module itself.
     named: Vec<Path>,
+    /// The paths into the library that the code of another package names.
+    foreign: Vec<Path>,
     /// What it gives out under a name, and where that is.
     given: BTreeMap<String, Path>,
 }
 
-/// The files that each file of a package names.
-pub fn named_files(package: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let folder = format!("{package}src/");
-    let sources: Vec<_> =
-        files(&folder, &["rs"]).into_iter().filter(|(path, _)| !is_test(path)).collect();
-    let inner = |file: &str| file.trim_start_matches(&folder).to_owned();
-    // A binary beside a library is a crate of its own, and names what it has by the same paths.
-    let is_library = sources.iter().any(|(file, _)| inner(file) == "lib.rs");
-    let root = if is_library { "lib.rs" } else { "main.rs" };
-    let modules: BTreeMap<Path, Module> = sources
-        .iter()
-        .map(|(file, text)| (module_path(&inner(file), root), Module::read(file, text)))
-        .collect();
-    let mut graph = BTreeMap::new();
-    for (at, module) in &modules {
-        let targets = module.named.iter().filter_map(|path| resolve(&modules, at, path, 0));
-        let files = targets.map(|path| modules[&path].file.clone());
-        graph.insert(module.file.clone(), files.filter(|file| *file != module.file).collect());
+/// The modules of a package, by their paths.
+pub struct Modules(BTreeMap<Path, Module>);
+
+impl Modules {
+    pub fn of(package: &str) -> Self {
+        let folder = format!("{package}src/");
+        let sources: Vec<_> =
+            files(&folder, &["rs"]).into_iter().filter(|(path, _)| !is_test(path)).collect();
+        let inner = |file: &str| file.trim_start_matches(&folder).to_owned();
+        // A binary beside a library is a crate of its own, and names what it has by the same paths.
+        let is_library = sources.iter().any(|(file, _)| inner(file) == "lib.rs");
+        let root = if is_library { "lib.rs" } else { "main.rs" };
+        let module = |(file, text): &(String, String)| {
+            (module_path(&inner(file), root), Module::read(file, text))
+        };
+        Self(sources.iter().map(module).collect())
     }
-    graph
+
+    /// The files that each file names.
+    pub fn named_files(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.targets(|module| module.named.iter().collect())
+    }
+
+    /// The files that each file names or gives out.
+    pub fn all_files(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.targets(|module| module.named.iter().chain(module.given.values()).collect())
+    }
+
+    fn targets(&self, paths: impl Fn(&Module) -> Vec<&Path>) -> BTreeMap<String, BTreeSet<String>> {
+        let files = |(at, module): (&Path, &Module)| {
+            let paths = paths(module);
+            let targets = paths.iter().filter_map(|path| resolve(&self.0, at, path, 0));
+            let files = targets.map(|path| self.0[&path].file.clone());
+            (module.file.clone(), files.filter(|file| *file != module.file).collect())
+        };
+        self.0.iter().map(files).collect()
+    }
+
+    /// The rooms of the library that each file of another package names: what stands behind
+    /// `internals`.
+    pub fn foreign_rooms(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let rooms = |module: &Module| {
+            let behind =
+                |path: &Path| path.iter().skip_while(|name| *name != "internals").nth(1).cloned();
+            module.foreign.iter().filter_map(behind).collect()
+        };
+        self.0.values().map(|module| (module.file.clone(), rooms(module))).collect()
+    }
 }
 
 fn module_path(file: &str, root: &str) -> Path {
@@ -69,8 +102,8 @@ impl Module {
                 gives = false;
             }
             let follows = at > 0 && words[at - 1] == "::";
-            let begins =
-                ["crate", "super", "self"].contains(&words[at]) || children.contains(words[at]);
+            let begins = ["crate", "super", "self", LIBRARY].contains(&words[at])
+                || children.contains(words[at]);
             if follows || !begins || words.get(at + 1) != Some(&"::") {
                 at += 1;
                 continue;
@@ -78,7 +111,9 @@ impl Module {
             let mut leaves = Vec::new();
             at = leaves_of(&words, at, &Path::new(), &mut leaves);
             for (path, name) in leaves {
-                if gives {
+                if path.first().is_some_and(|first| first == LIBRARY) {
+                    module.foreign.push(path);
+                } else if gives {
                     module.given.insert(name, path);
                 } else {
                     module.named.push(path);

@@ -79,6 +79,39 @@ fn every_link_of_the_documentation_leads_somewhere() {
     report("a link leads to a file", broken);
 }
 
+/// Whether a file is where a text says: from the root or the folder of a package or of the tests, or by
+/// its name alone.
+fn is_there(named: &str, files: &BTreeSet<String>) -> bool {
+    let named = format!("/{named}");
+    files.iter().any(|file| format!("/{file}").ends_with(&named))
+}
+
+#[test]
+fn every_file_that_a_text_names_is_there() {
+    let all = files("", &[]);
+    let there: BTreeSet<String> = all.iter().map(|(path, _)| path.clone()).collect();
+    let mut broken = Vec::new();
+    for (path, text) in &all {
+        let is_paper = path.ends_with(".md");
+        if !is_paper && !path.ends_with(".rs") && !path.ends_with(".lua") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let is_comment = ["//", "--"].iter().any(|mark| line.trim_start().starts_with(mark));
+            if !is_paper && !is_comment {
+                continue;
+            }
+            for named in line.split('`').skip(1).step_by(2) {
+                let is_file = named.ends_with(".rs") || named.ends_with(".lua");
+                if is_file && !named.contains([' ', '*']) && !is_there(named, &there) {
+                    broken.push(format!("{path}:{}: {named}", number + 1));
+                }
+            }
+        }
+    }
+    report("a file that is named is there", broken);
+}
+
 #[test]
 fn the_design_leads_to_every_decision() {
     let design = fs::read_to_string(root().join("docs/design.md")).unwrap();

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use onward::Onward;
 use onward::internals::clock;
 use onward::internals::commit::CoordinatorOptions;
 use onward::internals::coord::publish::{Publication, Published};
 use onward::internals::coord::{Answer, BranchKeys, LaneOptions, Lanes, RedisBranch, Turn};
-use onward::{Onward, Ticket};
+use onward::internals::model::ids::Ticket;
 
 use crate::support::branch::{keys, op_id};
 use crate::support::load::{Lake, Load, check};

@@ -6,10 +6,11 @@ use onward::internals::commit::log::lake::Lake;
 use onward::internals::commit::op::queued::VERSION;
 use onward::internals::commit::op::verdict::Verdict;
 use onward::internals::coord::{BranchKeys, HeadView};
-use onward::internals::model::ids::BranchUid;
+use onward::internals::model::address::RefExpr;
+use onward::internals::model::ids::{BranchUid, OpId, Ticket};
 use onward::internals::repo::gc::GcOptions;
 use onward::internals::repo::verify::VerifyOptions;
-use onward::{ErrorKind, Onward, OpId, Outcome, RefExpr, Ticket};
+use onward::{ErrorKind, Onward, Outcome};
 
 use crate::support::branch::{Audit, Ghost, keys, op_id};
 use crate::support::lake::{Deployment, entry};

@@ -12,7 +12,8 @@ use onward::internals::coord::restore::BranchImage;
 use onward::internals::coord::submit::{SUBMISSIONS_MAX, Seal, Submission, SubmitLimits};
 use onward::internals::coord::view::View;
 use onward::internals::coord::{Answer, BranchState, HeadView};
-use onward::{CommitId, Error, OpId, Result, Ticket};
+use onward::internals::model::ids::{CommitId, OpId, Ticket};
+use onward::{Error, Result};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::sample::Made;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use onward::Strategy as OnConflict;
 use onward::internals::clock;
 use onward::internals::commit::log::head::Head;
 use onward::internals::commit::log::lake::Lake;
@@ -19,9 +20,9 @@ use onward::internals::commit::round::build::build;
 use onward::internals::commit::round::judge::judge;
 use onward::internals::commit::round::prepare::{Prepared, Situation, Work};
 use onward::internals::coord::Lanes;
-use onward::internals::model::ids::BranchUid;
+use onward::internals::model::ids::{BranchUid, CommitId, OpId};
 use onward::internals::tree::{ChangeSet, InlineRun, Record};
-use onward::{CommitId, Error, Onward, OpId, Result, Strategy as OnConflict};
+use onward::{Error, Onward, Result};
 use redis::{Cmd, Value};
 use serde_bytes::ByteBuf;
 
