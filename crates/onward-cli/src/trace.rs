@@ -10,8 +10,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::args::{Args, Verb};
 use super::serve::LogFormat;
+use super::verbs::{Args, Verb};
 
 /// What has to live as long as anything may be said.
 pub type Kept = Option<Box<dyn Any>>;
