@@ -1,13 +1,17 @@
 //! TLS of a sidecar (feature `tls`).
 
+#[cfg(not(feature = "tls"))]
 use std::time::Duration;
 
+#[cfg(not(feature = "tls"))]
 use super::settings::TlsFiles;
+#[cfg(not(feature = "tls"))]
 use onward::{Error, Result};
 
 #[cfg(feature = "tls")]
 mod with_tls {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,7 +19,8 @@ mod with_tls {
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::server::TlsStream;
 
-    use super::{Duration, Error, Result, TlsFiles};
+    use crate::settings::TlsFiles;
+    use onward::{Error, Result};
 
     /// Turns connections into encrypted ones.
     #[derive(Clone)]

@@ -8,13 +8,14 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::shapes::{CommitHead, ProducerShape};
+use super::head::headed;
+use super::shapes::CommitHead;
 use super::waiting::{WaitQuery, accepted, answer};
 use super::whole;
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Query, body, broke_off, check_size, header_text};
-use crate::lakefs::idempotent_op;
+use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::internals::clock;
 use onward::internals::repo::change_file::{LINE_MAX, parse_line};
@@ -98,42 +99,6 @@ fn is_lines(headers: &HeaderMap) -> bool {
     ]
     .iter()
     .any(|lines| kind.starts_with(lines))
-}
-
-/// The id of an op that its client names: in the body, or by the header Idempotency-Key.
-pub(super) fn one_name(own: Option<OpId>, idempotent: Option<OpId>) -> Result<Option<OpId>> {
-    match (own, idempotent) {
-        (Some(_), Some(_)) => Err(Error::invalid(
-            "the op has two names, its op_id and the header Idempotency-Key: send one of them",
-        )),
-        (own, idempotent) => Ok(own.or(idempotent)),
-    }
-}
-
-/// A commit with this head, and perhaps with the op id that the request's headers give it.
-pub(super) fn headed(
-    change: ChangeBuilder,
-    head: CommitHead,
-    idempotent: Option<OpId>,
-) -> Result<ChangeBuilder> {
-    let mut change = change
-        .message(head.message)
-        .on_conflict(head.on_conflict.into())
-        .allow_empty(head.allow_empty);
-    for (key, value) in head.metadata {
-        change = change.meta(key, value);
-    }
-    if let Some(base) = head.base {
-        change = change.base(base.parse()?);
-    }
-    if let Some(ProducerShape { name, epoch, sequence }) = head.producer {
-        change = change.producer(name, epoch, sequence);
-    }
-    let own = head.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
-    if let Some(op_id) = one_name(own, idempotent)? {
-        change = change.op_id(op_id);
-    }
-    Ok(change)
 }
 
 async fn read_whole(

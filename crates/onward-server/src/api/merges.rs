@@ -5,13 +5,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
-use super::changes::one_name;
+use super::head::one_name;
 use super::shapes::{MergeShape, PreviewShape};
 use super::waiting::{WaitQuery, accepted, answer};
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Json, Path, Query};
-use crate::lakefs::idempotent_op;
+use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::OpId;
 

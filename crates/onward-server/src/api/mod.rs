@@ -9,6 +9,7 @@ mod changes;
 mod describe;
 mod documents;
 mod events;
+mod head;
 mod merges;
 pub mod shapes;
 mod tickets;
