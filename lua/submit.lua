@@ -20,9 +20,9 @@
 --   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn of others left in ms,
 --    sealed, then per op: code, ticket, record}
 --   codes: 1 accepted, 2 pending (known), 3 decided (record of the outcome, '' if trimmed),
---          4 fenced and 5 duplicate (record of the producer's row), 6 over the limit of the queue,
---          or of areas where the depth is below that (ticket = depth), 7 nothing staged,
---          8 branch deleted
+--          4 fenced and 5 behind (record of the producer's row), 6 over the limit of the queue
+--          (ticket = depth), 7 nothing staged, 8 branch deleted, 9 over the limit of sealed areas
+--          (ticket = how many there are)
 -- Cost   O(count) besides the areas given back (at most the sealed limit).
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, staged_key, paths_key, sealed_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -123,7 +123,7 @@ local function judge(number, at, area_key, area_paths_key)
     return 7, 0, ''
   end
   if staged and #areas >= sealed_limit then
-    return 6, depth, ''
+    return 9, #areas, ''
   end
   local code, ticket, record = accept(op_id, element)
   -- Whether there is memory for it is known before the staging area is taken.

@@ -33,8 +33,8 @@
 //!     .meta("topic", "orders")
 //!     .commit()
 //!     .await?;
-//! let Outcome::Committed { commit, ticket, rounds, .. } = done else { panic!("{done:?}") };
-//! println!("{commit} is commit number {ticket} of main, after {rounds} round(s)");
+//! let Outcome::Committed { commit, ticket, details } = done else { panic!("{done:?}") };
+//! println!("{commit} is number {ticket} of main, after {} round(s)", details.rounds);
 //!
 //! let path = "orders/dt=2026-11-21/0.parquet".parse()?;
 //! assert_eq!(lake.stat(&RefExpr::plain("main"), &path).await?.size, 1234);
@@ -98,6 +98,7 @@ pub use model::entry::Entry;
 pub use model::error::{Error, ErrorKind, Result};
 pub use model::ids::{CommitId, OpId, Ticket};
 pub use model::name::{BranchName, RepoName};
+pub use model::outcome::{Details, Outcome};
 pub use model::path::ObjectPath;
-pub use model::producer::Producer;
-pub use repo::{Config, Onward, Outcome};
+pub use model::producer::{LastDecided, Producer, Standing};
+pub use repo::{Config, Onward};

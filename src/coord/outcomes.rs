@@ -16,9 +16,9 @@ use super::options::BLOCK_MAX;
 /// Outcomes in one read, at most.
 const READ_MAX: usize = 4096;
 
-/// One decided op.
+/// One decided op, as the stream has it.
 #[derive(Debug, Clone)]
-pub struct OutcomeRecord {
+pub struct StreamRecord {
     /// Its ticket.
     pub ticket: Ticket,
     /// Its id.
@@ -45,7 +45,7 @@ impl RedisBranch {
 impl Tail {
     /// The outcomes behind `after`, as soon as there are any; none when `patience` passes first.
     /// A tail that fails is of no more use.
-    pub async fn read(&mut self, after: Ticket, patience: Duration) -> Result<Vec<OutcomeRecord>> {
+    pub async fn read(&mut self, after: Ticket, patience: Duration) -> Result<Vec<StreamRecord>> {
         let patience_ms = patience.min(BLOCK_MAX).as_millis().max(1) as u64;
         self.branch.lanes().count("xread");
         let reply = redis::cmd("XREAD")
@@ -71,7 +71,7 @@ impl Tail {
     }
 }
 
-pub(crate) fn parse_outcome(id: redis::streams::StreamId) -> Result<OutcomeRecord> {
+pub(crate) fn parse_outcome(id: redis::streams::StreamId) -> Result<StreamRecord> {
     let damaged = || Error::corrupt(format!("outcome {} in Redis is damaged", id.id));
     let ticket = id.id.split('-').next().and_then(|t| t.parse().ok()).ok_or_else(damaged)?;
     let field = |name: &str| match id.map.get(name) {
@@ -82,5 +82,5 @@ pub(crate) fn parse_outcome(id: redis::streams::StreamId) -> Result<OutcomeRecor
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or_else(damaged)?;
-    Ok(OutcomeRecord { ticket: Ticket(ticket), op_id, record: field("r")? })
+    Ok(StreamRecord { ticket: Ticket(ticket), op_id, record: field("r")? })
 }

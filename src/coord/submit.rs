@@ -52,12 +52,18 @@ pub enum Accepted {
     Decided(Ticket, Option<Bytes>),
     /// A newer epoch of its producer has been decided.
     Fenced(Bytes),
-    /// Its producer's sequence has been decided; the row says how far.
-    Duplicate(Bytes),
-    /// The queue, or the list of sealed areas, is full.
+    /// Its producer's sequence is not above the last one decided; the row says how far.
+    Behind(Bytes),
+    /// The queue is full.
     Overloaded {
         /// Ops in the queue.
         depth: u64,
+    },
+    /// It seals, and as many areas as may are sealed already: they wait for their commit, or were
+    /// given back.
+    TooManySealed {
+        /// How many there are.
+        areas: u64,
     },
     /// Nothing was staged.
     NothingStaged,
@@ -154,10 +160,11 @@ pub(crate) fn parse(value: Value, submissions: &[Submission]) -> Result<Answer<S
             2 => Accepted::Pending(Ticket(number)),
             3 => Accepted::Decided(Ticket(number), Some(record).filter(|r| !r.is_empty())),
             4 => Accepted::Fenced(record),
-            5 => Accepted::Duplicate(record),
+            5 => Accepted::Behind(record),
             6 => Accepted::Overloaded { depth: number },
             7 => Accepted::NothingStaged,
             8 => Accepted::BranchDeleted,
+            9 => Accepted::TooManySealed { areas: number },
             other => return Err(unknown_code(SUBMIT.name, other)),
         });
     }

@@ -52,6 +52,13 @@ pub enum ErrorKind {
         /// How long to wait before the next attempt, computed from the measured rate.
         retry_after: Duration,
     },
+    /// As many staged commits as may have sealed what they take and were not decided, or gave it
+    /// back; nothing was accepted. Come back after the given time, or, without one, commit or reset
+    /// what was given back: by itself it does not change.
+    TooManySealed {
+        /// How long to wait before the next attempt; `None` where none of them will be decided.
+        retry_after: Option<Duration>,
+    },
     /// A producer with a newer epoch took over, or this sequence was decided before.
     Fenced,
     /// Stored bytes are damaged or missing.
@@ -61,6 +68,17 @@ pub enum ErrorKind {
     NewerVersion,
     /// An invariant of this program does not hold: a bug. Please report it with the message.
     Internal,
+}
+
+impl ErrorKind {
+    /// How long to wait before the next attempt, where a limit is reached that waiting helps with.
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after } => Some(retry_after),
+            Self::TooManySealed { retry_after } => retry_after,
+            _ => None,
+        }
+    }
 }
 
 /// An error of Onward. See [`ErrorKind`] for what to do about it.
@@ -156,7 +174,7 @@ impl Error {
 
     /// Whether the same call may succeed later without a change by the caller.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Overloaded { .. })
+        self.kind == ErrorKind::Unavailable || self.kind.retry_after().is_some()
     }
 
     /// Whether Redis could not be reached or was not ready, rather than that it refused: the same

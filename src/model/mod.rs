@@ -12,6 +12,7 @@ pub mod entry;
 pub mod error;
 pub mod ids;
 pub mod name;
+pub mod outcome;
 pub mod path;
 pub mod producer;
 pub mod span;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::OpId;
+use super::ids::{CommitId, OpId};
 
 /// The place of an op in its producer's sequence.
 ///
@@ -31,4 +31,57 @@ impl Producer {
     pub fn op_id(&self) -> OpId {
         OpId::of_producer(&self.name, self.epoch, self.sequence)
     }
+}
+
+/// What an op of a producer asked for, and how far the producer was decided then: it came too late.
+/// Part of the record of such an op.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The place that was asked for.
+    pub asked: Producer,
+    /// The epoch decided last.
+    pub epoch: u64,
+    /// The sequence decided last under that epoch.
+    pub sequence: u64,
+}
+
+impl Standing {
+    /// Whether the sequence is behind, under an epoch that is still the last; else the epoch is.
+    pub fn is_behind(&self) -> bool {
+        self.asked.epoch >= self.epoch
+    }
+
+    /// Why the op comes to nothing, in words. `earlier_op` is the op that had the sequence, where it
+    /// is known.
+    pub fn reason(&self, earlier_op: Option<OpId>) -> String {
+        let Producer { name, epoch, sequence } = &self.asked;
+        let last = self.sequence;
+        if !self.is_behind() {
+            let moved_on = self.epoch;
+            return format!(
+                "producer '{name}' has moved on to epoch {moved_on}, and this is epoch {epoch}: a newer run of it took over, end this one"
+            );
+        }
+        let behind = format!(
+            "sequence {sequence} of producer '{name}' (epoch {epoch}) is not above the last one decided, {last}"
+        );
+        match earlier_op {
+            Some(op_id) => format!("{behind}: op {op_id} had it, and this is another one"),
+            None => format!(
+                "{behind}, and no op is known (any more) to have had it: was it sent out of order?"
+            ),
+        }
+    }
+}
+
+/// How far the ops of a producer are decided on a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastDecided {
+    /// The epoch decided last.
+    pub epoch: u64,
+    /// The sequence decided last under that epoch.
+    pub sequence: u64,
+    /// The commit of that op, if it became one.
+    pub commit: Option<CommitId>,
 }

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::store::{Created, Objects};
+use super::store::Objects;
+use super::write::Created;
 use crate::clock;
 use crate::model::error::{Error, Result};
 

@@ -9,7 +9,8 @@ use url::Url;
 
 use super::backend::{self, GetRange, ObjectMeta, ObjectStoreExt, Path};
 use super::failure::Trouble;
-use super::store::{Objects, Streamed};
+use super::read::Streamed;
+use super::store::Objects;
 use crate::model::error::{Error, Result};
 
 /// Folders of the first level that are listed at the same time, at most.
@@ -35,7 +36,7 @@ pub struct Foreign {
 #[derive(Debug, Clone)]
 pub struct Source {
     objects: Objects,
-    place: Place,
+    location: Location,
     /// The folder within what `objects` is open on.
     folder: Option<Path>,
     /// The one object in it that is meant; `None` for all.
@@ -44,12 +45,12 @@ pub struct Source {
 
 /// Where a folder is, to be compared and to make addresses from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum Location {
     Local(PathBuf),
     Cloud { bucket: String, folder: String },
 }
 
-impl Place {
+impl Location {
     fn of(url: &Url) -> Result<Self> {
         if url.scheme() == "file" {
             let path = url.to_file_path().map_err(|()| {
@@ -107,21 +108,21 @@ impl Source {
             Error::invalid("the source is not a URL; examples: file:///srv/raw, s3://bucket/raw")
                 .with_source(error)
         })?;
-        let place = Place::of(&parsed)?;
-        let (root, folder) = match &place {
-            Place::Local(path) if !path.is_dir() => {
+        let location = Location::of(&parsed)?;
+        let (root, folder) = match &location {
+            Location::Local(path) if !path.is_dir() => {
                 return Err(Error::not_found(format!(
                     "'{}' is not a directory: give the folder whose objects are wanted",
                     path.display()
                 )));
             }
-            Place::Local(_) => (place.url(), None),
-            Place::Cloud { bucket, folder } => {
+            Location::Local(_) => (location.url(), None),
+            Location::Cloud { bucket, folder } => {
                 let folder = Some(Path::from(folder.as_str())).filter(|_| !folder.is_empty());
                 (bucket.clone(), folder)
             }
         };
-        Ok(Self { objects: Objects::open_with(&root, options)?, place, folder, name: None })
+        Ok(Self { objects: Objects::open_with(&root, options)?, location, folder, name: None })
     }
 
     /// Opens the folder of one object, of which [`object`](Self::object) then tells; URLs as for
@@ -134,11 +135,11 @@ impl Source {
             ));
         }
         let source = Self::open(&format!("{folder}/"), options)?;
-        let name = match &source.place {
-            Place::Local(_) => Path::from_url_path(name).map(String::from).map_err(|error| {
+        let name = match &source.location {
+            Location::Local(_) => Path::from_url_path(name).map(String::from).map_err(|error| {
                 Error::invalid("the name of the object is not valid").with_source(error)
             })?,
-            Place::Cloud { .. } => name.to_owned(),
+            Location::Cloud { .. } => name.to_owned(),
         };
         Ok(Self { name: Some(name), ..source })
     }
@@ -146,8 +147,8 @@ impl Source {
     /// Its URL, without credentials and query.
     pub fn url(&self) -> String {
         match &self.name {
-            Some(name) => self.place.address(name),
-            None => self.place.url(),
+            Some(name) => self.location.address(name),
+            None => self.location.url(),
         }
     }
 
@@ -176,11 +177,11 @@ impl Source {
     /// Whether all of it lies in the folder of another one: by what both really are, not by how they
     /// are spelled.
     pub fn is_within(&self, other: &Self) -> bool {
-        match (&self.place, &other.place) {
-            (Place::Local(mine), Place::Local(theirs)) => mine.starts_with(theirs),
+        match (&self.location, &other.location) {
+            (Location::Local(mine), Location::Local(theirs)) => mine.starts_with(theirs),
             (
-                Place::Cloud { bucket, folder },
-                Place::Cloud { bucket: their_bucket, folder: their_folder },
+                Location::Cloud { bucket, folder },
+                Location::Cloud { bucket: their_bucket, folder: their_folder },
             ) => {
                 let (mine, theirs) =
                     (Path::from(folder.as_str()), Path::from(their_folder.as_str()));
@@ -204,8 +205,8 @@ impl Source {
     /// Whether the folder is inside the root of `objects`, or that inside the folder. Of cloud
     /// stores bucket and path are compared, whatever endpoint they are reached by.
     pub fn overlaps(&self, objects: &Objects) -> bool {
-        let root = Url::parse(objects.url()).ok().and_then(|url| Place::of(&url).ok());
-        root.is_some_and(|root| root.overlaps(&self.place))
+        let root = Url::parse(objects.url()).ok().and_then(|url| Location::of(&url).ok());
+        root.is_some_and(|root| root.overlaps(&self.location))
     }
 
     /// All objects below the folder, in no order. The folders of its first level are listed at the
@@ -261,7 +262,7 @@ impl Source {
             }
         };
         Ok(Foreign {
-            address: self.place.address(&key),
+            address: self.location.address(&key),
             key,
             size: meta.size,
             modified_ms: meta.last_modified.timestamp_millis(),
@@ -274,8 +275,8 @@ impl Source {
 mod tests {
     use super::*;
 
-    fn place(url: &str) -> Place {
-        Place::of(&Url::parse(url).unwrap()).unwrap()
+    fn place(url: &str) -> Location {
+        Location::of(&Url::parse(url).unwrap()).unwrap()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::model::error::Result;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout;
 
-use super::onward::Onward;
+use super::handles::Onward;
 
 /// Queues looked at together: each is a call of Redis.
 const LOOKS: usize = 16;

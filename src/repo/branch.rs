@@ -9,31 +9,25 @@ use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::log::record::{BranchRecord, encode};
 use crate::commit::lost;
 use crate::commit::mend::restore::{look, open_new, read_back, restore};
-use crate::commit::op::queued::{Body, Op, QueuedOp, Request};
-use crate::commit::op::verdict::Verdict;
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::request::{Op, Request};
 use crate::coord::submit::{Seal, Submission};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, Ticket};
 use crate::model::name::BranchName;
+use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
+use super::handles::Branch;
 use super::names::no_branch;
-use super::outcome::Outcome;
+use super::outcome::complete;
 use super::protection::Action;
-use super::repository::Repository;
 use super::ticket::{HandleState, TicketHandle};
 
 /// How often a name is looked up anew when what it stood for has ended or was lost.
 pub(super) const LOOKS: usize = 3;
-
-/// A branch of a repository, by name. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Branch {
-    pub(super) repo: Repository,
-    name: String,
-}
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,19 +81,6 @@ impl QueuedView {
 }
 
 impl Branch {
-    pub(super) fn new(repo: Repository, name: String) -> Self {
-        Self { repo, name }
-    }
-
-    pub(super) fn branch_name(&self) -> Result<BranchName> {
-        BranchName::new(self.name.as_str())
-    }
-
-    /// The repository.
-    pub fn repository(&self) -> &Repository {
-        &self.repo
-    }
-
     /// Creates the branch at the commit that `from` names. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, from: &RefExpr) -> Result<BranchInfo> {
@@ -194,8 +175,7 @@ impl Branch {
         let deadline = Deadline::after(self.repo.onward.inner.timeout);
         let mut handle = self.submit_op(op_id, None, Request::DeleteBranch, Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
-            // It took effect; only commits make a commit.
-            Outcome::NoChanges { .. } => {
+            Outcome::Applied { .. } => {
                 let context = handle.queue.context();
                 let repo = context.lake.repo();
                 let record =
@@ -307,7 +287,7 @@ impl Branch {
         &self,
         submission: Submission,
         deadline: Option<Deadline>,
-    ) -> Result<Submitted> {
+    ) -> Result<TicketHandle> {
         for _ in 0..LOOKS {
             let context = persist(deadline, || self.context()).await?;
             let queue = self.queue_of(&context);
@@ -322,20 +302,19 @@ impl Branch {
             }
             let state = match admission {
                 Admission::Queued(pending) => HandleState::Pending(pending),
-                Admission::NothingStaged(op_id) => return Ok(Submitted::NothingStaged(op_id)),
-                Admission::Settled(decision) => {
-                    let deleted = matches!(decision.verdict, Verdict::Failed { .. })
-                        && decision.details.ticket.is_none();
-                    if deleted {
-                        Box::pin(self.gone(&context)).await?;
-                        continue;
-                    }
-                    let outcome =
-                        super::ticket::outcome_of(&context.lake, context.uid, decision).await?;
-                    HandleState::Settled(Box::new(outcome))
+                Admission::Settled(outcome) => {
+                    HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
+                }
+                Admission::NothingStaged(op_id) => {
+                    let details = Details::of(op_id);
+                    HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
+                }
+                Admission::BranchDeleted => {
+                    Box::pin(self.gone(&context)).await?;
+                    continue;
                 }
             };
-            return Ok(Submitted::Handle(TicketHandle { queue, state }));
+            return Ok(TicketHandle { queue, state });
         }
         Err(self.not_there())
     }
@@ -353,12 +332,7 @@ impl Branch {
         let op = Op { committer, created_ms: clock::now_ms(), producer: None, request };
         let submission =
             Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        match self.submit(submission, deadline).await? {
-            Submitted::Handle(handle) => Ok(handle),
-            Submitted::NothingStaged(_) => {
-                Err(Error::internal("an op without staged changes was taken for a staged commit"))
-            }
-        }
+        self.submit(submission, deadline).await
     }
 
     /// Who asks: the one given, or the connection's committer.
@@ -382,9 +356,4 @@ async fn follow(context: &BranchContext) -> Result<()> {
         Answer::Absent | Answer::Ended => restore(context).await.map(drop),
         Answer::Given(view) => context.follow_from(&view.head).await.map(drop),
     }
-}
-
-pub(super) enum Submitted {
-    Handle(TicketHandle),
-    NothingStaged(OpId),
 }

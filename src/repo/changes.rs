@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::clock::{self, Deadline};
 use crate::commit::accept::persist::persist;
-use crate::commit::op::queued::{Changes, CommitRequest, Op, Request};
-use crate::commit::round::prepare::VALIDATED_MAX;
+use crate::commit::op::request::{Changes, CommitRequest, INLINE_MAX, Op, Request};
+use crate::commit::round::situation::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::change::{Change, Condition, PathChange};
@@ -14,12 +14,12 @@ use crate::model::conflict::Strategy;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::OpId;
+use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
-use crate::tree::{ChangeSorter, InlineRun};
+use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree};
 
-use super::branch::{Branch, Submitted};
-use super::outcome::{Details, Outcome};
+use super::handles::Branch;
 use super::protection::Action;
 use super::ticket::{TicketHandle, see_through};
 
@@ -230,15 +230,7 @@ impl ChangeBuilder {
         let op_id = self.id();
         let branch = self.branch.clone();
         let submission = self.submission(op_id, deadline).await?;
-        let submitted =
-            branch.submit(submission, deadline).await.map_err(|error| in_doubt(op_id, error));
-        match submitted? {
-            Submitted::Handle(handle) => Ok(handle),
-            Submitted::NothingStaged(op_id) => {
-                let details = Details::unqueued(op_id);
-                Box::pin(branch.settled(Outcome::NoChanges { ticket: None, details })).await
-            }
-        }
+        branch.submit(submission, deadline).await.map_err(|error| in_doubt(op_id, error))
     }
 
     fn check(&self) -> Result<()> {
@@ -322,25 +314,21 @@ fn in_doubt(op_id: OpId, error: Error) -> Error {
 
 /// Few changes travel in the op; many are written to the object store first.
 async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
-    if sorter.pushed() > INLINE_RECORDS_MAX as u64 {
-        return Box::pin(write_many(branch, sorter)).await;
+    let is_long = sorter.pushed() > INLINE_RECORDS_MAX as u64;
+    let mut changes = ChangeSetWriter::new(branch, SmallMax::records(INLINE_RECORDS_MAX));
+    // Sorting a spill takes a while: not on a thread that serves others.
+    let sorted = match is_long {
+        true => clock::on_other_thread(move || sorter.finish()).await??,
+        false => sorter.finish()?,
+    };
+    for record in sorted {
+        changes.push(record?).await?;
     }
-    let run = InlineRun::from_records(sorter.finish()?.collect::<Result<_>>()?)?;
-    if let Some(inline) = Changes::inline(&run) {
-        return Ok(inline);
-    }
-    let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
-    let records = run.records().iter().cloned();
-    Ok(Changes::Run(Box::pin(lake.tree().write_run(records)).await?))
+    changes.finish_encoded(INLINE_MAX).await.map(Changes::from)
 }
 
-async fn write_many(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
-    let lake = branch.repo.onward.coordinator().lake(&branch.repo.name()?);
-    // Sorting a spill takes a while: not on a thread that serves others.
-    let sorted = clock::on_other_thread(move || sorter.finish()).await??;
-    let mut writer = lake.tree().run_writer();
-    for record in sorted {
-        writer.push(record?).await?;
+impl LateTree for Branch {
+    fn tree(&self) -> Result<Tree> {
+        Ok(self.repo.lake()?.tree().clone())
     }
-    Ok(Changes::Run(writer.finish().await?))
 }

@@ -6,6 +6,9 @@ use crate::commit::CoordinatorOptions;
 use crate::coord::LaneOptions;
 use crate::objects::Checksum;
 
+/// Names and branches that one process remembers, at most.
+pub(super) const NAMES_KEPT: usize = 65_536;
+
 /// How to connect.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -10,8 +10,9 @@ use crate::commit::op::verdict::OutcomeRecord;
 use crate::coord::outcomes::Tail;
 use crate::model::error::Result;
 use crate::model::ids::{CommitId, OpId, Ticket};
+use crate::model::outcome::Details;
 
-use super::branch::Branch;
+use super::handles::Branch;
 
 /// How long one look at the stream waits for something new.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ pub enum Event {
         ticket: Ticket,
         /// Its id.
         op_id: OpId,
-        /// The name of its outcome.
+        /// The name of its outcome, see [`Outcome::name`](crate::Outcome::name).
         outcome: &'static str,
         /// The commit, if it became one.
         commit: Option<CommitId>,
@@ -110,13 +111,10 @@ impl Listener {
                 events.push(Event::Gap { from: expected, to: Ticket(record.ticket.0 - 1) });
             }
             self.after = record.ticket;
-            let said = OutcomeRecord::decode(&record.record)?;
-            events.push(Event::Outcome {
-                ticket: record.ticket,
-                op_id: record.op_id,
-                outcome: said.verdict.name(),
-                commit: said.commit,
-            });
+            let (ticket, op_id) = (record.ticket, record.op_id);
+            let said = OutcomeRecord::decode(&record.record)?.outcome(ticket, Details::of(op_id));
+            let (outcome, commit) = (said.name(), said.commit());
+            events.push(Event::Outcome { ticket, op_id, outcome, commit });
         }
         Ok(events)
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::commit::log::lake::Lake;
-use crate::commit::op::queued::PreparedMerge;
+use crate::commit::op::merge::PreparedMerge;
 use crate::model::codec::unpack;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;

@@ -8,7 +8,7 @@ use crate::model::error::Result;
 use crate::model::ids::{CommitId, Ticket};
 use crate::tree::{Diff, Metarange, ScanStart};
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// A commit with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]

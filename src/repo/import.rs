@@ -14,12 +14,12 @@ use crate::clock::{self, Deadline};
 use crate::model::change::{Change, PathChange};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
+use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::objects::{Foreign, Source};
 
-use super::branch::Branch;
 use super::changes::ChangeBuilder;
-use super::outcome::Outcome;
+use super::handles::Branch;
 use super::protection::Action;
 use super::ticket::TicketHandle;
 

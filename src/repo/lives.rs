@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::{BranchRecord, Incarnation, incarnations};
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
 use crate::objects::layout;
@@ -34,7 +34,10 @@ pub(super) struct Life {
 pub(super) async fn all(lake: &Lake) -> Result<Vec<Life>> {
     futures::stream::iter(incarnations(lake).await?)
         .map(|Incarnation { name, number: incarnation, live }| async move {
-            let record = read(lake, &name, incarnation).await?;
+            let record = match read(lake, &name, incarnation).await {
+                Err(error) if !is_told(&error) => return Err(error),
+                record => record,
+            };
             Ok(Life { name, incarnation, live, record })
         })
         .buffered(READS)
@@ -42,20 +45,23 @@ pub(super) async fn all(lake: &Lake) -> Result<Vec<Life>> {
         .await
 }
 
-async fn read(lake: &Lake, name: &BranchName, incarnation: u32) -> Result<Result<BranchRecord>> {
+async fn read(lake: &Lake, name: &BranchName, incarnation: u32) -> Result<BranchRecord> {
     let key = layout::branch(lake.repo(), name, incarnation);
-    match BranchRecord::read(lake, name, incarnation).await {
-        Ok(Some(record)) if record.name != *name || record.incarnation != incarnation => {
-            Ok(Err(Error::corrupt(format!(
+    match BranchRecord::read(lake, name, incarnation).await? {
+        Some(record) if record.name != *name || record.incarnation != incarnation => {
+            Err(Error::corrupt(format!(
                 "object '{key}' is the record of branch '{}', incarnation {}",
                 record.name, record.incarnation
-            ))))
+            )))
         }
-        Ok(Some(record)) => Ok(Ok(record)),
-        Ok(None) => Ok(Err(Error::not_found(format!("object '{key}' is missing")))),
-        Err(error) if error.kind() == crate::ErrorKind::Corrupt => Ok(Err(error)),
-        Err(error) => Err(error),
+        Some(record) => Ok(record),
+        None => Err(Error::not_found(format!("object '{key}' is missing"))),
     }
+}
+
+/// Whether a record is missing or damaged, which is a finding of its own.
+fn is_told(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
 }
 
 /// The uids below `log/`. Call it before [`all`]: a branch has its record before its log.

@@ -17,8 +17,8 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
 
+use super::handles::Repository;
 use super::history::CommitInfo;
-use super::repository::Repository;
 use super::touching::{Interest, Touching};
 
 /// Ids of commits that were met are looked through for what can be forgotten when there are so

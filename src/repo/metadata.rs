@@ -9,7 +9,7 @@ use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result};
 use crate::objects::layout;
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// Pairs of a repository, at most.
 pub const PAIRS_MAX: usize = 1000;
@@ -17,8 +17,9 @@ pub const PAIRS_MAX: usize = 1000;
 /// What they may take together, in bytes.
 pub const LEN_MAX: usize = 64 * 1024;
 
+/// The object.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Record {
+struct StoredPairs {
     pairs: BTreeMap<String, String>,
 }
 
@@ -29,7 +30,7 @@ impl Repository {
         self.onward.inner.repo_record(&name).await?;
         let key = layout::metadata(&name);
         match self.onward.coordinator().objects().get(&key).await? {
-            Some(bytes) => Ok(decode::<Record>(&key, &bytes)?.pairs),
+            Some(bytes) => Ok(decode::<StoredPairs>(&key, &bytes)?.pairs),
             None => Ok(BTreeMap::new()),
         }
     }
@@ -51,6 +52,6 @@ impl Repository {
             )));
         }
         let key = layout::metadata(&self.name()?);
-        self.onward.coordinator().objects().put(&key, encode(&Record { pairs })?).await
+        self.onward.coordinator().objects().put(&key, encode(&StoredPairs { pairs })?).await
     }
 }

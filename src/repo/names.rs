@@ -11,9 +11,10 @@ use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout;
 
-use super::onward::{Inner, NAMES_KEPT};
+use super::config::NAMES_KEPT;
+use super::handles::Deployment;
 
-impl Inner {
+impl Deployment {
     /// The incarnation that a branch name stands for.
     pub(super) async fn resolve(&self, repo: &RepoName, name: &BranchName) -> Result<BranchUid> {
         self.find(repo, name).await?.ok_or_else(|| no_branch(repo, name))

@@ -1,8 +1,6 @@
 //! The way in: one connection to one deployment.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::commit::Coordinator;
 use crate::commit::context::BranchContext;
@@ -11,44 +9,16 @@ use crate::commit::faults::Faults;
 use crate::coord::Lanes;
 use crate::model::error::Result;
 use crate::model::ids::BranchUid;
-use crate::model::name::{BranchName, RepoName};
-use crate::objects::{Checksum, Objects};
+use crate::objects::Objects;
 
-use super::config::Config;
+use super::config::{Config, NAMES_KEPT};
 use super::glance::Glances;
+use super::handles::{Deployment, Onward};
 use super::pages::NamesRequest;
 use super::protection::RulesCache;
-use super::repository::{RepoInfo, Repository};
+use super::repository::RepoInfo;
 
-/// Names and branches that one process remembers, at most.
-pub(super) const NAMES_KEPT: usize = 65_536;
-
-/// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
-/// clone; clones share connections, caches and helpers.
-#[derive(Debug, Clone)]
-pub struct Onward {
-    pub(super) inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) coordinator: Coordinator,
-    pub(super) committer: String,
-    pub(super) timeout: Duration,
-    pub(super) checksum: Checksum,
-    /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
-    pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
-    /// The readers of each branch.
-    glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
-    /// Rules of protected branches, as read a moment ago.
-    pub(super) rules: RulesCache,
-    /// Held while the key-value pairs of a repository are changed.
-    pub(super) metadata: tokio::sync::Mutex<()>,
-    /// Lost connections as of when a branch was last compared with its log.
-    synced: Mutex<HashMap<BranchUid, u64>>,
-}
-
-impl Inner {
+impl Deployment {
     /// The readers of a branch, who share their calls.
     pub(super) fn glances(&self, context: &BranchContext) -> Arc<Glances> {
         let mut glances = self.glances.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +68,7 @@ impl Onward {
         let timeout = config.timeout.min(Config::TIMEOUT_MAX);
         let committer = config.committer;
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(Deployment {
                 coordinator,
                 committer,
                 timeout,
@@ -112,20 +82,10 @@ impl Onward {
         }
     }
 
-    /// A repository, by name. Nothing is checked until it is used.
-    pub fn repo(&self, name: impl Into<String>) -> Repository {
-        Repository::new(self.clone(), name.into())
-    }
-
     /// All repositories, by name.
     pub async fn repos(&self) -> Result<Vec<RepoInfo>> {
         let all = NamesRequest { amount: usize::MAX, ..NamesRequest::default() };
         Ok(self.repos_page(&all, "").await?.items)
-    }
-
-    /// This process's part in the protocol.
-    pub fn coordinator(&self) -> &Coordinator {
-        &self.inner.coordinator
     }
 
     /// What this process has done, counted.

@@ -1,164 +1,106 @@
-//! What a commit came to, for its caller.
+//! What an outcome says beyond its record: read where it is told to a caller.
+//!
+//! A record in Redis is short: conflicting paths and what a merge had worked out stay in the log,
+//! and whether a late sequence of a producer repeats an earlier op takes a look at that op.
 
-use std::time::Duration;
-
-use crate::model::conflict::ConflictPath;
+use crate::commit::context::BranchContext;
+use crate::commit::log::entry::DecidedOp;
+use crate::commit::op::verdict::{OutcomeRecord, Verdict};
+use crate::coord::status::OpStatus;
+use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, Ticket};
+use crate::model::outcome::{Details, Outcome};
+use crate::model::producer::Standing;
 
-/// How an op went, in counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Details {
-    /// Its id: submitting it again gives the same outcome.
-    pub op_id: OpId,
-    /// The most rounds it could have taken this process.
-    pub rounds_bound: u64,
-    /// Ops decided together with it.
-    pub batch: u32,
-    /// From acceptance to outcome.
-    pub waited: Duration,
+use super::hint;
+
+/// The whole of an outcome.
+pub(super) async fn complete(context: &BranchContext, outcome: Outcome) -> Result<Outcome> {
+    Ok(match outcome {
+        Outcome::Conflict { ticket: Some(ticket), details, .. } => {
+            let verdict = in_log(context, &details, ticket).await?.verdict;
+            let Verdict::Conflict { paths, total } = verdict else {
+                return Err(not_in_log(context, ticket));
+            };
+            Outcome::Conflict { ticket: Some(ticket), paths, total, details }
+        }
+        Outcome::LostRace { ticket, details, .. } => {
+            let Verdict::LostRace(Some(merge)) = in_log(context, &details, ticket).await?.verdict
+            else {
+                return Err(not_in_log(context, ticket));
+            };
+            let hint = hint::issue(&context.lake, context.uid, *merge).await?;
+            Outcome::LostRace { ticket, hint, details }
+        }
+        Outcome::Behind { reason, standing, earlier, details, .. } => {
+            behind(context, reason, standing, earlier, details).await?
+        }
+        other => other,
+    })
 }
 
-impl Details {
-    /// Of an op that was never queued.
-    pub(super) fn unqueued(op_id: OpId) -> Self {
-        Self { op_id, rounds_bound: 0, batch: 0, waited: Duration::ZERO }
-    }
+/// An op as the log keeps it.
+async fn in_log(context: &BranchContext, details: &Details, ticket: Ticket) -> Result<DecidedOp> {
+    let first = details.first.unwrap_or(ticket);
+    let entry = context.lake.known_entry(context.uid, first).await?;
+    let op = entry.ops.get(ticket.0.saturating_sub(first.0) as usize);
+    op.cloned().ok_or_else(|| not_in_log(context, ticket))
 }
 
-/// What became of a commit.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// It is in the branch's history, for good.
-    Committed {
-        /// The commit.
-        commit: CommitId,
-        /// Its place in the branch's order.
-        ticket: Ticket,
-        /// Rounds this process ran for it.
-        rounds: u64,
-        /// How it went.
-        details: Details,
-    },
-    /// There was nothing to commit.
-    NoChanges {
-        /// Its place in the order, if it was queued.
-        ticket: Option<Ticket>,
-        /// How it went.
-        details: Details,
-    },
-    /// Others changed the same paths, or a condition did not hold. Nothing was changed.
-    Conflict {
-        /// Its place in the order; `None` when it was found before anything was queued.
-        ticket: Option<Ticket>,
-        /// The first conflicting paths.
-        paths: Vec<ConflictPath>,
-        /// How many there are.
-        total: u64,
-        /// How it went.
-        details: Details,
-    },
-    /// A merge whose paths were changed by others since it was worked out, and whose client wants
-    /// to try again itself. Nothing was changed.
-    LostRace {
-        /// Its place in the order.
-        ticket: Ticket,
-        /// What the next try can go on from; see [`crate::repo::hint`].
-        hint: String,
-        /// How it went.
-        details: Details,
-    },
-    /// It cannot be carried out. Nothing was changed.
-    Failed {
-        /// Its place in the order, if it was queued.
-        ticket: Option<Ticket>,
-        /// Why.
-        reason: String,
-        /// How it went.
-        details: Details,
-    },
-    /// It was called off in time.
-    Cancelled {
-        /// Its place in the order.
-        ticket: Ticket,
-        /// How it went.
-        details: Details,
-    },
-    /// Its producer was fenced, or its sequence decided before.
-    Fenced {
-        /// Why.
-        reason: String,
-        /// The commit of that sequence, where it is known.
-        earlier: Option<CommitId>,
-        /// How it went.
-        details: Details,
-    },
-    /// The deadline came first. The op is accepted and will be decided; its ticket tells.
-    StillQueued {
-        /// Its place in the order.
-        ticket: Ticket,
-        /// What holds it up, where this process knows.
-        cause: Option<String>,
-        /// How it went.
-        details: Details,
-    },
+fn not_in_log(context: &BranchContext, ticket: Ticket) -> Error {
+    Error::corrupt(format!(
+        "the log of branch '{}' does not say what became of ticket {ticket}",
+        context.name
+    ))
 }
 
-impl Outcome {
-    /// The outcome's name in JSON and metrics.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Committed { .. } => "committed",
-            Self::NoChanges { .. } => "no_changes",
-            Self::Conflict { .. } => "conflict",
-            Self::LostRace { .. } => "lost_race",
-            Self::Failed { .. } => "failed",
-            Self::Cancelled { .. } => "cancelled",
-            Self::Fenced { .. } => "fenced",
-            Self::StillQueued { .. } => "still_queued",
+/// An op whose sequence is not above the last one of its producer: the same op once more, which is
+/// told its outcome, or another one.
+async fn behind(
+    context: &BranchContext,
+    reason: String,
+    standing: Option<Standing>,
+    earlier: Option<CommitId>,
+    details: Details,
+) -> Result<Outcome> {
+    let had_it = match earlier {
+        Some(commit) => {
+            Some((context.lake.entry_of(&commit).await?.commit(&commit)?.op_id, earlier))
         }
+        None => match &standing {
+            Some(standing) => by_name(context, standing, details.op_id).await?,
+            None => None,
+        },
+    };
+    let (earlier_op, earlier) = had_it.unzip();
+    if let (Some(op_id), Some(Some(commit))) = (earlier_op, earlier)
+        && op_id == details.op_id
+    {
+        let ticket = commit.first_ticket().plus(commit.index().into());
+        let first = Some(commit.first_ticket());
+        let details = Details { first, repeated: true, ..details };
+        return Ok(Outcome::Committed { commit, ticket, details });
     }
+    let reason = standing.as_ref().map_or(reason, |standing| standing.reason(earlier_op));
+    Ok(Outcome::Behind { reason, standing, earlier_op, earlier: earlier.flatten(), details })
+}
 
-    /// How it went.
-    pub fn details(&self) -> &Details {
-        match self {
-            Self::Committed { details, .. }
-            | Self::NoChanges { details, .. }
-            | Self::Conflict { details, .. }
-            | Self::LostRace { details, .. }
-            | Self::Failed { details, .. }
-            | Self::Cancelled { details, .. }
-            | Self::Fenced { details, .. }
-            | Self::StillQueued { details, .. } => details,
-        }
+/// The op that had a sequence under the id that follows from it, as far as Redis knows it still, and
+/// its commit.
+async fn by_name(
+    context: &BranchContext,
+    standing: &Standing,
+    asking: OpId,
+) -> Result<Option<(OpId, Option<CommitId>)>> {
+    let op_id = standing.asked.op_id();
+    if op_id == asking {
+        return Ok(None);
     }
-
-    /// Its place in the branch's order, if it was queued.
-    pub fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Self::Committed { ticket, .. }
-            | Self::LostRace { ticket, .. }
-            | Self::Cancelled { ticket, .. }
-            | Self::StillQueued { ticket, .. } => Some(*ticket),
-            Self::NoChanges { ticket, .. }
-            | Self::Conflict { ticket, .. }
-            | Self::Failed { ticket, .. } => *ticket,
-            Self::Fenced { .. } => None,
-        }
-    }
-
-    /// The commit, if it became one.
-    pub fn commit(&self) -> Option<CommitId> {
-        match self {
-            Self::Committed { commit, .. } => Some(*commit),
-            _ => None,
-        }
-    }
-
-    /// Rounds this process ran for it.
-    pub fn rounds(&self) -> u64 {
-        match self {
-            Self::Committed { rounds, .. } => *rounds,
-            _ => 0,
-        }
-    }
+    let Some(reply) = context.redis.status(&[op_id]).await?.given() else { return Ok(None) };
+    let Some(OpStatus::Decided(_, Some(record))) = reply.ops.into_iter().next() else {
+        return Ok(None);
+    };
+    let OutcomeRecord { verdict, commit, .. } = OutcomeRecord::decode(&record)?;
+    // One that came too late itself had nothing.
+    Ok((!matches!(verdict, Verdict::Fenced { .. })).then_some((op_id, commit)))
 }

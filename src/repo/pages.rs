@@ -8,8 +8,9 @@ use crate::model::name::{RepoName, TagName};
 use crate::objects::layout;
 
 use super::branch::BranchInfo;
-use super::onward::Onward;
-use super::repository::{RepoInfo, Repository};
+use super::handles::Onward;
+use super::handles::Repository;
+use super::repository::RepoInfo;
 use super::tags::TagInfo;
 
 /// Records read at the same time, at most.

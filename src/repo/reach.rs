@@ -64,8 +64,9 @@ pub(super) struct Lost {
     pub(super) error: Error,
 }
 
+/// An entry that is yet to be looked at.
 #[derive(Debug)]
-struct Wanted {
+struct Due {
     /// Ops of the entry, from the first.
     ops: u16,
     id: Option<CommitId>,
@@ -84,7 +85,7 @@ struct Log {
 pub(super) struct Reach {
     lake: Lake,
     logs: HashMap<BranchUid, Log>,
-    wanted: BTreeMap<(BranchUid, Ticket), Wanted>,
+    wanted: BTreeMap<(BranchUid, Ticket), Due>,
     /// Entries of this log between these two were read ahead.
     ahead: Option<(BranchUid, std::ops::RangeInclusive<Ticket>)>,
 }
@@ -97,7 +98,7 @@ impl Reach {
     /// Adds a commit to start from.
     pub(super) fn add(&mut self, id: CommitId, needed: Needed) {
         let ops = id.index().saturating_add(1);
-        self.want(id.uid(), id.first_ticket(), Wanted { ops, id: Some(id), needed });
+        self.want(id.uid(), id.first_ticket(), Due { ops, id: Some(id), needed });
     }
 
     /// Goes on behind an entry that cannot be read, at the one before it in its log: a guess at
@@ -106,12 +107,12 @@ impl Reach {
         let Some(log) = self.logs.get(&lost.uid) else { return };
         let at = log.firsts.partition_point(|first| *first < lost.first);
         if let Some(before) = at.checked_sub(1).and_then(|at| log.firsts.get(at)) {
-            let wanted = Wanted { ops: ALL, id: None, needed: lost.needed.clone() };
+            let wanted = Due { ops: ALL, id: None, needed: lost.needed.clone() };
             self.want(lost.uid, *before, wanted);
         }
     }
 
-    fn want(&mut self, uid: BranchUid, first: Ticket, wanted: Wanted) {
+    fn want(&mut self, uid: BranchUid, first: Ticket, wanted: Due) {
         let slot = self.wanted.entry((uid, first));
         slot.and_modify(|known| {
             if known.ops < wanted.ops {
@@ -225,10 +226,8 @@ impl Reached {
     /// The levels that the reached commits see, each with the first of them.
     pub(super) fn levels(&self) -> impl Iterator<Item = (u16, &Level)> {
         self.entry.levels.iter().filter_map(|span| {
-            let sees = |index: &u16| match usize::from(*index) + 1 >= self.entry.ops.len() {
-                true => span.until == ALL,
-                false => span.from <= *index && *index < span.until,
-            };
+            let sees =
+                |index: &u16| span.is_seen(*index, usize::from(*index) + 1 >= self.entry.ops.len());
             let first =
                 commits(&self.entry, self.ops.clone()).map(|(index, _)| index).find(sees)?;
             Some((first, &span.level))

@@ -11,10 +11,10 @@ use crate::model::path::ObjectPath;
 use crate::objects::{Streamed, layout};
 use crate::tree::{ListItem, ListPage, ListRequest, Metarange};
 
-use super::branch::Branch;
+use super::handles::Branch;
+use super::handles::Repository;
 use super::overlay::{Overlay, behind, text_behind_prefix};
 use super::refs::Resolved;
-use super::repository::Repository;
 
 impl Repository {
     /// What a path names at a ref; on a branch, staged changes count.

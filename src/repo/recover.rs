@@ -6,8 +6,8 @@ use crate::coord::Answer;
 use crate::model::error::Result;
 use crate::model::name::BranchName;
 
-use super::onward::Onward;
-use super::repository::Repository;
+use super::handles::Onward;
+use super::handles::Repository;
 
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, TagName};
 
-use super::branch::Branch;
+use super::handles::Branch;
+use super::handles::Repository;
 use super::log::LogRequest;
-use super::repository::Repository;
 
 /// The shortest prefix of a commit id.
 const PREFIX_MIN: usize = 6;

@@ -13,13 +13,14 @@ use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, TagName};
 use crate::objects::layout;
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// A dump's id.
 pub type DumpId = u128;
 
+/// The object.
 #[derive(Debug, Serialize, Deserialize)]
-struct Record {
+struct Dump {
     branches: Vec<(BranchName, CommitId)>,
     tags: Vec<(TagName, CommitId)>,
     created_ms: i64,
@@ -41,7 +42,7 @@ impl Repository {
         let branches = self.branches().await?;
         let branches = branches.into_iter().filter_map(|b| b.commit.map(|head| (b.name, head)));
         let tags = self.tags().await?.into_iter().map(|tag| (tag.name, tag.commit));
-        let record = Record {
+        let record = Dump {
             branches: branches.collect(),
             tags: tags.collect(),
             created_ms: clock::now_ms(),
@@ -62,7 +63,7 @@ impl Repository {
                 "there is no dump {id:032x} of the refs of repository '{name}'"
             )));
         };
-        let record: Record = decode(&key, &bytes)?;
+        let record: Dump = decode(&key, &bytes)?;
         let mut restored = Restored::default();
         for (branch, head) in record.branches {
             let from = RefExpr::plain(head.to_string());

@@ -9,18 +9,11 @@ use crate::model::ids::OpId;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::{Created, layout};
 
-use super::branch::{Branch, BranchInfo, NewBranch};
-use super::onward::Onward;
+use super::branch::{BranchInfo, NewBranch};
+use super::handles::Repository;
 
 /// Objects deleted at the same time, at most.
 const DELETES: usize = 32;
-
-/// A repository, by name. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Repository {
-    pub(super) onward: Onward,
-    name: String,
-}
 
 /// What there is to say of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,19 +37,6 @@ impl From<RepoRecord> for RepoInfo {
 }
 
 impl Repository {
-    pub(super) fn new(onward: Onward, name: String) -> Self {
-        Self { onward, name }
-    }
-
-    pub(super) fn name(&self) -> Result<RepoName> {
-        RepoName::new(self.name.as_str())
-    }
-
-    /// A branch, by name. Nothing is checked until it is used.
-    pub fn branch(&self, name: impl Into<String>) -> Branch {
-        Branch::new(self.clone(), name.into())
-    }
-
     /// Creates the repository with a default branch and a first, empty commit on it. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, default_branch: &BranchName) -> Result<RepoInfo> {

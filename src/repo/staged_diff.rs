@@ -7,7 +7,7 @@ use crate::model::error::Result;
 use crate::model::path::ObjectPath;
 use crate::tree::{Diff, ScanStart};
 
-use super::branch::Branch;
+use super::handles::Branch;
 
 /// Paths looked up at the same time, at most.
 const LOOKUPS: usize = 16;

@@ -22,8 +22,9 @@ use crate::model::path::ObjectPath;
 use crate::objects::layout;
 use crate::tree::{Position, ScanStart};
 
-use super::branch::{Branch, LOOKS};
+use super::branch::LOOKS;
 use super::glance::{Glance, Glanced};
+use super::handles::Branch;
 use super::overlay::text_behind_prefix;
 use super::protection::Action;
 

@@ -9,7 +9,7 @@ use crate::model::ids::CommitId;
 use crate::model::name::{BranchName, RepoName, TagName};
 use crate::objects::{Created, layout};
 
-use super::repository::Repository;
+use super::handles::Repository;
 
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Eq)]

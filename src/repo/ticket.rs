@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use crate::clock::{Deadline, Stopwatch};
 use crate::commit::accept::queue::{BranchQueue, Pending};
-use crate::commit::accept::waiting::{Decision, Told, rounds_bound};
+use crate::commit::accept::waiting::{Told, rounds_bound};
 use crate::commit::find_in_log;
-use crate::commit::log::lake::Lake;
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
 use crate::coord::Answer;
 use crate::coord::status::{OpStatus, StatusReply};
 use crate::model::cancel::Cancelled;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{BranchUid, OpId, Ticket};
+use crate::model::ids::{OpId, Ticket};
+use crate::model::outcome::{Details, Outcome};
 
-use super::branch::Branch;
-use super::hint;
-use super::outcome::{Details, Outcome};
+use super::handles::Branch;
+use super::outcome::complete;
 
 /// What can be said of an op without waiting.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,9 +72,8 @@ impl TicketHandle {
         let waiting = Stopwatch::start();
         let told = tokio::time::timeout(timeout, pending.outcome()).await;
         let cause = match told {
-            Ok(Some(Told::Decided(decision))) => {
-                let lake = &self.queue.context().lake;
-                let outcome = outcome_of(lake, self.queue.context().uid, decision).await?;
+            Ok(Some(Told::Decided(outcome))) => {
+                let outcome = Box::pin(complete(self.queue.context(), outcome)).await?;
                 self.state = HandleState::Settled(Box::new(outcome.clone()));
                 return Ok(outcome);
             }
@@ -96,7 +94,7 @@ impl TicketHandle {
 }
 
 fn still_queued(op_id: OpId, ticket: Ticket, cause: Option<String>, waited: Duration) -> Outcome {
-    let details = Details { op_id, rounds_bound: rounds_bound(1), batch: 0, waited };
+    let details = Details { rounds_bound: rounds_bound(1), waited, ..Details::of(op_id) };
     Outcome::StillQueued { ticket, cause, details }
 }
 
@@ -109,57 +107,6 @@ pub(super) async fn see_through(
 ) -> Result<Outcome> {
     let submitted = tokio::time::timeout(deadline.left(), submission).await;
     submitted.map_err(|_| late())??.wait(deadline.left()).await
-}
-
-/// The outcome of a decision. What only the log keeps is read from there.
-pub(super) async fn outcome_of(lake: &Lake, uid: BranchUid, decision: Decision) -> Result<Outcome> {
-    let Decision { verdict, commit, first, details: counts } = decision;
-    let details = Details {
-        op_id: counts.op_id,
-        rounds_bound: counts.rounds_bound,
-        batch: counts.batch,
-        waited: counts.waited,
-    };
-    let ticket = counts.ticket.unwrap_or_default();
-    let full = match (&verdict, first) {
-        (Verdict::Conflict { .. } | Verdict::LostRace(_), Some(first)) => {
-            Box::pin(verdict_in_log(lake, uid, first, ticket)).await?
-        }
-        _ => None,
-    };
-    Ok(match full.unwrap_or(verdict) {
-        Verdict::Committed => match commit {
-            Some(commit) => Outcome::Committed { commit, ticket, rounds: counts.rounds, details },
-            // The end of a branch and folds take effect without a commit.
-            None => Outcome::NoChanges { ticket: counts.ticket, details },
-        },
-        Verdict::NoChanges => Outcome::NoChanges { ticket: counts.ticket, details },
-        Verdict::Conflict { paths, total } => {
-            Outcome::Conflict { ticket: Some(ticket), paths, total, details }
-        }
-        Verdict::LostRace(merge) => {
-            let merge = merge.ok_or_else(|| {
-                Error::corrupt(format!("the log does not say what the merge {ticket} was"))
-            })?;
-            let hint = Box::pin(hint::issue(lake, uid, *merge)).await?;
-            Outcome::LostRace { ticket, hint, details }
-        }
-        Verdict::Failed { reason } => Outcome::Failed { ticket: counts.ticket, reason, details },
-        Verdict::Cancelled => Outcome::Cancelled { ticket, details },
-        Verdict::Fenced { reason, earlier } => Outcome::Fenced { reason, earlier, details },
-    })
-}
-
-/// The verdict of an op as the log keeps it.
-async fn verdict_in_log(
-    lake: &Lake,
-    uid: BranchUid,
-    first: Ticket,
-    ticket: Ticket,
-) -> Result<Option<Verdict>> {
-    let entry = lake.known_entry(uid, first).await?;
-    let index = ticket.0.saturating_sub(first.0) as usize;
-    Ok(entry.ops.get(index).map(|op| op.verdict.clone()))
 }
 
 impl Branch {
@@ -201,20 +148,8 @@ impl Branch {
             }
             Some(OpStatus::Unknown) | None => return Err(unknown()),
         };
-        let decision = Decision {
-            verdict: record.verdict,
-            commit: record.commit,
-            first: Some(record.first),
-            details: crate::commit::accept::waiting::Details {
-                op_id,
-                ticket: Some(ticket),
-                rounds: 0,
-                rounds_bound: 0,
-                batch: record.batch,
-                waited: Duration::ZERO,
-            },
-        };
-        Ok(TicketStatus::Decided(Box::new(outcome_of(&context.lake, uid, decision).await?)))
+        let outcome = complete(&context, record.outcome(ticket, Details::of(op_id))).await?;
+        Ok(TicketStatus::Decided(Box::new(outcome)))
     }
 
     /// Waits for the outcome of an op that was submitted by anybody, and helps it on.

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::commit::log::entry::{LogEntry, SpanLevel};
+use crate::commit::log::entry::LogEntry;
 use crate::commit::log::lake::Lake;
+use crate::commit::log::levels::SpanLevel;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;

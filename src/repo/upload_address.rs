@@ -13,7 +13,7 @@ use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::{Secret, layout};
 
-use super::branch::Branch;
+use super::handles::Branch;
 use super::protection::Action;
 
 /// How long an address can be linked, in minutes.
@@ -60,14 +60,14 @@ impl Branch {
         Ok(UploadAddress { key, address, expires_ms: expires_ms(id) })
     }
 
-    /// Checks, for the address of an upload in this deployment's storage, that it was drawn for `path`
-    /// of this branch and is in time. `None` for an address of anything else; else the object's size, if it was
-    /// uploaded.
+    /// The size of what was uploaded to `address`, if that is the address of an upload in this
+    /// deployment's storage and something was. Such an address must have been drawn for `path` of this
+    /// branch, and be in time.
     pub async fn check_upload_address(
         &self,
         path: &ObjectPath,
         address: &str,
-    ) -> Result<Option<Option<u64>>> {
+    ) -> Result<Option<u64>> {
         let objects = self.repo.onward.coordinator().objects();
         let key = objects.key_of(address).filter(|key| layout::parse_data(key).is_some());
         let Some(key) = key else { return Ok(None) };
@@ -87,7 +87,7 @@ impl Branch {
         if expires_ms(id) < clock::now_ms() {
             return Err(refused("it has expired"));
         }
-        Ok(Some(objects.size(key).await?))
+        objects.size(key).await
     }
 
     async fn code(&self, path: &ObjectPath, said: u128) -> Result<u128> {

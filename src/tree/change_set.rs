@@ -80,23 +80,37 @@ impl Tree {
     }
 }
 
+/// A tree that is asked for when there is a run to be written: where most changes are few, finding it
+/// is left out for most.
+pub trait LateTree: Sync {
+    /// The tree.
+    fn tree(&self) -> Result<Tree>;
+}
+
+impl LateTree for Tree {
+    fn tree(&self) -> Result<Tree> {
+        Ok(self.clone())
+    }
+}
+
 /// Gathers changes in the order of a run: in memory while they are few, into a run from then on.
-pub struct ChangeSetWriter {
-    tree: Tree,
+pub struct ChangeSetWriter<'a> {
+    tree: &'a dyn LateTree,
     max: SmallMax,
     held: Vec<Record>,
     held_bytes: usize,
-    run: Option<RunWriter>,
+    /// Boxed: what seldom happens should not make everybody's futures large.
+    run: Option<Box<RunWriter>>,
 }
 
-impl ChangeSetWriter {
+impl<'a> ChangeSetWriter<'a> {
     /// Nothing yet; up to `max` stays in memory.
-    pub fn new(tree: &Tree, max: SmallMax) -> Self {
-        Self { tree: tree.clone(), max, held: Vec::new(), held_bytes: 0, run: None }
+    pub fn new(tree: &'a dyn LateTree, max: SmallMax) -> Self {
+        Self { tree, max, held: Vec::new(), held_bytes: 0, run: None }
     }
 
     /// Begins with these, which are sorted.
-    pub async fn with(tree: &Tree, max: SmallMax, records: Vec<Record>) -> Result<Self> {
+    pub async fn with(tree: &'a dyn LateTree, max: SmallMax, records: Vec<Record>) -> Result<Self> {
         let held_bytes = records.iter().map(Record::size).sum();
         let mut this = Self { held: records, held_bytes, ..Self::new(tree, max) };
         this.write_if_many().await?;
@@ -131,7 +145,10 @@ impl ChangeSetWriter {
 
     /// The run of these changes, which they are from now on, however few.
     pub(crate) async fn as_run(&mut self) -> Result<&mut RunWriter> {
-        let run = self.run.get_or_insert_with(|| self.tree.run_writer());
+        let run = match &mut self.run {
+            Some(run) => run,
+            none => none.insert(Box::new(self.tree.tree()?.run_writer())),
+        };
         run.push_all(self.held.drain(..)).await?;
         Ok(run)
     }
@@ -162,7 +179,10 @@ impl ChangeSetWriter {
         let run = InlineRun::from_records(self.held)?;
         match run.encode_within(max) {
             Some(encoded) => Ok(EncodedChanges::Inline(encoded)),
-            None => self.tree.write_run(run.into_records()).await.map(EncodedChanges::Run),
+            None => {
+                let tree = self.tree.tree()?;
+                Box::pin(tree.write_run(run.into_records())).await.map(EncodedChanges::Run)
+            }
         }
     }
 }

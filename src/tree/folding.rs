@@ -89,7 +89,7 @@ impl Tree {
         newer: &mut Merge,
         ranges: &[RangeRef],
         visible: Visible,
-        sink: &mut Sink,
+        sink: &mut Sink<'_>,
     ) -> Result<()> {
         for (number, range) in ranges.iter().enumerate() {
             while newer.path().is_some_and(|path| path < range.first.as_str()) {
@@ -115,7 +115,7 @@ async fn merge_range(
     newer: &mut Merge,
     older: &mut RunCursor,
     range: &RangeRef,
-    sink: &mut Sink,
+    sink: &mut Sink<'_>,
 ) -> Result<()> {
     loop {
         let above = newer.path().filter(|path| *path <= range.last.as_str());
@@ -133,12 +133,12 @@ async fn merge_range(
 }
 
 /// Where folded records go.
-struct Sink {
+struct Sink<'a> {
     bottom: bool,
-    folded: ChangeSetWriter,
+    folded: ChangeSetWriter<'a>,
 }
 
-impl Sink {
+impl Sink<'_> {
     async fn drain(&mut self, merge: &mut Merge) -> Result<()> {
         while merge.path().is_some() {
             self.take_head(merge).await?;

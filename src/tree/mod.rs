@@ -68,7 +68,7 @@ pub mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use change_set::{ChangeSet, ChangeSetWriter, EncodedChanges, SmallMax};
+pub use change_set::{ChangeSet, ChangeSetWriter, EncodedChanges, LateTree, SmallMax};
 pub use diff::Diff;
 pub use fold::{FoldLimits, FoldPlan, LevelSize, plan_background_fold, plan_fold};
 pub use handle::Tree;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use futures::TryStreamExt;
-use onward::internals::commit::merge::prepared::Ruled;
+use onward::internals::commit::merge::three_way::Ruled;
 use onward::internals::model::address::Address;
 use onward::internals::tree::{Decision, Diff, ScanStart};
 use onward::{Entry, Onward, Result};

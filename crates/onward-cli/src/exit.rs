@@ -18,7 +18,8 @@ pub enum Exit {
     Unexpected = 1,
     /// The arguments or the input break a rule.
     Usage = 2,
-    /// A conflict, a condition that did not hold, or a rule that forbids it.
+    /// A conflict, a condition that did not hold, a producer's sequence that is behind, or a rule
+    /// that forbids it.
     Conflict = 3,
     /// Something named is not there.
     NotFound = 4,
@@ -26,12 +27,14 @@ pub enum Exit {
     Unavailable = 5,
     /// A limit is reached; come back later.
     Overloaded = 6,
-    /// Fenced by a newer epoch, or a sequence decided before.
+    /// Fenced by a newer epoch of its producer.
     Fenced = 7,
     /// Accepted, but not decided before the deadline.
     StillQueued = 8,
     /// There was nothing to commit.
     NoChanges = 9,
+    /// As many staged commits as may wait on the branch, or gave back what they had taken.
+    TooManySealed = 10,
 }
 
 impl From<Exit> for ExitCode {
@@ -49,6 +52,7 @@ impl Exit {
             ErrorKind::Conflict | ErrorKind::Forbidden => Self::Conflict,
             ErrorKind::Unavailable => Self::Unavailable,
             ErrorKind::Overloaded { .. } => Self::Overloaded,
+            ErrorKind::TooManySealed { .. } => Self::TooManySealed,
             ErrorKind::Fenced => Self::Fenced,
             _ => Self::Unexpected,
         }
@@ -57,12 +61,16 @@ impl Exit {
     /// What the outcome of a commit means for the exit code.
     pub fn of_outcome(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Committed { .. } => Self::Done,
+            Outcome::Committed { .. } | Outcome::Applied { .. } => Self::Done,
             Outcome::NoChanges { .. } => Self::NoChanges,
-            Outcome::Conflict { .. } | Outcome::LostRace { .. } => Self::Conflict,
+            Outcome::Conflict { .. } | Outcome::LostRace { .. } | Outcome::Behind { .. } => {
+                Self::Conflict
+            }
             Outcome::Fenced { .. } => Self::Fenced,
             Outcome::StillQueued { .. } => Self::StillQueued,
             Outcome::Failed { .. } | Outcome::Cancelled { .. } => Self::Unexpected,
+            // One that this program does not know yet.
+            _ => Self::Unexpected,
         }
     }
 }
@@ -109,7 +117,7 @@ impl Failure {
                 if out.is_json() {
                     let mut told =
                         json!({"kind": kind_name(error.kind()), "message": error.to_string()});
-                    if let ErrorKind::Overloaded { retry_after } = error.kind() {
+                    if let Some(retry_after) = error.kind().retry_after() {
                         add(&mut told, "retry_after_ms", millis(retry_after));
                     }
                     out.error(&json!({ "error": told }).to_string());
@@ -117,7 +125,7 @@ impl Failure {
                     // An error may name a path, which others have made.
                     let words = printable_lines(&error.to_string());
                     out.error(&format!("{} {words}", out.red("error:")));
-                    if let ErrorKind::Overloaded { retry_after } = error.kind() {
+                    if let Some(retry_after) = error.kind().retry_after() {
                         out.error(&format!("come back in {} ms", millis(retry_after)));
                     }
                 }
@@ -132,7 +140,7 @@ pub fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn kind_name(kind: ErrorKind) -> &'static str {
+pub fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidInput => "invalid_input",
         ErrorKind::NotFound => "not_found",
@@ -140,6 +148,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Forbidden => "forbidden",
         ErrorKind::Unavailable => "unavailable",
         ErrorKind::Overloaded { .. } => "overloaded",
+        ErrorKind::TooManySealed { .. } => "too_many_sealed",
         ErrorKind::Fenced => "fenced",
         ErrorKind::Corrupt => "corrupt",
         ErrorKind::NewerVersion => "newer_version",
@@ -152,8 +161,7 @@ mod tests {
     use std::time::Duration;
 
     use onward::internals::clock;
-    use onward::internals::repo::outcome::Details;
-    use onward::{CommitId, Ticket};
+    use onward::{CommitId, Details, Ticket};
 
     use super::*;
 
@@ -170,6 +178,7 @@ mod tests {
             (Exit::Fenced, 7),
             (Exit::StillQueued, 8),
             (Exit::NoChanges, 9),
+            (Exit::TooManySealed, 10),
         ];
         for (exit, number) in all {
             assert_eq!(exit as u8, number);
@@ -186,6 +195,7 @@ mod tests {
             (ErrorKind::Forbidden, Exit::Conflict),
             (ErrorKind::Unavailable, Exit::Unavailable),
             (ErrorKind::Overloaded { retry_after }, Exit::Overloaded),
+            (ErrorKind::TooManySealed { retry_after: None }, Exit::TooManySealed),
             (ErrorKind::Fenced, Exit::Fenced),
             (ErrorKind::Corrupt, Exit::Unexpected),
             (ErrorKind::NewerVersion, Exit::Unexpected),
@@ -198,16 +208,27 @@ mod tests {
     #[test]
     fn every_outcome_has_its_exit_code() {
         let op_id = clock::new_op_id();
-        let details = Details { op_id, rounds_bound: 2, batch: 1, waited: Duration::ZERO };
+        let (details, reason) = (Details::of(op_id), String::new());
         let (ticket, commit) = (Ticket(1), CommitId::from_bytes([0; 32]));
         for (outcome, exit) in [
-            (Outcome::Committed { commit, ticket, rounds: 1, details }, Exit::Done),
+            (Outcome::Committed { commit, ticket, details }, Exit::Done),
+            (Outcome::Applied { ticket, details }, Exit::Done),
             (Outcome::NoChanges { ticket: None, details }, Exit::NoChanges),
             (Outcome::Conflict { ticket: None, paths: vec![], total: 1, details }, Exit::Conflict),
             (Outcome::LostRace { ticket, hint: String::new(), details }, Exit::Conflict),
-            (Outcome::Failed { ticket: None, reason: String::new(), details }, Exit::Unexpected),
+            (Outcome::Failed { ticket: None, reason: reason.clone(), details }, Exit::Unexpected),
             (Outcome::Cancelled { ticket, details }, Exit::Unexpected),
-            (Outcome::Fenced { reason: String::new(), earlier: None, details }, Exit::Fenced),
+            (
+                Outcome::Behind {
+                    reason: reason.clone(),
+                    standing: None,
+                    earlier_op: None,
+                    earlier: None,
+                    details,
+                },
+                Exit::Conflict,
+            ),
+            (Outcome::Fenced { reason, standing: None, details }, Exit::Fenced),
             (Outcome::StillQueued { ticket, cause: None, details }, Exit::StillQueued),
         ] {
             assert_eq!(Exit::of_outcome(&outcome), exit);

@@ -9,7 +9,7 @@ use super::commit::TIMEOUT;
 use super::exit::{Done, Exit};
 use super::out::{Out, human_bytes, printable};
 use super::session::{branch_above, prefix_of, with};
-use super::shape::{self, add};
+use super::shape::add;
 use super::tell::{Asked, tell};
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ pub async fn run(global: &Global, out: &Out, args: ImportArgs) -> Done {
                 Ok(Exit::Done)
             }
             Some(outcome) if out.is_json() => {
-                out.data(|| counted(shape::outcome(outcome), &imported), String::new)?;
+                out.data(|| counted(json!(outcome), &imported), String::new)?;
                 Ok(Exit::of_outcome(outcome))
             }
             Some(outcome) => {

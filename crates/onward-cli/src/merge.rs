@@ -19,7 +19,6 @@ use super::exit::{Done, Exit, Failure};
 use super::out::Out;
 use super::pair::{beside, without_path};
 use super::session::{blocking, branch_of, repo_of, with};
-use super::shape;
 use super::tell::{Asked, CONFLICTS_SHOWN, conflict_line, ended};
 
 /// Changes of a dry run shown to people.
@@ -274,7 +273,7 @@ fn dry_shape(preview: &MergePreview) -> Value {
     json!({
         "base": preview.base, "source": preview.source, "dest": preview.dest,
         "changes": preview.changes, "surviving": preview.surviving,
-        "conflicts": shape::conflicts(&preview.conflicts),
+        "conflicts": &preview.conflicts,
         "conflicts_total": preview.conflicts_total, "dry_run": true,
     })
 }

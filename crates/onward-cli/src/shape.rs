@@ -4,8 +4,8 @@ use onward::internals::clock;
 use onward::internals::repo::branch::QueueView;
 use onward::internals::repo::history::CommitInfo;
 use onward::internals::tree::ListItem;
-use onward::{Change, ConflictPath, Entry, Outcome, PathChange};
-use onward_server::api::shapes::{ConflictShape, OutcomeShape, QueueShape};
+use onward::{Change, Entry, PathChange};
+use onward_server::api::shapes::QueueShape;
 use serde_json::{Value, json};
 
 /// Adds one more key to an object.
@@ -13,25 +13,6 @@ pub fn add(shape: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(shape) = shape.as_object_mut() {
         shape.insert(key.to_owned(), value.into());
     }
-}
-
-/// Conflicting paths, each with its sides, as the sidecar shows them.
-pub fn conflicts(paths: &[ConflictPath]) -> Value {
-    paths.iter().cloned().map(|path| json!(ConflictShape::from(path))).collect()
-}
-
-/// What became of a commit, as the sidecar shows it.
-pub fn outcome(outcome: &Outcome) -> Value {
-    json!(OutcomeShape::from(outcome.clone()))
-}
-
-/// A commit that was not accepted, because the queue is full.
-pub fn overloaded(retry_after_ms: u64) -> Value {
-    json!({
-        "outcome": "overloaded", "commit": null, "ticket": null, "op_id": null, "rounds": 0,
-        "batch": 0, "wait_ms": 0, "conflicts": [], "hint": null,
-        "retry_after_ms": retry_after_ms,
-    })
 }
 
 /// A commit.

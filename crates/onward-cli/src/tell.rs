@@ -2,11 +2,11 @@
 
 use onward::internals::tree::{Decision, decide};
 use onward::{ConflictPath, ErrorKind, Outcome, Result};
+use serde_json::{Value, json};
 
 use super::diff::sides;
-use super::exit::{Done, Exit, Failure, millis};
+use super::exit::{Done, Exit, Failure, kind_name, millis};
 use super::out::{Out, printable};
-use super::shape;
 
 /// Conflicting paths shown to people; JSON has more.
 pub const CONFLICTS_SHOWN: usize = 10;
@@ -36,10 +36,10 @@ pub fn ended(
     no_wait: bool,
 ) -> Done {
     if let Err(error) = &outcome
-        && let ErrorKind::Overloaded { retry_after } = error.kind()
+        && matches!(error.kind(), ErrorKind::Overloaded { .. } | ErrorKind::TooManySealed { .. })
         && out.is_json()
     {
-        out.data(|| shape::overloaded(millis(retry_after)), String::new)?;
+        out.data(|| not_accepted(error.kind()), String::new)?;
     }
     let outcome = outcome?;
     let accepted = no_wait && matches!(outcome, Outcome::StillQueued { .. });
@@ -50,21 +50,28 @@ pub fn ended(
 /// Tells the outcome, and what it means for the exit code. On stdout people get the commit's id.
 pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result<Exit, Failure> {
     if out.is_json() {
-        out.data(|| shape::outcome(outcome), String::new)?;
+        out.data(|| json!(outcome), String::new)?;
         return Ok(Exit::of_outcome(outcome));
     }
     let op_id = outcome.details().op_id;
     match outcome {
-        Outcome::Committed { commit, ticket, rounds, details } => {
+        Outcome::Committed { commit, ticket, details } => {
             out.data(|| commit.to_string().into(), || commit.to_string())?;
             let others = match details.batch.saturating_sub(1) {
                 0 => String::new(),
                 others => format!(", decided together with {others} more"),
             };
-            out.note(&format!(
-                "committed as ticket {ticket}{others} after {} ms; rounds of this process: {rounds}",
-                millis(details.waited)
-            ));
+            match details.repeated {
+                true => out.note(&format!("committed before, as ticket {ticket}")),
+                false => out.note(&format!(
+                    "committed as ticket {ticket}{others} after {} ms; rounds of this process: {}",
+                    millis(details.waited),
+                    details.rounds
+                )),
+            }
+        }
+        Outcome::Applied { ticket, .. } => {
+            out.note(&format!("done as ticket {ticket}: it took effect and is no commit"));
         }
         Outcome::NoChanges { .. } => out.error(&asked.nothing(branch)),
         Outcome::Conflict { paths, total, .. } => {
@@ -82,9 +89,12 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
             out.error(&format!("{} {reason}; nothing was changed", out.red("failed:")));
         }
         Outcome::Cancelled { .. } => out.error("cancelled before its turn; nothing was changed"),
-        Outcome::Fenced { reason, earlier, .. } => {
+        Outcome::Behind { reason, earlier, .. } => {
             let earlier = earlier.map(|id| format!(" (its commit: {id})")).unwrap_or_default();
-            out.error(&format!("{} {reason}{earlier}", out.red("fenced:")));
+            out.error(&format!("{} {reason}{earlier}; nothing was changed", out.red("behind:")));
+        }
+        Outcome::Fenced { reason, .. } => {
+            out.error(&format!("{} {reason}; nothing was changed", out.red("fenced:")));
         }
         Outcome::StillQueued { ticket, cause, .. } => {
             out.data(|| op_id.to_string().into(), || op_id.to_string())?;
@@ -93,8 +103,19 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
                 "accepted as ticket {ticket} and queued{cause}; `onward ticket wait {branch} {op_id}` tells the outcome"
             ));
         }
+        // One that this program does not know yet.
+        other => out.error(other.name()),
     }
     Ok(Exit::of_outcome(outcome))
+}
+
+/// A commit that was not accepted, because the queue or the list of sealed areas is full.
+fn not_accepted(kind: ErrorKind) -> Value {
+    json!({
+        "outcome": kind_name(kind), "commit": null, "ticket": null, "op_id": null, "rounds": 0,
+        "batch": 0, "wait_ms": 0, "conflicts": [], "hint": null,
+        "retry_after_ms": kind.retry_after().map(millis),
+    })
 }
 
 /// The first conflicting paths with their sides, and where the others are.

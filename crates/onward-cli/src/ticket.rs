@@ -13,7 +13,6 @@ use super::commit::TIMEOUT;
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
 use super::session::{branch_of, with};
-use super::shape;
 use super::tell::{Asked, tell};
 
 #[derive(Debug, Subcommand)]
@@ -81,7 +80,7 @@ fn show(out: &Out, address: &Address, op_id: OpId, status: TicketStatus) -> Done
             || format!("ticket {ticket} is queued on '{address}', at place {position}"),
         )?,
         TicketStatus::Decided(outcome) => {
-            out.data(|| shape::outcome(&outcome), || words(&outcome))?;
+            out.data(|| json!(outcome), || words(&outcome))?;
         }
     }
     Ok(Exit::Done)

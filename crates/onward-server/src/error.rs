@@ -26,7 +26,7 @@ pub struct Problem {
     pub message: String,
     /// What happened, for programs: `invalid`, `not_found`, `conflict`, `condition_not_met`,
     /// `no_changes`, `unauthenticated`, `forbidden`, `too_large`, `unavailable`, `overloaded`,
-    /// `fenced`, `corrupt`, `newer_version`, `not_supported`, `method_not_allowed`, `timeout`,
+    /// `too_many_sealed`, `fenced`, `corrupt`, `newer_version`, `not_supported`, `method_not_allowed`, `timeout`,
     /// `internal`.
     pub code: &'static str,
     /// How long to wait before the next attempt, where the request was not accepted for now.
@@ -122,6 +122,10 @@ impl From<Error> for ApiError {
             ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             ErrorKind::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, "overloaded"),
+            ErrorKind::TooManySealed { retry_after: Some(_) } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_sealed")
+            }
+            ErrorKind::TooManySealed { .. } => (StatusCode::CONFLICT, "too_many_sealed"),
             ErrorKind::Fenced => (StatusCode::CONFLICT, "fenced"),
             ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
             ErrorKind::NewerVersion => (StatusCode::NOT_IMPLEMENTED, "newer_version"),
@@ -132,9 +136,8 @@ impl From<Error> for ApiError {
             tracing::warn!(code, %error, "a request failed");
         }
         let retry_after = match error.kind() {
-            ErrorKind::Overloaded { retry_after } => Some(retry_after),
             ErrorKind::Unavailable => Some(RETRY_AFTER),
-            _ => None,
+            kind => kind.retry_after(),
         };
         Self { status, code, message: error.to_string(), retry_after, header: None }
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::clock::{Deadline, Stopwatch};
 use crate::coord::submit::Submission;
 use crate::model::error::Result;
+use crate::model::outcome::{Details, Outcome};
 
 use super::queue::{Admission, BranchQueue};
-use super::waiting::{Decision, Details, rounds_bound};
+use super::waiting::rounds_bound;
 use crate::commit::mend::reconcile::find_in_log;
 
 /// Pauses between attempts. Each attempt has the patience of a call to Redis of its own.
@@ -54,8 +55,8 @@ impl BranchQueue {
             if begun.elapsed() > KNOWN_FOR {
                 // The log is read once Redis is back, not again and again until then.
                 let _ = self.context().look(0).await?;
-                if let Some(decision) = self.decided_since(seen, &submission, begun).await? {
-                    return Ok(Admission::Settled(decision));
+                if let Some(outcome) = self.decided_since(seen, &submission, begun).await? {
+                    return Ok(Admission::Settled(Box::new(outcome)));
                 }
             }
             self.submit(submission.clone()).await
@@ -71,24 +72,15 @@ impl BranchQueue {
         seen: u64,
         submission: &Submission,
         begun: Stopwatch,
-    ) -> Result<Option<Decision>> {
+    ) -> Result<Option<Outcome>> {
         if seen == 0 {
             return Ok(None);
         }
         let (context, op_id) = (self.context(), submission.op_id);
         let found = find_in_log(&context.lake, context.uid, op_id, seen).await?;
-        Ok(found.map(|(ticket, record)| Decision {
-            verdict: record.verdict,
-            commit: record.commit,
-            first: Some(record.first),
-            details: Details {
-                op_id,
-                ticket: Some(ticket),
-                rounds: 0,
-                rounds_bound: rounds_bound(1),
-                batch: record.batch,
-                waited: begun.elapsed(),
-            },
+        Ok(found.map(|(ticket, record)| {
+            let (rounds_bound, waited) = (rounds_bound(1), begun.elapsed());
+            record.outcome(ticket, Details { rounds_bound, waited, ..Details::of(op_id) })
         }))
     }
 }

@@ -16,15 +16,16 @@ use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitLimits};
 use crate::coord::view::View;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{OpId, Ticket};
+use crate::model::outcome::{Details, Outcome};
 
 use super::crowd::Crowd;
 use super::rate::Rate;
-use super::waiting::{Decision, Details, Told, Waiters, rounds_bound};
+use super::waiting::{Told, Waiters, rounds_bound};
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::help::helper::Helper;
 use crate::commit::mend::restore::restore;
-use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
+use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
 
 /// Passes of the scheduler without a newcomer after which a call takes what has come.
 const GATHER_IDLE: u32 = 3;
@@ -63,10 +64,12 @@ impl Default for QueueOptions {
 pub enum Admission {
     /// The op is queued, or was before; its outcome will come.
     Queued(Pending),
-    /// It was clear at once.
-    Settled(Decision),
+    /// Its outcome was clear at once. What only the log keeps of it is not read yet.
+    Settled(Box<Outcome>),
     /// Nothing was staged, and an empty commit was not asked for.
     NothingStaged(OpId),
+    /// The branch has ended. Nothing was queued; the name may stand for another branch by now.
+    BranchDeleted,
 }
 
 /// An accepted op on its way to its outcome.
@@ -409,13 +412,9 @@ fn admit(
             Ok(Admission::Queued(Pending { op_id, ticket, outcome }))
         }
         Accepted::Decided(ticket, Some(record)) => {
-            let record = OutcomeRecord::decode(&record)?;
-            Ok(Admission::Settled(Decision {
-                verdict: record.verdict,
-                commit: record.commit,
-                first: Some(record.first),
-                details: details(op_id, Some(ticket), record.batch, depth),
-            }))
+            let details = Details { repeated: true, ..details(op_id, depth) };
+            let outcome = OutcomeRecord::decode(&record)?.outcome(ticket, details);
+            Ok(Admission::Settled(Box::new(outcome)))
         }
         Accepted::Decided(ticket, None) => Err(Error::new(
             ErrorKind::Fenced,
@@ -423,12 +422,8 @@ fn admit(
                 "op {op_id} was decided as ticket {ticket}; its outcome is no longer kept in Redis: find it with `onward log`"
             ),
         )),
-        Accepted::Fenced(row) | Accepted::Duplicate(row) => repeated(&submission, &row),
-        // It is the areas that are too many, and none of them waits for its commit.
-        Accepted::Overloaded { depth: 0 } => Err(Error::conflict(format!(
-            "{} staged commits of the branch have failed and gave back what they had taken; nothing was accepted: see why they failed, then take back what is staged (`onward branch reset`) and stage it again",
-            shared.options.limits.sealed
-        ))),
+        Accepted::Fenced(row) | Accepted::Behind(row) => late(&submission, &row),
+        Accepted::TooManySealed { areas } => Err(too_many_sealed(shared, areas, depth)),
         Accepted::Overloaded { depth } => Err(Error::new(
             ErrorKind::Overloaded { retry_after: shared.rate.time_for(depth / 2) },
             format!(
@@ -436,43 +431,36 @@ fn admit(
             ),
         )),
         Accepted::NothingStaged => Ok(Admission::NothingStaged(op_id)),
-        Accepted::BranchDeleted => Ok(Admission::Settled(Decision {
-            verdict: Verdict::branch_deleted(),
-            commit: None,
-            first: None,
-            details: details(op_id, None, 0, depth),
-        })),
+        Accepted::BranchDeleted => Ok(Admission::BranchDeleted),
     }
 }
 
-/// An early answer from the decided table: a repeated sequence gets its first outcome where it is
-/// known, an older one is fenced.
-fn repeated(submission: &Submission, row: &[u8]) -> Result<Admission> {
-    let row = ProducerRow::decode(row)?;
-    let fenced = submission.producer.as_ref().and_then(|asked| row.fence(asked));
-    let verdict = fenced.ok_or_else(|| {
-        Error::internal(format!("op {} is told to be fenced and is not", submission.op_id))
-    })?;
-    let first_outcome = match &verdict {
-        Verdict::Fenced { earlier, .. } => *earlier,
-        _ => None,
+/// Where ops are queued, some of them may be those that have sealed: then it helps to come back.
+fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
+    let retry_after = (depth > 0).then(|| shared.rate.time_for(depth / 2));
+    let way_out = match retry_after {
+        Some(_) => "come back when some of those that wait are decided",
+        None => {
+            "see why they failed, then commit or reset what is uncommitted (`onward branch reset`)"
+        }
     };
-    let ticket = first_outcome.map(|id| id.first_ticket().plus(id.index().into()));
-    Ok(Admission::Settled(Decision {
-        verdict: if first_outcome.is_some() { Verdict::Committed } else { verdict },
-        commit: first_outcome,
-        first: first_outcome.map(|id| id.first_ticket()),
-        details: details(submission.op_id, ticket, 0, 0),
-    }))
+    Error::new(
+        ErrorKind::TooManySealed { retry_after },
+        format!(
+            "{areas} staged commits of the branch wait for their turn, or have failed and gave back what they had taken, and no more may at a time; nothing was accepted, and what is staged stays staged: {way_out}"
+        ),
+    )
 }
 
-fn details(op_id: OpId, ticket: Option<Ticket>, batch: u32, depth: u64) -> Details {
-    Details {
-        op_id,
-        ticket,
-        rounds: 0,
-        rounds_bound: rounds_bound(depth),
-        batch,
-        waited: Duration::ZERO,
-    }
+/// An early answer by the producer's row: the same that the op would get in its turn.
+fn late(submission: &Submission, row: &[u8]) -> Result<Admission> {
+    let row = ProducerRow::decode(row)?;
+    let late = submission.producer.as_ref().and_then(|asked| row.late(asked)).ok_or_else(|| {
+        Error::internal(format!("op {} is told to be late and is not", submission.op_id))
+    })?;
+    Ok(Admission::Settled(Box::new(late.outcome(details(submission.op_id, 0)))))
+}
+
+fn details(op_id: OpId, depth: u64) -> Details {
+    Details { rounds_bound: rounds_bound(depth), ..Details::of(op_id) }
 }

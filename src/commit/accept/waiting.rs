@@ -4,7 +4,6 @@
 //! that is accepted again after a loss gets a new one.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -12,47 +11,17 @@ use crate::clock::Stopwatch;
 use crate::coord::submit::Submission;
 use crate::invariants::{self, Violation, within_rounds};
 use crate::measures;
-use crate::model::ids::{CommitId, OpId, Ticket};
+use crate::model::ids::{OpId, Ticket};
+use crate::model::outcome::{Details, Outcome};
 
 use crate::commit::context::BATCH_MAX;
-use crate::commit::op::verdict::{OutcomeRecord, Verdict};
-
-/// A decided op, as its submitter sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decision {
-    /// The outcome.
-    pub verdict: Verdict,
-    /// The commit, if it became one.
-    pub commit: Option<CommitId>,
-    /// First ticket of its batch, which names its log entry; `None` when it was settled without
-    /// being queued.
-    pub first: Option<Ticket>,
-    /// How it went.
-    pub details: Details,
-}
-
-/// How an op went, in counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Details {
-    /// Its id.
-    pub op_id: OpId,
-    /// Its ticket, if it was queued.
-    pub ticket: Option<Ticket>,
-    /// Rounds this process ran between accepting the op and learning its outcome.
-    pub rounds: u64,
-    /// The most that it could have been.
-    pub rounds_bound: u64,
-    /// Ops in its batch.
-    pub batch: u32,
-    /// From submission to outcome.
-    pub waited: Duration,
-}
+use crate::commit::op::verdict::OutcomeRecord;
 
 /// What a waiter is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
-    /// The op is decided.
-    Decided(Decision),
+    /// The op is decided. What only the log keeps of the outcome is read by who was told.
+    Decided(Outcome),
     /// It is still queued, and this process cannot finish it at present, for the given reason.
     Stuck(String),
     /// This process will not learn what becomes of it, for the given reason.
@@ -218,7 +187,7 @@ impl Waiters {
     }
 
     /// Tells everybody who waits for `op_id`. Returns whether anybody did.
-    pub fn tell(&mut self, op_id: OpId, ticket: Ticket, record: &OutcomeRecord) -> bool {
+    pub fn tell(&mut self, op_id: OpId, ticket: Ticket, record: OutcomeRecord) -> bool {
         let Some(waiting) = self.by_op.remove(&op_id) else {
             return false;
         };
@@ -235,24 +204,13 @@ impl Waiters {
                 (rounds, place.bound)
             }
         };
-        let details = Details {
-            op_id,
-            ticket: Some(ticket),
-            rounds,
-            rounds_bound,
-            batch: record.batch,
-            waited: waiting.submitted_at.elapsed(),
-        };
-        measures::told(record.verdict.name(), details.waited, rounds);
-        let decision = Decision {
-            verdict: record.verdict.clone(),
-            commit: record.commit,
-            first: Some(record.first),
-            details,
-        };
+        let waited = waiting.submitted_at.elapsed();
+        let details = Details { rounds, rounds_bound, waited, ..Details::of(op_id) };
+        let outcome = record.outcome(ticket, details);
+        measures::told(outcome.name(), waited, rounds);
         for tell in waiting.tell {
             // One who no longer listens has gone past its deadline and knows its ticket.
-            tell.send_replace(Some(Told::Decided(decision.clone())));
+            tell.send_replace(Some(Told::Decided(outcome.clone())));
         }
         true
     }

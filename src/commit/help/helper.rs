@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Deadline, Stopwatch};
 use crate::coord::Answer;
-use crate::coord::outcomes::{OutcomeRecord as StreamRecord, Tail};
+use crate::coord::outcomes::{StreamRecord, Tail};
 use crate::coord::view::{View, Wish};
 use crate::model::error::{Error, Result};
 use crate::model::ids::Ticket;
@@ -355,7 +355,7 @@ impl Helper {
         state.crowd.told(count, took);
         for (index, op) in own {
             let record = entry.outcome(index, op)?;
-            state.waiters.tell(op.op_id, entry.first.plus(index as u64), &record);
+            state.waiters.tell(op.op_id, entry.first.plus(index as u64), record);
         }
         // A view granted with an acceptance may have been overtaken by one that was looked for.
         state.latest.take_if(|latest| latest.head.done < entry.last().0);

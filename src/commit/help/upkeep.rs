@@ -19,7 +19,7 @@ use crate::commit::counters::add;
 use crate::commit::log::entry::LogEntry;
 use crate::commit::log::head::Head;
 use crate::commit::mend::restore::{CHECKPOINT_EVERY, write_checkpoint};
-use crate::commit::op::queued::{FoldRequest, Op, Request};
+use crate::commit::op::request::{FoldRequest, Op, Request};
 
 /// How long the end of a process waits for work under way.
 const FINISH_MAX: Duration = Duration::from_secs(30);

@@ -4,37 +4,19 @@
 //! Every entry is a complete starting point: it carries the commits of its batch, the whole stack
 //! of levels after each of them, and the small runs themselves.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::coord::publish::Publication;
-use crate::model::codec::unpack;
 use crate::model::commit::Commit;
-use crate::model::error::{Error, Result, short};
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
-use crate::tree::frame::decompress;
-use crate::tree::{ALL, InlineRun, Level, Metarange};
+use crate::tree::{ALL, InlineRun, Metarange};
 
+use super::levels::{SpanLevel, metarange_at};
 use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
-
-const MAGIC: &[u8; 4] = b"ONWL";
-/// The newest version that this program reads.
-const VERSION: u8 = 2;
-
-/// How hard entries are compressed: what a batch waits for should be quick.
-const LEVEL: i32 = 1;
-
-/// The largest log entry before compression. A batch is cut so that it stays far below.
-pub const ENTRY_MAX: usize = 64 * 1024 * 1024;
-
-/// The paths and values of the runs of a log entry, at most, when they are read. Paths share what
-/// they begin with, so that few bytes can stand for many; a batch is cut at 64 MiB of changes, and
-/// what is folded on top of that is bounded by its number of records.
-const RUNS_MAX: usize = 512 * 1024 * 1024;
 
 /// One decided batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +38,7 @@ pub struct LogEntry {
     /// Every level of the branch during and after the batch, newest first.
     pub levels: Vec<SpanLevel>,
     /// The small runs of the batch, by segment.
-    #[serde(with = "encoded_runs")]
+    #[serde(with = "super::embedded")]
     pub runs: Vec<Arc<InlineRun>>,
     /// Rows of producers that the batch changed.
     pub producers: BTreeMap<String, ProducerRow>,
@@ -106,23 +88,6 @@ pub struct ResetTo {
     pub commit: CommitId,
     /// Its generation.
     pub generation: u64,
-}
-
-/// A level of the stack, and for which ops of the batch it is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SpanLevel {
-    /// The level as it is at the end of the batch.
-    pub level: Level,
-    /// Index of the first op that sees it; 0 for levels from before the batch.
-    pub from: u16,
-    /// Index of the first op that no longer sees it; [`ALL`] when it outlives the batch.
-    pub until: u16,
-    /// Whether it holds what ops of the batch changed.
-    pub written: bool,
-    /// Whether every op that sees it sees all of it: the run of a large op, or several joined. Of
-    /// other levels that the batch wrote, an op sees the records of itself and of earlier ones.
-    #[serde(default)]
-    pub whole: bool,
 }
 
 impl LogEntry {
@@ -231,142 +196,5 @@ impl LogEntry {
             first: self.first,
             batch: self.ops.len() as u32,
         })
-    }
-
-    /// The first version that has all that the entry says: an older program goes on with a branch
-    /// for as long as nothing on it is beyond it. Version 2 has resets, and levels that its ops have
-    /// written and see whole, which a program that knows only version 1 would miss.
-    fn version(&self) -> u8 {
-        let resets = self.ops.iter().any(|op| op.reset.is_some());
-        let large = |span: &SpanLevel| span.written && span.whole;
-        if resets || self.levels.iter().any(large) { 2 } else { 1 }
-    }
-
-    /// The bytes of the object: magic, version, length, compressed body, checksum.
-    pub fn encode(&self) -> Result<Bytes> {
-        let body = rmp_serde::to_vec_named(self)
-            .map_err(|error| Error::internal("a log entry cannot be encoded").with_source(error))?;
-        if body.len() > ENTRY_MAX {
-            return Err(Error::internal(format!(
-                "a log entry of {} bytes is over the limit of {ENTRY_MAX}",
-                body.len()
-            )));
-        }
-        let packed = compress(&body).map_err(|error| {
-            Error::internal("a log entry cannot be compressed").with_source(error)
-        })?;
-        let mut bytes = Vec::with_capacity(packed.len() + 13);
-        bytes.extend_from_slice(MAGIC);
-        bytes.push(self.version());
-        bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&packed);
-        let checksum = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&checksum.to_le_bytes());
-        Ok(bytes.into())
-    }
-
-    /// Reads the bytes of object `key`.
-    pub fn decode(key: &str, bytes: &[u8]) -> Result<Self> {
-        let damaged = |why: &str| {
-            let why = short(why);
-            Error::corrupt(format!(
-                "log entry '{key}' is damaged ({why}): restore the object from a copy; nothing else is harmed"
-            ))
-        };
-        let (bytes, checksum) =
-            bytes.split_last_chunk::<4>().ok_or_else(|| damaged("it is too short"))?;
-        if crc32c::crc32c(bytes) != u32::from_le_bytes(*checksum) {
-            return Err(damaged("its checksum is wrong"));
-        }
-        let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it is not a log entry"))?;
-        let [version, a, b, c, d, packed @ ..] = rest else {
-            return Err(damaged("it is too short"));
-        };
-        match *version {
-            0 => return Err(damaged("it has no version")),
-            1..=VERSION => {}
-            newer => {
-                let what = format_args!("log entry '{key}'");
-                return Err(Error::newer(what, newer.into(), VERSION.into()));
-            }
-        }
-        let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-        if len > ENTRY_MAX {
-            return Err(damaged("it claims to be over the size limit"));
-        }
-        let body = decompress(packed, len).map_err(|error| damaged(&error.to_string()))?;
-        let entry: Self = unpack(&body).map_err(|error| damaged(&error.to_string()))?;
-        let places = Ticket(1)..=Ticket::MAX;
-        if entry.ops.is_empty()
-            || entry.ops.len() > usize::from(ALL)
-            || !places.contains(&entry.first)
-        {
-            return Err(damaged("it breaks a rule of the log"));
-        }
-        Ok(entry)
-    }
-}
-
-/// Compresses with a context of the thread's own: making one takes longer than a common entry.
-fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
-            const { RefCell::new(None) };
-    }
-    COMPRESSOR.with_borrow_mut(|kept| match kept {
-        Some(compressor) => compressor.compress(body),
-        None => kept.insert(zstd::bulk::Compressor::new(LEVEL)?).compress(body),
-    })
-}
-
-/// The content of a branch after op `index` of the batch whose levels are given. The last op sees
-/// every record of the batch, so its metarange is the one that later batches build on.
-pub fn metarange_at(levels: &[SpanLevel], index: u16, last: bool) -> Metarange {
-    let visible = |span: &&SpanLevel| match last {
-        true => span.until == ALL,
-        false => span.from <= index && index < span.until,
-    };
-    let at_index = |span: &SpanLevel| Level {
-        run: Arc::clone(&span.level.run),
-        as_of: if span.written && !span.whole && !last { index } else { span.level.as_of },
-        folded_at: span.level.folded_at,
-    };
-    Metarange { levels: levels.iter().filter(visible).map(at_index).collect() }
-}
-
-/// Runs travel in their canonical bytes.
-mod encoded_runs {
-    use std::sync::Arc;
-
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use serde_bytes::ByteBuf;
-
-    use super::RUNS_MAX;
-    use crate::tree::InlineRun;
-
-    pub(in crate::commit) fn serialize<S: Serializer>(
-        runs: &[Arc<InlineRun>],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let encoded: Vec<ByteBuf> = runs.iter().map(|run| ByteBuf::from(run.encode())).collect();
-        encoded.serialize(serializer)
-    }
-
-    pub(in crate::commit) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<Arc<InlineRun>>, D::Error> {
-        let encoded: Vec<ByteBuf> = Vec::deserialize(deserializer)?;
-        let mut runs = Vec::with_capacity(encoded.len());
-        let mut held = 0;
-        for bytes in encoded {
-            let run = InlineRun::decode(&bytes).map_err(D::Error::custom)?;
-            held += run.held_bytes();
-            if held > RUNS_MAX {
-                return Err(D::Error::custom("its runs are over the size limit"));
-            }
-            runs.push(Arc::new(run));
-        }
-        Ok(runs)
     }
 }

@@ -1,10 +1,20 @@
 //! The truth: a repository in the object store, the decided batches of its branches, and what is read
 //! back from them.
 //!
-//! [`entry`] is one decided batch, [`lake`] the repository with its caches, [`head`] a branch head as a
-//! round works on it, [`record`] what names repositories and incarnations of branches for good.
+//! [`entry`] is one decided batch, with [`levels`] and the bytes of it in [`format`]. [`lake`] is the
+//! repository, with its caches: it decides, finds [`commits`](self) and reads logs to their end
+//! ([`tail`]). [`head`] is a branch head as a round works on it, [`node`] a commit's place in the graph,
+//! [`record`] what names repositories and incarnations of branches for good.
 
+mod cache;
+mod commits;
+mod embedded;
 pub mod entry;
+pub mod format;
 pub mod head;
 pub mod lake;
+pub mod levels;
+pub mod node;
+mod pieces;
 pub mod record;
+pub mod tail;

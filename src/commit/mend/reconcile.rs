@@ -15,8 +15,9 @@ use crate::commit::accept::queue::Shared;
 use crate::commit::context::BATCH_MAX;
 use crate::commit::counters::add;
 use crate::commit::log::lake::Lake;
-use crate::commit::op::queued::{Body, QueuedOp, Request};
-use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::request::Request;
+use crate::commit::op::verdict::{Late, OutcomeRecord, ProducerRow, Verdict};
 
 /// Brings every op of `ops` to its outcome or back into the queue.
 pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
@@ -37,7 +38,7 @@ pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Res
                     shared.state().waiters.tell(
                         *op_id,
                         ticket,
-                        &settled(Verdict::branch_deleted(), reply.done),
+                        settled(Verdict::branch_deleted(), reply.done),
                     );
                 }
                 OpStatus::Decided(_, None) | OpStatus::Unknown => missing.push(*op_id),
@@ -57,7 +58,7 @@ pub(in crate::commit) async fn tell_outcome(
 ) -> Result<()> {
     let unreadable = match OutcomeRecord::decode(record) {
         Ok(record) => {
-            shared.state().waiters.tell(op_id, ticket, &record);
+            shared.state().waiters.tell(op_id, ticket, record);
             return Ok(());
         }
         Err(error) => error,
@@ -66,7 +67,7 @@ pub(in crate::commit) async fn tell_outcome(
     let before = ticket.0.saturating_sub(1);
     match find_in_log(&context.lake, context.uid, op_id, before).await {
         Ok(Some((ticket, record))) => {
-            shared.state().waiters.tell(op_id, ticket, &record);
+            shared.state().waiters.tell(op_id, ticket, record);
         }
         Err(error) if error.is_retryable() => return Err(error),
         Ok(None) | Err(_) => shared.state().waiters.give_up(op_id, &unreadable.to_string()),
@@ -93,12 +94,12 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
     }
     let context = &shared.context;
     let ids = missing.iter().map(|(op_id, _)| *op_id).collect();
-    let found = find_all_in_log(&context.lake, context.uid, ids, done_at_accept).await?;
+    let mut found = find_all_in_log(&context.lake, context.uid, ids, done_at_accept).await?;
     let mut lost_ops = Vec::new();
     for (op_id, submission) in missing {
-        match (found.get(&op_id), submission) {
+        match (found.remove(&op_id), submission) {
             (Some((ticket, record)), _) => {
-                shared.state().waiters.tell(op_id, *ticket, record);
+                shared.state().waiters.tell(op_id, ticket, record);
             }
             (None, Some(submission)) => lost_ops.push(lost(submission)?),
             (None, None) => {
@@ -147,17 +148,20 @@ async fn settle(
         Accepted::Decided(ticket, Some(record)) => {
             return tell_outcome(shared, op_id, ticket, &record).await;
         }
-        Accepted::Fenced(row) | Accepted::Duplicate(row) => {
+        Accepted::Fenced(row) | Accepted::Behind(row) => {
             let row = ProducerRow::decode(&row)?;
-            submission.producer.as_ref().and_then(|asked| row.fence(asked))
+            submission.producer.as_ref().and_then(|asked| row.late(asked)).map(Late::verdict)
         }
         Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
         // reason, as it is submitted here.
-        Accepted::Overloaded { .. } | Accepted::Decided(_, None) | Accepted::NothingStaged => None,
+        Accepted::Overloaded { .. }
+        | Accepted::TooManySealed { .. }
+        | Accepted::Decided(_, None)
+        | Accepted::NothingStaged => None,
     };
     if let Some(verdict) = verdict {
-        shared.state().waiters.tell(op_id, Ticket(done), &settled(verdict, done));
+        shared.state().waiters.tell(op_id, Ticket(done), settled(verdict, done));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::model::ids::CommitId;
 use super::graph::{Contained, merge_base};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::op::queued::PreparedMerge;
+use crate::commit::op::merge::PreparedMerge;
 
 /// What is known of the merges of a batch before any of them is decided.
 #[derive(Debug, Default)]

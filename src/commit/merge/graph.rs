@@ -10,39 +10,10 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
 
 use crate::commit::log::lake::Lake;
+use crate::commit::log::node::Rank;
 
 /// Commits one walk visits, at most.
 const WALK_MAX: usize = 4_000_000;
-
-/// The order in which walks take commits, the last first. Of common ancestors the one with the
-/// highest rank is the merge base: by generation, then the newer one, then by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
-    generation: u64,
-    created_ms: i64,
-    id: CommitId,
-}
-
-/// A commit's place in the graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// Its rank.
-    pub rank: Rank,
-    /// Its parents, first parent first.
-    pub parents: Vec<CommitId>,
-}
-
-impl Node {
-    /// The place of commit `id`.
-    pub fn new(id: CommitId, generation: u64, created_ms: i64, parents: Vec<CommitId>) -> Self {
-        Self { rank: Rank { generation, created_ms, id }, parents }
-    }
-
-    /// One more than the largest generation of its parents.
-    pub fn generation(&self) -> u64 {
-        self.rank.generation
-    }
-}
 
 /// A walk from some commits to their ancestors, highest rank first, each once.
 struct Walk<'a> {

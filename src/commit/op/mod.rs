@@ -1,8 +1,11 @@
 //! What is asked for and what became of it: the records of ops.
 //!
-//! [`queued`] is the element of the queue, [`named`] what an op needs of the object store until it is
-//! decided, [`verdict`] the one outcome that the log keeps.
+//! [`request`] is what is asked, [`merge`] of it what a merge asks, [`queued`] the element of the queue,
+//! [`named`] what an op needs of the object store until it is decided, [`verdict`] the one outcome that
+//! the log keeps.
 
+pub mod merge;
 pub mod named;
 pub mod queued;
+pub mod request;
 pub mod verdict;

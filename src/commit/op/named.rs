@@ -4,7 +4,7 @@ use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::tree::{InlineRun, RunRef};
 
-use super::queued::{Changes, Op, Request};
+use super::request::{Changes, Op, Request};
 
 /// What an op names.
 #[derive(Debug)]

@@ -1,4 +1,6 @@
-//! What was decided about an op, and the record of it that waits in Redis.
+//! What was decided about an op, as the log and the stream of outcomes keep it.
+//!
+//! Both are formats. What is read from them is an [`Outcome`] from there on.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,9 +9,10 @@ use crate::model::codec::{pack_versioned, unpack_versioned};
 use crate::model::conflict::ConflictPath;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, Ticket};
-use crate::model::producer::Producer;
+use crate::model::outcome::{Details, Outcome};
+use crate::model::producer::{Producer, Standing};
 
-use super::queued::PreparedMerge;
+use super::merge::PreparedMerge;
 
 /// Conflicting paths kept per op, at most; their number is always told in full.
 pub const CONFLICTS_MAX: usize = 10_000;
@@ -38,12 +41,16 @@ pub enum Verdict {
     },
     /// It was called off before it was decided.
     Cancelled,
-    /// Its producer was fenced, or its sequence had been decided before.
+    /// Its producer had come past its place.
     Fenced {
-        /// Why.
+        /// Why, in words.
         reason: String,
-        /// The commit of that sequence, where it is known.
+        /// The commit of that sequence, where the producer's row named it.
         earlier: Option<CommitId>,
+        /// What was asked for, and how far the producer was decided. Programs that do not know of
+        /// it pass over it, and do not write it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        standing: Option<Standing>,
     },
 }
 
@@ -59,19 +66,6 @@ impl Verdict {
             Self::Conflict { total, .. } => Self::Conflict { paths: Vec::new(), total: *total },
             Self::LostRace(_) => Self::LostRace(None),
             other => other.clone(),
-        }
-    }
-
-    /// The outcome's name in JSON and metrics.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Committed => "committed",
-            Self::NoChanges => "no_changes",
-            Self::Conflict { .. } => "conflict",
-            Self::LostRace(_) => "lost_race",
-            Self::Failed { .. } => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Fenced { .. } => "fenced",
         }
     }
 }
@@ -102,6 +96,67 @@ impl OutcomeRecord {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         unpack_versioned("an outcome in Redis", bytes, VERSION)
     }
+
+    /// The outcome of the op that has ticket `ticket`, without what only the log keeps (conflicting
+    /// paths, the hint of a lost race) and whether it repeats another. `details` tell how it went,
+    /// besides what the record has of that.
+    pub fn outcome(self, ticket: Ticket, details: Details) -> Outcome {
+        let details = Details { first: Some(self.first), batch: self.batch, ..details };
+        let some = Some(ticket);
+        match self.verdict {
+            Verdict::Committed => match self.commit {
+                Some(commit) => Outcome::Committed { commit, ticket, details },
+                None => Outcome::Applied { ticket, details },
+            },
+            Verdict::NoChanges => Outcome::NoChanges { ticket: some, details },
+            Verdict::Conflict { paths, total } => {
+                Outcome::Conflict { ticket: some, paths, total, details }
+            }
+            Verdict::LostRace(_) => Outcome::LostRace { ticket, hint: String::new(), details },
+            Verdict::Failed { reason } => Outcome::Failed { ticket: some, reason, details },
+            Verdict::Cancelled => Outcome::Cancelled { ticket, details },
+            Verdict::Fenced { reason, earlier, standing } => {
+                late(reason, standing, earlier, details)
+            }
+        }
+    }
+}
+
+/// An op whose producer had come past its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// What was asked for, and how far the producer is decided.
+    pub standing: Standing,
+    /// The commit of that very sequence, where the producer's row names it.
+    pub earlier: Option<CommitId>,
+}
+
+impl Late {
+    /// What is decided about such an op in its turn.
+    pub fn verdict(self) -> Verdict {
+        let Self { standing, earlier } = self;
+        Verdict::Fenced { reason: standing.reason(None), earlier, standing: Some(standing) }
+    }
+
+    /// What such an op is told that is not even queued: the same as in its turn.
+    pub fn outcome(self, details: Details) -> Outcome {
+        let Self { standing, earlier } = self;
+        late(standing.reason(None), Some(standing), earlier, details)
+    }
+}
+
+/// The outcome of such an op. An older program's record says by its commit alone that it was the
+/// sequence that had been decided.
+fn late(
+    reason: String,
+    standing: Option<Standing>,
+    earlier: Option<CommitId>,
+    details: Details,
+) -> Outcome {
+    match standing.as_ref().map_or(earlier.is_some(), Standing::is_behind) {
+        true => Outcome::Behind { reason, standing, earlier_op: None, earlier, details },
+        false => Outcome::Fenced { reason, standing, details },
+    }
 }
 
 /// The decided place of a producer: the row that fences.
@@ -116,26 +171,15 @@ pub struct ProducerRow {
 }
 
 impl ProducerRow {
-    /// What becomes of an op whose place its producer's row has come past; `None` for a new one.
-    pub fn fence(&self, asked: &Producer) -> Option<Verdict> {
-        let Producer { name: producer, epoch, sequence } = asked;
-        let (epoch, sequence) = (*epoch, *sequence);
-        let (reason, earlier) = if epoch < self.epoch {
-            let moved_on = self.epoch;
-            let reason = format!(
-                "producer '{producer}' has moved on to epoch {moved_on}; this is epoch {epoch}"
-            );
-            (reason, None)
-        } else if epoch == self.epoch && sequence <= self.sequence {
-            let last = self.sequence;
-            let reason = format!(
-                "sequence {sequence} of producer '{producer}' (epoch {epoch}) is decided already; the last one is {last}"
-            );
-            (reason, self.commit.filter(|_| sequence == last))
-        } else {
+    /// Whether the producer has come past the place that is asked for.
+    pub fn late(&self, asked: &Producer) -> Option<Late> {
+        let is_behind = asked.epoch == self.epoch && asked.sequence <= self.sequence;
+        if asked.epoch >= self.epoch && !is_behind {
             return None;
-        };
-        Some(Verdict::Fenced { reason, earlier })
+        }
+        let earlier = self.commit.filter(|_| is_behind && asked.sequence == self.sequence);
+        let (epoch, sequence) = (self.epoch, self.sequence);
+        Some(Late { standing: Standing { asked: asked.clone(), epoch, sequence }, earlier })
     }
 
     /// The row in Redis: epoch and sequence in 20 digits each, which scripts compare as text,

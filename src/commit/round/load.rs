@@ -6,19 +6,18 @@ use futures::TryStreamExt;
 
 use crate::clock;
 use crate::coord::areas::Area;
-use crate::coord::staging::{self, Bound, PAGE_MAX, Wanted, Which};
-use crate::model::change::{PathChange, check_value_version, decode_value};
+use crate::model::change::decode_value;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
-use crate::model::path::ObjectPath;
-use crate::tree::{ALL, ChangeSet, ChangeSetWriter, ChangeSorter, InlineRun, Record, ScanStart};
+use crate::tree::{ALL, ChangeSet, InlineRun, Record, ScanStart};
 
-use super::prepare::{MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_MAX, Work};
+use super::areas::load_sealed;
+use super::situation::{MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_MAX, Work};
 use crate::commit::log::entry::ResetTo;
 use crate::commit::log::lake::Lake;
-use crate::commit::op::queued::{
-    Body, Changes, CommitRequest, MergeRequest, Op, PREPARED_MAX, QueuedOp, Request,
-};
+use crate::commit::op::merge::MergeRequest;
+use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::request::{Changes, CommitRequest, Op, PREPARED_MAX, Request};
 use crate::commit::op::verdict::Verdict;
 
 /// Loads one op with its changes. What is missing or damaged now will be so the next time: an
@@ -75,32 +74,6 @@ pub(in crate::commit) async fn load(
     Ok(Prepared { id, producer, areas: taken, work })
 }
 
-/// Whether garbage collection may have taken what the op names.
-fn is_expired(op: &Op) -> bool {
-    let age = clock::now_ms().saturating_sub(op.prepared_ms());
-    !op.runs().is_empty() && u128::try_from(age).is_ok_and(|age| age > PREPARED_MAX.as_millis())
-}
-
-async fn load_merge(lake: &Lake, request: &MergeRequest) -> Result<MergeView> {
-    let merge = &request.merge;
-    for commit in [merge.base, merge.against].iter().flatten() {
-        lake.node(commit).await?;
-    }
-    let source_generation = match &merge.source {
-        Some(source) => lake.node(source).await?.generation(),
-        None => 0,
-    };
-    let records = InlineRun::decode(merge.plan.records())?.into_records();
-    let run = merge.run().cloned().map(Arc::new);
-    Ok(MergeView { records, run, crossings: None, base: merge.base, source_generation })
-}
-
-async fn load_reset(lake: &Lake, to: CommitId) -> Result<Work> {
-    let generation = lake.commit(&to).await?.generation;
-    let levels = lake.metarange(&to).await?.levels;
-    Ok(Work::Reset { to: ResetTo { commit: to, generation }, levels })
-}
-
 fn owned_areas(request: &Request, id: OpId, areas: &[Area]) -> Option<Vec<OpId>> {
     match request {
         Request::Commit(commit) if commit.changes == Changes::Sealed => {
@@ -112,6 +85,12 @@ fn owned_areas(request: &Request, id: OpId, areas: &[Area]) -> Option<Vec<OpId>>
 
 fn owned(id: OpId, areas: &[Area]) -> impl Iterator<Item = OpId> + '_ {
     areas.iter().filter(move |area| area.owner == Some(id)).map(|area| area.id)
+}
+
+/// Whether garbage collection may have taken what the op names.
+fn is_expired(op: &Op) -> bool {
+    let age = clock::now_ms().saturating_sub(op.prepared_ms());
+    !op.runs().is_empty() && u128::try_from(age).is_ok_and(|age| age > PREPARED_MAX.as_millis())
 }
 
 /// The changes of a commit, and whether they have conditions or a base by which each is judged.
@@ -132,26 +111,16 @@ async fn load_changes(
     Ok((changes, validated))
 }
 
-/// Whether deciding a commit needs to know what its paths name. Fails when a change cannot be read.
-fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool> {
-    let mut validated = request.base.is_some();
-    for record in records {
-        validated |= decode_value(&record.value)?.1.is_some();
-    }
-    Ok(validated)
-}
-
 /// Changes that do not travel in the op.
 async fn load_elsewhere(
     sources: Sources<'_>,
     request: &CommitRequest,
     areas: Option<&[OpId]>,
 ) -> Result<ChangeSet> {
-    let changes = match (&request.changes, areas) {
-        (Changes::Inline(_), _) => return Err(Error::internal("changes in the op are elsewhere")),
-        (Changes::Run(run), _) => ChangeSet::Large(Arc::new(run.clone())),
-        (Changes::Sealed, Some([area])) => load_area(sources, *area).await?,
-        (Changes::Sealed, areas) => load_areas(sources, areas.unwrap_or_default()).await?,
+    let changes = match &request.changes {
+        Changes::Inline(_) => return Err(Error::internal("changes in the op are elsewhere")),
+        Changes::Run(run) => ChangeSet::Large(Arc::new(run.clone())),
+        Changes::Sealed => load_sealed(sources, areas.unwrap_or_default()).await?,
     };
     match changes {
         ChangeSet::Large(run) => {
@@ -172,56 +141,31 @@ async fn load_elsewhere(
     }
 }
 
-/// Reads one sealed area in path order, a page at a time; what does not stay small goes to the
-/// object store as it is read, so that memory does not follow the size of the area.
-async fn load_area(sources: Sources<'_>, area: OpId) -> Result<ChangeSet> {
-    let mut collector = ChangeSetWriter::new(sources.lake.tree(), SMALL_MAX);
-    let mut from = Bound::Open;
-    while let Some(values) = area_page(sources, area, &from).await? {
-        for value in values {
-            from = Bound::Behind(value.path.clone());
-            check_value_version(&value.value)?;
-            let path = ObjectPath::new(value.path)?;
-            collector.push(Record { path, op: 0, value: value.value }).await?;
-        }
+/// Whether deciding a commit needs to know what its paths name. Fails when a change cannot be read.
+fn is_validated(request: &CommitRequest, records: &[Record]) -> Result<bool> {
+    let mut validated = request.base.is_some();
+    for record in records {
+        validated |= decode_value(&record.value)?.1.is_some();
     }
-    collector.finish().await
+    Ok(validated)
 }
 
-/// Reads several sealed areas, oldest first: the newest change of a path wins.
-async fn load_areas(sources: Sources<'_>, areas: &[OpId]) -> Result<ChangeSet> {
-    let mut sorter = ChangeSorter::new(0);
-    for area in areas {
-        let mut from = Bound::Open;
-        while let Some(values) = area_page(sources, *area, &from).await? {
-            for value in values {
-                from = Bound::Behind(value.path.clone());
-                let (change, condition) = decode_value(&value.value)?;
-                let path = ObjectPath::new(value.path)?;
-                sorter.push(PathChange { path, change, condition })?;
-            }
-        }
+async fn load_merge(lake: &Lake, request: &MergeRequest) -> Result<MergeView> {
+    let merge = &request.merge;
+    for commit in [merge.base, merge.against].iter().flatten() {
+        lake.node(commit).await?;
     }
-    let mut collector = ChangeSetWriter::new(sources.lake.tree(), SMALL_MAX);
-    // Merging what was spilled takes a while: not on a thread that serves others.
-    for record in clock::on_other_thread(move || sorter.finish()).await?? {
-        collector.push(record?).await?;
-    }
-    collector.finish().await
+    let source_generation = match &merge.source {
+        Some(source) => lake.node(source).await?.generation(),
+        None => 0,
+    };
+    let records = InlineRun::decode(merge.plan.records())?.into_records();
+    let run = merge.run().cloned().map(Arc::new);
+    Ok(MergeView { records, run, crossings: None, base: merge.base, source_generation })
 }
 
-async fn area_page(
-    sources: Sources<'_>,
-    area: OpId,
-    from: &Bound,
-) -> Result<Option<Vec<staging::StagedValue>>> {
-    let wanted = Wanted::From(from, PAGE_MAX);
-    let page = sources.redis.staged(Which::Area(area), wanted).await?.given();
-    // An area that is no longer listed was committed, or lost with Redis: what is read of it now
-    // is not what was sealed, and must not become a commit.
-    let page = page.filter(|page| page.areas.iter().any(|listed| listed.id == area));
-    let page = page.ok_or_else(|| {
-        Error::unavailable(format!("sealed area {area} went away while it was read"))
-    })?;
-    Ok(Some(page.values).filter(|values| !values.is_empty()))
+async fn load_reset(lake: &Lake, to: CommitId) -> Result<Work> {
+    let generation = lake.commit(&to).await?.generation;
+    let levels = lake.metarange(&to).await?.levels;
+    Ok(Work::Reset { to: ResetTo { commit: to, generation }, levels })
 }

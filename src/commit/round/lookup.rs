@@ -10,11 +10,11 @@ use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
 use crate::tree::{ChangeSet, Metarange, Record};
 
-use super::prepare::{Lookups, Prepared, Work};
+use super::situation::{Lookups, Prepared, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::merge::prepared::{Crossing, crossings};
-use crate::commit::op::queued::MergePlan;
+use crate::commit::merge::crossings::{Crossing, crossings};
+use crate::commit::op::merge::MergePlan;
 use crate::commit::op::verdict::Verdict;
 
 /// Ops whose questions are asked at the same time, at most.

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use crate::model::error::Result;
 use crate::tree::{ALL, ChangeSet, ScanStart};
 
-use super::prepare::{Prepared, Situation, Work};
+use super::situation::{Prepared, Situation, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::op::verdict::Verdict;

@@ -1,4 +1,5 @@
-//! One round: view, prepare, apply, write, decide, publish.
+//! One round: view, prepare, judge, build, decide, publish. Read it from the top: each step stands
+//! behind the one that takes it.
 //!
 //! A round that does not decide or publish found that somebody else's did, so the branch moved on
 //! all the same. Nothing here waits for another process.
@@ -14,11 +15,13 @@ use crate::coord::view::{View, Wish};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::measures;
 use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::outcome::Details;
 
 use super::build::build;
 use super::judge::judge;
-use super::prepare::{Sources, prepare, readable};
+use super::prepare::{prepare, readable};
 use super::rescue::fail_damaged;
+use super::situation::Sources;
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::log::entry::LogEntry;
@@ -50,11 +53,6 @@ pub enum RoundEnd {
 }
 
 impl BranchContext {
-    /// What Redis has of the branch, with the first `wanted` ops of its queue.
-    pub async fn look(&self, wanted: usize) -> Result<Answer<View>> {
-        self.redis.view(Wish::Look, wanted).await
-    }
-
     /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
     /// earlier round of this process left, if there was one.
     pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
@@ -118,16 +116,26 @@ impl BranchContext {
         if !mine {
             self.inspect_found(&head, &entry)?;
         }
-        self.note_decision(&entry, &ops, mine, wasted);
+        self.note_decision(&entry, &ops, mine, wasted)?;
         match mine {
             true => self.publish(entry, wanted).await,
             false => self.catch_up(entry).await,
         }
     }
 
-    /// Whether Redis shows another state of the log than `view`.
-    async fn has_moved(&self, view: &View) -> Result<bool> {
-        Ok(self.look(0).await?.given().is_some_and(|now| now.head.done != view.head.done))
+    /// Gives elements without a readable op id one, so that they do not block those behind them.
+    /// Returns whether there were any.
+    async fn mend(&self, view: &View) -> Result<bool> {
+        let mut any = false;
+        for (index, element) in view.elements.iter().enumerate() {
+            if QueuedOp::id_of(element).is_none() {
+                tracing::error!(uid = %self.uid, index, "a queue element has no readable op id: it will be failed");
+                any = true;
+                let stand_in = QueuedOp::stand_in(element);
+                self.redis.mend(index, element, &stand_in).await?;
+            }
+        }
+        Ok(any)
     }
 
     /// The log entry for a batch, and what of it came to nothing, whatever of it is damaged.
@@ -169,44 +177,33 @@ impl BranchContext {
         Ok((entry, wasted))
     }
 
-    /// Another helper had decided: publishes its entry, in case it did not live to, and every
-    /// entry behind it. A Redis that is far behind the log is so brought up in one round, instead
-    /// of losing one race for each entry.
-    async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<RoundEnd> {
-        let head = Head::after(&entry)?;
-        match self.publish(entry, 0).await? {
-            RoundEnd::Absent => Ok(RoundEnd::Absent),
-            _ => self.follow(head).await.map(|_| RoundEnd::Overtaken),
-        }
+    /// Whether Redis shows another state of the log than `view`.
+    async fn has_moved(&self, view: &View) -> Result<bool> {
+        Ok(self.look(0).await?.given().is_some_and(|now| now.head.done != view.head.done))
     }
 
-    /// Gives elements without a readable op id one, so that they do not block those behind them.
-    /// Returns whether there were any.
-    async fn mend(&self, view: &View) -> Result<bool> {
-        let mut any = false;
-        for (index, element) in view.elements.iter().enumerate() {
-            if QueuedOp::id_of(element).is_none() {
-                tracing::error!(uid = %self.uid, index, "a queue element has no readable op id: it will be failed");
-                any = true;
-                let stand_in = QueuedOp::stand_in(element);
-                self.redis.mend(index, element, &stand_in).await?;
-            }
-        }
-        Ok(any)
-    }
-
-    fn note_decision(&self, entry: &LogEntry, ops: &[QueuedOp], mine: bool, wasted: u64) {
+    fn note_decision(
+        &self,
+        entry: &LogEntry,
+        ops: &[QueuedOp],
+        mine: bool,
+        wasted: u64,
+    ) -> Result<()> {
         if mine {
             add(&self.counters.bytes_wasted, wasted);
             add(&self.counters.batches, 1);
             add(&self.counters.decided, entry.len());
             measures::batch(entry.len(), entry.levels.len());
-            for (asked, decided) in ops.iter().zip(&entry.ops) {
-                measures::decided(asked.kind(), decided.verdict.name());
+            for (index, (asked, decided)) in ops.iter().zip(&entry.ops).enumerate() {
+                let record = entry.outcome(index, decided)?;
+                let ticket = entry.first.plus(index as u64);
+                let outcome = record.outcome(ticket, Details::of(decided.op_id));
+                measures::decided(asked.kind(), outcome.name());
             }
         } else {
             add(&self.counters.lost_races, 1);
         }
+        Ok(())
     }
 
     /// Publishes a decided entry.
@@ -228,10 +225,15 @@ impl BranchContext {
         }
     }
 
-    /// Brings Redis up to the log from the head that it shows. Returns how many entries it was
-    /// behind.
-    pub async fn follow_from(&self, shown: &HeadView) -> Result<u64> {
-        self.follow(Head::load(&self.lake, self.uid, shown).await?).await
+    /// Another helper had decided: publishes its entry, in case it did not live to, and every
+    /// entry behind it. A Redis that is far behind the log is so brought up in one round, instead
+    /// of losing one race for each entry.
+    async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<RoundEnd> {
+        let head = Head::after(&entry)?;
+        match self.publish(entry, 0).await? {
+            RoundEnd::Absent => Ok(RoundEnd::Absent),
+            _ => self.follow(head).await.map(|_| RoundEnd::Overtaken),
+        }
     }
 
     /// Brings Redis up to the log, entry by entry. Returns how many entries it was behind.
@@ -247,6 +249,17 @@ impl BranchContext {
             }
         }
         Ok(behind)
+    }
+
+    /// Brings Redis up to the log from the head that it shows. Returns how many entries it was
+    /// behind.
+    pub async fn follow_from(&self, shown: &HeadView) -> Result<u64> {
+        self.follow(Head::load(&self.lake, self.uid, shown).await?).await
+    }
+
+    /// What Redis has of the branch, with the first `wanted` ops of its queue.
+    pub async fn look(&self, wanted: usize) -> Result<Answer<View>> {
+        self.redis.view(Wish::Look, wanted).await
     }
 
     /// Whether the branch has ended, by Redis.

@@ -1,7 +1,7 @@
 //! What a batch has made of the branch so far: the head it started from, under what its ops have
 //! added.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,19 +11,24 @@ use futures::{FutureExt, TryStreamExt};
 use crate::model::change::decode_value;
 use crate::model::entry::Entry;
 use crate::model::error::Result;
+use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
 use crate::tree::{ALL, PathSpan, Record, RunRef, ScanStart};
 
+use super::situation::Lookups;
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::merge::prepared::Values;
+use crate::commit::merge::graph::Contained;
+use crate::commit::merge::three_way::Values;
 
 /// The branch between two ops of a batch.
 pub struct State<'a> {
-    lake: &'a Lake,
+    pub(super) lake: &'a Lake,
     head: &'a Head,
-    /// What paths have at the head, as far as it was looked up beforehand.
-    known: &'a HashMap<ObjectPath, Option<Entry>>,
+    /// What paths have at the head and at bases, as far as it was looked up beforehand.
+    known: &'a Lookups,
+    /// What it has come to contain since merges of this batch were worked out.
+    pub(super) contained: Contained,
     /// Whether an op of the batch asks what paths have; if none does, nothing is kept.
     asked: bool,
     /// The newest small change of each path, and the op it is from.
@@ -37,10 +42,11 @@ impl<'a> State<'a> {
     pub fn new(
         lake: &'a Lake,
         head: &'a Head,
-        known: &'a HashMap<ObjectPath, Option<Entry>>,
+        known: &'a Lookups,
+        contained: Contained,
         asked: bool,
     ) -> Self {
-        Self { lake, head, known, asked, small: BTreeMap::new(), large: Vec::new() }
+        Self { lake, head, known, contained, asked, small: BTreeMap::new(), large: Vec::new() }
     }
 
     /// Whether an op of the batch has brought a run that may have to be read.
@@ -57,6 +63,16 @@ impl<'a> State<'a> {
         for record in records {
             self.small.insert(record.path.clone(), (index, record.value.clone()));
         }
+    }
+
+    /// The branch has come to contain `merged`, by a merge from `base`.
+    pub(super) async fn contain(&mut self, merged: CommitId, base: Option<CommitId>) -> Result<()> {
+        self.contained.insert_merged(self.lake, merged, base).await
+    }
+
+    /// What a path has at the base of an op; bases were looked up beforehand.
+    pub(super) fn at_base(&self, base: CommitId, path: &ObjectPath) -> Option<Entry> {
+        self.known.bases.get(&(base, path.clone())).cloned().flatten()
     }
 
     /// Paths between first and last that ops of the batch have changed, in order; `None` when they
@@ -89,10 +105,10 @@ impl<'a> State<'a> {
     /// What paths had at the head, before the batch.
     pub async fn at_head(&self, paths: &[ObjectPath]) -> Result<Vec<Option<Entry>>> {
         let unknown: Vec<ObjectPath> =
-            paths.iter().filter(|path| !self.known.contains_key(*path)).cloned().collect();
+            paths.iter().filter(|path| !self.known.head.contains_key(*path)).cloned().collect();
         let mut found =
             self.lake.tree().get_many(&self.head.metarange, &unknown).await?.into_iter();
-        let entry = |path| match self.known.get(path) {
+        let entry = |path| match self.known.head.get(path) {
             Some(entry) => entry.clone(),
             None => found.next().flatten(),
         };

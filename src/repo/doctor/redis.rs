@@ -12,7 +12,7 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::RepoName;
 
-use super::{Check, latency};
+use super::check::{Check, latency};
 
 /// A round trip to Redis that is slower costs throughput: a lone commit takes two of them.
 const ROUND_TRIP_SLOW: Duration = Duration::from_millis(5);

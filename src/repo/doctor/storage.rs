@@ -8,7 +8,7 @@ use crate::clock;
 use crate::model::error::Result;
 use crate::objects::Objects;
 
-use super::{Check, latency};
+use super::check::{Check, latency};
 
 /// A write that takes longer is what commits wait for.
 const WRITE_SLOW: Duration = Duration::from_millis(100);

@@ -8,7 +8,8 @@ use crate::commit::accept::queue::Pending;
 use crate::commit::accept::waiting::Told;
 use crate::commit::context::BranchContext;
 use crate::commit::mend::restore::look;
-use crate::commit::op::queued::{FoldRequest, Op, QueuedOp, Request};
+use crate::commit::op::queued::QueuedOp;
+use crate::commit::op::request::{FoldRequest, Op, Request};
 use crate::coord::submit::{Seal, Submission};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
@@ -59,7 +60,7 @@ pub(super) async fn fence(
     match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
         Admission::Queued(pending) => decided(context, pending, deadline).await,
         // The branch has ended.
-        Admission::Settled(_) | Admission::NothingStaged(_) => Ok(()),
+        Admission::Settled(_) | Admission::NothingStaged(_) | Admission::BranchDeleted => Ok(()),
     }
 }
 

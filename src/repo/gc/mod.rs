@@ -25,15 +25,15 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::commit::Coordinator;
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
-use crate::commit::op::queued::PREPARED_MAX;
+use crate::commit::op::request::PREPARED_MAX;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::name::RepoName;
 use crate::objects::layout;
 
+use super::handles::Repository;
 use super::lives;
 use super::reach::{Needed, Reach, Step};
-use super::repository::Repository;
 use look::Seen;
 use mark::Marks;
 use sweep::{Sweep, Told};

@@ -19,14 +19,15 @@ const SORT_AT: usize = 1 << 20;
 /// each 16 KiB of the file.
 #[derive(Debug)]
 pub(super) struct Names {
-    parts: Vec<Part>,
+    parts: Vec<Bucket>,
     file: File,
     /// Chunks in the file.
     chunks: u64,
 }
 
+/// Names that begin alike, which are read back together.
 #[derive(Debug, Default)]
-struct Part {
+struct Bucket {
     buffer: Vec<u128>,
     /// Numbers of its chunks in the file, and names in each.
     spilled: Vec<(u64, u16)>,
@@ -35,7 +36,7 @@ struct Part {
 impl Names {
     pub(super) fn new() -> Result<Self> {
         let file = tempfile::tempfile().map_err(failed)?;
-        let parts = (0..PARTS).map(|_| Part::default()).collect();
+        let parts = (0..PARTS).map(|_| Bucket::default()).collect();
         Ok(Self { parts, file, chunks: 0 })
     }
 

@@ -116,7 +116,7 @@ fn read_hint(bytes: &[u8]) -> Read {
     Ok((json_of(&merge), Some(again)))
 }
 
-fn hint_of(merge: crate::commit::op::queued::PreparedMerge) -> Vec<u8> {
+fn hint_of(merge: crate::commit::op::merge::PreparedMerge) -> Vec<u8> {
     let repo = samples::repo().name;
     let body = hint::Body { repo, dest: samples::UID, expires_ms: 1_795_003_600_123, merge };
     hint::seal(&rmp_serde::to_vec_named(&body).unwrap(), &secret()).into_bytes()

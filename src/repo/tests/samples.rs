@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use crate::commit::log::entry::{DecidedOp, LogEntry, ResetTo, SpanLevel};
+use crate::commit::log::entry::{DecidedOp, LogEntry, ResetTo};
+use crate::commit::log::levels::SpanLevel;
 use crate::commit::log::record::{BranchRecord, RepoRecord};
 use crate::commit::mend::restore::Checkpoint;
-use crate::commit::op::queued::{
-    Changes, CommitRequest, FoldRequest, MergeKind, MergePlan, MergeRequest, Op, PreparedMerge,
-    Request, Survivors,
-};
+use crate::commit::op::merge::{MergeKind, MergePlan, MergeRequest, PreparedMerge, Survivors};
+use crate::commit::op::request::{Changes, CommitRequest, FoldRequest, Op, Request};
 use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
 use crate::model::change::{Change, Condition};
 use crate::model::commit::Commit;
 use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::entry::Entry;
 use crate::model::ids::{BranchUid, CommitId, MetarangeId, OpId, RangeId, RunId, Ticket};
-use crate::model::producer::Producer;
+use crate::model::producer::{Producer, Standing};
 use crate::repo::protection::{Action, Rule};
 use crate::tree::{
     ALL, FoldedAt, InlineAddress, InlineRun, Level, RangeRef, Record, RunPlace, RunRef,
@@ -152,7 +151,7 @@ fn merge_request(kind: MergeKind, plan: MergePlan) -> Request {
 
 /// An op of each kind.
 pub(super) fn ops() -> Vec<(&'static str, Op)> {
-    let inline = Changes::inline(&inline_run()).unwrap();
+    let inline = Changes::Inline(inline_run().encode().into());
     let fold = FoldRequest {
         levels: vec![(RunId([1; 16]), 5), (RunId([2; 16]), ALL)],
         bottom: true,
@@ -187,7 +186,10 @@ fn verdicts() -> Vec<(&'static str, Verdict)> {
         ("lost-race", Verdict::LostRace(Some(Box::new(prepared(MergeKind::Merge, few()))))),
         ("failed", Verdict::Failed { reason: reason() }),
         ("cancelled", Verdict::Cancelled),
-        ("fenced", Verdict::Fenced { reason: reason(), earlier: Some(commit_id(5)) }),
+        (
+            "fenced",
+            Verdict::Fenced { reason: reason(), earlier: Some(commit_id(5)), standing: None },
+        ),
     ]
 }
 
@@ -199,7 +201,11 @@ pub(super) fn outcomes() -> Vec<(&'static str, OutcomeRecord)> {
         first: Ticket(7),
         batch: 1024,
     };
-    verdicts().into_iter().map(|(name, verdict)| (name, record(verdict))).collect()
+    let asked = Producer::new("orders-0", 3, 7);
+    let standing = Some(Standing { asked, epoch: 3, sequence: 9 });
+    let behind = Verdict::Fenced { reason: "why".into(), earlier: None, standing };
+    let all = verdicts().into_iter().chain([("behind", behind)]);
+    all.map(|(name, verdict)| (name, record(verdict))).collect()
 }
 
 fn commit(number: u64, parents: Vec<CommitId>) -> Commit {

@@ -23,9 +23,9 @@ use crate::model::ids::{CommitId, Ticket};
 use crate::model::name::RepoName;
 use crate::objects::{Objects, layout};
 
+use super::handles::Repository;
 use super::lives;
 use super::reach::Needed;
-use super::repository::Repository;
 
 pub use finding::{Finding, FindingKind, VerifyEvent, VerifySummary};
 

@@ -13,6 +13,7 @@ use onward::{CommitId, Onward, OpId, RefExpr, Ticket};
 
 use super::crew::Crew;
 use super::journal::{Line, Plan, Reader, StagedWrite, Told};
+use crate::support::branch::outcome_name;
 
 /// Comparisons of two commits under way at the same time.
 const READS: usize = 8;
@@ -60,7 +61,7 @@ impl BranchHistory {
                 ops.push(Decided {
                     op: op.op_id,
                     ticket: entry.first.0 + index as u64,
-                    outcome: op.verdict.name().to_owned(),
+                    outcome: outcome_name(&entry, index).to_owned(),
                     commit,
                     changes: Changes::new(),
                 });

@@ -99,7 +99,7 @@ async fn a_damaged_op_fails_and_the_queue_goes_on() {
     assert!(after.wait(PATIENCE).await.unwrap().commit().is_some());
     let audit = Audit::of(&deployment.objects, "main").await;
     for n in 50..54 {
-        assert_eq!(audit.ops[&op_id(n)].verdict.name(), "failed", "op {n}");
+        assert_eq!(audit.ops[&op_id(n)].outcome, "failed", "op {n}");
     }
     audit.has_all([1, 2]);
 }

@@ -65,7 +65,7 @@ async fn a_repeated_sequence_of_a_producer_gets_its_first_outcome() {
     assert_eq!((again.commit(), again.ticket()), (first.commit(), first.ticket()));
     produced(&onward, 1, 2).commit().await.unwrap();
     let late = produced(&onward, 1, 1).op_id(op_id(9)).commit().await.unwrap();
-    let Outcome::Fenced { earlier, .. } = &late else { panic!("{late:?}") };
+    let Outcome::Behind { earlier, .. } = &late else { panic!("{late:?}") };
     assert_eq!(*earlier, None, "the row names the commit of another sequence");
 }
 

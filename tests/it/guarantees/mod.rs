@@ -49,9 +49,10 @@ async fn commit_all(onwards: &[Onward], branch: &str, ops: impl IntoIterator<Ite
         .collect();
     for task in tasks {
         let (n, outcome) = task.await.unwrap();
-        let Outcome::Committed { rounds, details, .. } = &outcome else {
+        let Outcome::Committed { details, .. } = &outcome else {
             panic!("op {n}: {outcome:?}");
         };
-        assert!(*rounds <= details.rounds_bound, "{rounds} rounds > {}", details.rounds_bound);
+        let (rounds, bound) = (details.rounds, details.rounds_bound);
+        assert!(rounds <= bound, "{rounds} rounds > {bound}");
     }
 }

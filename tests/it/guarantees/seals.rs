@@ -2,8 +2,10 @@
 //! (`tests/it/model`) found these.
 
 use onward::internals::commit::faults::Faults;
-use onward::{ObjectPath, Onward, Outcome, RefExpr};
+use onward::internals::repo::TicketHandle;
+use onward::{Error, ErrorKind, ObjectPath, Onward, Outcome, RefExpr};
 
+use super::change;
 use crate::support::branch::{Audit, Ghost, Snapshot, context, keys, op_id};
 use crate::support::lake::{Deployment, entry};
 use crate::support::until::{PATIENCE, until_async};
@@ -68,7 +70,7 @@ async fn a_commit_whose_staging_area_redis_has_lost_has_the_outcome_that_the_log
     round.await.unwrap();
     let audit = Audit::of(&deployment.objects, "main").await;
     assert_eq!(audit.commit(1), outcome.commit(), "{outcome:?}");
-    assert_eq!(audit.ops[&op_id(1)].verdict.name(), outcome.name());
+    assert_eq!(audit.ops[&op_id(1)].outcome, outcome.name());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,4 +88,65 @@ async fn a_staged_commit_that_is_repeated_after_a_loss_has_its_first_outcome() {
     let empty = main.commit_staged().op_id(op_id(2)).commit().await.unwrap();
     assert!(matches!(empty, Outcome::NoChanges { .. }), "{empty:?}");
     assert_eq!(main.commit_staged().op_id(op_id(2)).commit().await.unwrap().name(), empty.name());
+}
+
+/// One more staged commit than may wait, on a branch of which `limit` may.
+async fn one_too_many(deployment: &Deployment, limit: u64) -> (Onward, Vec<TicketHandle>, Error) {
+    let mut config = deployment.config();
+    config.coordinator.queue.limits.sealed = limit;
+    let onward = Onward::with_objects(config, deployment.objects.clone()).await.unwrap();
+    let main = onward.repo("lake").branch("main");
+    let mut waiting = Vec::new();
+    for n in 0..limit as usize {
+        main.stage_put(format!("p{n}").parse().unwrap(), entry(n), None).await.unwrap();
+        waiting.push(main.commit_staged().submit().await.unwrap());
+    }
+    main.stage_put("more".parse().unwrap(), entry(9), None).await.unwrap();
+    let refused = main.commit_staged().submit().await.unwrap_err();
+    (onward, waiting, refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_sealed_areas_than_may_wait_are_refused_as_that_and_not_as_a_full_queue() {
+    let (deployment, _) = Deployment::lake().await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys(&deployment.objects, "main").await);
+    let (onward, mut waiting, refused) = one_too_many(&deployment, 2).await;
+    let ErrorKind::TooManySealed { retry_after: Some(_) } = refused.kind() else {
+        panic!("{refused:?}")
+    };
+    assert!(refused.is_retryable() && refused.message().contains("2 staged commits"), "{refused}");
+    // The queue is not full: what brings its own changes goes in.
+    let mut own = change(&onward, "main", 1).submit().await.unwrap();
+    drop(ghost);
+    for handle in waiting.iter_mut().chain([&mut own]) {
+        assert!(handle.wait(PATIENCE).await.unwrap().commit().is_some());
+    }
+    let main = onward.repo("lake").branch("main");
+    assert!(main.commit_staged().commit().await.unwrap().commit().is_some(), "it stayed staged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn areas_that_were_all_given_back_are_not_waited_for() {
+    let (deployment, onward) = Deployment::lake().await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys(&deployment.objects, "main").await);
+    let main = onward.repo("lake").branch("main");
+    let mut called_off = Vec::new();
+    for n in 0..2 {
+        main.stage_put(format!("q{n}").parse().unwrap(), entry(n), None).await.unwrap();
+        called_off.push(main.commit_staged().submit().await.unwrap());
+    }
+    for handle in &called_off {
+        handle.cancel().await.unwrap();
+    }
+    drop(ghost);
+    for handle in &mut called_off {
+        assert_eq!(handle.wait(PATIENCE).await.unwrap().name(), "cancelled");
+    }
+    let mut config = deployment.config();
+    config.coordinator.queue.limits.sealed = 2;
+    let full = Onward::with_objects(config, deployment.objects.clone()).await.unwrap();
+    main.stage_put("more".parse().unwrap(), entry(9), None).await.unwrap();
+    let refused = full.repo("lake").branch("main").commit_staged().submit().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooManySealed { retry_after: None });
+    assert!(!refused.is_retryable() && refused.message().contains("reset"), "{refused}");
 }

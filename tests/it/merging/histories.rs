@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use onward::internals::commit::merge::prepared::MergeLimits;
+use onward::internals::commit::op::merge::MergeLimits;
 use onward::internals::repo::{Repository, TicketHandle};
 use onward::internals::tree::{ListItem, ListRequest};
 use onward::{CommitId, Onward, Outcome, RefExpr, Strategy as OnConflict};

@@ -1,6 +1,6 @@
 //! Merges that are overtaken while they wait, one story at a time.
 
-use onward::internals::commit::merge::prepared::MergeLimits;
+use onward::internals::commit::op::merge::MergeLimits;
 use onward::internals::repo::{LogRequest, MergeBuilder};
 use onward::{Onward, Outcome, RefExpr, Retry, Strategy};
 
@@ -312,7 +312,9 @@ async fn put_if_absent_has_one_winner_however_many_try() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_worked_out_too_long_ago_is_not_committed() {
-    use onward::internals::commit::op::queued::{Body, MergePlan, PREPARED_MAX, QueuedOp, Request};
+    use onward::internals::commit::op::merge::MergePlan;
+    use onward::internals::commit::op::queued::{Body, QueuedOp};
+    use onward::internals::commit::op::request::{PREPARED_MAX, Request};
     let (deployment, onward) = lake_with(AS_IF_LARGE).await;
     fork(&onward, "dev", "main").await;
     put(&onward, "dev", "path", 2).await;

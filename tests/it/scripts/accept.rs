@@ -123,7 +123,7 @@ impl Branch {
                 return (7, 0, nothing);
             }
             if !self.staged.is_empty() && self.sealed.len() >= sealed_limit {
-                return (6, depth as u64, nothing);
+                return (9, self.sealed.len() as u64, nothing);
             }
             self.seal(&each.op);
         }

@@ -1,12 +1,15 @@
 //! Change sets, tickets and merges over Onward's own API.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
-use onward::RefExpr;
+use onward::{CommitId, Details, OpId, Outcome, Producer, RefExpr, Standing, Ticket};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{LAKE, MAIN};
+use crate::support::branch::{Ghost, keys};
+use crate::support::lake::entry;
 use crate::support::root::root;
 use crate::support::sidecar::{Sidecar, told};
 
@@ -305,4 +308,57 @@ fn the_api_is_what_its_description_says() {
         methods.sort_unstable();
         assert_eq!(described, methods, "{path}");
     }
+}
+
+#[test]
+fn an_outcome_has_the_keys_that_the_description_says() {
+    let described = serde_json::to_value(onward_server::api::description()).unwrap();
+    let described = &described["components"]["schemas"]["OutcomeShape"];
+    let names =
+        |keys: &Value| -> BTreeSet<String> { keys.as_object().unwrap().keys().cloned().collect() };
+    let (reason, asked) = (String::from("why"), Producer::new("p", 1, 1));
+    let (commit, ticket) = (CommitId::from_bytes([1; 32]), Ticket(1));
+    let mut details = Details::of(OpId::of_bytes(b"op"));
+    details.repeated = true;
+    let standing = Some(Standing { asked, epoch: 1, sequence: 2 });
+    let (earlier_op, earlier) = (Some(details.op_id), Some(commit));
+    let mut seen = BTreeSet::new();
+    for outcome in [
+        Outcome::Conflict { ticket: None, paths: Vec::new(), total: 1, details },
+        Outcome::Behind { reason, standing, earlier_op, earlier, details },
+        Outcome::Committed { commit, ticket, details },
+    ] {
+        let keys = names(&json!(outcome));
+        for required in described["required"].as_array().unwrap() {
+            assert!(keys.contains(required.as_str().unwrap()), "{required} in {keys:?}");
+        }
+        seen.extend(keys);
+    }
+    assert_eq!(seen, names(&described["properties"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_more_staged_commit_than_may_wait_is_told_what_is_full() {
+    let sidecar = Sidecar::start().await;
+    let main = sidecar.onward.repo("lake").branch("main");
+    let keys = keys(&sidecar.deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&sidecar.deployment.redis, &keys);
+    for n in 0..256 {
+        main.stage_put(format!("s/{n}").parse().unwrap(), entry(n), None).await.unwrap();
+        main.commit_staged().submit().await.unwrap();
+    }
+    main.stage_put("s/more".parse().unwrap(), entry(1), None).await.unwrap();
+    let commits = format!("{LAKE}/branches/main/commits");
+    let request = sidecar.request("POST", &commits).json(&json!({"message": "m"}));
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.headers().contains_key("retry-after"));
+    let said: Value = response.json().await.unwrap();
+    assert_eq!(said["code"], "too_many_sealed", "{said}");
+    assert!(said["message"].as_str().unwrap().contains("256 staged commits"), "{said}");
+    // Who brings his changes himself is not in the way of that.
+    let changes = format!("{MAIN}/changes?wait=false");
+    let (status, said) = sidecar.send("POST", &changes, json!({"changes": [put(1)]})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{said}");
+    drop(ghost);
 }

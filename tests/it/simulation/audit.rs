@@ -36,11 +36,15 @@ impl Decided {
     fn told(&self) -> Told {
         let outcome = match (&self.verdict, &self.commit) {
             (Verdict::Committed, Some(_)) => "committed",
-            (Verdict::Committed, None) | (Verdict::NoChanges, _) => "no_changes",
+            (Verdict::Committed, None) => "applied",
+            (Verdict::NoChanges, _) => "no_changes",
             (Verdict::Conflict { .. }, _) => "conflict",
             (Verdict::LostRace(_), _) => "lost_race",
             (Verdict::Failed { .. }, _) => "failed",
             (Verdict::Cancelled, _) => "cancelled",
+            (Verdict::Fenced { standing: Some(standing), .. }, _) if standing.is_behind() => {
+                "behind"
+            }
             (Verdict::Fenced { .. }, _) => "fenced",
         };
         let commit = self.commit.as_ref().map(|(id, _)| *id);

@@ -128,11 +128,11 @@ async fn perform(
         }
         let all_succeeded = counters.failed_rounds == 0;
         record(client, |entry| {
-            if let Outcome::Committed { rounds, details, .. } = &outcome
+            if let Outcome::Committed { details, .. } = &outcome
                 && entry.told.is_empty()
                 && all_succeeded
             {
-                entry.rounds = Some((*rounds, details.rounds_bound));
+                entry.rounds = Some((details.rounds, details.rounds_bound));
             }
             let ticket = outcome.ticket().map(|ticket| ticket.0);
             let told = Told { outcome: outcome.name(), ticket, commit: outcome.commit() };

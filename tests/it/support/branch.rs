@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use onward::internals::commit::context::BranchContext;
+use onward::internals::commit::log::entry::LogEntry;
 use onward::internals::commit::log::lake::{Lake, LakeOptions};
 use onward::internals::commit::log::record::BranchRecord;
-use onward::internals::commit::op::verdict::Verdict;
 use onward::internals::coord::BranchKeys;
 use onward::internals::model::commit::Commit;
 use onward::internals::objects::Objects;
-use onward::{CommitId, Onward, OpId, Ticket};
+use onward::{CommitId, Details, Onward, OpId, Ticket};
 
 use super::redis::RedisServer;
 
@@ -47,8 +47,16 @@ pub async fn context(onward: &Onward, objects: &Objects, branch: &str) -> Branch
 #[derive(Debug, Clone)]
 pub struct Decided {
     pub ticket: Ticket,
-    pub verdict: Verdict,
+    /// The name of its outcome.
+    pub outcome: &'static str,
     pub commit: Option<(CommitId, Commit)>,
+}
+
+/// The name of the outcome that a log entry has of one of its ops.
+pub fn outcome_name(entry: &LogEntry, index: usize) -> &'static str {
+    let op = &entry.ops[index];
+    let record = entry.outcome(index, op).unwrap();
+    record.outcome(entry.first.plus(index as u64), Details::of(op.op_id)).name()
 }
 
 /// What the log alone says of a branch.
@@ -79,7 +87,8 @@ impl Audit {
                     head = Some(id);
                     (id, commit)
                 });
-                let decided = Decided { ticket, verdict: op.verdict.clone(), commit };
+                let outcome = outcome_name(&entry, index);
+                let decided = Decided { ticket, outcome, commit };
                 let twice = audit.ops.insert(op.op_id, decided);
                 assert!(twice.is_none(), "op {} is in the log twice", op.op_id);
             }

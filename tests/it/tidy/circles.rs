@@ -15,21 +15,7 @@ const CIRCLES: &[&[&str]] = &[
         "src/commit/help/upkeep.rs",
         "src/commit/mend/reconcile.rs",
     ],
-    &["src/commit/log/lake.rs", "src/commit/merge/graph.rs", "src/commit/merge/prepared.rs"],
-    &["src/commit/round/build.rs", "src/commit/round/large.rs"],
-    &["src/commit/round/load.rs", "src/commit/round/lookup.rs", "src/commit/round/prepare.rs"],
     &["src/local/mod.rs", "src/local/place.rs", "src/local/process.rs", "src/local/wire.rs"],
-    &[
-        "src/repo/branch.rs",
-        "src/repo/names.rs",
-        "src/repo/onward.rs",
-        "src/repo/pages.rs",
-        "src/repo/protection.rs",
-        "src/repo/repository.rs",
-        "src/repo/tags.rs",
-        "src/repo/ticket.rs",
-    ],
-    &["src/repo/doctor/mod.rs", "src/repo/doctor/redis.rs", "src/repo/doctor/storage.rs"],
 ];
 
 #[test]

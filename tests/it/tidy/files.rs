@@ -12,7 +12,7 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Files that are longer, until they are split.
-const LONG_FILES: &[&str] = &["src/objects/store.rs", "src/repo/merge.rs"];
+const LONG_FILES: &[&str] = &[];
 
 /// Functions that are longer, until they are split.
 const LONG_FUNCTIONS: &[&str] = &["src/commit/accept/queue.rs: accept_batch"];

@@ -243,10 +243,13 @@ async fn a_deployment_that_an_earlier_program_has_left_goes_on() {
     let staged = lake.stat(&plain, &"staged/a".parse().unwrap()).await.unwrap();
     assert_eq!(staged, entry(51));
     main.commit_staged().message("staged").commit().await.unwrap().commit().unwrap();
-    let repeated = change(&onward, "main", 70).producer("orders", 1, 20).commit().await.unwrap();
+    let repeated = change(&onward, "main", 20).producer("orders", 1, 20).commit().await.unwrap();
     assert!(matches!(repeated, Outcome::Committed { .. }), "{repeated:?}");
-    let fenced = change(&onward, "main", 71).producer("orders", 1, 19).commit().await.unwrap();
-    assert!(matches!(fenced, Outcome::Fenced { .. }), "{fenced:?}");
+    let other = change(&onward, "main", 70).producer("orders", 1, 20).commit().await.unwrap();
+    let Outcome::Behind { earlier_op, earlier, .. } = other else { panic!("{other:?}") };
+    assert_eq!((earlier_op, earlier), (Some(op_id(20)), repeated.commit()));
+    let behind = change(&onward, "main", 71).producer("orders", 1, 19).commit().await.unwrap();
+    assert!(matches!(behind, Outcome::Behind { .. }), "{behind:?}");
 
     // And once more from the storage alone.
     let _: () = redis.command(&["FLUSHALL"]);

@@ -1,8 +1,9 @@
 //! A newer program works on the same branch. What only it can read is refused clearly and left as it
 //! is, other branches do not notice, and everything goes on when it has done its part.
 
-use onward::internals::commit::log::entry::{DecidedOp, LogEntry, SpanLevel};
+use onward::internals::commit::log::entry::{DecidedOp, LogEntry};
 use onward::internals::commit::log::lake::Lake;
+use onward::internals::commit::log::levels::SpanLevel;
 use onward::internals::commit::op::queued::VERSION;
 use onward::internals::commit::op::verdict::Verdict;
 use onward::internals::coord::{BranchKeys, HeadView};

@@ -145,8 +145,8 @@ impl Rig {
 /// How a commit of Onward went; anything but a commit is an error here.
 pub fn made(outcome: Outcome) -> Result<Made> {
     match outcome {
-        Outcome::Committed { rounds, details, .. } => {
-            Ok(Made { rounds, bound: details.rounds_bound, batch: details.batch })
+        Outcome::Committed { details, .. } => {
+            Ok(Made { rounds: details.rounds, bound: details.rounds_bound, batch: details.batch })
         }
         other => Err(Error::internal(format!("a commit ended as {}", other.name()))),
     }

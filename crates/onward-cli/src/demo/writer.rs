@@ -89,18 +89,16 @@ fn change(branch: &Branch, batch: &[(PathBuf, ObjectPath)]) -> Result<(ChangeBui
 async fn commit(writer: usize, change: ChangeBuilder, files: Vec<File>) -> Result<()> {
     let watch = clock::Stopwatch::start();
     match change.commit().await? {
-        Outcome::Committed { commit, ticket, rounds, details } => {
-            say(&Told::Committed(Acknowledged {
-                writer,
-                op_id: details.op_id,
-                commit,
-                ticket,
-                rounds,
-                rounds_bound: details.rounds_bound,
-                wait_us: u32::try_from(watch.elapsed().as_micros()).unwrap_or(u32::MAX),
-                files,
-            }))
-        }
+        Outcome::Committed { commit, ticket, details } => say(&Told::Committed(Acknowledged {
+            writer,
+            op_id: details.op_id,
+            commit,
+            ticket,
+            rounds: details.rounds,
+            rounds_bound: details.rounds_bound,
+            wait_us: u32::try_from(watch.elapsed().as_micros()).unwrap_or(u32::MAX),
+            files,
+        })),
         other => Err(Error::internal(format!("a commit of the demo ended as {}", other.name()))),
     }
 }

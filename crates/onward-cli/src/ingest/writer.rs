@@ -114,8 +114,14 @@ impl Writer {
             }
         };
         match outcome {
-            Outcome::Committed { rounds, details, .. } => {
-                self.report.committed(files, bytes, watch.elapsed(), rounds, details.rounds_bound);
+            Outcome::Committed { details, .. } => {
+                self.report.committed(
+                    files,
+                    bytes,
+                    watch.elapsed(),
+                    details.rounds,
+                    details.rounds_bound,
+                );
                 Ok(())
             }
             Outcome::NoChanges { .. } => {

@@ -11,6 +11,7 @@ mod documents;
 mod events;
 mod head;
 mod merges;
+pub mod outcome;
 pub mod shapes;
 mod tickets;
 mod waiting;

@@ -4,133 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::{ConflictShape, OutcomeShape};
 use onward::internals::clock;
 use onward::internals::repo::MergePreview;
 use onward::internals::repo::branch::QueueView;
 use onward::internals::repo::ticket::TicketStatus;
-use onward::{ConflictPath, Entry, Outcome, Retry, Strategy};
-
-/// What a path names.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
-pub struct EntryShape {
-    /// Where the bytes are, as a URL.
-    pub address: String,
-    /// Checksum or ETag of the bytes.
-    pub checksum: String,
-    /// Length in bytes.
-    pub size: u64,
-    /// Modification time, seconds since the Unix epoch.
-    pub mtime: i64,
-    /// Media type, if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<String>,
-    /// The user's own key-value pairs.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl From<Entry> for EntryShape {
-    fn from(entry: Entry) -> Self {
-        let Entry { address, checksum, size, mtime, content_type, metadata } = entry;
-        Self { address, checksum, size, mtime, content_type, metadata }
-    }
-}
-
-/// A path that two sides changed.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
-pub struct ConflictShape {
-    /// The path.
-    pub path: String,
-    /// What both sides began with; for a condition, nothing.
-    pub base: Option<EntryShape>,
-    /// What the op wants.
-    pub source: Option<EntryShape>,
-    /// What the branch has.
-    pub dest: Option<EntryShape>,
-}
-
-impl From<ConflictPath> for ConflictShape {
-    fn from(conflict: ConflictPath) -> Self {
-        Self {
-            path: conflict.path.into(),
-            base: conflict.base.map(Into::into),
-            source: conflict.source.map(Into::into),
-            dest: conflict.dest.map(Into::into),
-        }
-    }
-}
-
-/// What became of an op.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
-pub struct OutcomeShape {
-    /// `committed`, `no_changes`, `conflict`, `lost_race`, `failed`, `cancelled`, `fenced` or
-    /// `still_queued`.
-    pub outcome: &'static str,
-    /// The commit, if it became one.
-    pub commit: Option<String>,
-    /// Its place in the branch's order, if it was queued.
-    pub ticket: Option<u64>,
-    /// Its id: submitting it again gives the same outcome.
-    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
-    pub op_id: String,
-    /// Rounds that the sidecar ran for it.
-    pub rounds: u64,
-    /// Ops decided together with it.
-    pub batch: u32,
-    /// From acceptance to outcome, in milliseconds.
-    pub wait_ms: u64,
-    /// The first conflicting paths, at most 10,000.
-    pub conflicts: Vec<ConflictShape>,
-    /// How many there are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conflicts_total: Option<u64>,
-    /// What the next try of a merge can go on from, where it lost a race.
-    pub hint: Option<String>,
-    /// Why it failed or was fenced, or what holds it up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The commit of a producer's sequence that was decided before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub earlier: Option<String>,
-}
-
-impl From<Outcome> for OutcomeShape {
-    fn from(outcome: Outcome) -> Self {
-        let details = outcome.details();
-        let mut shape = Self {
-            outcome: outcome.name(),
-            commit: outcome.commit().map(|commit| commit.to_string()),
-            ticket: outcome.ticket().map(|ticket| ticket.0),
-            op_id: details.op_id.to_string(),
-            rounds: outcome.rounds(),
-            batch: details.batch,
-            wait_ms: details.waited.as_millis() as u64,
-            conflicts: Vec::new(),
-            conflicts_total: None,
-            hint: None,
-            reason: None,
-            earlier: None,
-        };
-        match outcome {
-            Outcome::Conflict { paths, total, .. } => {
-                shape.conflicts = paths.into_iter().map(Into::into).collect();
-                shape.conflicts_total = Some(total);
-            }
-            Outcome::LostRace { hint, .. } => shape.hint = Some(hint),
-            Outcome::Failed { reason, .. } => shape.reason = Some(reason),
-            Outcome::Fenced { reason, earlier, .. } => {
-                shape.reason = Some(reason);
-                shape.earlier = earlier.map(|commit| commit.to_string());
-            }
-            Outcome::StillQueued { cause, .. } => shape.reason = cause,
-            Outcome::Committed { .. } | Outcome::NoChanges { .. } | Outcome::Cancelled { .. } => {}
-        }
-        shape
-    }
-}
+use onward::{Retry, Strategy};
 
 /// An op that was accepted and that nobody waits for.
 #[derive(Debug, Serialize)]
@@ -153,7 +32,7 @@ pub enum UndecidedShape {
     /// With `wait=false`.
     Accepted(AcceptedShape),
     /// When the time to wait was over: `still_queued`.
-    Outcome(Box<OutcomeShape>),
+    Outcome(OutcomeShape),
 }
 
 /// What a merge that ends with 200 tells.
@@ -162,7 +41,7 @@ pub enum UndecidedShape {
 #[serde(untagged)]
 pub enum NothingMergedShape {
     /// There was nothing to bring.
-    Outcome(Box<OutcomeShape>),
+    Outcome(OutcomeShape),
     /// What a dry run found.
     Preview(Box<PreviewShape>),
 }
@@ -180,7 +59,7 @@ pub enum TicketShape {
         position: u64,
     },
     /// It is decided.
-    Decided(Box<OutcomeShape>),
+    Decided(OutcomeShape),
 }
 
 impl From<TicketStatus> for TicketShape {
@@ -189,7 +68,7 @@ impl From<TicketStatus> for TicketShape {
             TicketStatus::Pending { ticket, position } => {
                 Self::Pending { ticket: ticket.0, position }
             }
-            TicketStatus::Decided(outcome) => Self::Decided(Box::new((*outcome).into())),
+            TicketStatus::Decided(outcome) => Self::Decided(OutcomeShape(outcome)),
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::shapes::{AcceptedShape, OutcomeShape, TicketShape};
+use super::shapes::{AcceptedShape, TicketShape};
 use crate::error::ApiResult;
 use crate::extract::Flag;
 use onward::internals::repo::TicketHandle;
@@ -60,19 +60,22 @@ pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
 
 /// An outcome.
 pub fn answer(outcome: Outcome) -> Response {
-    (status_of(&outcome), Json(OutcomeShape::from(outcome))).into_response()
+    (status_of(&outcome), Json(outcome)).into_response()
 }
 
 fn status_of(outcome: &Outcome) -> StatusCode {
     match outcome {
         Outcome::Committed { .. } => StatusCode::CREATED,
-        Outcome::NoChanges { .. } => StatusCode::OK,
+        Outcome::Applied { .. } | Outcome::NoChanges { .. } => StatusCode::OK,
         Outcome::StillQueued { .. } => StatusCode::ACCEPTED,
         Outcome::Failed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Outcome::Conflict { .. }
         | Outcome::LostRace { .. }
         | Outcome::Cancelled { .. }
+        | Outcome::Behind { .. }
         | Outcome::Fenced { .. } => StatusCode::CONFLICT,
+        // One that the library has and this program does not know yet.
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -9,7 +9,7 @@ use onward::{CommitId, Outcome};
 pub fn committed(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
     match outcome {
         Outcome::Committed { commit, .. } => Ok(commit),
-        Outcome::NoChanges { .. } => {
+        Outcome::NoChanges { .. } | Outcome::Applied { .. } => {
             Err(ApiError::new(StatusCode::BAD_REQUEST, "no_changes", format!("{what}: no changes")))
         }
         Outcome::Conflict { paths, total, .. } => {
@@ -23,6 +23,7 @@ pub fn committed(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
         Outcome::Fenced { reason, .. } => {
             Err(ApiError::new(StatusCode::CONFLICT, "fenced", format!("{what}: {reason}")))
         }
+        Outcome::Behind { reason, .. } => Err(ApiError::conflict(format!("{what}: {reason}"))),
         Outcome::Cancelled { .. } | Outcome::LostRace { .. } => {
             Err(ApiError::conflict(format!("{what}: it was called off")))
         }
@@ -33,5 +34,9 @@ pub fn committed(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
                 details.op_id
             ))))
         }
+        other => Err(ApiError::from(onward::Error::internal(format!(
+            "{what}: it ended as {}, which is new here",
+            other.name()
+        )))),
     }
 }

@@ -48,7 +48,7 @@ pub async fn link(
     }
     let put = Change::Put(entry.clone());
     check_size(&put)?;
-    if let Some(Some(size)) = branch.check_upload_address(path, &entry.address).await?
+    if let Some(size) = branch.check_upload_address(path, &entry.address).await?
         && size != entry.size
     {
         return Err(ApiError::invalid(format!(

@@ -1,7 +1,8 @@
 //! A pending set that everybody helps to empty.
 
+use onward::internals::commit::op::queued::Body;
 use onward::internals::commit::op::queued::QueuedOp;
-use onward::internals::commit::op::queued::{Body, Changes, Request};
+use onward::internals::commit::op::request::{Changes, Request};
 use onward::internals::tree::InlineRun;
 use onward::{Error, Result};
 use redis::Value;

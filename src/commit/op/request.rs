@@ -1,0 +1,154 @@
+//! What is asked for: one request to move a branch head. Data only.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::model::conflict::Strategy;
+use crate::model::ids::{CommitId, RunId};
+use crate::model::producer::Producer;
+use crate::tree::{EncodedChanges, RunRef};
+
+use super::merge::MergeRequest;
+
+/// How old the changes of an op may be when it is decided, from before the first of them was written
+/// to the object store. Helpers refuse an older op, so that garbage collection may remove what
+/// nothing names and is older, with an hour for clocks that differ.
+pub const PREPARED_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Changes that travel inside the queue element, encoded, at most. More of them go to the object
+/// store first, as a run.
+pub const INLINE_MAX: usize = 8 * 1024;
+
+/// One request to move a branch head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Op {
+    /// Who asks.
+    pub committer: String,
+    /// When it was made, before any of its changes were written, milliseconds since the Unix epoch,
+    /// by the submitter's clock.
+    pub created_ms: i64,
+    /// The producer's place in its own sequence, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<Producer>,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What an op asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// A commit.
+    Commit(CommitRequest),
+    /// The end of the branch.
+    DeleteBranch,
+    /// Levels of the stack in exchange for one of equal content.
+    Fold(FoldRequest),
+    /// The difference between two commits, brought into the branch: merge, revert, cherry-pick.
+    Merge(MergeRequest),
+    /// Another commit as the head.
+    Reset(CommitId),
+}
+
+/// A set of changes to become a commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommitRequest {
+    /// Why.
+    pub message: String,
+    /// The user's own key-value pairs.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// The changes.
+    pub changes: Changes,
+    /// The commit the changes were made against. Where the branch has changed a path since, the
+    /// three-way rule decides. Without it the last writer wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<CommitId>,
+    /// What happens to a path that both sides changed.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// Whether a commit without changes is wanted.
+    #[serde(default)]
+    pub allow_empty: bool,
+    /// The date that the commit is to have instead of the moment when it was submitted, milliseconds
+    /// since the Unix epoch: of history that is brought over from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date_ms: Option<i64>,
+    /// Whether it was accepted before by a Redis that lost it: if nothing is staged now, that was
+    /// lost, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staging_lost: bool,
+}
+
+/// Where the changes of a commit are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Changes {
+    /// In the op itself: an encoded [`crate::tree::InlineRun`].
+    Inline(ByteBuf),
+    /// In the object store, written by the submitter.
+    Run(RunRef),
+    /// In the staging areas that the op sealed when it was accepted.
+    Sealed,
+}
+
+/// Levels of a branch's stack in exchange for a run of equal content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoldRequest {
+    /// The levels to be replaced, newest first: run and as-of index of each.
+    pub levels: Vec<(RunId, u16)>,
+    /// Whether they were the bottom of the stack, so that `with` has no tombstones.
+    #[serde(default)]
+    pub bottom: bool,
+    /// What replaces them.
+    pub with: RunRef,
+}
+
+impl Op {
+    /// The runs it names, which must not go before it is decided.
+    pub fn runs(&self) -> Vec<&RunRef> {
+        match &self.request {
+            Request::Commit(CommitRequest { changes: Changes::Run(run), .. })
+            | Request::Fold(FoldRequest { with: run, .. }) => vec![run],
+            Request::Merge(MergeRequest { merge, .. }) => merge.run().into_iter().collect(),
+            Request::Commit(_) | Request::DeleteBranch | Request::Reset(_) => Vec::new(),
+        }
+    }
+
+    /// When the first of what the runs it names consist of was written, or before that,
+    /// milliseconds since the Unix epoch.
+    pub fn prepared_ms(&self) -> i64 {
+        match &self.request {
+            Request::Merge(request) => request.merge.prepared_ms,
+            _ => self.created_ms,
+        }
+    }
+
+    /// Whether accepting this op takes the staging area with it.
+    pub fn seals(&self) -> bool {
+        matches!(&self.request, Request::Commit(commit) if commit.changes == Changes::Sealed)
+    }
+}
+
+impl Request {
+    /// The kind of op, for people and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Commit(_) => "commit",
+            Self::DeleteBranch => "delete_branch",
+            Self::Fold(_) => "fold",
+            Self::Merge(request) => request.merge.kind.name(),
+            Self::Reset(_) => "reset",
+        }
+    }
+}
+
+impl From<EncodedChanges> for Changes {
+    fn from(changes: EncodedChanges) -> Self {
+        match changes {
+            EncodedChanges::Inline(encoded) => Self::Inline(encoded.into()),
+            EncodedChanges::Run(run) => Self::Run(run),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A batch before it is decided: its ops with everything at hand that deciding them takes. Data only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::coord::RedisBranch;
+use crate::model::entry::Entry;
+use crate::model::ids::{CommitId, OpId, RunId};
+use crate::model::path::ObjectPath;
+use crate::model::producer::Producer;
+use crate::tree::{ChangeSet, Level, Record, RunRef, SmallMax};
+
+use crate::commit::log::entry::ResetTo;
+use crate::commit::log::lake::Lake;
+use crate::commit::merge::crossings::Crossing;
+use crate::commit::merge::graph::Contained;
+use crate::commit::op::merge::MergeRequest;
+use crate::commit::op::request::CommitRequest;
+use crate::commit::op::verdict::{ProducerRow, Verdict};
+
+/// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
+/// becomes a level of its own, as it is.
+pub const SMALL_MAX: SmallMax = SmallMax::records(4096);
+
+/// Changes of one op with conditions or a base, at most: each is looked up.
+pub const VALIDATED_MAX: u64 = 100_000;
+
+/// What a record takes in memory besides its path and value, roughly.
+const RECORD_OVERHEAD: usize = 64;
+
+/// An op with everything at hand to decide it.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Its id.
+    pub id: OpId,
+    /// The producer's sequence it carries.
+    pub producer: Option<Producer>,
+    /// The areas it had sealed; `None` when it brought its changes itself.
+    pub areas: Option<Vec<OpId>>,
+    /// What is to be done.
+    pub work: Work,
+}
+
+impl Prepared {
+    /// What its changes take in memory, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        let records = match &self.work {
+            Work::Commit { changes: ChangeSet::Small(records), .. } => records,
+            Work::Merge { view, .. } => &view.records,
+            _ => return 0,
+        };
+        records.iter().map(|r| r.path.as_str().len() + r.value.len() + RECORD_OVERHEAD).sum()
+    }
+
+    /// Whether deciding it needs to know what paths have.
+    pub fn asks(&self) -> bool {
+        match &self.work {
+            Work::Commit { validated, .. } => *validated,
+            Work::Merge { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Nothing: the verdict is clear.
+    Settled(Verdict),
+    /// A commit.
+    Commit {
+        /// Who asked.
+        committer: String,
+        /// When.
+        created_ms: i64,
+        /// What.
+        request: CommitRequest,
+        /// Its changes.
+        changes: ChangeSet,
+        /// Whether each of them is judged by what its path has.
+        validated: bool,
+    },
+    /// The difference between two commits, brought into the branch.
+    Merge {
+        /// Who asked.
+        committer: String,
+        /// When.
+        created_ms: i64,
+        /// What.
+        request: Box<MergeRequest>,
+        /// What deciding it needs.
+        view: MergeView,
+    },
+    /// Another head.
+    Reset {
+        /// Which.
+        to: ResetTo,
+        /// Its content.
+        levels: Vec<Level>,
+    },
+    /// The end of the branch.
+    DeleteBranch,
+    /// An exchange of levels.
+    Fold {
+        /// The levels, newest first: run and as-of index of each.
+        levels: Vec<(RunId, u16)>,
+        /// Whether they must be the bottom of the stack.
+        bottom: bool,
+        /// What replaces them.
+        with: Arc<RunRef>,
+    },
+}
+
+/// What deciding a merge needs besides its request.
+#[derive(Debug, Clone)]
+pub struct MergeView {
+    /// The records it brings in the op: all changes of a small merge, else what goes on top of its
+    /// run.
+    pub records: Vec<Record>,
+    /// The run it brings.
+    pub run: Option<Arc<RunRef>>,
+    /// For a merge of many changes: those whose paths have changed between the head it was worked
+    /// out against and the present one; `None` when they are too many.
+    pub crossings: Option<Vec<Crossing>>,
+    /// The base, by the history of the present head; `None` when there is none any more.
+    pub base: Option<CommitId>,
+    /// The source's generation; 0 without a source.
+    pub source_generation: u64,
+}
+
+/// What paths name, before the batch.
+#[derive(Debug, Clone, Default)]
+pub struct Lookups {
+    /// At the head.
+    pub head: HashMap<ObjectPath, Option<Entry>>,
+    /// At the base of an op.
+    pub bases: HashMap<(CommitId, ObjectPath), Option<Entry>>,
+}
+
+/// A batch, ready to be decided.
+#[derive(Debug)]
+pub struct Situation {
+    /// The ops, in ticket order.
+    pub ops: Vec<Prepared>,
+    /// Rows of the producers among them.
+    pub producers: BTreeMap<String, ProducerRow>,
+    /// What the ops with conditions or a base need to know.
+    pub lookups: Lookups,
+    /// What the head has come to contain since the merges among them were worked out.
+    pub contained: Contained,
+}
+
+/// Where a branch's things are.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Redis.
+    pub redis: &'a RedisBranch,
+    /// The repository.
+    pub lake: &'a Lake,
+}

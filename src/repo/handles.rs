@@ -1,0 +1,97 @@
+//! The handles that users hold: a deployment, a repository, a branch. What can be done with each stands
+//! in a file for each subject.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::commit::Coordinator;
+use crate::model::error::Result;
+use crate::model::ids::BranchUid;
+use crate::model::name::{BranchName, RepoName};
+use crate::objects::Checksum;
+
+use super::glance::Glances;
+use super::protection::RulesCache;
+
+/// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
+/// clone; clones share connections, caches and helpers.
+#[derive(Debug, Clone)]
+pub struct Onward {
+    pub(super) inner: Arc<Deployment>,
+}
+
+/// What the clones of an [`Onward`] share.
+#[derive(Debug)]
+pub(super) struct Deployment {
+    pub(super) coordinator: Coordinator,
+    pub(super) committer: String,
+    pub(super) timeout: Duration,
+    pub(super) checksum: Checksum,
+    /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
+    pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
+    /// The readers of each branch.
+    pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
+    /// Rules of protected branches, as read a moment ago.
+    pub(super) rules: RulesCache,
+    /// Held while the key-value pairs of a repository are changed.
+    pub(super) metadata: tokio::sync::Mutex<()>,
+    /// Lost connections as of when a branch was last compared with its log.
+    pub(super) synced: Mutex<HashMap<BranchUid, u64>>,
+}
+
+impl Onward {
+    /// A repository, by name. Nothing is checked until it is used.
+    pub fn repo(&self, name: impl Into<String>) -> Repository {
+        Repository::new(self.clone(), name.into())
+    }
+
+    /// This process's part in the protocol.
+    pub fn coordinator(&self) -> &Coordinator {
+        &self.inner.coordinator
+    }
+}
+
+/// A repository, by name. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pub(super) onward: Onward,
+    name: String,
+}
+
+impl Repository {
+    pub(super) fn new(onward: Onward, name: String) -> Self {
+        Self { onward, name }
+    }
+
+    pub(super) fn name(&self) -> Result<RepoName> {
+        RepoName::new(self.name.as_str())
+    }
+
+    /// A branch, by name. Nothing is checked until it is used.
+    pub fn branch(&self, name: impl Into<String>) -> Branch {
+        Branch::new(self.clone(), name.into())
+    }
+}
+
+/// A branch of a repository, by name. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    pub(super) repo: Repository,
+    name: String,
+}
+
+impl Branch {
+    pub(super) fn new(repo: Repository, name: String) -> Self {
+        Self { repo, name }
+    }
+
+    pub(super) fn branch_name(&self) -> Result<BranchName> {
+        BranchName::new(self.name.as_str())
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repo
+    }
+}
