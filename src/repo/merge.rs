@@ -231,7 +231,7 @@ impl MergeBuilder {
         };
         let merge = match self.to_be_queued(op_id, worked_out) {
             Ok(merge) => merge,
-            Err(outcome) => return self.end_early(op_id, *outcome).await.map(Ready::Clear),
+            Err(outcome) => return self.end_early(op_id, outcome).await.map(Ready::Clear),
         };
         let metadata = self.metadata.clone();
         let (message, metadata) = self.what.words(&self.branch, &lake, spec, metadata).await?;

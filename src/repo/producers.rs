@@ -27,7 +27,7 @@ impl Branch {
     /// Costs a look at the log, and at the queue, of which every element is read.
     pub async fn producer(&self, name: &str) -> Result<Option<LastDecided>> {
         Producer::check_name(name)?;
-        let deadline = Deadline::after(self.repo.onward.deployment.timeout);
+        let deadline = Deadline::after(self.repo.onward.inner.timeout);
         let look = |context: BranchContext| async move { context.look(0).await };
         let (context, _) = present(self, look).await?;
         bring_up(&context).await?;
