@@ -14,7 +14,7 @@ use onward::{Error, LastDecided};
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct LastDecidedShape {
-    /// The producer.
+    /// Name of the producer.
     name: String,
     /// The epoch decided last.
     epoch: u64,
