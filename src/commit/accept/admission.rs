@@ -19,6 +19,8 @@ pub enum Admission {
     Queued(Pending),
     /// Its outcome was clear at once. What only the log keeps of it is not read yet.
     Settled(Box<Outcome>),
+    /// It was decided before as this ticket; what became of it only the log knows.
+    Forgotten(Ticket),
     /// Nothing was staged, and an empty commit was not asked for.
     NothingStaged(OpId),
     /// The branch has ended. Nothing was queued; the name may stand for another branch by now.
@@ -28,9 +30,9 @@ pub enum Admission {
 /// An accepted op on its way to its outcome.
 #[derive(Debug)]
 pub struct Pending {
-    /// Its id.
+    /// Id of the op that waits.
     pub op_id: OpId,
-    /// Its ticket.
+    /// Its place in the order of the branch.
     pub ticket: Ticket,
     pub(super) outcome: watch::Receiver<Option<Told>>,
 }
@@ -69,12 +71,7 @@ pub(super) fn admit(
             let outcome = OutcomeRecord::decode(&record)?.outcome(ticket, details);
             Ok(Admission::Settled(Box::new(outcome)))
         }
-        Accepted::Decided(ticket, None) => Err(Error::new(
-            ErrorKind::Fenced,
-            format!(
-                "op {op_id} was decided as ticket {ticket}; its outcome is no longer kept in Redis: find it with `onward log`"
-            ),
-        )),
+        Accepted::Decided(ticket, None) => Ok(Admission::Forgotten(ticket)),
         Accepted::Fenced(row) | Accepted::Behind(row) => late(&submission, &row),
         Accepted::TooManySealed { areas } => Err(too_many_sealed(shared, areas, depth)),
         Accepted::Overloaded { depth } => Err(Error::new(

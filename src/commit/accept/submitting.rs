@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::clock::Stopwatch;
 use crate::coord::Answer;
 use crate::coord::submit::Submission;
-use crate::model::error::Result;
-use crate::model::ids::BranchUid;
+use crate::model::error::{Error, Result};
+use crate::model::ids::{BranchUid, Ticket};
 use crate::model::outcome::{Details, Outcome};
 
 use super::admission::Admission;
@@ -68,8 +68,27 @@ impl Submitting {
         }
         Ok(match admission {
             Admission::BranchDeleted => Answer::Ended,
+            Admission::Forgotten(ticket) => {
+                let outcome = Box::new(self.forgotten(queue, ticket).await?);
+                Answer::Given(Admission::Settled(outcome))
+            }
             admission => Answer::Given(admission),
         })
+    }
+
+    /// The outcome of the op, by the log: Redis knows that it was decided as this ticket, and no
+    /// longer how.
+    async fn forgotten(&self, queue: &BranchQueue, ticket: Ticket) -> Result<Outcome> {
+        let (context, op_id) = (queue.context(), self.submission.op_id);
+        let before = ticket.0.saturating_sub(1);
+        let found = find_in_log(&context.lake, context.uid, op_id, before).await?;
+        let (ticket, record) = found.ok_or_else(|| {
+            Error::corrupt(format!(
+                "op {op_id} was decided as ticket {ticket}, and the log of branch '{}' does not have it",
+                context.name
+            ))
+        })?;
+        Ok(record.outcome(ticket, Details { repeated: true, ..Details::of(op_id) }))
     }
 
     fn first(&self, queue: &BranchQueue) -> First {

@@ -2,6 +2,7 @@
 
 use crate::commit::context::BranchContext;
 use crate::coord::HeadView;
+use crate::coord::rows::ProducerRows;
 use crate::coord::staging::{Stage, StagedPage};
 use crate::coord::status::StatusReply;
 use crate::coord::submit::SubmitReply;
@@ -65,5 +66,6 @@ impl Shows for Cancelled {
 }
 
 impl Shows for StatusReply {}
+impl Shows for ProducerRows {}
 impl Shows for SubmitReply {}
 impl Shows for () {}

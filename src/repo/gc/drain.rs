@@ -59,8 +59,11 @@ pub(super) async fn fence(
     let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
     match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
         Admission::Queued(pending) => decided(context, pending, deadline).await,
-        // The branch has ended.
-        Admission::Settled(_) | Admission::NothingStaged(_) | Admission::BranchDeleted => Ok(()),
+        // The branch has ended, and takes no rounds.
+        Admission::BranchDeleted
+        | Admission::Settled(_)
+        | Admission::Forgotten(_)
+        | Admission::NothingStaged(_) => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ mod killed;
 mod loss;
 mod order;
 mod overlapping;
+mod producers;
 mod redis_limits;
 mod replies;
 mod seals;
