@@ -26,7 +26,7 @@
 //! | `commit/round/run.rs`: a batch that meets damage, once without what is damaged; one that meets what only a newer program reads, by its first op | once a round | nothing was decided | the outcome of each op |
 //! | `commit/help/upkeep.rs`: a fold that failed or was not decided | with the next batch; after 32 batches | an exchange for equal content, or nothing | nobody waits for it |
 //! | `repo/staging.rs`: a conditional write under which the branch moved | 64 times | nothing was written | `unavailable` |
-//! | `repo/protection.rs`: a change of rules that others have changed | 8 times | written on the condition of what was read | `unavailable` |
+//! | `repo/protection/mod.rs`: a change of rules that others have changed | 8 times | written on the condition of what was read | `unavailable` |
 //! | `repo/events.rs`: a listener's look | without end, pauses of 250 to 500 ms | reads; tickets go on | the end of the branch |
 //! | `repo/gc/drain.rs`: a look at a queue that is to empty | until the deadline | each look helps with its front | `unavailable`, nothing was removed |
 //! | `objects/open.rs`: a request to a cloud store, by its client | 4 times, 20 s; 30 s for the call | put-if-absent is told apart by its bytes, other writes are of the same bytes | `unavailable` |

@@ -51,6 +51,7 @@ const CIRCLES: &[&[&str]] = &[
         "crates/onward-server/src/api/events.rs",
         "crates/onward-server/src/api/merges.rs",
         "crates/onward-server/src/api/mod.rs",
+        "crates/onward-server/src/api/producers.rs",
         "crates/onward-server/src/api/tickets.rs",
         "crates/onward-server/src/api/whole.rs",
         "crates/onward-server/src/auth/caller.rs",
