@@ -25,7 +25,7 @@ pub struct BranchParts {
     pub redis: RedisBranch,
     /// Whether it was compared with the log.
     pub contact: Contact,
-    /// The repository.
+    /// The repository, as the object store has it.
     pub lake: Lake,
     /// The branch's name.
     pub name: BranchName,
@@ -33,7 +33,7 @@ pub struct BranchParts {
     pub uid: BranchUid,
     /// What this process has done.
     pub counters: Arc<Counters>,
-    /// Failpoints.
+    /// Points of a round at which a test can make it fail.
     pub faults: Faults,
 }
 

@@ -88,7 +88,7 @@ impl Coordinator {
         }
     }
 
-    /// Redis.
+    /// The connections to Redis.
     pub fn lanes(&self) -> &Lanes {
         &self.lanes
     }

@@ -30,7 +30,7 @@ use super::ticket::{HandleState, TicketHandle};
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchInfo {
-    /// Its name.
+    /// Name of the branch.
     pub name: BranchName,
     /// The head commit.
     pub commit: Option<CommitId>,
@@ -50,7 +50,7 @@ pub struct NewBranch {
 pub struct QueueView {
     /// Tickets decided so far.
     pub done: u64,
-    /// Ops waiting.
+    /// How many ops are waiting.
     pub depth: u64,
     /// The first of them.
     pub ops: Vec<QueuedView>,
@@ -59,13 +59,13 @@ pub struct QueueView {
 /// One waiting op.
 #[derive(Debug, Clone)]
 pub struct QueuedView {
-    /// Its ticket.
+    /// Its place in the order of the branch.
     pub ticket: Ticket,
-    /// Its id.
+    /// Id of the op that waits.
     pub op_id: OpId,
     /// What it asks for.
     pub kind: &'static str,
-    /// Who asks.
+    /// Name of whoever asks for it.
     pub committer: String,
     /// When it was submitted, milliseconds since the Unix epoch.
     pub created_ms: i64,
@@ -85,7 +85,7 @@ impl Branch {
         self.create_as(from, NewBranch::default()).await
     }
 
-    /// The same, with a say in what it is like.
+    /// Creates the branch at the commit that `from` names, with a say in what it is like.
     pub async fn create_as(&self, from: &RefExpr, new: NewBranch) -> Result<BranchInfo> {
         let start = self.repo.commit_of(from).await?;
         if let Some(start) = &start {
@@ -163,7 +163,7 @@ impl Branch {
         self.end().await
     }
 
-    /// The same, whatever rules there are: with its repository a protected branch goes, too.
+    /// Ends the branch, whatever rules there are: with its repository a protected branch goes, too.
     pub(super) async fn end(&self) -> Result<Option<CommitId>> {
         let op_id = clock::new_op_id();
         let deadline = Deadline::after(self.repo.onward.inner.timeout);

@@ -128,7 +128,7 @@ impl ChangeBuilder {
         self.sorter.push(change)
     }
 
-    /// Why.
+    /// The message of the commit: why it is made.
     pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self

@@ -36,7 +36,7 @@ impl Branch {
         present(self, |context| async move { self.current_in(&context, paths).await }).await
     }
 
-    /// The same, by what Redis says of one incarnation.
+    /// What paths name now, by what Redis says of one incarnation.
     pub(super) async fn current_in(
         &self,
         context: &BranchContext,

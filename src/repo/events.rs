@@ -25,9 +25,9 @@ const REST: Duration = Duration::from_millis(500);
 pub enum Event {
     /// An op was decided.
     Outcome {
-        /// Its ticket.
+        /// Ticket of the op that was decided.
         ticket: Ticket,
-        /// Its id.
+        /// Id of the op that was decided.
         op_id: OpId,
         /// The name of its outcome, see [`Outcome::name`](crate::Outcome::name).
         outcome: &'static str,

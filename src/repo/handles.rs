@@ -88,7 +88,7 @@ impl Branch {
         BranchName::new(self.name.as_str())
     }
 
-    /// The repository.
+    /// The repository that the branch is in.
     pub fn repository(&self) -> &Repository {
         &self.repo
     }

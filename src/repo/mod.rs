@@ -4,6 +4,8 @@
 //! This room turns names into incarnations, requests into ops, and refs into commits. How an op
 //! becomes a commit is the business of [`crate::commit`].
 
+pub mod access_keys;
+pub mod at_work;
 pub mod branch;
 pub mod change_file;
 pub mod changes;

@@ -22,7 +22,7 @@ impl Deployment {
         self.find(repo, name).await?.ok_or_else(|| no_branch(repo, name))
     }
 
-    /// The same, or `None`. The repository must be there.
+    /// The uid of the branch that a name stands for, or `None`. The repository must be there.
     pub(super) async fn find(
         &self,
         repo: &RepoName,

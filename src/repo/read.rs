@@ -64,7 +64,7 @@ impl Repository {
         layout::parse_data(key).map(|_| key)
     }
 
-    /// The same, of the bytes in `range`, which lies within the object; all of them for `None`.
+    /// Opens the bytes in `range` of an object, which lies within it; all of them for `None`.
     pub async fn open_range(&self, entry: &Entry, range: Option<Range<u64>>) -> Result<Streamed> {
         let objects = self.onward.coordinator().objects();
         let key = self.data_key(entry).ok_or_else(|| {

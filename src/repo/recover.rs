@@ -12,7 +12,7 @@ use super::handles::Repository;
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// The branch.
+    /// Name of the branch.
     pub branch: BranchName,
     /// Tickets decided, by the log.
     pub done: u64,

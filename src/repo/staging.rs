@@ -170,7 +170,7 @@ impl Branch {
         self.staged_from(&start, limit).await
     }
 
-    /// The same, from some path on.
+    /// Staged changes from some path on, in path order.
     pub(super) async fn staged_from(
         &self,
         start: &ScanStart,

@@ -25,7 +25,7 @@ use super::outcome::complete;
 pub enum TicketStatus {
     /// It is in the queue.
     Pending {
-        /// Its ticket.
+        /// Its place in the order of the branch.
         ticket: Ticket,
         /// Its place in the queue: 1 is the front.
         position: u64,

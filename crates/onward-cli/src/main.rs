@@ -45,6 +45,7 @@ mod tag;
 mod tell;
 mod ticket;
 mod trace;
+mod verbs;
 mod verify;
 
 use std::process::ExitCode;
@@ -52,9 +53,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use onward::Error;
 
-use args::{Args, Verb};
 use exit::{Done, Exit, Failure};
 use out::Out;
+use verbs::{Args, Verb};
 
 /// Commits allocate on one thread and free on another, which the system's allocator is slow at.
 #[global_allocator]

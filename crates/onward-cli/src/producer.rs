@@ -1,12 +1,28 @@
 //! `producer`: how far a producer is decided, for one that starts again.
 
+use clap::Subcommand;
+use onward::internals::model::address::Address;
 use onward::{Error, LastDecided};
 use serde_json::json;
 
-use super::args::{Global, ProducerVerb};
+use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::{Out, printable};
 use super::session::{branch_of, with};
+
+#[derive(Debug, Subcommand)]
+pub enum ProducerVerb {
+    /// The last epoch and sequence of a producer that were decided on a branch
+    #[command(
+        after_help = "Example: onward producer show lake/main orders-0\n\nA producer that starts again goes on behind it. Ops of the producer that wait on the branch are\nhelped to their end first."
+    )]
+    Show {
+        /// REPO/BRANCH
+        branch: Address,
+        /// The producer
+        name: String,
+    },
+}
 
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: ProducerVerb) -> Done {

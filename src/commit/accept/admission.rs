@@ -30,9 +30,9 @@ pub enum Admission {
 /// An accepted op on its way to its outcome.
 #[derive(Debug)]
 pub struct Pending {
-    /// Its id.
+    /// Id of the op that waits.
     pub op_id: OpId,
-    /// Its ticket.
+    /// Its place in the order of the branch.
     pub ticket: Ticket,
     pub(super) outcome: watch::Receiver<Option<Told>>,
 }

@@ -31,7 +31,7 @@ impl BranchQueue {
         (Self { inbox, shared }, arrivals)
     }
 
-    /// The branch.
+    /// What the queue knows of its branch.
     pub fn context(&self) -> &BranchContext {
         &self.shared.context
     }

@@ -19,10 +19,10 @@ use super::lake::Lake;
 
 const VERSION: u8 = 1;
 
-/// A repository.
+/// The record of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepoRecord {
-    /// Its name.
+    /// Name of the repository.
     pub name: RepoName,
     /// Its default branch.
     pub default_branch: BranchName,
@@ -33,7 +33,7 @@ pub struct RepoRecord {
 /// One incarnation of a branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BranchRecord {
-    /// The name.
+    /// Name of the branch.
     pub name: BranchName,
     /// Which incarnation of the name this is, counted from 1.
     pub incarnation: u32,
@@ -87,7 +87,7 @@ impl BranchRecord {
         Ok(live)
     }
 
-    /// One incarnation.
+    /// Reads the record of one incarnation of a name.
     pub async fn read(lake: &Lake, name: &BranchName, incarnation: u32) -> Result<Option<Self>> {
         let key = layout::branch(lake.repo(), name, incarnation);
         match lake.objects().get(&key).await? {
@@ -131,7 +131,7 @@ impl BranchRecord {
 /// One incarnation of a branch, by the names of objects alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incarnation {
-    /// The name.
+    /// Name of the branch.
     pub name: BranchName,
     /// Which incarnation of the name, from 1.
     pub number: u32,

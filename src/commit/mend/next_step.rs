@@ -25,7 +25,7 @@ pub(super) enum Said {
     /// An answer by which the branch has no commit yet. A Redis that fell back to its beginning on a
     /// living connection would say so of any branch.
     NoCommit,
-    /// An answer.
+    /// An answer that can be given.
     Answer,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Known {
     pub(super) mends_left: usize,
 }
 
-/// One step.
+/// One step towards an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Look where Redis stands, and publish what the log has behind that.
@@ -77,7 +77,7 @@ pub(super) enum Step {
     Forget,
     /// Give the answer to whoever asked.
     Tell,
-    /// Give up.
+    /// Give up, and say why.
     GiveUp(Why),
 }
 

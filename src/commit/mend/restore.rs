@@ -37,7 +37,7 @@ const VERSION: u8 = 1;
 /// A branch after some log entry, with what only history tells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Tickets decided.
+    /// Tickets decided up to the checkpoint.
     pub done: u64,
     /// The head commit.
     pub commit: Option<CommitId>,

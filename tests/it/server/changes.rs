@@ -327,6 +327,15 @@ fn the_api_is_what_its_description_says() {
     let made = serde_json::to_value(onward_server::api::description()).unwrap();
     assert_eq!(made["openapi"], "3.1.0");
     assert!(kept == made, "docs/openapi.json is not what the code says: make openapi");
+    let paths = kept["paths"].as_object().unwrap();
+    let told = onward_server::api::routes_told();
+    assert_eq!(paths.len(), told.len());
+    for (path, methods) in told {
+        let described: Vec<&String> = paths[&path].as_object().unwrap().keys().collect();
+        let mut methods = methods.to_vec();
+        methods.sort_unstable();
+        assert_eq!(described, methods, "{path}");
+    }
 }
 
 #[test]

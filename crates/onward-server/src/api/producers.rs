@@ -3,18 +3,18 @@
 use axum::Json as Body;
 use axum::extract::State;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::auth::Reader;
-use crate::error::{ApiResult, Problem};
+use crate::error::ApiResult;
 use crate::extract::Path;
 use crate::state::AppState;
 use onward::{Error, LastDecided};
 
 /// How far a producer is decided on a branch.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct LastDecidedShape {
-    /// The producer.
+    /// Name of the producer.
     name: String,
     /// The epoch decided last.
     epoch: u64,
@@ -29,7 +29,7 @@ pub struct LastDecidedShape {
 /// Where a producer that starts again goes on: the last epoch and sequence that were decided on the
 /// branch, by the log, whatever Redis has lost. Ops of the producer that wait on the branch are
 /// helped to their end first.
-#[utoipa::path(
+#[cfg_attr(feature = "describe", utoipa::path(
     get,
     path = "/repositories/{repo}/branches/{branch}/producers/{name}",
     tag = "producers",
@@ -40,11 +40,10 @@ pub struct LastDecidedShape {
     ),
     responses(
         (status = 200, description = "The last op that was decided", body = LastDecidedShape),
-        (status = 404, description = "Nothing of this producer was decided on this branch", body = Problem),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = 503, description = "Ops of the producer still wait, or Redis or the storage does not answer", body = Problem),
-    )
-)]
+        (status = 404, description = "Nothing of this producer was decided on this branch", body = crate::error::Problem),
+        (status = "4XX", description = "Refused", body = crate::error::Problem),
+        (status = 503, description = "Ops of the producer still wait, or Redis or the storage does not answer", body = crate::error::Problem),
+    )))]
 pub async fn show(
     _: Reader,
     State(app): State<AppState>,
