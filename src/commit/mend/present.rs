@@ -5,8 +5,8 @@
 //! incarnation); what must not wait for the log, because it does not rest on what Redis has, goes
 //! through [`accepted`] and [`accepted_in`]. They ask, and where the answer is none, or cannot be
 //! believed, bring Redis up to the log, see what the name stands for now, and ask again. What comes
-//! next is decided in [`next_step`](super::next_step), from what is known and nothing else;
-//! [`asking`](super::asking) has the effects.
+//! next is decided in `next_step.rs`, from what is known and nothing else; `asking.rs` has the
+//! effects.
 //!
 //! # Every retry in the program
 //!
