@@ -25,6 +25,7 @@ use wire::Answer;
 
 /// A running local instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LocalInstance {
     /// URL of its Redis: `unix:///…`.
     pub redis_url: String,
@@ -36,6 +37,7 @@ pub struct LocalInstance {
 
 /// What is known about a local instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LocalStatus {
     /// URL of its Redis, running or not.
     pub redis_url: String,

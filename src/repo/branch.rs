@@ -31,6 +31,7 @@ pub(super) const LOOKS: usize = 3;
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BranchInfo {
     /// Its name.
     pub name: BranchName,
@@ -49,6 +50,7 @@ pub struct NewBranch {
 
 /// A branch's queue at one moment.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct QueueView {
     /// Tickets decided so far.
     pub done: u64,
@@ -60,6 +62,7 @@ pub struct QueueView {
 
 /// One waiting op.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct QueuedView {
     /// Its ticket.
     pub ticket: Ticket,

@@ -22,6 +22,7 @@ const REST: Duration = Duration::from_millis(500);
 
 /// Something that a listener is told.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// An op was decided.
     Outcome {

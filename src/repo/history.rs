@@ -12,6 +12,7 @@ use super::handles::Repository;
 
 /// A commit with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommitInfo {
     /// Its id.
     pub id: CommitId,

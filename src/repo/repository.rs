@@ -17,6 +17,7 @@ const DELETES: usize = 32;
 
 /// What there is to say of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RepoInfo {
     /// Its name.
     pub name: RepoName,

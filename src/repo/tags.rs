@@ -13,6 +13,7 @@ use super::handles::Repository;
 
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TagInfo {
     /// Its name.
     pub name: TagName,
