@@ -33,7 +33,7 @@ bench-sidecar: build ## How fast the sidecar is here: commits by wrk, streams, i
 	./scripts/bench-sidecar
 
 openapi: ## Write docs/openapi.json anew from the code
-	$(CARGO) run --locked --example openapi > docs/openapi.json.new
+	$(CARGO) run --locked --package onward-server --features describe --example openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
 simulate: ## Simulated histories, CASES=100000 of them from a random seed, or ONWARD_TEST_SEED, on

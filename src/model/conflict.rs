@@ -9,7 +9,7 @@ use super::path::ObjectPath;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConflictPath {
-    /// The path.
+    /// The path that is in conflict.
     pub path: ObjectPath,
     /// What both sides began with; for a condition, nothing.
     pub base: Option<Entry>,

@@ -141,6 +141,7 @@ macro_rules! cloud_store {
             let plain = super::backend::ClientOptions::new().with_allow_http(true);
             builder = builder.with_client_options(plain);
         }
+        crate::encryption::ready();
         let store = builder.build().map_err(|error| {
             Error::invalid(format!("cannot set up {}: check its settings", $url)).with_source(error)
         })?;

@@ -36,8 +36,6 @@ pub(super) struct Deployment {
     pub(super) rules: RulesCache,
     /// Held while the key-value pairs of a repository are changed.
     pub(super) metadata: tokio::sync::Mutex<()>,
-    /// Lost connections as of when a branch was last compared with its log.
-    pub(super) synced: Mutex<HashMap<BranchUid, u64>>,
 }
 
 impl Onward {
@@ -91,7 +89,7 @@ impl Branch {
         BranchName::new(self.name.as_str())
     }
 
-    /// The repository.
+    /// The repository that the branch is in.
     pub fn repository(&self) -> &Repository {
         &self.repo
     }

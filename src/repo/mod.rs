@@ -4,10 +4,13 @@
 //! This room turns names into incarnations, requests into ops, and refs into commits. How an op
 //! becomes a commit is the business of [`crate::commit`].
 
+pub mod access_keys;
+pub mod at_work;
 pub mod branch;
 pub mod change_file;
 pub mod changes;
 pub mod config;
+mod current;
 mod data;
 pub mod doctor;
 pub mod events;
@@ -24,10 +27,11 @@ pub mod merge_base;
 mod merge_spec;
 pub mod metadata;
 mod names;
-pub mod onward;
+mod onward;
 mod outcome;
 mod overlay;
 pub mod pages;
+pub mod producers;
 pub mod protection;
 mod reach;
 pub mod read;

@@ -1,16 +1,62 @@
 //! `branch`: create, list, show, delete, reset of what is staged or of the head.
 
+use clap::Subcommand;
 use onward::internals::model::address::Address;
 use onward::internals::repo::BranchInfo;
 use onward::{Error, Onward, RepoName};
 use serde_json::json;
 
-use super::args::{BranchVerb, Global};
+use super::args::Global;
 use super::exit::{Done, Exit, Failure};
-use super::out::Out;
+use super::out::{Out, Told};
 use super::session::{branch_above, branch_of, confirm, ref_in, repo_of, with};
 
-fn tell(out: &Out, repo: &RepoName, info: &BranchInfo) -> Result<(), Failure> {
+#[derive(Debug, Subcommand)]
+pub enum BranchVerb {
+    /// Make a branch at a commit
+    #[command(after_help = "Example: onward branch create lake/dev --from main")]
+    Create {
+        /// REPO/BRANCH
+        branch: Address,
+        /// A branch, tag or commit of the same repository
+        #[arg(long, value_name = "REF")]
+        from: String,
+    },
+    /// All branches of a repository
+    #[command(after_help = "Example: onward branch list lake")]
+    List {
+        /// The repository
+        repo: RepoName,
+    },
+    /// One branch
+    #[command(after_help = "Example: onward branch show lake/main")]
+    Show {
+        /// REPO/BRANCH
+        branch: Address,
+    },
+    /// Delete a branch, behind what is queued on it
+    #[command(after_help = "Example: onward branch delete lake/dev --yes")]
+    Delete {
+        /// REPO/BRANCH
+        branch: Address,
+        /// Even if it is the repository's default branch
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take staged changes back: all, or those of a path or a PREFIX/; --to: set the head
+    #[command(
+        after_help = "Examples:\n  onward branch reset lake/main/orders/ --yes\n  onward branch reset lake/main --to main~3"
+    )]
+    Reset {
+        /// REPO/BRANCH[/PATH or PREFIX/]
+        address: Address,
+        /// Make this commit the head of the branch instead
+        #[arg(long, value_name = "REF")]
+        to: Option<String>,
+    },
+}
+
+fn tell(out: &Out, repo: &RepoName, info: &BranchInfo) -> Told {
     out.data(
         || json!({"repository": repo, "branch": info.name, "commit": info.commit, "done": info.done}),
         || {
@@ -98,7 +144,7 @@ async fn delete(
     let head = branch.delete().await?;
     if out.is_json() {
         let told = json!({"branch": address.to_string(), "deleted": true, "commit": head});
-        return out.data(|| told, String::new);
+        return Ok(out.data(|| told, String::new)?);
     }
     match head {
         Some(head) => out.note(&format!(

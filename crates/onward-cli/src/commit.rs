@@ -5,15 +5,58 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use onward::internals::model::address::Address;
 use onward::internals::repo::change_file::{LINE_MAX, parse_line};
 use onward::internals::repo::{ChangeBuilder, TicketHandle};
-use onward::{Error, ErrorKind, Outcome, Result};
+use onward::{Error, ErrorKind, OpId, Outcome, Result};
 
-use super::args::{CommitArgs, Global};
+use super::args::{Global, OnConflict, pair};
 use super::exit::Done;
 use super::out::Out;
 use super::session::{blocking, branch_of, ref_in, with};
 use super::tell::{Asked, ended};
+
+#[derive(Debug, clap::Args)]
+pub struct CommitArgs {
+    /// REPO/BRANCH
+    pub branch: Address,
+    /// Why
+    #[arg(short, long, value_name = "MSG")]
+    pub message: String,
+    /// A pair for the commit's metadata; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub meta: Vec<(String, String)>,
+    /// Commit the changes of this file (- for stdin) instead of what is staged
+    #[arg(long, value_name = "FILE")]
+    pub changes: Option<PathBuf>,
+    /// The commit the changes were made against
+    #[arg(long, value_name = "REF", requires = "changes")]
+    pub base: Option<String>,
+    /// Paths changed on both sides since --base
+    #[arg(long, value_name = "STRATEGY", default_value = "fail")]
+    pub on_conflict: OnConflict,
+    /// The op's id: the same id again is the same commit
+    #[arg(long, value_name = "UUID")]
+    pub op_id: Option<OpId>,
+    /// The producer this commit belongs to
+    #[arg(long, value_name = "NAME", requires_all = ["epoch", "sequence"])]
+    pub producer: Option<String>,
+    /// The producer's incarnation; a higher one fences lower ones
+    #[arg(long, value_name = "N", requires = "producer")]
+    pub epoch: Option<u64>,
+    /// The number of the commit in the producer's sequence
+    #[arg(long, value_name = "N", requires = "producer")]
+    pub sequence: Option<u64>,
+    /// Commit even if nothing changes
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Return once it is accepted
+    #[arg(long, conflicts_with = "timeout")]
+    pub no_wait: bool,
+    /// Wait at most so long, such as 30s or 5m [default: 5m]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+}
 
 /// How long a commit is waited for, unless it says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(300);

@@ -6,15 +6,15 @@ use onward::internals::repo::doctor::{Check, Health, examine};
 use serde_json::json;
 
 use super::args::Global;
-use super::exit::{Done, Exit, Failure};
-use super::out::Out;
+use super::exit::{Done, Exit};
+use super::out::{Out, Told};
 use super::session::config;
 
 /// Examines the deployment; each check is told as it is made.
 pub async fn run(global: &Global, out: &Out) -> Done {
     let config = config(global).await?;
     let mut worst = Health::Good;
-    let mut told: Result<(), Failure> = Ok(());
+    let mut told: Told = Ok(());
     examine(&config, &mut |check| {
         worst = worst.max(check.health);
         if told.is_ok() {

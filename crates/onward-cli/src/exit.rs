@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use onward::{Error, ErrorKind, Outcome};
 use serde_json::json;
 
-use super::out::{Out, printable_lines};
+use super::out::{Out, Unsaid, printable_lines};
 use super::shape::add;
 
 /// What the exit code says. The numbers are a promise to scripts.
@@ -92,6 +92,15 @@ pub type Done = Result<Exit, Failure>;
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Error(error)
+    }
+}
+
+impl From<Unsaid> for Failure {
+    fn from(unsaid: Unsaid) -> Self {
+        match unsaid {
+            Unsaid::Error(error) => Self::Error(error),
+            Unsaid::Unheard => Self::Unheard,
+        }
     }
 }
 

@@ -1,13 +1,47 @@
 //! `key`: create, list, rotate, delete.
 
-use onward_server::auth::{AccessKey, Keys, NewKey};
+use clap::Subcommand;
+use onward_server::auth::{AccessKey, Keys, NewKey, Role};
 use serde_json::{Value, json};
 
-use super::args::{Global, KeyVerb};
+use super::args::Global;
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, printable};
 use super::session::{confirm, with};
 use super::shape::add;
+
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// Make a key; its secret is shown this once
+    #[command(
+        after_help = "Examples:\n  onward key create --role write etl\n  onward key create --role read --id DASHBOARD grafana"
+    )]
+    Create {
+        /// Whose it is: the name on commits
+        name: String,
+        /// What it allows: read, write or admin
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// Its id, if not one that is drawn
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+    },
+    /// All keys, without their secrets
+    #[command(after_help = "Example: onward key list")]
+    List,
+    /// Give a key a new secret; the old one stops working within seconds
+    #[command(after_help = "Example: onward key rotate ONWARD0123456789ABCDEF")]
+    Rotate {
+        /// The key
+        id: String,
+    },
+    /// Remove a key
+    #[command(after_help = "Example: onward key delete ONWARD0123456789ABCDEF")]
+    Delete {
+        /// The key
+        id: String,
+    },
+}
 
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: KeyVerb) -> Done {

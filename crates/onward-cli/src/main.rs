@@ -30,6 +30,7 @@ mod merge;
 mod object;
 mod out;
 mod pair;
+mod producer;
 mod progress;
 mod protect;
 mod queue;
@@ -44,6 +45,7 @@ mod tag;
 mod tell;
 mod ticket;
 mod trace;
+mod verbs;
 mod verify;
 
 use std::process::ExitCode;
@@ -51,9 +53,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use onward::Error;
 
-use args::{Args, Verb};
 use exit::{Done, Exit, Failure};
 use out::Out;
+use verbs::{Args, Verb};
 
 /// Commits allocate on one thread and free on another, which the system's allocator is slow at.
 #[global_allocator]
@@ -112,6 +114,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Cat { address } => object::cat(global, out, &address).await,
         Verb::Commit(commit) => commit::run(global, out, *commit).await,
         Verb::Ticket(verb) => ticket::run(global, out, verb).await,
+        Verb::Producer(verb) => producer::run(global, out, verb).await,
         Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
         Verb::Log(args) => log::log(global, out, args).await,
         Verb::Show { address } => history::show(global, out, &address).await,

@@ -1,7 +1,7 @@
 //! `put`, `link`, `rm`, `stat`, `cat`: single objects.
 
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
 use onward::internals::clock;
@@ -12,11 +12,75 @@ use onward::internals::tree::ListRequest;
 use onward::{Change, Condition, Entry, Error, ErrorKind, ObjectPath, Onward, PathChange, Result};
 use tokio::io::AsyncReadExt;
 
-use super::args::{Conditional, Global, LinkArgs, PutArgs, RmArgs};
+use super::args::{Global, pair};
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, human_bytes, local_time, printable};
 use super::session::{branch_above, confirm, repo_of, with};
 use super::shape;
+
+/// What must hold of a path for a write.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Conditional {
+    /// Only if the path names nothing
+    #[arg(long)]
+    pub if_absent: bool,
+    /// Only if the path names an object with this checksum
+    #[arg(long, value_name = "C", conflicts_with = "if_absent")]
+    pub if_checksum: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct PutArgs {
+    /// The file; - for stdin
+    pub file: PathBuf,
+    /// REPO/BRANCH/PATH; behind a trailing slash the file keeps its name
+    pub address: Address,
+    #[command(flatten)]
+    pub condition: Conditional,
+    /// Media type
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Option<String>,
+    /// A pair of your own; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub meta: Vec<(String, String)>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct LinkArgs {
+    /// REPO/BRANCH/PATH
+    pub path: Address,
+    /// Where the bytes are
+    #[arg(long, value_name = "URL")]
+    pub address: String,
+    /// Checksum or ETag of the bytes
+    #[arg(long, value_name = "C")]
+    pub checksum: String,
+    /// Length in bytes
+    #[arg(long, value_name = "N")]
+    pub size: u64,
+    /// Modification time, seconds since 1970 [default: now]
+    #[arg(long, value_name = "SECONDS")]
+    pub mtime: Option<i64>,
+    #[command(flatten)]
+    pub condition: Conditional,
+    /// Media type
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Option<String>,
+    /// A pair of your own; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub meta: Vec<(String, String)>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RmArgs {
+    /// REPO/BRANCH/PATH
+    pub address: Address,
+    /// Everything that begins with the path
+    #[arg(short, long, conflicts_with_all = ["if_absent", "if_checksum"])]
+    pub recursive: bool,
+    #[command(flatten)]
+    pub condition: Conditional,
+}
 
 /// Bytes read from a linked file at once.
 const READ_LEN: usize = 256 * 1024;

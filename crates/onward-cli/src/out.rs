@@ -7,7 +7,6 @@ use owo_colors::OwoColorize;
 use serde_json::Value;
 
 use super::args::Global;
-use super::exit::Failure;
 
 /// How this command talks.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +52,7 @@ impl Out {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Unheard),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Unsaid::Unheard),
             Err(error) => Err(Error::unavailable(
                 "stdout cannot be written; check the disk or the program behind the pipe",
             )
@@ -101,8 +100,23 @@ impl Out {
     }
 }
 
+/// Why data was not said.
+#[derive(Debug)]
+pub enum Unsaid {
+    /// It cannot be written.
+    Error(Error),
+    /// Whoever read our output has gone.
+    Unheard,
+}
+
+impl From<Error> for Unsaid {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
 /// What writing comes to.
-pub type Told = Result<(), Failure>;
+pub type Told = Result<(), Unsaid>;
 
 /// Bytes for people: `1.5 MiB`.
 pub fn human_bytes(bytes: u64) -> String {

@@ -6,8 +6,8 @@ use onward::internals::repo::protection::{Action, Rule};
 use serde_json::json;
 
 use super::args::Global;
-use super::exit::{Done, Exit, Failure};
-use super::out::{Out, printable};
+use super::exit::{Done, Exit};
+use super::out::{Out, Told, printable};
 use super::session::{repo_of, with};
 
 #[derive(Debug, Subcommand)]
@@ -80,7 +80,7 @@ fn blocked(rule: &Rule) -> String {
     rule.blocks.iter().map(|action| action.name()).collect::<Vec<_>>().join(",")
 }
 
-fn tell(out: &Out, repo: &RepoName, rule: &Rule) -> Result<(), Failure> {
+fn tell(out: &Out, repo: &RepoName, rule: &Rule) -> Told {
     out.data(
         || json!({"repository": repo, "pattern": rule.pattern, "blocks": rule.blocks}),
         || format!("{}\t{}", printable(&rule.pattern), blocked(rule)),

@@ -7,8 +7,8 @@ use onward::internals::model::address::Address;
 use onward::internals::repo::branch::QueueView;
 
 use super::args::Global;
-use super::exit::{Done, Exit, Failure};
-use super::out::{Out, printable};
+use super::exit::{Done, Exit};
+use super::out::{Out, Told, printable};
 use super::session::{branch_of, with};
 use super::shape;
 use super::signals::Signals;
@@ -56,7 +56,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn draw(&mut self, out: &Out, name: &str, view: &QueueView) -> Result<(), Failure> {
+    fn draw(&mut self, out: &Out, name: &str, view: &QueueView) -> Told {
         let rate =
             self.done.map(|before| view.done.saturating_sub(before) as f64 / PAUSE.as_secs_f64());
         self.done = Some(view.done);

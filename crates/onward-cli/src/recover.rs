@@ -5,8 +5,8 @@ use onward::internals::repo::recover::{Recovered, RecoveredState};
 use serde_json::json;
 
 use super::args::Global;
-use super::exit::{Done, Exit, Failure};
-use super::out::Out;
+use super::exit::{Done, Exit};
+use super::out::{Out, Told};
 use super::session::{repo_of, with};
 
 /// Recovers one repository, or all.
@@ -30,7 +30,7 @@ pub async fn run(global: &Global, out: &Out, repo: Option<RepoName>) -> Done {
     .await
 }
 
-fn tell(out: &Out, repo: &str, recovered: &Recovered) -> Result<(), Failure> {
+fn tell(out: &Out, repo: &str, recovered: &Recovered) -> Told {
     let (state, behind, words) = match recovered.state {
         RecoveredState::Intact => ("intact", 0, "Redis knew it all".to_owned()),
         RecoveredState::Behind(n) => ("behind", n, format!("Redis was {n} batches behind")),

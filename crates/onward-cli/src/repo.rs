@@ -1,13 +1,43 @@
 //! `repo`: create, list, show, delete.
 
+use clap::Subcommand;
 use onward::internals::clock;
 use onward::internals::repo::RepoInfo;
+use onward::{BranchName, RepoName};
 use serde_json::{Value, json};
 
-use super::args::{Global, RepoVerb};
-use super::exit::{Done, Exit, Failure};
-use super::out::{Out, local_time};
+use super::args::Global;
+use super::exit::{Done, Exit};
+use super::out::{Out, Told, local_time};
 use super::session::{confirm, repo_of, with};
+
+#[derive(Debug, Subcommand)]
+pub enum RepoVerb {
+    /// Make a repository with a default branch
+    #[command(after_help = "Example: onward repo create lake --default-branch trunk")]
+    Create {
+        /// Its name
+        repo: RepoName,
+        /// The branch it begins with
+        #[arg(long, default_value = "main", value_name = "NAME")]
+        default_branch: BranchName,
+    },
+    /// All repositories
+    #[command(after_help = "Example: onward repo list --json")]
+    List,
+    /// One repository
+    #[command(after_help = "Example: onward repo show lake")]
+    Show {
+        /// Its name
+        repo: RepoName,
+    },
+    /// Delete a repository with all its branches and history
+    #[command(after_help = "Example: onward repo delete lake --yes")]
+    Delete {
+        /// Its name
+        repo: RepoName,
+    },
+}
 
 fn shape(info: &RepoInfo) -> Value {
     json!({
@@ -16,7 +46,7 @@ fn shape(info: &RepoInfo) -> Value {
     })
 }
 
-fn tell(out: &Out, info: &RepoInfo) -> Result<(), Failure> {
+fn tell(out: &Out, info: &RepoInfo) -> Told {
     out.data(
         || shape(info),
         || format!("{}\t{}\t{}", info.name, info.default_branch, local_time(info.created_ms)),

@@ -111,7 +111,7 @@ fn parse(path: &Path, text: &str) -> Result<File> {
 mod tests {
     use clap::Parser;
 
-    use super::super::args::Args;
+    use super::super::verbs::Args;
     use super::*;
 
     fn global(flags: &[&str]) -> Global {

@@ -1,14 +1,44 @@
 //! `tag`: create, list, delete.
 
-use onward::RefExpr;
+use clap::Subcommand;
 use onward::internals::model::name::TagName;
 use onward::internals::repo::tags::TagInfo;
+use onward::{RefExpr, RepoName};
 use serde_json::json;
 
-use super::args::{Global, TagVerb};
-use super::exit::{Done, Exit, Failure};
-use super::out::Out;
+use super::args::Global;
+use super::exit::{Done, Exit};
+use super::out::{Out, Told};
 use super::session::{ref_in, repo_of, with};
+
+#[derive(Debug, Subcommand)]
+pub enum TagVerb {
+    /// Name a commit
+    #[command(after_help = "Example: onward tag create lake v1 --from main")]
+    Create {
+        /// The repository
+        repo: RepoName,
+        /// The tag
+        tag: String,
+        /// A branch, tag or commit of the repository [default: its default branch]
+        #[arg(long, value_name = "REF")]
+        from: Option<String>,
+    },
+    /// All tags of a repository
+    #[command(after_help = "Example: onward tag list lake")]
+    List {
+        /// The repository
+        repo: RepoName,
+    },
+    /// Remove a tag; its commit stays
+    #[command(after_help = "Example: onward tag delete lake v1")]
+    Delete {
+        /// The repository
+        repo: RepoName,
+        /// The tag
+        tag: String,
+    },
+}
 
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: TagVerb) -> Done {
@@ -48,7 +78,7 @@ pub async fn run(global: &Global, out: &Out, verb: TagVerb) -> Done {
     .await
 }
 
-fn tell(out: &Out, repo: &str, info: &TagInfo) -> Result<(), Failure> {
+fn tell(out: &Out, repo: &str, info: &TagInfo) -> Told {
     out.data(
         || json!({"repository": repo, "tag": info.name, "commit": info.commit}),
         || format!("{}\t{}", info.name, info.commit),

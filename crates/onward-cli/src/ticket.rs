@@ -1,16 +1,50 @@
 //! `ticket`: ops that were accepted, by their id.
 
+use std::time::Duration;
+
+use clap::Subcommand;
 use onward::internals::model::address::Address;
 use onward::internals::repo::ticket::TicketStatus;
 use onward::{Cancelled, Error, OpId, Outcome, Result, Ticket};
 use serde_json::{Value, json};
 
-use super::args::{Global, TicketVerb};
+use super::args::Global;
 use super::commit::TIMEOUT;
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
 use super::session::{branch_of, with};
 use super::tell::{Asked, tell};
+
+#[derive(Debug, Subcommand)]
+pub enum TicketVerb {
+    /// What is known of an op
+    #[command(after_help = "Example: onward ticket show lake/main 0193a6c2-…")]
+    Show {
+        /// REPO/BRANCH
+        branch: Address,
+        /// The op's id
+        op_id: OpId,
+    },
+    /// Wait for its outcome
+    #[command(after_help = "Example: onward ticket wait lake/main 0193a6c2-… --timeout 1m")]
+    Wait {
+        /// REPO/BRANCH
+        branch: Address,
+        /// The op's id
+        op_id: OpId,
+        /// At most so long [default: 5m]
+        #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+        timeout: Option<Duration>,
+    },
+    /// Call it off, if it is not decided yet
+    #[command(after_help = "Example: onward ticket cancel lake/main 0193a6c2-…")]
+    Cancel {
+        /// REPO/BRANCH
+        branch: Address,
+        /// The op's id
+        op_id: OpId,
+    },
+}
 
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: TicketVerb) -> Done {

@@ -5,12 +5,13 @@ use std::any::Any;
 use std::io::IsTerminal;
 
 use onward::Result;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
-use super::args::{Args, Verb};
 use super::serve::LogFormat;
+use super::verbs::{Args, Verb};
 
 /// What has to live as long as anything may be said.
 pub type Kept = Option<Box<dyn Any>>;
@@ -21,13 +22,14 @@ pub fn begin(args: &Args) -> Result<Kept> {
         Verb::Up(serve) | Verb::Serve(serve) => Some(serve),
         _ => None,
     };
-    let usual = |words| EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(words));
+    let ours = |level| Targets::new().with_target("onward", level);
+    let asked = || std::env::var("RUST_LOG").ok()?.parse::<Targets>().ok();
     let filter = match (args.global.verbose, sidecar) {
-        (0, None) => usual("off"),
-        (0, Some(_)) => usual("onward=info"),
-        (1, None) => EnvFilter::new("onward=info"),
-        (1, Some(_)) | (2, _) => EnvFilter::new("onward=debug"),
-        _ => EnvFilter::new("trace"),
+        (0, None) => asked().unwrap_or_default(),
+        (0, Some(_)) => asked().unwrap_or_else(|| ours(LevelFilter::INFO)),
+        (1, None) => ours(LevelFilter::INFO),
+        (1, Some(_)) | (2, _) => ours(LevelFilter::DEBUG),
+        _ => Targets::new().with_default(LevelFilter::TRACE),
     };
     let ansi = !args.global.no_color && std::io::stderr().is_terminal();
     // A reader of the log that has gone away is no reason to stop.

@@ -9,7 +9,6 @@ use http::header::{self, HeaderName};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use onward::{Error, ErrorKind};
 
@@ -20,7 +19,8 @@ pub type ApiResult<T> = Result<T, ApiError>;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The body of every answer that is not a success.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// What happened and what to do, for people.
     pub message: String,

@@ -1,23 +1,11 @@
-//! Whether the sidecar lives, and whether it can serve.
+//! Whether Redis and the object store answer: looked at once a second, however many ask.
 
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::response::Response;
-use http::StatusCode;
-use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::error::json as answer;
-use super::state::AppState;
 use onward::internals::clock::Stopwatch;
-use onward::internals::objects::layout;
 use onward::{Onward, Result};
-
-/// `GET /healthz`: the process lives.
-pub async fn alive() -> Response {
-    answer(StatusCode::OK, json!({"status": "ok"}))
-}
 
 /// How long an answer is waited for: who asks does so again and again.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,46 +27,27 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Health(Mutex<Option<Found>>);
 
+/// What was found a moment ago.
 #[derive(Clone, Copy)]
-struct Found {
+pub struct Found {
     at: Stopwatch,
-    redis: bool,
-    storage: bool,
+    /// Whether Redis answered.
+    pub redis: bool,
+    /// Whether the object store did.
+    pub storage: bool,
 }
 
 impl Health {
-    async fn look(&self, onward: &Onward) -> Found {
+    /// What is so now, or was within the last second.
+    pub async fn look(&self, onward: &Onward) -> Found {
         let mut found = self.0.lock().await;
         if let Some(found) = found.filter(|found| found.at.elapsed() < FRESH) {
             return found;
         }
-        let coordinator = onward.coordinator();
-        let ping = redis::cmd("PING");
         let (redis, storage) = tokio::join!(
-            answers("Redis", async { coordinator.lanes().call("ping", &ping).await.map(drop) }),
-            answers("the storage", async {
-                coordinator.objects().size(layout::TOKEN_KEY).await.map(drop)
-            }),
+            answers("Redis", onward.reach_redis()),
+            answers("the storage", onward.reach_storage()),
         );
         *found.insert(Found { at: Stopwatch::start(), redis, storage })
     }
-}
-
-/// `GET /readyz`: Redis and the object store answer, by what was found within the last second, and
-/// the sidecar is not stopping. 503 with the reasons otherwise.
-pub async fn ready(State(app): State<AppState>) -> Response {
-    let Found { redis, storage, .. } = app.health.look(&app.onward).await;
-    let word = |ok: bool| if ok { "ok" } else { "does not answer" };
-    let stopping = app.stopping.is_cancelled();
-    let is_ready = redis && storage && !stopping;
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    answer(
-        status,
-        json!({
-            "status": if is_ready { "ok" } else { "not ready" },
-            "redis": word(redis),
-            "storage": word(storage),
-            "stopping": stopping,
-        }),
-    )
 }

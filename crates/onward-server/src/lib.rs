@@ -24,6 +24,7 @@ pub mod auth;
 mod error;
 mod extract;
 mod health;
+mod idempotency;
 pub mod lakefs;
 mod listen;
 mod metrics;
@@ -31,7 +32,9 @@ mod metrics;
 pub mod otel;
 mod patient;
 mod places;
+mod probes;
 mod requests;
+mod scrape;
 mod settings;
 mod sources;
 mod state;
@@ -53,7 +56,6 @@ pub use settings::{Limits, Listen, ServerConfig, TlsFiles};
 use auth::{Keys, NewKey, Role};
 use error::ApiError;
 use listen::Listener;
-use onward::internals::objects::layout;
 use onward::{Error, Onward, Result};
 use sources::Sources;
 use state::{App, AppState};
@@ -86,9 +88,8 @@ impl Server {
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
         // Before a key is made whose secret is told only to who serves.
         let listener = Listener::bind(&listen, tls).await?;
-        let objects = onward.coordinator().objects();
-        objects.keep_private(layout::PRIVATE_DIR).await?;
-        let keys = Keys::new(objects.clone());
+        let keys = Keys::new(onward.coordinator().objects().clone());
+        keys.keep_private().await?;
         let first_key = match admin {
             Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None)?,
             None if !keys.is_empty().await? => None,
@@ -141,9 +142,9 @@ fn router(app: AppState) -> Router {
         .nest("/api/v1", lakefs)
         .nest("/onward/v1", own)
         .merge(api::documents())
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::show))
+        .route("/healthz", get(probes::alive))
+        .route("/readyz", get(probes::ready))
+        .route("/metrics", get(scrape::show))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(app.limits.json_len))

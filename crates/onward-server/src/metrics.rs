@@ -1,26 +1,16 @@
-//! What `/metrics` shows: what the program measures ([`onward::internals::measures`]), what the protocol counts,
-//! the queues, and the requests.
+//! What is measured: the recorder of this process, and what the sidecar measures itself.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, stream};
-use http::header::CONTENT_TYPE;
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::state::{App, AppState};
-use onward::internals::clock;
-use onward::internals::commit::context::BranchContext;
 use onward::internals::commit::counters::CounterSnapshot;
-use onward::internals::commit::op::queued::QueuedOp;
-use onward::internals::coord::BranchState;
 use onward::internals::measures;
-use onward::{BranchName, Error, RepoName, Result};
+use onward::{Error, Result};
 
 /// Requests handled, by method, route and status.
 const REQUESTS: &str = "onward_http_requests_total";
@@ -32,16 +22,6 @@ const IN_FLIGHT: &str = "onward_http_in_flight";
 const CONNECTIONS: &str = "onward_http_connections";
 /// Logins with a wrong id or secret.
 pub const LOGINS_FAILED: &str = "onward_logins_failed_total";
-
-const COMMITS_IN_FLIGHT: &str = "onward_commits_in_flight";
-const QUEUE_DEPTH: &str = "onward_queue_depth";
-const QUEUE_OLDEST: &str = "onward_queue_oldest_seconds";
-
-/// Queues that one scrape looks at, at most: each is a call of Redis.
-const QUEUES_MAX: usize = 200;
-
-/// Queues looked at together.
-const LOOKS: usize = 16;
 
 /// How often what was measured is put in order between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -56,9 +36,11 @@ const SECONDS_BUCKETS: [f64; 18] = [
 const COUNT_BUCKETS: [f64; 12] =
     [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0];
 
-type Count = (&'static str, &'static str, fn(&CounterSnapshot) -> u64);
+/// A count of the protocol.
+pub type Count = (&'static str, &'static str, fn(&CounterSnapshot) -> u64);
 
-const COUNTS: [Count; 8] = [
+/// What the protocol counts: name, meaning, and where the count is.
+pub const COUNTS: [Count; 8] = [
     ("onward_lost_races_total", "Decisions that found their place in the log taken", |c| {
         c.lost_races
     }),
@@ -120,71 +102,6 @@ pub async fn upkeep(handle: PrometheusHandle) {
         tokio::time::sleep(UPKEEP).await;
         handle.run_upkeep();
     }
-}
-
-/// `GET /metrics`.
-pub async fn show(State(app): State<AppState>) -> Response {
-    let counters = app.onward.counters();
-    for (name, _, of) in COUNTS {
-        counter!(name).absolute(of(&counters));
-    }
-    let mut text = app.metrics.render();
-    text.push_str(&queues(&app).await);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-}
-
-/// The queues that this process works on, as they are now. Written here and not recorded: a branch
-/// that lived for one transaction would be remembered for ever.
-async fn queues(app: &App) -> String {
-    let branches = app.onward.coordinator().at_work(QUEUES_MAX);
-    let looked_at = stream::iter(branches).map(|context| async move { look(&context).await });
-    let queues: Vec<Queue> =
-        looked_at.buffer_unordered(LOOKS).filter_map(|queue| async { queue }).collect().await;
-    let sum: u64 = queues.iter().map(|queue| queue.depth).sum();
-    let mut text = format!(
-        "# HELP {COMMITS_IN_FLIGHT} Ops in the queues this process works on, by whomever\n# TYPE {COMMITS_IN_FLIGHT} gauge\n{COMMITS_IN_FLIGHT} {sum}\n\n"
-    );
-    type Of = fn(&Queue) -> f64;
-    let shown: [(&str, &str, Of); 2] = [
-        (QUEUE_DEPTH, "Ops in the queue of a branch", |queue| queue.depth as f64),
-        (QUEUE_OLDEST, "How long the first op of a queue has waited", |queue| queue.oldest_seconds),
-    ];
-    for (name, what, of) in shown {
-        text.push_str(&format!("# HELP {name} {what}\n# TYPE {name} gauge\n"));
-        for queue in &queues {
-            // The names have nothing in them that would have to be escaped.
-            text.push_str(&format!(
-                "{name}{{repo=\"{}\",branch=\"{}\"}} {}\n",
-                queue.repo,
-                queue.branch,
-                of(queue)
-            ));
-        }
-        text.push('\n');
-    }
-    text
-}
-
-struct Queue {
-    repo: RepoName,
-    branch: BranchName,
-    depth: u64,
-    oldest_seconds: f64,
-}
-
-async fn look(context: &BranchContext) -> Option<Queue> {
-    let view = match context.look(1).await {
-        Ok(view) => view.given().filter(|view| view.head.state != BranchState::Deleted)?,
-        Err(error) => {
-            tracing::debug!(%error, "a queue cannot be looked at");
-            return None;
-        }
-    };
-    let front = view.elements.first().and_then(|element| QueuedOp::decode(element).ok());
-    let created_ms = front.and_then(|queued| queued.created_ms());
-    let age_ms = created_ms.map_or(0, |ms| clock::now_ms().saturating_sub(ms).max(0));
-    let (repo, branch) = (context.lake.repo().clone(), context.name.clone());
-    Some(Queue { repo, branch, depth: view.depth, oldest_seconds: age_ms as f64 / 1000.0 })
 }
 
 /// Something that is there for a while: counted until it is dropped.

@@ -1,13 +1,17 @@
 //! TLS of a sidecar (feature `tls`).
 
+#[cfg(not(feature = "tls"))]
 use std::time::Duration;
 
+#[cfg(not(feature = "tls"))]
 use super::settings::TlsFiles;
+#[cfg(not(feature = "tls"))]
 use onward::{Error, Result};
 
 #[cfg(feature = "tls")]
 mod with_tls {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,7 +19,8 @@ mod with_tls {
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::server::TlsStream;
 
-    use super::{Duration, Error, Result, TlsFiles};
+    use crate::settings::TlsFiles;
+    use onward::{Error, Result};
 
     /// Turns connections into encrypted ones.
     #[derive(Clone)]
@@ -38,7 +43,7 @@ mod with_tls {
             }
             let key = PrivateKeyDer::from_pem_file(&files.key)
                 .map_err(|error| wrong(&files.key, error.to_string()))?;
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
             let config = rustls::ServerConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
                 .and_then(|config| config.with_no_client_auth().with_single_cert(certs, key));

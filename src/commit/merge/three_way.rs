@@ -30,9 +30,9 @@ pub trait Values: Send + Sync {
 /// What paths have in a commit.
 #[derive(Debug, Clone)]
 pub struct Committed {
-    /// The tree.
+    /// The tree that it is read from.
     pub tree: Tree,
-    /// The content.
+    /// What the commit contains.
     pub metarange: Metarange,
 }
 
@@ -80,7 +80,7 @@ pub fn three_way<'a>(
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Ruled {
-    /// The path.
+    /// The path that was decided.
     pub path: ObjectPath,
     /// What both sides began with.
     pub base: Option<Entry>,

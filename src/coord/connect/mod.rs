@@ -47,11 +47,10 @@ pub(super) fn connector(url: &str, options: &LaneOptions) -> Result<Arc<dyn Conn
     })
 }
 
-/// Names the library that encrypts, where nobody has done so: without one, connecting panics.
+/// Without an implementation of cryptography in the process, connecting panics.
 #[cfg(feature = "tls")]
 fn prepare_tls() -> Result<()> {
-    // Refused when the process has one already, which does as well.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    crate::encryption::ready();
     Ok(())
 }
 

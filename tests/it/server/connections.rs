@@ -56,7 +56,7 @@ async fn who_does_not_read_his_answers_is_let_go() {
     let sidecar =
         Sidecar::with(|config| config.limits.write_timeout = Duration::from_millis(200)).await;
     let socket = TcpStream::connect(sidecar.address()).await.unwrap();
-    let ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
+    let ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
     until_async("the connection is closed", || async {
         socket.try_write(ask).is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
     })
@@ -212,7 +212,7 @@ async fn connections_may_be_encrypted() {
     let mut roots = rustls::RootCertStore::empty();
     let ca = rustls::pki_types::CertificateDer::from_pem_file(file("ca.pem")).unwrap();
     roots.add(ca).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

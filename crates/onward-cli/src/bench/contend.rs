@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Bench;
 use super::plot::Chart;
 use super::processes::spread;
 use super::rig::{Rig, Strategy, Until, drive};
+use super::run::{Bench, writers};
 use super::sample::Point;
 use onward::Result;
 
 #[derive(Debug, clap::Args)]
 pub struct ContendArgs {
     /// Writers at the same time; several numbers measure each
-    #[arg(long, value_name = "N[,N…]", value_delimiter = ',', default_values_t = [1usize, 2, 4, 8, 16, 32, 64, 128, 256], value_parser = super::writers)]
+    #[arg(long, value_name = "N[,N…]", value_delimiter = ',', default_values_t = [1usize, 2, 4, 8, 16, 32, 64, 128, 256], value_parser = writers)]
     writers: Vec<usize>,
     /// Spread them over so many processes
     #[arg(long, value_name = "N", default_value_t = 1)]

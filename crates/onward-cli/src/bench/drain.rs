@@ -7,7 +7,7 @@ use onward::internals::repo::TicketHandle;
 use onward::{Config, Entry, Error, Outcome, Result};
 use serde_json::json;
 
-use super::Bench;
+use super::run::Bench;
 use super::weather::Stalled;
 
 /// Ops submitted at the same time.

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use onward::Result;
 use onward::internals::clock;
 
-use super::Bench;
 use super::merges::fill;
 use super::plot::Chart;
 use super::rig::{Rig, Strategy, Until, drive};
+use super::run::{Bench, entries};
 use super::sample::{Point, Sample};
 
 /// Commits that are made before measuring begins.
@@ -23,7 +23,7 @@ const TURN: u64 = 20;
 #[derive(Debug, clap::Args)]
 pub struct GrowArgs {
     /// Entries of the branch; each number is measured
-    #[arg(long, value_name = "M[,M…]", value_delimiter = ',', default_values_t = [100u64, 10_000, 1_000_000], value_parser = super::entries)]
+    #[arg(long, value_name = "M[,M…]", value_delimiter = ',', default_values_t = [100u64, 10_000, 1_000_000], value_parser = entries)]
     entries: Vec<u64>,
     /// Commits that are measured at each
     #[arg(long, value_name = "N", default_value_t = 200)]

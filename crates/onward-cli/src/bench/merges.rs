@@ -8,8 +8,8 @@ use onward::internals::clock;
 use onward::internals::repo::{Branch, Repository};
 use onward::{Change, Entry, Error, PathChange, RefExpr, Result};
 
-use super::Bench;
 use super::rig::{Rig, Strategy, made};
+use super::run::{Bench, entries, writers};
 use super::sample::{Point, Sample};
 
 /// Branches prepared at the same time.
@@ -18,7 +18,7 @@ const PREPARED: usize = 32;
 #[derive(Debug, clap::Args)]
 pub struct MergeArgs {
     /// Merges at the same time
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = super::writers)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = writers)]
     writers: usize,
     /// Merges
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -27,7 +27,7 @@ pub struct MergeArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     changes: u64,
     /// Entries of the branch they are merged into
-    #[arg(long, value_name = "M", default_value_t = 0, value_parser = super::entries)]
+    #[arg(long, value_name = "M", default_value_t = 0, value_parser = entries)]
     entries: u64,
 }
 

@@ -12,11 +12,11 @@ use tokio::process::{Child, ChildStdout, Command};
 use super::super::args::Global;
 use super::super::exit::{Done, Exit};
 use super::super::session::{blocking, config};
-use super::bulk::Bulk;
+use super::huge::Bulk;
 use super::rig::{Rig, Strategy, Until, drive};
+use super::run::{Bench, connect};
 use super::sample::Sample;
 use super::weather::Weather;
-use super::{Bench, connect};
 
 /// What one process is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -10,9 +10,9 @@ use onward::internals::repo::Repository;
 use onward::internals::tree::ListRequest;
 use onward::{Error, Onward, RefExpr, Result};
 
-use super::Bench;
 use super::merges::{fill, filled_path};
 use super::rig::{Rig, Strategy, Until, drive};
+use super::run::{Bench, entries, writers};
 use super::sample::{Made, Point, Sample};
 
 /// Entries of a page of a listing.
@@ -33,10 +33,10 @@ pub enum What {
 #[derive(Debug, clap::Args)]
 pub struct ReadArgs {
     /// Entries of the branch
-    #[arg(long, value_name = "M", default_value_t = 1_000_000, value_parser = super::entries)]
+    #[arg(long, value_name = "M", default_value_t = 1_000_000, value_parser = entries)]
     entries: u64,
     /// Readers at the same time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = super::writers)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = writers)]
     tasks: usize,
     /// How long each point is measured
     #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "3s")]

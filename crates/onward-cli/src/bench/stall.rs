@@ -11,9 +11,9 @@ use onward::internals::clock;
 use onward::internals::clock::Deadline;
 use serde_json::{Value, json};
 
-use super::Bench;
 use super::plot::Chart;
 use super::rig::{Rig, Strategy};
+use super::run::Bench;
 use super::sample::Latencies;
 use super::weather::Stalled;
 

@@ -13,7 +13,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::super::ingest::Found;
-use super::WRITERS;
+
+/// Writer processes.
+pub const WRITERS: usize = 8;
 
 /// The writer that is killed, and after how many commits of its own it stops for that.
 pub const DOOMED: usize = 3;

@@ -19,11 +19,8 @@ use super::exit::{Done, Exit, Failure};
 use super::out::{Out, human_bytes};
 use super::progress::Progress;
 use super::session::{blocking, config};
-use cast::{Cast, Told};
+use cast::{Cast, Told, WRITERS};
 use proof::Evidence;
-
-/// Writer processes.
-pub const WRITERS: usize = 8;
 
 /// Fewer files than this cannot keep them busy.
 const FILES_MIN: usize = 80;

@@ -8,14 +8,14 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::outcome::OutcomeShape;
-use super::shapes::{ChangeSet, CommitHead, ProducerShape, UndecidedShape};
+use super::head::headed;
+use super::shapes::CommitHead;
 use super::waiting::{WaitQuery, accepted, answer};
 use super::whole;
 use crate::auth::Writer;
-use crate::error::{ApiError, ApiResult, Problem};
+use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Query, body, broke_off, check_size, header_text};
-use crate::lakefs::idempotent_op;
+use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::internals::clock;
 use onward::internals::repo::change_file::{LINE_MAX, parse_line};
@@ -40,29 +40,32 @@ struct HeadLine {
 /// In one JSON document, or as JSON lines (`application/jsonl`): the first line
 /// `{"commit": {"message": …}}`, then one change on each. `Content-Encoding: gzip` is understood.
 /// Waits for the outcome unless `wait=false`. What is staged on the branch stays staged.
-#[utoipa::path(
-    post,
-    path = "/repositories/{repo}/branches/{branch}/changes",
-    tag = "commits",
-    params(
-        ("repo" = String, Path, description = "The repository"),
-        ("branch" = String, Path, description = "The branch"),
-        WaitQuery,
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
-    ),
-    request_body(
-        description = "The changes",
-        content((ChangeSet = "application/json"), (String = "application/jsonl")),
-    ),
-    responses(
-        (status = 201, description = "Committed", body = OutcomeShape),
-        (status = 200, description = "There was nothing to commit", body = OutcomeShape),
-        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = UndecidedShape),
-        (status = 409, description = "A conflict, cancelled, or a producer's op that is behind or fenced: nothing was changed", body = OutcomeShape),
-        (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
-        (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
-        (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = Problem),
-        (status = 503, description = "Redis or the storage does not answer", body = Problem),
+#[cfg_attr(
+    feature = "describe",
+    utoipa::path(
+        post,
+        path = "/repositories/{repo}/branches/{branch}/changes",
+        tag = "commits",
+        params(
+            ("repo" = String, Path, description = "The repository"),
+            ("branch" = String, Path, description = "The branch"),
+            WaitQuery,
+            ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+        ),
+        request_body(
+            description = "The changes",
+            content((crate::api::shapes::ChangeSet = "application/json"), (String = "application/jsonl")),
+        ),
+        responses(
+            (status = 201, description = "Committed", body = crate::api::outcome::OutcomeShape),
+            (status = 200, description = "There was nothing to commit", body = crate::api::outcome::OutcomeShape),
+            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape),
+            (status = 409, description = "A conflict, cancelled, or a producer's op that is behind or fenced: nothing was changed", body = crate::api::outcome::OutcomeShape),
+            (status = 422, description = "It cannot be carried out: nothing was changed", body = crate::api::outcome::OutcomeShape),
+            (status = "4XX", description = "Refused: nothing was accepted", body = crate::error::Problem),
+            (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = crate::error::Problem),
+            (status = 503, description = "Redis or the storage does not answer", body = crate::error::Problem),
+        )
     )
 )]
 pub async fn commit(
@@ -96,42 +99,6 @@ fn is_lines(headers: &HeaderMap) -> bool {
     ]
     .iter()
     .any(|lines| kind.starts_with(lines))
-}
-
-/// The id of an op that its client names: in the body, or by the header Idempotency-Key.
-pub(super) fn one_name(own: Option<OpId>, idempotent: Option<OpId>) -> Result<Option<OpId>> {
-    match (own, idempotent) {
-        (Some(_), Some(_)) => Err(Error::invalid(
-            "the op has two names, its op_id and the header Idempotency-Key: send one of them",
-        )),
-        (own, idempotent) => Ok(own.or(idempotent)),
-    }
-}
-
-/// A commit with this head, and perhaps with the op id that the request's headers give it.
-pub(super) fn headed(
-    change: ChangeBuilder,
-    head: CommitHead,
-    idempotent: Option<OpId>,
-) -> Result<ChangeBuilder> {
-    let mut change = change
-        .message(head.message)
-        .on_conflict(head.on_conflict.into())
-        .allow_empty(head.allow_empty);
-    for (key, value) in head.metadata {
-        change = change.meta(key, value);
-    }
-    if let Some(base) = head.base {
-        change = change.base(base.parse()?);
-    }
-    if let Some(ProducerShape { name, epoch, sequence }) = head.producer {
-        change = change.producer(name, epoch, sequence);
-    }
-    let own = head.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
-    if let Some(op_id) = one_name(own, idempotent)? {
-        change = change.op_id(op_id);
-    }
-    Ok(change)
 }
 
 async fn read_whole(

@@ -10,10 +10,9 @@ use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde_json::json;
-use utoipa::IntoParams;
 
 use crate::auth::Reader;
-use crate::error::{ApiError, ApiResult, Problem};
+use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Query, header_text};
 use crate::state::AppState;
 use onward::Ticket;
@@ -25,9 +24,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Where to begin.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "describe", into_params(parameter_in = Query))]
 pub struct EventsQuery {
     /// Only outcomes behind this ticket; by default those from now on. The header Last-Event-ID,
     /// which browsers send when they connect again, says the same.
@@ -40,20 +40,23 @@ pub struct EventsQuery {
 /// the ticket as event id. `gap`: `{"from", "to"}`, tickets whose outcomes Redis no longer keeps; the
 /// log has them. `error`: `{"message"}`, why the stream ends here. `end`: `{}`, the branch was
 /// deleted; a stream that ends without it is to be opened again, with the last ticket that was seen.
-#[utoipa::path(
-    get,
-    path = "/repositories/{repo}/branches/{branch}/events",
-    tag = "tickets",
-    params(
-        ("repo" = String, Path, description = "The repository"),
-        ("branch" = String, Path, description = "The branch"),
-        EventsQuery,
-        ("Last-Event-ID" = Option<String>, Header, description = "The ticket of the last event that was seen"),
-    ),
-    responses(
-        (status = 200, description = "The events", content_type = "text/event-stream", body = String),
-        (status = 429, description = "As many listen as may", body = Problem),
-        (status = "4XX", description = "Refused", body = Problem),
+#[cfg_attr(
+    feature = "describe",
+    utoipa::path(
+        get,
+        path = "/repositories/{repo}/branches/{branch}/events",
+        tag = "tickets",
+        params(
+            ("repo" = String, Path, description = "The repository"),
+            ("branch" = String, Path, description = "The branch"),
+            EventsQuery,
+            ("Last-Event-ID" = Option<String>, Header, description = "The ticket of the last event that was seen"),
+        ),
+        responses(
+            (status = 200, description = "The events", content_type = "text/event-stream", body = String),
+            (status = 429, description = "As many listen as may", body = crate::error::Problem),
+            (status = "4XX", description = "Refused", body = crate::error::Problem),
+        )
     )
 )]
 pub async fn listen(

@@ -5,14 +5,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
-use super::changes::one_name;
-use super::outcome::OutcomeShape;
-use super::shapes::{MergeShape, NothingMergedShape, PreviewShape, UndecidedShape};
+use super::head::one_name;
+use super::shapes::{MergeShape, PreviewShape};
 use super::waiting::{WaitQuery, accepted, answer};
 use crate::auth::Writer;
-use crate::error::{ApiError, ApiResult, Problem};
+use crate::error::{ApiError, ApiResult};
 use crate::extract::{Json, Path, Query};
-use crate::lakefs::idempotent_op;
+use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::OpId;
 
@@ -20,26 +19,29 @@ use onward::OpId;
 ///
 /// With `"retry": "client"` a merge whose paths were changed by others while it waited ends as
 /// `lost_race` with a hint; the next try sends it back and decides only what has crossed since.
-#[utoipa::path(
-    post,
-    path = "/repositories/{repo}/branches/{branch}/merge",
-    tag = "commits",
-    params(
-        ("repo" = String, Path, description = "The repository"),
-        ("branch" = String, Path, description = "The branch that is merged into"),
-        WaitQuery,
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
-    ),
-    request_body = MergeShape,
-    responses(
-        (status = 201, description = "Committed", body = OutcomeShape),
-        (status = 200, description = "There was nothing to bring; or what a dry run found", body = NothingMergedShape),
-        (status = 202, description = "Accepted, not decided yet: its ticket tells", body = UndecidedShape),
-        (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = OutcomeShape),
-        (status = 422, description = "It cannot be carried out: nothing was changed", body = OutcomeShape),
-        (status = "4XX", description = "Refused: nothing was accepted", body = Problem),
-        (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = Problem),
-        (status = 503, description = "Redis or the storage does not answer", body = Problem),
+#[cfg_attr(
+    feature = "describe",
+    utoipa::path(
+        post,
+        path = "/repositories/{repo}/branches/{branch}/merge",
+        tag = "commits",
+        params(
+            ("repo" = String, Path, description = "The repository"),
+            ("branch" = String, Path, description = "The branch that is merged into"),
+            WaitQuery,
+            ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+        ),
+        request_body = crate::api::shapes::MergeShape,
+        responses(
+            (status = 201, description = "Committed", body = crate::api::outcome::OutcomeShape),
+            (status = 200, description = "There was nothing to bring; or what a dry run found", body = crate::api::shapes::NothingMergedShape),
+            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape),
+            (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = crate::api::outcome::OutcomeShape),
+            (status = 422, description = "It cannot be carried out: nothing was changed", body = crate::api::outcome::OutcomeShape),
+            (status = "4XX", description = "Refused: nothing was accepted", body = crate::error::Problem),
+            (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = crate::error::Problem),
+            (status = 503, description = "Redis or the storage does not answer", body = crate::error::Problem),
+        )
     )
 )]
 pub async fn merge(

@@ -1,12 +1,18 @@
 //! Onward's own API: what lakeFS's lacks. Change sets in one request, tickets, queues, events, hints.
 //!
-//! Its description is made of the code (`description`), so that no route goes without one; it is
-//! kept in `docs/openapi.json`, and a test compares the two.
+//! Its description is `docs/openapi.json`, which `documents` shows. It is made of this code
+//! (`describe`, a feature that tests and `make openapi` have and the shipped program has not), and a
+//! test compares the two, so that no route goes without one.
 
 mod changes;
+#[cfg(feature = "describe")]
+mod describe;
+mod documents;
 mod events;
+mod head;
 mod merges;
 pub mod outcome;
+mod producers;
 pub mod shapes;
 mod tickets;
 mod waiting;
@@ -15,50 +21,40 @@ mod whole;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
 use http::{StatusCode, header};
 use tower_http::decompression::RequestDecompressionLayer;
-use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Description;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
+
+#[cfg(feature = "describe")]
+pub use describe::{description, routes_told};
+pub use documents::documents;
 
 use super::error::ApiError;
 use super::state::AppState;
 
-/// Where the API is.
-const ROOT: &str = "/onward/v1";
+/// A path below the API's root, the methods that it takes, and who answers.
+type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Onward",
-        description = "Commits to data lakes that never wait for luck. Beside this API the sidecar speaks lakeFS's under /api/v1.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0"),
-    ),
-    tags(
-        (name = "commits", description = "Change sets and merges"),
-        (name = "tickets", description = "What became of accepted ops, and what waits"),
-    ),
-    modifiers(&Logins),
-    security(("basic" = []), ("bearer" = [])),
-)]
-struct Document;
+fn table() -> [Route; 6] {
+    let changes = post(changes::commit)
+        .layer(RequestDecompressionLayer::new())
+        .layer(map_response(unknown_encoding));
+    let ticket = get(tickets::show).delete(tickets::cancel);
+    [
+        ("/repositories/{repo}/branches/{branch}/changes", &["post"], changes),
+        ("/repositories/{repo}/branches/{branch}/merge", &["post"], post(merges::merge)),
+        ("/repositories/{repo}/branches/{branch}/tickets/{op_id}", &["get", "delete"], ticket),
+        ("/repositories/{repo}/branches/{branch}/producers/{name}", &["get"], get(producers::show)),
+        ("/repositories/{repo}/branches/{branch}/queue", &["get"], get(tickets::queue)),
+        ("/repositories/{repo}/branches/{branch}/events", &["get"], get(events::listen)),
+    ]
+}
 
-struct Logins;
-
-impl utoipa::Modify for Logins {
-    fn modify(&self, description: &mut Description) {
-        let components = description.components.get_or_insert_default();
-        for (name, scheme, what) in [
-            ("basic", HttpAuthScheme::Basic, "Access key id and secret"),
-            ("bearer", HttpAuthScheme::Bearer, "A token from /api/v1/auth/login"),
-        ] {
-            let scheme = HttpBuilder::new().scheme(scheme).description(Some(what)).build();
-            components.add_security_scheme(name, SecurityScheme::Http(scheme));
-        }
-    }
+/// The routes, below `/onward/v1`.
+pub fn routes() -> Router<AppState> {
+    table()
+        .into_iter()
+        .fold(Router::new(), |router, (path, _, answers)| router.route(path, answers))
 }
 
 /// What is told whose body is packed in a way that is not known, which the layer below says without a
@@ -76,36 +72,4 @@ async fn unknown_encoding(response: Response) -> Response {
         Some(known) => error.with_header(header::ACCEPT_ENCODING, known.clone()).into_response(),
         None => error.into_response(),
     }
-}
-
-fn described() -> (Router<AppState>, Description) {
-    let changes = OpenApiRouter::new()
-        .routes(routes!(changes::commit))
-        .layer(RequestDecompressionLayer::new())
-        .layer(map_response(unknown_encoding));
-    let routes = OpenApiRouter::new()
-        .merge(changes)
-        .routes(routes!(merges::merge))
-        .routes(routes!(tickets::show, tickets::cancel))
-        .routes(routes!(tickets::queue))
-        .routes(routes!(events::listen));
-    let (routes, paths) = routes.split_for_parts();
-    let mut description = Document::openapi();
-    description.merge(Description::default().nest(ROOT, paths));
-    (routes, description)
-}
-
-/// The routes, below `/onward/v1`.
-pub fn routes() -> Router<AppState> {
-    described().0
-}
-
-/// What the API is, in OpenAPI 3.1.
-pub fn description() -> Description {
-    described().1
-}
-
-/// The description, and a page that shows it, which needs nothing from elsewhere.
-pub fn documents() -> Router<AppState> {
-    SwaggerUi::new("/docs").url("/openapi.json", description()).into()
 }

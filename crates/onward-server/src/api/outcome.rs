@@ -1,12 +1,9 @@
-//! An outcome, and a conflict, as the description of the API has them. The bytes of an outcome are those that the library writes of it,
-//! see [`Outcome`]; a test holds the two together.
+//! An outcome, and a conflict, as the API gives them. The bytes of an outcome are those that the library
+//! writes of it, see [`Outcome`]; `describe` says what is in them, and a test holds the two together.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
 
 use onward::{ConflictPath, Entry, Outcome};
 
@@ -15,67 +12,9 @@ use onward::{ConflictPath, Entry, Outcome};
 #[serde(transparent)]
 pub struct OutcomeShape(pub Box<Outcome>);
 
-impl ToSchema for OutcomeShape {
-    fn name() -> Cow<'static, str> {
-        "OutcomeShape".into()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Fields::schemas(schemas);
-    }
-}
-
-impl PartialSchema for OutcomeShape {
-    fn schema() -> RefOr<Schema> {
-        Fields::schema()
-    }
-}
-
-/// What became of an op.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it only describes")]
-struct Fields {
-    /// `committed`, `applied` (a reset, the end of a branch: it took effect and is no commit),
-    /// `no_changes`, `conflict`, `lost_race`, `failed`, `cancelled`, `behind` (another op had the
-    /// producer's sequence, or it was sent out of order), `fenced` (a newer epoch of the producer
-    /// took over) or `still_queued`.
-    outcome: &'static str,
-    /// The commit, if it became one.
-    commit: Option<String>,
-    /// Its place in the branch's order, if it was queued.
-    ticket: Option<u64>,
-    /// Its id: submitting it again gives the same outcome.
-    #[schema(min_length = 36, max_length = 36)]
-    op_id: String,
-    /// Rounds that the sidecar ran for it.
-    rounds: u64,
-    /// Ops decided together with it.
-    batch: u32,
-    /// From acceptance to outcome, in milliseconds.
-    wait_ms: u64,
-    /// The first conflicting paths, at most 10,000.
-    conflicts: Vec<ConflictShape>,
-    /// How many there are, of a conflict.
-    conflicts_total: Option<u64>,
-    /// What the next try of a merge can go on from, where it lost a race.
-    hint: Option<String>,
-    /// Why it failed, is behind or was fenced, or what holds it up.
-    reason: Option<String>,
-    /// Whether it had been decided before it was sent this time: left out, or `true`.
-    repeated: Option<bool>,
-    /// Of what is behind or fenced: the producer's last epoch that was decided.
-    last_epoch: Option<u64>,
-    /// Of what is behind or fenced: the last sequence that was decided under that epoch.
-    last_sequence: Option<u64>,
-    /// Of what is behind: the op that had the producer's sequence, where it is known.
-    #[schema(min_length = 36, max_length = 36)]
-    earlier_op: Option<String>,
-    /// Of what is behind: the commit of that op, where it made one.
-    earlier: Option<String>,
-}
-
 /// What a path names.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct EntryShape {
     /// Where the bytes are, as a URL.
     pub address: String,
@@ -101,9 +40,10 @@ impl From<Entry> for EntryShape {
 }
 
 /// A path that two sides changed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct ConflictShape {
-    /// The path.
+    /// The path that is in conflict.
     pub path: String,
     /// What both sides began with; for a condition, nothing.
     pub base: Option<EntryShape>,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::outcome::{ConflictShape, OutcomeShape};
 use onward::internals::clock;
@@ -13,19 +12,21 @@ use onward::internals::repo::ticket::TicketStatus;
 use onward::{Retry, Strategy};
 
 /// An op that was accepted and that nobody waits for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct AcceptedShape {
     /// `pending`.
     pub state: &'static str,
     /// Its place in the branch's order.
     pub ticket: Option<u64>,
     /// Its id, by which its ticket tells what becomes of it.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: String,
 }
 
 /// An op that is not decided yet.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum UndecidedShape {
     /// With `wait=false`.
@@ -35,7 +36,8 @@ pub enum UndecidedShape {
 }
 
 /// What a merge that ends with 200 tells.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum NothingMergedShape {
     /// There was nothing to bring.
@@ -45,7 +47,8 @@ pub enum NothingMergedShape {
 }
 
 /// What can be said of an op.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum TicketShape {
     /// It is in the queue.
@@ -71,7 +74,8 @@ impl From<TicketStatus> for TicketShape {
 }
 
 /// A branch's queue.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct QueueShape {
     /// The branch, as REPO/BRANCH.
     pub branch: String,
@@ -86,12 +90,13 @@ pub struct QueueShape {
 }
 
 /// One waiting op.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct QueuedShape {
     /// Its place in the branch's order.
     pub ticket: u64,
     /// Its id.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: String,
     /// `commit`, `merge`, `squash_merge`, `revert`, `cherry_pick`, `reset`, `fold`, `delete_branch`.
     pub kind: &'static str,
@@ -122,7 +127,8 @@ impl QueueShape {
 }
 
 /// What happens to a path that both sides changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnConflict {
     /// The op is a conflict.
@@ -145,7 +151,8 @@ impl From<OnConflict> for Strategy {
 }
 
 /// Who tries again when paths of a merge change while it waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WhoRetries {
     /// Whoever decides it, at once.
@@ -166,7 +173,8 @@ impl From<WhoRetries> for Retry {
 
 /// The op's place in its producer's sequence: decided once, however often it is sent; a lower epoch
 /// than one that was decided is fenced.
-#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProducerShape {
     /// The producer.
@@ -178,7 +186,8 @@ pub struct ProducerShape {
 }
 
 /// What a commit says beside its changes.
-#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CommitHead {
     /// Why.
@@ -195,12 +204,13 @@ pub struct CommitHead {
     /// The op's place in a producer's sequence, for exactly-once without a time limit.
     pub producer: Option<ProducerShape>,
     /// The op's id, if the client chooses it: sending it again is the same op.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: Option<String>,
 }
 
 /// A put of one path.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutShape {
     /// The path.
@@ -210,7 +220,7 @@ pub struct PutShape {
     /// Checksum or ETag of the bytes.
     pub checksum: String,
     /// Length in bytes.
-    #[schema(maximum = 9223372036854775807_u64)]
+    #[cfg_attr(feature = "describe", schema(maximum = 9223372036854775807_u64))]
     pub size: u64,
     /// Modification time, seconds since the Unix epoch.
     #[serde(default)]
@@ -224,7 +234,8 @@ pub struct PutShape {
 }
 
 /// A delete of one path.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteShape {
     /// The path.
@@ -232,7 +243,8 @@ pub struct DeleteShape {
 }
 
 /// What must hold of the path when the op's turn comes; else the op is a conflict.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConditionShape {
     /// It names nothing: `{"absent": true}`.
@@ -242,7 +254,8 @@ pub enum ConditionShape {
 }
 
 /// One change: a put or a delete, with its condition. The same as a line of a change file.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangeShape {
     /// A put.
@@ -257,7 +270,8 @@ pub struct ChangeShape {
 }
 
 /// A change set in one piece.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct ChangeSet {
     /// What the commit says.
     #[serde(flatten)]
@@ -267,7 +281,8 @@ pub struct ChangeSet {
 }
 
 /// A merge.
-#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct MergeShape {
     /// The ref whose changes are brought in.
@@ -289,12 +304,13 @@ pub struct MergeShape {
     /// Only tell what it would bring.
     pub dry_run: bool,
     /// The op's id, if the client chooses it.
-    #[schema(min_length = 36, max_length = 36)]
+    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: Option<String>,
 }
 
 /// What a merge would bring.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct PreviewShape {
     /// The commit the changes start from.
     pub base: Option<String>,
@@ -328,7 +344,8 @@ impl From<MergePreview> for PreviewShape {
 }
 
 /// What became of a request to call an op off.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct CancelShape {
     /// `cancelling`: its outcome will be `cancelled` unless a helper is faster; `decided`: that was
     /// too late.

@@ -6,12 +6,11 @@ use axum::Json as Body;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use utoipa::IntoParams;
 
-use super::shapes::{CancelShape, QueueShape, TicketShape};
+use super::shapes::{CancelShape, QueueShape};
 use super::waiting::status;
 use crate::auth::{Reader, Writer};
-use crate::error::{ApiError, ApiResult, Problem};
+use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Query};
 use crate::state::AppState;
 use onward::internals::repo::ticket::TicketStatus;
@@ -24,9 +23,10 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 const SHOWN: usize = 100;
 
 /// How long to wait.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "describe", into_params(parameter_in = Query))]
 pub struct TicketQuery {
     /// How long to wait for the outcome, in milliseconds, at most five minutes; by default not at
     /// all. Whoever waits helps.
@@ -37,21 +37,24 @@ pub struct TicketQuery {
 ///
 /// With `wait_ms` a long poll: answers when the op is decided, or after that time with where it
 /// stands. Asking once more goes on waiting.
-#[utoipa::path(
-    get,
-    path = "/repositories/{repo}/branches/{branch}/tickets/{op_id}",
-    tag = "tickets",
-    params(
-        ("repo" = String, Path, description = "The repository"),
-        ("branch" = String, Path, description = "The branch"),
-        ("op_id" = String, Path, description = "The op's id"),
-        TicketQuery,
-    ),
-    responses(
-        (status = 200, description = "It is decided", body = TicketShape),
-        (status = 202, description = "It is in the queue", body = TicketShape),
-        (status = 404, description = "No such op is known on this branch", body = Problem),
-        (status = "4XX", description = "Refused", body = Problem),
+#[cfg_attr(
+    feature = "describe",
+    utoipa::path(
+        get,
+        path = "/repositories/{repo}/branches/{branch}/tickets/{op_id}",
+        tag = "tickets",
+        params(
+            ("repo" = String, Path, description = "The repository"),
+            ("branch" = String, Path, description = "The branch"),
+            ("op_id" = String, Path, description = "The op's id"),
+            TicketQuery,
+        ),
+        responses(
+            (status = 200, description = "It is decided", body = crate::api::shapes::TicketShape),
+            (status = 202, description = "It is in the queue", body = crate::api::shapes::TicketShape),
+            (status = 404, description = "No such op is known on this branch", body = crate::error::Problem),
+            (status = "4XX", description = "Refused", body = crate::error::Problem),
+        )
     )
 )]
 pub async fn show(
@@ -78,19 +81,22 @@ pub async fn show(
 /// Calls an op off
 ///
 /// Its outcome tells whether that was in time: a helper may be deciding it at this moment.
-#[utoipa::path(
-    delete,
-    path = "/repositories/{repo}/branches/{branch}/tickets/{op_id}",
-    tag = "tickets",
-    params(
-        ("repo" = String, Path, description = "The repository"),
-        ("branch" = String, Path, description = "The branch"),
-        ("op_id" = String, Path, description = "The op's id"),
-    ),
-    responses(
-        (status = 200, description = "It was asked for in time, or decided before", body = CancelShape),
-        (status = 404, description = "No such op is known on this branch", body = Problem),
-        (status = "4XX", description = "Refused", body = Problem),
+#[cfg_attr(
+    feature = "describe",
+    utoipa::path(
+        delete,
+        path = "/repositories/{repo}/branches/{branch}/tickets/{op_id}",
+        tag = "tickets",
+        params(
+            ("repo" = String, Path, description = "The repository"),
+            ("branch" = String, Path, description = "The branch"),
+            ("op_id" = String, Path, description = "The op's id"),
+        ),
+        responses(
+            (status = 200, description = "It was asked for in time, or decided before", body = crate::api::shapes::CancelShape),
+            (status = 404, description = "No such op is known on this branch", body = crate::error::Problem),
+            (status = "4XX", description = "Refused", body = crate::error::Problem),
+        )
     )
 )]
 pub async fn cancel(
@@ -107,27 +113,31 @@ pub async fn cancel(
 }
 
 /// How much of a queue is shown.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "describe", into_params(parameter_in = Query))]
 pub struct QueueQuery {
     /// The most ops to show; by default, and at most, 100.
     limit: Option<usize>,
 }
 
 /// What waits on a branch
-#[utoipa::path(
-    get,
-    path = "/repositories/{repo}/branches/{branch}/queue",
-    tag = "tickets",
-    params(
-        ("repo" = String, Path, description = "The repository"),
-        ("branch" = String, Path, description = "The branch"),
-        QueueQuery,
-    ),
-    responses(
-        (status = 200, description = "The queue", body = QueueShape),
-        (status = "4XX", description = "Refused", body = Problem),
+#[cfg_attr(
+    feature = "describe",
+    utoipa::path(
+        get,
+        path = "/repositories/{repo}/branches/{branch}/queue",
+        tag = "tickets",
+        params(
+            ("repo" = String, Path, description = "The repository"),
+            ("branch" = String, Path, description = "The branch"),
+            QueueQuery,
+        ),
+        responses(
+            (status = 200, description = "The queue", body = crate::api::shapes::QueueShape),
+            (status = "4XX", description = "Refused", body = crate::error::Problem),
+        )
     )
 )]
 pub async fn queue(

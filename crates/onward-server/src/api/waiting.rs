@@ -6,7 +6,6 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::shapes::{AcceptedShape, TicketShape};
 use crate::error::ApiResult;
@@ -18,13 +17,14 @@ use onward::{Config, Outcome};
 const TIMEOUT_MS: u64 = 300_000;
 
 /// Whether, and how long, the outcome is waited for.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "describe", into_params(parameter_in = Query))]
 pub struct WaitQuery {
     /// Whether to wait for the outcome; `false` answers as soon as the op is accepted, and tells the
     /// outcome only of one that was decided before. By default `true`.
-    #[param(value_type = bool)]
+    #[cfg_attr(feature = "describe", param(value_type = bool))]
     wait: Flag,
     /// How long to wait, in milliseconds; by default five minutes, at most a day.
     timeout_ms: u64,

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::changes::headed;
+use super::head::headed;
 use super::shapes::CommitHead;
 use crate::extract::check_size;
 use onward::internals::repo::change_file::Line;

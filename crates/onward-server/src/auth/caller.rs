@@ -12,11 +12,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tracing::Instrument;
 
-use super::keys::{AccessKey, Role};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::header_text;
 use crate::listen::Peer;
 use crate::state::AppState;
+use onward::internals::repo::access_keys::{AccessKey, Role};
 
 /// What a browser says of where a request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

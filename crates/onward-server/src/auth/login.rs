@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::brake::Brake;
-use super::keys::{AccessKey, Keys};
+use super::keys::Keys;
 use crate::error::{ApiError, ApiResult};
 use crate::metrics::LOGINS_FAILED;
+use onward::internals::repo::access_keys::AccessKey;
 
 /// Logins that are looked into at the same time, at most; those of one who tries take one of them.
 /// As many as a byte has values.

@@ -4,10 +4,14 @@ mod brake;
 mod caller;
 mod keys;
 mod login;
+mod memory;
+mod secrets;
 mod token;
 
 pub use brake::FAILURES_MAX;
 pub use caller::{Admin, Caller, Reader, Writer, authenticate};
-pub use keys::{AccessKey, Keys, NewKey, Role, SECRET_LEN_MIN};
+pub use keys::{Keys, NewKey};
 pub use login::Logins;
+pub use onward::internals::repo::access_keys::{AccessKey, Role};
+pub use secrets::SECRET_LEN_MIN;
 pub use token::{TOKEN_VALID, Tokens};

@@ -11,9 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::keys::{AccessKey, Keys};
+use super::keys::Keys;
 use onward::internals::clock;
 use onward::internals::objects::{Objects, Secret, layout};
+use onward::internals::repo::access_keys::AccessKey;
 use onward::{Error, Result};
 
 /// How long a login holds.

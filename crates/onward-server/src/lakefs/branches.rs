@@ -7,10 +7,10 @@ use axum::{Json as Body, Router};
 use http::{StatusCode, header};
 use serde::Deserialize;
 
+use super::named::{branch, reference, repo};
 use super::refs::{DiffQuery, page_of, uncommitted};
 use super::repositories::names;
 use super::wire::{BranchCreation, Diff, List, ListQuery, Ref, ResetCreation, ResetType};
-use super::{branch, reference, repo};
 use crate::auth::{Reader, Writer};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Json, Path, Query};

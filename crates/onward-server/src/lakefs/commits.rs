@@ -7,11 +7,13 @@ use axum::{Json as Body, Router};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::committed::committed;
+use super::named::{branch, reference, repo};
 use super::wire::{Commit, CommitCreation};
-use super::{branch, committed, idempotent_op, reference, repo};
 use crate::auth::{Reader, Writer};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Json, Path, Query};
+use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 
 /// What a commit's date can be, in seconds since the Unix epoch.

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::repo;
+use super::named::repo;
 use super::wire::RefsDump;
 use crate::auth::{Admin, Reader};
 use crate::error::{ApiError, ApiResult, json as answer};

@@ -9,11 +9,13 @@ use axum::{Json as Body, Router};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use super::committed::committed;
+use super::named::{branch, reference, repo};
 use super::wire::{CherryPickCreation, Commit, Merge, RevertCreation};
-use super::{branch, committed, idempotent_op, reference, repo};
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Json, Path};
+use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::internals::model::error::quoted;
 use onward::internals::repo::{MergeBuilder, Repository};

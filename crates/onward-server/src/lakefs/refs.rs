@@ -9,8 +9,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 
+use super::named::{path, reference, repo};
 use super::wire::{CONTENT_TYPE_DEFAULT, Commit, Diff, List, RightStats, amount};
-use super::{path, reference, repo};
 use crate::auth::Reader;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Path, Query};

@@ -9,7 +9,7 @@ use axum::{Json as Body, Router};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
-use super::repo;
+use super::named::repo;
 use super::wire::{self, BranchProtectionRule, List, ListQuery, RepositoryCreation, amount};
 use crate::auth::{Admin, Reader, Writer};
 use crate::error::{ApiError, ApiResult};

@@ -6,15 +6,14 @@ use axum::{Json as Body, Router};
 use http::HeaderMap;
 use serde::Deserialize;
 
-use super::objects::{SIGNED_FOR, condition, now};
+use super::named::{branch, path};
 use super::wire::{ObjectStats, StagingLocation, StagingMetadata};
-use super::{branch, path};
+use super::writes::{SIGNED_FOR, condition, link, now};
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Flag, Json, Path, Query, check_size};
+use crate::extract::{Flag, Json, Path, Query};
 use crate::state::AppState;
-use onward::internals::repo::Branch;
-use onward::{Change, Condition, Entry, ObjectPath, PathChange};
+use onward::Entry;
 
 pub fn routes() -> Router<AppState> {
     Router::new().route(
@@ -74,32 +73,4 @@ async fn link_staged(
     let (branch, path) = (branch(&app, &repo, &name), path(&query.path)?);
     let entry = link(&branch, &path, entry, condition(&headers)?).await?;
     Ok(Body(ObjectStats::object(&path, entry, true)))
-}
-
-/// Stages an entry by its address. One in this deployment's storage must have been given out for
-/// this path; anything else is taken as it is.
-///
-/// Like lakeFS, this does not ask that anything was uploaded: tools stage what they write later.
-pub async fn link(
-    branch: &Branch,
-    path: &ObjectPath,
-    entry: Entry,
-    condition: Option<Condition>,
-) -> ApiResult<Entry> {
-    if entry.address.is_empty() || entry.checksum.is_empty() {
-        return Err(ApiError::invalid("an object has a physical address and a checksum"));
-    }
-    let put = Change::Put(entry.clone());
-    check_size(&put)?;
-    if let Some(size) = branch.check_upload_address(path, &entry.address).await?
-        && size != entry.size
-    {
-        return Err(ApiError::invalid(format!(
-            "{size} bytes were uploaded to the address, and {} are said to be there: link it with what it has",
-            entry.size
-        )));
-    }
-    let staged = branch.stage(&[PathChange { path: path.clone(), change: put, condition }]).await;
-    staged.map_err(|error| ApiError::from(error).conflict_is_precondition())?;
-    Ok(entry)
 }

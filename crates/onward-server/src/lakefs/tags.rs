@@ -6,9 +6,9 @@ use axum::routing::get;
 use axum::{Json as Body, Router};
 use http::StatusCode;
 
+use super::named::{reference, repo};
 use super::repositories::names;
 use super::wire::{List, ListQuery, Ref, TagCreation};
-use super::{reference, repo};
 use crate::auth::{Reader, Writer};
 use crate::error::ApiResult;
 use crate::extract::{Json, Path, Query};

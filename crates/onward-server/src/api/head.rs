@@ -1,0 +1,41 @@
+//! What a request says of a commit beside its changes.
+
+use super::shapes::{CommitHead, ProducerShape};
+use onward::internals::repo::ChangeBuilder;
+use onward::{Error, OpId, Result};
+
+/// The id of an op that its client names: in the body, or by the header Idempotency-Key.
+pub fn one_name(own: Option<OpId>, idempotent: Option<OpId>) -> Result<Option<OpId>> {
+    match (own, idempotent) {
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "the op has two names, its op_id and the header Idempotency-Key: send one of them",
+        )),
+        (own, idempotent) => Ok(own.or(idempotent)),
+    }
+}
+
+/// A commit with this head, and perhaps with the op id that the request's headers give it.
+pub fn headed(
+    change: ChangeBuilder,
+    head: CommitHead,
+    idempotent: Option<OpId>,
+) -> Result<ChangeBuilder> {
+    let mut change = change
+        .message(head.message)
+        .on_conflict(head.on_conflict.into())
+        .allow_empty(head.allow_empty);
+    for (key, value) in head.metadata {
+        change = change.meta(key, value);
+    }
+    if let Some(base) = head.base {
+        change = change.base(base.parse()?);
+    }
+    if let Some(ProducerShape { name, epoch, sequence }) = head.producer {
+        change = change.producer(name, epoch, sequence);
+    }
+    let own = head.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
+    if let Some(op_id) = one_name(own, idempotent)? {
+        change = change.op_id(op_id);
+    }
+    Ok(change)
+}

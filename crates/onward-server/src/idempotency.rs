@@ -1,0 +1,34 @@
+//! Requests that a client makes once, however often it sends them.
+
+use http::{HeaderMap, HeaderName};
+
+use super::error::{ApiError, ApiResult};
+use super::extract::header_text;
+use onward::OpId;
+
+/// The header by which a client makes a request once, however often it sends it.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The longest idempotency key, in bytes.
+const IDEMPOTENCY_KEY_LEN_MAX: usize = 255;
+
+/// The op that a request with an idempotency key stands for: the same whenever the same access key
+/// sends it for the same thing, `what`. The rest of the request is not compared.
+pub fn idempotent_op(
+    headers: &HeaderMap,
+    access_key: &str,
+    what: &[&str],
+) -> ApiResult<Option<OpId>> {
+    if !headers.contains_key(&IDEMPOTENCY_KEY) {
+        return Ok(None);
+    }
+    let key = header_text(headers, &IDEMPOTENCY_KEY).unwrap_or_default();
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LEN_MAX {
+        return Err(ApiError::invalid(format!(
+            "the header Idempotency-Key has 1 to {IDEMPOTENCY_KEY_LEN_MAX} visible characters"
+        )));
+    }
+    let parts = what.iter().copied().chain([access_key, key]);
+    let parts: String = parts.map(|part| format!("{}:{part}", part.len())).collect();
+    Ok(Some(OpId::of_bytes(parts.as_bytes())))
+}

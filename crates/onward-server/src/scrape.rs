@@ -1,0 +1,60 @@
+//! What `/metrics` shows: what the program measures ([`onward::internals::measures`]), what the protocol
+//! counts, the queues, and the requests.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use metrics::counter;
+
+use super::metrics::COUNTS;
+use super::state::{App, AppState};
+use onward::internals::repo::at_work::QueueAtWork;
+
+const COMMITS_IN_FLIGHT: &str = "onward_commits_in_flight";
+const QUEUE_DEPTH: &str = "onward_queue_depth";
+const QUEUE_OLDEST: &str = "onward_queue_oldest_seconds";
+
+/// Queues that one scrape looks at, at most: each is a call of Redis.
+const QUEUES_MAX: usize = 200;
+
+/// `GET /metrics`.
+pub async fn show(State(app): State<AppState>) -> Response {
+    let counters = app.onward.counters();
+    for (name, _, of) in COUNTS {
+        counter!(name).absolute(of(&counters));
+    }
+    let mut text = app.metrics.render();
+    text.push_str(&queues(&app).await);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// The queues that this process works on, as they are now. Written here and not recorded: a branch
+/// that lived for one transaction would be remembered for ever.
+async fn queues(app: &App) -> String {
+    let queues = app.onward.queues_at_work(QUEUES_MAX).await;
+    let sum: u64 = queues.iter().map(|queue| queue.depth).sum();
+    let mut text = format!(
+        "# HELP {COMMITS_IN_FLIGHT} Ops in the queues this process works on, by whomever\n# TYPE {COMMITS_IN_FLIGHT} gauge\n{COMMITS_IN_FLIGHT} {sum}\n\n"
+    );
+    type Of = fn(&QueueAtWork) -> f64;
+    let shown: [(&str, &str, Of); 2] = [
+        (QUEUE_DEPTH, "Ops in the queue of a branch", |queue| queue.depth as f64),
+        (QUEUE_OLDEST, "How long the first op of a queue has waited", |queue| {
+            queue.oldest_ms as f64 / 1000.0
+        }),
+    ];
+    for (name, what, of) in shown {
+        text.push_str(&format!("# HELP {name} {what}\n# TYPE {name} gauge\n"));
+        for queue in &queues {
+            // The names have nothing in them that would have to be escaped.
+            text.push_str(&format!(
+                "{name}{{repo=\"{}\",branch=\"{}\"}} {}\n",
+                queue.repo,
+                queue.branch,
+                of(queue)
+            ));
+        }
+        text.push('\n');
+    }
+    text
+}
