@@ -22,7 +22,6 @@ const REST: Duration = Duration::from_millis(500);
 
 /// Something that a listener is told.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum Event {
     /// An op was decided.
     Outcome {

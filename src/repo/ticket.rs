@@ -22,7 +22,6 @@ use super::outcome::complete;
 
 /// What can be said of an op without waiting.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum TicketStatus {
     /// It is in the queue.
     Pending {
