@@ -12,7 +12,7 @@ use crate::model::name::{BranchName, RepoName};
 use crate::objects::Checksum;
 
 use super::glance::Glances;
-use super::protection::RulesCache;
+use super::protection::cache::RulesCache;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.

@@ -14,7 +14,7 @@ use super::config::{Config, NAMES_KEPT};
 use super::glance::Glances;
 use super::handles::{Deployment, Onward};
 use super::pages::NamesRequest;
-use super::protection::RulesCache;
+use super::protection::cache::RulesCache;
 use super::repository::RepoInfo;
 
 impl Deployment {

@@ -91,7 +91,7 @@ fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
     let way_out = match retry_after {
         Some(_) => "come back when some of those that wait are decided",
         None => {
-            "see why they failed, then commit or reset what is uncommitted (`onward branch reset`)"
+            "see why they failed, then take back what is uncommitted (`onward branch reset`) and stage it again"
         }
     };
     Error::new(
