@@ -6,6 +6,7 @@ use crate::coord::RedisBranch;
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
 
+use super::contact::Contact;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::log::lake::Lake;
@@ -22,7 +23,9 @@ pub struct BranchContext(Arc<BranchParts>);
 pub struct BranchParts {
     /// What Redis has of it.
     pub redis: RedisBranch,
-    /// The repository.
+    /// Whether it was compared with the log.
+    pub contact: Contact,
+    /// The repository, as the object store has it.
     pub lake: Lake,
     /// The branch's name.
     pub name: BranchName,
@@ -30,7 +33,7 @@ pub struct BranchParts {
     pub uid: BranchUid,
     /// What this process has done.
     pub counters: Arc<Counters>,
-    /// Failpoints.
+    /// Points of a round at which a test can make it fail.
     pub faults: Faults,
 }
 

@@ -11,11 +11,14 @@ use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::Objects;
 
+use super::contact::Contact;
 use super::counters::Counters;
 use super::faults::Faults;
-use crate::commit::accept::queue::{BranchQueue, QueueOptions};
+use crate::commit::accept::queue::BranchQueue;
+use crate::commit::accept::shared::QueueOptions;
 use crate::commit::context::{BranchContext, BranchParts};
 use crate::commit::log::lake::{Lake, LakeOptions};
+use crate::commit::tasks::start;
 
 /// Branches with tasks of their own in one process, at most, beyond those in use.
 const QUEUES_KEPT: usize = 4096;
@@ -85,7 +88,7 @@ impl Coordinator {
         }
     }
 
-    /// Redis.
+    /// The connections to Redis.
     pub fn lanes(&self) -> &Lanes {
         &self.lanes
     }
@@ -135,6 +138,7 @@ impl Coordinator {
         let (lanes, keys) = (self.lanes.clone(), BranchKeys::new(repo, uid));
         let context = BranchContext::from(BranchParts {
             redis: RedisBranch::new(lanes, keys, turn, self.options.retention),
+            contact: Contact::default(),
             lake: self.lake(repo),
             name: name.clone(),
             uid,
@@ -163,7 +167,7 @@ impl Coordinator {
             queues.retain(|_, queue| Arc::strong_count(queue) > 1 || !queue.is_idle());
         }
         let context = self.context(repo, name, uid);
-        let queue = Arc::new(BranchQueue::start(context, self.options.queue));
+        let queue = Arc::new(start(context, self.options.queue));
         queues.insert(uid, Arc::clone(&queue));
         queue
     }

@@ -29,7 +29,7 @@ macro_rules! counters {
 counters! {
     /// Ops accepted into a queue by calls of this process.
     accepted,
-    /// Rounds begun.
+    /// Rounds that were begun.
     rounds,
     /// Ops in the batches this process decided.
     decided,

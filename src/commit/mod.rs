@@ -13,16 +13,18 @@
 //! Arrows point from [`help`](self) down to [`op`]: a round knows the log and not who waits for it.
 
 pub mod accept;
+pub mod contact;
 pub mod context;
 pub mod coordinator;
 pub mod counters;
 pub mod faults;
+pub mod gathering;
 mod help;
 pub mod log;
 pub mod mend;
 pub mod merge;
 pub mod op;
 pub mod round;
+pub mod tasks;
 
 pub use coordinator::{Coordinator, CoordinatorOptions};
-pub use mend::reconcile::{find_in_log, lost};

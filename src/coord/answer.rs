@@ -26,6 +26,15 @@ impl<T> Answer<T> {
         }
     }
 
+    /// What was asked for, or that there is none as the answer to another question.
+    pub fn given_or_none<U>(self) -> Result<T, Answer<U>> {
+        match self {
+            Self::Given(given) => Ok(given),
+            Self::Absent => Err(Answer::Absent),
+            Self::Ended => Err(Answer::Ended),
+        }
+    }
+
     /// The same answer, with something else made of what was asked for.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
         match self {

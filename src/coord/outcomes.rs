@@ -19,9 +19,9 @@ const READ_MAX: usize = 4096;
 /// One decided op, as the stream has it.
 #[derive(Debug, Clone)]
 pub struct StreamRecord {
-    /// Its ticket.
+    /// Ticket of the op that was decided.
     pub ticket: Ticket,
-    /// Its id.
+    /// Id of the op that was decided.
     pub op_id: OpId,
     /// The record of its outcome.
     pub record: Bytes,

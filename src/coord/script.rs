@@ -50,7 +50,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    /// Accepts ops.
+    /// Accepts ops into the queue.
     SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle";
     /// Looks at the head and the front of the queue.
     VIEW = "view" with "clock" "head" "turn";

@@ -31,7 +31,7 @@ pub enum Seal {
 /// One op to be accepted.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// Its id.
+    /// Id of the op that is submitted.
     pub op_id: OpId,
     /// The queue element: the op id in 36 characters, a mark, a body that no script reads.
     pub element: Bytes,

@@ -1,6 +1,6 @@
 //! Targets: log entries, ops, outcomes, checkpoints, records of names, rows, hints, change files.
 
-use super::{Target, read, target, with_crc};
+use super::target::{Target, read, target, with_crc};
 use crate::commit::log::entry::LogEntry;
 use crate::commit::log::head::Head;
 use crate::commit::log::record::{BranchRecord, RepoRecord, decode};
@@ -109,7 +109,9 @@ fn op(element: &[u8]) {
             let changes = read(op.named()).and_then(|named| named.inline).unwrap_or_default();
             read_changes(&changes);
         }
-        Body::Damaged(reason) => assert!(!reason.is_empty() && reason.len() < super::MESSAGE_MAX),
+        Body::Damaged(reason) => {
+            assert!(!reason.is_empty() && reason.len() < super::target::MESSAGE_MAX)
+        }
         Body::Newer(version) => assert!(version > crate::commit::op::queued::VERSION),
     }
 }

@@ -3,7 +3,7 @@
 
 use redis::{FromRedisValue, Value, parse_redis_value};
 
-use super::{Target, clear, target};
+use super::target::{Target, clear, target};
 use crate::coord::outcomes::parse_outcome;
 use crate::coord::publish::{self, Publication};
 use crate::coord::submit::{self, Seal, Submission};

@@ -1,7 +1,7 @@
 //! Targets: what people and stores name things. Whatever is accepted as a name stays inside its
 //! folder of the store and inside its hash tag and key space of Redis.
 
-use super::{Target, read, target};
+use super::target::{Target, read, target};
 use crate::coord::areas::Area;
 use crate::coord::keys::{BranchKeys, branches_key};
 use crate::coord::names::parse_uid;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 
-use super::{Target, read, target, with_crc};
+use super::target::{Target, read, target, with_crc};
 use crate::model::change::{decode_value, encode_value};
 use crate::model::ids::RangeId;
 use crate::model::path::ObjectPath;

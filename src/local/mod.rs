@@ -10,8 +10,11 @@
 //! This room starts and ends processes and asks them whether they are well; it knows nothing of
 //! what Onward keeps in them. All calls block, the longest for [`Options::patience`].
 
-mod place;
+mod data_dir;
+mod options;
 mod process;
+mod status;
+mod wait;
 mod wire;
 
 use std::path::Path;
@@ -19,9 +22,13 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 use crate::model::error::{Error, Result};
-use place::Place;
+use data_dir::DataDir;
 use process::Found;
+use wait::wait_until;
 use wire::Answer;
+
+pub use options::Options;
+pub use status::{LocalStatus, ServerState};
 
 /// A running local instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,55 +41,6 @@ pub struct LocalInstance {
     pub started: bool,
 }
 
-/// What is known about a local instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalStatus {
-    /// URL of its Redis, running or not.
-    pub redis_url: String,
-    /// URL of its storage.
-    pub storage_url: String,
-    /// How its Redis is.
-    pub server: ServerState,
-}
-
-/// How the Redis of a local instance is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerState {
-    /// No server runs.
-    Stopped,
-    /// A server runs and answers.
-    Running {
-        /// Its process id.
-        pid: u32,
-        /// Its version, such as `7.0.15`.
-        version: String,
-        /// How long it runs.
-        uptime: Duration,
-        /// Memory that it uses, in bytes.
-        used_memory: u64,
-    },
-    /// A server runs but does not answer now: it loads its data, is paused, or is stuck.
-    Silent,
-}
-
-/// How a local instance is started and how long is waited for it.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Programs to try as the server, the first that is installed wins.
-    pub programs: Vec<String>,
-    /// The longest wait for a server to start (it loads its data first) or to stop.
-    pub patience: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            programs: vec!["redis-server".to_owned(), "valkey-server".to_owned()],
-            patience: Duration::from_secs(60),
-        }
-    }
-}
-
 impl LocalInstance {
     /// The instance of `data_dir`, started if it does not run. The server outlives this process
     /// and its terminal, until [`stop`]. Safe to call from any number of processes at once: one
@@ -93,43 +51,43 @@ impl LocalInstance {
 
     /// As [`ensure`](Self::ensure), with other programs or another patience.
     pub fn ensure_with(data_dir: impl AsRef<Path>, options: &Options) -> Result<Self> {
-        let place = Place::make(data_dir.as_ref())?;
+        let dir = DataDir::make(data_dir.as_ref())?;
         let deadline = Deadline::after(options.patience);
         let found = |started| -> Result<Self> {
-            Ok(Self { redis_url: place.redis_url()?, storage_url: place.storage_url()?, started })
+            Ok(Self { redis_url: dir.redis_url()?, storage_url: dir.storage_url()?, started })
         };
-        if wire::ping(&place.socket) == Answer::Well {
+        if wire::ping(&dir.socket) == Answer::Well {
             return found(false);
         }
-        let _starting = place.lock_start(&deadline)?;
+        let _starting = dir.lock_start(&deadline)?;
         // Somebody may have started it while the lock was waited for.
-        match wire::ping(&place.socket) {
+        match wire::ping(&dir.socket) {
             Answer::Well => return found(false),
-            Answer::Busy => return wait_for_loading(&place, &deadline).and_then(|()| found(false)),
+            Answer::Busy => return wait_for_loading(&dir, &deadline).and_then(|()| found(false)),
             Answer::Nobody => {}
         }
-        let alive = match process::find(&place, &deadline)? {
+        let alive = match process::find(&dir, &deadline)? {
             Found::Reachable => return found(false),
             Found::Gone(alive) => alive,
             // It lives, but nobody can reach it (its socket was removed): replace it.
             Found::Unreachable => {
-                process::terminate(&place, &deadline)?;
-                place.lock_alive(&deadline)?
+                process::terminate(&dir, &deadline)?;
+                dir.lock_alive(&deadline)?
             }
         };
-        process::start(&place, alive, options, &deadline)?;
+        process::start(&dir, alive, options, &deadline)?;
         found(true)
     }
 }
 
-fn wait_for_loading(place: &Place, deadline: &Deadline) -> Result<()> {
-    if process::wait_until(deadline, || wire::ping(&place.socket) == Answer::Well) {
+fn wait_for_loading(dir: &DataDir, deadline: &Deadline) -> Result<()> {
+    if wait_until(deadline, || wire::ping(&dir.socket) == Answer::Well) {
         return Ok(());
     }
     Err(Error::unavailable(format!(
         "the local Redis of {} runs but does not answer; see {}",
-        place.data_dir.display(),
-        place.log.display()
+        dir.path.display(),
+        dir.log.display()
     )))
 }
 
@@ -141,21 +99,21 @@ pub fn stop(data_dir: impl AsRef<Path>) -> Result<bool> {
 
 /// As [`stop`], with another patience.
 pub fn stop_with(data_dir: impl AsRef<Path>, options: &Options) -> Result<bool> {
-    let Some(place) = Place::find(data_dir.as_ref())? else { return Ok(false) };
+    let Some(dir) = DataDir::find(data_dir.as_ref())? else { return Ok(false) };
     let deadline = Deadline::after(options.patience);
-    let _starting = place.lock_start(&deadline)?;
-    if place.try_lock_alive()?.is_some() {
-        place.remove_stale()?;
+    let _starting = dir.lock_start(&deadline)?;
+    if dir.try_lock_alive()?.is_some() {
+        dir.remove_stale()?;
         return Ok(false);
     }
-    let polite = wire::ping(&place.socket) == Answer::Well && {
-        wire::shutdown(&place.socket);
-        process::wait_until(&deadline.at_most(GRACE), || process::is_gone(&place))
+    let polite = wire::ping(&dir.socket) == Answer::Well && {
+        wire::shutdown(&dir.socket);
+        wait_until(&deadline.at_most(GRACE), || process::is_gone(&dir))
     };
     if !polite {
-        process::terminate(&place, &deadline)?;
+        process::terminate(&dir, &deadline)?;
     }
-    place.remove_stale()?;
+    dir.remove_stale()?;
     Ok(true)
 }
 
@@ -164,12 +122,12 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// How the local instance of `data_dir` is; `None` if there is no such directory. Starts nothing.
 pub fn status(data_dir: impl AsRef<Path>) -> Result<Option<LocalStatus>> {
-    let Some(place) = Place::find(data_dir.as_ref())? else { return Ok(None) };
-    let server = match wire::info(&place.socket) {
+    let Some(dir) = DataDir::find(data_dir.as_ref())? else { return Ok(None) };
+    let server = match wire::info(&dir.socket) {
         Some(running) => running,
-        None if place.try_lock_alive()?.is_some() => ServerState::Stopped,
+        None if dir.try_lock_alive()?.is_some() => ServerState::Stopped,
         None => ServerState::Silent,
     };
-    let (redis_url, storage_url) = (place.redis_url()?, place.storage_url()?);
+    let (redis_url, storage_url) = (dir.redis_url()?, dir.storage_url()?);
     Ok(Some(LocalStatus { redis_url, storage_url, server }))
 }

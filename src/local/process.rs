@@ -10,8 +10,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::Options;
-use super::place::{Place, failed};
+use super::data_dir::{DataDir, failed};
+use super::options::Options;
+use super::wait::wait_until;
 use super::wire::{self, Answer};
 use crate::clock::Deadline;
 use crate::model::error::{Error, Result};
@@ -22,24 +23,9 @@ const VERSION_MIN: (u32, u32) = (6, 2);
 /// How long a living server without a socket is given to make one.
 const COMING_UP: Duration = Duration::from_secs(5);
 
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// Waits until `condition` holds; whether it did before the deadline.
-pub(super) fn wait_until(deadline: &Deadline, mut condition: impl FnMut() -> bool) -> bool {
-    loop {
-        if condition() {
-            return true;
-        }
-        if deadline.is_over() {
-            return false;
-        }
-        std::thread::sleep(PAUSE.min(deadline.left()));
-    }
-}
-
 /// Whether no server lives.
-pub(super) fn is_gone(place: &Place) -> bool {
-    matches!(place.try_lock_alive(), Ok(Some(_)))
+pub(super) fn is_gone(dir: &DataDir) -> bool {
+    matches!(dir.try_lock_alive(), Ok(Some(_)))
 }
 
 /// What became of a server that did not answer at first.
@@ -54,12 +40,12 @@ pub(super) enum Found {
 
 /// Looks for a living server. One without a socket is given a little time: the process that
 /// started it may have died before it was up.
-pub(super) fn find(place: &Place, deadline: &Deadline) -> Result<Found> {
+pub(super) fn find(dir: &DataDir, deadline: &Deadline) -> Result<Found> {
     let mut found = Ok(Found::Unreachable);
     wait_until(&deadline.at_most(COMING_UP), || {
-        found = match place.try_lock_alive() {
+        found = match dir.try_lock_alive() {
             Ok(Some(alive)) => Ok(Found::Gone(alive)),
-            Ok(None) if wire::ping(&place.socket) == Answer::Well => Ok(Found::Reachable),
+            Ok(None) if wire::ping(&dir.socket) == Answer::Well => Ok(Found::Reachable),
             Ok(None) => Ok(Found::Unreachable),
             Err(error) => Err(error),
         };
@@ -69,17 +55,17 @@ pub(super) fn find(place: &Place, deadline: &Deadline) -> Result<Found> {
 }
 
 /// Ends a server that cannot be reached, with a signal that lets it write its data, and waits.
-pub(super) fn terminate(place: &Place, deadline: &Deadline) -> Result<()> {
+pub(super) fn terminate(dir: &DataDir, deadline: &Deadline) -> Result<()> {
     let stuck = || {
         Error::unavailable(format!(
             "the local Redis of {} neither answers nor ends; end it by hand and see {}",
-            place.data_dir.display(),
-            place.log.display()
+            dir.path.display(),
+            dir.log.display()
         ))
     };
-    let text = match fs::read_to_string(&place.pid) {
+    let text = match fs::read_to_string(&dir.pid) {
         Ok(text) => text,
-        Err(_) if is_gone(place) => return Ok(()),
+        Err(_) if is_gone(dir) => return Ok(()),
         Err(error) => return Err(stuck().with_source(error)),
     };
     // The file is this server's: it is written under the lock that a living server holds.
@@ -91,31 +77,31 @@ pub(super) fn terminate(place: &Place, deadline: &Deadline) -> Result<()> {
     // which the wait below notices.
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
-    if wait_until(deadline, || is_gone(place)) { Ok(()) } else { Err(stuck()) }
+    if wait_until(deadline, || is_gone(dir)) { Ok(()) } else { Err(stuck()) }
 }
 
 /// Starts the server and waits until it answers. `alive` is the lock that it takes over.
 pub(super) fn start(
-    place: &Place,
+    dir: &DataDir,
     alive: File,
     options: &Options,
     deadline: &Deadline,
 ) -> Result<()> {
     let program = installed(&options.programs)?;
-    place.remove_stale()?;
-    place.record_socket()?;
-    let mut child = spawn(program, place, alive)
+    dir.remove_stale()?;
+    dir.record_socket()?;
+    let mut child = spawn(program, dir, alive)
         .map_err(|error| Error::unavailable(format!("cannot run {program}")).with_source(error))?;
     let mut ended = None;
     let up = wait_until(deadline, || {
         ended = child.try_wait().ok().flatten();
-        ended.is_some() || wire::ping(&place.socket) == Answer::Well
+        ended.is_some() || wire::ping(&dir.socket) == Answer::Well
     });
     if let Some(status) = ended {
         return Err(Error::unavailable(format!(
             "the local Redis of {} does not start ({status}): {}",
-            place.data_dir.display(),
-            last_words(&place.log)
+            dir.path.display(),
+            last_words(&dir.log)
         )));
     }
     // Reaped when it ends, if this process still lives then; otherwise init does it.
@@ -125,23 +111,23 @@ pub(super) fn start(
     }
     Err(Error::unavailable(format!(
         "the local Redis of {} is starting but does not answer yet; try again, and see {}",
-        place.data_dir.display(),
-        place.log.display()
+        dir.path.display(),
+        dir.log.display()
     )))
 }
 
-fn spawn(program: &str, place: &Place, alive: File) -> io::Result<Child> {
-    let log = File::options().create(true).append(true).open(&place.log)?;
+fn spawn(program: &str, dir: &DataDir, alive: File) -> io::Result<Child> {
+    let log = File::options().create(true).append(true).open(&dir.log)?;
     Command::new(program)
         .args(["--port", "0", "--unixsocketperm", "700", "--daemonize", "no", "--supervised", "no"])
         .arg("--unixsocket")
-        .arg(&place.socket)
+        .arg(&dir.socket)
         .arg("--dir")
-        .arg(&place.data_dir)
+        .arg(&dir.path)
         .arg("--logfile")
-        .arg(&place.log)
+        .arg(&dir.log)
         .arg("--pidfile")
-        .arg(&place.pid)
+        .arg(&dir.pid)
         // Staged writes live here only, and acknowledged ops are in the object store: one second
         // of either is what a crash of the machine may cost.
         .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
@@ -149,7 +135,7 @@ fn spawn(program: &str, place: &Place, alive: File) -> io::Result<Child> {
         .args(["--lazyfree-lazy-expire", "yes"])
         // A queue that evicts is no queue: a full memory must refuse instead.
         .args(["--maxmemory-policy", "noeviction"])
-        .current_dir(&place.data_dir)
+        .current_dir(&dir.path)
         // The lock lives in the open file, and the open file lives in the server.
         .stdin(Stdio::from(alive))
         .stdout(Stdio::from(log.try_clone()?))

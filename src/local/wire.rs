@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::ServerState;
+use super::status::ServerState;
 
 /// How long a server that took a connection may take for a word.
 const WORD_TIMEOUT: Duration = Duration::from_secs(2);

@@ -25,7 +25,7 @@ impl Change {
         }
     }
 
-    /// The same, for whoever has no use for the change.
+    /// The entry the path has afterwards, if any, taken out of the change.
     pub fn into_entry(self) -> Option<Entry> {
         match self {
             Self::Put(entry) => Some(entry),
@@ -76,7 +76,7 @@ impl Condition {
 /// A change of one path, with its condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathChange {
-    /// The path.
+    /// The path that is changed.
     pub path: ObjectPath,
     /// What to do to it.
     pub change: Change,

@@ -8,7 +8,7 @@ use super::path::ObjectPath;
 /// One path that two sides changed, or whose condition did not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictPath {
-    /// The path.
+    /// The path that is in conflict.
     pub path: ObjectPath,
     /// What both sides began with; for a condition, nothing.
     pub base: Option<Entry>,

@@ -53,8 +53,8 @@ pub enum ErrorKind {
         retry_after: Duration,
     },
     /// As many staged commits as may have sealed what they take and were not decided, or gave it
-    /// back; nothing was accepted. Come back after the given time, or, without one, commit or reset
-    /// what was given back: by itself it does not change.
+    /// back; nothing was accepted. Come back after the given time, or, without one, take back what is
+    /// uncommitted and stage it again: by itself it does not change.
     TooManySealed {
         /// How long to wait before the next attempt; `None` where none of them will be decided.
         retry_after: Option<Duration>,

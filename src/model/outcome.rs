@@ -52,7 +52,7 @@ impl Details {
 pub enum Outcome {
     /// It is a commit in the branch's history, for good.
     Committed {
-        /// The commit.
+        /// Id of the new commit.
         commit: CommitId,
         /// Its place in the branch's order.
         ticket: Ticket,
@@ -98,7 +98,7 @@ pub enum Outcome {
     Failed {
         /// Its place in the order, if it was queued.
         ticket: Option<Ticket>,
-        /// Why.
+        /// What went wrong, in a sentence.
         reason: String,
         /// How it went.
         details: Details,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{Error, Result};
 use super::ids::{CommitId, OpId};
 
 /// The place of an op in its producer's sequence.
@@ -25,6 +26,17 @@ impl Producer {
     /// The op of `sequence` under `epoch` of the producer `name`.
     pub fn new(name: impl Into<String>, epoch: u64, sequence: u64) -> Self {
         Self { name: name.into(), epoch, sequence }
+    }
+
+    /// Refuses a name that no producer can have.
+    pub fn check_name(name: &str) -> Result<()> {
+        let (len, max) = (name.len(), Self::NAME_LEN_MAX);
+        if len == 0 || len > max {
+            return Err(Error::invalid(format!(
+                "a producer's name has 1 to {max} bytes, this one has {len}"
+            )));
+        }
+        Ok(())
     }
 
     /// The op id of this place where its submitter gives none: see [`OpId::of_producer`].

@@ -20,9 +20,9 @@ const LOOKS: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueAtWork {
-    /// The repository.
+    /// Name of the repository.
     pub repo: RepoName,
-    /// The branch.
+    /// Name of the branch.
     pub branch: BranchName,
     /// Ops in its queue, by whomever.
     pub depth: u64,

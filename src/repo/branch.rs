@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use crate::clock::{self, Deadline};
+use crate::commit::accept::admission::Admission;
 use crate::commit::accept::persist::persist;
-use crate::commit::accept::queue::{Admission, BranchQueue};
+use crate::commit::accept::queue::BranchQueue;
+use crate::commit::accept::submitting::Submitting;
 use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::log::record::{BranchRecord, encode};
-use crate::commit::lost;
-use crate::commit::mend::restore::{look, open_new, read_back, restore};
+use crate::commit::mend::present::{Name, accepted, present};
+use crate::commit::mend::restore::{open_new, read_back};
 use crate::commit::op::queued::{Body, QueuedOp};
 use crate::commit::op::request::{Op, Request};
 use crate::coord::submit::{Seal, Submission};
-use crate::coord::{Answer, BranchState, HeadView};
+use crate::coord::{Answer, HeadView};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId, Ticket};
@@ -21,18 +23,14 @@ use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
 use super::handles::Branch;
-use super::names::no_branch;
 use super::outcome::complete;
 use super::protection::Action;
 use super::ticket::{HandleState, TicketHandle};
 
-/// How often a name is looked up anew when what it stood for has ended or was lost.
-pub(super) const LOOKS: usize = 3;
-
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchInfo {
-    /// Its name.
+    /// Name of the branch.
     pub name: BranchName,
     /// The head commit.
     pub commit: Option<CommitId>,
@@ -52,7 +50,7 @@ pub struct NewBranch {
 pub struct QueueView {
     /// Tickets decided so far.
     pub done: u64,
-    /// Ops waiting.
+    /// How many ops are waiting.
     pub depth: u64,
     /// The first of them.
     pub ops: Vec<QueuedView>,
@@ -61,13 +59,13 @@ pub struct QueueView {
 /// One waiting op.
 #[derive(Debug, Clone)]
 pub struct QueuedView {
-    /// Its ticket.
+    /// Its place in the order of the branch.
     pub ticket: Ticket,
-    /// Its id.
+    /// Id of the op that waits.
     pub op_id: OpId,
     /// What it asks for.
     pub kind: &'static str,
-    /// Who asks.
+    /// Name of whoever asks for it.
     pub committer: String,
     /// When it was submitted, milliseconds since the Unix epoch.
     pub created_ms: i64,
@@ -87,7 +85,7 @@ impl Branch {
         self.create_as(from, NewBranch::default()).await
     }
 
-    /// The same, with a say in what it is like.
+    /// Creates the branch at the commit that `from` names, with a say in what it is like.
     pub async fn create_as(&self, from: &RefExpr, new: NewBranch) -> Result<BranchInfo> {
         let start = self.repo.commit_of(from).await?;
         if let Some(start) = &start {
@@ -143,15 +141,11 @@ impl Branch {
 
     /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.
     async fn has_ended(&self, record: &BranchRecord) -> Result<bool> {
-        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let repo = self.repo.name()?;
         let inner = &self.repo.onward.inner;
-        let context = inner.coordinator.context(&repo, &name, record.uid);
-        let ended = match context.look(0).await? {
-            Answer::Given(view) => view.head.state == BranchState::Deleted,
-            Answer::Absent | Answer::Ended => read_back(&context.lake, record).await?.closed,
-        };
+        let ended = read_back(&inner.coordinator.lake(&repo), record).await?.closed;
         if ended {
-            inner.finish_deletion(&repo, &name, record.uid).await?;
+            inner.finish_deletion(&repo, &record.name, record.uid).await?;
         }
         Ok(ended)
     }
@@ -169,7 +163,7 @@ impl Branch {
         self.end().await
     }
 
-    /// The same, whatever rules there are: with its repository a protected branch goes, too.
+    /// Ends the branch, whatever rules there are: with its repository a protected branch goes, too.
     pub(super) async fn end(&self) -> Result<Option<CommitId>> {
         let op_id = clock::new_op_id();
         let deadline = Deadline::after(self.repo.onward.inner.timeout);
@@ -204,8 +198,8 @@ impl Branch {
 
     /// The front of the branch's queue, at most `limit` ops.
     pub async fn queue(&self, limit: usize) -> Result<QueueView> {
-        let context = self.context().await?;
-        let view = look(&context, limit.min(BATCH_MAX)).await?;
+        let ask = |context: BranchContext| async move { context.look(limit.min(BATCH_MAX)).await };
+        let (_, view) = present(self, ask).await?;
         let mut ops = Vec::with_capacity(view.elements.len());
         for (index, element) in view.elements.iter().enumerate() {
             let queued = QueuedOp::decode(element)?;
@@ -220,65 +214,17 @@ impl Branch {
         Ok(QueueView { done: view.head.done, depth: view.depth, ops })
     }
 
-    /// The head by Redis, after the branch was put back there if it was lost. That a branch has no
-    /// commit yet is an answer that callers give up on, and one that a Redis gives which fell back
-    /// to its beginning: the log has to agree.
+    /// The head, by a Redis that was brought up to the log where there was a doubt.
     pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
-        for _ in 0..LOOKS {
-            let context = self.synced().await?;
-            match context.look(0).await? {
-                Answer::Given(view) if view.head.state == BranchState::Deleted => {
-                    self.gone(&context).await?;
-                }
-                Answer::Given(view) => {
-                    let is_empty = view.head.commit.is_none();
-                    if !is_empty || context.follow_from(&view.head).await? == 0 {
-                        return Ok((context, view.head));
-                    }
-                }
-                Answer::Absent | Answer::Ended => restore(&context).await.map(drop)?,
-            }
-        }
-        Err(self.not_there())
-    }
-
-    /// The branch, after Redis was brought up to the log if this process meets the branch for the
-    /// first time, or for the first time since it lost a connection: Redis may have lost data.
-    pub(super) async fn synced(&self) -> Result<BranchContext> {
-        let context = self.context().await?;
-        let losses = context.redis.losses();
-        if self.repo.onward.inner.is_synced(context.uid, losses) {
-            return Ok(context);
-        }
-        follow(&context).await?;
-        self.repo.onward.inner.note_synced(context.uid, losses);
-        Ok(context)
-    }
-
-    /// Brings Redis up to the log.
-    pub(super) async fn catch_up(&self) -> Result<()> {
-        follow(&self.context().await?).await
+        let ask = |context: BranchContext| async move { context.look(0).await };
+        let (context, view) = present(self, ask).await?;
+        Ok((context, view.head))
     }
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
         let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
         Ok(self.repo.onward.coordinator().context(&repo, &name, uid))
-    }
-
-    /// The incarnation that this name stood for has ended: finishes its removal, so that the name
-    /// is looked up anew.
-    pub(super) async fn gone(&self, context: &BranchContext) -> Result<()> {
-        let repo = context.lake.repo();
-        self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await
-    }
-
-    /// The error of a branch that was not there however often its name was looked up.
-    pub(super) fn not_there(&self) -> Error {
-        match (self.repo.name(), self.branch_name()) {
-            (Ok(repo), Ok(name)) => no_branch(&repo, &name),
-            (Err(error), _) | (_, Err(error)) => error,
-        }
     }
 
     /// Submits an op to the branch under its present name, through outages of Redis until
@@ -288,35 +234,24 @@ impl Branch {
         submission: Submission,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
-        for _ in 0..LOOKS {
-            let context = persist(deadline, || self.context()).await?;
+        let submitting = &Submitting::new(submission);
+        let attempt = |context| {
             let queue = self.queue_of(&context);
-            let losses = context.redis.losses();
-            let mut admission = queue.submit_until(submission.clone(), deadline).await?;
-            if matches!(admission, Admission::NothingStaged(_)) && context.redis.losses() != losses
-            {
-                // The call may have been made twice, the first time to a Redis that took what was
-                // staged and whose newest writes this one does not have.
-                let again = lost(submission.clone())?;
-                admission = queue.submit_until(again, deadline).await?;
+            async move { submitting.attempt(&queue).await }
+        };
+        let (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
+        let state = match admission {
+            Admission::Queued(pending) => HandleState::Pending(pending),
+            Admission::NothingStaged(op_id) => {
+                let details = Details::of(op_id);
+                HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
-            let state = match admission {
-                Admission::Queued(pending) => HandleState::Pending(pending),
-                Admission::Settled(outcome) => {
-                    HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
-                }
-                Admission::NothingStaged(op_id) => {
-                    let details = Details::of(op_id);
-                    HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
-                }
-                Admission::BranchDeleted => {
-                    Box::pin(self.gone(&context)).await?;
-                    continue;
-                }
-            };
-            return Ok(TicketHandle { queue, state });
-        }
-        Err(self.not_there())
+            Admission::BranchDeleted | Admission::Forgotten(_) => return Err(self.nowhere()),
+            Admission::Settled(outcome) => {
+                HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
+            }
+        };
+        Ok(TicketHandle { queue: self.queue_of(&context), state })
     }
 
     /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
@@ -348,12 +283,5 @@ impl Branch {
 
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {
         self.repo.onward.coordinator().queue(context.lake.repo(), &context.name, context.uid)
-    }
-}
-
-async fn follow(context: &BranchContext) -> Result<()> {
-    match context.look(0).await? {
-        Answer::Absent | Answer::Ended => restore(context).await.map(drop),
-        Answer::Given(view) => context.follow_from(&view.head).await.map(drop),
     }
 }

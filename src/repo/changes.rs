@@ -128,7 +128,7 @@ impl ChangeBuilder {
         self.sorter.push(change)
     }
 
-    /// Why.
+    /// The message of the commit: why it is made.
     pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self
@@ -147,7 +147,9 @@ impl ChangeBuilder {
     }
 
     /// The op's place in its producer's sequence: the same (producer, epoch, sequence) is decided
-    /// once, however often it is submitted; a lower epoch than one decided is fenced.
+    /// once, however often it is submitted. The same op again gets its outcome; another op, or one
+    /// that comes behind a higher sequence, is [`Outcome::Behind`]; a lower epoch than one decided is
+    /// [`Outcome::Fenced`]. A producer that starts again asks [`Branch::producer`] where it was.
     pub fn producer(mut self, producer: impl Into<String>, epoch: u64, sequence: u64) -> Self {
         self.producer = Some(Producer::new(producer, epoch, sequence));
         self
@@ -235,13 +237,7 @@ impl ChangeBuilder {
 
     fn check(&self) -> Result<()> {
         if let Some(producer) = &self.producer {
-            let len = producer.name.len();
-            if len == 0 || len > Producer::NAME_LEN_MAX {
-                return Err(Error::invalid(format!(
-                    "a producer's name has 1 to {} bytes, this one has {len}",
-                    Producer::NAME_LEN_MAX
-                )));
-            }
+            Producer::check_name(&producer.name)?;
         }
         let validated = self.conditional || self.base.is_some();
         if validated && self.sorter.pushed() > VALIDATED_MAX {

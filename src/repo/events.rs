@@ -25,9 +25,9 @@ const REST: Duration = Duration::from_millis(500);
 pub enum Event {
     /// An op was decided.
     Outcome {
-        /// Its ticket.
+        /// Ticket of the op that was decided.
         ticket: Ticket,
-        /// Its id.
+        /// Id of the op that was decided.
         op_id: OpId,
         /// The name of its outcome, see [`Outcome::name`](crate::Outcome::name).
         outcome: &'static str,
@@ -58,8 +58,8 @@ impl Branch {
     /// Redis and ends with the branch. Takes a connection of its own, of which a process has
     /// [`LaneOptions::blocking`](crate::coord::LaneOptions::blocking).
     pub async fn events(&self, after: Option<Ticket>) -> Result<BoxStream<'static, Result<Event>>> {
-        let context = self.synced().await?;
-        let done = Ticket(self.show().await?.done);
+        let (context, head) = self.head().await?;
+        let done = Ticket(head.done);
         let after = after.unwrap_or(done).min(done);
         let listener = Listener { branch: self.clone(), context, tail: None, after };
         let looks = stream::try_unfold(listener, |mut listener| async move {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::clock;
 use crate::commit::context::BranchContext;
+use crate::commit::gathering::Gathering;
 use crate::commit::log::head::Head;
 use crate::coord::areas::Area;
 use crate::coord::staging::{PAGE_MAX, StagedValue, Wanted, Which};
@@ -18,8 +18,8 @@ use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::tree::Metarange;
 
-/// Passes of the scheduler without a newcomer after which a call takes those who have come.
-const GATHER_IDLE: u32 = 2;
+/// One call takes the readers who come without a pause.
+const GATHERING: Gathering = Gathering { passes: 2, enough: usize::MAX };
 
 /// A branch at one moment.
 #[derive(Debug)]
@@ -31,39 +31,31 @@ pub(super) struct Glance {
     pub(super) metarange: Metarange,
 }
 
-/// What one reader gets.
-#[derive(Debug)]
-pub(super) enum Glanced {
-    /// The branch is not in this Redis.
-    Absent,
-    /// The branch has ended.
-    Deleted,
-    /// The branch, and what is staged of the reader's paths.
-    There(Arc<Glance>, Vec<StagedValue>),
-}
+/// What one reader gets: the branch, and what is staged of the reader's paths.
+pub(super) type Glanced = (Arc<Glance>, Vec<StagedValue>);
 
 struct Reader {
     paths: Vec<ObjectPath>,
-    answer: oneshot::Sender<Result<Glanced>>,
+    answer: oneshot::Sender<Result<Answer<Glanced>>>,
 }
 
 /// The readers of one branch in this process.
 #[derive(Debug)]
 pub(super) struct Glances {
     context: BranchContext,
-    state: Mutex<State>,
+    state: Mutex<Readers>,
 }
 
 #[derive(Default)]
-struct State {
+struct Readers {
     waiting: Vec<Reader>,
     /// Whether a task makes calls for those who wait. It ends when nobody does.
     busy: bool,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for Readers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+        f.debug_struct("Readers").field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
 }
 
@@ -73,7 +65,7 @@ impl Glances {
     }
 
     /// Looks at the branch and at what is staged of `paths`, at most [`PAGE_MAX`].
-    pub(super) async fn look(self: &Arc<Self>, paths: Vec<ObjectPath>) -> Result<Glanced> {
+    pub(super) async fn look(self: &Arc<Self>, paths: Vec<ObjectPath>) -> Result<Answer<Glanced>> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut state = self.state();
@@ -87,7 +79,7 @@ impl Glances {
         answered.await.map_err(|_| Error::unavailable("this process is shutting down"))?
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Readers> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,32 +87,20 @@ impl Glances {
         let mut serving = Serving { glances: &self, done: false };
         let mut latest: Option<Arc<Glance>> = None;
         loop {
-            self.gather().await;
+            GATHERING.gather(|| self.state().waiting.len()).await;
             let Some(readers) = self.take() else {
                 serving.done = true;
                 return;
             };
             match self.call(&readers, latest.take()).await {
-                Ok(Called::There(glance, values)) => {
+                Ok(Answer::Given((glance, values))) => {
                     latest = Some(Arc::clone(&glance));
                     share(readers, &glance, values);
                 }
-                Ok(Called::Absent) => all(readers, || Ok(Glanced::Absent)),
-                Ok(Called::Deleted) => all(readers, || Ok(Glanced::Deleted)),
+                Ok(Answer::Absent) => all(readers, || Ok(Answer::Absent)),
+                Ok(Answer::Ended) => all(readers, || Ok(Answer::Ended)),
                 Err(error) => all(readers, || Err(error.again())),
             }
-        }
-    }
-
-    /// Lets tasks that are ready to run go first, as long as that brings more readers.
-    async fn gather(&self) {
-        let mut idle = 0;
-        let mut count = self.state().waiting.len();
-        while idle < GATHER_IDLE {
-            clock::yield_now().await;
-            let now = self.state().waiting.len();
-            idle = if now > count { 0 } else { idle + 1 };
-            count = now;
         }
     }
 
@@ -140,15 +120,18 @@ impl Glances {
         state.busy.then_some(readers)
     }
 
-    async fn call(&self, readers: &[Reader], latest: Option<Arc<Glance>>) -> Result<Called> {
+    async fn call(
+        &self,
+        readers: &[Reader],
+        latest: Option<Arc<Glance>>,
+    ) -> Result<Answer<Glanced>> {
         let context = &self.context;
         let paths: Vec<&str> =
             readers.iter().flat_map(|reader| &reader.paths).map(ObjectPath::as_str).collect();
         let wanted = Wanted::Paths(&paths);
-        let page = match context.redis.staged(Which::Staged, wanted).await? {
-            Answer::Absent => return Ok(Called::Absent),
-            Answer::Ended => return Ok(Called::Deleted),
-            Answer::Given(page) => page,
+        let page = match context.redis.staged(Which::Staged, wanted).await?.given_or_none() {
+            Ok(page) => page,
+            Err(none) => return Ok(none),
         };
         let same = |glance: &Arc<Glance>| glance.head == page.head && glance.areas == page.areas;
         let glance = match latest.filter(same) {
@@ -161,7 +144,7 @@ impl Glances {
                 Arc::new(Glance { head: page.head, areas: page.areas, metarange })
             }
         };
-        Ok(Called::There(glance, page.values))
+        Ok(Answer::Given((glance, page.values)))
     }
 }
 
@@ -176,16 +159,9 @@ struct Serving<'a> {
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         if !self.done {
-            *self.glances.state() = State::default();
+            *self.glances.state() = Readers::default();
         }
     }
-}
-
-/// What a call for several readers came to.
-enum Called {
-    Absent,
-    Deleted,
-    There(Arc<Glance>, Vec<StagedValue>),
 }
 
 /// Gives each reader what concerns it.
@@ -196,11 +172,11 @@ fn share(readers: Vec<Reader>, glance: &Arc<Glance>, values: Vec<StagedValue>) {
         let own = paths.iter().filter_map(|path| values.get(path.as_str()));
         let own = own.map(|value| StagedValue::clone(value)).collect();
         // A reader that has gone needs no answer.
-        let _ = answer.send(Ok(Glanced::There(Arc::clone(glance), own)));
+        let _ = answer.send(Ok(Answer::Given((Arc::clone(glance), own))));
     }
 }
 
-fn all(readers: Vec<Reader>, answer: impl Fn() -> Result<Glanced>) {
+fn all(readers: Vec<Reader>, answer: impl Fn() -> Result<Answer<Glanced>>) {
     for reader in readers {
         let _ = reader.answer.send(answer());
     }

@@ -12,7 +12,7 @@ use crate::model::name::{BranchName, RepoName};
 use crate::objects::Checksum;
 
 use super::glance::Glances;
-use super::protection::RulesCache;
+use super::protection::cache::RulesCache;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.
@@ -36,8 +36,6 @@ pub(super) struct Deployment {
     pub(super) rules: RulesCache,
     /// Held while the key-value pairs of a repository are changed.
     pub(super) metadata: tokio::sync::Mutex<()>,
-    /// Lost connections as of when a branch was last compared with its log.
-    pub(super) synced: Mutex<HashMap<BranchUid, u64>>,
 }
 
 impl Onward {
@@ -90,7 +88,7 @@ impl Branch {
         BranchName::new(self.name.as_str())
     }
 
-    /// The repository.
+    /// The repository that the branch is in.
     pub fn repository(&self) -> &Repository {
         &self.repo
     }

@@ -13,7 +13,7 @@ use super::handles::Repository;
 /// A commit with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitInfo {
-    /// Its id.
+    /// Id of the commit.
     pub id: CommitId,
     /// What it says.
     pub commit: Commit,
@@ -27,7 +27,7 @@ impl CommitInfo {
 }
 
 impl Repository {
-    /// One commit.
+    /// Shows the commit that a ref names.
     pub async fn show_commit(&self, reference: &RefExpr) -> Result<CommitInfo> {
         self.commit_info(self.require_commit(reference).await?).await
     }
@@ -48,7 +48,7 @@ impl Repository {
         self.diff_from(left, right, ScanStart::prefix(prefix)).await
     }
 
-    /// The same, from some path on.
+    /// What changed between two refs, from some path on.
     pub async fn diff_from(
         &self,
         left: &RefExpr,

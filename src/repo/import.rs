@@ -50,7 +50,7 @@ pub struct ImportRequest {
     pub metadata: BTreeMap<String, String>,
     /// Who, if not the connection's committer.
     pub committer: Option<String>,
-    /// Only count.
+    /// Only count what would be imported.
     pub dry_run: bool,
     /// How long the outcome is waited for, if not the connection's timeout. Listing is not part of
     /// it.
@@ -67,7 +67,7 @@ pub enum ImportPart {
         /// What stands before the names in the branch, as it is: empty, or with a slash at its end.
         prefix: String,
     },
-    /// One object.
+    /// One object, as one path.
     Object {
         /// The object: `file:///absolute/file`, `s3://bucket/key`, ….
         url: String,
@@ -88,9 +88,9 @@ impl ImportPart {
 pub struct Imported {
     /// The URL of the first part, without credentials and query.
     pub source: String,
-    /// Objects taken.
+    /// How many objects were taken.
     pub objects: u64,
-    /// Their bytes.
+    /// How many bytes they have.
     pub bytes: u64,
     /// Objects that the patterns left out.
     pub left_out: u64,
@@ -159,8 +159,9 @@ impl Branch {
         imported.ok_or_else(|| Error::internal("an import ended that nobody called off"))
     }
 
-    /// The same, unless it is called off: `None` when that was before anything was accepted. An accepted
-    /// commit is called off like any op: [`Imported::outcome`] tells whether that was in time.
+    /// Imports a folder, unless it is called off: `None` when that was before anything was
+    /// accepted. An accepted commit is called off like any op: [`Imported::outcome`] tells whether
+    /// that was in time.
     pub async fn import_unless(
         &self,
         request: &ImportRequest,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::{self, Deadline};
 use crate::commit::accept::persist::persist;
 use crate::commit::log::lake::Lake;
+use crate::commit::mend::present::bring_up;
 use crate::commit::merge::correct::carry_on;
 use crate::commit::merge::settle::Conflicts;
 use crate::commit::merge::work_out::{MergeSpec, WorkedOut, preview, work_out};
@@ -293,29 +294,33 @@ impl MergeBuilder {
     }
 
     /// The merge, or its outcome where there is nothing to be queued.
-    fn to_be_queued(&self, op_id: OpId, worked_out: WorkedOut) -> Result<PreparedMerge, Outcome> {
+    fn to_be_queued(
+        &self,
+        op_id: OpId,
+        worked_out: WorkedOut,
+    ) -> Result<PreparedMerge, Box<Outcome>> {
         let details = Details::of(op_id);
         match worked_out {
             WorkedOut::Conflicts(Conflicts { paths, total }) => {
-                Err(Outcome::Conflict { ticket: None, paths, total, details })
+                Err(Box::new(Outcome::Conflict { ticket: None, paths, total, details }))
             }
             WorkedOut::Merge { merge, changes, surviving }
                 if merge.kind.brings_nothing(changes, surviving) && !self.allow_empty =>
             {
-                Err(Outcome::NoChanges { ticket: None, details })
+                Err(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
             WorkedOut::Merge { merge, .. } => Ok(*merge),
         }
     }
 
     /// It ends with `outcome`, unless it was decided before and Redis has lost that since.
-    async fn end_early(&self, op_id: OpId, outcome: Outcome) -> Result<TicketHandle> {
+    async fn end_early(&self, op_id: OpId, outcome: Box<Outcome>) -> Result<TicketHandle> {
         if self.op_id.is_some() {
-            self.branch.catch_up().await?;
+            bring_up(&self.branch.context().await?).await?;
             if let Some(handle) = self.known(op_id).await? {
                 return Ok(handle);
             }
         }
-        self.branch.settled(outcome).await
+        self.branch.settled(*outcome).await
     }
 }

@@ -17,7 +17,7 @@ pub const PAIRS_MAX: usize = 1000;
 /// What they may take together, in bytes.
 pub const LEN_MAX: usize = 64 * 1024;
 
-/// The object.
+/// The object as it is stored.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct StoredPairs {
     pairs: BTreeMap<String, String>,

@@ -5,14 +5,16 @@
 
 use std::sync::PoisonError;
 
+use crate::commit::context::BranchContext;
 use crate::commit::log::record::{BranchRecord, RepoRecord, decode};
+use crate::commit::mend::present::Name;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout;
 
 use super::config::NAMES_KEPT;
-use super::handles::Deployment;
+use super::handles::{Branch, Deployment};
 
 impl Deployment {
     /// The incarnation that a branch name stands for.
@@ -20,7 +22,7 @@ impl Deployment {
         self.find(repo, name).await?.ok_or_else(|| no_branch(repo, name))
     }
 
-    /// The same, or `None`. The repository must be there.
+    /// The uid of the branch that a name stands for, or `None`. The repository must be there.
     pub(super) async fn find(
         &self,
         repo: &RepoName,
@@ -78,7 +80,7 @@ impl Deployment {
         names.insert((repo.clone(), name.clone()), uid);
     }
 
-    pub(super) fn forget(&self, repo: &RepoName, name: &BranchName) {
+    fn forget(&self, repo: &RepoName, name: &BranchName) {
         let key = (repo.clone(), name.clone());
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
@@ -94,13 +96,40 @@ impl Deployment {
         let record = BranchRecord::of_uid(&lake, name, uid).await?;
         let mark = layout::branch_deleted(repo, name, record.incarnation);
         self.coordinator.objects().put(&mark, bytes::Bytes::new()).await?;
+        self.unname(repo, name, uid).await
+    }
+
+    /// Forgets that a name stands for an incarnation that it stands for no more.
+    async fn unname(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> Result<()> {
         self.coordinator.names(repo).unname(name, uid).await?;
         self.forget(repo, name);
         Ok(())
     }
 }
 
-pub(super) fn no_branch(repo: &RepoName, name: &BranchName) -> Error {
+impl Name for Branch {
+    async fn find(&self) -> Result<BranchContext> {
+        self.context().await
+    }
+
+    async fn bury(&self, ended: &BranchContext) -> Result<()> {
+        let repo = ended.lake.repo();
+        self.repo.onward.inner.finish_deletion(repo, &ended.name, ended.uid).await
+    }
+
+    async fn forget(&self, gone: &BranchContext) -> Result<()> {
+        self.repo.onward.inner.unname(gone.lake.repo(), &gone.name, gone.uid).await
+    }
+
+    fn nowhere(&self) -> Error {
+        match (self.repo.name(), self.branch_name()) {
+            (Ok(repo), Ok(name)) => no_branch(&repo, &name),
+            (Err(error), _) | (_, Err(error)) => error,
+        }
+    }
+}
+
+fn no_branch(repo: &RepoName, name: &BranchName) -> Error {
     Error::not_found(format!(
         "there is no branch '{name}' in repository '{repo}': `onward branch list {repo}` shows what there is"
     ))

@@ -8,14 +8,13 @@ use crate::commit::counters::CounterSnapshot;
 use crate::commit::faults::Faults;
 use crate::coord::Lanes;
 use crate::model::error::Result;
-use crate::model::ids::BranchUid;
 use crate::objects::Objects;
 
 use super::config::{Config, NAMES_KEPT};
 use super::glance::Glances;
 use super::handles::{Deployment, Onward};
 use super::pages::NamesRequest;
-use super::protection::RulesCache;
+use super::protection::cache::RulesCache;
 use super::repository::RepoInfo;
 
 impl Deployment {
@@ -31,20 +30,6 @@ impl Deployment {
         let new = Arc::new(Glances::new(context.clone()));
         glances.insert(context.uid, Arc::clone(&new));
         new
-    }
-
-    /// Whether a branch was compared with its log since the last lost connection.
-    pub(super) fn is_synced(&self, uid: BranchUid, losses: u64) -> bool {
-        let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        synced.get(&uid) == Some(&losses)
-    }
-
-    pub(super) fn note_synced(&self, uid: BranchUid, losses: u64) {
-        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        if synced.len() >= NAMES_KEPT {
-            synced.clear();
-        }
-        synced.insert(uid, losses);
     }
 }
 
@@ -77,7 +62,6 @@ impl Onward {
                 glances: Mutex::default(),
                 rules: RulesCache::default(),
                 metadata: tokio::sync::Mutex::default(),
-                synced: Mutex::default(),
             }),
         }
     }

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use crate::commit::context::BranchContext;
+use crate::coord::Answer;
 use crate::coord::areas::Area;
 use crate::coord::staging::{Bound, PAGE_MAX, StagedPage, StagedValue, Wanted, Which};
 use crate::model::change::decode_value;
@@ -45,7 +46,7 @@ impl Overlay {
         first: StagedPage,
         at: &str,
     ) -> Result<Self> {
-        let areas = first.areas.clone();
+        let areas = first.areas;
         let committed = scan(&context, &metarange, at);
         let mut overlay = Self {
             context,
@@ -56,7 +57,7 @@ impl Overlay {
             peeked: None,
             at: at.to_owned(),
         };
-        overlay.fill(first).await?;
+        overlay.fill(first.values).await?;
         Ok(overlay)
     }
 
@@ -119,20 +120,20 @@ impl Overlay {
     async fn refill(&mut self) -> Result<()> {
         let from = Bound::At(self.at.clone());
         let wanted = Wanted::From(&from, PAGE_MAX);
-        let page = self.context.redis.staged(Which::Staged, wanted).await?;
-        let mut page = page.given().ok_or_else(|| {
-            Error::unavailable("Redis lost the branch while it was listed: list again")
-        })?;
-        // What was staged at the first moment may have been sealed since.
-        for area in page.areas.drain(..) {
-            if !self.areas.iter().any(|known| known.id == area.id) {
-                self.areas.push(area);
+        let mut staged = Vec::new();
+        if let Some(page) = page(&self.context, Which::Staged, wanted).await? {
+            // What was staged at the first moment may have been sealed since.
+            for area in page.areas {
+                if !self.areas.iter().any(|known| known.id == area.id) {
+                    self.areas.push(area);
+                }
             }
+            staged = page.values;
         }
-        self.fill(page).await
+        self.fill(staged).await
     }
 
-    async fn fill(&mut self, staged: StagedPage) -> Result<()> {
+    async fn fill(&mut self, staged: Vec<StagedValue>) -> Result<()> {
         let from = Bound::At(self.at.clone());
         let mut until: Option<String> = None;
         let mut changes = BTreeMap::new();
@@ -145,15 +146,31 @@ impl Overlay {
         };
         for area in &self.areas {
             let wanted = Wanted::From(&from, PAGE_MAX);
-            let page = self.context.redis.staged(Which::Area(area.id), wanted).await?.given();
+            let page = page(&self.context, Which::Area(area.id), wanted).await?;
             take(page.map(|page| page.values).unwrap_or_default());
         }
-        take(staged.values);
+        take(staged);
         if let Some(until) = &until {
             changes.split_off(until);
         }
         self.window = Window { changes, until };
         Ok(())
+    }
+}
+
+/// A page of uncommitted changes; `None` where they went with their branch. The listing shows one
+/// moment, so a branch that Redis has lost since is not put back for it.
+async fn page(
+    context: &BranchContext,
+    which: Which,
+    wanted: Wanted<'_>,
+) -> Result<Option<StagedPage>> {
+    match context.redis.staged(which, wanted).await? {
+        Answer::Given(page) => Ok(Some(page)),
+        Answer::Ended => Ok(None),
+        Answer::Absent => {
+            Err(Error::unavailable("Redis lost the branch while it was listed: list again"))
+        }
     }
 }
 

@@ -21,7 +21,7 @@ impl Repository {
     pub async fn stat(&self, reference: &RefExpr, path: &ObjectPath) -> Result<Entry> {
         let entry = match self.resolve(reference).await? {
             Resolved::Branch(branch) => {
-                let mut current = branch.current(std::slice::from_ref(path)).await?;
+                let (_, mut current) = branch.current(std::slice::from_ref(path)).await?;
                 current.entries.pop().flatten()
             }
             Resolved::Commit(None) => None,
@@ -64,7 +64,7 @@ impl Repository {
         layout::parse_data(key).map(|_| key)
     }
 
-    /// The same, of the bytes in `range`, which lies within the object; all of them for `None`.
+    /// Opens the bytes in `range` of an object, which lies within it; all of them for `None`.
     pub async fn open_range(&self, entry: &Entry, range: Option<Range<u64>>) -> Result<Streamed> {
         let objects = self.onward.coordinator().objects();
         let key = self.data_key(entry).ok_or_else(|| {
@@ -87,7 +87,7 @@ impl Branch {
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let start = start_of(request);
         let from = Bound::At(start.clone());
-        let (context, page) = self.staged_page(Wanted::From(&from, PAGE_MAX)).await?;
+        let (context, page) = self.staged_page(&Wanted::From(&from, PAGE_MAX)).await?;
         let metarange = match page.head.commit {
             Some(_) => Head::load(&context.lake, context.uid, &page.head).await?.metarange,
             None => Metarange::default(),

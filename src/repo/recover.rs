@@ -1,8 +1,8 @@
 //! Recovery: everything Redis knows, rebuilt from the object store alone.
 
 use crate::commit::log::record::BranchRecord;
-use crate::commit::mend::restore::{read_back, restore};
-use crate::coord::Answer;
+use crate::commit::mend::present::{BroughtUp, bring_up};
+use crate::commit::mend::restore::read_back;
 use crate::model::error::Result;
 use crate::model::name::BranchName;
 
@@ -12,7 +12,7 @@ use super::handles::Repository;
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// The branch.
+    /// Name of the branch.
     pub branch: BranchName,
     /// Tickets decided, by the log.
     pub done: u64,
@@ -59,15 +59,10 @@ impl Repository {
     async fn recover_branch(&self, record: &BranchRecord) -> Result<Recovered> {
         let (repo, branch) = (self.name()?, record.name.clone());
         let context = self.onward.coordinator().context(&repo, &branch, record.uid);
-        let state = match context.look(0).await? {
-            Answer::Absent | Answer::Ended => {
-                restore(&context).await?;
-                RecoveredState::Lost
-            }
-            Answer::Given(view) => match context.follow_from(&view.head).await? {
-                0 => RecoveredState::Intact,
-                behind => RecoveredState::Behind(behind),
-            },
+        let state = match bring_up(&context).await? {
+            BroughtUp::Intact => RecoveredState::Intact,
+            BroughtUp::Behind(entries) => RecoveredState::Behind(entries),
+            BroughtUp::Lost => RecoveredState::Lost,
         };
         let image = read_back(&context.lake, record).await?;
         if image.closed {

@@ -60,7 +60,7 @@ impl Repository {
         self.committed(resolved).await
     }
 
-    /// The same; a ref without a commit is an error.
+    /// The commit that a ref names; a ref without a commit is an error.
     pub async fn require_commit(&self, reference: &RefExpr) -> Result<CommitId> {
         self.commit_of(reference).await?.ok_or_else(|| {
             Error::not_found(format!("'{reference}' has no commit yet in '{}'", self.display()))

@@ -18,7 +18,7 @@ use super::handles::Repository;
 /// A dump's id.
 pub type DumpId = u128;
 
-/// The object.
+/// The object as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 struct Dump {
     branches: Vec<(BranchName, CommitId)>,

@@ -18,7 +18,7 @@ const DELETES: usize = 32;
 /// What there is to say of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepoInfo {
-    /// Its name.
+    /// Name of the repository.
     pub name: RepoName,
     /// Its default branch.
     pub default_branch: BranchName,
@@ -79,7 +79,7 @@ impl Repository {
         Ok(self.onward.inner.repo_record(&self.name()?).await?.into())
     }
 
-    /// The same, or `None`.
+    /// What there is to know of the repository, or `None`.
     pub(super) async fn find(&self) -> Result<Option<RepoInfo>> {
         match self.show().await {
             Ok(info) => Ok(Some(info)),

@@ -3,13 +3,13 @@
 //! A staged write is one atomic call. Staged changes live in Redis alone, with the durability
 //! configured there.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use crate::clock;
 use crate::commit::context::BranchContext;
-use crate::commit::mend::restore::restore;
+use crate::commit::mend::present::present;
 use crate::coord::Answer;
 use crate::coord::areas::Area;
 use crate::coord::staging::{
@@ -22,8 +22,7 @@ use crate::model::path::ObjectPath;
 use crate::objects::layout;
 use crate::tree::{Position, ScanStart};
 
-use super::branch::LOOKS;
-use super::glance::{Glance, Glanced};
+use super::current::Current;
 use super::handles::Branch;
 use super::overlay::text_behind_prefix;
 use super::protection::Action;
@@ -33,16 +32,6 @@ pub const STAGED_MAX: u64 = 4_000_000;
 
 /// Attempts of a conditional write while the branch moves under it.
 const ATTEMPTS: usize = 64;
-
-/// What paths name on a branch at one moment, and what that rests on.
-pub(super) struct Current {
-    pub(super) context: BranchContext,
-    pub(super) glance: Arc<Glance>,
-    /// What is staged of the paths.
-    pub(super) staged: Vec<StagedValue>,
-    /// What each path names, in order.
-    pub(super) entries: Vec<Option<Entry>>,
-}
 
 impl Branch {
     /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none. Fails with
@@ -100,122 +89,69 @@ impl Branch {
     /// Fails with [`crate::ErrorKind::Conflict`] when a condition does not hold of what `path` names
     /// now, staged changes included.
     pub async fn check_condition(&self, path: &ObjectPath, condition: &Condition) -> Result<()> {
-        let current = self.current(std::slice::from_ref(path)).await?;
+        let (_, current) = self.current(std::slice::from_ref(path)).await?;
         check_one(path, condition, current.entries.first().and_then(Option::as_ref))
     }
 
     async fn stage_plain(&self, changes: &[PathChange]) -> Result<()> {
-        let values = encode(changes)?;
-        for _ in 0..LOOKS {
-            let context = self.context().await?;
-            let call = clock::new_op_id();
-            match context.redis.stage(call, STAGED_MAX, &values, None).await? {
-                Answer::Absent => restore(&context).await.map(drop)?,
-                Answer::Ended => self.gone(&context).await?,
-                Answer::Given(Stage::Written) => return Ok(()),
-                Answer::Given(Stage::Full) => return Err(full()),
-                Answer::Given(Stage::Moved) => {
-                    return Err(Error::internal("an unconditional write was told to look again"));
-                }
+        // One call, however often it is made: what it wrote is not written once more.
+        let (call, values) = (clock::new_op_id(), &encode(changes)?);
+        let ask = |context: BranchContext| async move {
+            context.redis.stage(call, STAGED_MAX, values, None).await
+        };
+        match present(self, ask).await? {
+            (_, Stage::Written) => Ok(()),
+            (_, Stage::Full) => Err(full()),
+            (_, Stage::Moved) => {
+                Err(Error::internal("an unconditional write was told to look again"))
             }
         }
-        Err(self.not_there())
+    }
+
+    async fn stage_conditional(&self, changes: &[PathChange]) -> Result<()> {
+        let values = &encode(changes)?;
+        let ask = |context| async move { self.stage_if_it_holds(&context, changes, values).await };
+        match present(self, ask).await? {
+            (_, Stage::Written) => Ok(()),
+            (_, Stage::Full) => Err(full()),
+            (_, Stage::Moved) => Err(Error::unavailable(format!(
+                "the branch moved {ATTEMPTS} times under a conditional write: try again, or commit the change with its condition, which is decided in its turn"
+            ))),
+        }
     }
 
     /// Judges the conditions by what the branch shows, then writes if nothing of that has moved.
-    async fn stage_conditional(&self, changes: &[PathChange]) -> Result<()> {
-        let values = encode(changes)?;
-        for _ in 0..ATTEMPTS {
-            let (context, seen, current) = self.see(changes).await?;
-            check(changes, &current)?;
-            let call = clock::new_op_id();
-            match context.redis.stage(call, STAGED_MAX, &values, Some(&seen)).await? {
-                Answer::Absent => restore(&context).await.map(drop)?,
-                Answer::Ended => self.gone(&context).await?,
-                Answer::Given(Stage::Written) => return Ok(()),
-                Answer::Given(Stage::Moved) => {}
-                Answer::Given(Stage::Full) => return Err(full()),
-            }
-        }
-        Err(Error::unavailable(format!(
-            "the branch moved {ATTEMPTS} times under a conditional write: try again, or commit the change with its condition, which is decided in its turn"
-        )))
-    }
-
-    /// What the paths name now, staged changes included, and what that rests on.
-    async fn see(
+    async fn stage_if_it_holds(
         &self,
+        context: &BranchContext,
         changes: &[PathChange],
-    ) -> Result<(BranchContext, Seen, Vec<Option<Entry>>)> {
+        values: &[StagedValue],
+    ) -> Result<Answer<Stage>> {
         let paths: Vec<ObjectPath> = changes.iter().map(|change| change.path.clone()).collect();
-        let Current { context, glance, staged, entries } = self.current(&paths).await?;
-        let staged = |path: &ObjectPath| -> Option<Bytes> {
-            let found = staged.iter().find(|value| value.path == path.as_str());
-            found.map(|value| value.value.clone())
-        };
-        let values = paths.iter().map(staged).collect();
-        let seen = Seen { done: glance.head.done, areas: glance.areas.len(), values };
-        Ok((context, seen, entries))
-    }
-
-    /// What paths name now, staged over sealed over committed, from one moment.
-    pub(super) async fn current(&self, paths: &[ObjectPath]) -> Result<Current> {
-        let (context, glance, staged) = self.glance(paths).await?;
-        let mut found: Vec<Option<Change>> = vec![None; paths.len()];
-        take(&mut found, paths, &staged)?;
-        for Area { id, .. } in glance.areas.iter().rev() {
-            if found.iter().all(Option::is_some) {
-                break;
-            }
-            let wanted = Wanted::Paths(&strs(paths));
-            let which = Which::Area(*id);
-            if let Answer::Given(area) = context.redis.staged(which, wanted).await? {
-                take(&mut found, paths, &area.values)?;
+        for _ in 0..ATTEMPTS {
+            let current = match self.current_in(context, &paths).await?.given_or_none() {
+                Ok(current) => current,
+                Err(none) => return Ok(none),
+            };
+            check(changes, &current.entries)?;
+            let (call, seen) = (clock::new_op_id(), seen(&paths, &current));
+            match context.redis.stage(call, STAGED_MAX, values, Some(&seen)).await? {
+                Answer::Given(Stage::Moved) => {}
+                other => return Ok(other),
             }
         }
-        let mut entries = Vec::with_capacity(paths.len());
-        for (path, found) in paths.iter().zip(found) {
-            entries.push(match found {
-                Some(change) => change.entry().cloned(),
-                None => context.lake.tree().get(&glance.metarange, path).await?,
-            });
-        }
-        Ok(Current { context, glance, staged, entries })
+        Ok(Answer::Given(Stage::Moved))
     }
 
-    /// The branch as it is, with what is staged of `paths`. A branch that Redis has lost is put
-    /// back first.
-    async fn glance(
-        &self,
-        paths: &[ObjectPath],
-    ) -> Result<(BranchContext, Arc<Glance>, Vec<StagedValue>)> {
-        for _ in 0..LOOKS {
-            let context = self.synced().await?;
-            let glances = self.repo.onward.inner.glances(&context);
-            match glances.look(paths.to_vec()).await? {
-                Glanced::There(glance, staged) => return Ok((context, glance, staged)),
-                Glanced::Deleted => self.gone(&context).await?,
-                Glanced::Absent => restore(&context).await.map(drop)?,
-            }
-        }
-        Err(self.not_there())
-    }
-
-    /// A page of what is staged, with the head of the same moment. A branch that Redis has lost
-    /// is put back first.
+    /// A page of what is staged, with the head of the same moment.
     pub(super) async fn staged_page(
         &self,
-        wanted: Wanted<'_>,
+        wanted: &Wanted<'_>,
     ) -> Result<(BranchContext, StagedPage)> {
-        for _ in 0..LOOKS {
-            let context = self.synced().await?;
-            match context.redis.staged(Which::Staged, wanted.clone()).await? {
-                Answer::Absent => restore(&context).await.map(drop)?,
-                Answer::Ended => self.gone(&context).await?,
-                Answer::Given(page) => return Ok((context, page)),
-            }
-        }
-        Err(self.not_there())
+        let ask = |context: BranchContext| async move {
+            context.redis.staged(Which::Staged, wanted.clone()).await
+        };
+        present(self, ask).await
     }
 
     /// What is staged, in path order, from behind `after` on: at most `limit` changes. Changes
@@ -234,7 +170,7 @@ impl Branch {
         self.staged_from(&start, limit).await
     }
 
-    /// The same, from some path on.
+    /// Staged changes from some path on, in path order.
     pub(super) async fn staged_from(
         &self,
         start: &ScanStart,
@@ -247,22 +183,14 @@ impl Branch {
             Position::At(at) if at.as_str() >= prefix => Bound::At(at.clone()),
             _ => Bound::At(prefix.to_owned()),
         };
-        let (context, page) = self.staged_page(Wanted::From(&from, limit)).await?;
-        let mut merged = std::collections::BTreeMap::new();
-        for Area { id, .. } in page.areas.iter().filter(|area| area.owner.is_none()) {
-            let wanted = Wanted::From(&from, limit);
-            let which = Which::Area(*id);
-            let area = context.redis.staged(which, wanted).await?.given();
-            for value in area.map(|area| area.values).unwrap_or_default() {
-                merged.insert(value.path, value.value);
-            }
-        }
-        merged.extend(page.values.into_iter().map(|value| (value.path, value.value)));
-        merged
+        let wanted = &Wanted::From(&from, limit);
+        let ask = |context| async move { uncommitted(&context, wanted).await };
+        let (_, page) = present(self, ask).await?;
+        page.values
             .into_iter()
-            .take_while(|(path, _)| path.starts_with(prefix))
+            .take_while(|value| value.path.starts_with(prefix))
             .take(limit)
-            .map(|(path, value)| {
+            .map(|StagedValue { path, value }| {
                 let (change, condition) = decode_value(&value)?;
                 Ok(PathChange { path: ObjectPath::new(path)?, change, condition })
             })
@@ -278,7 +206,7 @@ impl Branch {
             let to = text_behind_prefix(prefix).map_or(Bound::Open, Bound::Before);
             (Bound::At(prefix.to_owned()), to)
         };
-        let (context, page) = self.staged_page(Wanted::Paths(&[])).await?;
+        let (context, page) = self.staged_page(&Wanted::Paths(&[])).await?;
         let mut areas: Vec<Which> = page
             .areas
             .iter()
@@ -296,8 +224,35 @@ impl Branch {
     }
 }
 
-fn strs(paths: &[ObjectPath]) -> Vec<&str> {
-    paths.iter().map(ObjectPath::as_str).collect()
+/// What is staged, over what was given back by commits that came to nothing.
+async fn uncommitted(context: &BranchContext, wanted: &Wanted<'_>) -> Result<Answer<StagedPage>> {
+    let mut page = match context.redis.staged(Which::Staged, wanted.clone()).await? {
+        Answer::Given(page) => page,
+        none => return Ok(none),
+    };
+    let mut merged = BTreeMap::new();
+    let mut take = |values: Vec<StagedValue>| {
+        merged.extend(values.into_iter().map(|value| (value.path, value.value)));
+    };
+    for Area { id, .. } in page.areas.iter().filter(|area| area.owner.is_none()) {
+        match context.redis.staged(Which::Area(*id), wanted.clone()).await? {
+            Answer::Given(area) => take(area.values),
+            none => return Ok(none),
+        }
+    }
+    take(page.values);
+    page.values = merged.into_iter().map(|(path, value)| StagedValue { path, value }).collect();
+    Ok(Answer::Given(page))
+}
+
+/// What a conditional write rests on.
+fn seen(paths: &[ObjectPath], current: &Current) -> Seen {
+    let staged = |path: &ObjectPath| -> Option<Bytes> {
+        let found = current.staged.iter().find(|value| value.path == path.as_str());
+        found.map(|value| value.value.clone())
+    };
+    let (done, areas) = (current.glance.head.done, current.glance.areas.len());
+    Seen { done, areas, values: paths.iter().map(staged).collect() }
 }
 
 fn encode(changes: &[PathChange]) -> Result<Vec<StagedValue>> {
@@ -312,16 +267,6 @@ fn encode(changes: &[PathChange]) -> Result<Vec<StagedValue>> {
             Ok(StagedValue { path: change.path.to_string(), value: value.into() })
         })
         .collect()
-}
-
-/// Fills in changes of paths that have none yet.
-fn take(found: &mut [Option<Change>], paths: &[ObjectPath], values: &[StagedValue]) -> Result<()> {
-    for (slot, path) in found.iter_mut().zip(paths).filter(|(slot, _)| slot.is_none()) {
-        if let Some(value) = values.iter().find(|value| value.path == path.as_str()) {
-            *slot = Some(decode_value(&value.value)?.0);
-        }
-    }
-    Ok(())
 }
 
 fn check(changes: &[PathChange], current: &[Option<Entry>]) -> Result<()> {

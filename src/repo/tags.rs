@@ -11,12 +11,12 @@ use crate::objects::{Created, layout};
 
 use super::handles::Repository;
 
-/// A tag.
+/// What there is to know of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagInfo {
-    /// Its name.
+    /// Name of the tag.
     pub name: TagName,
-    /// Its commit.
+    /// The commit that it names.
     pub commit: CommitId,
 }
 

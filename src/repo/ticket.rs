@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Deadline, Stopwatch};
-use crate::commit::accept::queue::{BranchQueue, Pending};
+use crate::commit::accept::admission::Pending;
+use crate::commit::accept::queue::BranchQueue;
 use crate::commit::accept::waiting::{Told, rounds_bound};
-use crate::commit::find_in_log;
+use crate::commit::context::BranchContext;
+use crate::commit::log::find::find_in_log;
+use crate::commit::mend::present::{present, present_in};
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
-use crate::coord::Answer;
 use crate::coord::status::{OpStatus, StatusReply};
 use crate::model::cancel::Cancelled;
 use crate::model::error::{Error, Result};
@@ -23,7 +25,7 @@ use super::outcome::complete;
 pub enum TicketStatus {
     /// It is in the queue.
     Pending {
-        /// Its ticket.
+        /// Its place in the order of the branch.
         ticket: Ticket,
         /// Its place in the queue: 1 is the front.
         position: u64,
@@ -89,7 +91,9 @@ impl TicketHandle {
 
     /// Calls the op off, if it is not decided yet. Its outcome tells whether that was in time.
     pub async fn cancel(&self) -> Result<()> {
-        self.queue.context().redis.cancel(self.op_id()).await.map(drop)
+        let op_id = self.op_id();
+        let ask = |context: BranchContext| async move { context.redis.cancel(op_id).await };
+        present_in(self.queue.context(), ask).await.map(drop)
     }
 }
 
@@ -112,7 +116,8 @@ pub(super) async fn see_through(
 impl Branch {
     /// What is known of an op, now.
     pub async fn ticket_status(&self, op_id: OpId) -> Result<TicketStatus> {
-        let context = self.context().await?;
+        let ask = |context: BranchContext| async move { context.redis.status(&[op_id]).await };
+        let (context, StatusReply { done, ops, .. }) = present(self, ask).await?;
         let uid = context.uid;
         let unknown = || {
             Error::not_found(format!(
@@ -121,14 +126,6 @@ impl Branch {
                 context.lake.repo()
             ))
         };
-        let reply = match context.redis.status(&[op_id]).await? {
-            Answer::Given(reply) => reply,
-            Answer::Absent | Answer::Ended => {
-                crate::commit::mend::restore::restore(&context).await?;
-                context.redis.status(&[op_id]).await?.given().ok_or_else(unknown)?
-            }
-        };
-        let StatusReply { done, ops, .. } = reply;
         let (ticket, record) = match ops.into_iter().next() {
             Some(OpStatus::Pending(ticket)) => {
                 let position = ticket.0.saturating_sub(done);
@@ -176,7 +173,7 @@ impl Branch {
 
     /// Calls an op off, if it is not decided yet; then tells what is known of it.
     pub async fn ticket_cancel(&self, op_id: OpId) -> Result<Cancelled> {
-        let context = self.context().await?;
-        Ok(context.redis.cancel(op_id).await?.given().unwrap_or(Cancelled::Unknown))
+        let ask = |context: BranchContext| async move { context.redis.cancel(op_id).await };
+        present(self, ask).await.map(|(_, cancelled)| cancelled)
     }
 }

@@ -17,13 +17,13 @@ use crate::model::error::Result;
 /// Some changes: few or many.
 #[derive(Debug, Clone)]
 pub enum ChangeSet {
-    /// In memory.
+    /// Few changes, in memory.
     Small(Vec<Record>),
     /// In the object store.
     Large(Arc<RunRef>),
 }
 
-/// The same, with the few of them encoded.
+/// A change set whose few changes are encoded.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EncodedChanges {
     /// An encoded [`InlineRun`].
@@ -83,7 +83,7 @@ impl Tree {
 /// A tree that is asked for when there is a run to be written: where most changes are few, finding it
 /// is left out for most.
 pub trait LateTree: Sync {
-    /// The tree.
+    /// The tree that runs are written to.
     fn tree(&self) -> Result<Tree>;
 }
 
@@ -163,7 +163,7 @@ impl<'a> ChangeSetWriter<'a> {
         self.held.is_empty() && self.run.is_none()
     }
 
-    /// The changes.
+    /// Ends the set, and gives what was written.
     pub async fn finish(self) -> Result<ChangeSet> {
         match self.run {
             Some(run) => run.finish().await.map(Arc::new).map(ChangeSet::Large),

@@ -37,7 +37,7 @@ const CANDIDATES_PER_STEP: usize = 128;
 /// A path that differs, and what each side has there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diff {
-    /// The path.
+    /// The path that differs.
     pub path: ObjectPath,
     /// What the first metarange has.
     pub before: Option<Entry>,

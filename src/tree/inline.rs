@@ -84,7 +84,7 @@ impl InlineRun {
         out
     }
 
-    /// The same, unless it takes more than `max` bytes.
+    /// The run as bytes, unless it takes more than `max`.
     pub fn encode_within(&self, max: usize) -> Option<Vec<u8>> {
         Some(self.encode()).filter(|encoded| encoded.len() <= max)
     }

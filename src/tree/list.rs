@@ -34,7 +34,7 @@ impl Default for ListRequest {
 /// One line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListItem {
-    /// An object.
+    /// An object, with its entry.
     Object(ObjectPath, Entry),
     /// All paths that begin with this, delimiter included.
     CommonPrefix(String),

@@ -1,11 +1,12 @@
 //! The tree: what a commit contains, in immutable pieces, at a cost that follows the change.
 //!
-//! * A **record** is one change of one path; its op says which op of its batch wrote it.
+//! * A **record** is one change of one path; its op says which op of its batch wrote it ([`record`]).
 //! * A **range** is a file of sorted records, named by its content ([`range`], [`block`]).
 //! * A **run** is a list of ranges that do not overlap, or a few records in a log entry ([`run`],
 //!   [`inline`]).
 //! * A **metarange** is a short stack of runs, newest first, each as of an op ([`metarange`]): a
 //!   path has what the first run says that knows it; a tombstone says there is nothing.
+//! * A **change set** is few records in memory or many in a run ([`change_set`]).
 //!
 //! [`Tree`] reads (`get`, `scan`, `list`, `diff`), writes (`run_writer`) and folds (`fold`) through
 //! one small trait, [`TreeStore`]. It knows nothing of Redis, object stores, logs or branches.

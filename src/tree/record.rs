@@ -21,7 +21,7 @@ pub(crate) type Key<'a> = (&'a str, Reverse<u16>);
 /// common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The path.
+    /// The path that it is about.
     pub path: ObjectPath,
     /// Index in its batch of the op that wrote it.
     pub op: u16,

@@ -18,11 +18,11 @@ pub const MAX_RANGES: usize = 1 << 20;
 /// The name of a range and what a reader wants to know before opening it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRef {
-    /// Content hash.
+    /// Hash of its records, which names it.
     pub id: RangeId,
-    /// Smallest path.
+    /// The smallest path in it.
     pub first: ObjectPath,
-    /// Largest path.
+    /// The largest path in it.
     pub last: ObjectPath,
     /// Number of records, every version counted.
     pub records: u64,

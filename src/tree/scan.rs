@@ -39,7 +39,7 @@ pub struct ScanStart {
 }
 
 impl ScanStart {
-    /// All paths.
+    /// From the first path to the last.
     pub fn all() -> Self {
         Self::default()
     }

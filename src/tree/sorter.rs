@@ -32,7 +32,7 @@ struct Slot {
     value_len: u16,
 }
 
-/// Collects changes.
+/// Collects changes in any order, and gives them in the order of paths.
 #[derive(Debug)]
 pub struct ChangeSorter {
     op: u16,

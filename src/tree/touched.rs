@@ -29,7 +29,7 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// One path.
+    /// The stretch of one path.
     pub fn object(path: &ObjectPath) -> Self {
         let from = path.as_str().as_bytes().to_vec();
         Self { from, end: Some(behind(path.as_str()).into()) }

@@ -22,8 +22,9 @@ impl Tree {
         self.verify_range_with(id, |_, _| Ok(())).await
     }
 
-    /// The same; `visit` is given the path and the value of every record, all versions of a path,
-    /// as they are read: before the whole of the range is known to be good.
+    /// Reads and checks a range as [`Tree::verify_range`] does; `visit` is given the path and the
+    /// value of every record, all versions of a path, as they are read: before the whole of the
+    /// range is known to be good.
     pub async fn verify_range_with(
         &self,
         id: RangeId,

@@ -628,7 +628,7 @@ async fn a_longer_grace_period_after_a_shorter_one_finds_nothing_wrong() {
 
 /// Exchanges levels of main for their fold, as a helper does in the background.
 async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
-    use onward::internals::commit::accept::queue::Admission;
+    use onward::internals::commit::accept::admission::Admission;
     use onward::internals::commit::op::request::{FoldRequest, Op, Request};
     use onward::internals::coord::submit::{Seal, Submission};
     let lake = onward.coordinator().lake(&"lake".parse().unwrap());

@@ -30,6 +30,7 @@ mod merge;
 mod object;
 mod out;
 mod pair;
+mod producer;
 mod progress;
 mod protect;
 mod queue;
@@ -113,6 +114,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Cat { address } => object::cat(global, out, &address).await,
         Verb::Commit(commit) => commit::run(global, out, *commit).await,
         Verb::Ticket(verb) => ticket::run(global, out, verb).await,
+        Verb::Producer(verb) => producer::run(global, out, verb).await,
         Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
         Verb::Log(args) => log::log(global, out, args).await,
         Verb::Show { address } => history::show(global, out, &address).await,

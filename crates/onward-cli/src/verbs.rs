@@ -21,6 +21,7 @@ use super::key::KeyVerb;
 use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
 use super::object::{LinkArgs, PutArgs, RmArgs};
+use super::producer::ProducerVerb;
 use super::protect::ProtectVerb;
 use super::repo::RepoVerb;
 use super::serve::ServeArgs;
@@ -55,6 +56,7 @@ Commits and merges:
   commit       Commit what is staged, or a file of changes
   ticket       show, wait, cancel an op that was accepted
   queue        What waits on a branch
+  producer     show: where a producer that starts again goes on
   log, show    History
   diff         What a merge would bring, or what differs between two refs
   merge, merge-base    Bring the changes of a ref into a branch; where two part
@@ -169,6 +171,9 @@ pub enum Verb {
         after_help = "Example: onward ticket wait lake/main 0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d"
     )]
     Ticket(TicketVerb),
+    /// How far a producer is decided on a branch
+    #[command(subcommand, after_help = "Example: onward producer show lake/main orders-0")]
+    Producer(ProducerVerb),
     /// What waits on a branch
     #[command(after_help = "Example: onward queue lake/main --watch")]
     Queue {

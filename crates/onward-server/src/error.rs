@@ -85,19 +85,19 @@ impl ApiError {
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_supported", message)
     }
 
-    /// The same with a header of its own.
+    /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
         self
     }
 
-    /// Its status.
+    /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Its message.
+    /// The message of the answer.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -18,7 +18,7 @@ const REQUESTS: &str = "onward_http_requests_total";
 const SECONDS: &str = "onward_http_seconds";
 /// Requests under way.
 const IN_FLIGHT: &str = "onward_http_in_flight";
-/// Open connections.
+/// Name of the series of open connections.
 const CONNECTIONS: &str = "onward_http_connections";
 /// Logins with a wrong id or secret.
 pub const LOGINS_FAILED: &str = "onward_logins_failed_total";

@@ -17,7 +17,7 @@ const QUEUE_OLDEST: &str = "onward_queue_oldest_seconds";
 /// Queues that one scrape looks at, at most: each is a call of Redis.
 const QUEUES_MAX: usize = 200;
 
-/// `GET /metrics`.
+/// Answers `GET /metrics` in Prometheus's text form.
 pub async fn show(State(app): State<AppState>) -> Response {
     let counters = app.onward.counters();
     for (name, _, of) in COUNTS {

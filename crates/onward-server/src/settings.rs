@@ -106,7 +106,7 @@ impl Default for Limits {
     }
 }
 
-/// A sidecar.
+/// What a sidecar is started with.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// Where it listens.

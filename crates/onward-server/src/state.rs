@@ -20,7 +20,7 @@ pub type AppState = Arc<App>;
 
 /// What all requests share.
 pub struct App {
-    /// The deployment.
+    /// The deployment that it serves.
     pub onward: Onward,
     /// Where its access keys are shown.
     logins: Logins,
@@ -34,11 +34,11 @@ pub struct App {
     pub tasks: Tasks,
     /// Listeners of event streams.
     pub streams: Arc<Semaphore>,
-    /// The same, of one access key.
+    /// Listeners of event streams, by access key.
     pub streams_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
-    /// The limits.
+    /// How much is taken at once.
     pub limits: Limits,
     /// What is measured.
     pub metrics: PrometheusHandle,
@@ -72,7 +72,7 @@ impl App {
         })
     }
 
-    /// See [`Logins::log_in`].
+    /// Lets somebody in, as [`Logins::log_in`] does.
     pub async fn log_in(&self, from: &str, id: &str, secret: &str) -> ApiResult<Arc<AccessKey>> {
         self.logins.log_in(from, id, secret).await
     }

@@ -80,7 +80,7 @@ impl Tls {
         ))
     }
 
-    /// Never called.
+    /// Never called: without the feature there is no value of this type.
     pub async fn accept<S>(&self, _: S, _: Duration) -> std::io::Result<S> {
         match *self {}
     }

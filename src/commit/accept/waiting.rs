@@ -40,14 +40,14 @@ pub struct Waiting {
     pub submission: Option<Submission>,
     submitted_at: Stopwatch,
     /// Known once the call that submits it has returned.
-    place: Option<Place>,
+    standing: Option<Standing>,
     /// What was told last. A waiter that was told to be stuck is told again.
     tell: Vec<watch::Sender<Option<Told>>>,
 }
 
-/// An accepted op's place in the order.
+/// Where an accepted op stands in the order.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Standing {
     /// As last known.
     ticket: Ticket,
     /// Tickets decided when it was accepted: the log before that cannot hold it.
@@ -101,8 +101,8 @@ impl Waiters {
     /// Notes that something happened (a round overtaken, a lost connection, a Redis behind the log)
     /// that can take an op of now more rounds than its position says.
     pub fn doubt(&mut self) {
-        for place in self.by_op.values_mut().filter_map(|waiting| waiting.place.as_mut()) {
-            place.doubtful = true;
+        for standing in self.by_op.values_mut().filter_map(|waiting| waiting.standing.as_mut()) {
+            standing.doubtful = true;
         }
     }
 
@@ -138,7 +138,7 @@ impl Waiters {
         let waiting = self.by_op.entry(op_id).or_insert_with(|| Waiting {
             submission: None,
             submitted_at: Stopwatch::start(),
-            place: None,
+            standing: None,
             tell: Vec::new(),
         });
         waiting.submission = submission.or(waiting.submission.take());
@@ -151,9 +151,9 @@ impl Waiters {
         let Some(waiting) = self.by_op.get_mut(&op_id) else {
             return;
         };
-        if waiting.place.is_none() {
+        if waiting.standing.is_none() {
             let position = ticket.0.saturating_sub(done);
-            let place = Place {
+            let standing = Standing {
                 ticket,
                 done_at_accept: done,
                 bound: rounds_bound(position),
@@ -162,26 +162,26 @@ impl Waiters {
                 failures_at_accept,
                 doubtful: false,
             };
-            waiting.place = Some(place);
+            waiting.standing = Some(standing);
         }
         self.move_to(op_id, ticket);
     }
 
     /// Notes that the call that was to submit an op did not get it accepted.
     pub fn not_accepted(&mut self, op_id: OpId) {
-        if self.by_op.get(&op_id).is_some_and(|waiting| waiting.place.is_none()) {
+        if self.by_op.get(&op_id).is_some_and(|waiting| waiting.standing.is_none()) {
             self.by_op.remove(&op_id);
         }
     }
 
     /// Notes a new ticket of an op.
     pub fn move_to(&mut self, op_id: OpId, ticket: Ticket) {
-        let Some(place) = self.by_op.get_mut(&op_id).and_then(|w| w.place.as_mut()) else {
+        let Some(standing) = self.by_op.get_mut(&op_id).and_then(|w| w.standing.as_mut()) else {
             return;
         };
-        let before = std::mem::replace(&mut place.ticket, ticket);
+        let before = std::mem::replace(&mut standing.ticket, ticket);
         // Redis had lost it: its position is another one now.
-        place.doubtful |= before != ticket;
+        standing.doubtful |= before != ticket;
         self.by_ticket.remove(&(before, op_id));
         self.by_ticket.insert((ticket, op_id));
     }
@@ -192,16 +192,16 @@ impl Waiters {
             return false;
         };
         // An outcome that overtakes the reply of its submission took the one round that decided it.
-        let (rounds, rounds_bound) = match waiting.place {
+        let (rounds, rounds_bound) = match waiting.standing {
             None => (1, rounds_bound(1)),
-            Some(place) => {
-                self.by_ticket.remove(&(place.ticket, op_id));
-                let rounds = self.rounds - place.rounds_at_accept;
-                let clean = rounds.saturating_sub(self.failures - place.failures_at_accept);
-                let held = within_rounds(op_id, clean, place.position, BATCH_MAX as u64, 0);
+            Some(standing) => {
+                self.by_ticket.remove(&(standing.ticket, op_id));
+                let rounds = self.rounds - standing.rounds_at_accept;
+                let clean = rounds.saturating_sub(self.failures - standing.failures_at_accept);
+                let held = within_rounds(op_id, clean, standing.position, BATCH_MAX as u64, 0);
                 self.overruns
-                    .extend(held.err().filter(|_| !place.doubtful && place.ticket == ticket));
-                (rounds, place.bound)
+                    .extend(held.err().filter(|_| !standing.doubtful && standing.ticket == ticket));
+                (rounds, standing.bound)
             }
         };
         let waited = waiting.submitted_at.elapsed();
@@ -268,7 +268,7 @@ impl Waiters {
     /// op was accepted; `None` when nobody waits for such an op.
     pub fn submission(&self, op_id: OpId) -> Option<(Option<Submission>, u64)> {
         let waiting = self.by_op.get(&op_id)?;
-        Some((waiting.submission.clone(), waiting.place?.done_at_accept))
+        Some((waiting.submission.clone(), waiting.standing?.done_at_accept))
     }
 
     /// Gives up on an op, for the given reason.

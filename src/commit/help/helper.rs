@@ -4,24 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{self, Deadline, Stopwatch};
+use crate::clock::{self, Stopwatch};
 use crate::coord::Answer;
-use crate::coord::outcomes::{StreamRecord, Tail};
-use crate::coord::view::{View, Wish};
+use crate::coord::view::View;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Ticket;
 use crate::objects::refusal;
-use futures::future::BoxFuture;
 
+use super::doubts::Doubts;
+use super::others::Others;
 use super::upkeep::Upkeep;
-use crate::commit::accept::queue::{Shared, TIMER};
+use crate::commit::accept::shared::{Shared, TIMER};
 use crate::commit::accept::waiting::Waiters;
 use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::counters::add;
 use crate::commit::log::entry::{DecidedOp, LogEntry};
 use crate::commit::log::head::Head;
-use crate::commit::mend::reconcile::{reconcile, tell_outcome};
-use crate::commit::mend::restore::restore;
 use crate::commit::round::run::RoundEnd;
 
 /// Pauses between failed rounds.
@@ -31,27 +29,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// After so many failures in a row that will not pass by themselves, waiters are told.
 const FAILURES_TOLD: u32 = 4;
 
-/// A little longer than the turn lasts, so that it has expired when we look.
-const GRACE: Duration = Duration::from_millis(20);
-
-type Read = BoxFuture<'static, (Option<Tail>, Result<Vec<StreamRecord>>)>;
-
 pub(in crate::commit) struct Helper {
     shared: Arc<Shared>,
     head: Option<Head>,
-    tail: Option<Tail>,
-    /// A blocking read under way. It outlives the wait that began it: an abandoned read would
-    /// leave its connection blocked in the server.
-    read: Option<Read>,
-    /// Lost connections, as of the last reconciliation.
-    losses: u64,
-    /// Lost connections, lost races and adopted batches of this process, as of the last round.
-    doubts: u64,
-    /// Since when nothing has moved although others hold the turn.
-    still_since: Option<Stopwatch>,
+    others: Others,
+    doubts: Doubts,
     failures: u32,
-    /// Whether the last look missed an op, and Redis was brought up to the log because of it.
-    doubted: bool,
     /// Whether the last round found Redis behind the log, and brought it up: views from before
     /// that would only lose the next round as well.
     overtaken: bool,
@@ -60,19 +43,14 @@ pub(in crate::commit) struct Helper {
 
 impl Helper {
     pub(in crate::commit) fn new(shared: Arc<Shared>) -> Self {
-        let losses = shared.context.redis.losses();
         Self {
-            shared,
             head: None,
-            tail: None,
-            read: None,
-            losses,
-            doubts: 0,
-            still_since: None,
+            others: Others::new(Arc::clone(&shared)),
+            doubts: Doubts::new(Arc::clone(&shared)),
             failures: 0,
-            doubted: false,
             overtaken: false,
             upkeep: Upkeep::default(),
+            shared,
         }
     }
 
@@ -156,22 +134,18 @@ impl Helper {
     }
 
     async fn step(&mut self) -> Result<()> {
-        self.note_doubts();
-        let context = self.context();
-        let losses = context.redis.losses();
-        if losses != self.losses {
-            // It may hang on a server that nothing comes to any more.
-            self.read = None;
-            self.tail = None;
+        self.doubts.note();
+        if let Some(losses) = self.doubts.new_losses() {
+            self.others.hang_up();
             self.after_loss().await?;
-            self.losses = losses;
+            self.doubts.made_up_for(losses);
         }
         let view = match self.view_of_acceptance() {
             Some(view) => {
                 if view.turn_is_mine {
                     // Others decided up to here; whoever waits for that must not wait for our
                     // rounds as well.
-                    self.settle(&view).await?;
+                    self.doubts.settle(&view).await?;
                 }
                 view
             }
@@ -180,20 +154,20 @@ impl Helper {
                 let Answer::Given(view) = self.look().await? else {
                     return self.after_loss().await;
                 };
-                self.settle(&view).await?;
-                if self.misses_ops(&view, latest)? {
+                self.doubts.settle(&view).await?;
+                if self.doubts.misses_ops(&view, latest)? {
                     return self.after_loss().await;
                 }
                 view
             }
         };
         if view.turn_is_mine {
-            self.still_since = None;
+            self.others.moved();
             self.drive(view).await
         } else if view.depth == 0 || BranchContext::is_deleted(&view) {
             Ok(())
         } else {
-            self.wait_for_others(&view).await
+            self.others.wait(&view).await
         }
     }
 
@@ -203,7 +177,7 @@ impl Helper {
         let mut state = self.shared.state();
         let overtaken = std::mem::take(&mut self.overtaken);
         let view = state.latest.take().filter(|_| !overtaken)?;
-        let useful = view.turn_is_mine || (view.turn_left_ms > 0 && self.still_since.is_none());
+        let useful = view.turn_is_mine || (view.turn_left_ms > 0 && !self.others.are_still());
         (useful && view.head.done >= state.waiters.seen()).then_some(view)
     }
 
@@ -212,70 +186,13 @@ impl Helper {
     }
 
     async fn look(&mut self) -> Result<Answer<View>> {
-        let out_of_patience =
-            self.still_since.is_some_and(|since| since.elapsed() > self.shared.options.patience);
-        let wish = if out_of_patience { Wish::Insist } else { Wish::TakeIfFree };
-        self.shared.context.redis.view(wish, BATCH_MAX).await
+        self.shared.context.redis.view(self.others.wish(), BATCH_MAX).await
     }
 
-    /// Redis may have lost data: bring it up to the log, then ask after every op.
+    /// Redis may have lost data, or has: what is known of the head with it.
     async fn after_loss(&mut self) -> Result<()> {
-        let context = self.context();
         self.head = None;
-        self.shared.state().waiters.doubt();
-        match self.shared.context.look(0).await? {
-            Answer::Absent | Answer::Ended => {
-                restore(&context).await?;
-            }
-            Answer::Given(view) => {
-                context.follow_from(&view.head).await?;
-            }
-        }
-        let all = self.shared.state().waiters.all();
-        reconcile(&self.shared, all).await
-    }
-
-    /// Asks after ops that the view says should have an outcome by now.
-    async fn settle(&mut self, view: &View) -> Result<()> {
-        let ask = {
-            let mut state = self.shared.state();
-            if view.head.done < state.waiters.seen() {
-                state.waiters.doubt();
-                state.waiters.fell_back(view.head.done);
-                state.waiters.all()
-            } else if BranchContext::is_deleted(view) {
-                state.waiters.all()
-            } else {
-                state.waiters.overdue(view.head.done)
-            }
-        };
-        reconcile(&self.shared, ask).await?;
-        self.shared.state().waiters.saw(view.head.done);
-        Ok(())
-    }
-
-    /// Notes what the bound on rounds does not know of.
-    fn note_doubts(&mut self) {
-        let context = &self.shared.context;
-        let counters = context.counters.snapshot();
-        let doubts = context.redis.losses() + counters.lost_races + counters.adopted;
-        if std::mem::replace(&mut self.doubts, doubts) != doubts {
-            self.shared.state().waiters.doubt();
-        }
-    }
-
-    /// Whether an op that was waited for at the time of `view` (tickets up to `latest`) is neither
-    /// decided nor queued by it: Redis went back to an earlier state while the connection stayed.
-    fn misses_ops(&mut self, view: &View, latest: Option<Ticket>) -> Result<bool> {
-        let end = view.head.done + view.depth;
-        let misses = self.shared.state().waiters.any_lost(end, latest);
-        if misses && std::mem::replace(&mut self.doubted, true) {
-            return Err(Error::unavailable(
-                "Redis counts an op as queued that is not in its queue",
-            ));
-        }
-        self.doubted = misses;
-        Ok(misses)
+        self.doubts.after_loss().await
     }
 
     /// Runs rounds for as long as the turn stays here.
@@ -288,12 +205,12 @@ impl Helper {
             let helped_from = view.head.done;
             let watch = Stopwatch::start();
             let end = context.round(view, self.head.take(), wanted).await?;
-            self.note_doubts();
-            if !matches!(end, RoundEnd::Published { .. }) {
+            self.doubts.note();
+            if !matches!(end, Answer::Given(RoundEnd::Published { .. })) {
                 self.shared.state().waiters.doubt();
             }
             match end {
-                RoundEnd::Published { entry, next, head } => {
+                Answer::Given(RoundEnd::Published { entry, next, head }) => {
                     self.tell(&entry, watch.elapsed())?;
                     self.shared.rate.observe(head.done);
                     tracing::trace!(from = helped_from, ops = entry.len(), "batch published");
@@ -304,11 +221,11 @@ impl Helper {
                     }
                     view = self.with_crowd(next).await?;
                 }
-                RoundEnd::Overtaken => {
+                Answer::Given(RoundEnd::Overtaken) => {
                     self.overtaken = true;
                     return Ok(());
                 }
-                RoundEnd::Absent => return self.after_loss().await,
+                Answer::Absent | Answer::Ended => return self.after_loss().await,
             }
         }
     }
@@ -365,83 +282,4 @@ impl Helper {
         add(&self.shared.context.counters.helped, entry.len() - count);
         Ok(())
     }
-
-    /// Follows the outcomes that others publish, until there is reason to look again.
-    async fn wait_for_others(&mut self, view: &View) -> Result<()> {
-        let still = self.still_since.get_or_insert_with(Stopwatch::start).elapsed();
-        // Where Redis' clock was set back, or a replica whose clock is behind took over, the turn
-        // seems to last for as long.
-        let insist_in = self.shared.options.patience.saturating_sub(still);
-        let patience = Duration::from_millis(view.turn_left_ms).min(insist_in) + GRACE;
-        let mut deadline = Deadline::after(patience);
-        loop {
-            if self.read.is_none() {
-                match self.start_read(patience).await {
-                    Ok(read) => self.read = Some(read),
-                    // No connection, or no more of them allowed: looking again does as well.
-                    Err(error) => tracing::debug!(%error, "waiting without a tail"),
-                }
-            }
-            let read = async {
-                match self.read.as_mut() {
-                    Some(read) => read.await,
-                    None => std::future::pending().await,
-                }
-            };
-            // In order, so that a run is repeated from its seed: what others have published goes
-            // first. A read that was just begun is not ready, so the wake-up behind it is seen in
-            // every turn of the loop; and only what others publish puts the deadline off.
-            tokio::select! {
-                biased;
-                (tail, records) = read => {
-                    self.read = None;
-                    self.tail = tail;
-                    let records = records?;
-                    let progress = !records.is_empty();
-                    hear(&self.shared, records).await?;
-                    if !progress {
-                        return Ok(());
-                    }
-                    self.still_since = None;
-                    deadline = Deadline::after(patience);
-                    let state = self.shared.state();
-                    if state.waiters.is_empty() || state.waiters.owns_front() || state.closing {
-                        return Ok(());
-                    }
-                }
-                () = self.shared.wake.notified() => {
-                    let state = self.shared.state();
-                    if state.has_turn() || state.closing {
-                        return Ok(());
-                    }
-                }
-                () = tokio::time::sleep(deadline.left()) => return Ok(()),
-            }
-        }
-    }
-
-    async fn start_read(&mut self, patience: Duration) -> Result<Read> {
-        let context = self.context();
-        let mut tail = match self.tail.take() {
-            Some(tail) => tail,
-            None => context.redis.tail().await?,
-        };
-        let after = Ticket(self.shared.state().waiters.seen());
-        Ok(Box::pin(async move {
-            let records = tail.read(after, patience).await;
-            (records.is_ok().then_some(tail), records)
-        }))
-    }
-}
-
-/// Tells those who wait what the stream of outcomes says.
-async fn hear(shared: &Shared, records: Vec<StreamRecord>) -> Result<()> {
-    for each in records {
-        let waits = shared.state().waiters.waits_for(each.op_id);
-        if waits {
-            tell_outcome(shared, each.op_id, each.ticket, &each.record).await?;
-        }
-        shared.state().waiters.saw(each.ticket.0);
-    }
-    Ok(())
 }

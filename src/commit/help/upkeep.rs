@@ -13,7 +13,7 @@ use crate::model::ids::OpId;
 use crate::tree::Level;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_background_fold};
 
-use crate::commit::accept::queue::Shared;
+use crate::commit::accept::shared::Shared;
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::log::entry::LogEntry;

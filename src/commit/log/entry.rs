@@ -21,7 +21,7 @@ use crate::commit::op::verdict::{OutcomeRecord, ProducerRow, Verdict};
 /// One decided batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogEntry {
-    /// The branch.
+    /// The branch whose log it is in.
     pub uid: BranchUid,
     /// Ticket of the first op.
     pub first: Ticket,
@@ -49,9 +49,9 @@ pub struct LogEntry {
 /// One op of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecidedOp {
-    /// Its id.
+    /// Id of the op, as it was submitted.
     pub op_id: OpId,
-    /// Its outcome.
+    /// What was decided of it.
     pub verdict: Verdict,
     /// The commit, where it became one.
     pub commit: Option<Commit>,
@@ -86,7 +86,7 @@ impl PartialEq for IdMemo {
 pub struct ResetTo {
     /// The commit that is the head from then on.
     pub commit: CommitId,
-    /// Its generation.
+    /// Generation of the commit that becomes the head.
     pub generation: u64,
 }
 

@@ -4,12 +4,13 @@
 //! [`entry`] is one decided batch, with [`levels`] and the bytes of it in [`format`]. [`lake`] is the
 //! repository, with its caches: it decides, finds [`commits`](self) and reads logs to their end
 //! ([`tail`]). [`head`] is a branch head as a round works on it, [`node`] a commit's place in the graph,
-//! [`record`] what names repositories and incarnations of branches for good.
+//! [`find`] where ops are by their ids, [`record`] what names repositories and incarnations of branches for good.
 
 mod cache;
 mod commits;
 mod embedded;
 pub mod entry;
+pub mod find;
 pub mod format;
 pub mod head;
 pub mod lake;

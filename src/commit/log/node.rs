@@ -10,14 +10,14 @@ pub struct Rank {
     pub generation: u64,
     /// When it was made, milliseconds since the Unix epoch.
     pub created_ms: i64,
-    /// Its id.
+    /// Id of the commit, which decides between equals.
     pub id: CommitId,
 }
 
 /// A commit's place in the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its rank.
+    /// Where it stands in the order of the walk.
     pub rank: Rank,
     /// Its parents, first parent first.
     pub parents: Vec<CommitId>,

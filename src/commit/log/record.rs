@@ -19,10 +19,10 @@ use super::lake::Lake;
 
 const VERSION: u8 = 1;
 
-/// A repository.
+/// The record of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepoRecord {
-    /// Its name.
+    /// Name of the repository.
     pub name: RepoName,
     /// Its default branch.
     pub default_branch: BranchName,
@@ -33,7 +33,7 @@ pub struct RepoRecord {
 /// One incarnation of a branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BranchRecord {
-    /// The name.
+    /// Name of the branch.
     pub name: BranchName,
     /// Which incarnation of the name this is, counted from 1.
     pub incarnation: u32,
@@ -87,7 +87,7 @@ impl BranchRecord {
         Ok(live)
     }
 
-    /// One incarnation.
+    /// Reads the record of one incarnation of a name.
     pub async fn read(lake: &Lake, name: &BranchName, incarnation: u32) -> Result<Option<Self>> {
         let key = layout::branch(lake.repo(), name, incarnation);
         match lake.objects().get(&key).await? {
@@ -98,23 +98,40 @@ impl BranchRecord {
 
     /// The incarnation of `name` that has the given uid.
     pub async fn of_uid(lake: &Lake, name: &BranchName, uid: BranchUid) -> Result<Self> {
-        for found in list(lake, &layout::branch_dir(lake.repo(), name)).await? {
-            let record = Self::read(lake, name, found.incarnation).await?;
+        let found = Self::find_uid(lake, name, uid).await?;
+        found.map(|(record, _)| record).ok_or_else(|| {
+            Error::not_found(format!(
+                "branch '{name}' ({uid}) of repository '{}' is not in the object store",
+                lake.repo()
+            ))
+        })
+    }
+
+    /// The incarnation of `name` that has the given uid, and whether it is over: it carries the mark
+    /// of its end, or there is a newer one.
+    pub async fn find_uid(
+        lake: &Lake,
+        name: &BranchName,
+        uid: BranchUid,
+    ) -> Result<Option<(Self, bool)>> {
+        let found = list(lake, &layout::branch_dir(lake.repo(), name)).await?;
+        for BranchKey { incarnation, .. } in found.iter().filter(|key| !key.deleted) {
+            let record = Self::read(lake, name, *incarnation).await?;
             if let Some(record) = record.filter(|record| record.uid == uid) {
-                return Ok(record);
+                let ends = |key: &BranchKey| {
+                    key.incarnation > *incarnation || key.incarnation == *incarnation && key.deleted
+                };
+                return Ok(Some((record, found.iter().any(ends))));
             }
         }
-        Err(Error::not_found(format!(
-            "branch '{name}' ({uid}) of repository '{}' is not in the object store",
-            lake.repo()
-        )))
+        Ok(None)
     }
 }
 
 /// One incarnation of a branch, by the names of objects alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incarnation {
-    /// The name.
+    /// Name of the branch.
     pub name: BranchName,
     /// Which incarnation of the name, from 1.
     pub number: u32,

@@ -1,5 +1,8 @@
-//! For the day Redis has lost data: branches are put back from the log, and ops that somebody was
-//! promised are looked up there or submitted again.
+//! For the day Redis has lost data: the one place that knows what to do where a Redis does not have
+//! a branch ([`present`]), and how a branch is put back from the log ([`restore`]).
 
-pub mod reconcile;
+mod asking;
+mod next_step;
+pub mod present;
+mod question;
 pub mod restore;

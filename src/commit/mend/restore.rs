@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::coord::restore::BranchImage;
-use crate::coord::view::View;
-use crate::coord::{Answer, BranchState, HeadView};
+use crate::coord::{BranchState, HeadView};
 use crate::model::codec::{pack_versioned, unpack_versioned};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
@@ -33,15 +32,12 @@ pub const OUTCOMES_KEPT: usize = 4096;
 /// Log entries between checkpoints.
 pub const CHECKPOINT_EVERY: u64 = 256;
 
-/// How often a branch that Redis loses is put back before that is an error.
-const RESTORES: usize = 3;
-
 const VERSION: u8 = 1;
 
 /// A branch after some log entry, with what only history tells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Tickets decided.
+    /// Tickets decided up to the checkpoint.
     pub done: u64,
     /// The head commit.
     pub commit: Option<CommitId>,
@@ -178,38 +174,15 @@ pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Resu
     context.redis.restore(&image).await.map(drop)
 }
 
-/// Puts a branch that Redis has lost back, from the log alone. Returns whether this call did it.
-///
-/// A round that was under way when Redis lost the branch may decide while the log is being read,
-/// and of two who put the branch back the one that knew less may come first. So the log is
-/// followed once more when the branch is there.
-pub async fn restore(context: &BranchContext) -> Result<bool> {
-    let record = BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
-    let checkpoint = read_back(&context.lake, &record).await?;
-    let restored = context.redis.restore(&checkpoint.image()).await?;
-    if restored {
+/// Puts a branch that Redis has lost back, from the log alone, unless somebody has done so.
+pub(super) async fn put_back(context: &BranchContext, record: &BranchRecord) -> Result<()> {
+    let checkpoint = read_back(&context.lake, record).await?;
+    if context.redis.restore(&checkpoint.image()).await? {
         tracing::warn!(
             repo = %context.lake.repo(), branch = %record.name, done = checkpoint.done,
             "Redis had lost the branch: restored it from the log"
         );
         add(&context.counters.restored, 1);
     }
-    if let Answer::Given(view) = context.look(0).await? {
-        context.follow_from(&view.head).await?;
-    }
-    Ok(restored)
-}
-
-/// [`BranchContext::look`] at a branch that is put back first where Redis has lost it.
-pub async fn look(context: &BranchContext, wanted: usize) -> Result<View> {
-    for _ in 0..RESTORES {
-        match context.look(wanted).await? {
-            Answer::Given(view) => return Ok(view),
-            Answer::Absent | Answer::Ended => restore(context).await.map(drop)?,
-        }
-    }
-    Err(Error::unavailable(format!(
-        "Redis lost branch '{}' {RESTORES} times in a row: check its memory limit and eviction policy",
-        context.name
-    )))
+    Ok(())
 }

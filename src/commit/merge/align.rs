@@ -35,17 +35,6 @@ impl Lake {
         };
         stream::once(aligned).try_flatten().boxed()
     }
-
-    /// The levels that `level` took the place of, newest first, if their log entry tells.
-    pub(crate) async fn unfolded(&self, level: &Level) -> Result<Option<Vec<Level>>> {
-        let Some(at) = level.folded_at else { return Ok(None) };
-        let Some(entry) = self.entry(at.uid, at.first).await? else { return Ok(None) };
-        let mut spans = entry.levels.iter().skip_while(|span| !span.level.same_content(level));
-        let Some(op) = spans.next().map(|span| span.from) else { return Ok(None) };
-        let replaced = spans.take_while(|span| span.until == op && !span.written);
-        let replaced: Vec<Level> = replaced.map(|span| span.level.clone()).collect();
-        Ok(Some(replaced).filter(|replaced| !replaced.is_empty()))
-    }
 }
 
 /// Two stacks of the same contents that have as much in common as folds allow; the given ones
@@ -85,4 +74,17 @@ async fn undo(lake: &Lake, levels: &mut Vec<Level>, at: usize) -> Result<bool> {
     let Some(replaced) = lake.unfolded(level).await? else { return Ok(false) };
     levels.splice(at..=at, replaced);
     Ok(true)
+}
+
+impl Lake {
+    /// The levels that `level` took the place of, newest first, if their log entry tells.
+    pub(crate) async fn unfolded(&self, level: &Level) -> Result<Option<Vec<Level>>> {
+        let Some(at) = level.folded_at else { return Ok(None) };
+        let Some(entry) = self.entry(at.uid, at.first).await? else { return Ok(None) };
+        let mut spans = entry.levels.iter().skip_while(|span| !span.level.same_content(level));
+        let Some(op) = spans.next().map(|span| span.from) else { return Ok(None) };
+        let replaced = spans.take_while(|span| span.until == op && !span.written);
+        let replaced: Vec<Level> = replaced.map(|span| span.level.clone()).collect();
+        Ok(Some(replaced).filter(|replaced| !replaced.is_empty()))
+    }
 }

@@ -18,7 +18,7 @@ use crate::commit::op::merge::{PreparedMerge, Survivors};
 /// A change of a merge whose path the branch has changed since the merge was worked out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Crossing {
-    /// The path.
+    /// The path that both sides changed.
     pub path: ObjectPath,
     /// What both sides began with.
     pub base: Option<Entry>,
@@ -31,7 +31,7 @@ pub struct Crossing {
 /// A path that the branch has changed, with what was there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changed {
-    /// The path.
+    /// The path that was changed.
     pub path: ObjectPath,
     /// What it had before.
     pub before: Option<Entry>,

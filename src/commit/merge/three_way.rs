@@ -30,9 +30,9 @@ pub trait Values: Send + Sync {
 /// What paths have in a commit.
 #[derive(Debug, Clone)]
 pub struct Committed {
-    /// The tree.
+    /// The tree that it is read from.
     pub tree: Tree,
-    /// The content.
+    /// What the commit contains.
     pub metarange: Metarange,
 }
 
@@ -79,7 +79,7 @@ pub fn three_way<'a>(
 /// One change, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ruled {
-    /// The path.
+    /// The path that was decided.
     pub path: ObjectPath,
     /// What both sides began with.
     pub base: Option<Entry>,

@@ -34,7 +34,7 @@ pub struct MergeSpec {
 pub enum WorkedOut {
     /// Ready to be queued.
     Merge {
-        /// The result.
+        /// The merge, ready to be queued.
         merge: Box<PreparedMerge>,
         /// How many changes the source brings.
         changes: u64,

@@ -35,7 +35,7 @@ impl Default for MergeLimits {
 /// The difference between two commits, to be brought into the branch by the three-way rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MergeRequest {
-    /// Why.
+    /// The message of the commit.
     pub message: String,
     /// The user's own key-value pairs.
     #[serde(default)]
@@ -66,7 +66,7 @@ pub struct PreparedMerge {
     pub against: Option<CommitId>,
     /// When that began, in milliseconds since the Unix epoch.
     pub prepared_ms: i64,
-    /// The result.
+    /// What comes of it, as worked out so far.
     pub plan: MergePlan,
 }
 
@@ -108,7 +108,7 @@ pub struct Survivors {
 }
 
 impl MergeKind {
-    /// Its name.
+    /// The name of the kind, for messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Merge => "merge",

@@ -2,8 +2,9 @@
 //!
 //! [`request`] is what is asked, [`merge`] of it what a merge asks, [`queued`] the element of the queue,
 //! [`named`] what an op needs of the object store until it is decided, [`verdict`] the one outcome that
-//! the log keeps.
+//! the log keeps, [`lost`] an op that Redis has lost.
 
+pub mod lost;
 pub mod merge;
 pub mod named;
 pub mod queued;

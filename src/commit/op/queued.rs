@@ -23,18 +23,18 @@ pub const ELEMENT_MAX: usize = HEADER_MAX + INLINE_MAX + 8 * 1024;
 /// An op read from a queue element.
 #[derive(Debug, Clone)]
 pub struct QueuedOp {
-    /// Its id.
+    /// Id of the op, in front of its element.
     pub id: OpId,
     /// Whether it was called off.
     pub cancelled: bool,
-    /// Its body.
+    /// What it asks for, as far as it can be read.
     pub body: Body,
 }
 
 /// The body of a queue element, as far as this program can read it.
 #[derive(Debug, Clone)]
 pub enum Body {
-    /// An op.
+    /// An op that this program understands.
     Op(Box<Op>),
     /// Damaged: its outcome is `failed`, for the given reason.
     Damaged(String),

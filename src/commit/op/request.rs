@@ -25,7 +25,7 @@ pub const INLINE_MAX: usize = 8 * 1024;
 /// One request to move a branch head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Op {
-    /// Who asks.
+    /// Name of whoever asks for it.
     pub committer: String,
     /// When it was made, before any of its changes were written, milliseconds since the Unix epoch,
     /// by the submitter's clock.
@@ -40,7 +40,7 @@ pub struct Op {
 /// What an op asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// A commit.
+    /// Changes of its own, or what is staged.
     Commit(CommitRequest),
     /// The end of the branch.
     DeleteBranch,
@@ -55,12 +55,12 @@ pub enum Request {
 /// A set of changes to become a commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommitRequest {
-    /// Why.
+    /// The message of the commit.
     pub message: String,
     /// The user's own key-value pairs.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// The changes.
+    /// Its changes, or where they are.
     pub changes: Changes,
     /// The commit the changes were made against. Where the branch has changed a path since, the
     /// three-way rule decides. Without it the last writer wins.

@@ -36,7 +36,7 @@ pub enum Verdict {
     LostRace(Option<Box<PreparedMerge>>),
     /// It cannot be carried out, now or later.
     Failed {
-        /// Why.
+        /// What went wrong, in a sentence.
         reason: String,
     },
     /// It was called off before it was decided.

@@ -12,7 +12,7 @@ use crate::commit::op::verdict::Verdict;
 /// What an op does to the branch.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// Nothing.
+    /// The head stays as it is.
     None,
     /// These changes become a commit.
     Changes {
@@ -23,9 +23,9 @@ pub enum Effect {
     },
     /// Another commit becomes the head.
     Reset {
-        /// Which.
+        /// The commit that becomes the head.
         to: ResetTo,
-        /// Its content.
+        /// Levels of what it contains.
         levels: Vec<Level>,
     },
     /// The branch ends.
@@ -44,7 +44,7 @@ pub enum Effect {
 /// One op, decided.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// Its outcome.
+    /// What was decided of it.
     pub verdict: Verdict,
     /// What it does.
     pub effect: Effect,

@@ -14,7 +14,7 @@ use crate::coord::publish::Published;
 use crate::coord::view::{View, Wish};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::measures;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::{ErrorKind, Result};
 use crate::model::outcome::Details;
 
 use super::build::build;
@@ -48,14 +48,17 @@ pub enum RoundEnd {
     },
     /// Somebody else has decided or published, and Redis is up to the log: look again.
     Overtaken,
-    /// The branch is not in this Redis.
-    Absent,
 }
 
 impl BranchContext {
     /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
     /// earlier round of this process left, if there was one.
-    pub async fn round(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
+    pub async fn round(
+        &self,
+        view: View,
+        head: Option<Head>,
+        wanted: usize,
+    ) -> Result<Answer<RoundEnd>> {
         add(&self.counters.rounds, 1);
         let work = pin!(self.steps(view, head, wanted));
         // Beside the work, not between its steps: each may wait for a connection that the other is
@@ -76,14 +79,19 @@ impl BranchContext {
         }
     }
 
-    async fn steps(&self, view: View, head: Option<Head>, wanted: usize) -> Result<RoundEnd> {
+    async fn steps(
+        &self,
+        view: View,
+        head: Option<Head>,
+        wanted: usize,
+    ) -> Result<Answer<RoundEnd>> {
         self.faults.pass("view").await?;
         let head = match head.filter(|head| head.done == view.head.done) {
             Some(head) => head,
             None => Head::load(&self.lake, self.uid, &view.head).await?,
         };
         if self.mend(&view).await? {
-            return Ok(RoundEnd::Overtaken);
+            return Ok(Answer::Given(RoundEnd::Overtaken));
         }
         let ops = readable(&view.elements)?;
         // A merge was worked out against a head: where there is none, Redis has fallen back.
@@ -105,7 +113,7 @@ impl BranchContext {
             // What was read is gone when somebody else was faster.
             Err(error) if error.is_retryable() && self.has_moved(&view).await? => {
                 tracing::debug!(%error, "overtaken while preparing a batch");
-                return Ok(RoundEnd::Overtaken);
+                return Ok(Answer::Given(RoundEnd::Overtaken));
             }
             built => built?,
         };
@@ -207,53 +215,51 @@ impl BranchContext {
     }
 
     /// Publishes a decided entry.
-    pub async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<RoundEnd> {
+    pub async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<Answer<RoundEnd>> {
         self.faults.pass("publish").await?;
         let batch = entry.publication()?;
         let published = self.redis.publish(&batch, wanted).await?;
         self.faults.pass("published").await?;
-        match published {
-            Answer::Absent | Answer::Ended => Ok(RoundEnd::Absent),
-            Answer::Given(Published::Elsewhere { .. }) => Ok(RoundEnd::Overtaken),
-            Answer::Given(Published::Done { next, adopted }) => {
-                if adopted {
-                    tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
-                }
-                let head = Box::new(Head::after(&entry)?);
-                Ok(RoundEnd::Published { entry, next, head })
-            }
+        let (next, adopted) = match published {
+            Answer::Given(Published::Done { next, adopted }) => (next, adopted),
+            other => return Ok(other.map(|_| RoundEnd::Overtaken)),
+        };
+        if adopted {
+            tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
         }
+        let head = Box::new(Head::after(&entry)?);
+        Ok(Answer::Given(RoundEnd::Published { entry, next, head }))
     }
 
     /// Another helper had decided: publishes its entry, in case it did not live to, and every
     /// entry behind it. A Redis that is far behind the log is so brought up in one round, instead
     /// of losing one race for each entry.
-    async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<RoundEnd> {
+    async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<Answer<RoundEnd>> {
         let head = Head::after(&entry)?;
         match self.publish(entry, 0).await? {
-            RoundEnd::Absent => Ok(RoundEnd::Absent),
-            _ => self.follow(head).await.map(|_| RoundEnd::Overtaken),
+            Answer::Given(_) => Ok(self.follow(head).await?.map(|_| RoundEnd::Overtaken)),
+            none => Ok(none),
         }
     }
 
     /// Brings Redis up to the log, entry by entry. Returns how many entries it was behind.
-    pub async fn follow(&self, mut head: Head) -> Result<u64> {
+    pub async fn follow(&self, mut head: Head) -> Result<Answer<u64>> {
         let mut behind = 0;
         while let Some(entry) = head.successor(&self.lake).await? {
             self.inspect_found(&head, &entry)?;
             head = Head::after(&entry)?;
             behind += 1;
             match self.publish(entry, 0).await? {
-                RoundEnd::Absent => return Err(Error::unavailable("Redis lost the branch again")),
-                _ => add(&self.counters.adopted, 1),
+                Answer::Given(_) => add(&self.counters.adopted, 1),
+                none => return Ok(none.map(|_| behind)),
             }
         }
-        Ok(behind)
+        Ok(Answer::Given(behind))
     }
 
     /// Brings Redis up to the log from the head that it shows. Returns how many entries it was
     /// behind.
-    pub async fn follow_from(&self, shown: &HeadView) -> Result<u64> {
+    pub async fn follow_from(&self, shown: &HeadView) -> Result<Answer<u64>> {
         self.follow(Head::load(&self.lake, self.uid, shown).await?).await
     }
 

@@ -84,7 +84,7 @@ async fn repeated(
 pub(super) struct Embedded {
     uid: BranchUid,
     first: Ticket,
-    /// By segment.
+    /// The runs by their segment of the entry.
     runs: Vec<Arc<InlineRun>>,
 }
 

@@ -31,7 +31,7 @@ const RECORD_OVERHEAD: usize = 64;
 /// An op with everything at hand to decide it.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    /// Its id.
+    /// Id of the op that was prepared.
     pub id: OpId,
     /// The producer's sequence it carries.
     pub producer: Option<Producer>,
@@ -67,35 +67,35 @@ impl Prepared {
 pub enum Work {
     /// Nothing: the verdict is clear.
     Settled(Verdict),
-    /// A commit.
+    /// A commit of changes.
     Commit {
-        /// Who asked.
+        /// Name of whoever asked for it.
         committer: String,
-        /// When.
+        /// When it was asked for, in milliseconds since 1970.
         created_ms: i64,
-        /// What.
+        /// What was asked for.
         request: CommitRequest,
-        /// Its changes.
+        /// The changes that it brings.
         changes: ChangeSet,
         /// Whether each of them is judged by what its path has.
         validated: bool,
     },
     /// The difference between two commits, brought into the branch.
     Merge {
-        /// Who asked.
+        /// Name of whoever asked for it.
         committer: String,
-        /// When.
+        /// When it was asked for, in milliseconds since 1970.
         created_ms: i64,
-        /// What.
+        /// What was asked for.
         request: Box<MergeRequest>,
         /// What deciding it needs.
         view: MergeView,
     },
-    /// Another head.
+    /// Another commit as the head.
     Reset {
-        /// Which.
+        /// The commit that becomes the head.
         to: ResetTo,
-        /// Its content.
+        /// Levels of what it contains.
         levels: Vec<Level>,
     },
     /// The end of the branch.
@@ -153,8 +153,8 @@ pub struct Situation {
 /// Where a branch's things are.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
-    /// Redis.
+    /// The branch as Redis has it.
     pub redis: &'a RedisBranch,
-    /// The repository.
+    /// The repository, as the object store has it.
     pub lake: &'a Lake,
 }

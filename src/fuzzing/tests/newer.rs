@@ -47,7 +47,7 @@ fn says_newer(error: &Error) {
 #[test]
 fn a_record_of_a_newer_version_is_refused_as_such() {
     let entry = with("log-entry-batch-v2.bin", 4, 3);
-    newer(LogEntry::decode("log", &super::super::with_crc(&entry).unwrap()));
+    newer(LogEntry::decode("log", &super::super::target::with_crc(&entry).unwrap()));
     newer(OutcomeRecord::decode(&with("outcome-committed-v1.bin", 0, 2)));
     newer(Checkpoint::decode(&with("checkpoint-v1.bin", 0, 2)));
     newer(decode::<RepoRecord>("repo", &with("repo-v1.bin", 0, 2)));
@@ -87,6 +87,6 @@ fn version_zero_was_never_written() {
     }
     let kind = |result: Result<InlineRun>| result.unwrap_err().kind();
     assert_eq!(kind(InlineRun::decode(&with("inline-run-v1.bin", 0, 0))), ErrorKind::Corrupt);
-    let entry = super::super::with_crc(&with("log-entry-batch-v2.bin", 4, 0)).unwrap();
+    let entry = super::super::target::with_crc(&with("log-entry-batch-v2.bin", 4, 0)).unwrap();
     assert_eq!(LogEntry::decode("log", &entry).unwrap_err().kind(), ErrorKind::Corrupt);
 }

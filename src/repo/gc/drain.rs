@@ -3,11 +3,10 @@
 
 use crate::clock::{self, Deadline};
 use crate::commit::Coordinator;
-use crate::commit::accept::queue::Admission;
-use crate::commit::accept::queue::Pending;
+use crate::commit::accept::admission::{Admission, Pending};
 use crate::commit::accept::waiting::Told;
 use crate::commit::context::BranchContext;
-use crate::commit::mend::restore::look;
+use crate::commit::mend::present::{bring_up, present_in};
 use crate::commit::op::queued::QueuedOp;
 use crate::commit::op::request::{FoldRequest, Op, Request};
 use crate::coord::submit::{Seal, Submission};
@@ -21,11 +20,12 @@ pub(super) async fn finish(
     context: &BranchContext,
     deadline: Deadline,
 ) -> Result<()> {
-    let first = look(context, 1).await?;
-    context.follow_from(&first.head).await?;
+    bring_up(context).await?;
+    let front = |context: BranchContext| async move { context.look(1).await };
+    let first = present_in(context, front).await?;
     let end = first.head.done + first.depth;
     loop {
-        let view = look(context, 1).await?;
+        let view = present_in(context, front).await?;
         // An empty queue below its former end has lost its ops with Redis.
         let Some(front) = view.elements.first() else { return Ok(()) };
         if view.head.done >= end || BranchContext::is_deleted(&view) {
@@ -59,8 +59,11 @@ pub(super) async fn fence(
     let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
     match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
         Admission::Queued(pending) => decided(context, pending, deadline).await,
-        // The branch has ended.
-        Admission::Settled(_) | Admission::NothingStaged(_) | Admission::BranchDeleted => Ok(()),
+        // The branch has ended, and takes no rounds.
+        Admission::BranchDeleted
+        | Admission::Settled(_)
+        | Admission::Forgotten(_)
+        | Admission::NothingStaged(_) => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@
 //! decided in its turn: an accepted op always is. An op that is submitted again under a rule that
 //! is new is refused; its ticket tells what became of it.
 
-mod cache;
+pub(super) mod cache;
 mod rule;
 pub(crate) mod rules;
 
@@ -20,7 +20,6 @@ use crate::objects::{Created, layout};
 use super::handles::{Branch, Repository};
 
 pub use cache::CACHED_FOR;
-pub(super) use cache::RulesCache;
 pub use rule::{Action, PATTERN_LEN_MAX, Rule};
 pub(crate) use rules::{decode_rules, encode_rules};
 

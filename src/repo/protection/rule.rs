@@ -17,7 +17,7 @@ pub const PATTERN_LEN_MAX: usize = 255;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Staging changes.
+    /// Staging changes on the branch.
     Stage,
     /// Committing: what is staged, or changes of one's own.
     Commit,

@@ -68,8 +68,8 @@ impl<'a> Audit<'a> {
     fn logged(&self, op: &OpId) -> Option<Outcome> {
         let decided = self.decided.get(op)?;
         let commit = decided.commit.as_ref().map(|(id, _)| *id);
-        // Whoever is fenced is not told a ticket.
-        let ticket = (decided.outcome != "fenced").then_some(decided.ticket);
+        // Whoever comes too late is not told a ticket.
+        let ticket = (!is_late(&decided.outcome)).then_some(decided.ticket);
         Some((decided.outcome.clone(), ticket, commit))
     }
 
@@ -98,8 +98,8 @@ impl<'a> Audit<'a> {
         self.holds(hold::one_outcome(same));
         for (op, outcome) in all {
             let logged = self.logged(&op);
-            // Whom Redis fenced at once was not queued.
-            if logged.is_some() || outcome.0 != "fenced" {
+            // Whom Redis told at once that he comes too late was not queued.
+            if logged.is_some() || !is_late(&outcome.0) {
                 self.holds(hold::nothing_lost([(op, outcome)], |_| logged.clone()));
             }
         }
@@ -111,7 +111,9 @@ impl<'a> Audit<'a> {
             "committed" => true,
             "no_changes" => matches!(asked.plan.what, What::Staged | What::Merge { .. }),
             "conflict" => matches!(asked.plan.what, What::Merge { strategy: Strategy::Fail, .. }),
-            "fenced" => matches!(asked.plan.what, What::Changes { producer: Some(_), .. }),
+            "fenced" | "behind" => {
+                matches!(asked.plan.what, What::Changes { producer: Some(_), .. })
+            }
             // What was staged goes with Redis.
             "failed" => !self.kept && asked.plan.what == What::Staged,
             _ => false,
@@ -255,6 +257,7 @@ impl<'a> Audit<'a> {
             ("ops acknowledged as no_changes", outcomes("no_changes")),
             ("ops acknowledged as conflict", outcomes("conflict")),
             ("ops acknowledged as fenced", outcomes("fenced")),
+            ("ops acknowledged as behind", outcomes("behind")),
             ("ops acknowledged as failed", outcomes("failed")),
             ("ops in the logs", decided),
             ("commits in the logs", logged.clone().filter(|op| op.commit.is_some()).count()),
@@ -269,4 +272,9 @@ impl<'a> Audit<'a> {
             figures.add(what, count as u64);
         }
     }
+}
+
+/// Whether that is told of an op that its producer had come past.
+fn is_late(outcome: &str) -> bool {
+    matches!(outcome, "fenced" | "behind")
 }

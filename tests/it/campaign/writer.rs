@@ -182,7 +182,7 @@ impl Writer {
             ];
             let what = What::Changes { puts, deletes: Vec::new(), bulk: 0, producer };
             let told = self.submit(lane, self.plan(branch, what)).await;
-            if told.is_none_or(|told| told.outcome == "fenced") {
+            if told.is_none_or(|told| matches!(told.outcome.as_str(), "fenced" | "behind")) {
                 return;
             }
             self.rest(&mut random).await;
@@ -302,7 +302,9 @@ impl Writer {
 /// An outcome as a journal has it.
 pub fn told(outcome: &Outcome) -> Told {
     let reason = match outcome {
-        Outcome::Failed { reason, .. } | Outcome::Fenced { reason, .. } => Some(reason.clone()),
+        Outcome::Failed { reason, .. }
+        | Outcome::Behind { reason, .. }
+        | Outcome::Fenced { reason, .. } => Some(reason.clone()),
         _ => None,
     };
     Told {

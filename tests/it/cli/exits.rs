@@ -115,6 +115,27 @@ fn a_fenced_producer_is_7_and_a_repeated_sequence_gets_its_commit() {
 }
 
 #[test]
+fn a_sequence_that_is_behind_is_3_and_a_producer_can_ask_where_it_was() {
+    let desk = Desk::lake();
+    desk.file("c.jsonl", put("p"));
+    desk.fails(4, "producer show lake/main p");
+    let line = "commit lake/main -m x --changes c.jsonl --producer p --epoch 2 --sequence";
+    let last = desk.done(&format!("{line} 5 --json")).json();
+    let behind = desk.fails(3, &format!("{line} 4 --json")).json();
+    assert_eq!(behind["outcome"], "behind");
+    assert_eq!((&behind["last_epoch"], &behind["last_sequence"]), (&json!(2), &json!(5)));
+    assert_eq!((&behind["commit"], behind.get("earlier")), (&json!(null), None));
+    let again = desk.done(&format!("{line} 5 --json")).json();
+    assert_eq!((&again["commit"], &again["repeated"]), (&last["commit"], &json!(true)));
+    let shown = desk.done("producer show lake/main p --json").json();
+    let told = json!({"producer": "p", "epoch": 2, "sequence": 5, "commit": last["commit"]});
+    assert_eq!(shown, told);
+    let words = desk.done("producer show lake/main p").stdout;
+    assert!(words.starts_with("epoch 2\tsequence 5\t"), "{words}");
+    desk.fails(4, "producer show lake/nope p");
+}
+
+#[test]
 fn the_same_op_id_is_the_same_commit() {
     let desk = Desk::lake();
     desk.file("c.jsonl", put("p"));

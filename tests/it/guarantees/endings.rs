@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use onward::internals::commit::accept::queue::{BranchQueue, QueueOptions};
+use futures::StreamExt;
+use onward::internals::commit::accept::shared::QueueOptions;
+use onward::internals::commit::tasks;
 use onward::internals::coord::submit::{Seal, Submission};
-use onward::{ErrorKind, Outcome, RefExpr, Ticket};
+use onward::internals::repo::events::Event;
+use onward::internals::repo::ticket::TicketStatus;
+use onward::{ErrorKind, OpId, Outcome, RefExpr, Ticket};
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, context, keys, op_id};
@@ -15,7 +19,7 @@ use crate::support::until::{PATIENCE, until_async};
 async fn a_process_that_has_ended_its_part_takes_nothing_more() {
     let (deployment, onward) = Deployment::lake().await;
     let context = context(&onward, &deployment.objects, "main").await;
-    let queue = BranchQueue::start(context, QueueOptions::default());
+    let queue = tasks::start(context, QueueOptions::default());
     queue.close().await;
     let element = b"not even read".to_vec().into();
     let submission = Submission { op_id: op_id(1), element, producer: None, seal: Seal::No };
@@ -143,4 +147,32 @@ async fn a_delete_that_was_called_off_leaves_the_branch_alone() {
     assert!(deleting.await.unwrap().is_err());
     commit(&onward, "main", 2).await;
     Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_and_the_end_of_a_branch_are_applied_and_make_no_commit() {
+    let (deployment, onward) = Deployment::lake().await;
+    let repo = onward.repo("lake");
+    let dev = repo.branch("dev");
+    dev.create(&RefExpr::plain("main")).await.unwrap();
+    let mut events = dev.events(None).await.unwrap();
+    commit(&onward, "dev", 1).await;
+    dev.reset_to(&RefExpr::plain("main")).await.unwrap();
+    let applied = |audit: &Audit| -> Vec<OpId> {
+        let ops = audit.ops.iter().filter(|(_, decided)| decided.outcome == "applied");
+        ops.map(|(op_id, _)| *op_id).collect()
+    };
+    let reset = applied(&Audit::of(&deployment.objects, "dev").await);
+    let TicketStatus::Decided(told) = dev.ticket_status(reset[0]).await.unwrap() else { panic!() };
+    assert!(matches!(*told, Outcome::Applied { .. }), "{told:?}");
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        let event = events.next().await.unwrap().unwrap();
+        if let Event::Outcome { outcome, commit, .. } = event {
+            heard.push((outcome, commit.is_some()));
+        }
+    }
+    assert_eq!(heard, [("committed", true), ("applied", false)]);
+    dev.delete().await.unwrap();
+    assert_eq!(applied(&Audit::of(&deployment.objects, "dev").await).len(), 2);
 }

@@ -11,12 +11,14 @@ mod killed;
 mod loss;
 mod order;
 mod overlapping;
+mod producers;
 mod redis_limits;
 mod replies;
 mod seals;
 mod staging;
 mod two_primaries;
 mod waiting;
+mod whereabouts;
 
 use onward::{Onward, Outcome};
 

@@ -95,7 +95,8 @@ async fn staged_commits_that_failed_too_often_are_told_from_a_full_queue() {
     }
     main.stage_put("a".parse().unwrap(), entry(1), None).await.unwrap();
     let refused = main.commit_staged().commit().await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Conflict, "coming back later would not help: {refused}");
+    let kind = ErrorKind::TooManySealed { retry_after: None };
+    assert_eq!(refused.kind(), kind, "coming back later would not help: {refused}");
     assert!(refused.message().contains("branch reset"), "{refused}");
     main.reset("", false).await.unwrap();
     main.stage_put("a".parse().unwrap(), entry(1), None).await.unwrap();

@@ -15,7 +15,7 @@ async fn round(onward: &Onward, deployment: &Deployment) -> impl Future<Output =
     let context = context(onward, &deployment.objects, "main").await;
     let view = context.look(1024).await.unwrap().given().unwrap();
     async move {
-        context.round(view, None, 0).await.unwrap();
+        let _ = context.round(view, None, 0).await.unwrap();
     }
 }
 

@@ -7,16 +7,16 @@
 //! | step of the model | in the product |
 //! |---|---|
 //! | `Stage` | `lua/stage.lua` |
-//! | `Submit`: first, again, or after a loss | `lua/submit.lua`; `commit/accept/queue.rs`, `commit/mend/reconcile.rs` (`resubmit`) |
-//! | `Status` | `lua/status.lua`, the outcome stream; `commit/help/helper.rs` (`settle`, `hear`, `tell`) |
-//! | `FindInLog` | `commit/mend/reconcile.rs` (`find_in_log`) |
+//! | `Submit`: first, again, or after a loss | `lua/submit.lua`; `commit/accept/acceptor.rs`, `commit/help/reconcile.rs` (`resubmit`) |
+//! | `Status` | `lua/status.lua`, the outcome stream; `commit/help/doubts.rs` (`settle`), `commit/help/others.rs` (`hear`), `commit/help/helper.rs` (`tell`) |
+//! | `FindInLog` | `commit/log/find.rs` (`find_in_log`) |
 //! | `Cancel` | `lua/cancel.lua` |
 //! | `View` | `lua/view.lua`, or the view that comes with an acceptance or a publication; then `prepare.rs`, `judge.rs`, `build.rs` in memory |
 //! | `Load` | `lua/staged.lua` on sealed areas; `commit/round/load.rs` |
 //! | `Decide` | `objects/store.rs` (`create`); `commit/log/lake.rs` (`decide`) |
 //! | `Publish` | `lua/publish.lua`; `commit/round/run.rs` (`publish`, `catch_up`) |
 //! | `Look`, `Successor` | `lua/view.lua`, a read of one log entry; `commit/round/run.rs` (`follow_from`, `follow`) |
-//! | `ReadBack`, `Restore` | reads of the log, `lua/restore.lua`; `commit/mend/restore.rs` |
+//! | `ReadBack`, `Restore` | reads of the log, `lua/restore.lua`; `commit/mend/restore.rs`, `commit/mend/present.rs` |
 //! | `Crash`, `Forget` | a process ends: what its round, or its client, held in memory is gone |
 //! | `Save`, `RollBack`, `Wipe`, `Split` | Redis loses any part of its newest history, or all; two primaries |
 //!

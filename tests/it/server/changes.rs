@@ -149,6 +149,34 @@ async fn a_producer_that_was_replaced_is_fenced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_producer_is_told_what_it_is_behind_and_can_ask_where_it_was() {
+    let sidecar = Sidecar::start().await;
+    let sidecar = &sidecar;
+    let send = |sequence: u64, op_id: Option<&'static str>| {
+        let producer = json!({"name": "orders/0", "epoch": 1, "sequence": sequence});
+        let body = json!({"producer": producer, "op_id": op_id, "changes": [put(1)]});
+        async move { told(sidecar.request("POST", &format!("{MAIN}/changes")).json(&body)).await }
+    };
+    let place = format!("{MAIN}/producers/orders%2F0");
+    assert_eq!(sidecar.get(&place).await.0, StatusCode::NOT_FOUND);
+    let (_, first) = send(5, None).await;
+    let (status, again) = send(5, None).await;
+    assert_eq!((status, &again["commit"]), (StatusCode::CREATED, &first["commit"]));
+    assert_eq!((first.get("repeated"), &again["repeated"]), (None, &json!(true)));
+    let (status, never) = send(4, None).await;
+    assert_eq!((status, &never["outcome"]), (StatusCode::CONFLICT, &json!("behind")), "{never}");
+    assert_eq!((&never["last_epoch"], &never["last_sequence"]), (&json!(1), &json!(5)));
+    let (status, other) = send(5, Some("00000000-0000-4000-8000-000000000009")).await;
+    assert_eq!((status, &other["outcome"]), (StatusCode::CONFLICT, &json!("behind")), "{other}");
+    assert_eq!((&other["earlier_op"], &other["earlier"]), (&first["op_id"], &first["commit"]));
+    let (status, last) = sidecar.get(&place).await;
+    assert_eq!(status, StatusCode::OK, "{last}");
+    let expected =
+        json!({"name": "orders/0", "epoch": 1, "sequence": 5, "commit": first["commit"]});
+    assert_eq!(last, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_condition_that_does_not_hold_is_a_conflict_and_nothing_is_changed() {
     let sidecar = Sidecar::start().await;
     let mut change = put(1);

@@ -5,6 +5,7 @@
 
 mod circles;
 mod dependencies;
+mod docs;
 mod files;
 mod graph;
 mod papers;

@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
-use super::{changes, events, merges, table, tickets};
+use super::{changes, events, merges, producers, table, tickets};
 
 /// Where the API is.
 const ROOT: &str = "/onward/v1";
@@ -23,6 +23,7 @@ const ROOT: &str = "/onward/v1";
     tags(
         (name = "commits", description = "Change sets and merges"),
         (name = "tickets", description = "What became of accepted ops, and what waits"),
+        (name = "producers", description = "Where a producer that starts again goes on"),
     ),
     modifiers(&Logins),
     security(("basic" = []), ("bearer" = [])),
@@ -36,6 +37,7 @@ struct Document;
     tickets::show,
     tickets::cancel,
     tickets::queue,
+    producers::show,
     events::listen
 ))]
 struct Paths;

@@ -12,6 +12,7 @@ mod events;
 mod head;
 mod merges;
 pub mod outcome;
+mod producers;
 pub mod shapes;
 mod tickets;
 mod waiting;
@@ -34,7 +35,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 5] {
+fn table() -> [Route; 6] {
     let changes = post(changes::commit)
         .layer(RequestDecompressionLayer::new())
         .layer(map_response(unknown_encoding));
@@ -43,6 +44,7 @@ fn table() -> [Route; 5] {
         ("/repositories/{repo}/branches/{branch}/changes", &["post"], changes),
         ("/repositories/{repo}/branches/{branch}/merge", &["post"], post(merges::merge)),
         ("/repositories/{repo}/branches/{branch}/tickets/{op_id}", &["get", "delete"], ticket),
+        ("/repositories/{repo}/branches/{branch}/producers/{name}", &["get"], get(producers::show)),
         ("/repositories/{repo}/branches/{branch}/queue", &["get"], get(tickets::queue)),
         ("/repositories/{repo}/branches/{branch}/events", &["get"], get(events::listen)),
     ]

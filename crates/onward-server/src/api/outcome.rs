@@ -43,7 +43,7 @@ impl From<Entry> for EntryShape {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct ConflictShape {
-    /// The path.
+    /// The path that is in conflict.
     pub path: String,
     /// What both sides began with; for a condition, nothing.
     pub base: Option<EntryShape>,

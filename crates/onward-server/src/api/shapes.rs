@@ -15,7 +15,7 @@ use onward::{Retry, Strategy};
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct AcceptedShape {
-    /// `pending`.
+    /// Always `pending`: the op waits for its turn.
     pub state: &'static str,
     /// Its place in the branch's order.
     pub ticket: Option<u64>,
@@ -29,7 +29,7 @@ pub struct AcceptedShape {
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum UndecidedShape {
-    /// With `wait=false`.
+    /// The answer with `wait=false`: accepted, and not waited for.
     Accepted(AcceptedShape),
     /// When the time to wait was over: `still_queued`.
     Outcome(OutcomeShape),
@@ -79,7 +79,7 @@ impl From<TicketStatus> for TicketShape {
 pub struct QueueShape {
     /// The branch, as REPO/BRANCH.
     pub branch: String,
-    /// Ops waiting.
+    /// How many ops are waiting.
     pub depth: u64,
     /// Tickets decided so far.
     pub done: u64,
@@ -95,12 +95,12 @@ pub struct QueueShape {
 pub struct QueuedShape {
     /// Its place in the branch's order.
     pub ticket: u64,
-    /// Its id.
+    /// Id of the op that waits.
     #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: String,
     /// `commit`, `merge`, `squash_merge`, `revert`, `cherry_pick`, `reset`, `fold`, `delete_branch`.
     pub kind: &'static str,
-    /// Who asks.
+    /// Name of whoever asks for it.
     pub committer: String,
     /// How long it has waited.
     pub age_ms: i64,
@@ -177,9 +177,9 @@ impl From<WhoRetries> for Retry {
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProducerShape {
-    /// The producer.
+    /// Name of the producer.
     pub name: String,
-    /// Its incarnation.
+    /// Its incarnation: an older one is fenced by a newer.
     pub epoch: u64,
     /// The number of the op under this epoch.
     pub sequence: u64,
@@ -190,7 +190,7 @@ pub struct ProducerShape {
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CommitHead {
-    /// Why.
+    /// The message of the commit.
     pub message: String,
     /// The user's own key-value pairs.
     pub metadata: BTreeMap<String, String>,
@@ -213,7 +213,7 @@ pub struct CommitHead {
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutShape {
-    /// The path.
+    /// The path that is put.
     pub path: String,
     /// Where the bytes are, as a URL.
     pub address: String,
@@ -225,7 +225,7 @@ pub struct PutShape {
     /// Modification time, seconds since the Unix epoch.
     #[serde(default)]
     pub mtime: i64,
-    /// Media type.
+    /// Media type of the content.
     #[serde(default)]
     pub content_type: Option<String>,
     /// The user's own key-value pairs.
@@ -238,7 +238,7 @@ pub struct PutShape {
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteShape {
-    /// The path.
+    /// The path that is deleted.
     pub path: String,
 }
 
@@ -258,13 +258,13 @@ pub enum ConditionShape {
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangeShape {
-    /// A put.
+    /// A path that is put.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put: Option<PutShape>,
-    /// A delete.
+    /// A path that is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete: Option<DeleteShape>,
-    /// Its condition.
+    /// The condition on which it is made.
     #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
     pub condition: Option<ConditionShape>,
 }
@@ -276,11 +276,11 @@ pub struct ChangeSet {
     /// What the commit says.
     #[serde(flatten)]
     pub head: CommitHead,
-    /// Its changes.
+    /// The changes; of several of one path the last one counts.
     pub changes: Vec<ChangeShape>,
 }
 
-/// A merge.
+/// A merge that is asked for.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]

@@ -58,7 +58,7 @@ pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
     Ok(answer(outcome))
 }
 
-/// An outcome.
+/// The answer that tells an outcome.
 pub fn answer(outcome: Outcome) -> Response {
     (status_of(&outcome), Json(outcome)).into_response()
 }

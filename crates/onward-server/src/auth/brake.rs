@@ -10,7 +10,8 @@ use onward::internals::clock::Deadline;
 /// Failures with one access key from one address within a minute until nobody listens.
 pub const FAILURES_MAX: u32 = 10;
 
-/// The same with whatever access keys: many clients may be behind one address.
+/// Failures from one address within a minute, with whatever access keys, until nobody listens: many
+/// clients may be behind one.
 pub const ADDRESS_FAILURES_MAX: u32 = 1000;
 
 /// How long failures count from the first of them, and so how long nobody is listened to at most.

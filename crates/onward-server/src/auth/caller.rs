@@ -21,7 +21,7 @@ use onward::internals::repo::access_keys::{AccessKey, Role};
 /// What a browser says of where a request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who asks.
+/// Whoever sent a request, and what he may do.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The access key that the request showed.

@@ -25,9 +25,9 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A key with its secret: the only time that it is seen.
 pub struct NewKey {
-    /// The key.
+    /// The key, as it is kept.
     pub key: AccessKey,
-    /// Its secret.
+    /// Its secret, which is shown this once.
     pub secret: String,
 }
 

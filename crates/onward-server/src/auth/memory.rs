@@ -47,7 +47,7 @@ pub enum Remembered {
     Nothing,
     /// What there is, or that there is no key.
     Usable(Option<Known>),
-    /// The same, and the caller has to look whether it is still so.
+    /// What there was a while ago: the caller has to look whether it is still so.
     Aging(Known),
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 /// The shortest secret that a user may choose, in bytes.
 pub const SECRET_LEN_MIN: usize = 16;
 
-/// The longest.
+/// The longest secret that is listened to, in bytes.
 pub const SECRET_LEN_MAX: usize = 256;
 
 /// Argon2 runs at the same time, at most: each takes 19 MiB and a core.

@@ -5,7 +5,7 @@ use crate::state::App;
 use onward::internals::repo::{Branch, Repository};
 use onward::{ObjectPath, RefExpr};
 
-/// A repository.
+/// The repository of that name.
 pub fn repo(app: &App, name: &str) -> Repository {
     app.onward.repo(name)
 }
@@ -15,7 +15,7 @@ pub fn branch(app: &App, repo: &str, name: &str) -> Branch {
     app.onward.repo(repo).branch(name)
 }
 
-/// A ref.
+/// The ref that a text stands for.
 pub fn reference(text: &str) -> ApiResult<RefExpr> {
     Ok(text.parse()?)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::process::wait_until;
+use super::wait::wait_until;
 use crate::clock::Deadline;
 use crate::model::error::{Error, Result};
 
@@ -23,16 +23,16 @@ const SOCKET_PATH_LEN_MAX: usize = 100;
 
 /// The files of one data directory.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) data_dir: PathBuf,
+pub(super) struct DataDir {
+    pub(super) path: PathBuf,
     pub(super) socket: PathBuf,
     pub(super) log: PathBuf,
     pub(super) pid: PathBuf,
     store: PathBuf,
 }
 
-impl Place {
-    /// The place of `data_dir`, made if absent.
+impl DataDir {
+    /// The files of `data_dir`, made if absent.
     pub(super) fn make(data_dir: &Path) -> Result<Self> {
         DirBuilder::new()
             .recursive(true)
@@ -42,7 +42,7 @@ impl Place {
         Self::at(data_dir)
     }
 
-    /// The place of `data_dir`, `None` if there is no such directory.
+    /// The files of `data_dir`, `None` if there is no such directory.
     pub(super) fn find(data_dir: &Path) -> Result<Option<Self>> {
         match data_dir.try_exists() {
             Ok(true) => Self::at(data_dir).map(Some),
@@ -59,7 +59,7 @@ impl Place {
             log: data_dir.join("redis.log"),
             pid: data_dir.join("redis.pid"),
             store: data_dir.join("store"),
-            data_dir,
+            path: data_dir,
         })
     }
 
@@ -96,14 +96,14 @@ impl Place {
             Error::unavailable(format!(
                 "another process holds {} for too long: it starts or stops the local Redis; \
                  see {}",
-                self.data_dir.join(name).display(),
+                self.path.join(name).display(),
                 self.log.display()
             ))
         })
     }
 
     fn try_lock(&self, name: &str) -> Result<Option<File>> {
-        let path = self.data_dir.join(name);
+        let path = self.path.join(name);
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -132,7 +132,7 @@ impl Place {
 
     /// Writes the choice of the socket down, for processes with another environment.
     pub(super) fn record_socket(&self) -> Result<()> {
-        let path = self.data_dir.join("socket");
+        let path = self.path.join("socket");
         fs::write(&path, self.socket.as_os_str().as_bytes())
             .map_err(|error| failed("write", &path, error))
     }

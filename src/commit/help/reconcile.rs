@@ -3,20 +3,18 @@
 //! Redis is asked first. An op it does not know was either decided so long ago that its outcome is
 //! no longer kept, or lost; the log tells the two apart, and only a lost op is submitted again.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::coord::Answer;
 use crate::coord::status::{OpStatus, STATUS_MAX};
-use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Seal, Submission, SubmitReply};
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply};
 use crate::model::error::Result;
-use crate::model::ids::{BranchUid, OpId, Ticket};
+use crate::model::ids::{OpId, Ticket};
 
-use crate::commit::accept::queue::Shared;
-use crate::commit::context::BATCH_MAX;
+use crate::commit::accept::shared::Shared;
+use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
-use crate::commit::log::lake::Lake;
-use crate::commit::op::queued::{Body, QueuedOp};
-use crate::commit::op::request::Request;
+use crate::commit::log::find::{find_all_in_log, find_in_log};
+use crate::commit::mend::present::{accepted_in, present_in};
+use crate::commit::op::lost::lost;
 use crate::commit::op::verdict::{Late, OutcomeRecord, ProducerRow, Verdict};
 
 /// Brings every op of `ops` to its outcome or back into the queue.
@@ -24,10 +22,8 @@ pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Res
     let context = &shared.context;
     let mut missing = Vec::new();
     for chunk in ops.chunks(STATUS_MAX) {
-        let Answer::Given(reply) = context.redis.status(chunk).await? else {
-            // The branch is gone from Redis again: the next look restores it.
-            return Ok(());
-        };
+        let ask = |context: BranchContext| async move { context.redis.status(chunk).await };
+        let reply = present_in(context, ask).await?;
         for (op_id, status) in chunk.iter().zip(reply.ops) {
             match status {
                 OpStatus::Pending(ticket) => shared.state().waiters.move_to(*op_id, ticket),
@@ -117,9 +113,12 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
 async fn resubmit(shared: &Shared, submissions: &[Submission]) -> Result<()> {
     let context = &shared.context;
     let limits = shared.options.limits;
-    let reply = context.redis.submit(limits, submissions).await?;
-    // Where the branch is gone again, the next look restores it.
-    let Answer::Given(SubmitReply { view, accepted }) = reply else { return Ok(()) };
+    let ask =
+        |context: BranchContext| async move { context.redis.submit(limits, submissions).await };
+    // An incarnation that is nowhere fails the next look.
+    let Answer::Given(SubmitReply { view, accepted }) = accepted_in(context, ask).await? else {
+        return Ok(());
+    };
     tracing::warn!(ops = submissions.len(), "Redis had lost ops: submitted them again");
     add(&context.counters.resubmitted, submissions.len() as u64);
     let done = view.head.done;
@@ -166,66 +165,7 @@ async fn settle(
     Ok(())
 }
 
-/// An op as it is submitted again. With one that had sealed, what was staged may be gone: that is
-/// decided in its turn, because another Redis may still have the op with all that it had taken.
-pub fn lost(mut submission: Submission) -> Result<Submission> {
-    if submission.seal == Seal::No {
-        return Ok(submission);
-    }
-    submission.seal = Seal::StagedOrEmpty;
-    if let Body::Op(mut op) = QueuedOp::decode(&submission.element)?.body
-        && let Request::Commit(request) = &mut op.request
-    {
-        request.staging_lost = true;
-        submission.element = op.encode(submission.op_id)?;
-    }
-    Ok(submission)
-}
-
 /// The outcome of an op that the log will never hold.
 fn settled(verdict: Verdict, done: u64) -> OutcomeRecord {
     OutcomeRecord { verdict, commit: None, first: Ticket(done), batch: 0 }
-}
-
-/// Looks for an op in the log behind ticket `after`: exact, and as long as the log is behind it.
-pub async fn find_in_log(
-    lake: &Lake,
-    uid: BranchUid,
-    op_id: OpId,
-    after: u64,
-) -> Result<Option<(Ticket, OutcomeRecord)>> {
-    Ok(find_all_in_log(lake, uid, HashSet::from([op_id]), after).await?.remove(&op_id))
-}
-
-/// The same for many ops, in one reading.
-async fn find_all_in_log(
-    lake: &Lake,
-    uid: BranchUid,
-    mut wanted: HashSet<OpId>,
-    after: u64,
-) -> Result<HashMap<OpId, (Ticket, OutcomeRecord)>> {
-    let mut found = HashMap::new();
-    // The entry that holds ticket `after + 1` may begin up to a batch before it.
-    let from = Ticket(after.saturating_sub(BATCH_MAX as u64));
-    let listed = lake.log_tickets(uid, from).await?;
-    let Some(first) = listed.first().copied() else {
-        return Ok(found);
-    };
-    let mut log = lake.log_from(uid, first).await?;
-    let mut last_of_use = None;
-    while !wanted.is_empty()
-        && let Some(entry) = log.next().await?
-    {
-        for (index, op) in entry.ops.iter().enumerate() {
-            if wanted.remove(&op.op_id) {
-                let ticket = entry.first.plus(index as u64);
-                found.insert(op.op_id, (ticket, entry.outcome(index, op)?));
-                last_of_use = Some(entry.first);
-            }
-        }
-    }
-    if let Some(first) = last_of_use {
-        lake.outlasts_power(uid, first).await?;
-    }
-    Ok(found)
 }

@@ -1,0 +1,169 @@
+//! The acceptor of a branch: gathers the ops of many callers while its last call is under way, and
+//! submits them together.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::coord::Answer;
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply};
+use crate::model::error::{Error, Result};
+
+use super::admission::{Admission, admit};
+use super::shared::{Shared, TIMER};
+use super::waiting::Told;
+use crate::commit::gathering::Gathering;
+use crate::commit::mend::present::accepted_in;
+
+/// One call takes those who come without a pause, as many as it can carry.
+const GATHERING: Gathering = Gathering { passes: 3, enough: SUBMISSIONS_MAX };
+
+/// An op that somebody wants submitted.
+pub(in crate::commit) struct Incoming {
+    pub(super) submission: Submission,
+    pub(super) answer: oneshot::Sender<Result<Admission>>,
+}
+
+/// The end of a process's part.
+pub(super) fn shutting_down() -> Error {
+    Error::unavailable("this process is shutting down; submit again elsewhere")
+}
+
+/// Serves those who come in through `arrivals`, until nobody can any more.
+pub(in crate::commit) async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::Receiver<Incoming>) {
+    let mut batch = Vec::with_capacity(SUBMISSIONS_MAX);
+    while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
+        gather(&shared, &mut arrivals, &mut batch).await;
+        let incoming = std::mem::take(&mut batch);
+        if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
+            for each in incoming {
+                let _ = each.answer.send(Err(error.again()));
+            }
+        }
+    }
+}
+
+/// Writers that were told of one batch come with their next ops together, and one call takes them
+/// all. A call begun with the first of them would leave the others for another round.
+async fn gather(
+    shared: &Shared,
+    arrivals: &mut mpsc::Receiver<Incoming>,
+    batch: &mut Vec<Incoming>,
+) {
+    let mut counted = 0;
+    loop {
+        let take_in = || {
+            while batch.len() < SUBMISSIONS_MAX
+                && let Ok(incoming) = arrivals.try_recv()
+            {
+                batch.push(incoming);
+            }
+            batch.len()
+        };
+        let count = GATHERING.gather(take_in).await;
+        let patience = {
+            let mut state = shared.state();
+            state.crowd.came(count - counted);
+            state.crowd.patience()
+        };
+        counted = count;
+        if count >= SUBMISSIONS_MAX || patience.is_zero() {
+            return;
+        }
+        // Shorter times are below what a timer can tell apart.
+        if patience >= TIMER
+            && let Ok(Some(incoming)) = tokio::time::timeout(patience, arrivals.recv()).await
+        {
+            batch.push(incoming);
+        }
+    }
+}
+
+/// Where those who wait for each op of a batch will be told.
+type Outcomes = Vec<watch::Receiver<Option<Told>>>;
+
+async fn accept_batch(
+    shared: &Shared,
+    incoming: Vec<Incoming>,
+) -> Result<(), (Error, Vec<Incoming>)> {
+    let Some((submissions, outcomes)) = expect(shared, &incoming) else {
+        return Err((shutting_down(), incoming));
+    };
+    let context = &shared.context;
+    let limits = shared.options.limits;
+    let all = submissions.as_slice();
+    let attempt = async {
+        context.faults.pass("submit").await?;
+        accepted_in(context, |context| async move { context.redis.submit(limits, all).await }).await
+    };
+    match attempt.await {
+        Ok(Answer::Given(reply)) => answer(shared, incoming, outcomes, reply),
+        none => {
+            let mut state = shared.state();
+            submissions.iter().for_each(|each| state.waiters.not_accepted(each.op_id));
+            drop(state);
+            if let Err(error) = none {
+                return Err((error, incoming));
+            }
+            for each in incoming {
+                let _ = each.answer.send(Ok(Admission::BranchDeleted));
+            }
+        }
+    }
+    if let Err(error) = context.faults.pass("submitted").await {
+        tracing::debug!(%error, "after submitting");
+    }
+    shared.wake.notify_one();
+    Ok(())
+}
+
+/// Notes that ops are about to be submitted, with one that rides along. `None` at the end: nobody
+/// would run rounds for them here, nor tell what became of them.
+fn expect(shared: &Shared, incoming: &[Incoming]) -> Option<(Vec<Submission>, Outcomes)> {
+    let mut submissions: Vec<Submission> =
+        incoming.iter().map(|each| each.submission.clone()).collect();
+    let mut state = shared.state();
+    if state.closing {
+        return None;
+    }
+    let expect = |submission: &Submission| {
+        let (tell, outcome) = watch::channel(None);
+        state.waiters.expect(submission.clone(), tell);
+        outcome
+    };
+    let outcomes = submissions.iter().map(expect).collect();
+    // Behind the others: their answers are the first ones.
+    if let Some(rider) = state.rider.take_if(|_| submissions.len() < SUBMISSIONS_MAX) {
+        submissions.push(rider);
+        shared.rode.notify_one();
+    }
+    Some((submissions, outcomes))
+}
+
+/// Tells each submitter what became of its op.
+fn answer(shared: &Shared, incoming: Vec<Incoming>, outcomes: Outcomes, reply: SubmitReply) {
+    let (done, depth) = (reply.view.head.done, reply.view.depth);
+    shared.rate.observe(done);
+    let mut state = shared.state();
+    if state.waiters.is_empty() {
+        state.waiters.saw(done);
+    }
+    let mut answers = Vec::with_capacity(incoming.len());
+    for ((each, accepted), outcome) in incoming.into_iter().zip(reply.accepted).zip(outcomes) {
+        let op_id = each.submission.op_id;
+        if let Accepted::Queued(ticket) | Accepted::Pending(ticket) = accepted {
+            state.waiters.accepted(op_id, ticket, done);
+        } else {
+            state.waiters.not_accepted(op_id);
+        }
+        let admission = admit(shared, each.submission, accepted, outcome, depth);
+        answers.push((each.answer, admission));
+    }
+    state.crowd.accepted(answers.len());
+    if !state.has_turn() {
+        state.latest = Some(reply.view);
+    }
+    for (answer, admission) in answers {
+        let _ = answer.send(admission);
+    }
+}

@@ -1,0 +1,116 @@
+//! What the submitter of an op is told at once.
+
+use tokio::sync::watch;
+
+use crate::coord::submit::{Accepted, Submission};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{OpId, Ticket};
+use crate::model::outcome::{Details, Outcome};
+
+use super::shared::Shared;
+use super::waiting::{Told, rounds_bound};
+use crate::commit::counters::add;
+use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
+
+/// What became of an attempt to submit.
+#[derive(Debug)]
+pub enum Admission {
+    /// The op is queued, or was before; its outcome will come.
+    Queued(Pending),
+    /// Its outcome was clear at once. What only the log keeps of it is not read yet.
+    Settled(Box<Outcome>),
+    /// It was decided before as this ticket; what became of it only the log knows.
+    Forgotten(Ticket),
+    /// Nothing was staged, and an empty commit was not asked for.
+    NothingStaged(OpId),
+    /// The branch has ended. Nothing was queued; the name may stand for another branch by now.
+    BranchDeleted,
+}
+
+/// An accepted op on its way to its outcome.
+#[derive(Debug)]
+pub struct Pending {
+    /// Id of the op that waits.
+    pub op_id: OpId,
+    /// Its place in the order of the branch.
+    pub ticket: Ticket,
+    pub(super) outcome: watch::Receiver<Option<Told>>,
+}
+
+impl Pending {
+    /// Waits for what there is to tell: the outcome, or that this process is stuck. After the
+    /// latter it can be called again. `None` when the process's helper has been shut down.
+    pub async fn outcome(&mut self) -> Option<Told> {
+        if self.outcome.changed().await.is_err() {
+            // Who was given up on is told so each time.
+            let last = self.outcome.borrow().clone();
+            return last.filter(|told| matches!(told, Told::GivenUp(_)));
+        }
+        self.outcome.borrow_and_update().clone()
+    }
+}
+
+/// What the answer to a submission means for its submitter.
+pub(super) fn admit(
+    shared: &Shared,
+    submission: Submission,
+    accepted: Accepted,
+    outcome: watch::Receiver<Option<Told>>,
+    depth: u64,
+) -> Result<Admission> {
+    let op_id = submission.op_id;
+    match accepted {
+        Accepted::Queued(ticket) | Accepted::Pending(ticket) => {
+            if matches!(accepted, Accepted::Queued(_)) {
+                add(&shared.context.counters.accepted, 1);
+            }
+            Ok(Admission::Queued(Pending { op_id, ticket, outcome }))
+        }
+        Accepted::Decided(ticket, Some(record)) => {
+            let details = Details { repeated: true, ..details(op_id, depth) };
+            let outcome = OutcomeRecord::decode(&record)?.outcome(ticket, details);
+            Ok(Admission::Settled(Box::new(outcome)))
+        }
+        Accepted::Decided(ticket, None) => Ok(Admission::Forgotten(ticket)),
+        Accepted::Fenced(row) | Accepted::Behind(row) => late(&submission, &row),
+        Accepted::TooManySealed { areas } => Err(too_many_sealed(shared, areas, depth)),
+        Accepted::Overloaded { depth } => Err(Error::new(
+            ErrorKind::Overloaded { retry_after: shared.rate.time_for(depth / 2) },
+            format!(
+                "the queue of the branch is full ({depth} ops); nothing was accepted: come back later"
+            ),
+        )),
+        Accepted::NothingStaged => Ok(Admission::NothingStaged(op_id)),
+        Accepted::BranchDeleted => Ok(Admission::BranchDeleted),
+    }
+}
+
+/// Where ops are queued, some of them may be those that have sealed: then it helps to come back.
+fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
+    let retry_after = (depth > 0).then(|| shared.rate.time_for(depth / 2));
+    let way_out = match retry_after {
+        Some(_) => "come back when some of those that wait are decided",
+        None => {
+            "see why they failed, then take back what is uncommitted (`onward branch reset`) and stage it again"
+        }
+    };
+    Error::new(
+        ErrorKind::TooManySealed { retry_after },
+        format!(
+            "{areas} staged commits of the branch wait for their turn, or have failed and gave back what they had taken, and no more may at a time; nothing was accepted, and what is staged stays staged: {way_out}"
+        ),
+    )
+}
+
+/// An early answer by the producer's row: the same that the op would get in its turn.
+fn late(submission: &Submission, row: &[u8]) -> Result<Admission> {
+    let row = ProducerRow::decode(row)?;
+    let late = submission.producer.as_ref().and_then(|asked| row.late(asked)).ok_or_else(|| {
+        Error::internal(format!("op {} is told to be late and is not", submission.op_id))
+    })?;
+    Ok(Admission::Settled(Box::new(late.outcome(details(submission.op_id, 0)))))
+}
+
+fn details(op_id: OpId, depth: u64) -> Details {
+    Details { rounds_bound: rounds_bound(depth), ..Details::of(op_id) }
+}

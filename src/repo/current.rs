@@ -1,0 +1,82 @@
+//! What paths name on a branch now: staged over sealed over committed, from one moment.
+
+use std::sync::Arc;
+
+use crate::commit::context::BranchContext;
+use crate::commit::mend::present::{Shows, present};
+use crate::coord::areas::Area;
+use crate::coord::staging::{StagedValue, Wanted, Which};
+use crate::coord::{Answer, HeadView};
+use crate::model::change::{Change, decode_value};
+use crate::model::entry::Entry;
+use crate::model::error::Result;
+use crate::model::path::ObjectPath;
+
+use super::glance::Glance;
+use super::handles::Branch;
+
+/// What paths name on a branch at one moment, and what that rests on.
+pub(super) struct Current {
+    pub(super) glance: Arc<Glance>,
+    /// What is staged of the paths.
+    pub(super) staged: Vec<StagedValue>,
+    /// What each path names, in order.
+    pub(super) entries: Vec<Option<Entry>>,
+}
+
+impl Shows for Current {
+    fn head(&self) -> Option<&HeadView> {
+        Some(&self.glance.head)
+    }
+}
+
+impl Branch {
+    /// What paths name now.
+    pub(super) async fn current(&self, paths: &[ObjectPath]) -> Result<(BranchContext, Current)> {
+        present(self, |context| async move { self.current_in(&context, paths).await }).await
+    }
+
+    /// What paths name now, by what Redis says of one incarnation.
+    pub(super) async fn current_in(
+        &self,
+        context: &BranchContext,
+        paths: &[ObjectPath],
+    ) -> Result<Answer<Current>> {
+        let glances = self.repo.onward.inner.glances(context);
+        let (glance, staged) = match glances.look(paths.to_vec()).await?.given_or_none() {
+            Ok(glanced) => glanced,
+            Err(none) => return Ok(none),
+        };
+        let mut found: Vec<Option<Change>> = vec![None; paths.len()];
+        take(&mut found, paths, &staged)?;
+        let wanted: Vec<&str> = paths.iter().map(ObjectPath::as_str).collect();
+        for Area { id, .. } in glance.areas.iter().rev() {
+            if found.iter().all(Option::is_some) {
+                break;
+            }
+            let area = context.redis.staged(Which::Area(*id), Wanted::Paths(&wanted)).await?;
+            match area.given_or_none() {
+                Ok(area) => take(&mut found, paths, &area.values)?,
+                Err(none) => return Ok(none),
+            }
+        }
+        let mut entries = Vec::with_capacity(paths.len());
+        for (path, found) in paths.iter().zip(found) {
+            entries.push(match found {
+                Some(change) => change.entry().cloned(),
+                None => context.lake.tree().get(&glance.metarange, path).await?,
+            });
+        }
+        Ok(Answer::Given(Current { glance, staged, entries }))
+    }
+}
+
+/// Fills in changes of paths that have none yet.
+fn take(found: &mut [Option<Change>], paths: &[ObjectPath], values: &[StagedValue]) -> Result<()> {
+    for (slot, path) in found.iter_mut().zip(paths).filter(|(slot, _)| slot.is_none()) {
+        if let Some(value) = values.iter().find(|value| value.path == path.as_str()) {
+            *slot = Some(decode_value(&value.value)?.0);
+        }
+    }
+    Ok(())
+}
