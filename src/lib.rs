@@ -110,7 +110,6 @@
 mod clock;
 mod commit;
 mod coord;
-#[cfg(any(feature = "aws", feature = "gcp", feature = "azure", feature = "tls"))]
 mod encryption;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
