@@ -27,6 +27,7 @@ pub struct RepoInfo {
     pub created_ms: i64,
 }
 
+#[doc(hidden)]
 impl From<RepoRecord> for RepoInfo {
     fn from(record: RepoRecord) -> Self {
         Self {
