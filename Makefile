@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences doc setup build clean
+.PHONY: help demo test test-valkey test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -52,6 +52,14 @@ lint: ## Formatting and lints, in every feature set
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features otel,tls -- -D warnings
+
+public-api: ## Take the public face of the library as it is into docs/public-api.txt
+	./scripts/public-api --write
+
+examples: setup ## Run the examples that users copy, each on a private Redis of its own
+	for example in commit producer merge tickets reads; do \
+		$(CARGO) run --locked --quiet --package onward --example $$example || exit 1; \
+	done
 
 licences: ## Licences, sources and known vulnerabilities of what is compiled in
 	./scripts/check-licences

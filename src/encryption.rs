@@ -4,9 +4,10 @@
 //! *ring*, because it builds with any C compiler and in seconds, where `aws-lc` takes as long as half of
 //! the dependencies together.
 
-/// Sees to it that this process has an implementation: the one that the program has chosen before, or
-/// else ours.
+/// Sees to it that this process has an implementation, where this build can encrypt at all: the one that
+/// the program has chosen before, or else ours. Without one, making a client panics.
 pub fn ready() {
     // Whoever came first has chosen, which is no error.
+    #[cfg(any(feature = "aws", feature = "gcp", feature = "azure", feature = "tls"))]
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -19,6 +19,7 @@ rooms! {
     clock,
     commit,
     coord,
+    encryption,
     #[cfg(any(test, feature = "fuzzing"))]
     fuzzing,
     invariants,

@@ -32,6 +32,7 @@ pub use status::{LocalStatus, ServerState};
 
 /// A running local instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LocalInstance {
     /// URL of its Redis: `unix:///…`.
     pub redis_url: String,

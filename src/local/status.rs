@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// What is known about a local instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LocalStatus {
     /// URL of its Redis, running or not.
     pub redis_url: String,

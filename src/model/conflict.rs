@@ -7,6 +7,7 @@ use super::path::ObjectPath;
 
 /// One path that two sides changed, or whose condition did not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConflictPath {
     /// The path that is in conflict.
     pub path: ObjectPath,

@@ -68,6 +68,7 @@ impl Entry {
     }
 
     /// Reads what [`Entry::encode`] wrote.
+    #[doc(hidden)]
     pub fn decode(from: &mut Decoder<'_>) -> Result<Self> {
         let address = from.str()?.to_owned();
         let checksum = from.str()?.to_owned();

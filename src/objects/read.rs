@@ -19,6 +19,7 @@ pub use crate::model::span::Span;
 const PIECE_LEN: usize = 256 << 10;
 
 /// An object read piece by piece.
+#[non_exhaustive]
 pub struct Streamed {
     /// Size of the whole object, in bytes.
     pub size: u64,

@@ -34,6 +34,7 @@ pub struct QueueAtWork {
 impl Onward {
     /// The queues of at most `max` of the branches that this process works on, as they are now. One
     /// that cannot be looked at, or whose branch is gone, is left out.
+    #[doc(hidden)]
     pub async fn queues_at_work(&self, max: usize) -> Vec<QueueAtWork> {
         let branches = self.inner.coordinator.at_work(max);
         let looked_at = stream::iter(branches).map(|context| async move { look(&context).await });

@@ -29,6 +29,7 @@ use super::ticket::{HandleState, TicketHandle};
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BranchInfo {
     /// Name of the branch.
     pub name: BranchName,
@@ -47,6 +48,7 @@ pub struct NewBranch {
 
 /// A branch's queue at one moment.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct QueueView {
     /// Tickets decided so far.
     pub done: u64,
@@ -58,6 +60,7 @@ pub struct QueueView {
 
 /// One waiting op.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct QueuedView {
     /// Its place in the order of the branch.
     pub ticket: Ticket,

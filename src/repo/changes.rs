@@ -323,6 +323,7 @@ async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes>
     changes.finish_encoded(INLINE_MAX).await.map(Changes::from)
 }
 
+#[doc(hidden)]
 impl LateTree for Branch {
     fn tree(&self) -> Result<Tree> {
         Ok(self.repo.lake()?.tree().clone())

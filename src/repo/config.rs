@@ -11,8 +11,10 @@ pub(super) const NAMES_KEPT: usize = 65_536;
 
 /// How to connect.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Config {
-    /// Redis: a URL as [`Lanes::open`](crate::coord::Lanes::open) takes it.
+    /// Redis: `redis://HOST:PORT`, `unix:///PATH`, `redis-sentinel://…/NAME`, `redis-cluster://…`, with
+    /// `rediss` in place of `redis` encrypted (feature `tls`).
     pub redis: String,
     /// The object store: `file:///PATH`, `memory://`, and others by feature.
     pub storage: String,
@@ -22,9 +24,11 @@ pub struct Config {
     pub timeout: Duration,
     /// What uploads are summed with.
     pub checksum: Checksum,
-    /// Connections to Redis.
+    /// Connections to Redis: limits for tests and measurements. No promise.
+    #[doc(hidden)]
     pub lanes: LaneOptions,
-    /// The process's part in the protocol.
+    /// The process's part in the protocol: limits for tests and measurements. No promise.
+    #[doc(hidden)]
     pub coordinator: CoordinatorOptions,
 }
 

@@ -45,6 +45,7 @@ impl Onward {
     }
 
     /// This process's part in the protocol.
+    #[doc(hidden)]
     pub fn coordinator(&self) -> &Coordinator {
         &self.inner.coordinator
     }

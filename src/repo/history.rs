@@ -12,6 +12,7 @@ use super::handles::Repository;
 
 /// A commit with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommitInfo {
     /// Id of the commit.
     pub id: CommitId,

@@ -85,6 +85,7 @@ impl ImportPart {
 
 /// What came of an import.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Imported {
     /// The URL of the first part, without credentials and query.
     pub source: String,
@@ -162,6 +163,7 @@ impl Branch {
     /// Imports a folder, unless it is called off: `None` when that was before anything was
     /// accepted. An accepted commit is called off like any op: [`Imported::outcome`] tells whether
     /// that was in time.
+    #[doc(hidden)]
     pub async fn import_unless(
         &self,
         request: &ImportRequest,

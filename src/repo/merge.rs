@@ -55,6 +55,7 @@ pub struct MergeBuilder {
 
 /// What a merge would bring, tried without doing it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct MergePreview {
     /// The commit the changes start from.
     pub base: Option<CommitId>,

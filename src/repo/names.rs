@@ -107,6 +107,7 @@ impl Deployment {
     }
 }
 
+#[doc(hidden)]
 impl Name for Branch {
     async fn find(&self) -> Result<BranchContext> {
         self.context().await

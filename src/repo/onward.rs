@@ -41,6 +41,7 @@ impl Onward {
     }
 
     /// Connects over an object store made by the caller.
+    #[doc(hidden)]
     pub async fn with_objects(config: Config, objects: Objects) -> Result<Self> {
         let lanes = Lanes::open(&config.redis, config.lanes.clone()).await?;
         let faults = Faults::from_env()?;
@@ -48,6 +49,7 @@ impl Onward {
     }
 
     /// Puts a deployment together from its parts.
+    #[doc(hidden)]
     pub fn assemble(config: Config, lanes: Lanes, objects: Objects, faults: Faults) -> Self {
         let coordinator = Coordinator::new(lanes, objects, config.coordinator, faults);
         let timeout = config.timeout.min(Config::TIMEOUT_MAX);

@@ -35,6 +35,7 @@ impl NamesRequest {
 
 /// A page of what has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NamePage<T> {
     /// What was asked for, by name.
     pub items: Vec<T>,

@@ -59,6 +59,7 @@ impl Repository {
     /// The key of an object that was uploaded to this deployment's storage. Nothing else there is
     /// ever read because an entry names it: anybody can link any address, and secrets lie beside the
     /// uploads.
+    #[doc(hidden)]
     pub fn data_key<'a>(&self, entry: &'a Entry) -> Option<&'a str> {
         let key = self.onward.coordinator().objects().key_of(&entry.address)?;
         layout::parse_data(key).map(|_| key)

@@ -11,6 +11,7 @@ use super::handles::Repository;
 
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recovered {
     /// Name of the branch.
     pub branch: BranchName,

@@ -34,6 +34,7 @@ pub enum Resolved {
 impl Repository {
     /// What a ref stands for, with the precedence of lakeFS: commit id, branch, tag, unique
     /// prefix of a recent commit id.
+    #[doc(hidden)]
     pub async fn resolve(&self, reference: &RefExpr) -> Result<Resolved> {
         let named = self.resolve_base(reference).await?;
         let is_branch = matches!(named, Resolved::Branch(_));

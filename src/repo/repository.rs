@@ -17,6 +17,7 @@ const DELETES: usize = 32;
 
 /// What there is to say of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RepoInfo {
     /// Name of the repository.
     pub name: RepoName,
@@ -26,6 +27,7 @@ pub struct RepoInfo {
     pub created_ms: i64,
 }
 
+#[doc(hidden)]
 impl From<RepoRecord> for RepoInfo {
     fn from(record: RepoRecord) -> Self {
         Self {

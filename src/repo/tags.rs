@@ -13,6 +13,7 @@ use super::handles::Repository;
 
 /// What there is to know of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TagInfo {
     /// Name of the tag.
     pub name: TagName,

@@ -48,6 +48,7 @@ fn expires_ms(id: u128) -> i64 {
 
 impl Branch {
     /// A new place for what is to be linked as `path`. Nothing is written. Refused where staging is.
+    #[doc(hidden)]
     pub async fn upload_address(&self, path: &ObjectPath) -> Result<UploadAddress> {
         self.check_protection(Action::Stage).await?;
         self.show().await?;
@@ -63,6 +64,7 @@ impl Branch {
     /// The size of what was uploaded to `address`, if that is the address of an upload in this
     /// deployment's storage and something was. Such an address must have been drawn for `path` of this
     /// branch, and be in time.
+    #[doc(hidden)]
     pub async fn check_upload_address(
         &self,
         path: &ObjectPath,

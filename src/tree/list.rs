@@ -52,6 +52,7 @@ impl ListItem {
 
 /// A page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ListPage {
     /// The items, in order.
     pub items: Vec<ListItem>,

@@ -504,8 +504,8 @@ async fn what_is_named_while_a_collection_marks_stays() {
                 };
                 tokio::task::block_in_place(|| runtime.block_on(name_all));
             }
-            GcEvent::Marked { .. } => {}
             GcEvent::Removed { key, .. } => removed.push(key.to_owned()),
+            _ => {}
         })
         .await
         .unwrap();

@@ -51,7 +51,8 @@ pub async fn run(global: &Global, out: &Out, args: GcArgs) -> Done {
                         )
                     });
                 }
-                GcEvent::Removed { .. } => {}
+                // Told already that it cannot be told, or nothing to show.
+                _ => {}
             })
             .await;
         progress.end();

@@ -32,8 +32,9 @@ pub async fn run(global: &Global, out: &Out, args: VerifyArgs) -> Done {
                         out.data(|| finding_json(finding), || finding_text(out, finding))
                     });
                 }
-                VerifyEvent::Finding(_) => {}
                 VerifyEvent::Progress(summary) => progress.show(|| counts(summary)),
+                // Told already that it cannot be told, or nothing to show.
+                _ => {}
             })
             .await;
         progress.end();

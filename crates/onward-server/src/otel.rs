@@ -13,6 +13,7 @@ use tracing::{Span, Subscriber};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::registry::LookupSpan;
 
+use onward::internals::encryption;
 use onward::{Error, Result};
 
 /// The variables that turn it on.
@@ -40,6 +41,7 @@ where
     if ENDPOINTS.iter().all(|name| std::env::var_os(name).is_none_or(|url| url.is_empty())) {
         return Ok(None);
     }
+    encryption::ready();
     let exporter = SpanExporter::builder().with_http().build().map_err(|error| {
         Error::invalid("traces cannot be sent: check the OTEL_ variables").with_source(error)
     })?;

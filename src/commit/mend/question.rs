@@ -59,6 +59,7 @@ impl Shows for Stage {
     }
 }
 
+#[doc(hidden)]
 impl Shows for Cancelled {
     fn is_effect(&self) -> bool {
         matches!(self, Self::Marked(_))

@@ -78,6 +78,7 @@ pub fn three_way<'a>(
 
 /// One change, decided.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Ruled {
     /// The path that was decided.
     pub path: ObjectPath,

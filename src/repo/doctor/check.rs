@@ -19,6 +19,7 @@ pub enum Health {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Check {
     /// What it was: a name that stays the same from one version to the next.
     pub check: &'static str,

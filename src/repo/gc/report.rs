@@ -38,6 +38,7 @@ impl Tally {
 
 /// What a collection did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GcReport {
     /// Range files, kept and removed.
     pub ranges: Tally,
@@ -65,6 +66,7 @@ impl GcReport {
 
 /// What a collection tells while it runs.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum GcEvent<'a> {
     /// So many log entries, runs and ranges are marked.
     Marked {

@@ -74,6 +74,7 @@ impl Repository {
     /// This process follows the new rules at once, others within [`CACHED_FOR`]. Where another
     /// process has changed them meanwhile, `change` is asked again; on local storage that is noticed
     /// but for the moment of the write itself.
+    #[doc(hidden)]
     pub async fn change_protection<E: From<Error>>(
         &self,
         change: impl Fn(Vec<Rule>) -> Result<Vec<Rule>, E>,

@@ -6,6 +6,7 @@ use super::super::reach::Needed;
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FindingKind {
     /// It is not there.
     Missing,
@@ -28,6 +29,7 @@ impl FindingKind {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// What is wrong with it.
     pub kind: FindingKind,
@@ -72,6 +74,7 @@ impl Finding {
 
 /// How far a verification has come; at its end, all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VerifySummary {
     /// How many log entries were read.
     pub entries: u64,
@@ -93,6 +96,7 @@ pub struct VerifySummary {
 
 /// What a verification tells while it runs.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum VerifyEvent<'a> {
     /// Something is wrong.
     Finding(&'a Finding),

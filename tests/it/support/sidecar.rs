@@ -47,6 +47,7 @@ impl Sidecar {
         let (url, stopper) = (server.url(), server.stopper());
         let keys = Keys::new(deployment.objects.clone());
         let serving = tokio::spawn(server.serve());
+        onward::internals::encryption::ready();
         let client = reqwest::Client::new();
         Self { deployment, onward, url, keys, stopper, serving, client }
     }

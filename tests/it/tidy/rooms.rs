@@ -21,7 +21,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("commit", &["model", "clock", "measures", "invariants", "tree", "objects", "coord"]),
     ("repo", &["model", "clock", "tree", "objects", "coord", "commit"]),
     ("fuzzing", &["model", "tree", "objects", "coord", "commit", "repo"]),
-    ("server", &["model", "clock", "measures", "tree", "objects", "coord", "commit", "repo"]),
+    (
+        "server",
+        &["model", "clock", "encryption", "measures", "tree", "objects", "coord", "commit", "repo"],
+    ),
     ("cli", &["model", "clock", "tree", "objects", "coord", "commit", "repo", "local", "server"]),
 ];
 

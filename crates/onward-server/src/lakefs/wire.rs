@@ -219,7 +219,7 @@ pub struct Commit {
 
 impl From<CommitInfo> for Commit {
     fn from(info: CommitInfo) -> Self {
-        let CommitInfo { id, commit } = info;
+        let CommitInfo { id, commit, .. } = info;
         Self {
             id: id.to_string(),
             parents: commit.parents.iter().map(ToString::to_string).collect(),
