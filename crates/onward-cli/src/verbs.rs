@@ -55,8 +55,7 @@ Files:
 Commits and merges:
   commit       Commit what is staged, or a file of changes
   ticket       show, wait, cancel an op that was accepted
-  queue        What waits on a branch
-  producer     show: where a producer that starts again goes on
+  queue, producer      What waits on a branch; where a producer starts again
   log, show    History
   diff         What a merge would bring, or what differs between two refs
   merge, merge-base    Bring the changes of a ref into a branch; where two part
