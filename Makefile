@@ -49,7 +49,7 @@ ci: ## Everything that must hold before a merge
 
 lint: ## Formatting and lints, in every feature set
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --lib --bins -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features otel,tls -- -D warnings
 
