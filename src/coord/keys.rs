@@ -1,6 +1,8 @@
 //! Names of keys. All keys of one branch share one hash tag, so that one branch is one cluster
 //! slot and every script's keys lie together.
 
+use std::borrow::Cow;
+
 use crate::model::ids::{BranchUid, OpId};
 use crate::model::name::RepoName;
 
@@ -52,6 +54,22 @@ impl BranchKeys {
     /// The values and the paths of the area that op `area` sealed.
     pub fn area(&self, area: OpId) -> (String, String) {
         (format!("{}sealed:{area}", self.prefix), format!("{}sealed-paths:{area}", self.prefix))
+    }
+
+    /// `fixed` keys of a script, then those of `areas`, each with its paths; last the key that is
+    /// never there. So do all scripts begin that take areas away.
+    pub(super) fn and_areas<'a>(
+        &'a self,
+        fixed: [&'a String; 8],
+        areas: impl Iterator<Item = OpId>,
+    ) -> Vec<Cow<'a, str>> {
+        let mut all: Vec<Cow<'a, str>> = fixed.map(|key| Cow::from(key.as_str())).to_vec();
+        for area in areas {
+            let (values, paths) = self.area(area);
+            all.extend([Cow::from(values), Cow::from(paths)]);
+        }
+        all.push(Cow::from(self.absent.as_str()));
+        all
     }
 
     /// Where a branch is gathered that is put back in several calls.

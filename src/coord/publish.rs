@@ -97,13 +97,7 @@ impl RedisBranch {
             &keys.staged,
             &keys.paths,
         ];
-        let mut all: Vec<Cow<'_, str>> = fixed.map(|key| Cow::from(key.as_str())).to_vec();
-        for area in &batch.consumed {
-            let (values, paths) = keys.area(*area);
-            all.extend([Cow::from(values), Cow::from(paths)]);
-        }
-        all.push(Cow::from(keys.absent.as_str()));
-        all
+        keys.and_areas(fixed, batch.consumed.iter().copied())
     }
 }
 

@@ -131,13 +131,8 @@ impl RedisBranch {
             &keys.paths,
             &keys.sealed,
         ];
-        let mut all: Vec<Cow<'_, str>> = fixed.map(|key| Cow::from(key.as_str())).to_vec();
-        for each in submissions.iter().filter(|each| each.seal != Seal::No) {
-            let (area, paths) = keys.area(each.op_id);
-            all.extend([Cow::from(area), Cow::from(paths)]);
-        }
-        all.push(Cow::from(keys.absent.as_str()));
-        all
+        let sealing = submissions.iter().filter(|each| each.seal != Seal::No);
+        keys.and_areas(fixed, sealing.map(|each| each.op_id))
     }
 }
 
