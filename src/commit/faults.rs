@@ -1,8 +1,19 @@
-//! Named points of a round at which a test can kill, stop, delay or fail this process.
+//! Named points of a round, and of the lives of repositories and branches, at which a test can kill, stop, delay or fail this process.
 //!
 //! Without the feature `failpoints` a point is nothing. With it, `ONWARD_FAILPOINTS` (or
 //! [`Faults::set`]) arms points: `decide=kill`, `published=stop@3` (at the third visit),
 //! `prepare=pause:200`, `write=error`.
+
+/// Points of creating and deleting a repository or a branch.
+pub const LIFE_POINTS: &[&str] = &[
+    "repo-begun",
+    "branch-recorded",
+    "branch-opened",
+    "repo-ending",
+    "repo-removing",
+    "repo-emptied",
+    "branch-ended",
+];
 
 /// Points of a round, in order.
 pub const POINTS: &[&str] = &[
@@ -90,7 +101,7 @@ mod imp {
                 ))
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
-            if !super::POINTS.contains(&point) {
+            if !super::POINTS.contains(&point) && !super::LIFE_POINTS.contains(&point) {
                 return Err(wrong());
             }
             let (action, visit) = match action.split_once('@') {

@@ -7,6 +7,7 @@
 pub mod access_keys;
 pub mod at_work;
 pub mod branch;
+mod branch_end;
 pub mod change_file;
 pub mod changes;
 pub mod config;
@@ -39,6 +40,7 @@ pub mod recover;
 pub mod refs;
 pub mod refs_dump;
 pub mod repository;
+mod removal;
 pub mod reset;
 pub mod staged_diff;
 pub mod staging;

@@ -61,6 +61,7 @@ impl Onward {
                 timeout,
                 checksum: config.checksum,
                 names: Mutex::default(),
+                lives: Mutex::default(),
                 glances: Mutex::default(),
                 rules: RulesCache::default(),
                 metadata: tokio::sync::Mutex::default(),

@@ -26,7 +26,7 @@ impl Repository {
             }
             Resolved::Commit(None) => None,
             Resolved::Commit(Some(id)) => {
-                let lake = self.lake()?;
+                let lake = self.lake().await?;
                 lake.tree().get(&lake.metarange(&id).await?, path).await?
             }
         };
@@ -44,7 +44,7 @@ impl Repository {
             Resolved::Branch(branch) => branch.list(request).await,
             Resolved::Commit(None) => Ok(ListPage::default()),
             Resolved::Commit(Some(id)) => {
-                let lake = self.lake()?;
+                let lake = self.lake().await?;
                 lake.tree().list(&lake.metarange(&id).await?, request).await
             }
         }

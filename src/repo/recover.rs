@@ -1,5 +1,6 @@
 //! Recovery: everything Redis knows, rebuilt from the object store alone.
 
+use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::present::{BroughtUp, bring_up};
 use crate::commit::mend::restore::read_back;
@@ -49,17 +50,17 @@ impl Onward {
 impl Repository {
     /// Recovers every branch of this repository.
     pub async fn recover(&self) -> Result<Vec<Recovered>> {
-        let lake = self.lake()?;
+        let lake = self.onward.coordinator().lake(&self.live().await?.0);
         let mut all = Vec::new();
         for record in BranchRecord::all_live(&lake).await? {
-            all.push(self.recover_branch(&record).await?);
+            all.push(self.recover_branch(&lake, &record).await?);
         }
         Ok(all)
     }
 
-    async fn recover_branch(&self, record: &BranchRecord) -> Result<Recovered> {
-        let (repo, branch) = (self.name()?, record.name.clone());
-        let context = self.onward.coordinator().context(&repo, &branch, record.uid);
+    async fn recover_branch(&self, lake: &Lake, record: &BranchRecord) -> Result<Recovered> {
+        let branch = record.name.clone();
+        let context = self.onward.coordinator().context(lake.life(), &branch, record.uid);
         let state = match bring_up(&context).await? {
             BroughtUp::Intact => RecoveredState::Intact,
             BroughtUp::Behind(entries) => RecoveredState::Behind(entries),
@@ -67,10 +68,10 @@ impl Repository {
         };
         let image = read_back(&context.lake, record).await?;
         if image.closed {
-            self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
+            self.onward.inner.finish_deletion(&context).await?;
             return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
         }
-        self.onward.coordinator().names(&repo).name(&branch, record.uid).await?;
+        self.onward.coordinator().names(lake.life()).name(&branch, record.uid).await?;
         Ok(Recovered { branch, done: image.done, state })
     }
 }

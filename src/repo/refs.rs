@@ -2,7 +2,6 @@
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::commit::log::lake::Lake;
 use crate::model::address::{Face, Modifier, RefExpr};
 use crate::model::commit::Commit;
 use crate::model::error::{Error, ErrorKind, Result};
@@ -70,18 +69,23 @@ impl Repository {
 
     /// A commit by its id.
     pub async fn commit(&self, id: &CommitId) -> Result<Commit> {
-        let lake = self.lake()?;
-        lake.commit(id).await.map_err(|error| match error.kind() {
+        let life = self.life().await?;
+        let coordinator = self.onward.coordinator();
+        let found = match coordinator.lake(&life).commit(id).await {
+            // The repository may have been deleted and made again since it was last asked for.
+            Err(error) if error.kind() == ErrorKind::NotFound => match self.live().await?.0 {
+                now if now == life => Err(error),
+                now => coordinator.lake(&now).commit(id).await,
+            },
+            found => found,
+        };
+        found.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::not_found(format!(
                 "there is no commit {id} in repository '{}'",
                 self.display()
             )),
             _ => error,
         })
-    }
-
-    pub(super) fn lake(&self) -> Result<Lake> {
-        Ok(self.onward.coordinator().lake(&self.name()?))
     }
 
     pub(super) fn display(&self) -> String {
@@ -111,7 +115,6 @@ impl Repository {
         {
             return Ok(Resolved::Commit(Some(commit)));
         }
-        self.onward.inner.repo_record(&repo).await?;
         let is_hex = base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !is_hex || !(PREFIX_MIN..64).contains(&base.len()) {
             return Err(Error::not_found(format!(

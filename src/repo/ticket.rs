@@ -83,6 +83,9 @@ impl TicketHandle {
             Ok(Some(Told::GivenUp(cause))) => {
                 return Err(Error::unavailable(format!("op {}: {cause}", pending.op_id)));
             }
+            Ok(Some(Told::Gone(how))) => {
+                return Err(Error::not_found(format!("op {}: {how}", pending.op_id)));
+            }
             Ok(None) => Some("this process is shutting down".to_owned()),
             Err(_) => self.queue.last_error(),
         };

@@ -26,6 +26,8 @@ pub enum Told {
     Stuck(String),
     /// This process will not learn what becomes of it, for the given reason.
     GivenUp(String),
+    /// The branch was deleted, in the given way, before this process learned what became of it.
+    Gone(String),
 }
 
 /// The most rounds of its own that a process needs for an op at `position` (1 = front).
@@ -277,6 +279,15 @@ impl Waiters {
             self.by_ticket.retain(|(_, each)| *each != op_id);
             for tell in waiting.tell {
                 tell.send_replace(Some(Told::GivenUp(cause.to_owned())));
+            }
+        }
+    }
+
+    /// Gives up on every accepted op: the branch is gone, in the given way.
+    pub fn gone(&mut self, how: &str) {
+        for (_, op_id) in std::mem::take(&mut self.by_ticket) {
+            for tell in self.by_op.remove(&op_id).into_iter().flat_map(|waiting| waiting.tell) {
+                tell.send_replace(Some(Told::Gone(how.to_owned())));
             }
         }
     }

@@ -120,11 +120,14 @@ impl Helper {
         add(&self.shared.context.counters.failed_rounds, 1);
         self.shared.state().waiters.round_failed();
         tracing::warn!(%error, failures = self.failures, "a round failed; trying again");
+        // An outage passes; a refusal or damage does not, and waiting for it would be unkind.
+        let lasts = !error.is_retryable() || refusal(error).is_some();
+        if lasts && self.doubts.is_gone().await {
+            return;
+        }
         {
             let mut state = self.shared.state();
             state.last_error = Some(error.to_string());
-            // An outage passes; a refusal or damage does not, and waiting for it would be unkind.
-            let lasts = !error.is_retryable() || refusal(error).is_some();
             if self.failures >= FAILURES_TOLD && lasts {
                 state.waiters.tell_stuck(&error.to_string());
             }

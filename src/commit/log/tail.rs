@@ -21,8 +21,8 @@ const READ_AHEAD: usize = 64;
 impl Lake {
     /// First tickets of the log entries of `uid` behind `after`, in order.
     pub async fn log_tickets(&self, uid: BranchUid, after: Ticket) -> Result<Vec<Ticket>> {
-        let prefix = layout::log_dir(self.repo(), uid);
-        let after_key = layout::log_entry(self.repo(), uid, after);
+        let prefix = layout::log_dir(self.life(), uid);
+        let after_key = layout::log_entry(self.life(), uid, after);
         let mut tickets: Vec<Ticket> = self
             .objects()
             .list(&prefix, Some(&after_key))

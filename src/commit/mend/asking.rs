@@ -7,7 +7,7 @@ use super::next_step::{AskedBy, Known, Life, MENDS_MAX, Said, Step, Why, next_st
 use super::question::{Name, Shows};
 use super::restore::put_back;
 use crate::commit::context::BranchContext;
-use crate::commit::log::record::BranchRecord;
+use crate::commit::log::record::{BranchRecord, RepoRecord};
 
 /// What bringing a Redis up to the log came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,11 @@ impl<'a, N: Name> Asking<'a, N> {
             Answer::Given(view) => self.follow(&view.head).await?,
             Answer::Absent | Answer::Ended => Said::Absent,
         };
+        // A Redis that went back has branches that have lost their logs since.
+        if self.known.said == Said::Nothing && !repository_counts(&self.context).await? {
+            self.known.said = Said::Absent;
+            self.known.life = Life::Missing;
+        }
         if self.known.said == Said::Nothing {
             self.known.doubtful = false;
             self.context.contact.note(losses);
@@ -172,7 +177,11 @@ impl<'a, N: Name> Asking<'a, N> {
 
     async fn read(&mut self) -> Result<()> {
         let (lake, name, uid) = (&self.context.lake, &self.context.name, self.context.uid);
-        let found = BranchRecord::find_uid(lake, name, uid).await?;
+        // While it is being removed, part of it is still there.
+        let found = match repository_counts(&self.context).await? {
+            true => BranchRecord::find_uid(lake, name, uid).await?,
+            false => None,
+        };
         self.known.life = match &found {
             None => Life::Missing,
             Some((_, true)) => Life::Over,
@@ -220,4 +229,20 @@ impl<'a, N: Name> Asking<'a, N> {
             ))),
         }
     }
+}
+
+/// Whether what the branch's repository has in the object store still counts.
+async fn repository_counts(context: &BranchContext) -> Result<bool> {
+    let record = RepoRecord::of(context.lake.objects(), context.lake.life()).await?;
+    Ok(record.is_some_and(|record| record.state.counts()))
+}
+
+/// Whether an incarnation is over by the object store alone: it carries the mark of its end, there is
+/// a newer one, or its repository was deleted.
+pub async fn is_over(context: &BranchContext) -> Result<bool> {
+    if !repository_counts(context).await? {
+        return Ok(true);
+    }
+    let found = BranchRecord::find_uid(&context.lake, &context.name, context.uid).await?;
+    Ok(found.is_none_or(|(_, over)| over))
 }

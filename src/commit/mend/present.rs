@@ -44,7 +44,7 @@ use super::asking::Asking;
 use super::next_step::AskedBy;
 use crate::commit::context::BranchContext;
 
-pub use super::asking::BroughtUp;
+pub use super::asking::{BroughtUp, is_over};
 pub use super::question::{Name, Shows};
 
 /// Asks the branch that a name stands for, whose state Redis answers from. Returns the incarnation
@@ -99,16 +99,22 @@ pub async fn accepted_in<T: Shows, F: Future<Output = Result<Answer<T>>>>(
     asking.until_answered(ask).await
 }
 
-/// Brings Redis up to the log, whether or not there is a reason to doubt it.
-pub async fn bring_up(context: &BranchContext) -> Result<BroughtUp> {
+/// Brings Redis up to the log, whether or not there is a reason to doubt it. `None` where the
+/// incarnation is nowhere in the object store: its repository was deleted.
+pub async fn bring_up_if_there(context: &BranchContext) -> Result<Option<BroughtUp>> {
     let incarnation = Incarnation(context);
     let mut asking = Asking::begin(&incarnation, AskedBy::Incarnation, true, context.clone());
     asking.known.doubtful = true;
     let nothing = |_| std::future::ready(Ok(Answer::Given(())));
     match asking.until_answered(nothing).await? {
-        Answer::Given(()) => Ok(asking.brought_up),
-        Answer::Absent | Answer::Ended => Err(incarnation.nowhere()),
+        Answer::Given(()) => Ok(Some(asking.brought_up)),
+        Answer::Absent | Answer::Ended => Ok(None),
     }
+}
+
+/// As [`bring_up_if_there`], of an incarnation that must be there.
+pub async fn bring_up(context: &BranchContext) -> Result<BroughtUp> {
+    bring_up_if_there(context).await?.ok_or_else(|| Incarnation(context).nowhere())
 }
 
 /// An incarnation stands for itself.

@@ -32,7 +32,7 @@ pub(super) async fn finish(
             return Ok(());
         }
         let op_id = QueuedOp::id_of(front).unwrap_or_else(|| OpId::of_bytes(front));
-        let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
+        let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
         let done = view.head.done;
         let pending = queue.attach(op_id, Ticket(done + 1), done);
         decided(context, pending, deadline).await?;
@@ -56,7 +56,7 @@ pub(super) async fn fence(
     };
     let op_id = clock::new_op_id();
     let element = op.encode(op_id)?;
-    let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
+    let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
     match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
         Admission::Queued(pending) => decided(context, pending, deadline).await,
         // The branch has ended, and takes no rounds.
@@ -69,7 +69,8 @@ pub(super) async fn fence(
 
 async fn decided(context: &BranchContext, mut pending: Pending, deadline: Deadline) -> Result<()> {
     let cause = match tokio::time::timeout(deadline.left(), pending.outcome()).await {
-        Ok(Some(Told::Decided(_))) => return Ok(()),
+        // Of a branch that is gone nothing waits any more.
+        Ok(Some(Told::Decided(_) | Told::Gone(_))) => return Ok(()),
         Ok(Some(Told::Stuck(cause) | Told::GivenUp(cause))) => cause,
         Ok(None) => "this process is shutting down".to_owned(),
         Err(_) => "it took too long".to_owned(),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::samples;
 use crate::commit::log::entry::LogEntry;
-use crate::commit::log::record::{BranchRecord, RepoRecord, decode, encode};
+use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState, decode, encode};
 use crate::commit::mend::restore::Checkpoint;
 use crate::commit::op::queued::{Body, QueuedOp};
 use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
@@ -201,8 +201,13 @@ fn all() -> Vec<Fixture> {
             read_area,
         );
     }
-    let repo = encode(&samples::repo()).unwrap();
-    add("repo-v1".into(), repo.to_vec(), read_record::<RepoRecord>);
+    for (name, state) in [("repo-v1", RepoState::Live), ("repo-v2", RepoState::Removing)] {
+        let repo = RepoRecord { state, ..samples::repo() }.encode().unwrap();
+        add(name.into(), repo.to_vec(), |bytes| {
+            let record = RepoRecord::decode("fixture", bytes)?;
+            Ok((json_of(&record), Some(record.encode()?.to_vec())))
+        });
+    }
     add("branch-deleted-v1".into(), Vec::new(), read_mark);
     let tag = encode(&samples::commit_id(6)).unwrap();
     add("tag-v1".into(), tag.to_vec(), read_record::<CommitId>);
