@@ -57,6 +57,7 @@ mod imp {
     use std::time::Duration;
 
     use nix::sys::signal::{Signal, raise};
+    use tokio::sync::Notify;
 
     use crate::model::error::{Error, Result};
 
@@ -79,6 +80,28 @@ mod imp {
         Stop,
         Pause(Duration),
         Fail,
+        Hold(Gate),
+    }
+
+    /// Who comes to a point that is held waits here. Cheap to clone.
+    #[derive(Debug, Clone, Default)]
+    pub struct Gate(Arc<(Notify, Notify)>);
+
+    impl Gate {
+        /// Waits until somebody stands before it.
+        pub async fn reached(&self) {
+            self.0.0.notified().await;
+        }
+
+        /// Lets the one who stands before it go on.
+        pub fn open(&self) {
+            self.0.1.notify_one();
+        }
+
+        async fn pass(&self) {
+            self.0.0.notify_one();
+            self.0.1.notified().await;
+        }
     }
 
     impl Faults {
@@ -122,6 +145,15 @@ mod imp {
             Ok(())
         }
 
+        /// Holds up whoever of this instance comes to `point` next, until the gate is opened.
+        pub fn hold(&self, point: &'static str) -> Gate {
+            let gate = Gate::default();
+            let held = Armed { action: Action::Hold(gate.clone()), visits_left: 1 };
+            let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+            armed.insert(point.to_owned(), held);
+            gate
+        }
+
         /// Passes a point, or does what it is armed for.
         pub async fn pass(&self, point: &'static str) -> Result<()> {
             match self.due(point) {
@@ -133,6 +165,7 @@ mod imp {
                     let _ = raise(Signal::SIGSTOP);
                 }
                 Some(Action::Pause(time)) => tokio::time::sleep(time).await,
+                Some(Action::Hold(gate)) => gate.pass().await,
                 Some(Action::Fail) => {
                     return Err(Error::unavailable(format!("failpoint '{point}'")));
                 }
@@ -153,3 +186,5 @@ mod imp {
 }
 
 pub use imp::Faults;
+#[cfg(feature = "failpoints")]
+pub use imp::Gate;

@@ -34,10 +34,7 @@ impl Repository {
         let name = self.name()?;
         let coordinator = self.onward.coordinator();
         let (objects, faults) = (coordinator.objects(), coordinator.faults());
-        let life = match RepoRecord::newest(objects, &name).await? {
-            Some((life, record)) if record.state != RepoState::Removed => life,
-            none => return living(&name, none).map(drop),
-        };
+        let life = self.deletable().await?;
         RepoRecord::bring_to(objects, &life, RepoState::Ending).await?;
         self.onward.inner.forget_life(&name);
         self.forget_protection(&name);
@@ -50,6 +47,21 @@ impl Repository {
         faults.pass("repo-emptied").await?;
         RepoRecord::bring_to(objects, &life, RepoState::Removed).await?;
         Ok(())
+    }
+
+    /// Fails with [`ErrorKind::NotFound`] where there is nothing to delete.
+    #[doc(hidden)]
+    pub async fn check_deletable(&self) -> Result<()> {
+        self.deletable().await.map(drop)
+    }
+
+    /// The life that can be deleted: one that goes on, or whose deletion was begun.
+    async fn deletable(&self) -> Result<RepoLife> {
+        let name = self.name()?;
+        match RepoRecord::newest(self.onward.coordinator().objects(), &name).await? {
+            Some((life, record)) if record.state != RepoState::Removed => Ok(life),
+            none => living(&name, none).map(|(life, _)| life),
+        }
     }
 
     async fn end_branches(&self, life: &RepoLife) -> Result<()> {

@@ -134,14 +134,16 @@ impl<'a, N: Name> Asking<'a, N> {
         self.spend(usize::from(in_vain));
         let losses = self.context.redis.losses();
         self.known.said = match self.context.look(0).await? {
+            // That it has ended is never taken back, and nothing comes behind it.
+            Answer::Given(view) if view.head.state == BranchState::Deleted => Said::Nothing,
+            // A Redis that went back has branches that have lost their logs since.
+            Answer::Given(_) if !repository_counts(&self.context).await? => {
+                self.known.life = Life::Missing;
+                Said::Absent
+            }
             Answer::Given(view) => self.follow(&view.head).await?,
             Answer::Absent | Answer::Ended => Said::Absent,
         };
-        // A Redis that went back has branches that have lost their logs since.
-        if self.known.said == Said::Nothing && !repository_counts(&self.context).await? {
-            self.known.said = Said::Absent;
-            self.known.life = Life::Missing;
-        }
         if self.known.said == Said::Nothing {
             self.known.doubtful = false;
             self.context.contact.note(losses);
@@ -196,7 +198,14 @@ impl<'a, N: Name> Asking<'a, N> {
     /// the log is followed once more when the branch is there.
     async fn restore(&mut self) -> Result<()> {
         let Some(record) = &self.record else { return self.read().await };
-        put_back(&self.context, record).await?;
+        match put_back(&self.context, record).await {
+            // It was ended because nobody can read its log: there is no more to be known of it.
+            Err(error) if error.is_damage() && self.known.life == Life::Over => {
+                self.known.said = Said::Ended;
+                return Ok(());
+            }
+            put_back => put_back?,
+        }
         self.brought_up = BroughtUp::Lost;
         self.spend(1);
         self.known.said = Said::Nothing;

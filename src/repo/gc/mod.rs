@@ -210,7 +210,7 @@ impl Collection<'_> {
             }
         }
         self.walk(false, told).await?;
-        self.recent().await?;
+        self.recent(&branches.ended).await?;
         self.walk(true, told).await?;
         Ok(branches)
     }
@@ -239,7 +239,7 @@ impl Collection<'_> {
     /// What was a head within the grace period stays reachable, though its branch has ended or was
     /// reset since: a merge of it may be on its way, or a branch or tag be made of it. Some of it
     /// may be gone already.
-    async fn recent(&mut self) -> Result<()> {
+    async fn recent(&mut self, ended: &HashSet<BranchUid>) -> Result<()> {
         let needed = Needed::by("a head of late");
         let mut listed = self.lake.objects().list(&layout::logs_dir(&self.repo), None);
         while let Some(listed) = listed.try_next().await? {
@@ -247,7 +247,12 @@ impl Collection<'_> {
             let Some((uid, first)) = place.filter(|_| listed.modified_ms >= self.cutoff_ms) else {
                 continue;
             };
-            let Some(entry) = self.lake.entry(uid, first).await? else { continue };
+            let entry = match self.lake.entry(uid, first).await {
+                // What nobody can read any more was ended for it, and leads nowhere.
+                Err(error) if error.is_damage() && ended.contains(&uid) => continue,
+                entry => entry?,
+            };
+            let Some(entry) = entry else { continue };
             let heads = [entry.parent, entry.last_commit()?];
             for commit in heads.into_iter().flatten() {
                 self.reach.add(commit, needed.clone());
