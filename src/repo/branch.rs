@@ -27,7 +27,7 @@ use super::handles::Branch;
 use super::names::Place;
 use super::outcome::complete;
 use super::removal::require_live;
-use super::ticket::{HandleState, TicketHandle};
+use super::ticket::{Again, HandleState, TicketHandle};
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,13 +231,16 @@ impl Branch {
         submission: Submission,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
+        let again = Again { branch: self.clone(), submission: submission.clone() };
         let submitting = &Submitting::new(submission);
         let attempt = |context| {
             let queue = self.queue_of(&context);
             async move { submitting.attempt(&queue).await }
         };
         let (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
-        self.admitted(&context, admission).await
+        let mut handle = self.admitted(&context, admission).await?;
+        handle.again = Some(Box::new(again));
+        Ok(handle)
     }
 
     /// The handle of an op that was submitted.
@@ -257,7 +260,7 @@ impl Branch {
                 HandleState::Settled(Box::new(Box::pin(complete(context, *outcome)).await?))
             }
         };
-        Ok(TicketHandle { queue: self.queue_of(context), state })
+        Ok(TicketHandle { queue: self.queue_of(context), state, again: None })
     }
 
     /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
@@ -292,7 +295,7 @@ impl Branch {
     /// A handle of an op whose outcome is clear without queueing it.
     pub(super) async fn settled(&self, outcome: Outcome) -> Result<TicketHandle> {
         let queue = self.queue_of(&self.context().await?);
-        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)) })
+        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)), again: None })
     }
 
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {

@@ -37,7 +37,9 @@ impl Deployment {
     pub(super) async fn find(&self, repo: &RepoName, name: &BranchName) -> Result<Option<Place>> {
         let key = (repo.clone(), name.clone());
         let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if known.is_some() {
+        let life = self.lives.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned();
+        // Not of a life that is known to be over.
+        if known.as_ref().is_some_and(|known| life.is_none_or(|life| life == known.life)) {
             return Ok(known);
         }
         Box::pin(self.look_up(repo, name)).await
@@ -131,6 +133,15 @@ impl Deployment {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         Ok(())
     }
+
+    /// Looks anew, at the next use, for what the names of a branch and its repository stand for.
+    pub(super) fn forget_place(&self, over: &BranchContext) {
+        let repo = over.lake.repo();
+        self.forget_life(repo);
+        self.rules.forget(repo);
+        let key = (repo.clone(), over.name.clone());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
 }
 
 /// The life that goes on, of the newest that a name has.
@@ -160,10 +171,8 @@ impl Name for Branch {
     }
 
     async fn forget(&self, gone: &BranchContext) -> Result<()> {
-        let inner = &self.repo.onward.inner;
-        inner.forget_life(gone.lake.repo());
-        self.repo.forget_protection(gone.lake.repo());
-        inner.unname(gone).await
+        self.repo.onward.inner.forget_place(gone);
+        self.repo.onward.inner.unname(gone).await
     }
 
     fn nowhere(&self) -> Error {

@@ -27,7 +27,13 @@ pub enum Told {
     /// This process will not learn what becomes of it, for the given reason.
     GivenUp(String),
     /// The branch was deleted, in the given way, before this process learned what became of it.
-    Gone(String),
+    Gone {
+        /// What is known of that.
+        how: String,
+        /// Whether Redis shows the branch as if it were there: it went back, and may have taken
+        /// the op when the branch had long been deleted.
+        went_back: bool,
+    },
 }
 
 /// The most rounds of its own that a process needs for an op at `position` (1 = front).
@@ -283,11 +289,11 @@ impl Waiters {
         }
     }
 
-    /// Gives up on every accepted op: the branch is gone, in the given way.
-    pub fn gone(&mut self, how: &str) {
+    /// Gives up on every accepted op: the branch is gone, see [`Told::Gone`].
+    pub fn gone(&mut self, how: &str, went_back: bool) {
         for (_, op_id) in std::mem::take(&mut self.by_ticket) {
             for tell in self.by_op.remove(&op_id).into_iter().flat_map(|waiting| waiting.tell) {
-                tell.send_replace(Some(Told::Gone(how.to_owned())));
+                tell.send_replace(Some(Told::Gone { how: how.to_owned(), went_back }));
             }
         }
     }

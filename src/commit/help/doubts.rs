@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::coord::Answer;
 use crate::coord::view::View;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Ticket;
@@ -44,7 +45,7 @@ impl Doubts {
     pub(super) async fn after_loss(&mut self) -> Result<()> {
         self.shared.state().waiters.doubt();
         if bring_up_if_there(&self.shared.context).await?.is_none() {
-            self.gone();
+            self.gone().await;
             return Ok(());
         }
         let all = self.shared.state().waiters.all();
@@ -56,7 +57,7 @@ impl Doubts {
     pub(super) async fn is_gone(&self) -> bool {
         match is_over(&self.shared.context).await {
             Ok(true) => {
-                self.gone();
+                self.gone().await;
                 true
             }
             Ok(false) => false,
@@ -67,7 +68,9 @@ impl Doubts {
         }
     }
 
-    fn gone(&self) {
+    async fn gone(&self) {
+        let shown = self.shared.context.look(0).await.ok().and_then(Answer::given);
+        let went_back = shown.is_some_and(|view| !BranchContext::is_deleted(&view));
         let BranchParts { lake, name, .. } = &*self.shared.context;
         let how = format!(
             "branch '{name}' of repository '{}' was deleted, and what became of the op is not known here",
@@ -75,7 +78,7 @@ impl Doubts {
         );
         let mut state = self.shared.state();
         tracing::info!(branch = %name, repo = %lake.repo(), "the branch is gone");
-        state.waiters.gone(&how);
+        state.waiters.gone(&how, went_back);
         state.latest = None;
         state.last_error = None;
     }

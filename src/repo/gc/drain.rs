@@ -70,7 +70,7 @@ pub(super) async fn fence(
 async fn decided(context: &BranchContext, mut pending: Pending, deadline: Deadline) -> Result<()> {
     let cause = match tokio::time::timeout(deadline.left(), pending.outcome()).await {
         // Of a branch that is gone nothing waits any more.
-        Ok(Some(Told::Decided(_) | Told::Gone(_))) => return Ok(()),
+        Ok(Some(Told::Decided(_) | Told::Gone { .. })) => return Ok(()),
         Ok(Some(Told::Stuck(cause) | Told::GivenUp(cause))) => cause,
         Ok(None) => "this process is shutting down".to_owned(),
         Err(_) => "it took too long".to_owned(),

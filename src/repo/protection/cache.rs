@@ -80,7 +80,7 @@ impl RulesCache {
         reading
     }
 
-    pub(super) fn forget(&self, repo: &RepoName) {
+    pub(in crate::repo) fn forget(&self, repo: &RepoName) {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner).remove(repo);
     }
 }
