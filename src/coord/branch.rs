@@ -17,7 +17,6 @@ use super::keys::BranchKeys;
 use super::lanes::Lanes;
 use super::retention::Retention;
 use super::turn::Turn;
-use super::view::Wish;
 
 /// One incarnation of a branch in one Redis. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,18 +45,6 @@ impl RedisBranch {
     /// How often a connection was lost so far, see [`Lanes::losses`].
     pub fn losses(&self) -> u64 {
         self.0.lanes.losses()
-    }
-
-    /// Forgets a branch that has ended without its turn: what is staged, sealed and queued with it.
-    pub async fn forget(&self) -> Result<()> {
-        let keys = self.keys();
-        let areas = self.view(Wish::Look, 0).await?.given().map(|view| view.areas);
-        let areas: Vec<_> =
-            areas.into_iter().flatten().map(|area| keys.area(area.id)).collect();
-        let mut all = vec![&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
-        all.extend([&*keys.staged, &keys.paths, &keys.sealed]);
-        all.extend(areas.iter().flat_map(|(values, paths)| [values.as_str(), paths.as_str()]));
-        self.lanes().unlink(&all).await
     }
 
     pub(super) fn lanes(&self) -> &Lanes {

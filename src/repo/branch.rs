@@ -13,8 +13,8 @@ use crate::commit::mend::present::{Name, accepted, present};
 use crate::commit::mend::restore::{open_new, read_back};
 use crate::commit::op::queued::{Body, QueuedOp};
 use crate::commit::op::request::{Op, Request};
-use crate::coord::submit::{Seal, Submission};
 use crate::coord::HeadView;
+use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, OpId, Ticket};
@@ -24,8 +24,8 @@ use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
 use super::handles::Branch;
-use super::names::Place;
 use super::outcome::complete;
+use super::place::Place;
 use super::removal::require_live;
 use super::ticket::{Again, HandleState, TicketHandle};
 

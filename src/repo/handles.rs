@@ -15,7 +15,7 @@ use crate::model::name::{BranchName, RepoName};
 use crate::objects::Checksum;
 
 use super::glance::Glances;
-use super::names::Place;
+use super::place::Place;
 use super::protection::cache::RulesCache;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to

@@ -7,7 +7,7 @@
 use std::sync::PoisonError;
 
 use crate::commit::context::BranchContext;
-use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState};
+use crate::commit::log::record::{BranchRecord, RepoRecord};
 use crate::commit::mend::present::Name;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
@@ -17,15 +17,7 @@ use crate::objects::layout;
 
 use super::config::NAMES_KEPT;
 use super::handles::{Branch, Deployment};
-
-/// What the name of a branch stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The life of the repository.
-    pub(super) life: RepoLife,
-    /// The incarnation of the branch in it.
-    pub(super) uid: BranchUid,
-}
+use super::place::{Place, living};
 
 impl Deployment {
     /// The incarnation that a branch name stands for.
@@ -141,22 +133,6 @@ impl Deployment {
         self.rules.forget(repo);
         let key = (repo.clone(), over.name.clone());
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-    }
-}
-
-/// The life that goes on, of the newest that a name has.
-pub(super) fn living(
-    repo: &RepoName,
-    newest: Option<(RepoLife, RepoRecord)>,
-) -> Result<(RepoLife, RepoRecord)> {
-    match newest {
-        Some((life, record)) if record.state == RepoState::Live => Ok((life, record)),
-        Some((_, record)) if record.state != RepoState::Removed => Err(Error::not_found(format!(
-            "repository '{repo}' is being deleted: wait until that is done; if nobody does it any more, `onward repo delete {repo}` finishes it"
-        ))),
-        _ => Err(Error::not_found(format!(
-            "there is no repository '{repo}': `onward repo list` shows what there is, `onward repo create {repo}` makes it"
-        ))),
     }
 }
 

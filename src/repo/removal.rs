@@ -20,7 +20,7 @@ use crate::objects::{Objects, layout};
 
 use super::handles::Repository;
 use super::lives::{self, Life};
-use super::names::living;
+use super::place::living;
 
 /// Objects deleted at the same time, at most.
 const DELETES: usize = 32;

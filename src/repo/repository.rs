@@ -96,7 +96,9 @@ impl Repository {
             None => false,
             Some((branch, ended)) => {
                 // The first life of the branch that begins from nothing has the first commit.
-                ended || branch.start.is_some() || lake.entry(branch.uid, Ticket(1)).await?.is_some()
+                ended
+                    || branch.start.is_some()
+                    || lake.entry(branch.uid, Ticket(1)).await?.is_some()
             }
         };
         if is_whole {

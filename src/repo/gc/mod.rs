@@ -148,7 +148,8 @@ impl Repository {
             lake,
             entries: 0,
         };
-        let branches = collection.mark(self, told).await.map_err(|error| stopped(repo.name(), error))?;
+        let branches =
+            collection.mark(self, told).await.map_err(|error| stopped(repo.name(), error))?;
         let mut sweep = Sweep {
             repo: &repo,
             objects: coordinator.objects(),

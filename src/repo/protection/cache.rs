@@ -17,7 +17,7 @@ use crate::objects::Objects;
 
 use super::rules::{Rules, read_rules};
 use crate::repo::config::NAMES_KEPT;
-use crate::repo::names::living;
+use crate::repo::place::living;
 
 /// How old rules may be when they are applied.
 pub const CACHED_FOR: Duration = Duration::from_secs(2);
@@ -71,9 +71,7 @@ impl RulesCache {
             readings.clear();
         }
         let (objects, name) = (objects.clone(), repo.clone());
-        let reading = async move {
-            read(&objects, &name).await.map_err(Arc::new)
-        };
+        let reading = async move { read(&objects, &name).await.map_err(Arc::new) };
         let reading = reading.boxed().shared();
         // Its age counts from here, before it is read.
         readings.insert(repo.clone(), (Deadline::after(CACHED_FOR), reading.clone()));

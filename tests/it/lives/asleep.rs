@@ -128,7 +128,8 @@ fn woken_up(point: &str, loses_redis: bool) -> (Desk, Said) {
 /// What is left of logs in the folder of the first life.
 fn strays(desk: &Desk) -> usize {
     let logs = std::fs::read_dir(desk.path().join("store/lake/log"));
-    let logs = logs.into_iter().flatten().map(|log| std::fs::read_dir(log.unwrap().path()).unwrap());
+    let logs =
+        logs.into_iter().flatten().map(|log| std::fs::read_dir(log.unwrap().path()).unwrap());
     logs.map(Iterator::count).sum()
 }
 
