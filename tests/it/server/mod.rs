@@ -13,6 +13,7 @@ mod objects;
 mod presigned;
 mod refs;
 mod rules;
+mod standing;
 mod texts;
 mod uploads;
 
