@@ -42,11 +42,13 @@ pub mod repository;
 pub mod reset;
 pub mod staged_diff;
 pub mod staging;
+mod standing;
 pub mod tags;
 pub mod ticket;
 mod touching;
 pub mod upload_address;
 pub mod verify;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::commit::accept::waiting::{Told, rounds_bound};
 use crate::commit::context::BranchContext;
 use crate::commit::log::find::find_in_log;
 use crate::commit::mend::present::{present, present_in};
+use crate::commit::op::queued::QueuedOp;
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
 use crate::coord::status::{OpStatus, StatusReply};
 use crate::model::cancel::Cancelled;
@@ -19,6 +20,7 @@ use crate::model::outcome::{Details, Outcome};
 
 use super::handles::{Branch, Onward};
 use super::outcome::complete;
+use super::standing::age_of;
 
 /// What can be said of an op without waiting.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,8 +177,12 @@ impl Branch {
         ticket: Ticket,
         position: u64,
     ) -> Result<TicketHandle> {
-        let queue = self.queue_of(&self.context().await?);
-        let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position));
+        let context = self.context().await?;
+        let element = context.redis.element(position.saturating_sub(1)).await?;
+        let queued = element.and_then(|element| QueuedOp::decode(&element).ok());
+        let age = age_of(queued.filter(|queued| queued.id == op_id).and_then(|q| q.created_ms()));
+        let queue = self.queue_of(&context);
+        let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position), age);
         Ok(TicketHandle { queue, state: HandleState::Pending(pending) })
     }
 

@@ -40,6 +40,7 @@ mod sources;
 mod state;
 mod tasks;
 mod tls;
+mod watch;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
@@ -123,9 +124,11 @@ impl Server {
     pub async fn serve(self) -> bool {
         let Self { app, listener, .. } = self;
         let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
+        let watch = tokio::spawn(watch::look_after_all(app.onward.clone()));
         let (limits, stopping) = (app.limits, app.stopping.clone());
         let finished = listener.serve(router(app), limits, stopping).await;
         upkeep.abort();
+        watch.abort();
         finished
     }
 }

@@ -4,6 +4,7 @@
 //! that is accepted again after a loss gets a new one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -39,6 +40,8 @@ pub struct Waiting {
     /// What was submitted, in case Redis loses it; `None` for an op that somebody else submitted.
     pub submission: Option<Submission>,
     submitted_at: Stopwatch,
+    /// How long it had waited by then, where somebody else submitted it.
+    before: Duration,
     /// Known once the call that submits it has returned.
     standing: Option<Standing>,
     /// What was told last. A waiter that was told to be stuck is told again.
@@ -114,18 +117,20 @@ impl Waiters {
     /// Adds an op that is about to be submitted and one who waits for it. Its outcome may arrive
     /// before the reply of the call that submits it.
     pub fn expect(&mut self, submission: Submission, tell: watch::Sender<Option<Told>>) {
-        self.add(submission.op_id, Some(submission), tell);
+        self.add(submission.op_id, Some(submission), Duration::ZERO, tell);
     }
 
-    /// Adds an op that somebody else had accepted as `ticket`, and one who waits for it here.
+    /// Adds an op that somebody else had accepted as `ticket`, `age` ago, and one who waits for it
+    /// here.
     pub fn attach(
         &mut self,
         op_id: OpId,
         ticket: Ticket,
         done: u64,
+        age: Duration,
         tell: watch::Sender<Option<Told>>,
     ) {
-        self.add(op_id, None, tell);
+        self.add(op_id, None, age, tell);
         self.accepted(op_id, ticket, done);
     }
 
@@ -133,11 +138,13 @@ impl Waiters {
         &mut self,
         op_id: OpId,
         submission: Option<Submission>,
+        age: Duration,
         tell: watch::Sender<Option<Told>>,
     ) {
         let waiting = self.by_op.entry(op_id).or_insert_with(|| Waiting {
             submission: None,
             submitted_at: Stopwatch::start(),
+            before: age,
             standing: None,
             tell: Vec::new(),
         });
@@ -204,7 +211,7 @@ impl Waiters {
                 (rounds, standing.bound)
             }
         };
-        let waited = waiting.submitted_at.elapsed();
+        let waited = waiting.before + waiting.submitted_at.elapsed();
         let details = Details { rounds, rounds_bound, waited, ..Details::of(op_id) };
         let outcome = record.outcome(ticket, details);
         measures::told(outcome.name(), waited, rounds);

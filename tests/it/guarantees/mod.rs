@@ -16,6 +16,7 @@ mod redis_limits;
 mod replies;
 mod seals;
 mod staging;
+mod standing;
 mod two_primaries;
 mod waiting;
 mod whereabouts;

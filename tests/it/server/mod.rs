@@ -10,6 +10,7 @@ mod objects;
 mod presigned;
 mod refs;
 mod rules;
+mod standing;
 mod uploads;
 
 /// The lakeFS API of `lake`.
