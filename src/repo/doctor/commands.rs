@@ -20,6 +20,8 @@ pub const COMMANDS: &[&str] = &[
     "RENAME s t",
     "DEL t",
     "HSET h f v",
+    "HSETNX h f v",
+    "HSCAN h 0",
     "HGET h f",
     "HMGET h f g",
     "HEXISTS h f",
