@@ -52,11 +52,10 @@ pub enum ErrorKind {
         /// How long to wait before the next attempt, computed from the measured rate.
         retry_after: Duration,
     },
-    /// As many staged commits as may have sealed what they take and were not decided, or gave it
-    /// back; nothing was accepted. Come back after the given time, or, without one, take back what is
-    /// uncommitted and stage it again: by itself it does not change.
+    /// As many staged commits as may have sealed what they take and were not decided; nothing was
+    /// accepted, and what is staged stays staged. Come back after the given time.
     TooManySealed {
-        /// How long to wait before the next attempt; `None` where none of them will be decided.
+        /// How long to wait before the next attempt; `None` where that is not known.
         retry_after: Option<Duration>,
     },
     /// A producer with a newer epoch took over, or this sequence was decided before.
