@@ -54,7 +54,7 @@ impl BranchKeys {
         }
     }
 
-    /// The values and the paths of the area that op `area` sealed.
+    /// The values and the paths of a sealed area.
     pub fn area(&self, area: OpId) -> (String, String) {
         (format!("{}sealed:{area}", self.prefix), format!("{}sealed-paths:{area}", self.prefix))
     }

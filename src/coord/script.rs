@@ -74,6 +74,8 @@ scripts! {
     STAGED = "staged" with "head";
     /// Takes staged changes back.
     UNSTAGE = "unstage" with "areas" "changes";
+    /// Makes one area of two that were given back.
+    UNITE = "unite" with "areas" "area_keys" "changes";
     /// Puts a branch into Redis as the log has it.
     RESTORE = "restore" with "turn" "outcomes" "idle";
     /// Replaces an unreadable queue element.

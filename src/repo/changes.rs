@@ -21,7 +21,7 @@ use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree};
 
 use super::handles::Branch;
 use super::protection::Action;
-use super::ticket::{TicketHandle, see_through};
+use super::ticket::{TicketHandle, late, see_through};
 
 /// Changes that may travel inside the op, at most; their bytes are limited too.
 const INLINE_RECORDS_MAX: usize = 512;
@@ -203,11 +203,9 @@ impl ChangeBuilder {
         let op_id = self.id();
         self.op_id = Some(op_id);
         let deadline = Deadline::after(timeout);
-        see_through(deadline, self.submit_until(Some(deadline)), || {
-            let late = "Redis or the object store did not answer before the deadline";
-            in_doubt(op_id, Error::unavailable(late))
-        })
-        .await
+        let onward = self.branch.repo.onward.clone();
+        see_through(deadline, self.submit_until(Some(deadline)), || in_doubt(op_id, late(&onward)))
+            .await
     }
 
     fn id(&self) -> OpId {
@@ -301,6 +299,9 @@ impl ChangeBuilder {
 /// A call whose reply did not come may have been carried out.
 fn in_doubt(op_id: OpId, error: Error) -> Error {
     match error.kind() {
+        ErrorKind::Unavailable if error.is_refused() => {
+            error.context(format!("op {op_id} was not accepted, and nothing was done"))
+        }
         ErrorKind::Unavailable => error.context(format!(
             "submitting op {op_id} (in doubt submit it again under this id: it is never committed twice)"
         )),

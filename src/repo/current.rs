@@ -47,19 +47,18 @@ impl Branch {
             Ok(glanced) => glanced,
             Err(none) => return Ok(none),
         };
-        let mut found: Vec<Option<Change>> = vec![None; paths.len()];
-        take(&mut found, paths, &staged)?;
+        let mut sealed: Vec<Option<Change>> = vec![None; paths.len()];
         let wanted: Vec<&str> = paths.iter().map(ObjectPath::as_str).collect();
-        for Area { id, .. } in glance.areas.iter().rev() {
-            if found.iter().all(Option::is_some) {
-                break;
-            }
+        // Oldest first: changes move upwards, where areas that were given back become one.
+        for Area { id, .. } in &glance.areas {
             let area = context.redis.staged(Which::Area(*id), Wanted::Paths(&wanted)).await?;
             match area.given_or_none() {
-                Ok(area) => take(&mut found, paths, &area.values)?,
+                Ok(area) => take(&mut sealed, paths, &area.values)?,
                 Err(none) => return Ok(none),
             }
         }
+        let mut found = sealed;
+        take(&mut found, paths, &staged)?;
         let mut entries = Vec::with_capacity(paths.len());
         for (path, found) in paths.iter().zip(found) {
             entries.push(match found {
@@ -71,9 +70,9 @@ impl Branch {
     }
 }
 
-/// Fills in changes of paths that have none yet.
+/// Takes in newer changes of paths.
 fn take(found: &mut [Option<Change>], paths: &[ObjectPath], values: &[StagedValue]) -> Result<()> {
-    for (slot, path) in found.iter_mut().zip(paths).filter(|(slot, _)| slot.is_none()) {
+    for (slot, path) in found.iter_mut().zip(paths) {
         if let Some(value) = values.iter().find(|value| value.path == path.as_str()) {
             *slot = Some(decode_value(&value.value)?.0);
         }

@@ -16,14 +16,19 @@ use super::handles::Repository;
 use super::overlay::{Overlay, behind, text_behind_prefix};
 use super::refs::Resolved;
 
+impl Branch {
+    /// What a path names on the branch, if anything: staged changes count.
+    pub async fn stat(&self, path: &ObjectPath) -> Result<Option<Entry>> {
+        let (_, mut current) = self.current(std::slice::from_ref(path)).await?;
+        Ok(current.entries.pop().flatten())
+    }
+}
+
 impl Repository {
     /// What a path names at a ref; on a branch, staged changes count.
     pub async fn stat(&self, reference: &RefExpr, path: &ObjectPath) -> Result<Entry> {
         let entry = match self.resolve(reference).await? {
-            Resolved::Branch(branch) => {
-                let (_, mut current) = branch.current(std::slice::from_ref(path)).await?;
-                current.entries.pop().flatten()
-            }
+            Resolved::Branch(branch) => branch.stat(path).await?,
             Resolved::Commit(None) => None,
             Resolved::Commit(Some(id)) => {
                 let lake = self.lake()?;

@@ -11,9 +11,10 @@ use crate::model::error::{Error, Result};
 
 use super::admission::{Admission, admit};
 use super::shared::{Shared, TIMER};
-use super::waiting::Told;
+use super::waiting::{Told, Waiters};
 use crate::commit::gathering::Gathering;
 use crate::commit::mend::present::accepted_in;
+use crate::commit::op::lost::lost;
 
 /// One call takes those who come without a pause, as many as it can carry.
 const GATHERING: Gathering = Gathering { passes: 3, enough: SUBMISSIONS_MAX };
@@ -141,12 +142,12 @@ async fn accept_batch(
 /// Notes that ops are about to be submitted, with one that rides along. `None` at the end: nobody
 /// would run rounds for them here, nor tell what became of them.
 fn expect(shared: &Shared, incoming: &[Incoming]) -> Option<(Vec<Submission>, Outcomes)> {
-    let mut submissions: Vec<Submission> =
-        incoming.iter().map(|each| each.submission.clone()).collect();
     let mut state = shared.state();
     if state.closing {
         return None;
     }
+    let mut submissions: Vec<Submission> =
+        incoming.iter().map(|each| known(&state.waiters, &each.submission)).collect();
     let expect = |submission: &Submission| {
         let (tell, outcome) = watch::channel(None);
         state.waiters.expect(submission.clone(), tell);
@@ -161,6 +162,14 @@ fn expect(shared: &Shared, incoming: &[Incoming]) -> Option<(Vec<Submission>, Ou
     Some((submissions, outcomes))
 }
 
+/// An op as it is submitted: one that this process already sees through takes nothing once more, should
+/// Redis have lost it.
+fn known(waiters: &Waiters, submission: &Submission) -> Submission {
+    let promised = waiters.promised(submission.op_id);
+    let known = promised.and_then(|known| lost(submission.clone(), known.sealed).ok());
+    known.unwrap_or_else(|| submission.clone())
+}
+
 /// Tells each submitter what became of its op.
 fn answer(shared: &Shared, incoming: Vec<Incoming>, outcomes: Outcomes, reply: SubmitReply) {
     let (done, depth) = (reply.view.head.done, reply.view.depth);
@@ -173,7 +182,9 @@ fn answer(shared: &Shared, incoming: Vec<Incoming>, outcomes: Outcomes, reply: S
     for ((each, accepted), outcome) in incoming.into_iter().zip(reply.accepted).zip(outcomes) {
         let op_id = each.submission.op_id;
         if let Accepted::Queued(ticket) | Accepted::Pending(ticket) = accepted {
-            state.waiters.accepted(op_id, ticket, done);
+            // What it has taken is listed for as long as it is not decided.
+            let sealed = reply.view.areas.iter().any(|area| area.owner == Some(op_id));
+            state.waiters.accepted(op_id, ticket, done, sealed);
         } else {
             state.waiters.not_accepted(op_id);
         }

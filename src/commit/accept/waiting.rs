@@ -62,6 +62,19 @@ struct Standing {
     failures_at_accept: u64,
     /// Whether something came between that the bound does not know of.
     doubtful: bool,
+    /// Whether it had taken what was staged.
+    sealed: bool,
+}
+
+/// An op that this process has promised to see through.
+#[derive(Debug)]
+pub struct Promised {
+    /// What was submitted; `None` for an op that somebody else submitted.
+    pub submission: Option<Submission>,
+    /// How far the log was when the op was accepted.
+    pub done: u64,
+    /// Whether it took what was staged when it was accepted.
+    pub sealed: bool,
 }
 
 /// All ops of one branch that this process waits for.
@@ -131,7 +144,7 @@ impl Waiters {
         tell: watch::Sender<Option<Told>>,
     ) {
         self.add(op_id, None, age, tell);
-        self.accepted(op_id, ticket, done);
+        self.accepted(op_id, ticket, done, false);
     }
 
     fn add(
@@ -152,8 +165,9 @@ impl Waiters {
         waiting.tell.push(tell);
     }
 
-    /// Notes that an op was accepted as `ticket` when `done` tickets were decided.
-    pub fn accepted(&mut self, op_id: OpId, ticket: Ticket, done: u64) {
+    /// Notes that an op was accepted as `ticket` when `done` tickets were decided, and whether it has
+    /// taken what was staged.
+    pub fn accepted(&mut self, op_id: OpId, ticket: Ticket, done: u64, sealed: bool) {
         let (rounds_at_accept, failures_at_accept) = (self.rounds, self.failures);
         let Some(waiting) = self.by_op.get_mut(&op_id) else {
             return;
@@ -168,6 +182,7 @@ impl Waiters {
                 rounds_at_accept,
                 failures_at_accept,
                 doubtful: false,
+                sealed,
             };
             waiting.standing = Some(standing);
         }
@@ -271,11 +286,11 @@ impl Waiters {
         self.by_ticket.iter().map(|(_, op_id)| *op_id).collect()
     }
 
-    /// What was submitted as `op_id` by this process, if it was, and how far the log was when the
-    /// op was accepted; `None` when nobody waits for such an op.
-    pub fn submission(&self, op_id: OpId) -> Option<(Option<Submission>, u64)> {
+    /// What is known of an accepted op; `None` when nobody waits for such an op.
+    pub fn promised(&self, op_id: OpId) -> Option<Promised> {
         let waiting = self.by_op.get(&op_id)?;
-        Some((waiting.submission.clone(), waiting.standing?.done_at_accept))
+        let Standing { done_at_accept: done, sealed, .. } = waiting.standing?;
+        Some(Promised { submission: waiting.submission.clone(), done, sealed })
     }
 
     /// Gives up on an op, for the given reason.

@@ -37,7 +37,7 @@ pub(super) async fn judge_commit(
         ChangeSet::Small(records) => stamp(index, records),
     };
     if records.is_empty() && request.staging_lost && !request.allow_empty {
-        let reason = "Redis lost what was staged before it could be committed".to_owned();
+        let reason = "Redis lost what was staged and this commit had taken; nothing else was committed in its place: stage it again and commit that".to_owned();
         return Err(Verdict::Failed { reason }.into());
     }
     if records.is_empty() && !request.allow_empty {

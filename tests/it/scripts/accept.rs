@@ -13,6 +13,8 @@ pub struct Submission {
     pub epoch: u64,
     pub sequence: u64,
     pub seal: char,
+    /// The area that it makes: one that is not there.
+    pub area: String,
 }
 
 /// A decided batch.
@@ -127,7 +129,7 @@ impl Branch {
             if !self.staged.is_empty() && self.sealed.len() >= sealed_limit {
                 return (9, self.sealed.len() as u64, nothing);
             }
-            self.seal(&each.op);
+            self.seal(&each.op, &each.area);
         }
         self.queue.push(each.element.clone());
         let ticket = head.done + self.queue.len() as u64;
@@ -135,16 +137,16 @@ impl Branch {
         (1, ticket, nothing)
     }
 
-    fn seal(&mut self, op: &str) {
+    fn seal(&mut self, op: &str, id: &str) {
         for area in &mut self.sealed {
             if area.ends_with(NOBODY) {
                 area.replace_range(36.., op);
             }
         }
         if !self.staged.is_empty() {
-            self.areas.insert(op.to_owned(), std::mem::take(&mut self.staged));
-            self.mortal.remove(&Mortal::Area(op.to_owned()));
-            self.sealed.push(format!("{op}{op}"));
+            self.areas.insert(id.to_owned(), std::mem::take(&mut self.staged));
+            self.mortal.remove(&Mortal::Area(id.to_owned()));
+            self.sealed.push(format!("{id}{op}"));
         }
     }
 

@@ -311,6 +311,33 @@ impl Branch {
         Int(paths.len() as i64)
     }
 
+    pub fn unite(&mut self, older: Option<&String>, limit: usize) -> Reply {
+        let is_pair = |pair: &[String]| pair.iter().all(|area| area.ends_with(NOBODY));
+        let changes = |id: &str| self.areas.get(id).map_or(0, BTreeMap::len);
+        let pairs = self.sealed.windows(2).filter(|pair| is_pair(pair));
+        let mut pairs = pairs.map(|pair| (pair[0][..36].to_owned(), pair[1][..36].to_owned()));
+        let pair = match older {
+            None => pairs.min_by_key(|(older, _)| changes(older)),
+            Some(id) => pairs.find(|(older, _)| older == id),
+        };
+        let Some((older, newer)) = pair else {
+            return ints(&[0]);
+        };
+        for _ in 0..limit {
+            let Some((path, value)) = self.areas.get_mut(&older).and_then(BTreeMap::pop_first)
+            else {
+                break;
+            };
+            self.areas.entry(newer.clone()).or_default().entry(path).or_insert(value);
+        }
+        if self.areas.get(&older).is_some_and(|area| !area.is_empty()) {
+            return List(vec![Int(1), Reply::Text(older)]);
+        }
+        self.areas.remove(&older);
+        self.sealed.retain(|area| area[..36] != older);
+        List(vec![Int(2), Reply::Text(older)])
+    }
+
     pub fn unname(&mut self, name: &str, uid: &str) -> Reply {
         if self.names.get(name).is_some_and(|known| known == uid) {
             self.names.remove(name);

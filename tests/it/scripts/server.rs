@@ -10,7 +10,7 @@ use redis::{ConnectionLike, Value};
 use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
 use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, Seen};
 use super::reply::Reply;
-use super::steps::{CALLS, DRAFTS, OPS, op};
+use super::steps::{AREAS, CALLS, DRAFTS, area, op};
 
 /// Far enough away that nothing expires while a test looks.
 const LIFE_MS: &str = "3600000";
@@ -22,18 +22,14 @@ pub struct Server<'a> {
     names: String,
 }
 
+/// The tests' ids are digits; as UUIDs they name the same keys.
 fn seal_keys(keys: &BranchKeys, area: &str) -> (String, String) {
-    keys.area(area_id(area))
-}
-
-/// The tests' op ids are digits; as UUIDs they name the same keys.
-fn area_id(op: &str) -> onward::internals::model::ids::OpId {
-    op.parse().unwrap()
+    keys.area(area.parse().unwrap())
 }
 
 /// Outcomes, ops and producers of a draft.
 fn draft_keys(keys: &BranchKeys, draft: usize) -> [String; 3] {
-    let draft = keys.draft(area_id(&op(draft)));
+    let draft = keys.draft(op(draft).parse().unwrap());
     [draft.outcomes, draft.ops, draft.producers]
 }
 
@@ -80,8 +76,8 @@ impl<'a> Server<'a> {
         args.extend([queue_limit, sealed_limit, submissions.len()].map(|n| n.to_string()));
         for each in submissions {
             if each.seal != '0' {
-                let (area, paths) = seal_keys(&keys, &each.op);
-                all.extend([area, paths]);
+                let (values, paths) = seal_keys(&keys, &each.area);
+                all.extend([values, paths]);
             }
             args.extend([
                 each.op.clone(),
@@ -90,6 +86,7 @@ impl<'a> Server<'a> {
                 format!("{:020}", each.epoch),
                 format!("{:020}", each.sequence),
                 each.seal.to_string(),
+                each.area.clone(),
             ]);
         }
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -214,6 +211,12 @@ impl<'a> Server<'a> {
         self.run(&script::UNSTAGE, &[&sealed, &values, &paths], &args)
     }
 
+    pub fn unite(&mut self, older: Option<&String>, limit: usize) -> Reply {
+        let (head, sealed) = (self.keys.head.clone(), self.keys.sealed.clone());
+        let args = [older.cloned().unwrap_or_default(), limit.to_string()];
+        self.run(&script::UNITE, &[&head, &sealed], &args)
+    }
+
     fn area(&self, area: Option<&String>) -> (String, String) {
         match area {
             None => (self.keys.staged.clone(), self.keys.paths.clone()),
@@ -270,8 +273,8 @@ impl<'a> Server<'a> {
         all.extend([keys.ops.clone(), keys.producers.clone(), keys.staged.clone()]);
         all.extend([keys.paths.clone(), keys.sealed.clone(), keys.pruned.clone()]);
         all.push(self.names.clone());
-        for n in 0..OPS {
-            let (values, paths) = seal_keys(keys, &op(n));
+        for n in 0..AREAS {
+            let (values, paths) = seal_keys(keys, &area(n));
             all.extend([values, paths]);
         }
         all.extend((0..DRAFTS).flat_map(|draft| draft_keys(keys, draft)));
@@ -357,8 +360,8 @@ impl<'a> Server<'a> {
     ) -> BTreeMap<String, BTreeMap<String, String>> {
         let mut pipe = redis::pipe();
         pipe.cmd("ZRANGE").arg(&self.keys.paths).arg(0).arg(-1);
-        for n in 0..OPS {
-            let (values, paths) = seal_keys(&self.keys, &op(n));
+        for n in 0..AREAS {
+            let (values, paths) = seal_keys(&self.keys, &area(n));
             pipe.cmd("HGETALL").arg(values);
             pipe.cmd("ZRANGE").arg(paths).arg(0).arg(-1);
         }
@@ -366,12 +369,13 @@ impl<'a> Server<'a> {
         let paths: BTreeSet<String> = redis::from_redis_value(values.remove(0)).unwrap();
         assert_eq!(paths, staged.keys().cloned().collect(), "staged paths");
         let mut areas = BTreeMap::new();
-        for n in 0..OPS {
-            let area: BTreeMap<String, String> = redis::from_redis_value(values.remove(0)).unwrap();
+        for n in 0..AREAS {
+            let changes: BTreeMap<String, String> =
+                redis::from_redis_value(values.remove(0)).unwrap();
             let paths: BTreeSet<String> = redis::from_redis_value(values.remove(0)).unwrap();
-            assert_eq!(paths, area.keys().cloned().collect(), "paths of area {n}");
-            if !area.is_empty() {
-                areas.insert(op(n), area);
+            assert_eq!(paths, changes.keys().cloned().collect(), "paths of area {n}");
+            if !changes.is_empty() {
+                areas.insert(area(n), changes);
             }
         }
         areas
@@ -385,8 +389,8 @@ impl<'a> Server<'a> {
             (keys.ops.clone(), Mortal::Ops),
             (keys.producers.clone(), Mortal::Producers),
         ];
-        for n in 0..OPS {
-            all.push((seal_keys(&keys, &op(n)).0, Mortal::Area(op(n))));
+        for n in 0..AREAS {
+            all.push((seal_keys(&keys, &area(n)).0, Mortal::Area(area(n))));
         }
         for key in [&keys.queue, &keys.staged, &keys.paths, &keys.sealed] {
             let life: i64 = redis::cmd("PTTL").arg(key).query(self.connection).unwrap();

@@ -58,16 +58,21 @@ pub enum Step {
         seen: Sight,
     },
     StagedRange {
-        area: Option<String>,
+        area: Option<usize>,
         bounds: Bounds,
     },
     StagedPaths {
-        area: Option<String>,
+        area: Option<usize>,
         paths: Vec<String>,
     },
     Unstage {
-        area: Option<String>,
+        area: Option<usize>,
         bounds: Bounds,
+    },
+    /// Makes two areas one: those that are chosen, or whose older one is this.
+    Unite {
+        area: Option<usize>,
+        limit: usize,
     },
     Restore {
         part: Part,
@@ -122,12 +127,18 @@ pub struct Wish {
 }
 
 pub const OPS: usize = 12;
+/// Areas with names of their own: more than are listed at a time.
+pub const AREAS: usize = 8;
 /// Ids of staging calls: few enough to meet again now and then.
 pub const CALLS: usize = 12;
 const PATHS: [&str; 6] = ["a", "b", "b/c", "b/d", "c", "é"];
 
 pub fn op(n: usize) -> String {
     format!("00000000-0000-4000-8000-{n:012}")
+}
+
+pub fn area(n: usize) -> String {
+    format!("00000000-0000-4000-9000-{n:012}")
 }
 
 fn any_op() -> impl Strategy<Value = String> {
@@ -157,6 +168,7 @@ fn any_submission() -> impl Strategy<Value = Submission> {
             epoch,
             sequence,
             seal,
+            area: String::new(),
         },
     )
 }
@@ -237,8 +249,9 @@ fn any_part() -> impl Strategy<Value = Part> {
     )
 }
 
-fn any_area() -> impl Strategy<Value = Option<String>> {
-    prop_oneof![1 => Just(None), 2 => any_op().prop_map(Some)]
+/// The staging area, or one in the order of the list, or one that is not there.
+fn any_area() -> impl Strategy<Value = Option<usize>> {
+    prop_oneof![1 => Just(None), 2 => (0..AREAS).prop_map(Some)]
 }
 
 pub fn any_step() -> impl Strategy<Value = Step> {
@@ -273,6 +286,7 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         2 => (any_area(), vec(any_path(), 1..4))
             .prop_map(|(area, paths)| Step::StagedPaths { area, paths }),
         3 => (any_area(), any_bounds()).prop_map(|(area, bounds)| Step::Unstage { area, bounds }),
+        4 => (any_area(), 1..4usize).prop_map(|(area, limit)| Step::Unite { area, limit }),
         3 => (any_part(), prop::bool::weighted(0.1), prop::bool::weighted(0.2)).prop_map(
             |(part, is_short, is_repeated)| Step::Restore { part, is_short, is_repeated }
         ),
