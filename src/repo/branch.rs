@@ -187,8 +187,9 @@ impl Branch {
                 self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await?;
                 Ok(head)
             }
-            Outcome::StillQueued { ticket, .. } => Err(Error::unavailable(format!(
-                "deleting the branch is still queued (ticket {ticket}): it will be done in its turn"
+            Outcome::StillQueued { ticket, cause, .. } => Err(Error::unavailable(format!(
+                "deleting the branch is still queued (ticket {ticket}): it will be done in its turn{}",
+                cause.map(|cause| format!("; it waits for this: {cause}")).unwrap_or_default()
             ))),
             Outcome::Failed { reason, .. } => {
                 Err(Error::conflict(format!("the branch was not deleted: {reason}")))

@@ -87,13 +87,6 @@ impl Branch {
         }
     }
 
-    /// Fails with [`crate::ErrorKind::Conflict`] when a condition does not hold of what `path` names
-    /// now, staged changes included.
-    pub async fn check_condition(&self, path: &ObjectPath, condition: &Condition) -> Result<()> {
-        let (_, current) = self.current(std::slice::from_ref(path)).await?;
-        check_one(path, condition, current.entries.first().and_then(Option::as_ref))
-    }
-
     /// Stages changes as they are, wherever the branch stands.
     async fn stage_plain(&self, changes: &[PathChange]) -> Result<()> {
         // One call, however often it is made: what it wrote is not written once more.

@@ -18,7 +18,7 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 use crate::model::outcome::{Details, Outcome};
 
-use super::handles::Branch;
+use super::handles::{Branch, Onward};
 use super::outcome::complete;
 use super::standing::age_of;
 
@@ -102,6 +102,15 @@ impl TicketHandle {
 fn still_queued(op_id: OpId, ticket: Ticket, cause: Option<String>, waited: Duration) -> Outcome {
     let details = Details { rounds_bound: rounds_bound(1), waited, ..Details::of(op_id) };
     Outcome::StillQueued { ticket, cause, details }
+}
+
+/// Nothing is known of a call before the deadline: with the reason why it was put off, where Redis
+/// gave one.
+pub(super) fn late(onward: &Onward) -> Error {
+    Error::unavailable(match onward.coordinator().lanes().waits_for() {
+        Some(reason) => format!("the deadline came while this was waited for: {reason}"),
+        None => "Redis or the object store did not answer before the deadline".to_owned(),
+    })
 }
 
 /// Submits an op and waits for its outcome, all before `deadline`. `late` tells of a submission

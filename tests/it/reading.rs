@@ -17,23 +17,26 @@ enum Step {
     CommitOwn { path: String, put: bool },
     CancelStaged,
     Reset { prefix: String },
-    List { prefix: String, delimiter: bool, amount: usize },
+    List { prefix: String, delimiter: Option<&'static str>, amount: usize },
 }
 
 fn path() -> impl Strategy<Value = String> {
-    (prop::sample::select(vec!["a/", "a/b/", "b/", "", "é/"]), 0..6u8)
-        .prop_map(|(folder, n)| format!("{folder}{n}"))
+    let folders = prop::sample::select(vec!["a/", "a/b/", "b/", "", "é/"]);
+    let names = prop::sample::select(vec!["0", "1", "2", "11", "/", "/1"]);
+    (folders, names).prop_map(|(folder, name)| format!("{folder}{name}"))
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let prefix = prop::sample::select(vec!["", "a", "a/", "a/b/", "b/1", "é", "zzz"]);
+    // Some overlap with the end of a prefix.
+    let delimiters = prop::sample::select(vec![None, Some("/"), Some("//"), Some("/1")]);
     prop_oneof![
         6 => (path(), any::<bool>()).prop_map(|(path, put)| Step::Stage { path, put }),
         1 => Just(Step::CommitStaged),
         2 => (path(), any::<bool>()).prop_map(|(path, put)| Step::CommitOwn { path, put }),
         1 => Just(Step::CancelStaged),
         1 => prefix.clone().prop_map(|prefix| Step::Reset { prefix: prefix.to_owned() }),
-        4 => (prefix, any::<bool>(), 1..8usize).prop_map(|(prefix, delimiter, amount)| {
+        4 => (prefix, delimiters, 1..8usize).prop_map(|(prefix, delimiter, amount)| {
             Step::List { prefix: prefix.to_owned(), delimiter, amount }
         }),
     ]
@@ -102,18 +105,23 @@ fn apply(content: &mut Content, changes: &Changes) {
 }
 
 /// The listing that a plain map gives: objects with their value, folders once.
-fn expected(content: &Content, prefix: &str, delimiter: bool) -> Vec<(String, Option<usize>)> {
+fn expected(
+    content: &Content,
+    prefix: &str,
+    delimiter: Option<&str>,
+) -> Vec<(String, Option<usize>)> {
     let mut folders = BTreeSet::new();
     let mut items = Vec::new();
     for (path, value) in content.iter().filter(|(path, _)| path.starts_with(prefix)) {
-        match path[prefix.len()..].find('/') {
-            Some(at) if delimiter => {
-                let folder = path[..prefix.len() + at + 1].to_owned();
+        let found = delimiter.and_then(|d| Some(path[prefix.len()..].find(d)? + d.len()));
+        match found {
+            Some(end) => {
+                let folder = path[..prefix.len() + end].to_owned();
                 if folders.insert(folder.clone()) {
                     items.push((folder, None));
                 }
             }
-            _ => items.push((path.clone(), Some(*value))),
+            None => items.push((path.clone(), Some(*value))),
         }
     }
     items
@@ -123,7 +131,7 @@ async fn listed(
     onward: &Onward,
     reference: &str,
     prefix: &str,
-    delimiter: bool,
+    delimiter: Option<&str>,
     amount: usize,
 ) -> Vec<(String, Option<usize>)> {
     let mut items = Vec::new();
@@ -132,7 +140,7 @@ async fn listed(
         let request = ListRequest {
             prefix: prefix.to_owned(),
             after: after.clone(),
-            delimiter: delimiter.then(|| "/".to_owned()),
+            delimiter: delimiter.map(str::to_owned),
             amount,
         };
         let reference: RefExpr = reference.parse().unwrap();
@@ -201,10 +209,7 @@ async fn play(steps: Vec<Step>) {
             .collect();
         assert_eq!(status, model.uncommitted());
     }
-    assert_eq!(
-        listed(&onward, "main", "", false, 1000).await,
-        expected(&model.current(), "", false)
-    );
+    assert_eq!(listed(&onward, "main", "", None, 1000).await, expected(&model.current(), "", None));
 }
 
 /// Submits a commit of what is staged and calls it off at once: either it came in time, and
@@ -251,10 +256,10 @@ async fn a_listing_of_many_staged_paths_is_complete_and_in_order() {
     main.commit_staged().message("m").commit().await.unwrap();
     main.stage(&changes("a", 2500)).await.unwrap();
     main.stage(&changes("z", 1200)).await.unwrap();
-    let all = listed(&onward, "main", "", false, 1000).await;
+    let all = listed(&onward, "main", "", None, 1000).await;
     assert_eq!(all.len(), 6200);
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    let folders = listed(&onward, "main", "", true, 1000).await;
+    let folders = listed(&onward, "main", "", Some("/"), 1000).await;
     assert_eq!(folders, [("a/".into(), None), ("m/".into(), None), ("z/".into(), None)]);
 }
 
@@ -275,7 +280,7 @@ async fn staged_paths_between_two_committed_ones_are_all_listed() {
     main.commit_staged().message("a and z").commit().await.unwrap();
     main.stage(&changes("a", 500, false)).await.unwrap();
     main.stage(&changes("b", 3000, true)).await.unwrap();
-    let all = listed(&onward, "main", "", false, 1000).await;
+    let all = listed(&onward, "main", "", None, 1000).await;
     assert_eq!(all.len(), 3001, "what is staged shows on the branch, however much");
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
 }

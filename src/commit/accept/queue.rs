@@ -71,7 +71,8 @@ impl BranchQueue {
 
     /// Why ops are not getting on in this process, if they are not.
     pub fn last_error(&self) -> Option<String> {
-        self.shared.state().last_error.clone()
+        let told = self.shared.state().last_error.clone();
+        told.or_else(|| self.shared.context.redis.waits_for())
     }
 
     /// Whether anybody in this process waits for this branch.

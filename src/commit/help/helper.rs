@@ -35,6 +35,8 @@ pub(in crate::commit) struct Helper {
     others: Others,
     doubts: Doubts,
     failures: u32,
+    /// Whether one of them says why all of them came, and will come.
+    known_cause: bool,
     /// Whether the last round found Redis behind the log, and brought it up: views from before
     /// that would only lose the next round as well.
     overtaken: bool,
@@ -48,6 +50,7 @@ impl Helper {
             others: Others::new(Arc::clone(&shared)),
             doubts: Doubts::new(Arc::clone(&shared)),
             failures: 0,
+            known_cause: false,
             overtaken: false,
             upkeep: Upkeep::default(),
             shared,
@@ -59,6 +62,7 @@ impl Helper {
             match self.step().await {
                 Ok(()) => {
                     self.failures = 0;
+                    self.known_cause = false;
                     let overruns = {
                         let mut state = self.shared.state();
                         state.last_error = None;
@@ -122,11 +126,18 @@ impl Helper {
         tracing::warn!(%error, failures = self.failures, "a round failed; trying again");
         {
             let mut state = self.shared.state();
-            state.last_error = Some(error.to_string());
             // An outage passes; a refusal or damage does not, and waiting for it would be unkind.
-            let lasts = !error.is_retryable() || refusal(error).is_some();
-            if self.failures >= FAILURES_TOLD && lasts {
-                state.waiters.tell_stuck(&error.to_string());
+            let lasts = !error.is_retryable() || error.lasts() || refusal(error).is_some();
+            // What a call that was broken off half-way leads to is not the reason.
+            if lasts || !self.known_cause {
+                state.last_error = Some(error.to_string());
+            }
+            self.known_cause |= lasts;
+            if let Some(cause) = state.last_error.clone()
+                && self.failures >= FAILURES_TOLD
+                && self.known_cause
+            {
+                state.waiters.tell_stuck(&cause);
             }
         }
         let pause = PAUSE_FIRST.saturating_mul(1 << self.failures.min(6)).min(PAUSE_MAX);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use onward::internals::commit::faults::Faults;
 use onward::internals::coord::Lanes;
 use onward::internals::model::change::{Change, encode_value};
-use onward::{ErrorKind, Onward, RefExpr};
+use onward::{ErrorKind, Onward, Outcome, RefExpr};
 
 use super::{change, commit, try_commit};
 use crate::support::branch::{Audit, keys, op_id};
@@ -27,6 +27,8 @@ async fn a_redis_out_of_memory_refuses_new_ops_and_still_publishes_the_old() {
     let refused = try_commit(&bystander, "main", 3).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
     assert!(refused.message().contains("out of memory"), "{refused}");
+    assert!(refused.message().contains("nothing was done"), "{refused}");
+    assert!(!refused.message().contains("doubt"), "{refused}");
     let outcome = handle.wait(PATIENCE).await.unwrap();
     assert!(outcome.commit().is_some(), "{outcome:?}");
     let _: String = deployment.redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -78,6 +80,48 @@ async fn a_primary_with_too_few_replicas_is_waited_for() {
     let _: String = deployment.redis.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     let outcome = waiting.await.unwrap().unwrap();
     assert!(outcome.commit().is_some(), "{outcome:?}");
+    Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_vain_is_told_what_redis_said() {
+    let (deployment, onward) = Deployment::lake().await;
+    commit(&onward, "main", 1).await;
+    let _: String = deployment.redis.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let short = Duration::from_millis(300);
+    let refused = change(&onward, "main", 2).timeout(short).commit().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.message().contains("min-replicas-to-write"), "{refused}");
+    let _: String = deployment.redis.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    commit(&onward, "main", 3).await;
+    assert_eq!(onward.coordinator().lanes().waits_for(), None, "nothing is waited for any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_refused_in_the_middle_of_a_script_is_named_and_nothing_is_lost() {
+    let redis = RedisServer::with(Listen::Port, &[]);
+    let rights =
+        |more: &str| format!("ACL SETUSER limited reset on >secret ~onward:* +@all -@admin {more}");
+    let allow = |redis: &RedisServer, more: &str| {
+        let words = rights(more);
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let _: String = redis.command(&words);
+    };
+    allow(&redis, "");
+    let deployment = Deployment::with(redis);
+    let mut config = deployment.config();
+    config.redis = config.redis.replace("redis://", "redis://limited:secret@");
+    let onward = Onward::with_objects(config, deployment.objects.clone()).await.unwrap();
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    commit(&onward, "main", 1).await;
+    // The first write of the script is done by then.
+    allow(&deployment.redis, "-xadd");
+    let outcome = change(&onward, "main", 2).timeout(PATIENCE).commit().await.unwrap();
+    let Outcome::StillQueued { cause: Some(cause), .. } = outcome else { panic!("{outcome:?}") };
+    assert!(cause.contains("xadd") || cause.contains("may not do that"), "{cause}");
+    let refused = onward.repo("lake").branch("main").delete().await.unwrap_err();
+    assert!(refused.message().contains("may not do that"), "{refused}");
+    allow(&deployment.redis, "");
     Audit::of(&deployment.objects, "main").await.has_all([1, 2]);
 }
 
