@@ -5,10 +5,10 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
+.PHONY: help demo test test-valkey test-redis-6.2 test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /  make \1\t/'
 
 demo: build ## Build, then show the main job on real files; ends by itself
 	./target/release/onward demo
@@ -24,7 +24,10 @@ campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD
 		campaign:: --nocapture --test-threads 1
 
 test-valkey: ## Run those that talk to Redis on Valkey instead
-	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-valkey
+	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-redis valkey
+
+test-redis-6.2: ## The same on the oldest Redis that Onward works on
+	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-redis 6.2
 
 test-clients: setup ## lakeFS's own Python clients, as they come from PyPI, against a sidecar; --lakectl by the script
 	./scripts/test-clients

@@ -2,7 +2,8 @@
 --
 -- Several ops of one process travel in one call; each is judged by itself, in the order given.
 -- An op that seals takes the whole staging area with it in the same atomic step (RENAME), and
--- with it every area that an earlier, uncommitted op gave back.
+-- with it every area that an earlier, uncommitted op gave back. Each call names the areas that it
+-- makes anew: what another call has sealed, for the same op or in another Redis, has another name.
 --
 -- Includes  clock, head, turn, areas, outcomes, idle
 -- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
@@ -14,7 +15,7 @@
 --   3 turn_ms  4 queue_limit: ops  5 sealed_limit: areas  6 count: of ops
 --   then count times  +1 op_id: 36 characters  +2 element  +3 producer: '' for none
 --   +4 epoch  +5 sequence: 20 digits each  +6 seal_mode: '0' no, '1' yes, '2' even when nothing
---   is staged
+--   is staged  +7 area_id: of the area that it makes, 36 characters; '' where it does not seal
 -- Returns
 --   {0} when the branch is not in this Redis; else
 --   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn of others left in ms,
@@ -39,7 +40,7 @@ local depth_before = redis.call('LLEN', queue_key)
 local depth = depth_before
 
 -- Takes the staging area and every area without an owner for this op.
-local function seal(op_id, area_key, area_paths_key, areas, staged)
+local function seal(op_id, area_id, area_key, area_paths_key, areas, staged)
   for index, area in ipairs(areas) do
     if owner_of(area) == nobody then
       redis.call('LSET', sealed_key, index - 1, area_of(id_of(area), op_id))
@@ -48,7 +49,7 @@ local function seal(op_id, area_key, area_paths_key, areas, staged)
   if staged then
     redis.call('RENAME', staged_key, area_key)
     redis.call('RENAME', paths_key, area_paths_key)
-    redis.call('RPUSH', sealed_key, area_of(op_id, op_id))
+    redis.call('RPUSH', sealed_key, area_of(area_id, op_id))
   end
 end
 
@@ -74,13 +75,14 @@ end
 
 local op_ids = {}
 for i = 1, count do
-  op_ids[i] = ARGV[ops_at + (i - 1) * 6 + 1]
+  op_ids[i] = ARGV[ops_at + (i - 1) * 7 + 1]
 end
 local known_tickets = count > 0 and redis.call('HMGET', ops_key, unpack(op_ids)) or {}
 
 local function judge(number, at, area_key, area_paths_key)
   local op_id, element, producer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local epoch, sequence, seal_mode = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+  local area_id = ARGV[at + 7]
   local known = accepted[op_id] or known_tickets[number]
   if known then
     local ticket = tonumber(known)
@@ -128,13 +130,13 @@ local function judge(number, at, area_key, area_paths_key)
   local code, ticket, record = accept(op_id, element)
   -- Whether there is memory for it is known before the staging area is taken.
   write()
-  seal(op_id, area_key, area_paths_key, areas, staged)
+  seal(op_id, area_id, area_key, area_paths_key, areas, staged)
   return code, ticket, record
 end
 
 local results = {}
 for i = 1, count do
-  local at = ops_at + (i - 1) * 6
+  local at = ops_at + (i - 1) * 7
   local area_key, area_paths_key
   if ARGV[at + 6] ~= '0' then
     area_key, area_paths_key = KEYS[areas_at + 1], KEYS[areas_at + 2]

@@ -151,6 +151,22 @@ pub fn identity<T: PartialEq + Debug>(op: impl Debug, submitted: &T, recorded: &
     }
 }
 
+/// A commit of what is staged holds nothing that was staged after it had been accepted, whatever Redis
+/// has lost since. `later`: writes that began after that; `held`: those that the commit holds.
+pub fn nothing_later<Write: PartialEq + Debug>(
+    op: impl Debug,
+    later: &[Write],
+    held: impl IntoIterator<Item = Write>,
+) -> Held {
+    match held.into_iter().find(|write| later.contains(write)) {
+        None => Ok(()),
+        Some(write) => violated(
+            Invariant::Identity,
+            format!("op {op:?} holds {write:?}, which was staged after it had been accepted"),
+        ),
+    }
+}
+
 /// When something was asked for and when it was answered, on one clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
@@ -342,6 +358,8 @@ mod tests {
         breaks(decided_once([1, 2, 1]), Invariant::DecidedOnce);
         identity(1, &"mine", &"mine").unwrap();
         breaks(identity(1, &"mine", &"yours"), Invariant::Identity);
+        nothing_later(1, &["c"], ["a", "b"]).unwrap();
+        breaks(nothing_later(1, &["c"], ["a", "c"]), Invariant::Identity);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 -- Sealed areas: staging areas that commits have taken. An element of the list of them is 36 characters of
--- id (the op that sealed the area, which names its keys) and 36 of owner (the op that commits it): blanks
--- when that op ended without a commit, until the next op that seals takes the area.
+-- id (which names its keys) and 36 of owner (the op that commits it): blanks when that op ended without a
+-- commit, until the next op that seals takes the area.
 --
 -- Gives  nobody: the owner of an area that was given back
 --        area_of(id, owner): the element; id_of(area), owner_of(area): its parts

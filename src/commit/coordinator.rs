@@ -178,10 +178,12 @@ impl Coordinator {
         queue
     }
 
-    /// The branches with work of this process, `limit` at most.
+    /// The branches that this process works on, `limit` at most: first those for which somebody waits.
     pub fn at_work(&self, limit: usize) -> Vec<BranchContext> {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.values().take(limit).map(|queue| queue.context().clone()).collect()
+        let (idle, waiting): (Vec<_>, Vec<_>) = queues.values().partition(|queue| queue.is_idle());
+        let first = waiting.into_iter().chain(idle).take(limit);
+        first.map(|queue| queue.context().clone()).collect()
     }
 
     /// Ends the work on all branches after their present rounds. What is queued stays queued.

@@ -47,6 +47,11 @@ impl RedisBranch {
         self.0.lanes.losses()
     }
 
+    /// Why a call is being made again and again, where one is, see [`Lanes::waits_for`].
+    pub fn waits_for(&self) -> Option<String> {
+        self.0.lanes.waits_for()
+    }
+
     pub(super) fn lanes(&self) -> &Lanes {
         &self.0.lanes
     }

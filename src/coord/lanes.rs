@@ -18,8 +18,9 @@ use crate::model::error::{Error, Result};
 use super::attempts::Attempts;
 use super::call::ScriptCall;
 use super::connect::{Connector, Link, connector};
-use super::failure::{CallError, LaneFate, classify};
+use super::failure::{CallError, LaneFate, classify, is_unknown_script};
 use super::options::LaneOptions;
+use super::waits::Waits;
 
 /// The oldest Redis that has every command the scripts use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -47,6 +48,7 @@ struct Pool {
     generations: AtomicU64,
     losses: AtomicU64,
     calls: Mutex<BTreeMap<&'static str, u64>>,
+    waits: Waits,
 }
 
 impl std::fmt::Debug for Lanes {
@@ -85,6 +87,7 @@ impl Lanes {
                 generations: AtomicU64::new(0),
                 losses: AtomicU64::new(0),
                 calls: Mutex::new(BTreeMap::new()),
+                waits: Waits::default(),
             }),
         };
         lanes.check_server().await?;
@@ -105,6 +108,12 @@ impl Lanes {
     /// Calls made so far, by script or command.
     pub fn calls(&self) -> BTreeMap<&'static str, u64> {
         self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why a call is being made again and again, where one is: what whoever waits for it has to be
+    /// told.
+    pub fn waits_for(&self) -> Option<String> {
+        self.inner.waits.reason()
     }
 
     /// Runs a script, teaching it to the server where needed. Scripts are idempotent, so a call
@@ -136,15 +145,24 @@ impl Lanes {
     ) -> Result<Value> {
         let deadline = Deadline::after(self.inner.options.patience);
         let mut pause = Duration::from_millis(5);
+        let mut refused = true;
         loop {
-            let error = match self.call_once(name, call, script).await {
-                Ok(value) => return Ok(value),
+            let mut error = match self.call_once(name, call, script).await {
+                Ok(value) => {
+                    self.inner.waits.over(name);
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
+            refused &= error.error.is_refused();
             let out_of_time = deadline.left() < pause;
             if !error.retry || out_of_time {
+                if !refused {
+                    error.error = error.error.in_doubt();
+                }
                 return Err(error.error);
             }
+            self.inner.waits.note(name, &error.error);
             tracing::debug!(call = name, error = %error.error, "calling Redis again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(250));
@@ -162,7 +180,7 @@ impl Lanes {
         let begun = Stopwatch::start();
         let mut result = call.query_async::<Value>(&mut link).await;
         if let (Err(error), Some(script)) = (&result, script)
-            && error.code() == Some("NOSCRIPT")
+            && is_unknown_script(error)
         {
             self.count(name);
             result = script.teaching().query_async::<Value>(&mut link).await;
@@ -235,7 +253,12 @@ impl Lanes {
     }
 
     async fn check_server(&self) -> Result<()> {
-        let info = self.call("info", redis::cmd("INFO").arg("server")).await?;
+        let info = self.call("info", redis::cmd("INFO").arg("server")).await.map_err(|error| {
+            match error.is_retryable() && !error.is_outage() {
+                true => error.context("Onward asks a server for its version by INFO"),
+                false => error,
+            }
+        })?;
         let text: String = redis::from_redis_value(info)
             .map_err(|_| Error::unavailable("Redis did not answer INFO with text"))?;
         let version = text

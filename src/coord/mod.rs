@@ -33,6 +33,7 @@ pub mod status;
 pub mod submit;
 pub mod turn;
 pub mod view;
+mod waits;
 
 pub use answer::Answer;
 pub use branch::RedisBranch;

@@ -1,16 +1,41 @@
-//! Reading a whole queue, with plain commands: what waits on a branch, from its end to its front.
+//! Reading a whole queue, with plain commands: what waits on a branch, from its end to its front; and
+//! whether anything does.
 
 use bytes::Bytes;
 use redis::Value;
 
 use crate::model::error::{Error, Result};
+use crate::model::ids::BranchUid;
+use crate::model::name::RepoName;
 
 use super::branch::RedisBranch;
+use super::keys::BranchKeys;
+use super::lanes::Lanes;
+use super::reply::int;
 
 /// Elements of one page, at most.
 pub const QUEUE_PAGE_MAX: usize = 256;
 
+/// How many ops wait on a branch; 0 where this Redis does not have it. The smallest look there is, for
+/// those who look at many.
+pub async fn depth(lanes: &Lanes, repo: &RepoName, uid: BranchUid) -> Result<u64> {
+    let mut call = redis::cmd("LLEN");
+    call.arg(&BranchKeys::new(repo, uid).queue);
+    let depth = int("llen", &lanes.call("llen", &call).await?)?;
+    Ok(u64::try_from(depth).unwrap_or(0))
+}
+
 impl RedisBranch {
+    /// The element at a place of the queue, 0 in front, if there is one.
+    pub async fn element(&self, index: u64) -> Result<Option<Bytes>> {
+        let mut call = redis::cmd("LINDEX");
+        call.arg(&self.keys().queue).arg(index);
+        Ok(match self.lanes().call("lindex", &call).await? {
+            Value::BulkString(element) => Some(element.into()),
+            _ => None,
+        })
+    }
+
     /// The page of the queue that ends `skip` elements before its end, at most [`QUEUE_PAGE_MAX`];
     /// none where the queue is not that long.
     ///

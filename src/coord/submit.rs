@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use redis::Value;
 
+use crate::clock;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 use crate::model::producer::Producer;
@@ -100,10 +101,12 @@ impl RedisBranch {
         limits: SubmitLimits,
         submissions: &[Submission],
     ) -> Result<Answer<SubmitReply>> {
-        let mut call = ScriptCall::on(&SUBMIT, &self.submit_keys(submissions));
+        let seals = |each: &Submission| (each.seal != Seal::No).then(clock::new_op_id);
+        let areas: Vec<Option<OpId>> = submissions.iter().map(seals).collect();
+        let mut call = ScriptCall::on(&SUBMIT, &self.submit_keys(&areas));
         self.turn().put_into(&mut call);
         call.number(limits.queue).number(limits.sealed).count(submissions.len());
-        for each in submissions {
+        for (each, area) in submissions.iter().zip(areas) {
             let (producer, epoch, sequence) = each
                 .producer
                 .as_ref()
@@ -115,11 +118,12 @@ impl RedisBranch {
                 Seal::Staged => "1",
                 Seal::StagedOrEmpty => "2",
             });
+            call.text_or_none(area);
         }
         parse(self.run(&call).await?, submissions)
     }
 
-    fn submit_keys(&self, submissions: &[Submission]) -> Vec<Cow<'_, str>> {
+    fn submit_keys(&self, areas: &[Option<OpId>]) -> Vec<Cow<'_, str>> {
         let keys = self.keys();
         let fixed = [
             &keys.head,
@@ -131,8 +135,7 @@ impl RedisBranch {
             &keys.paths,
             &keys.sealed,
         ];
-        let sealing = submissions.iter().filter(|each| each.seal != Seal::No);
-        keys.and_areas(fixed, sealing.map(|each| each.op_id))
+        keys.and_areas(fixed, areas.iter().copied().flatten())
     }
 }
 

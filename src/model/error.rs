@@ -52,11 +52,10 @@ pub enum ErrorKind {
         /// How long to wait before the next attempt, computed from the measured rate.
         retry_after: Duration,
     },
-    /// As many staged commits as may have sealed what they take and were not decided, or gave it
-    /// back; nothing was accepted. Come back after the given time, or, without one, take back what is
-    /// uncommitted and stage it again: by itself it does not change.
+    /// As many staged commits as may have sealed what they take and were not decided; nothing was
+    /// accepted, and what is staged stays staged. Come back after the given time.
     TooManySealed {
-        /// How long to wait before the next attempt; `None` where none of them will be decided.
+        /// How long to wait before the next attempt; `None` where that is not known.
         retry_after: Option<Duration>,
     },
     /// A producer with a newer epoch took over, or this sequence was decided before.
@@ -86,13 +85,22 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     outage: bool,
+    refused: bool,
+    lasting: bool,
     source: Option<Box<dyn StdError + Send + Sync + 'static>>,
 }
 
 impl Error {
     /// An error of `kind` with a `message` for people: what was tried, what happened, what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), outage: false, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            outage: false,
+            refused: false,
+            lasting: false,
+            source: None,
+        }
     }
 
     /// Shorthand for [`ErrorKind::InvalidInput`].
@@ -141,6 +149,27 @@ impl Error {
         self
     }
 
+    /// Says that the call was refused before it did anything: see [`Error::is_refused`].
+    #[must_use]
+    pub(crate) fn refused(mut self) -> Self {
+        self.refused = true;
+        self
+    }
+
+    /// Says that the call comes to nothing until somebody changes something: see [`Error::lasts`].
+    #[must_use]
+    pub(crate) fn lasting(mut self) -> Self {
+        self.lasting = true;
+        self
+    }
+
+    /// The same error where an earlier try of the call may have been carried out.
+    #[must_use]
+    pub(crate) fn in_doubt(mut self) -> Self {
+        self.refused = false;
+        self
+    }
+
     /// Attaches the underlying cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -159,7 +188,8 @@ impl Error {
     /// the message.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self { outage: self.outage, ..Self::new(self.kind, self.to_string()) }
+        let again = Self::new(self.kind, self.to_string());
+        Self { outage: self.outage, refused: self.refused, lasting: self.lasting, ..again }
     }
 
     /// What the caller should do.
@@ -181,6 +211,17 @@ impl Error {
     /// call succeeds when that is over, which a failover brings about by itself.
     pub fn is_outage(&self) -> bool {
         self.outage
+    }
+
+    /// Whether Redis refused the call, and every try of it, before it did anything: nothing is in
+    /// doubt.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether Redis is set up so that it refuses the call, for as long as nobody changes that.
+    pub(crate) fn lasts(&self) -> bool {
+        self.lasting
     }
 
     /// Whether it says that stored bytes are missing or damaged.

@@ -27,6 +27,7 @@ use super::handles::Branch;
 use super::outcome::complete;
 use super::place::Place;
 use super::removal::require_live;
+use super::standing::{self, LOOK_WAITS};
 use super::ticket::{Again, HandleState, TicketHandle};
 
 /// What there is to say of a branch.
@@ -196,7 +197,10 @@ impl Branch {
     /// The front of the branch's queue, at most `limit` ops.
     pub async fn queue(&self, limit: usize) -> Result<QueueView> {
         let ask = |context: BranchContext| async move { context.look(limit.min(BATCH_MAX)).await };
-        let (_, view) = present(self, ask).await?;
+        let (context, view) = present(self, ask).await?;
+        if standing::stands(&view) {
+            standing::help(self.repo.onward.coordinator(), &context, &view);
+        }
         let mut ops = Vec::with_capacity(view.elements.len());
         for (index, element) in view.elements.iter().enumerate() {
             let queued = QueuedOp::decode(element)?;
@@ -215,7 +219,24 @@ impl Branch {
     pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
         let ask = |context: BranchContext| async move { context.look(0).await };
         let (context, view) = present(self, ask).await?;
+        if !standing::stands(&view) {
+            return Ok((context, view.head));
+        }
+        Box::pin(self.see_through(&context, Deadline::after(LOOK_WAITS))).await;
+        let (context, view) = present(self, ask).await?;
         Ok((context, view.head))
+    }
+
+    /// Sees through what waits in the queue now, as far as that is possible before the deadline. Where
+    /// rounds of this process fail, nobody is kept waiting for the next.
+    async fn see_through(&self, context: &BranchContext, deadline: Deadline) {
+        if self.queue_of(context).last_error().is_some() {
+            return;
+        }
+        let coordinator = self.repo.onward.coordinator();
+        if let Err(error) = standing::see_through(coordinator, context, deadline).await {
+            tracing::info!(%error, "a queue stands");
+        }
     }
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
@@ -237,7 +258,15 @@ impl Branch {
             let queue = self.queue_of(&context);
             async move { submitting.attempt(&queue).await }
         };
-        let (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
+        let (mut context, mut admission) = persist(deadline, || accepted(self, attempt)).await?;
+        if let Admission::NothingStaged(_) = admission {
+            // What was staged may be in the queue, and come back from there.
+            let wait = deadline.unwrap_or_else(|| Deadline::after(LOOK_WAITS));
+            let coordinator = self.repo.onward.coordinator();
+            if standing::see_through(coordinator, &context, wait).await? > 0 {
+                (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
+            }
+        }
         let mut handle = self.admitted(&context, admission).await?;
         handle.again = Some(Box::new(again));
         Ok(handle)

@@ -72,7 +72,8 @@ impl Branch {
                     return self.end_if_damaged(context, error).await;
                 }
                 Err(Error::unavailable(format!(
-                    "deleting the branch is still queued (ticket {ticket}): it will be done in its turn"
+                    "deleting the branch is still queued (ticket {ticket}): it will be done in its turn{}",
+                    cause.map(|cause| format!("; it waits for this: {cause}")).unwrap_or_default()
                 )))
             }
             // It came behind the end.

@@ -25,7 +25,7 @@ use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
 use super::protection::Action;
-use super::ticket::{TicketHandle, TicketStatus, see_through};
+use super::ticket::{TicketHandle, TicketStatus, late, see_through};
 
 /// A merge before it is submitted.
 enum Ready {
@@ -190,9 +190,10 @@ impl MergeBuilder {
     pub async fn commit(self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
         let deadline = Deadline::after(timeout);
+        let onward = self.branch.repo.onward.clone();
         see_through(deadline, self.submit_until(Some(deadline)), || {
-            Error::unavailable(
-                "the merge could not be worked out and queued before the deadline: nothing was changed unless `onward log` shows it",
+            late(&onward).context(
+                "the merge could not be worked out and queued in time: nothing was changed unless `onward log` shows it",
             )
         })
         .await

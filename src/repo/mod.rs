@@ -33,6 +33,7 @@ mod outcome;
 mod overlay;
 pub mod pages;
 mod place;
+mod prefix;
 pub mod producers;
 pub mod protection;
 mod reach;
@@ -45,11 +46,13 @@ pub mod repository;
 pub mod reset;
 pub mod staged_diff;
 pub mod staging;
+mod standing;
 pub mod tags;
 pub mod ticket;
 mod touching;
 pub mod upload_address;
 pub mod verify;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,9 @@
 //! Recovery: everything Redis knows, rebuilt from the object store alone.
 
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::commit::context::BranchContext;
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::present::{BroughtUp, bring_up};
@@ -9,6 +13,10 @@ use crate::model::name::BranchName;
 
 use super::handles::Onward;
 use super::handles::Repository;
+use super::standing;
+
+/// How long what waits in the queue of a branch is seen through.
+const SEE_THROUGH: Duration = Duration::from_secs(30);
 
 /// What recovery did for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +28,8 @@ pub struct Recovered {
     pub done: u64,
     /// What was found and done.
     pub state: RecoveredState,
+    /// Ops that were accepted before and could not be decided now: they stay queued.
+    pub queued: u64,
 }
 
 /// What recovery found.
@@ -69,9 +79,21 @@ impl Repository {
         let image = read_back(&context.lake, record).await?;
         if image.closed {
             self.onward.inner.finish_deletion(&context).await?;
-            return Ok(Recovered { branch, done: image.done, state: RecoveredState::Ended });
+            let state = RecoveredState::Ended;
+            return Ok(Recovered { branch, done: image.done, state, queued: 0 });
         }
         self.onward.coordinator().names(lake.life()).name(&branch, record.uid).await?;
-        Ok(Recovered { branch, done: image.done, state })
+        let (queued, decided) = self.see_through(&context).await?;
+        Ok(Recovered { branch, done: image.done.max(decided), state, queued })
+    }
+
+    /// Sees through what waits in a branch's queue. Returns what is left, and the tickets decided.
+    async fn see_through(&self, context: &BranchContext) -> Result<(u64, u64)> {
+        let deadline = Deadline::after(SEE_THROUGH);
+        let helped = standing::see_through(self.onward.coordinator(), context, deadline).await;
+        let failed = helped.inspect_err(|error| tracing::warn!(%error, "a queue stands")).is_err();
+        let view = context.look(0).await?.given();
+        let queued = view.as_ref().filter(|_| failed).map_or(0, |view| view.depth);
+        Ok((queued, view.map_or(0, |view| view.head.done)))
     }
 }

@@ -10,6 +10,7 @@ use crate::commit::accept::waiting::{Told, rounds_bound};
 use crate::commit::context::BranchContext;
 use crate::commit::log::find::find_in_log;
 use crate::commit::mend::present::{present, present_in};
+use crate::commit::op::queued::QueuedOp;
 use crate::commit::op::verdict::{BRANCH_DELETED, OutcomeRecord, Verdict};
 use crate::coord::status::{OpStatus, StatusReply};
 use crate::coord::submit::Submission;
@@ -18,8 +19,9 @@ use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
 use crate::model::outcome::{Details, Outcome};
 
-use super::handles::Branch;
+use super::handles::{Branch, Onward};
 use super::outcome::complete;
+use super::standing::age_of;
 
 /// What can be said of an op without waiting.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,6 +172,15 @@ fn still_queued(op_id: OpId, ticket: Ticket, cause: Option<String>, waited: Dura
     Outcome::StillQueued { ticket, cause, details }
 }
 
+/// Nothing is known of a call before the deadline: with the reason why it was put off, where Redis
+/// gave one.
+pub(super) fn late(onward: &Onward) -> Error {
+    Error::unavailable(match onward.coordinator().lanes().waits_for() {
+        Some(reason) => format!("the deadline came while this was waited for: {reason}"),
+        None => "Redis or the object store did not answer before the deadline".to_owned(),
+    })
+}
+
 /// Submits an op and waits for its outcome, all before `deadline`. `late` tells of a submission
 /// that took longer.
 pub(super) async fn see_through(
@@ -234,8 +245,12 @@ impl Branch {
         ticket: Ticket,
         position: u64,
     ) -> Result<TicketHandle> {
-        let queue = self.queue_of(&self.context().await?);
-        let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position));
+        let context = self.context().await?;
+        let element = context.redis.element(position.saturating_sub(1)).await?;
+        let queued = element.and_then(|element| QueuedOp::decode(&element).ok());
+        let age = age_of(queued.filter(|queued| queued.id == op_id).and_then(|q| q.created_ms()));
+        let queue = self.queue_of(&context);
+        let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position), age);
         Ok(TicketHandle { queue, state: HandleState::Pending(pending), again: None })
     }
 

@@ -41,9 +41,18 @@ fn tell(out: &Out, repo: &str, recovered: &Recovered) -> Told {
         || {
             json!({
                 "repository": repo, "branch": recovered.branch, "done": recovered.done,
-                "state": state, "behind": behind,
+                "state": state, "behind": behind, "queued": recovered.queued,
             })
         },
-        || format!("{repo}/{}\t{} tickets\t{words}", recovered.branch, recovered.done),
+        || {
+            let queued = match recovered.queued {
+                0 => String::new(),
+                n => format!(
+                    "; {n} ops wait in its queue: see `onward queue {repo}/{}`",
+                    recovered.branch
+                ),
+            };
+            format!("{repo}/{}\t{} tickets\t{words}{queued}", recovered.branch, recovered.done)
+        },
     )
 }

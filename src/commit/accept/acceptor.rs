@@ -11,12 +11,16 @@ use crate::model::error::{Error, Result};
 
 use super::admission::{Admission, admit};
 use super::shared::{Shared, TIMER};
-use super::waiting::Told;
+use super::waiting::{Told, Waiters};
 use crate::commit::gathering::Gathering;
 use crate::commit::mend::present::accepted_in;
+use crate::commit::op::lost::lost;
 
 /// One call takes those who come without a pause, as many as it can carry.
 const GATHERING: Gathering = Gathering { passes: 3, enough: SUBMISSIONS_MAX };
+
+/// Bytes of the ops of one call, at most: copying more would keep the server for too long.
+const CALL_BYTES: usize = 1024 * 1024;
 
 /// An op that somebody wants submitted.
 pub(in crate::commit) struct Incoming {
@@ -34,13 +38,31 @@ pub(in crate::commit) async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::R
     let mut batch = Vec::with_capacity(SUBMISSIONS_MAX);
     while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
         gather(&shared, &mut arrivals, &mut batch).await;
-        let incoming = std::mem::take(&mut batch);
-        if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
-            for each in incoming {
-                let _ = each.answer.send(Err(error.again()));
+        for incoming in in_calls(std::mem::take(&mut batch)) {
+            if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
+                for each in incoming {
+                    let _ = each.answer.send(Err(error.again()));
+                }
             }
         }
     }
+}
+
+/// Ops in their order, as many in a call as have [`CALL_BYTES`] together.
+fn in_calls(all: Vec<Incoming>) -> Vec<Vec<Incoming>> {
+    let mut calls: Vec<Vec<Incoming>> = Vec::new();
+    let mut bytes = 0;
+    for incoming in all {
+        bytes += incoming.submission.element.len();
+        match calls.last_mut().filter(|_| bytes <= CALL_BYTES) {
+            Some(call) => call.push(incoming),
+            None => {
+                bytes = incoming.submission.element.len();
+                calls.push(vec![incoming]);
+            }
+        }
+    }
+    calls
 }
 
 /// Writers that were told of one batch come with their next ops together, and one call takes them
@@ -120,12 +142,12 @@ async fn accept_batch(
 /// Notes that ops are about to be submitted, with one that rides along. `None` at the end: nobody
 /// would run rounds for them here, nor tell what became of them.
 fn expect(shared: &Shared, incoming: &[Incoming]) -> Option<(Vec<Submission>, Outcomes)> {
-    let mut submissions: Vec<Submission> =
-        incoming.iter().map(|each| each.submission.clone()).collect();
     let mut state = shared.state();
     if state.closing {
         return None;
     }
+    let mut submissions: Vec<Submission> =
+        incoming.iter().map(|each| known(&state.waiters, &each.submission)).collect();
     let expect = |submission: &Submission| {
         let (tell, outcome) = watch::channel(None);
         state.waiters.expect(submission.clone(), tell);
@@ -140,6 +162,14 @@ fn expect(shared: &Shared, incoming: &[Incoming]) -> Option<(Vec<Submission>, Ou
     Some((submissions, outcomes))
 }
 
+/// An op as it is submitted: one that this process already sees through takes nothing once more, should
+/// Redis have lost it.
+fn known(waiters: &Waiters, submission: &Submission) -> Submission {
+    let promised = waiters.promised(submission.op_id);
+    let known = promised.and_then(|known| lost(submission.clone(), known.sealed).ok());
+    known.unwrap_or_else(|| submission.clone())
+}
+
 /// Tells each submitter what became of its op.
 fn answer(shared: &Shared, incoming: Vec<Incoming>, outcomes: Outcomes, reply: SubmitReply) {
     let (done, depth) = (reply.view.head.done, reply.view.depth);
@@ -152,7 +182,9 @@ fn answer(shared: &Shared, incoming: Vec<Incoming>, outcomes: Outcomes, reply: S
     for ((each, accepted), outcome) in incoming.into_iter().zip(reply.accepted).zip(outcomes) {
         let op_id = each.submission.op_id;
         if let Accepted::Queued(ticket) | Accepted::Pending(ticket) = accepted {
-            state.waiters.accepted(op_id, ticket, done);
+            // What it has taken is listed for as long as it is not decided.
+            let sealed = reply.view.areas.iter().any(|area| area.owner == Some(op_id));
+            state.waiters.accepted(op_id, ticket, done, sealed);
         } else {
             state.waiters.not_accepted(op_id);
         }

@@ -85,19 +85,12 @@ pub(super) fn admit(
     }
 }
 
-/// Where ops are queued, some of them may be those that have sealed: then it helps to come back.
+/// Those that were given back have made room before anybody is told so: what is left waits.
 fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
-    let retry_after = (depth > 0).then(|| shared.rate.time_for(depth / 2));
-    let way_out = match retry_after {
-        Some(_) => "come back when some of those that wait are decided",
-        None => {
-            "see why they failed, then take back what is uncommitted (`onward branch reset`) and stage it again"
-        }
-    };
     Error::new(
-        ErrorKind::TooManySealed { retry_after },
+        ErrorKind::TooManySealed { retry_after: Some(shared.rate.time_for(depth / 2)) },
         format!(
-            "{areas} staged commits of the branch wait for their turn, or have failed and gave back what they had taken, and no more may at a time; nothing was accepted, and what is staged stays staged: {way_out}"
+            "{areas} staged commits of the branch wait for their turn, and no more may at a time; nothing was accepted, and what is staged stays staged: come back when some of them are decided"
         ),
     )
 }

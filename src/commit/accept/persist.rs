@@ -15,14 +15,16 @@ pub async fn persist<T, F: Future<Output = Result<T>>>(
     mut attempt: impl FnMut() -> F,
 ) -> Result<T> {
     let mut pause = PAUSE_FIRST;
+    let mut refused = true;
     loop {
         let error = match attempt().await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        refused &= error.is_refused();
         let left = deadline.map_or(Duration::ZERO, |deadline| deadline.left());
         if !error.is_outage() || left <= pause {
-            return Err(error);
+            return Err(if refused { error } else { error.in_doubt() });
         }
         tracing::info!(%error, left_s = left.as_secs(), "Redis is away; going on until the deadline");
         tokio::time::sleep(pause).await;

@@ -2,6 +2,7 @@
 //! callers share one call to accept their ops and one loop that runs rounds for all of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -44,18 +45,23 @@ impl BranchQueue {
         answered.await.map_err(|_| shutting_down())?
     }
 
-    /// Waits, in this process, for an op that was accepted as `ticket` when `done` tickets were
-    /// decided, by whomever. Whoever waits helps.
-    pub fn attach(&self, op_id: OpId, ticket: Ticket, done: u64) -> Pending {
+    /// Waits, in this process, for an op that was accepted as `ticket`, `age` ago, by whomever; `done`
+    /// tickets are decided by now. Whoever waits helps.
+    pub fn attach(&self, op_id: OpId, ticket: Ticket, done: u64, age: Duration) -> Pending {
         let (tell, outcome) = watch::channel(None);
         let mut state = self.shared.state();
         // Whoever comes after the end is told by its channel that nobody here will answer.
         if !state.closed {
-            state.waiters.attach(op_id, ticket, done, tell);
+            state.waiters.attach(op_id, ticket, done, age, tell);
         }
         drop(state);
         self.shared.wake.notify_one();
         Pending { op_id, ticket, outcome }
+    }
+
+    /// Whether somebody in this process waits for the op, and so helps it on.
+    pub fn waits_for(&self, op_id: OpId) -> bool {
+        self.shared.state().waiters.waits_for(op_id)
     }
 
     /// Every outcome up to this ticket is known to this process; 0 where it has not looked yet.
@@ -65,7 +71,8 @@ impl BranchQueue {
 
     /// Why ops are not getting on in this process, if they are not.
     pub fn last_error(&self) -> Option<String> {
-        self.shared.state().last_error.clone()
+        let told = self.shared.state().last_error.clone();
+        told.or_else(|| self.shared.context.redis.waits_for())
     }
 
     /// Whether anybody in this process waits for this branch.

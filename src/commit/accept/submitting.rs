@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Stopwatch;
 use crate::coord::Answer;
 use crate::coord::submit::Submission;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::outcome::{Details, Outcome};
 
@@ -21,6 +21,9 @@ use crate::commit::op::lost::lost;
 /// attempt that begins before reaches Redis within the patience of a call and the opening of a
 /// connection, which is while outcomes are kept in any case.
 const KNOWN_FOR: Duration = Duration::from_secs(3);
+
+/// How often one attempt makes room for an area, which others may then take.
+const ROOM_MAX: usize = 8;
 
 /// An op that is being submitted.
 #[derive(Debug)]
@@ -59,12 +62,12 @@ impl Submitting {
                 return Ok(Answer::Given(Admission::Settled(Box::new(outcome))));
             }
         }
-        let mut admission = queue.submit(self.submission.clone()).await?;
+        let mut admission = self.submit(queue).await?;
         let lost_connection = queue.context().redis.losses() != first.losses;
         if matches!(admission, Admission::NothingStaged(_)) && lost_connection {
             // The call may have been made twice, the first time to a Redis that took what was staged
-            // and whose newest writes this one does not have.
-            admission = queue.submit(lost(self.submission.clone())?).await?;
+            // and whose newest writes this one does not have. Nothing says that it was.
+            admission = queue.submit(lost(self.submission.clone(), false)?).await?;
         }
         Ok(match admission {
             Admission::BranchDeleted => Answer::Ended,
@@ -74,6 +77,21 @@ impl Submitting {
             }
             admission => Answer::Given(admission),
         })
+    }
+
+    /// Submits the op. Where as many areas are sealed as may be, those that were given back make room.
+    async fn submit(&self, queue: &BranchQueue) -> Result<Admission> {
+        for _ in 0..ROOM_MAX {
+            match queue.submit(self.submission.clone()).await {
+                Err(error) if matches!(error.kind(), ErrorKind::TooManySealed { .. }) => {
+                    if !queue.context().redis.unite_areas().await? {
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
+        }
+        queue.submit(self.submission.clone()).await
     }
 
     /// The outcome of the op, by the log: Redis knows that it was decided as this ticket, and no

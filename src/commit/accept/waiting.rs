@@ -4,6 +4,7 @@
 //! that is accepted again after a loss gets a new one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -47,6 +48,8 @@ pub struct Waiting {
     /// What was submitted, in case Redis loses it; `None` for an op that somebody else submitted.
     pub submission: Option<Submission>,
     submitted_at: Stopwatch,
+    /// How long it had waited by then, where somebody else submitted it.
+    before: Duration,
     /// Known once the call that submits it has returned.
     standing: Option<Standing>,
     /// What was told last. A waiter that was told to be stuck is told again.
@@ -67,6 +70,19 @@ struct Standing {
     failures_at_accept: u64,
     /// Whether something came between that the bound does not know of.
     doubtful: bool,
+    /// Whether it had taken what was staged.
+    sealed: bool,
+}
+
+/// An op that this process has promised to see through.
+#[derive(Debug)]
+pub struct Promised {
+    /// What was submitted; `None` for an op that somebody else submitted.
+    pub submission: Option<Submission>,
+    /// How far the log was when the op was accepted.
+    pub done: u64,
+    /// Whether it took what was staged when it was accepted.
+    pub sealed: bool,
 }
 
 /// All ops of one branch that this process waits for.
@@ -122,30 +138,34 @@ impl Waiters {
     /// Adds an op that is about to be submitted and one who waits for it. Its outcome may arrive
     /// before the reply of the call that submits it.
     pub fn expect(&mut self, submission: Submission, tell: watch::Sender<Option<Told>>) {
-        self.add(submission.op_id, Some(submission), tell);
+        self.add(submission.op_id, Some(submission), Duration::ZERO, tell);
     }
 
-    /// Adds an op that somebody else had accepted as `ticket`, and one who waits for it here.
+    /// Adds an op that somebody else had accepted as `ticket`, `age` ago, and one who waits for it
+    /// here.
     pub fn attach(
         &mut self,
         op_id: OpId,
         ticket: Ticket,
         done: u64,
+        age: Duration,
         tell: watch::Sender<Option<Told>>,
     ) {
-        self.add(op_id, None, tell);
-        self.accepted(op_id, ticket, done);
+        self.add(op_id, None, age, tell);
+        self.accepted(op_id, ticket, done, false);
     }
 
     fn add(
         &mut self,
         op_id: OpId,
         submission: Option<Submission>,
+        age: Duration,
         tell: watch::Sender<Option<Told>>,
     ) {
         let waiting = self.by_op.entry(op_id).or_insert_with(|| Waiting {
             submission: None,
             submitted_at: Stopwatch::start(),
+            before: age,
             standing: None,
             tell: Vec::new(),
         });
@@ -153,8 +173,9 @@ impl Waiters {
         waiting.tell.push(tell);
     }
 
-    /// Notes that an op was accepted as `ticket` when `done` tickets were decided.
-    pub fn accepted(&mut self, op_id: OpId, ticket: Ticket, done: u64) {
+    /// Notes that an op was accepted as `ticket` when `done` tickets were decided, and whether it has
+    /// taken what was staged.
+    pub fn accepted(&mut self, op_id: OpId, ticket: Ticket, done: u64, sealed: bool) {
         let (rounds_at_accept, failures_at_accept) = (self.rounds, self.failures);
         let Some(waiting) = self.by_op.get_mut(&op_id) else {
             return;
@@ -169,6 +190,7 @@ impl Waiters {
                 rounds_at_accept,
                 failures_at_accept,
                 doubtful: false,
+                sealed,
             };
             waiting.standing = Some(standing);
         }
@@ -212,7 +234,7 @@ impl Waiters {
                 (rounds, standing.bound)
             }
         };
-        let waited = waiting.submitted_at.elapsed();
+        let waited = waiting.before + waiting.submitted_at.elapsed();
         let details = Details { rounds, rounds_bound, waited, ..Details::of(op_id) };
         let outcome = record.outcome(ticket, details);
         measures::told(outcome.name(), waited, rounds);
@@ -272,11 +294,11 @@ impl Waiters {
         self.by_ticket.iter().map(|(_, op_id)| *op_id).collect()
     }
 
-    /// What was submitted as `op_id` by this process, if it was, and how far the log was when the
-    /// op was accepted; `None` when nobody waits for such an op.
-    pub fn submission(&self, op_id: OpId) -> Option<(Option<Submission>, u64)> {
+    /// What is known of an accepted op; `None` when nobody waits for such an op.
+    pub fn promised(&self, op_id: OpId) -> Option<Promised> {
         let waiting = self.by_op.get(&op_id)?;
-        Some((waiting.submission.clone(), waiting.standing?.done_at_accept))
+        let Standing { done_at_accept: done, sealed, .. } = waiting.standing?;
+        Some(Promised { submission: waiting.submission.clone(), done, sealed })
     }
 
     /// Gives up on an op, for the given reason.

@@ -35,6 +35,8 @@ pub(in crate::commit) struct Helper {
     others: Others,
     doubts: Doubts,
     failures: u32,
+    /// Whether one of them says why all of them came, and will come.
+    known_cause: bool,
     /// Whether the last round found Redis behind the log, and brought it up: views from before
     /// that would only lose the next round as well.
     overtaken: bool,
@@ -48,6 +50,7 @@ impl Helper {
             others: Others::new(Arc::clone(&shared)),
             doubts: Doubts::new(Arc::clone(&shared)),
             failures: 0,
+            known_cause: false,
             overtaken: false,
             upkeep: Upkeep::default(),
             shared,
@@ -59,6 +62,7 @@ impl Helper {
             match self.step().await {
                 Ok(()) => {
                     self.failures = 0;
+                    self.known_cause = false;
                     let overruns = {
                         let mut state = self.shared.state();
                         state.last_error = None;
@@ -121,15 +125,22 @@ impl Helper {
         self.shared.state().waiters.round_failed();
         tracing::warn!(%error, failures = self.failures, "a round failed; trying again");
         // An outage passes; a refusal or damage does not, and waiting for it would be unkind.
-        let lasts = !error.is_retryable() || refusal(error).is_some();
+        let lasts = !error.is_retryable() || error.lasts() || refusal(error).is_some();
         if lasts && self.doubts.is_gone().await {
             return;
         }
         {
             let mut state = self.shared.state();
-            state.last_error = Some(error.to_string());
-            if self.failures >= FAILURES_TOLD && lasts {
-                state.waiters.tell_stuck(&error.to_string());
+            // What a call that was broken off half-way leads to is not the reason.
+            if lasts || !self.known_cause {
+                state.last_error = Some(error.to_string());
+            }
+            self.known_cause |= lasts;
+            if let Some(cause) = state.last_error.clone()
+                && self.failures >= FAILURES_TOLD
+                && self.known_cause
+            {
+                state.waiters.tell_stuck(&cause);
             }
         }
         let pause = PAUSE_FIRST.saturating_mul(1 << self.failures.min(6)).min(PAUSE_MAX);
@@ -206,6 +217,7 @@ impl Helper {
             let wanted = self.wanted(&view);
             let context = self.context();
             let helped_from = view.head.done;
+            let expected = view.depth.min(BATCH_MAX as u64);
             let watch = Stopwatch::start();
             let end = context.round(view, self.head.take(), wanted).await?;
             self.doubts.note();
@@ -214,6 +226,10 @@ impl Helper {
             }
             match end {
                 Answer::Given(RoundEnd::Published { entry, next, head }) => {
+                    if entry.len() < expected {
+                        // It ended early: heavy ops, or one behind which another head is needed.
+                        self.shared.state().waiters.doubt();
+                    }
                     self.tell(&entry, watch.elapsed())?;
                     self.shared.rate.observe(head.done);
                     tracing::trace!(from = helped_from, ops = entry.len(), "batch published");

@@ -10,6 +10,7 @@ use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
 use crate::commit::accept::shared::Shared;
+use crate::commit::accept::waiting::Promised;
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::log::find::{find_all_in_log, find_in_log};
@@ -79,8 +80,8 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
     {
         let state = shared.state();
         for op_id in ops {
-            if let Some((submission, done)) = state.waiters.submission(op_id) {
-                missing.push((op_id, submission));
+            if let Some(Promised { submission, done, sealed }) = state.waiters.promised(op_id) {
+                missing.push((op_id, submission.map(|submission| (submission, sealed))));
                 done_at_accept = done_at_accept.min(done);
             }
         }
@@ -97,7 +98,7 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             (Some((ticket, record)), _) => {
                 shared.state().waiters.tell(op_id, ticket, record);
             }
-            (None, Some(submission)) => lost_ops.push(lost(submission)?),
+            (None, Some((submission, sealed))) => lost_ops.push(lost(submission, sealed)?),
             (None, None) => {
                 let cause = "Redis had lost it before it was decided: whoever submitted it can submit it again under the same op id";
                 shared.state().waiters.give_up(op_id, cause);

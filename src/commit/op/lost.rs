@@ -6,14 +6,16 @@ use crate::model::error::Result;
 use super::queued::{Body, QueuedOp};
 use super::request::Request;
 
-/// An op as it is submitted again. With one that had sealed, what was staged may be gone: that is
-/// decided in its turn, because another Redis may still have the op with all that it had taken.
-pub fn lost(mut submission: Submission) -> Result<Submission> {
+/// An op as it is submitted again, of which it is known whether it `had_sealed` something. It takes
+/// nothing any more: what is staged by now may be somebody else's. That what it had taken is gone is
+/// decided in its turn, because another Redis may still have the op with all of it.
+pub fn lost(mut submission: Submission, had_sealed: bool) -> Result<Submission> {
     if submission.seal == Seal::No {
         return Ok(submission);
     }
-    submission.seal = Seal::StagedOrEmpty;
-    if let Body::Op(mut op) = QueuedOp::decode(&submission.element)?.body
+    submission.seal = Seal::No;
+    if had_sealed
+        && let Body::Op(mut op) = QueuedOp::decode(&submission.element)?.body
         && let Request::Commit(request) = &mut op.request
     {
         request.staging_lost = true;

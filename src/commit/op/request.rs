@@ -76,8 +76,8 @@ pub struct CommitRequest {
     /// since the Unix epoch: of history that is brought over from elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date_ms: Option<i64>,
-    /// Whether it was accepted before by a Redis that lost it: if nothing is staged now, that was
-    /// lost, too.
+    /// Whether it had sealed something in a Redis that lost it: unless the areas are there, that was
+    /// lost, too, and nothing else is taken in its place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub staging_lost: bool,
 }

@@ -2,6 +2,7 @@
 //! to the object store as it is read, so that memory does not follow the size of an area.
 
 use crate::clock;
+use crate::coord::areas::Area;
 use crate::coord::staging::{self, Bound, PAGE_MAX, Wanted, Which};
 use crate::model::change::{PathChange, check_value_version, decode_value};
 use crate::model::error::{Error, Result};
@@ -11,18 +12,22 @@ use crate::tree::{ChangeSet, ChangeSetWriter, ChangeSorter, Record};
 
 use super::situation::{SMALL_MAX, Sources};
 
-/// Reads the areas that an op has sealed.
-pub(super) async fn load_sealed(sources: Sources<'_>, areas: &[OpId]) -> Result<ChangeSet> {
+/// Reads the areas that op `owner` has sealed.
+pub(super) async fn load_sealed(
+    sources: Sources<'_>,
+    owner: OpId,
+    areas: &[OpId],
+) -> Result<ChangeSet> {
     match areas {
-        [area] => load_area(sources, *area).await,
-        areas => load_areas(sources, areas).await,
+        [area] => load_area(sources, owner, *area).await,
+        areas => load_areas(sources, owner, areas).await,
     }
 }
 
-async fn load_area(sources: Sources<'_>, area: OpId) -> Result<ChangeSet> {
+async fn load_area(sources: Sources<'_>, owner: OpId, area: OpId) -> Result<ChangeSet> {
     let mut collector = ChangeSetWriter::new(sources.lake.tree(), SMALL_MAX);
     let mut from = Bound::Open;
-    while let Some(values) = area_page(sources, area, &from).await? {
+    while let Some(values) = area_page(sources, owner, area, &from).await? {
         for value in values {
             from = Bound::Behind(value.path.clone());
             check_value_version(&value.value)?;
@@ -34,11 +39,11 @@ async fn load_area(sources: Sources<'_>, area: OpId) -> Result<ChangeSet> {
 }
 
 /// Reads several sealed areas, oldest first: the newest change of a path wins.
-async fn load_areas(sources: Sources<'_>, areas: &[OpId]) -> Result<ChangeSet> {
+async fn load_areas(sources: Sources<'_>, owner: OpId, areas: &[OpId]) -> Result<ChangeSet> {
     let mut sorter = ChangeSorter::new(0);
     for area in areas {
         let mut from = Bound::Open;
-        while let Some(values) = area_page(sources, *area, &from).await? {
+        while let Some(values) = area_page(sources, owner, *area, &from).await? {
             for value in values {
                 from = Bound::Behind(value.path.clone());
                 let (change, condition) = decode_value(&value.value)?;
@@ -57,14 +62,16 @@ async fn load_areas(sources: Sources<'_>, areas: &[OpId]) -> Result<ChangeSet> {
 
 async fn area_page(
     sources: Sources<'_>,
+    owner: OpId,
     area: OpId,
     from: &Bound,
 ) -> Result<Option<Vec<staging::StagedValue>>> {
     let wanted = Wanted::From(from, PAGE_MAX);
     let page = sources.redis.staged(Which::Area(area), wanted).await?.given();
-    // An area that is no longer listed was committed, or lost with Redis: what is read of it now
-    // is not what was sealed, and must not become a commit.
-    let page = page.filter(|page| page.areas.iter().any(|listed| listed.id == area));
+    // An area that is no longer listed as the op's was committed, given back, or lost with Redis: what
+    // is read of it now is not what was sealed, and must not become a commit.
+    let own = |listed: &Area| listed.id == area && listed.owner == Some(owner);
+    let page = page.filter(|page| page.areas.iter().any(own));
     let page = page.ok_or_else(|| {
         Error::unavailable(format!("sealed area {area} went away while it was read"))
     })?;

@@ -54,11 +54,15 @@ pub(in crate::commit) async fn load(
         Request::Fold(fold) => {
             Ok(Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) })
         }
-        Request::Commit(request) => {
-            load_changes(sources, &request, taken.as_deref()).await.map(|(changes, validated)| {
-                Work::Commit { committer, created_ms, request, changes, validated }
-            })
-        }
+        Request::Commit(request) => load_changes(sources, id, &request, taken.as_deref())
+            .await
+            .map(|(changes, validated)| Work::Commit {
+                committer,
+                created_ms,
+                request,
+                changes,
+                validated,
+            }),
         Request::Merge(request) => Box::pin(load_merge(sources.lake, &request))
             .await
             .map(|view| Work::Merge { committer, created_ms, request: Box::new(request), view }),
@@ -96,13 +100,14 @@ fn is_expired(op: &Op) -> bool {
 /// The changes of a commit, and whether they have conditions or a base by which each is judged.
 async fn load_changes(
     sources: Sources<'_>,
+    id: OpId,
     request: &CommitRequest,
     areas: Option<&[OpId]>,
 ) -> Result<(ChangeSet, bool)> {
     let changes = match &request.changes {
         Changes::Inline(bytes) => ChangeSet::Small(InlineRun::decode(bytes)?.into_records()),
         // Boxed: what seldom happens should not make every batch's futures large.
-        _ => Box::pin(load_elsewhere(sources, request, areas)).await?,
+        _ => Box::pin(load_elsewhere(sources, id, request, areas)).await?,
     };
     let validated = match &changes {
         ChangeSet::Small(records) => is_validated(request, records)?,
@@ -114,13 +119,14 @@ async fn load_changes(
 /// Changes that do not travel in the op.
 async fn load_elsewhere(
     sources: Sources<'_>,
+    id: OpId,
     request: &CommitRequest,
     areas: Option<&[OpId]>,
 ) -> Result<ChangeSet> {
     let changes = match &request.changes {
         Changes::Inline(_) => return Err(Error::internal("changes in the op are elsewhere")),
         Changes::Run(run) => ChangeSet::Large(Arc::new(run.clone())),
-        Changes::Sealed => load_sealed(sources, areas.unwrap_or_default()).await?,
+        Changes::Sealed => load_sealed(sources, id, areas.unwrap_or_default()).await?,
     };
     match changes {
         ChangeSet::Large(run) => {

@@ -11,6 +11,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::sync::OnceCell;
 
+use crate::coord::failure::code;
+
 use super::address::Address;
 use super::slots::slot_of_command;
 use super::topology::Topology;
@@ -50,7 +52,7 @@ impl Routed {
             };
             Some((Address::told(&named)?, slot))
         });
-        match (error.code(), named) {
+        match (code(error), named) {
             (Some("MOVED"), Some((named, slot))) => topology.moved(slot, named),
             // The slot is on its way, and the keys are there already.
             (Some("ASK"), Some((named, _))) => return self.call_at(&named, call, true).await,

@@ -2,6 +2,7 @@
 //! what to change where that is not enough. `docs/reliability.md` says why each matters.
 
 mod check;
+pub mod commands;
 mod redis;
 mod storage;
 

@@ -13,6 +13,7 @@ use crate::model::ids::BranchUid;
 use crate::model::name::RepoName;
 
 use super::check::{Check, latency};
+use super::commands;
 
 /// A round trip to Redis that is slower costs throughput: a lone commit takes two of them.
 const ROUND_TRIP_SLOW: Duration = Duration::from_millis(5);
@@ -36,16 +37,20 @@ pub(super) async fn examine(lanes: &Lanes, tell: &mut (dyn FnMut(Check) + Send))
     tell(Check::works(
         "redis_scripts",
         scripts(lanes).await,
-        "let the user of the URL call EVALSHA, EVAL and SCRIPT, and use Redis 6.2, Valkey 7.2 or newer",
+        "let the user of the URL call EVALSHA and EVAL, and use Redis 6.2, Valkey 7.2 or newer",
     ));
     tell(Check::works(
         "redis_permissions",
         permissions(lanes).await,
         "let the user of the URL read and write keys that begin with 'onward:'",
     ));
+    tell(commands::tried(lanes).await);
     tell(persistence(&info));
     tell(eviction(&info));
     tell(memory(&info));
+    if let Some(check) = commands::hashes(lanes).await {
+        tell(check);
+    }
     tell(time(lanes).await);
     tell(
         latency(

@@ -3,15 +3,13 @@
 
 use crate::clock::{self, Deadline};
 use crate::commit::Coordinator;
-use crate::commit::accept::admission::{Admission, Pending};
-use crate::commit::accept::waiting::Told;
+use crate::commit::accept::admission::Admission;
 use crate::commit::context::BranchContext;
-use crate::commit::mend::present::{bring_up, present_in};
-use crate::commit::op::queued::QueuedOp;
+use crate::commit::mend::present::bring_up;
 use crate::commit::op::request::{FoldRequest, Op, Request};
 use crate::coord::submit::{Seal, Submission};
 use crate::model::error::{Error, Result};
-use crate::model::ids::{OpId, Ticket};
+use crate::repo::standing::{decided, see_through};
 
 /// Brings Redis up to the log, and sees every op through that is in the queue now. Ops that come
 /// later are not waited for.
@@ -21,22 +19,7 @@ pub(super) async fn finish(
     deadline: Deadline,
 ) -> Result<()> {
     bring_up(context).await?;
-    let front = |context: BranchContext| async move { context.look(1).await };
-    let first = present_in(context, front).await?;
-    let end = first.head.done + first.depth;
-    loop {
-        let view = present_in(context, front).await?;
-        // An empty queue below its former end has lost its ops with Redis.
-        let Some(front) = view.elements.first() else { return Ok(()) };
-        if view.head.done >= end || BranchContext::is_deleted(&view) {
-            return Ok(());
-        }
-        let op_id = QueuedOp::id_of(front).unwrap_or_else(|| OpId::of_bytes(front));
-        let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
-        let done = view.head.done;
-        let pending = queue.attach(op_id, Ticket(done + 1), done);
-        decided(context, pending, deadline).await?;
-    }
+    see_through(coordinator, context, deadline).await.map(drop).map_err(does_not_empty)
 }
 
 /// Adds an op to the log that changes nothing. A helper that was stopped in the middle of a round,
@@ -58,7 +41,9 @@ pub(super) async fn fence(
     let element = op.encode(op_id)?;
     let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
     match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
-        Admission::Queued(pending) => decided(context, pending, deadline).await,
+        Admission::Queued(pending) => {
+            decided(context, pending, deadline).await.map_err(does_not_empty)
+        }
         // The branch has ended, and takes no rounds.
         Admission::BranchDeleted
         | Admission::Settled(_)
@@ -67,19 +52,6 @@ pub(super) async fn fence(
     }
 }
 
-async fn decided(context: &BranchContext, mut pending: Pending, deadline: Deadline) -> Result<()> {
-    let cause = match tokio::time::timeout(deadline.left(), pending.outcome()).await {
-        // Of a branch that is gone nothing waits any more.
-        Ok(Some(Told::Decided(_) | Told::Gone { .. })) => return Ok(()),
-        Ok(Some(Told::Stuck(cause) | Told::GivenUp(cause))) => cause,
-        Ok(None) => "this process is shutting down".to_owned(),
-        Err(_) => "it took too long".to_owned(),
-    };
-    Err(Error::unavailable(format!(
-        "the queue of branch '{}' does not empty, at op {} ({cause}): nothing was removed; `onward queue {}/{}` shows what waits, run it again when that is decided",
-        context.name,
-        pending.op_id,
-        context.lake.repo(),
-        context.name
-    )))
+fn does_not_empty(error: Error) -> Error {
+    error.context("nothing was removed, as a queue does not empty")
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use onward::ErrorKind;
 use onward::internals::coord::LaneOptions;
 use onward::internals::coord::Lanes;
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::InMemory;
+use onward::internals::repo::doctor::commands::COMMANDS;
 use onward::internals::repo::doctor::{Check, Health, examine_parts};
 use serde_json::Value;
 
@@ -103,4 +105,59 @@ async fn a_user_without_rights_and_a_replica_are_told() {
     let mut checks = Vec::new();
     examine_parts(&lanes, &objects, &mut |check| checks.push(check)).await;
     assert_eq!(health(&checks, "redis_role"), Health::Bad);
+}
+
+#[tokio::test]
+async fn a_command_that_only_scripts_call_and_the_user_may_not_is_named() {
+    let redis = RedisServer::with(Listen::Port, &[]);
+    let objects = Objects::open("memory://").unwrap();
+    let url = redis.url().replace("redis://", "redis://limited:secret@");
+    for command in COMMANDS.iter().map(|command| command.split(' ').next().unwrap()) {
+        let without = format!("-{}", command.to_lowercase());
+        let rights = [
+            "ACL",
+            "SETUSER",
+            "limited",
+            "reset",
+            "on",
+            ">secret",
+            "~onward:*",
+            "+@all",
+            "-@admin",
+        ];
+        let _: String = redis.command(&[&rights[..], &[without.as_str()]].concat());
+        let lanes = Lanes::open(&url, LaneOptions::default()).await.unwrap();
+        let mut checks = Vec::new();
+        examine_parts(&lanes, &objects, &mut |check| checks.push(check)).await;
+        let check = checks.iter().find(|check| check.check == "redis_commands").unwrap();
+        assert_eq!(check.health, Health::Bad, "{command}: {check:?}");
+        assert!(check.found.starts_with(&format!("{command} cannot")), "{command}: {check:?}");
+        let _: String = redis.command(&["ACL", "DELUSER", "limited"]);
+    }
+    let left: Vec<String> = redis.command(&["KEYS", "*"]);
+    for key in left {
+        let left_ms: i64 = redis.command(&["PTTL", &key]);
+        assert!(left_ms > 0, "{key} stays");
+    }
+    let checks = examined(&redis, &objects).await;
+    assert_eq!(health(&checks, "redis_commands"), Health::Good);
+}
+
+#[tokio::test]
+async fn hashes_that_stay_lists_are_told() {
+    let redis = RedisServer::new();
+    let objects = Objects::open("memory://").unwrap();
+    assert_eq!(health(&examined(&redis, &objects).await, "redis_hashes"), Health::Good);
+    // Under the name that Redis 6.2 knows, which newer ones know as well.
+    let _: String = redis.command(&["CONFIG", "SET", "hash-max-ziplist-entries", "1000000"]);
+    assert_eq!(health(&examined(&redis, &objects).await, "redis_hashes"), Health::Warning);
+}
+
+#[tokio::test]
+async fn a_server_without_info_is_told_as_such() {
+    let redis = RedisServer::with(Listen::Socket, &["--rename-command", "INFO", "TELL"]);
+    let error = Lanes::open(&redis.url(), LaneOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains("version by INFO"), "{error}");
+    assert!(error.message().contains("rename-command"), "{error}");
 }

@@ -25,7 +25,11 @@ async fn a_process_that_has_ended_its_part_takes_nothing_more() {
     let submission = Submission { op_id: op_id(1), element, producer: None, seal: Seal::No };
     let refused = queue.submit(submission).await.unwrap_err();
     assert!(refused.message().contains("shutting down"), "{refused}");
-    assert_eq!(queue.attach(op_id(2), Ticket(9), 8).outcome().await, None, "nobody would tell");
+    assert_eq!(
+        queue.attach(op_id(2), Ticket(9), 8, Duration::ZERO).outcome().await,
+        None,
+        "nobody would tell"
+    );
     assert_eq!(onward.repo("lake").branch("main").queue(10).await.unwrap().depth, 0);
 }
 

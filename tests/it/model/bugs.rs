@@ -42,11 +42,13 @@ pub enum Bug {
     StageForgets,
     /// An op that had sealed and was lost is settled without the log when it is submitted again.
     SettlesLostSeals,
+    /// An op that had sealed and was lost takes what is staged when it is submitted again.
+    LostSealsAnew,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 19] = [
+    pub const ALL: [Bug; 20] = [
         Self::DecideOverwrites,
         Self::DecideElsewhere,
         Self::BelievesItself,
@@ -66,5 +68,6 @@ impl Bug {
         Self::PrunesLate,
         Self::StageForgets,
         Self::SettlesLostSeals,
+        Self::LostSealsAnew,
     ];
 }

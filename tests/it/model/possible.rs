@@ -13,6 +13,11 @@ type Applies = fn(&Scope) -> bool;
 /// Whether it is seen in a state.
 type Sight = fn(&Scope, &State) -> bool;
 
+/// Whether more than one op is queued.
+fn several(scope: &Scope) -> bool {
+    scope.calls.iter().filter(|call| !matches!(call.what, What::Stage(_))).count() > 1
+}
+
 /// What can be seen, by name, and in which scopes.
 const SIGHTS: &[(&str, Applies, Sight)] = &[
     (
@@ -24,7 +29,7 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
     ),
     (
         "a batch has several ops",
-        |scope| scope.batch_max > 1,
+        |scope| scope.batch_max > 1 && several(scope),
         |_, state| state.log.iter().any(|entry| entry.ops.len() > 1),
     ),
     (
@@ -47,7 +52,7 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
     ),
     (
         "the log is adopted past the queue",
-        |scope| !scope.keeps_all(),
+        |scope| !scope.keeps_all() && several(scope),
         |_, state| {
             state.redis.iter().flatten().any(|redis| {
                 let next = state.entry(redis.done + 1);
@@ -64,7 +69,7 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
     ),
     (
         "an op of the log is queued again",
-        |scope| !scope.keeps_all(),
+        |scope| !scope.keeps_all() && several(scope),
         |_, state| {
             let mut queued = state
                 .redis

@@ -3,7 +3,7 @@
 
 use onward::internals::invariants::{
     Held, Interval, Invariant, chain, decided_once, identity, in_order, no_fork, no_gap, not_ahead,
-    nothing_lost, one_outcome, staged_in_time, staged_once, within_rounds,
+    nothing_later, nothing_lost, one_outcome, staged_in_time, staged_once, within_rounds,
 };
 
 use super::state::{Progress, Scope, Stage, State, What};
@@ -16,7 +16,14 @@ impl Scope {
             Invariant::RoundsBound => self.rounds_bound(state),
             Invariant::OneOutcome => one_outcome(told(state).chain(recorded(state))),
             Invariant::DecidedOnce => decided_once(ops(state).map(|(op, _)| call_of(op))),
-            Invariant::Identity => contents(state),
+            Invariant::Identity => {
+                contents(state)?;
+                let mut decided = state.log.iter().flat_map(|entry| &entry.ops);
+                decided.try_for_each(|op| {
+                    let later = &state.history.later[call_of(op.op)];
+                    nothing_later(op.op, later, op.writes.iter().copied())
+                })
+            }
             Invariant::Order => self.order(state),
             Invariant::NothingLost => self.nothing_lost(state),
             Invariant::NotAhead => {

@@ -73,6 +73,11 @@ pub fn small() -> Vec<Scope> {
             merged: true,
             ..scope("a staged commit, a loss", &[&[Stage(0), Seal], &[Commit]])
         },
+        Scope {
+            losses: 1,
+            merged: true,
+            ..scope("a staged commit, another's write, a loss", &[&[Stage(0), Seal], &[Stage(1)]])
+        },
         scope("folds", &[&[Commit, Commit, Fold], &[Fold]]),
         Scope {
             forgetful: true,
@@ -198,6 +203,7 @@ pub fn broken(bug: Bug) -> Scope {
         Bug::NeverPrunes | Bug::PrunesLate => {
             Scope { cancels: 1, ..scope("", &[&[Stage(0), Seal, Seal], &[Stage(0), Seal]]) }
         }
+        Bug::LostSealsAnew => Scope { losses: 1, ..scope("", &[&[Stage(0), Seal], &[Stage(1)]]) },
         Bug::SettlesLostSeals => Scope { losses: 1, ..scope("", &[&[Stage(0), Seal]]) },
         Bug::FoldBlindly => scope("", &[&[Commit, Commit, Fold], &[Commit, Fold]]),
         _ => scope("", two),

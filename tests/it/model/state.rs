@@ -131,6 +131,9 @@ pub struct History {
     /// For each call that seals: writes that another op had sealed and not decided when it was
     /// accepted.
     pub passed_over: Vec<Vec<Write>>,
+    /// For each call that seals and whose client knows that it was accepted: writes that had not begun
+    /// by then.
+    pub later: Vec<Vec<Write>>,
 }
 
 impl Scope {
@@ -153,6 +156,7 @@ impl Scope {
             history: History {
                 began: vec![0; if self.real_time { calls } else { 0 }],
                 passed_over: vec![Vec::new(); calls],
+                later: vec![Vec::new(); calls],
                 ..History::default()
             },
         }

@@ -32,7 +32,7 @@ impl Scope {
                 state.at_mut(at).cancel(op, self.bug);
                 state.cancels_left -= 1;
             }
-            Action::Forget { call } => state.calls[usize::from(call)] = Progress::Asked,
+            Action::Forget { call } => forget(state, call.into()),
             Action::View { at, by } => self.view(state, at, by),
             Action::Look { at } => {
                 let done = state.at(at).map_or(0, |redis| redis.done);
@@ -64,10 +64,22 @@ impl Scope {
     /// A round ends where it stands. Where it is known whose it was, its client ends with it.
     fn crash(&self, state: &mut State, helper: usize) {
         let by = state.helpers.remove(helper).by;
-        for (call, progress) in self.calls.iter().zip(&mut state.calls) {
-            if Some(call.client) == by && matches!(progress, Progress::Accepted { .. }) {
-                *progress = Progress::Asked;
+        for (index, call) in self.calls.iter().enumerate() {
+            let is_accepted = matches!(state.calls[index], Progress::Accepted { .. });
+            if Some(call.client) == by && is_accepted {
+                forget(state, index);
             }
+        }
+    }
+
+    /// A client learns that its op was accepted: what others stage from now on is not for it.
+    fn note_later(&self, state: &mut State, index: usize) {
+        if self.calls[index].what == What::Seal {
+            let calls = self.calls.iter().zip(&state.calls).zip(0..);
+            let new = calls.filter(|((call, progress), _)| {
+                matches!(call.what, What::Stage(_)) && **progress == Progress::New
+            });
+            state.history.later[index] = new.map(|(_, write)| write).collect();
         }
     }
 
@@ -109,8 +121,11 @@ impl Scope {
         }
         // An op that may be known elsewhere is decided by the log, even if nothing is staged now.
         let first = progress == Progress::New || self.bug == Some(Bug::SettlesLostSeals);
+        let lost = matches!(progress, Progress::Accepted { .. });
         let seal = match what {
             What::Seal if first => Seal::Staged,
+            // What is staged by now may be somebody else's.
+            What::Seal if lost && self.bug != Some(Bug::LostSealsAnew) => Seal::No,
             What::Seal => Seal::StagedOrEmpty,
             _ => Seal::No,
         };
@@ -134,6 +149,7 @@ impl Scope {
             Progress::Accepted { .. } => progress,
             _ if !reply || self.forgetful => Progress::Asked,
             _ => {
+                self.note_later(state, index);
                 Progress::Accepted { position: if self.counted { position } else { 0 }, rounds: 0 }
             }
         };
@@ -280,4 +296,10 @@ impl Scope {
             state.helpers.push(Helper { at, by, stage: Stage::Following { done } });
         }
     }
+}
+
+/// A client ends and starts again: what it asks for then is a commit of what is staged then.
+fn forget(state: &mut State, call: usize) {
+    state.calls[call] = Progress::Asked;
+    state.history.later[call].clear();
 }

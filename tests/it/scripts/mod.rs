@@ -6,8 +6,10 @@ mod model;
 mod reply;
 mod server;
 mod steps;
+mod work;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -75,10 +77,13 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             *model = Branch::default();
             return Ok(());
         }
-        Step::Submit { asker, queue_limit, sealed_limit, ops } => (
-            server.submit(asker, *queue_limit, *sealed_limit, ops),
-            model.submit(asker, *queue_limit, *sealed_limit, ops),
-        ),
+        Step::Submit { asker, queue_limit, sealed_limit, ops } => {
+            let ops = &naming(model, ops);
+            (
+                server.submit(asker, *queue_limit, *sealed_limit, ops),
+                model.submit(asker, *queue_limit, *sealed_limit, ops),
+            )
+        }
         Step::View { asker, wish, wanted } => {
             (server.view(asker, *wish, *wanted), model.view(asker, *wish, *wanted))
         }
@@ -88,6 +93,11 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
                 return Ok(());
             };
             (server.publish(asker, &batch), model.publish(asker, &batch))
+        }
+        Step::Prune { at, truly, budget } => {
+            let Some(area) = model.sealed.get(*at).cloned() else { return Ok(()) };
+            let done = model.head.as_ref().map_or(0, |head| head.done) + u64::from(!truly);
+            (server.prune(done, &area, *budget), model.prune(done, &area, *budget))
         }
         Step::Rows { producers } => (server.rows(producers), model.rows(producers)),
         Step::Status { ops } => (server.status(ops), model.status(ops)),
@@ -108,6 +118,7 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             )
         }
         Step::StagedRange { area, bounds } => {
+            let area = listed(model, *area);
             let args = ["range", &bounds.lower, &bounds.upper, &bounds.limit.to_string()];
             (
                 server.staged(area.as_ref(), &args.map(str::to_owned)),
@@ -115,12 +126,18 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             )
         }
         Step::StagedPaths { area, paths } => {
+            let area = listed(model, *area);
             let args: Vec<String> =
                 std::iter::once("paths".to_owned()).chain(paths.iter().cloned()).collect();
             (server.staged(area.as_ref(), &args), model.staged_paths(area.as_ref(), paths))
         }
         Step::Unstage { area, bounds } => {
+            let area = listed(model, *area);
             (server.unstage(area.as_ref(), bounds), model.unstage(area.as_ref(), bounds))
+        }
+        Step::Unite { area, limit } => {
+            let older = listed(model, *area);
+            (server.unite(older.as_ref(), *limit), model.unite(older.as_ref(), *limit))
         }
         Step::Restore { part, is_short, is_repeated } => {
             let part = following(model, part.clone(), *is_short);
@@ -139,6 +156,22 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
     };
     prop_assert_eq!(theirs, ours, "the server's reply differs from the model's");
     Ok(())
+}
+
+/// The area that stands at a place of the list, one that is not there behind its end, or the staging
+/// area.
+fn listed(model: &Branch, at: Option<usize>) -> Option<String> {
+    let at = at?;
+    Some(model.sealed.get(at).map_or_else(|| steps::area(at), |area| area[..36].to_owned()))
+}
+
+/// The ops, each with a name for the area that it may make: one that is not listed.
+fn naming(model: &Branch, ops: &[accept::Submission]) -> Vec<accept::Submission> {
+    let is_free = |id: &String| model.sealed.iter().all(|area| !area.starts_with(id));
+    let free = (0..steps::AREAS).map(steps::area).filter(is_free);
+    let named =
+        |(op, area): (&accept::Submission, String)| accept::Submission { area, ..op.clone() };
+    ops.iter().zip(free).map(named).collect()
 }
 
 /// The batch that a wish means at this state.
@@ -171,6 +204,7 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         closes: wish.closes,
         kept: wish.kept,
         forgotten: wish.forgotten,
+        budget: wish.budget,
         wanted: wish.wanted,
         producers: wish.producers.clone(),
         consumed,
@@ -201,10 +235,14 @@ fn sight(
     };
     let seen = match sight {
         Sight::Unconditional => None,
-        Sight::OldDone => Some(Seen { done: done + 1, areas }),
-        Sight::OldAreas => Some(Seen { done, areas: areas + 1 }),
-        Sight::True | Sight::WrongValue => Some(Seen { done, areas }),
+        Sight::OldDone => Some(Seen { done: done + 1, areas, strict: false }),
+        Sight::OldAreas => Some(Seen { done, areas: areas + 1, strict: false }),
+        Sight::True | Sight::WrongValue => Some(Seen { done, areas, strict: false }),
+        Sight::Strict => Some(Seen { done, areas, strict: true }),
+        Sight::StrictOldDone => Some(Seen { done: done + 1, areas, strict: true }),
     };
+    // Each path once.
+    let changes: BTreeMap<String, String> = changes.iter().cloned().collect();
     let changes =
         changes.iter().map(|(path, value)| (path.clone(), value.clone(), staged(path))).collect();
     (changes, seen)

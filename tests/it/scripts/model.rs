@@ -44,6 +44,8 @@ pub struct Branch {
     pub drafts: BTreeMap<usize, Draft>,
     pub staged: BTreeMap<String, String>,
     pub sealed: Vec<String>,
+    /// How far newer areas were taken out of one that is to be given back.
+    pub pruned: BTreeMap<String, String>,
     pub areas: BTreeMap<String, BTreeMap<String, String>>,
     /// Keys that will expire.
     pub mortal: BTreeSet<Mortal>,
@@ -92,7 +94,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// The paths of `map` within the bounds.
-    fn page(&self, map: &BTreeMap<String, String>) -> Vec<String> {
+    pub fn page(&self, map: &BTreeMap<String, String>) -> Vec<String> {
         let after = |path: &str| match self.lower.split_at(1) {
             ("-", _) => true,
             ("[", bound) => path >= bound,
@@ -112,6 +114,8 @@ impl Bounds {
 pub struct Seen {
     pub done: u64,
     pub areas: usize,
+    /// Whether where the branch stands matters even where something is staged.
+    pub strict: bool,
 }
 
 /// Op id of a queue element.
@@ -242,16 +246,21 @@ impl Branch {
             let still = seen.done == head.done && seen.areas == self.sealed.len();
             for (path, _, saw) in changes {
                 let staged = self.staged.get(path).map_or("", String::as_str);
-                if staged != saw || (staged.is_empty() && !still) {
+                if staged != saw || ((seen.strict || staged.is_empty()) && !still) {
                     return Int(3);
                 }
             }
         }
-        if self.staged.len() + changes.len() > limit {
+        let (gone, written): (Vec<_>, Vec<_>) =
+            changes.iter().partition(|(_, value, _)| value.is_empty());
+        if !written.is_empty() && self.staged.len() + written.len() > limit {
             return Int(4);
         }
-        for (path, value, _) in changes {
+        for (path, value, _) in written {
             self.staged.insert(path.clone(), value.clone());
+        }
+        for (path, _, _) in gone {
+            self.staged.remove(path);
         }
         self.calls.insert(call);
         Int(1)
@@ -307,6 +316,33 @@ impl Branch {
             _ => self.staged = values,
         }
         Int(paths.len() as i64)
+    }
+
+    pub fn unite(&mut self, older: Option<&String>, limit: usize) -> Reply {
+        let is_pair = |pair: &[String]| pair.iter().all(|area| area.ends_with(NOBODY));
+        let changes = |id: &str| self.areas.get(id).map_or(0, BTreeMap::len);
+        let pairs = self.sealed.windows(2).filter(|pair| is_pair(pair));
+        let mut pairs = pairs.map(|pair| (pair[0][..36].to_owned(), pair[1][..36].to_owned()));
+        let pair = match older {
+            None => pairs.min_by_key(|(older, _)| changes(older)),
+            Some(id) => pairs.find(|(older, _)| older == id),
+        };
+        let Some((older, newer)) = pair else {
+            return ints(&[0]);
+        };
+        for _ in 0..limit {
+            let Some((path, value)) = self.areas.get_mut(&older).and_then(BTreeMap::pop_first)
+            else {
+                break;
+            };
+            self.areas.entry(newer.clone()).or_default().entry(path).or_insert(value);
+        }
+        if self.areas.get(&older).is_some_and(|area| !area.is_empty()) {
+            return List(vec![Int(1), Reply::Text(older)]);
+        }
+        self.areas.remove(&older);
+        self.sealed.retain(|area| area[..36] != older);
+        List(vec![Int(2), Reply::Text(older)])
     }
 
     pub fn unname(&mut self, name: &str, uid: &str) -> Reply {

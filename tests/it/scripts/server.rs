@@ -10,7 +10,7 @@ use redis::{ConnectionLike, Value};
 use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
 use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, Seen};
 use super::reply::Reply;
-use super::steps::{CALLS, DRAFTS, OPS, op};
+use super::steps::{AREAS, CALLS, DRAFTS, area, op};
 
 /// Far enough away that nothing expires while a test looks.
 const LIFE_MS: &str = "3600000";
@@ -22,18 +22,14 @@ pub struct Server<'a> {
     names: String,
 }
 
+/// The tests' ids are digits; as UUIDs they name the same keys.
 fn seal_keys(keys: &BranchKeys, area: &str) -> (String, String) {
-    keys.area(area_id(area))
-}
-
-/// The tests' op ids are digits; as UUIDs they name the same keys.
-fn area_id(op: &str) -> onward::internals::model::ids::OpId {
-    op.parse().unwrap()
+    keys.area(area.parse().unwrap())
 }
 
 /// Outcomes, ops and producers of a draft.
 fn draft_keys(keys: &BranchKeys, draft: usize) -> [String; 3] {
-    let draft = keys.draft(area_id(&op(draft)));
+    let draft = keys.draft(op(draft).parse().unwrap());
     [draft.outcomes, draft.ops, draft.producers]
 }
 
@@ -80,8 +76,8 @@ impl<'a> Server<'a> {
         args.extend([queue_limit, sealed_limit, submissions.len()].map(|n| n.to_string()));
         for each in submissions {
             if each.seal != '0' {
-                let (area, paths) = seal_keys(&keys, &each.op);
-                all.extend([area, paths]);
+                let (values, paths) = seal_keys(&keys, &each.area);
+                all.extend([values, paths]);
             }
             args.extend([
                 each.op.clone(),
@@ -90,6 +86,7 @@ impl<'a> Server<'a> {
                 format!("{:020}", each.epoch),
                 format!("{:020}", each.sequence),
                 each.seal.to_string(),
+                each.area.clone(),
             ]);
         }
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -119,6 +116,7 @@ impl<'a> Server<'a> {
             &keys.sealed,
             &keys.staged,
             &keys.paths,
+            &keys.pruned,
         ]
         .map(String::clone)
         .to_vec();
@@ -143,11 +141,18 @@ impl<'a> Server<'a> {
             number(WINDOW_MS),
             number(KEPT_MAX),
             number(batch.forgotten as u64),
+            number(batch.budget as u64),
         ]);
         args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
         args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         self.run(&script::PUBLISH, &all, &args)
+    }
+
+    pub fn prune(&mut self, done_before: u64, area: &str, budget: usize) -> Reply {
+        let keys = self.keys.clone();
+        let args = [done_before.to_string(), area.to_owned(), budget.to_string()];
+        self.run(&script::PRUNE, &[&keys.head, &keys.sealed, &keys.pruned], &args)
     }
 
     pub fn rows(&mut self, producers: &[String]) -> Reply {
@@ -180,7 +185,7 @@ impl<'a> Server<'a> {
     ) -> Reply {
         let keys = self.keys.clone();
         let mut args = vec![limit.to_string(), changes.len().to_string()];
-        args.push(if seen.is_some() { "1" } else { "0" }.to_owned());
+        args.push(seen.map_or("0", |seen| if seen.strict { "2" } else { "1" }).to_owned());
         args.push(seen.map_or(0, |seen| seen.done).to_string());
         args.push(seen.map_or(0, |seen| seen.areas).to_string());
         args.push("600000".to_owned());
@@ -204,6 +209,12 @@ impl<'a> Server<'a> {
         let mut args = vec![bounds.lower.clone(), bounds.upper.clone(), bounds.limit.to_string()];
         args.push(area.cloned().unwrap_or_default());
         self.run(&script::UNSTAGE, &[&sealed, &values, &paths], &args)
+    }
+
+    pub fn unite(&mut self, older: Option<&String>, limit: usize) -> Reply {
+        let (head, sealed) = (self.keys.head.clone(), self.keys.sealed.clone());
+        let args = [older.cloned().unwrap_or_default(), limit.to_string()];
+        self.run(&script::UNITE, &[&head, &sealed], &args)
     }
 
     fn area(&self, area: Option<&String>) -> (String, String) {
@@ -260,9 +271,10 @@ impl<'a> Server<'a> {
         let keys = &self.keys;
         let mut all = vec![keys.head.clone(), keys.queue.clone(), keys.outcomes.clone()];
         all.extend([keys.ops.clone(), keys.producers.clone(), keys.staged.clone()]);
-        all.extend([keys.paths.clone(), keys.sealed.clone(), self.names.clone()]);
-        for n in 0..OPS {
-            let (values, paths) = seal_keys(keys, &op(n));
+        all.extend([keys.paths.clone(), keys.sealed.clone(), keys.pruned.clone()]);
+        all.push(self.names.clone());
+        for n in 0..AREAS {
+            let (values, paths) = seal_keys(keys, &area(n));
             all.extend([values, paths]);
         }
         all.extend((0..DRAFTS).flat_map(|draft| draft_keys(keys, draft)));
@@ -277,7 +289,7 @@ impl<'a> Server<'a> {
         pipe.cmd("HGETALL").arg(&keys.head);
         pipe.cmd("LRANGE").arg(&keys.queue).arg(0).arg(-1);
         pipe.cmd("XRANGE").arg(&keys.outcomes).arg("-").arg("+");
-        for key in [&keys.ops, &keys.producers, &keys.staged, &self.names] {
+        for key in [&keys.ops, &keys.producers, &keys.staged, &self.names, &keys.pruned] {
             pipe.cmd("HGETALL").arg(key);
         }
         pipe.cmd("LRANGE").arg(&keys.sealed).arg(0).arg(-1);
@@ -290,6 +302,7 @@ impl<'a> Server<'a> {
         let producers = redis::from_redis_value(take()).unwrap();
         let staged = redis::from_redis_value(take()).unwrap();
         let names = redis::from_redis_value(take()).unwrap();
+        let pruned = redis::from_redis_value(take()).unwrap();
         let sealed = redis::from_redis_value(take()).unwrap();
         let areas = self.areas(&staged);
         let drafts = self.drafts();
@@ -305,6 +318,7 @@ impl<'a> Server<'a> {
             drafts,
             staged,
             sealed,
+            pruned,
             areas,
             mortal,
             names,
@@ -346,8 +360,8 @@ impl<'a> Server<'a> {
     ) -> BTreeMap<String, BTreeMap<String, String>> {
         let mut pipe = redis::pipe();
         pipe.cmd("ZRANGE").arg(&self.keys.paths).arg(0).arg(-1);
-        for n in 0..OPS {
-            let (values, paths) = seal_keys(&self.keys, &op(n));
+        for n in 0..AREAS {
+            let (values, paths) = seal_keys(&self.keys, &area(n));
             pipe.cmd("HGETALL").arg(values);
             pipe.cmd("ZRANGE").arg(paths).arg(0).arg(-1);
         }
@@ -355,12 +369,13 @@ impl<'a> Server<'a> {
         let paths: BTreeSet<String> = redis::from_redis_value(values.remove(0)).unwrap();
         assert_eq!(paths, staged.keys().cloned().collect(), "staged paths");
         let mut areas = BTreeMap::new();
-        for n in 0..OPS {
-            let area: BTreeMap<String, String> = redis::from_redis_value(values.remove(0)).unwrap();
+        for n in 0..AREAS {
+            let changes: BTreeMap<String, String> =
+                redis::from_redis_value(values.remove(0)).unwrap();
             let paths: BTreeSet<String> = redis::from_redis_value(values.remove(0)).unwrap();
-            assert_eq!(paths, area.keys().cloned().collect(), "paths of area {n}");
-            if !area.is_empty() {
-                areas.insert(op(n), area);
+            assert_eq!(paths, changes.keys().cloned().collect(), "paths of area {n}");
+            if !changes.is_empty() {
+                areas.insert(area(n), changes);
             }
         }
         areas
@@ -374,8 +389,8 @@ impl<'a> Server<'a> {
             (keys.ops.clone(), Mortal::Ops),
             (keys.producers.clone(), Mortal::Producers),
         ];
-        for n in 0..OPS {
-            all.push((seal_keys(&keys, &op(n)).0, Mortal::Area(op(n))));
+        for n in 0..AREAS {
+            all.push((seal_keys(&keys, &area(n)).0, Mortal::Area(area(n))));
         }
         for key in [&keys.queue, &keys.staged, &keys.paths, &keys.sealed] {
             let life: i64 = redis::cmd("PTTL").arg(key).query(self.connection).unwrap();

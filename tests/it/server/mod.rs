@@ -1,8 +1,11 @@
 //! The sidecar over real connections.
 
 mod access;
+mod bodies;
 mod changes;
+mod conditions;
 mod connections;
+mod edges;
 mod events;
 mod imports;
 mod objects;
@@ -10,6 +13,8 @@ mod objects;
 mod presigned;
 mod refs;
 mod rules;
+mod standing;
+mod texts;
 mod uploads;
 
 /// The lakeFS API of `lake`.

@@ -359,6 +359,18 @@ fn staging(journals: &[Entry], main: &Line, staged: &[(u32, u64)], lossless: boo
         wrong.extend(result.err().map(|violation| violation.to_string()));
     };
     held(invariants::staged_once(staged.iter().copied()));
+    for (op, promised, ticket) in promised(journals, main) {
+        let later: Vec<u32> = journals
+            .iter()
+            .filter(|entry| entry.began > promised)
+            .filter_map(|entry| match entry.plan.act {
+                Act::Stage { value } => Some(value),
+                _ => None,
+            })
+            .collect();
+        let holds = staged.iter().filter(|(_, holder)| *holder == ticket);
+        held(invariants::nothing_later(op, &later, holds.map(|(value, _)| *value)));
+    }
     if !lossless {
         // Staged writes are as durable as Redis is.
         return wrong;
@@ -382,4 +394,14 @@ fn staging(journals: &[Entry], main: &Line, staged: &[(u32, u64)], lossless: boo
         }
     }
     wrong
+}
+
+/// Commits of what was staged that one process has seen through: when it knew that they were accepted,
+/// and the ticket as which they were decided.
+fn promised(journals: &[Entry], main: &Line) -> Vec<(OpId, u64, u64)> {
+    let ticket = |op: OpId| main.ops.iter().find(|decided| decided.op_id == op).map(|op| op.ticket);
+    let promised = journals.iter().filter(|entry| matches!(entry.plan.act, Act::CommitStaged));
+    let known = promised
+        .filter_map(|entry| Some((entry.plan.op_id, entry.promised?, ticket(entry.plan.op_id)?)));
+    known.collect()
 }

@@ -27,6 +27,8 @@ pub struct Entry {
     pub began: u64,
     /// When the op was known to be accepted, and as which ticket.
     pub accepted: Option<(u64, u64)>,
+    /// When the process that sees a commit of what is staged through knew that it was accepted.
+    pub promised: Option<u64>,
     pub ended: Option<u64>,
     /// What it was told, each time it asked.
     pub told: Vec<Told>,
@@ -64,7 +66,10 @@ fn next(world: &World, client: &Shared) -> Option<Plan> {
         && last.ended.is_none()
         && !matches!(last.plan.act, Act::Stage { .. })
     {
-        return Some(last.plan.clone());
+        let plan = last.plan.clone();
+        // The process that had promised it is gone: this is another commit of what is staged.
+        client.journal.last_mut().unwrap().promised = None;
+        return Some(plan);
     }
     let plan = client.plans.get(client.journal.len())?.clone();
     client.journal.push(Entry {
@@ -72,6 +77,7 @@ fn next(world: &World, client: &Shared) -> Option<Plan> {
         base: None,
         began: world.event(),
         accepted: None,
+        promised: None,
         ended: None,
         told: Vec::new(),
         rounds: None,
@@ -199,15 +205,21 @@ async fn attempt(
     };
     let builder =
         builder.message(message).committer("committer").meta("op", plan.op_id.to_string());
-    let Act::Commit { cancel: true, .. } = plan.act else {
+    let cancels = matches!(plan.act, Act::Commit { cancel: true, .. });
+    if !cancels && !matches!(plan.act, Act::CommitStaged) {
         return builder.commit().await;
-    };
+    }
     let mut handle = builder.submit().await?;
     if let Some(ticket) = handle.ticket() {
         let now = world.event();
-        record(client, |entry| _ = entry.accepted.get_or_insert((now, ticket.0)));
+        record(client, |entry| {
+            entry.accepted.get_or_insert((now, ticket.0));
+            entry.promised.get_or_insert(now);
+        });
     }
-    handle.cancel().await?;
+    if cancels {
+        handle.cancel().await?;
+    }
     handle.wait(Duration::from_secs(30)).await
 }
 

@@ -46,6 +46,7 @@ pub struct Shape {
     pub primaries: u64,
     pub jumps: u64,
     pub outages: u64,
+    pub gone: u64,
     pub adopted: u64,
     pub lost_races: u64,
 }
@@ -62,6 +63,7 @@ impl std::ops::AddAssign for Shape {
         self.primaries += other.primaries;
         self.jumps += other.jumps;
         self.outages += other.outages;
+        self.gone += other.gone;
         self.adopted += other.adopted;
         self.lost_races += other.lost_races;
     }
@@ -72,7 +74,7 @@ impl fmt::Display for Shape {
         write!(
             f,
             "{} requests, {} ops, {} commits; {} kills, {} pauses, {} restarts, {} losses of data, \
-             {} second primaries, {} jumps of clocks, {} outages",
+             {} second primaries, {} jumps of clocks, {} outages, {} times clients gone for good",
             self.requests,
             self.ops,
             self.commits,
@@ -82,7 +84,8 @@ impl fmt::Display for Shape {
             self.losses,
             self.primaries,
             self.jumps,
-            self.outages
+            self.outages,
+            self.gone
         )
     }
 }
@@ -133,6 +136,8 @@ struct History {
     store: Arc<dyn ObjectStore>,
     servers: Vec<Server>,
     slots: Vec<Slot>,
+    /// Clients that have gone with their process, and come back nowhere.
+    gone: Vec<Shared>,
     processes: usize,
     shape: Shape,
 }
@@ -144,6 +149,7 @@ impl History {
             store: Arc::new(InMemory::new()),
             servers: vec![Server::new(world, change)],
             slots: Vec::new(),
+            gone: Vec::new(),
             processes: 0,
             shape: Shape::default(),
         }
@@ -156,7 +162,8 @@ impl History {
         for slot in &mut self.slots {
             let _ = (&mut slot.tasks).await;
         }
-        let mut wrong = self.end().await;
+        let mut wrong = self.look_after().await;
+        wrong.extend(self.end().await);
         for client in self.clients() {
             for entry in &client.lock().unwrap().journal {
                 self.world.note(|| format!("{entry:?}"));
@@ -308,7 +315,12 @@ impl History {
         killed.tasks.abort();
         self.shape.kills += 1;
         tokio::time::sleep(self.world.moment(100)).await;
-        let clients = self.slots[slot].clients.clone();
+        let mut clients = self.slots[slot].clients.clone();
+        if self.world.one_in(3) {
+            self.world.note(|| "its clients are gone with it".into());
+            self.gone.append(&mut clients);
+            self.shape.gone += 1;
+        }
         let server = self.world.pick(self.servers.len());
         self.slots[slot] = self.start(server, clients);
     }
@@ -320,6 +332,31 @@ impl History {
         for slot in &self.slots {
             slot.process.go_on();
         }
+    }
+
+    /// What clients that are gone have left behind is decided by a process that nobody asked to
+    /// commit anything. It lives on: others may follow it.
+    async fn look_after(&mut self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for server in self.servers.clone() {
+            let onward = self.process().connect(&server, &self.store).await;
+            let mut watch = onward.watch();
+            let begun = tokio::time::Instant::now();
+            loop {
+                if let Err(error) = watch.step().await {
+                    wrong.push(format!("the queues could not be looked at: {error}"));
+                }
+                if !server.has_queued() {
+                    break;
+                }
+                if begun.elapsed() > PATIENCE {
+                    wrong.push(format!("a queue stands:\n{}", server.dump()));
+                    break;
+                }
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            }
+        }
+        wrong
     }
 
     /// A last commit by a fresh process on each server and branch: it must come through, and leave
@@ -348,7 +385,8 @@ impl History {
     }
 
     fn clients(&self) -> Vec<Shared> {
-        self.slots.iter().flat_map(|slot| slot.clients.clone()).collect()
+        let here = self.slots.iter().flat_map(|slot| slot.clients.clone());
+        here.chain(self.gone.iter().cloned()).collect()
     }
 
     /// Whether there was one Redis all the time, and it kept what it had.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,6 +27,18 @@ pub enum Listen {
 /// The program that serves Redis in tests: `ONWARD_TEST_REDIS`, or else `redis-server`.
 pub fn server_program() -> String {
     std::env::var("ONWARD_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+/// The first part of the version of that program.
+fn major() -> u32 {
+    static MAJOR: OnceLock<u32> = OnceLock::new();
+    *MAJOR.get_or_init(|| {
+        let told = Command::new(server_program()).arg("--version").output();
+        let told = told.expect("redis-server is needed: apt-get install redis-server").stdout;
+        let told = String::from_utf8(told).unwrap();
+        let version = told.split_once("v=").unwrap_or_else(|| panic!("no version: {told}")).1;
+        version.split('.').next().unwrap().parse().unwrap()
+    })
 }
 
 /// One server. Its data directory survives [`stop`](Self::stop), [`kill9`](Self::kill9) and
@@ -157,7 +170,9 @@ impl RedisServer {
             .args(["--unixsocket", self.socket().to_str().unwrap()])
             .args(["--dir", self.dir.path().to_str().unwrap()])
             .args(["--save", "", "--maxmemory-policy", "noeviction"])
-            .args(["--enable-debug-command", "yes", "--daemonize", "no"])
+            .args(["--daemonize", "no"])
+            // Before, it was always enabled, and no setting.
+            .args(if major() >= 7 { &["--enable-debug-command", "yes"][..] } else { &[] })
             .args(&self.args)
             .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())

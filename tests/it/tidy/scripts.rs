@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onward::internals::coord::script;
+use onward::internals::repo::doctor::commands::COMMANDS;
 
 use super::{files, report};
 
@@ -280,7 +281,12 @@ fn every_script_has_the_includes_it_uses_and_no_other() {
     for script in script::ALL {
         let own = code(script.text.rsplit_once("-- Returns").unwrap().1).join("\n");
         for (name, text) in &includes {
-            let uses = given(text).iter().any(|given| words(&own).any(|word| word == given));
+            // For itself, or for another include that it has.
+            let others = script.includes.iter().filter(|other| *other != name);
+            let around: String = others.map(|other| code(&includes[*other]).join("\n")).collect();
+            let is_said =
+                |given: &String| words(&own).chain(words(&around)).any(|word| word == given);
+            let uses = given(text).iter().any(is_said);
             if uses != script.includes.contains(&name.as_str()) {
                 broken.push(format!("lua/{}.lua: {name} is used: {uses}", script.name));
             }
@@ -319,4 +325,33 @@ fn no_rule_of_the_scripts_has_two_homes() {
         }
     }
     report("a rule that several scripts share is an include", broken);
+}
+
+/// The commands that a text gives to Redis, where `begin` stands before the name in quotes.
+fn commands_in(text: &str, begin: &str, quote: char) -> BTreeSet<String> {
+    let calls = text.split(begin).skip(1);
+    calls
+        .map(|call| call.strip_prefix(quote).expect("a command is named where it is called"))
+        .map(|call| call.split(quote).next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_doctor_tries_every_command() {
+    let tried: BTreeSet<&str> =
+        COMMANDS.iter().map(|command| command.split(' ').next().unwrap()).collect();
+    // What the call of a script is made of, which the doctor's own are too.
+    let scripts = ["EVAL", "EVALSHA"];
+    let mut used = BTreeSet::new();
+    for (_, text) in files("lua", &["lua"]) {
+        used.extend(commands_in(&code(&text).join("\n"), "redis.call(", '\''));
+    }
+    assert!(used.len() > 25, "{used:?}");
+    let own = files("src/coord", &["rs"]);
+    for (_, text) in own.iter().filter(|(path, _)| !path.starts_with("src/coord/connect/")) {
+        used.extend(commands_in(text, "redis::cmd(", '"'));
+    }
+    used.retain(|command| !tried.contains(command.as_str()) && command != "INFO");
+    used.retain(|command| !scripts.contains(&command.as_str()));
+    assert!(used.is_empty(), "the doctor does not try {used:?}: src/repo/doctor/commands.rs");
 }

@@ -95,7 +95,8 @@ impl Keyspace {
                 Ok(Value::Okay)
             }
             (
-                "HGET" | "HMGET" | "HSET" | "HDEL" | "HLEN" | "HGETALL" | "HEXISTS",
+                "HGET" | "HMGET" | "HSET" | "HSETNX" | "HDEL" | "HLEN" | "HGETALL" | "HEXISTS"
+                | "HSCAN",
                 [key, rest @ ..],
             ) => self.hash_call(&name, now, key, rest),
             (
@@ -135,6 +136,16 @@ impl Keyspace {
                         .filter(|pair| hash.insert(pair[0].to_vec(), pair[1].to_vec()).is_none());
                     int(new.count())
                 }),
+            ("HSETNX", [field, value]) => self.with_hash(key, now, |hash| {
+                let is_new = !hash.contains_key(*field);
+                hash.entry(field.to_vec()).or_insert_with(|| value.to_vec());
+                int(is_new.into())
+            }),
+            // All of it in one page.
+            ("HSCAN", [_, ..]) => {
+                let all = bulks(hash.into_iter().flatten().flat_map(|(k, v)| [k, v]));
+                Ok(Value::Array(vec![bulk(b"0"), all]))
+            }
             ("HDEL", fields) if !fields.is_empty() => self.with_hash(key, now, |hash| {
                 int(fields.iter().filter(|field| hash.remove(**field).is_some()).count())
             }),

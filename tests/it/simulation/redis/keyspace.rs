@@ -78,6 +78,13 @@ impl Data {
 }
 
 impl Keyspace {
+    /// Whether any op waits on any branch.
+    pub fn has_queued(&self) -> bool {
+        self.keys.iter().any(|(key, (data, _))| {
+            key.ends_with(b":queue") && matches!(data, Data::List(queue) if !queue.is_empty())
+        })
+    }
+
     kind!(hash, with_hash, Hash, BTreeMap<Bytes, Bytes>);
     kind!(list, with_list, List, VecDeque<Bytes>);
     kind!(sorted, with_sorted, Sorted, BTreeSet<Bytes>);

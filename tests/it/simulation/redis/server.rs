@@ -133,6 +133,11 @@ impl Server {
         self.inner().skew_ms += ms;
     }
 
+    /// Whether any op waits on it.
+    pub fn has_queued(&self) -> bool {
+        self.inner().keyspace.has_queued()
+    }
+
     /// What it holds, as text.
     pub fn dump(&self) -> String {
         self.inner().keyspace.dump()
