@@ -54,6 +54,7 @@ pub use failure::{Refusal, refusal};
 pub(crate) use key::check as check_key;
 pub use key::{KEY_LEN_MAX, LAST_SEGMENT_LEN_MAX, SEGMENT_LEN_MAX};
 pub use list::{LIST_SORTED_MAX, Listed};
+pub use probe::{Probed, Replaces};
 pub use read::{Span, Streamed};
 pub use secret::{SECRET_LEN, Secret};
 pub use source::{Foreign, Source};

@@ -43,6 +43,7 @@ pub mod reset;
 pub mod staged_diff;
 pub mod staging;
 mod standing;
+pub mod storage;
 pub mod tags;
 pub mod ticket;
 mod touching;
