@@ -101,16 +101,6 @@ impl ApiError {
     pub fn message(&self) -> &str {
         &self.message
     }
-
-    /// A conflict of a stated condition with what is there: 412, as lakeFS answers it.
-    #[must_use]
-    pub fn conflict_is_precondition(mut self) -> Self {
-        if self.code == "conflict" {
-            self.status = StatusCode::PRECONDITION_FAILED;
-            self.code = "condition_not_met";
-        }
-        self
-    }
 }
 
 impl From<Error> for ApiError {

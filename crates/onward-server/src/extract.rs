@@ -1,14 +1,17 @@
 //! How requests are read: bodies and queries with a limit, and with a message that says where they
-//! are wrong.
+//! are wrong. All routes read them by what is here.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use axum::{Extension, Router};
+use http::StatusCode;
 use http::request::Parts;
-use http::{StatusCode, header};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 
 use super::error::ApiError;
+use super::headers::codings;
+use super::integrity::WrongMd5;
 use onward::internals::model::error::quoted;
 use onward::{Change, Error};
 
@@ -50,34 +53,71 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonItems<T> {
     }
 }
 
-/// The whole body, if it is not over the limit of the route.
+/// The most bytes of a body that is read whole.
+#[derive(Debug, Clone, Copy)]
+struct BodyMax(usize);
+
+/// Lets the bodies of these routes be no longer than so many bytes, where they are read whole.
+pub fn limited<S: Clone + Send + Sync + 'static>(routes: Router<S>, max: usize) -> Router<S> {
+    routes.layer(DefaultBodyLimit::max(max)).layer(Extension(BodyMax(max)))
+}
+
+/// The whole body, if it is not over the limit of the route and not packed.
 pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    refuse_codings(request.headers())?;
+    let max = request.extensions().get::<BodyMax>().copied();
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
-            "the body is over the limit of this route: send it in parts",
+            match max {
+                Some(BodyMax(max)) => {
+                    format!("the body is over the limit of {max} bytes: send it in parts")
+                }
+                None => "the body is over the limit of this route: send it in parts".to_owned(),
+            },
         ),
         _ => broke_off(&rejection),
     })
 }
 
-/// What a client is told whose body did not come to its end.
-pub fn broke_off(error: &(dyn std::error::Error + 'static)) -> ApiError {
-    if timed_out(error) {
-        return ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "timeout",
-            "the next piece of the body did not come in time: send the request again",
-        );
+/// Refuses a body that is packed, where nobody unpacks it: what was meant is not what would be read.
+pub fn refuse_codings(headers: &http::HeaderMap) -> Result<(), ApiError> {
+    let codings = codings(headers)?;
+    if codings.is_empty() {
+        return Ok(());
     }
-    ApiError::invalid("the body broke off: nothing was done, send the request again")
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "not_supported",
+        format!(
+            "the Content-Encoding '{}' is not taken here: send the bytes as they are, without the header",
+            quoted(&codings.join(", "))
+        ),
+    ))
 }
 
-/// Whether the cause of an error is a body whose next piece did not come in time.
-pub fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .any(|error| error.is::<tower_http::timeout::TimeoutError>())
+/// What a client is told whose body did not come to its end, or came to another one than it said.
+pub fn broke_off(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    told_of_body(error).unwrap_or_else(|| {
+        ApiError::invalid("the body broke off: nothing was done, send the request again")
+    })
+}
+
+/// What a client is told if the cause of an error is a body whose next piece did not come in time, or
+/// one that is not what its sender says.
+pub fn told_of_body(error: &(dyn std::error::Error + 'static)) -> Option<ApiError> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|cause| {
+        if cause.is::<tower_http::timeout::TimeoutError>() {
+            return Some(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "the next piece of the body did not come in time: send the request again",
+            ));
+        }
+        cause.is::<WrongMd5>().then(|| ApiError::invalid(WrongMd5.to_string()))
+    })
 }
 
 /// The query of a URL.
@@ -88,11 +128,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let query = parts.uri.query().unwrap_or_default();
-        serde_html_form::from_str(query).map(Self).map_err(|error| {
-            ApiError::invalid(format!("the query '{}' is not valid: {error}", quoted(query)))
+        let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let name = error.path().to_string();
+            let at = if name == "." { String::new() } else { format!(" at '{}'", quoted(&name)) };
+            let why = error.into_inner();
+            ApiError::invalid(format!("the query '{}' is not valid{at}: {why}", quoted(query)))
         })
     }
 }
+
+/// The query of a route that takes no parameters: one that is there is a mistake.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParameters {}
 
 /// Parts of the URL's path.
 pub struct Path<T>(pub T);
@@ -124,11 +173,6 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-/// The text of a header, if it is there and readable.
-pub fn header_text<'a>(parts: &'a http::HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
-    parts.get(name).and_then(|value| value.to_str().ok())
-}
-
 /// The largest size that a client may say an object has, in bytes: clients of the lakeFS API keep sizes
 /// in 64 bits with a sign, and a single one with more would break every listing that shows it.
 pub const SIZE_MAX: u64 = i64::MAX as u64;
@@ -142,21 +186,4 @@ pub fn check_size(change: &Change) -> Result<(), Error> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// The value of a header that has a condition: `If-Match` or `If-None-Match`. One that cannot be read,
-/// or a second one, is refused: no condition is left out in silence.
-pub fn single_tag<'a>(
-    headers: &'a http::HeaderMap,
-    name: &header::HeaderName,
-) -> Result<Option<&'a str>, ApiError> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(ApiError::invalid(format!("the header {name} is there twice: send it once")));
-    }
-    let tag = value.to_str().map_err(|_| {
-        ApiError::invalid(format!("the header {name} has characters that no ETag has"))
-    })?;
-    Ok(Some(tag.trim()))
 }

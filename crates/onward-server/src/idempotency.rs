@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName};
 
 use super::error::{ApiError, ApiResult};
-use super::extract::header_text;
+use super::headers::text;
 use onward::OpId;
 
 /// The header by which a client makes a request once, however often it sends it.
@@ -19,10 +19,7 @@ pub fn idempotent_op(
     access_key: &str,
     what: &[&str],
 ) -> ApiResult<Option<OpId>> {
-    if !headers.contains_key(&IDEMPOTENCY_KEY) {
-        return Ok(None);
-    }
-    let key = header_text(headers, &IDEMPOTENCY_KEY).unwrap_or_default();
+    let Some(key) = text(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LEN_MAX {
         return Err(ApiError::invalid(format!(
             "the header Idempotency-Key has 1 to {IDEMPOTENCY_KEY_LEN_MAX} visible characters"

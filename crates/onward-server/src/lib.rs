@@ -21,10 +21,13 @@
 
 pub mod api;
 pub mod auth;
+mod conditions;
 mod error;
 mod extract;
+mod headers;
 mod health;
 mod idempotency;
+mod integrity;
 pub mod lakefs;
 mod listen;
 mod metrics;
@@ -33,6 +36,7 @@ pub mod otel;
 mod patient;
 mod places;
 mod probes;
+mod refused;
 mod requests;
 mod scrape;
 mod settings;
@@ -40,10 +44,11 @@ mod sources;
 mod state;
 mod tasks;
 mod tls;
+mod urls;
 mod watch;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::extract::OriginalUri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use http::StatusCode;
@@ -56,6 +61,7 @@ pub use settings::{Limits, Listen, ServerConfig, TlsFiles};
 
 use auth::{Keys, NewKey, Role};
 use error::ApiError;
+use extract::limited;
 use listen::Listener;
 use onward::{Error, Onward, Result};
 use sources::Sources;
@@ -142,7 +148,7 @@ fn router(app: AppState) -> Router {
         .merge(lakefs::routes().layer(known.clone()))
         .fallback(no_route);
     let own = api::routes().layer(known).fallback(no_route);
-    Router::new()
+    let all = Router::new()
         .nest("/api/v1", lakefs)
         .nest("/onward/v1", own)
         .merge(api::documents())
@@ -150,8 +156,11 @@ fn router(app: AppState) -> Router {
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(scrape::show))
         .fallback(no_route)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(app.limits.json_len))
+        .method_not_allowed_fallback(wrong_method);
+    limited(all, app.limits.json_len)
+        .layer(from_fn(integrity::watch))
+        .layer(from_fn(conditions::refuse_unoffered))
+        .layer(from_fn(urls::require_text))
         .layer(RequestBodyTimeoutLayer::new(app.limits.piece_timeout))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(requests::observe))

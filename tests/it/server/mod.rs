@@ -1,8 +1,11 @@
 //! The sidecar over real connections.
 
 mod access;
+mod bodies;
 mod changes;
+mod conditions;
 mod connections;
+mod edges;
 mod events;
 mod imports;
 mod objects;
@@ -11,6 +14,7 @@ mod presigned;
 mod refs;
 mod rules;
 mod standing;
+mod texts;
 mod uploads;
 
 /// The lakeFS API of `lake`.

@@ -15,7 +15,7 @@ use crate::support::sidecar::{ADMIN, Sidecar, told};
 use crate::support::until::until_async;
 
 pub const UPLOAD: &str = "/api/v1/repositories/lake/branches/main/objects";
-const READ: &str = "/api/v1/repositories/lake/refs/main/objects";
+pub const READ: &str = "/api/v1/repositories/lake/refs/main/objects";
 
 /// Keys of uploads in the storage.
 pub async fn uploads(sidecar: &Sidecar) -> Vec<String> {
@@ -24,7 +24,8 @@ pub async fn uploads(sidecar: &Sidecar) -> Vec<String> {
     objects.list(&dir, None).map_ok(|listed| listed.key).try_collect().await.unwrap()
 }
 
-async fn staged(sidecar: &Sidecar) -> usize {
+/// How many changes are staged.
+pub async fn staged(sidecar: &Sidecar) -> usize {
     sidecar.onward.repo("lake").branch("main").status("", None, 1000).await.unwrap().len()
 }
 
@@ -92,33 +93,6 @@ async fn what_was_sent_raw_or_in_a_form_is_read_whole_and_in_parts() {
     );
     let absent = sidecar.request("HEAD", &format!("{READ}?path=nothing")).send().await.unwrap();
     assert_eq!(absent.status(), StatusCode::NOT_FOUND);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_on_a_condition_that_does_not_hold_is_refused() {
-    let sidecar = Sidecar::start().await;
-    let send = |name: &'static str, value: String| {
-        let request = sidecar.request("POST", &format!("{UPLOAD}?path=once")).header(name, value);
-        told(request.body("x"))
-    };
-    assert_eq!(send("If-None-Match", "*".into()).await.0, StatusCode::CREATED);
-    let (status, body) = send("If-None-Match", "*".into()).await;
-    assert_eq!(
-        (status, &body["code"]),
-        (StatusCode::PRECONDITION_FAILED, &json!("condition_not_met"))
-    );
-    assert_eq!(send("If-Match", "\"wrong\"".into()).await.0, StatusCode::PRECONDITION_FAILED);
-    let checksum = "\"9dd4e461268c8034f5c8564e155c67a6\"";
-    assert_eq!(send("If-Match", checksum.into()).await.0, StatusCode::CREATED);
-    for (name, value) in
-        [("If-None-Match", "\"x\""), ("If-Match", "*"), ("If-None-Match", "*\u{ff}")]
-    {
-        assert_eq!(send(name, value.into()).await.0, StatusCode::BAD_REQUEST, "{name}: {value}");
-    }
-    // Of two conditions neither is left out.
-    let twice = sidecar.request("POST", &format!("{UPLOAD}?path=once")).body("y");
-    let twice = twice.header("If-Match", checksum).header("If-Match", "\"wrong\"");
-    assert_eq!(told(twice).await.0, StatusCode::BAD_REQUEST);
 }
 
 /// Begins a request over a socket of its own, and sends a part of its body.

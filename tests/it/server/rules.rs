@@ -56,12 +56,17 @@ async fn rules_are_set_on_the_condition_that_they_are_those_that_were_read() {
     for (tags, status) in [
         (vec!["\"another\"".to_owned()], StatusCode::PRECONDITION_FAILED),
         (vec!["\u{ff}".to_owned()], StatusCode::BAD_REQUEST),
-        (vec![read.clone(), read.clone()], StatusCode::BAD_REQUEST),
+        (vec![format!("W/{read}"), "\"another\"".to_owned()], StatusCode::PRECONDITION_FAILED),
+        (vec![format!("{read} {read}")], StatusCode::BAD_REQUEST),
     ] {
         assert_eq!(set(tags.clone(), "dev").await.0, status, "{tags:?}");
         assert_eq!(shown(&sidecar).await, (patterns(&["main"]), read.clone()));
     }
-    assert_eq!(set(vec![read.clone()], "dev").await.0, StatusCode::NO_CONTENT);
+    let known = sidecar.request("GET", RULES).header("If-None-Match", &read);
+    assert_eq!(known.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    // Lines of a list are one list.
+    let lines = vec!["\"another\"".to_owned(), read.clone()];
+    assert_eq!(set(lines, "dev").await.0, StatusCode::NO_CONTENT);
     assert_eq!(set(vec![read], "main").await.0, StatusCode::PRECONDITION_FAILED);
     assert_eq!(shown(&sidecar).await.0, patterns(&["dev"]));
     // Any at all.

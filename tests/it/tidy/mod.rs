@@ -9,6 +9,7 @@ mod docs;
 mod files;
 mod graph;
 mod papers;
+mod requests;
 mod rooms;
 mod scripts;
 mod source;

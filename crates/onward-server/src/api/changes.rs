@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::head::headed;
@@ -14,7 +14,8 @@ use super::waiting::{WaitQuery, accepted, answer};
 use super::whole;
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Path, Query, body, broke_off, check_size, header_text};
+use crate::extract::{Path, Query, body, broke_off, check_size};
+use crate::headers::media_type;
 use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::internals::clock;
@@ -78,7 +79,7 @@ pub async fn commit(
     let branch = app.onward.repo(&repo).branch(&name);
     let headers = request.headers();
     let idempotent = idempotent_op(headers, &caller.key.id, &["changes", &repo, &name])?;
-    let change = match is_lines(headers) {
+    let change = match is_lines(headers)? {
         true => read_lines(branch, idempotent, request.into_body(), app.limits.changes_len).await?,
         false => read_whole(branch, idempotent, request, &app).await?,
     };
@@ -89,16 +90,15 @@ pub async fn commit(
     }
 }
 
-fn is_lines(headers: &HeaderMap) -> bool {
-    let kind = header_text(headers, &header::CONTENT_TYPE).unwrap_or_default();
-    [
+fn is_lines(headers: &HeaderMap) -> ApiResult<bool> {
+    let kind = media_type(headers)?.unwrap_or_default();
+    let lines = [
         "application/jsonl",
         "application/x-ndjson",
         "application/json-lines",
         "application/x-jsonlines",
-    ]
-    .iter()
-    .any(|lines| kind.starts_with(lines))
+    ];
+    Ok(lines.contains(&kind.as_str()))
 }
 
 async fn read_whole(
@@ -193,7 +193,7 @@ impl LineReader {
             {
                 check_size(&change.change)
                     .map_err(|error| error.context(format!("line {}", self.number)))?;
-                commit.push(change)?;
+                commit.push_line(self.number, change)?;
             }
         }
         // What follows the last line break is an empty line that the next chunk goes on with.

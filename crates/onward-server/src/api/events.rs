@@ -13,7 +13,8 @@ use serde_json::json;
 
 use crate::auth::Reader;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Path, Query, header_text};
+use crate::extract::{Path, Query};
+use crate::headers::text;
 use crate::state::AppState;
 use onward::Ticket;
 use onward::internals::repo::events::Event as Decided;
@@ -66,7 +67,7 @@ pub async fn listen(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let last = header_text(&headers, &LAST_EVENT_ID).map(|text| {
+    let last = text(&headers, &LAST_EVENT_ID)?.map(|text| {
         text.trim()
             .parse()
             .map_err(|_| ApiError::invalid("Last-Event-ID is the number of a ticket"))

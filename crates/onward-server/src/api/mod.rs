@@ -19,10 +19,11 @@ mod waiting;
 mod whole;
 
 use axum::Router;
-use axum::middleware::map_response;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use tower_http::decompression::RequestDecompressionLayer;
 
 #[cfg(feature = "describe")]
@@ -30,15 +31,15 @@ pub use describe::{description, routes_told};
 pub use documents::documents;
 
 use super::error::ApiError;
+use super::headers::codings;
 use super::state::AppState;
 
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
 fn table() -> [Route; 6] {
-    let changes = post(changes::commit)
-        .layer(RequestDecompressionLayer::new())
-        .layer(map_response(unknown_encoding));
+    let changes =
+        post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
     [
         ("/repositories/{repo}/branches/{branch}/changes", &["post"], changes),
@@ -57,19 +58,26 @@ pub fn routes() -> Router<AppState> {
         .fold(Router::new(), |router, (path, _, answers)| router.route(path, answers))
 }
 
-/// What is told whose body is packed in a way that is not known, which the layer below says without a
-/// word.
-async fn unknown_encoding(response: Response) -> Response {
-    if response.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        return response;
+/// Says how a body is packed in the one word that the layer below knows, or that it is unknown.
+async fn known_coding(mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let names = codings(request.headers())?;
+    request.headers_mut().remove(header::CONTENT_ENCODING);
+    match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => {}
+        // Two names of the same (RFC 9110, 8.4.1.3).
+        ["gzip" | "x-gzip"] => {
+            let gzip = HeaderValue::from_static("gzip");
+            request.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+        }
+        _ => {
+            let error = ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_supported",
+                "the body's Content-Encoding is not known: send it as it is, or packed with gzip",
+            );
+            let known = HeaderValue::from_static("gzip");
+            return Err(error.with_header(header::ACCEPT_ENCODING, known));
+        }
     }
-    let error = ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "not_supported",
-        "the body's Content-Encoding is not known: send it as it is, or packed with gzip",
-    );
-    match response.headers().get(header::ACCEPT_ENCODING) {
-        Some(known) => error.with_header(header::ACCEPT_ENCODING, known.clone()).into_response(),
-        None => error.into_response(),
-    }
+    Ok(next.run(request).await)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::auth::Reader;
 use crate::error::ApiResult;
-use crate::extract::Path;
+use crate::extract::{NoParameters, Path, Query};
 use crate::state::AppState;
 use onward::{Error, LastDecided};
 
@@ -48,6 +48,7 @@ pub async fn show(
     _: Reader,
     State(app): State<AppState>,
     Path((repo, branch, name)): Path<(String, String, String)>,
+    _: Query<NoParameters>,
 ) -> ApiResult<Body<LastDecidedShape>> {
     let last = app.onward.repo(&repo).branch(&branch).producer(&name).await?;
     let LastDecided { epoch, sequence, commit, .. } = last.ok_or_else(|| {

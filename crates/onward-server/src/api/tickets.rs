@@ -11,7 +11,7 @@ use super::shapes::{CancelShape, QueueShape};
 use super::waiting::status;
 use crate::auth::{Reader, Writer};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Path, Query};
+use crate::extract::{NoParameters, Path, Query};
 use crate::state::AppState;
 use onward::internals::repo::ticket::TicketStatus;
 use onward::{Cancelled, OpId, Outcome};
@@ -103,6 +103,7 @@ pub async fn cancel(
     _: Writer,
     State(app): State<AppState>,
     Path((repo, name, op_id)): Path<(String, String, String)>,
+    _: Query<NoParameters>,
 ) -> ApiResult<Body<CancelShape>> {
     let op_id = op_id.parse::<OpId>()?;
     match app.onward.repo(repo).branch(name).ticket_cancel(op_id).await? {

@@ -30,7 +30,7 @@ struct Document<'a> {
     change: &'a mut ChangeBuilder,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Field {
     Message,
@@ -52,7 +52,12 @@ impl<'de> Visitor<'de> for Document<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CommitHead, A::Error> {
         let mut head = CommitHead::default();
+        let mut seen = Vec::new();
         while let Some(field) = map.next_key()? {
+            if seen.contains(&field) {
+                return Err(A::Error::custom(format!("duplicate field {field:?}").to_lowercase()));
+            }
+            seen.push(field);
             match field {
                 Field::Message => head.message = map.next_value()?,
                 Field::Metadata => head.metadata = map.next_value()?,

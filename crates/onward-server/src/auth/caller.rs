@@ -9,11 +9,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, Method};
 use tracing::Instrument;
 
 use crate::error::{ApiError, ApiResult};
-use crate::extract::header_text;
+use crate::headers::text;
 use crate::listen::Peer;
 use crate::state::AppState;
 use onward::internals::repo::access_keys::{AccessKey, Role};
@@ -52,7 +52,7 @@ pub async fn authenticate(
     next: Next,
 ) -> Result<Response, ApiError> {
     let from = Peer::of(request.extensions());
-    let shown = header_text(request.headers(), &AUTHORIZATION).map(str::to_owned);
+    let shown = text(request.headers(), &AUTHORIZATION)?.map(str::to_owned);
     let key = identify(&app, &from, shown).await?;
     tracing::Span::current().record("access_key", key.id.as_str());
     let place = app.places.take(&key.id)?;
@@ -71,10 +71,14 @@ pub async fn authenticate(
 
 /// Refuses what a page of somebody else makes a browser send that remembers a login.
 fn refuse_cross_site(headers: &HeaderMap) -> ApiResult<()> {
-    let is_foreign = match header_text(headers, &SEC_FETCH_SITE) {
-        Some(site) => matches!(site, "cross-site" | "same-site"),
+    let is_foreign = match text(headers, &SEC_FETCH_SITE)? {
+        // `none` is the user himself.
+        Some(site) => !["same-origin", "none"].iter().any(|own| site.eq_ignore_ascii_case(own)),
         // Browsers say that only where connections are encrypted or on one machine.
-        None => headers.get(ORIGIN).is_some_and(|origin| !is_of_host(origin, headers)),
+        None => match (text(headers, &ORIGIN)?, text(headers, &HOST)?) {
+            (None, _) => false,
+            (Some(origin), host) => !host.is_some_and(|host| is_of_host(origin, host)),
+        },
     };
     if is_foreign {
         return Err(ApiError::forbidden(
@@ -85,12 +89,11 @@ fn refuse_cross_site(headers: &HeaderMap) -> ApiResult<()> {
 }
 
 /// Whether an origin is that of the host which was asked. (`null` is nobody's.)
-fn is_of_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    let Some((scheme, authority)) = origin else { return false };
-    let port = if scheme == "https" { ":443" } else { ":80" };
+fn is_of_host(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
     let bare = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
-    header_text(headers, &HOST).is_some_and(|host| bare(host) == bare(authority))
+    bare(host) == bare(authority)
 }
 
 async fn identify(app: &AppState, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {

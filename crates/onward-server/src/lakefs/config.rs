@@ -1,7 +1,7 @@
 //! What clients ask before they do anything: configuration, set-up, login, who they are.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json as Body};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::wire::LoginInformation;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, json as answer};
-use crate::extract::Json;
+use crate::extract::{Json, limited};
 use crate::listen::Peer;
 use crate::state::{App, AppState};
 
@@ -23,10 +23,8 @@ const LOGIN_LEN: usize = 4096;
 
 /// Routes for those who are not known yet.
 pub fn open_routes() -> Router<AppState> {
-    let login = Router::new()
-        .route("/auth/login", post(login))
-        // Nobody is known yet: he gets no more room than an id and a secret need.
-        .layer(DefaultBodyLimit::max(LOGIN_LEN));
+    // Nobody is known yet: he gets no more room than an id and a secret need.
+    let login = limited(Router::new().route("/auth/login", post(login)), LOGIN_LEN);
     Router::new()
         .merge(login)
         .route("/healthcheck", get(|| async { StatusCode::NO_CONTENT }))

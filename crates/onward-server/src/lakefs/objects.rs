@@ -10,22 +10,21 @@ use serde_json::{Value, json};
 
 use super::named::{branch, path, reference, repo};
 use super::reading::{read, signed};
-use super::upload::{discard, receive};
+use super::upload::{Told, receive};
 use super::wire::{
     List, ObjectCopyCreation, ObjectError, ObjectStageCreation, ObjectStats, PAGE_MAX, PathList,
     UpdateUserMetadata, amount,
 };
-use super::writes::{SIGNED_FOR, condition, link, now};
+use super::writes::{SIGNED_FOR, link, now, require, stage as stage_if, stage_judged};
 use crate::auth::{Reader, Writer};
+use crate::conditions::Conditions;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Json, Path, Query};
+use crate::refused::refused;
 use crate::state::{App, AppState};
-use onward::internals::repo::Repository;
+use onward::internals::repo::{Branch, Repository};
 use onward::internals::tree::{ListItem, ListRequest};
-use onward::{Change, Condition, Entry, ErrorKind, ObjectPath, PathChange};
-
-/// How often the metadata of an object is set anew when it is written meanwhile.
-const METADATA_ATTEMPTS: usize = 16;
+use onward::{Change, Entry, ObjectPath, PathChange};
 
 pub fn routes() -> Router<AppState> {
     let uploads = Router::new()
@@ -58,30 +57,44 @@ async fn upload(
     Query(query): Query<PathQuery>,
     request: Request,
 ) -> ApiResult<Response> {
-    let (branch, path) = (branch(&app, &repo, &name), path(&query.path)?);
-    let condition = condition(request.headers())?;
+    let branch = branch(&app, &repo, &name);
     // Before the body is taken: a client must not send much to hear that there is no such branch.
-    branch.show().await?;
-    if let Some(condition) = &condition
-        && let Err(error) = branch.check_condition(&path, condition).await
-    {
-        discard(request).await;
-        return Err(ApiError::from(error).conflict_is_precondition());
-    }
-    let entry = receive(&app, branch.clone(), request).await?;
-    if let Err(error) = branch.stage_put(path.clone(), entry.clone(), condition).await {
+    let (path, conditions, told) = match expected(&branch, &query.path, request.headers()).await {
+        Ok(expected) => expected,
+        Err(why) => return refused(request, why).await,
+    };
+    let entry = receive(&app, branch.clone(), told, request).await?;
+    let put = Change::Put(entry.clone());
+    if let Err(error) = stage_if(&branch, &path, put, &conditions).await {
         if is_certain(&error) {
             branch.withdraw(&entry).await;
         }
-        return Err(ApiError::from(error).conflict_is_precondition());
+        return Err(error);
     }
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&path, entry, true))).into_response())
 }
 
+/// What an upload is to be, unless it is refused as it is or its conditions do not hold even now.
+async fn expected(
+    branch: &Branch,
+    text: &str,
+    headers: &HeaderMap,
+) -> ApiResult<(ObjectPath, Conditions, Told)> {
+    let (path, conditions, told) = (path(text)?, Conditions::of(headers)?, Told::of(headers)?);
+    branch.show().await?;
+    if !conditions.is_none() {
+        require(&conditions, &path, branch.stat(&path).await?.as_ref())?;
+    }
+    Ok((path, conditions, told))
+}
+
 /// Whether an error says for certain that nothing was staged.
-fn is_certain(error: &onward::Error) -> bool {
-    use ErrorKind::{Conflict, Forbidden, InvalidInput, NotFound};
-    matches!(error.kind(), Conflict | Forbidden | InvalidInput | NotFound)
+fn is_certain(error: &ApiError) -> bool {
+    use StatusCode as S;
+    matches!(
+        error.status(),
+        S::BAD_REQUEST | S::FORBIDDEN | S::NOT_FOUND | S::CONFLICT | S::PRECONDITION_FAILED
+    )
 }
 
 /// Stages an object that lies elsewhere.
@@ -95,14 +108,14 @@ async fn stage(
 ) -> ApiResult<Response> {
     let entry = Entry {
         address: wanted.physical_address,
-        checksum: wanted.checksum,
+        checksum: wanted.checksum.trim_matches('"').to_owned(),
         size: wanted.size_bytes,
         mtime: wanted.mtime.unwrap_or_else(now),
         content_type: wanted.content_type,
         metadata: wanted.metadata.unwrap_or_default(),
     };
     let (branch, path) = (branch(&app, &repo, &name), path(&query.path)?);
-    let entry = link(&branch, &path, entry, condition(&headers)?).await?;
+    let entry = link(&branch, &path, entry, &Conditions::of(&headers)?).await?;
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&path, entry, true))).into_response())
 }
 
@@ -111,8 +124,10 @@ async fn delete(
     State(app): State<AppState>,
     Path((repo, name)): Path<(String, String)>,
     Query(query): Query<PathQuery>,
+    headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
-    branch(&app, &repo, &name).stage_delete(path(&query.path)?, None).await?;
+    let (branch, path) = (branch(&app, &repo, &name), path(&query.path)?);
+    stage_if(&branch, &path, Change::Delete, &Conditions::of(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -153,6 +168,7 @@ async fn copy(
     State(app): State<AppState>,
     Path((repo_name, name)): Path<(String, String)>,
     Query(query): Query<CopyQuery>,
+    headers: HeaderMap,
     Json(wanted): Json<ObjectCopyCreation>,
 ) -> ApiResult<Response> {
     let repo = repo(&app, &repo_name);
@@ -160,7 +176,9 @@ async fn copy(
     let (source, dest) = (path(&wanted.src_path)?, path(&query.dest_path)?);
     let entry = repo.stat(&reference(&from)?, &source).await?;
     let entry = Entry { mtime: now(), ..entry };
-    repo.branch(name).stage_put(dest.clone(), entry.clone(), None).await?;
+    // They are about what the copy replaces.
+    let conditions = Conditions::of(&headers)?;
+    stage_if(&repo.branch(name), &dest, Change::Put(entry.clone()), &conditions).await?;
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&dest, entry, true))).into_response())
 }
 
@@ -174,26 +192,21 @@ async fn set_metadata(
     State(app): State<AppState>,
     Path((repo_name, name)): Path<(String, String)>,
     Query(query): Query<PathQuery>,
+    headers: HeaderMap,
     Json(wanted): Json<UpdateUserMetadata>,
 ) -> ApiResult<StatusCode> {
-    let (repo, path) = (repo(&app, &repo_name), path(&query.path)?);
-    let (reference, branch) = (reference(&name)?, repo.branch(name));
-    for _ in 0..METADATA_ATTEMPTS {
-        let entry = repo.stat(&reference, &path).await?;
-        // Of what was uploaded meanwhile nothing must be undone.
-        let unchanged = Some(Condition::Checksum(entry.checksum.clone()));
-        let changed = Entry { metadata: wanted.set.clone(), ..entry };
-        match branch.stage_put(path.clone(), changed, unchanged).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            staged => {
-                staged?;
-                return Ok(StatusCode::CREATED);
-            }
-        }
-    }
-    Err(ApiError::from(onward::Error::unavailable(
-        "the object was written again and again meanwhile: try again",
-    )))
+    let (branch, path) = (branch(&app, &repo_name, &name), path(&query.path)?);
+    let conditions = Conditions::of(&headers)?;
+    // Of what was uploaded meanwhile nothing must be undone.
+    let judge = |there: Option<&Entry>| {
+        let entry = there.ok_or_else(|| {
+            onward::Error::not_found(format!("there is no object '{path}' at '{repo_name}/{name}'"))
+        })?;
+        require(&conditions, &path, there)?;
+        Ok(Change::Put(Entry { metadata: wanted.set.clone(), ..entry.clone() }))
+    };
+    stage_judged(&branch, &path, judge).await?;
+    Ok(StatusCode::CREATED)
 }
 
 #[derive(Deserialize)]

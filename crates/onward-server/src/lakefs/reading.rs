@@ -12,8 +12,10 @@ use super::named::{path, reference, repo};
 use super::wire::CONTENT_TYPE_DEFAULT;
 use super::writes::SIGNED_FOR;
 use crate::auth::Reader;
+use crate::conditions::{Conditions, ETag, wants_part_of};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Flag, Path, Query, header_text};
+use crate::extract::{Flag, Path, Query};
+use crate::headers::text;
 use crate::state::{App, AppState};
 use onward::Entry;
 use onward::internals::model::error::quoted;
@@ -37,22 +39,23 @@ pub async fn read(
     request: Request,
 ) -> ApiResult<Response> {
     let repo = repo(&app, &name);
+    let headers = request.headers();
+    let conditions = Conditions::of(headers)?;
     let entry = repo.stat(&reference(&of)?, &path(&query.path)?).await?;
+    let etag = ETag::of_checksum(&entry.checksum);
+    let mut head = Head::of(&entry, &etag);
+    if !conditions.is_wanted(&etag, entry.mtime)? {
+        return Ok((StatusCode::NOT_MODIFIED, head.0).into_response());
+    }
     if query.presign.0
         && let Some(url) = signed(&app, &repo, &entry).await?
     {
         // As lakeFS does; a client that follows it leaves its login here behind.
         return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
     }
-    let headers = request.headers();
-    let etag = format!("\"{}\"", entry.checksum);
-    let mut head = Head::of(&entry, &etag);
-    if is_known(headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, head.0).into_response());
-    }
     head.describe(&entry);
     let size = entry.size;
-    let part = match wanted(headers, &etag, size) {
+    let part = match wanted(headers, &etag, size)? {
         None => None,
         Some(Wanted::Part(part)) => Some(part),
         Some(Wanted::Nothing) => return Err(behind_the_end(size)),
@@ -67,7 +70,8 @@ pub async fn read(
     };
     let length = part.as_ref().map_or(size, |part| part.end - part.start);
     head.set(header::CONTENT_LENGTH, length.to_string());
-    let body = match request.method() == Method::HEAD || length == 0 {
+    // An empty object is opened, too: whether it may be read, and is there, is not a matter of size.
+    let body = match request.method() == Method::HEAD {
         true => Bytes::empty(),
         false => Bytes::from_stream(open(&app, &repo, &entry, part).await?.chunks),
     };
@@ -79,9 +83,9 @@ struct Head(HeaderMap);
 
 impl Head {
     /// What says which object it is.
-    fn of(entry: &Entry, etag: &str) -> Self {
+    fn of(entry: &Entry, etag: &ETag) -> Self {
         let mut head = Self(HeaderMap::new());
-        head.set(header::ETAG, etag.to_owned());
+        head.set(header::ETAG, etag.quoted());
         head.set(header::LAST_MODIFIED, http_date(entry.mtime));
         head.set(header::ACCEPT_RANGES, "bytes".into());
         head
@@ -105,11 +109,11 @@ impl Head {
 }
 
 /// The part that the header Range asks for.
-fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Option<Wanted> {
+fn wanted(headers: &HeaderMap, etag: &ETag, size: u64) -> ApiResult<Option<Wanted>> {
     // A part of what is no longer the same object would be joined with parts of another.
-    let same = headers.get(header::IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
-    let range = header_text(headers, &header::RANGE).filter(|_| same);
-    range.and_then(|text| Wanted::of(text, size))
+    let same = wants_part_of(headers, etag)?;
+    let range = text(headers, &header::RANGE)?.filter(|_| same);
+    Ok(range.and_then(|text| Wanted::of(text, size)))
 }
 
 fn behind_the_end(size: u64) -> ApiError {
@@ -122,16 +126,6 @@ fn behind_the_end(size: u64) -> ApiError {
         Ok(total) => error.with_header(header::CONTENT_RANGE, total),
         Err(_) => error,
     }
-}
-
-/// Whether `If-None-Match` names this ETag. Weak tags match strong ones there (RFC 9110, 13.1.2).
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter();
-    let mut tags = values.filter_map(|value| value.to_str().ok()).flat_map(|tags| tags.split(','));
-    tags.any(|tag| {
-        let tag = tag.trim();
-        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
-    })
 }
 
 async fn open(
@@ -188,7 +182,12 @@ impl Wanted {
     /// `None` where the header is to be ignored (RFC 9110, 14.2): another unit, several ranges,
     /// anything malformed.
     fn of(text: &str, size: u64) -> Option<Self> {
-        let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
+        let (unit, ranges) = text.split_once('=')?;
+        // Names of units have no case.
+        if !unit.trim().eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        let (first, last) = ranges.split_once('-')?;
         let (first, last) = (first.trim(), last.trim());
         let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number(first) || !is_number(last) {
@@ -216,7 +215,7 @@ mod tests {
         let part = |range| Some(Wanted::Part(range));
         for (text, expected) in [
             ("bytes=0-3", part(0..4)),
-            ("bytes=4-", part(4..10)),
+            ("Bytes=4-", part(4..10)),
             ("bytes=-3", part(7..10)),
             ("bytes=-30", part(0..10)),
             ("bytes=5-99999999999999999999999", part(5..10)),

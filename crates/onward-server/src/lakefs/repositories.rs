@@ -12,8 +12,9 @@ use serde::Deserialize;
 use super::named::repo;
 use super::wire::{self, BranchProtectionRule, List, ListQuery, RepositoryCreation, amount};
 use crate::auth::{Admin, Reader, Writer};
+use crate::conditions::{Conditions, ETag};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Flag, Json, JsonItems, Path, Query, single_tag};
+use crate::extract::{Flag, Json, JsonItems, Path, Query};
 use crate::state::{App, AppState};
 use onward::BranchName;
 use onward::internals::repo::RepoInfo;
@@ -172,25 +173,30 @@ fn is_shown(rule: &Rule) -> bool {
 }
 
 /// What tells one set of shown rules from another.
-fn etag(rules: &[Rule]) -> String {
+fn etag(rules: &[Rule]) -> ETag {
     let shown = rules.iter().filter(|rule| is_shown(rule));
     let patterns: Vec<&str> = shown.map(|rule| rule.pattern.as_str()).collect();
     let hash = blake3::hash(patterns.join("\n").as_bytes()).to_hex();
-    format!("\"{}\"", hash.get(..16).unwrap_or_default())
+    ETag::new(hash.get(..16).unwrap_or_default())
 }
 
 async fn rules(
     _: Reader,
     State(app): State<AppState>,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
+    let conditions = Conditions::of(&headers)?;
     let mut rules = repo(&app, &name).protection().await?;
     let etag = etag(&rules);
+    if !conditions.is_wanted(&etag, 0)? {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag.quoted())]).into_response());
+    }
     rules.retain(is_shown);
     let shown: Vec<BranchProtectionRule> =
         rules.into_iter().map(|rule| BranchProtectionRule { pattern: rule.pattern }).collect();
     let mut response = Body(shown).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
+    if let Ok(etag) = HeaderValue::from_str(&etag.quoted()) {
         response.headers_mut().insert(header::ETAG, etag);
     }
     Ok(response)
@@ -204,15 +210,11 @@ async fn set_rules(
     headers: HeaderMap,
     JsonItems(wanted): JsonItems<BranchProtectionRule>,
 ) -> ApiResult<StatusCode> {
-    let expected = single_tag(&headers, &header::IF_MATCH)?;
+    let conditions = Conditions::of(&headers)?;
     let patterns: Vec<String> = wanted.into_iter().map(|rule| rule.pattern).collect();
-    let change = |there: Vec<Rule>| match expected {
-        Some(expected) if expected != "*" && expected != etag(&there) => Err(ApiError::new(
-            StatusCode::PRECONDITION_FAILED,
-            "condition_not_met",
-            "the rules have changed since they were read: read them again",
-        )),
-        _ => Ok(replaced(there, patterns.clone())),
+    let change = |there: Vec<Rule>| {
+        conditions.require("the set of rules", Some(&etag(&there)))?;
+        Ok::<_, ApiError>(replaced(there, patterns.clone()))
     };
     repo(&app, &name).change_protection(change).await?;
     Ok(StatusCode::NO_CONTENT)

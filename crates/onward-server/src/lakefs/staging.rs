@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::named::{branch, path};
 use super::wire::{ObjectStats, StagingLocation, StagingMetadata};
-use super::writes::{SIGNED_FOR, condition, link, now};
+use super::writes::{SIGNED_FOR, link, now};
 use crate::auth::Writer;
+use crate::conditions::Conditions;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Json, Path, Query};
 use crate::state::AppState;
@@ -71,6 +72,6 @@ async fn link_staged(
         metadata: wanted.user_metadata.unwrap_or_default(),
     };
     let (branch, path) = (branch(&app, &repo, &name), path(&query.path)?);
-    let entry = link(&branch, &path, entry, condition(&headers)?).await?;
+    let entry = link(&branch, &path, entry, &Conditions::of(&headers)?).await?;
     Ok(Body(ObjectStats::object(&path, entry, true)))
 }

@@ -14,19 +14,24 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{broke_off, header_text, timed_out};
+use crate::extract::{refuse_codings, told_of_body};
+use crate::headers::{any_text, media_type, text};
+use crate::integrity;
 use crate::state::App;
 use onward::Entry;
 use onward::internals::repo::Branch;
 
 /// The field of a form that has the object's bytes.
 const CONTENT_FIELD: &str = "content";
+
+/// The media type of a form.
+const FORM: &str = "multipart/form-data";
 
 /// What stands before the names of the user's own key-value pairs in headers.
 const METADATA_PREFIX: &str = "x-lakefs-meta-";
@@ -44,9 +49,6 @@ const BEFORE_CONTENT_MAX: usize = 64 * 1024;
 
 /// What is kept of the grace of a sidecar that stops, for uploads to withdraw what they have written.
 const WITHDRAWING: Duration = Duration::from_secs(5);
-
-/// Bytes that are read of a body that is refused: a client that is still sending might not read why.
-const REFUSED_LEN_MAX: usize = 16 << 20;
 
 /// Why no more of a body is taken.
 #[derive(Debug, Clone, Copy)]
@@ -86,38 +88,54 @@ fn ended_early(error: &(dyn std::error::Error + 'static)) -> Option<ApiError> {
         .find_map(|error| error.downcast_ref::<CutOff>());
     match cut {
         Some(cut) => Some((*cut).into()),
-        None => timed_out(error).then(|| broke_off(error)),
+        None => told_of_body(error),
     }
 }
 
-/// Reads what a client still sends whose request is refused, within limits.
-pub async fn discard(request: Request) {
-    // One that waits to be asked sends nothing.
-    if request.headers().contains_key(header::EXPECT) {
-        return;
-    }
-    let mut pieces = request.into_body().into_data_stream();
-    let mut len = 0;
-    while len < REFUSED_LEN_MAX
-        && let Some(Ok(piece)) = pieces.next().await
-    {
-        len += piece.len();
+/// What the headers of an upload say of it.
+pub struct Told {
+    metadata: BTreeMap<String, String>,
+    content_type: Option<String>,
+    /// Of a form, its content type in the words that its reader knows.
+    form: Option<HeaderValue>,
+}
+
+impl Told {
+    /// Reads the headers.
+    pub fn of(headers: &HeaderMap) -> ApiResult<Self> {
+        refuse_codings(headers)?;
+        let metadata = metadata_of(headers)?;
+        let content_type = text(headers, &header::CONTENT_TYPE)?.map(str::to_owned);
+        let form = match media_type(headers)?.as_deref() {
+            Some(FORM) => {
+                let parameters = content_type.as_deref().and_then(|text| text.split_once(';'));
+                let parameters = parameters.map(|(_, behind)| behind).unwrap_or_default();
+                HeaderValue::from_str(&format!("{FORM};{parameters}")).ok()
+            }
+            _ => None,
+        };
+        if form.is_some() && integrity::expected(headers)?.is_some() {
+            return Err(ApiError::invalid(
+                "the header Content-MD5 of a form is about all of it, and the object is a part: send the header with that part, or the bytes as the body",
+            ));
+        }
+        Ok(Self { metadata, content_type, form })
     }
 }
 
 /// Writes the body of a request into the repository, and returns the entry, not staged yet. A body
 /// that breaks off leaves nothing behind, nor does one that is not at its end shortly before a
 /// sidecar that was told to stop does so.
-pub async fn receive(app: &App, branch: Branch, request: Request) -> ApiResult<Entry> {
-    let metadata = metadata_of(request.headers());
-    let content_type = header_text(request.headers(), &header::CONTENT_TYPE).map(str::to_owned);
-    let is_form =
-        content_type.as_deref().is_some_and(|kind| kind.starts_with("multipart/form-data"));
+pub async fn receive(app: &App, branch: Branch, told: Told, request: Request) -> ApiResult<Entry> {
+    let Told { metadata, content_type, form } = told;
     let stop = stop(app.stopping.clone(), app.limits.grace);
-    let request = request.map(|body| Body::from_stream(until(stop, body.into_data_stream())));
-    let mut entry = match is_form {
-        true => receive_form(branch, request).await?,
-        false => {
+    let mut request = request.map(|body| Body::from_stream(until(stop, body.into_data_stream())));
+    let mut entry = match form {
+        Some(form) => {
+            request.headers_mut().insert(header::CONTENT_TYPE, form);
+            receive_form(branch, request).await?
+        }
+        None => {
             let pieces = request.into_body().into_data_stream().map_err(io::Error::other);
             let mut entry = write(branch, pieces).await?;
             entry.content_type = content_type;
@@ -213,17 +231,22 @@ impl Stream for Paced {
 }
 
 /// The user's own key-value pairs in headers. Names of headers have no case.
-fn metadata_of(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let own = headers.iter().filter_map(|(name, value)| {
-        let name = name.as_str();
-        let name = match (name.strip_prefix(METADATA_PREFIX), name.strip_prefix(INTERNAL_PREFIX)) {
+fn metadata_of(headers: &HeaderMap) -> ApiResult<BTreeMap<String, String>> {
+    let mut pairs = BTreeMap::new();
+    for (header, value) in headers {
+        let name = header.as_str();
+        let key = match (name.strip_prefix(METADATA_PREFIX), name.strip_prefix(INTERNAL_PREFIX)) {
             (Some(name), _) => name.to_owned(),
             (None, Some(name)) => format!("{INTERNAL_KEY}{name}"),
-            (None, None) => return None,
+            (None, None) => continue,
         };
-        Some((name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
-    });
-    own.collect()
+        if pairs.insert(key, any_text(value)).is_some() {
+            return Err(ApiError::invalid(format!(
+                "the header {header} is there more than once: send it once"
+            )));
+        }
+    }
+    Ok(pairs)
 }
 
 /// In a task of its own: a client that goes away cuts the body short, and the upload then withdraws
@@ -265,8 +288,10 @@ async fn receive_form(branch: Branch, request: Request) -> ApiResult<Entry> {
 /// The pieces of a field live as long as its form, so they are handed to the task that writes.
 async fn receive_field(branch: Branch, mut field: Field<'_>) -> ApiResult<Entry> {
     let content_type = field.content_type().map(str::to_owned);
+    let md5 = integrity::expected(field.headers())?;
     let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(PIECES);
     let pieces = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
+    let pieces = integrity::compared(pieces, md5).map_err(io::Error::other);
     let reading = async move {
         loop {
             let piece = match field.chunk().await {

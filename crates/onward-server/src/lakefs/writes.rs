@@ -2,31 +2,18 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header};
-
+use crate::conditions::{Conditions, ETag};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{check_size, single_tag};
+use crate::extract::check_size;
 use onward::internals::clock;
 use onward::internals::repo::Branch;
-use onward::{Change, Condition, Entry, ObjectPath, PathChange};
+use onward::{Change, Condition, Entry, Error, ErrorKind, ObjectPath, PathChange};
 
 /// How long a signed address can be used.
 pub const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// What a write asks of the object that is there: the headers If-None-Match and If-Match.
-pub fn condition(headers: &HeaderMap) -> ApiResult<Option<Condition>> {
-    let tag = |name| single_tag(headers, name);
-    match (tag(&header::IF_NONE_MATCH)?, tag(&header::IF_MATCH)?) {
-        (None, None) => Ok(None),
-        (Some("*"), None) => Ok(Some(Condition::Absent)),
-        (None, Some(tag)) if tag != "*" => {
-            Ok(Some(Condition::Checksum(tag.trim_matches('"').to_owned())))
-        }
-        _ => Err(ApiError::invalid(
-            "a write takes one condition: If-None-Match: *, or If-Match with one ETag",
-        )),
-    }
-}
+/// How often a write on a condition is judged anew when the object is written meanwhile.
+const ATTEMPTS: usize = 16;
 
 /// Now, in seconds since the Unix epoch.
 pub fn now() -> i64 {
@@ -41,7 +28,7 @@ pub async fn link(
     branch: &Branch,
     path: &ObjectPath,
     entry: Entry,
-    condition: Option<Condition>,
+    conditions: &Conditions,
 ) -> ApiResult<Entry> {
     if entry.address.is_empty() || entry.checksum.is_empty() {
         return Err(ApiError::invalid("an object has a physical address and a checksum"));
@@ -56,7 +43,53 @@ pub async fn link(
             entry.size
         )));
     }
-    let staged = branch.stage(&[PathChange { path: path.clone(), change: put, condition }]).await;
-    staged.map_err(|error| ApiError::from(error).conflict_is_precondition())?;
+    stage(branch, path, put, conditions).await?;
     Ok(entry)
+}
+
+/// Stages a change of a path on the conditions of the request: none of them can come to be wrong in
+/// between.
+pub async fn stage(
+    branch: &Branch,
+    path: &ObjectPath,
+    change: Change,
+    conditions: &Conditions,
+) -> ApiResult<()> {
+    if conditions.is_none() {
+        let change = PathChange { path: path.clone(), change, condition: None };
+        return Ok(branch.stage(&[change]).await?);
+    }
+    let judged = |there: Option<&Entry>| {
+        require(conditions, path, there)?;
+        Ok(change.clone())
+    };
+    stage_judged(branch, path, judged).await
+}
+
+/// Fails with 412 where the conditions do not hold of what a path names.
+pub fn require(conditions: &Conditions, path: &ObjectPath, there: Option<&Entry>) -> ApiResult<()> {
+    let etag = there.map(|entry| ETag::of_checksum(&entry.checksum));
+    conditions.require(&format!("'{path}'"), etag.as_ref())
+}
+
+/// Stages what `judge` makes of what a path names, where it still names that: else it is judged anew.
+pub async fn stage_judged(
+    branch: &Branch,
+    path: &ObjectPath,
+    judge: impl Fn(Option<&Entry>) -> ApiResult<Change>,
+) -> ApiResult<()> {
+    for _ in 0..ATTEMPTS {
+        let there = branch.stat(path).await?;
+        let change = judge(there.as_ref())?;
+        let unchanged =
+            there.map_or(Condition::Absent, |entry| Condition::Checksum(entry.checksum));
+        let change = PathChange { path: path.clone(), change, condition: Some(unchanged) };
+        match branch.stage(&[change]).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            staged => return Ok(staged?),
+        }
+    }
+    Err(ApiError::from(Error::unavailable(
+        "the object was written again and again meanwhile, and nothing was done: try again",
+    )))
 }
