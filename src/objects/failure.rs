@@ -160,7 +160,7 @@ pub(super) fn refused(call: Call<'_>, refusal: Refusal) -> Error {
     Error::unavailable(call.to_string()).with_source(failure)
 }
 
-/// The same, with what was found.
+/// The error of such a refusal that begins with what was found.
 pub(super) fn refused_as(call: Call<'_>, refusal: Refusal, found: &str) -> Error {
     refused(call, refusal).context(found)
 }

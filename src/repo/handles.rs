@@ -13,7 +13,7 @@ use crate::objects::Checksum;
 
 use super::glance::Glances;
 use super::protection::cache::RulesCache;
-use super::storage::Trust;
+use super::trust::Trust;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.

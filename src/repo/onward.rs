@@ -16,7 +16,7 @@ use super::handles::{Deployment, Onward};
 use super::pages::NamesRequest;
 use super::protection::cache::RulesCache;
 use super::repository::RepoInfo;
-use super::storage::Trust;
+use super::trust::Trust;
 
 impl Deployment {
     /// The readers of a branch, who share their calls.

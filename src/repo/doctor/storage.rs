@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::clock;
 use crate::model::error::{Error, Result};
 use crate::objects::{Objects, Refusal, Replaces, refusal};
-use crate::repo::storage;
+use crate::repo::trust;
 
 use super::check::{Check, latency};
 
@@ -22,7 +22,7 @@ const FREE_LOW: u64 = 1 << 30;
 
 pub(super) async fn examine(objects: &Objects, tell: &mut (dyn FnMut(Check) + Send)) {
     const CHECK: &str = "storage_create_if_absent";
-    let probed = match storage::examine(objects).await {
+    let probed = match trust::examine(objects).await {
         Ok((verdict, Some(probed))) => {
             tell(Check::good(CHECK, verdict.found));
             probed

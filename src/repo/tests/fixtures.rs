@@ -24,7 +24,7 @@ use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint;
 use crate::repo::protection::{decode_rules, encode_rules};
-use crate::repo::storage::Verdict;
+use crate::repo::trust::Verdict;
 use crate::tree::InlineRun;
 use crate::tree::load::{decode_list, encode_list};
 

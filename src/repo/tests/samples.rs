@@ -19,7 +19,7 @@ use crate::model::entry::Entry;
 use crate::model::ids::{BranchUid, CommitId, MetarangeId, OpId, RangeId, RunId, Ticket};
 use crate::model::producer::{Producer, Standing};
 use crate::repo::protection::{Action, Rule};
-use crate::repo::storage;
+use crate::repo::trust;
 use crate::tree::{
     ALL, FoldedAt, InlineAddress, InlineRun, Level, RangeRef, Record, RunPlace, RunRef,
 };
@@ -335,8 +335,8 @@ pub(super) fn repo() -> RepoRecord {
     }
 }
 
-pub(super) fn storage() -> storage::Verdict {
-    storage::Verdict {
+pub(super) fn storage() -> trust::Verdict {
+    trust::Verdict {
         good: true,
         found: "of 32 writers of one object one is let through".into(),
         version: "0.1.0".into(),
