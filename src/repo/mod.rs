@@ -31,6 +31,7 @@ mod onward;
 mod outcome;
 mod overlay;
 pub mod pages;
+mod prefix;
 pub mod producers;
 pub mod protection;
 mod reach;
