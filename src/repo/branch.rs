@@ -252,6 +252,7 @@ impl Branch {
         submission: Submission,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
+        self.repo.onward.check_storage_until(deadline).await?;
         let again = Again { branch: self.clone(), submission: submission.clone() };
         let submitting = &Submitting::new(submission);
         let attempt = |context| {

@@ -17,6 +17,7 @@ use crate::objects::Checksum;
 use super::glance::Glances;
 use super::place::Place;
 use super::protection::cache::RulesCache;
+use super::trust::Trust;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.
@@ -40,6 +41,8 @@ pub(super) struct Deployment {
     pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.
     pub(super) rules: RulesCache,
+    /// Whether the storage keeps branches from forking.
+    pub(super) storage: Trust,
     /// Held while the key-value pairs of a repository are changed.
     pub(super) metadata: tokio::sync::Mutex<()>,
 }

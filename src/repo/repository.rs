@@ -42,6 +42,7 @@ impl Repository {
     /// begun and left is finished. Fails with [`crate::ErrorKind::Conflict`] when it exists, and
     /// while one of that name is being deleted.
     pub async fn create(&self, default_branch: &BranchName) -> Result<RepoInfo> {
+        self.onward.check_storage().await?;
         let (life, record) = self.begin(default_branch).await?;
         self.onward.inner.remember_life(&life);
         self.forget_protection(life.name());
