@@ -7,6 +7,7 @@ mod endings;
 mod folds;
 mod huge;
 mod identity;
+mod idle;
 mod killed;
 mod loss;
 mod order;
