@@ -6,6 +6,7 @@ mod model;
 mod reply;
 mod server;
 mod steps;
+mod work;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -89,6 +90,11 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
                 return Ok(());
             };
             (server.publish(asker, &batch), model.publish(asker, &batch))
+        }
+        Step::Prune { at, truly, budget } => {
+            let Some(area) = model.sealed.get(*at).cloned() else { return Ok(()) };
+            let done = model.head.as_ref().map_or(0, |head| head.done) + u64::from(!truly);
+            (server.prune(done, &area, *budget), model.prune(done, &area, *budget))
         }
         Step::Rows { producers } => (server.rows(producers), model.rows(producers)),
         Step::Status { ops } => (server.status(ops), model.status(ops)),
@@ -205,6 +211,7 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         closes: wish.closes,
         kept: wish.kept,
         forgotten: wish.forgotten,
+        budget: wish.budget,
         wanted: wish.wanted,
         producers: wish.producers.clone(),
         consumed,
