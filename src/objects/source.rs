@@ -4,6 +4,7 @@
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -14,6 +15,7 @@ use super::failure::{Call, Trouble, io_failed, late};
 use super::folder;
 use super::foreign::{Foreign, Found, LeftOut, LeftOutKind};
 use super::read::Streamed;
+use super::root::LocalRoot;
 use super::store::Objects;
 use crate::clock;
 use crate::model::error::{Error, ErrorKind, Result};
@@ -35,6 +37,8 @@ pub struct Source {
     folder: Option<Path>,
     /// The one object in it that is meant; `None` for all.
     name: Option<String>,
+    /// The storage of the deployment, which no link in a local folder leads into.
+    own: Option<Arc<LocalRoot>>,
 }
 
 /// Where a folder is, to be compared and to make addresses from.
@@ -108,7 +112,7 @@ impl Source {
             }
         };
         let objects = Objects::open_with(&root, options)?;
-        Ok(Self { objects, location, spelled, folder, name: None })
+        Ok(Self { objects, location, spelled, folder, name: None, own: None })
     }
 
     /// Opens the folder of one object, of which [`object`](Self::object) then tells; URLs as for
@@ -128,6 +132,13 @@ impl Source {
         Ok(Self { name: Some(name), ..source })
     }
 
+    /// The same, where nothing of the storage of a deployment is found or read, wherever symbolic
+    /// links in the folder lead.
+    #[must_use]
+    pub fn apart_from(self, own: &Objects) -> Self {
+        Self { own: own.root().cloned(), ..self }
+    }
+
     /// Its URL, without credentials and query.
     pub fn url(&self) -> String {
         match &self.name {
@@ -144,9 +155,9 @@ impl Source {
         let found = match &self.location {
             Location::Local(dir) => {
                 let path = folder::below(dir, name)?;
-                let key = name.to_owned();
+                let (key, own) = (name.to_owned(), self.own.clone());
                 self.on_file(call, move || {
-                    let metadata = folder::metadata_of(&path)?;
+                    let metadata = folder::metadata_of(&path, own.as_deref())?;
                     Ok(folder::foreign(key, &path, &metadata))
                 })
                 .await?
@@ -190,7 +201,9 @@ impl Source {
         let path = folder::below(dir, name)?;
         let call = self.objects.named("read", name);
         self.objects.meter.get();
+        let own = self.own.clone();
         let opened = self.on_file(call, move || {
+            folder::metadata_of(&path, own.as_deref())?;
             let file = folder::open_file(&path)?;
             let size = file.metadata()?.len();
             Ok((file, path, size))
@@ -321,8 +334,9 @@ impl Source {
     /// finds.
     fn walk(&self, dir: PathBuf) -> BoxStream<'static, Result<Found>> {
         let (finds, found) = mpsc::channel(FOUND_MAX);
+        let own = self.own.clone();
         let walking = tokio::task::spawn_blocking(move || {
-            folder::walk(&dir, |found| finds.blocking_send(found).is_ok());
+            folder::walk(&dir, own.as_deref(), |found| finds.blocking_send(found).is_ok());
         });
         let state = (found, walking, self.clone());
         stream::try_unfold(state, |(mut found, walking, source)| async move {

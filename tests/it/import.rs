@@ -151,6 +151,15 @@ async fn what_cannot_be_imported_is_refused_and_nothing_is_committed() {
     onward.repo("lake").unprotect("main").await.unwrap();
     assert_eq!(main.show().await.unwrap().done, 1);
     assert_eq!(main.import(&from(&raw)).await.unwrap().objects, 1);
+    // Links are followed, but not into the storage: a folder that holds it, the folder itself, a file.
+    for (target, link) in [("..", "up"), ("../lake", "in"), ("../lake/lake/repo", "file")] {
+        std::os::unix::fs::symlink(target, dir.path().join("raw").join(link)).unwrap();
+    }
+    let imported = main.import(&from(&raw)).await.unwrap();
+    let paths: Vec<String> = content(&onward, "main").await.into_keys().collect();
+    // Two here, `up/lake` and `up/link`, and in `up/raw` the two again and a circle.
+    assert_eq!((imported.skipped.special, imported.skipped.missed()), (7, 0), "{imported:?}");
+    assert_eq!(paths, ["a", "up/raw/a"]);
 }
 
 #[cfg(feature = "aws")]
