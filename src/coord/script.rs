@@ -53,20 +53,23 @@ scripts! {
     /// Accepts ops into the queue.
     SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle";
     /// Looks at the head and the front of the queue.
-    VIEW = "view" with "clock" "head" "turn";
+    VIEW = "view" with "clock" "head" "turn" "front";
     /// Keeps the turn.
     EXTEND = "extend" with "clock" "head" "turn";
     /// Reads rows of producers.
     ROWS = "rows" with "head";
     /// Makes a decided batch visible.
     PUBLISH = "publish"
-        with "clock" "head" "turn" "areas" "area_keys" "changes" "element" "outcomes" "idle";
+        with "clock" "head" "turn" "areas" "area_keys" "changes" "prune" "element" "front" "outcomes"
+        "idle";
+    /// Takes out of an area what newer ones have.
+    PRUNE = "prune" with "head" "areas" "area_keys" "changes" "prune";
     /// Tells what became of ops.
     STATUS = "status" with "head" "outcomes";
     /// Marks a pending op as cancelled.
     CANCEL = "cancel" with "head" "element";
     /// Writes staged changes.
-    STAGE = "stage" with "head";
+    STAGE = "stage" with "head" "changes";
     /// Reads staged changes.
     STAGED = "staged" with "head";
     /// Takes staged changes back.

@@ -259,6 +259,7 @@ impl Branch {
         submission: Submission,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
+        self.repo.onward.check_storage_until(deadline).await?;
         let submitting = &Submitting::new(submission);
         let attempt = |context| {
             let queue = self.queue_of(&context);

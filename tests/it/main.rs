@@ -32,12 +32,15 @@ mod objects;
 mod protection;
 mod reading;
 mod relay;
+mod removals;
 mod scripts;
 mod server;
 #[cfg(feature = "simulation")]
 mod simulation;
 mod tidy;
 mod topology;
+#[cfg(feature = "aws")]
+mod unsafe_storage;
 mod upgrade;
 mod verify;
 mod worker;

@@ -44,21 +44,58 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Content = BTreeMap<String, usize>;
 
+/// Changes by path; a removal is `None`.
+type Changes = BTreeMap<String, Option<usize>>;
+
 #[derive(Default)]
 struct Model {
     committed: Content,
-    staged: BTreeMap<String, Option<usize>>,
+    /// By commits that were called off.
+    given_back: Changes,
+    staged: Changes,
 }
 
 impl Model {
+    /// What is not staged.
+    fn below(&self) -> Content {
+        let mut below = self.committed.clone();
+        apply(&mut below, &self.given_back);
+        below
+    }
+
     fn current(&self) -> Content {
-        let mut all = self.committed.clone();
+        let mut all = self.below();
         apply(&mut all, &self.staged);
         all
     }
+
+    fn uncommitted(&self) -> Changes {
+        self.given_back.clone().into_iter().chain(self.staged.clone()).collect()
+    }
+
+    /// A removal: what has nothing below it needs no tombstone.
+    fn remove(&mut self, path: &str) {
+        match self.below().contains_key(path) {
+            true => drop(self.staged.insert(path.into(), None)),
+            false => drop(self.staged.remove(path)),
+        }
+    }
+
+    /// Takes all that is uncommitted.
+    fn seal(&mut self) -> Changes {
+        let sealed = self.uncommitted();
+        self.given_back.clear();
+        self.staged.clear();
+        sealed
+    }
+
+    /// Whether what was sealed changes anything. Puts always do.
+    fn is_commit(&self, sealed: &Changes) -> bool {
+        sealed.iter().any(|(path, value)| value.is_some() || self.committed.contains_key(path))
+    }
 }
 
-fn apply(content: &mut Content, changes: &BTreeMap<String, Option<usize>>) {
+fn apply(content: &mut Content, changes: &Changes) {
     for (path, value) in changes {
         match value {
             Some(value) => content.insert(path.clone(), *value),
@@ -131,12 +168,16 @@ async fn play(steps: Vec<Step>) {
                 let path_change =
                     PathChange { path: path.parse().unwrap(), change, condition: None };
                 main.stage(&[path_change]).await.unwrap();
-                model.staged.insert(path, put.then_some(n));
+                match put {
+                    true => drop(model.staged.insert(path, Some(n))),
+                    false => model.remove(&path),
+                }
             }
             Step::CommitStaged => {
                 let outcome = main.commit_staged().message("staged").commit().await.unwrap();
-                assert_eq!(outcome.commit().is_some(), !model.staged.is_empty(), "{outcome:?}");
-                apply(&mut model.committed, &std::mem::take(&mut model.staged));
+                let sealed = model.seal();
+                assert_eq!(outcome.commit().is_some(), model.is_commit(&sealed), "{outcome:?}");
+                apply(&mut model.committed, &sealed);
             }
             Step::CommitOwn { path, put } => {
                 let change = main.change().message("own");
@@ -146,10 +187,12 @@ async fn play(steps: Vec<Step>) {
             }
             Step::CancelStaged => cancel_staged(&main, &mut model).await,
             Step::Reset { prefix } => {
-                let count = model.staged.keys().filter(|path| path.starts_with(&prefix)).count();
+                let uncommitted = model.uncommitted();
+                let count = uncommitted.keys().filter(|path| path.starts_with(&prefix)).count();
                 // A path may stand in several areas that commits gave back.
                 assert!(main.reset(&prefix, false).await.unwrap() >= count as u64);
                 model.staged.retain(|path, _| !path.starts_with(&prefix));
+                model.given_back.retain(|path, _| !path.starts_with(&prefix));
             }
             Step::List { prefix, delimiter, amount } => {
                 let (now, head) = (model.current(), &model.committed);
@@ -164,7 +207,7 @@ async fn play(steps: Vec<Step>) {
             .iter()
             .map(|c| (c.path.to_string(), c.change.entry().map(|e| e.size as usize)))
             .collect();
-        assert_eq!(status, model.staged);
+        assert_eq!(status, model.uncommitted());
     }
     assert_eq!(listed(&onward, "main", "", None, 1000).await, expected(&model.current(), "", None));
 }
@@ -175,10 +218,13 @@ async fn cancel_staged(main: &onward::internals::repo::Branch, model: &mut Model
     let mut ticket = main.commit_staged().message("called off").submit().await.unwrap();
     ticket.cancel().await.unwrap();
     let outcome = ticket.wait(std::time::Duration::from_secs(60)).await.unwrap();
-    if outcome.commit().is_some() {
-        apply(&mut model.committed, &std::mem::take(&mut model.staged));
-    } else {
-        assert!(matches!(outcome.name(), "cancelled" | "no_changes"), "{outcome:?}");
+    let sealed = model.seal();
+    match outcome.name() {
+        "committed" => apply(&mut model.committed, &sealed),
+        // Removals of what has gone meanwhile: they came to nothing, and are gone.
+        "no_changes" => assert!(!model.is_commit(&sealed), "{outcome:?} of {sealed:?}"),
+        "cancelled" => model.given_back = sealed,
+        _ => panic!("{outcome:?}"),
     }
 }
 

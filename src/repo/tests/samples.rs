@@ -19,6 +19,7 @@ use crate::model::entry::Entry;
 use crate::model::ids::{BranchUid, CommitId, MetarangeId, OpId, RangeId, RunId, Ticket};
 use crate::model::producer::{Producer, Standing};
 use crate::repo::protection::{Action, Rule};
+use crate::repo::trust;
 use crate::tree::{
     ALL, FoldedAt, InlineAddress, InlineRun, Level, RangeRef, Record, RunPlace, RunRef,
 };
@@ -331,6 +332,15 @@ pub(super) fn repo() -> RepoRecord {
         name: "lake".parse().unwrap(),
         default_branch: "main".parse().unwrap(),
         created_ms: CREATED_MS,
+    }
+}
+
+pub(super) fn storage() -> trust::Verdict {
+    trust::Verdict {
+        good: true,
+        found: "of 32 writers of one object one is let through".into(),
+        version: "0.1.0".into(),
+        found_ms: CREATED_MS,
     }
 }
 

@@ -6,8 +6,10 @@ mod model;
 mod reply;
 mod server;
 mod steps;
+mod work;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -91,6 +93,11 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
                 return Ok(());
             };
             (server.publish(asker, &batch), model.publish(asker, &batch))
+        }
+        Step::Prune { at, truly, budget } => {
+            let Some(area) = model.sealed.get(*at).cloned() else { return Ok(()) };
+            let done = model.head.as_ref().map_or(0, |head| head.done) + u64::from(!truly);
+            (server.prune(done, &area, *budget), model.prune(done, &area, *budget))
         }
         Step::Rows { producers } => (server.rows(producers), model.rows(producers)),
         Step::Status { ops } => (server.status(ops), model.status(ops)),
@@ -197,6 +204,7 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         closes: wish.closes,
         kept: wish.kept,
         forgotten: wish.forgotten,
+        budget: wish.budget,
         wanted: wish.wanted,
         producers: wish.producers.clone(),
         consumed,
@@ -227,10 +235,14 @@ fn sight(
     };
     let seen = match sight {
         Sight::Unconditional => None,
-        Sight::OldDone => Some(Seen { done: done + 1, areas }),
-        Sight::OldAreas => Some(Seen { done, areas: areas + 1 }),
-        Sight::True | Sight::WrongValue => Some(Seen { done, areas }),
+        Sight::OldDone => Some(Seen { done: done + 1, areas, strict: false }),
+        Sight::OldAreas => Some(Seen { done, areas: areas + 1, strict: false }),
+        Sight::True | Sight::WrongValue => Some(Seen { done, areas, strict: false }),
+        Sight::Strict => Some(Seen { done, areas, strict: true }),
+        Sight::StrictOldDone => Some(Seen { done: done + 1, areas, strict: true }),
     };
+    // Each path once.
+    let changes: BTreeMap<String, String> = changes.iter().cloned().collect();
     let changes =
         changes.iter().map(|(path, value)| (path.clone(), value.clone(), staged(path))).collect();
     (changes, seen)

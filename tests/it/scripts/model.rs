@@ -44,6 +44,8 @@ pub struct Branch {
     pub drafts: BTreeMap<usize, Draft>,
     pub staged: BTreeMap<String, String>,
     pub sealed: Vec<String>,
+    /// How far newer areas were taken out of one that is to be given back.
+    pub pruned: BTreeMap<String, String>,
     pub areas: BTreeMap<String, BTreeMap<String, String>>,
     /// Keys that will expire.
     pub mortal: BTreeSet<Mortal>,
@@ -92,7 +94,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// The paths of `map` within the bounds.
-    fn page(&self, map: &BTreeMap<String, String>) -> Vec<String> {
+    pub fn page(&self, map: &BTreeMap<String, String>) -> Vec<String> {
         let after = |path: &str| match self.lower.split_at(1) {
             ("-", _) => true,
             ("[", bound) => path >= bound,
@@ -112,6 +114,8 @@ impl Bounds {
 pub struct Seen {
     pub done: u64,
     pub areas: usize,
+    /// Whether where the branch stands matters even where something is staged.
+    pub strict: bool,
 }
 
 /// Op id of a queue element.
@@ -242,16 +246,21 @@ impl Branch {
             let still = seen.done == head.done && seen.areas == self.sealed.len();
             for (path, _, saw) in changes {
                 let staged = self.staged.get(path).map_or("", String::as_str);
-                if staged != saw || (staged.is_empty() && !still) {
+                if staged != saw || ((seen.strict || staged.is_empty()) && !still) {
                     return Int(3);
                 }
             }
         }
-        if self.staged.len() + changes.len() > limit {
+        let (gone, written): (Vec<_>, Vec<_>) =
+            changes.iter().partition(|(_, value, _)| value.is_empty());
+        if !written.is_empty() && self.staged.len() + written.len() > limit {
             return Int(4);
         }
-        for (path, value, _) in changes {
+        for (path, value, _) in written {
             self.staged.insert(path.clone(), value.clone());
+        }
+        for (path, _, _) in gone {
+            self.staged.remove(path);
         }
         self.calls.insert(call);
         Int(1)

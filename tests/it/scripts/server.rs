@@ -116,6 +116,7 @@ impl<'a> Server<'a> {
             &keys.sealed,
             &keys.staged,
             &keys.paths,
+            &keys.pruned,
         ]
         .map(String::clone)
         .to_vec();
@@ -140,11 +141,18 @@ impl<'a> Server<'a> {
             number(WINDOW_MS),
             number(KEPT_MAX),
             number(batch.forgotten as u64),
+            number(batch.budget as u64),
         ]);
         args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
         args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         self.run(&script::PUBLISH, &all, &args)
+    }
+
+    pub fn prune(&mut self, done_before: u64, area: &str, budget: usize) -> Reply {
+        let keys = self.keys.clone();
+        let args = [done_before.to_string(), area.to_owned(), budget.to_string()];
+        self.run(&script::PRUNE, &[&keys.head, &keys.sealed, &keys.pruned], &args)
     }
 
     pub fn rows(&mut self, producers: &[String]) -> Reply {
@@ -177,7 +185,7 @@ impl<'a> Server<'a> {
     ) -> Reply {
         let keys = self.keys.clone();
         let mut args = vec![limit.to_string(), changes.len().to_string()];
-        args.push(if seen.is_some() { "1" } else { "0" }.to_owned());
+        args.push(seen.map_or("0", |seen| if seen.strict { "2" } else { "1" }).to_owned());
         args.push(seen.map_or(0, |seen| seen.done).to_string());
         args.push(seen.map_or(0, |seen| seen.areas).to_string());
         args.push("600000".to_owned());
@@ -263,7 +271,8 @@ impl<'a> Server<'a> {
         let keys = &self.keys;
         let mut all = vec![keys.head.clone(), keys.queue.clone(), keys.outcomes.clone()];
         all.extend([keys.ops.clone(), keys.producers.clone(), keys.staged.clone()]);
-        all.extend([keys.paths.clone(), keys.sealed.clone(), self.names.clone()]);
+        all.extend([keys.paths.clone(), keys.sealed.clone(), keys.pruned.clone()]);
+        all.push(self.names.clone());
         for n in 0..AREAS {
             let (values, paths) = seal_keys(keys, &area(n));
             all.extend([values, paths]);
@@ -280,7 +289,7 @@ impl<'a> Server<'a> {
         pipe.cmd("HGETALL").arg(&keys.head);
         pipe.cmd("LRANGE").arg(&keys.queue).arg(0).arg(-1);
         pipe.cmd("XRANGE").arg(&keys.outcomes).arg("-").arg("+");
-        for key in [&keys.ops, &keys.producers, &keys.staged, &self.names] {
+        for key in [&keys.ops, &keys.producers, &keys.staged, &self.names, &keys.pruned] {
             pipe.cmd("HGETALL").arg(key);
         }
         pipe.cmd("LRANGE").arg(&keys.sealed).arg(0).arg(-1);
@@ -293,6 +302,7 @@ impl<'a> Server<'a> {
         let producers = redis::from_redis_value(take()).unwrap();
         let staged = redis::from_redis_value(take()).unwrap();
         let names = redis::from_redis_value(take()).unwrap();
+        let pruned = redis::from_redis_value(take()).unwrap();
         let sealed = redis::from_redis_value(take()).unwrap();
         let areas = self.areas(&staged);
         let drafts = self.drafts();
@@ -308,6 +318,7 @@ impl<'a> Server<'a> {
             drafts,
             staged,
             sealed,
+            pruned,
             areas,
             mortal,
             names,

@@ -30,6 +30,12 @@ pub enum Step {
         asker: Asker,
         wish: Wish,
     },
+    /// Takes out of a sealed area what newer ones have.
+    Prune {
+        at: usize,
+        truly: bool,
+        budget: usize,
+    },
     Rows {
         producers: Vec<String>,
     },
@@ -96,6 +102,9 @@ pub enum Sight {
     WrongValue,
     OldDone,
     OldAreas,
+    /// True, where the branch stands in any case.
+    Strict,
+    StrictOldDone,
 }
 
 /// Which batch to publish.
@@ -111,6 +120,7 @@ pub struct Wish {
     pub closes: bool,
     pub kept: usize,
     pub forgotten: usize,
+    pub budget: usize,
     pub wanted: usize,
     pub producers: Vec<(String, String)>,
     /// Which of its ops committed what they sealed, as bits.
@@ -181,11 +191,13 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let closes = prop_oneof![15 => Just(false), 1 => Just(true)];
     let kept = prop_oneof![2 => 1..4usize, 1 => Just(100)];
     let forgotten = prop_oneof![1 => 1..3usize, 2 => Just(100)];
+    let budget = prop_oneof![1 => 0..8usize, 1 => Just(100)];
     let unlike = prop_oneof![5 => Just(None), 1 => (0..3usize).prop_map(Some)];
-    let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten), 0..4usize);
+    let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten, budget), 0..4usize);
     let rest = (vec(any_row(), 0..2), any::<u8>(), unlike);
     (batch, rest).prop_map(|(batch, (producers, committed, unlike))| {
-        let (offset, count, skip, strangers, closes, (kept, forgotten), wanted) = batch;
+        let (offset, count, skip, strangers, closes, kept, wanted) = batch;
+        let (kept, forgotten, budget) = kept;
         Wish {
             offset,
             count,
@@ -194,6 +206,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             closes,
             kept,
             forgotten,
+            budget,
             wanted,
             producers,
             committed,
@@ -217,6 +230,8 @@ fn any_sight() -> impl Strategy<Value = Sight> {
         1 => Just(Sight::WrongValue),
         1 => Just(Sight::OldDone),
         1 => Just(Sight::OldAreas),
+        4 => Just(Sight::Strict),
+        1 => Just(Sight::StrictOldDone),
     ]
 }
 
@@ -245,7 +260,12 @@ fn any_area() -> impl Strategy<Value = Option<usize>> {
 }
 
 pub fn any_step() -> impl Strategy<Value = Step> {
-    let changes = vec((any_path(), (0..100u32).prop_map(|n| format!("v{n}"))), 1..4);
+    // A change without a value takes its path out.
+    let value = prop_oneof![
+        4 => (0..100u32).prop_map(|n| format!("v{n}")),
+        1 => Just(String::new()),
+    ];
+    let changes = vec((any_path(), value), 1..4);
     let limit = prop_oneof![1 => Just(3usize), 5 => Just(100)];
     let names = || (prop_oneof![Just("main"), Just("dev")], prop_oneof![Just("1"), Just("2")]);
     let named = |(name, uid): (&str, &str)| (name.to_owned(), uid.to_owned());
@@ -260,6 +280,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(asker, wish, wanted)| Step::View { asker, wish, wanted }),
         2 => any_asker().prop_map(|asker| Step::Extend { asker }),
         8 => (any_asker(), any_wish()).prop_map(|(asker, wish)| Step::Publish { asker, wish }),
+        3 => (0..4usize, prop::bool::weighted(0.8), 1..8usize)
+            .prop_map(|(at, truly, budget)| Step::Prune { at, truly, budget }),
         2 => vec(prop_oneof![Just("p"), Just("q"), Just("r")].prop_map(str::to_owned), 1..4)
             .prop_map(|producers| Step::Rows { producers }),
         3 => vec(any_op(), 1..4).prop_map(|ops| Step::Status { ops }),
