@@ -132,7 +132,7 @@ impl Source {
         Ok(Self { name: Some(name), ..source })
     }
 
-    /// The same, where nothing of the storage of a deployment is found or read, wherever symbolic
+    /// Keeps out of the storage of a deployment: nothing of it is found or read, wherever symbolic
     /// links in the folder lead.
     #[must_use]
     pub fn apart_from(self, own: &Objects) -> Self {
