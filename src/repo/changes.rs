@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Deadline};
 use crate::commit::accept::persist::persist;
+use crate::commit::op::queued::Header;
 use crate::commit::op::request::{Changes, CommitRequest, INLINE_MAX, Op, Request};
 use crate::commit::round::situation::VALIDATED_MAX;
 use crate::coord::submit::{Seal, Submission};
@@ -283,6 +284,10 @@ impl ChangeBuilder {
         if let Some(producer) = &self.producer {
             Producer::check_name(&producer.name)?;
         }
+        let committer = self.branch.committer(self.committer.clone());
+        let (message, metadata) = (self.message.as_str(), Some(&self.metadata));
+        let producer = self.producer.as_ref();
+        Header { committer: &committer, producer, message, metadata }.check()?;
         let validated = self.conditional || self.base.is_some();
         if validated && self.sorter.pushed() > VALIDATED_MAX {
             return Err(Error::invalid(format!(
