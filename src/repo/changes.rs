@@ -7,7 +7,7 @@ use crate::clock::{self, Deadline};
 use crate::commit::accept::persist::persist;
 use crate::commit::op::queued::Header;
 use crate::commit::op::request::{Changes, CommitRequest, INLINE_MAX, Op, Request};
-use crate::commit::round::situation::VALIDATED_MAX;
+use crate::commit::round::situation::{VALIDATED_BYTES_MAX, VALIDATED_MAX};
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::change::{Change, Condition, PathChange};
@@ -293,6 +293,12 @@ impl ChangeBuilder {
             return Err(Error::invalid(format!(
                 "{} changes with conditions or a base are over the limit of {VALIDATED_MAX} per commit: split it",
                 self.sorter.pushed()
+            )));
+        }
+        if validated && self.sorter.pushed_bytes() > VALIDATED_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "{} bytes of changes with conditions or a base are over the limit of {VALIDATED_BYTES_MAX} per commit: split it",
+                self.sorter.pushed_bytes()
             )));
         }
         if self.staged && self.base.is_some() {

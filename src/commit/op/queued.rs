@@ -203,7 +203,7 @@ mod tests {
 
     /// Every two-character text of printable ASCII, as keys without values.
     fn tiny(bytes: usize) -> BTreeMap<String, String> {
-        let printable = || (' '..='~');
+        let printable = || ' '..='~';
         let all = printable().flat_map(|a| printable().map(move |b| format!("{a}{b}")));
         all.take(bytes / 2).map(|key| (key, String::new())).collect()
     }

@@ -10,6 +10,7 @@ mod huge;
 mod identity;
 mod killed;
 mod loss;
+mod memory;
 mod order;
 mod overlapping;
 mod producers;
