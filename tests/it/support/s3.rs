@@ -1,6 +1,6 @@
 //! An S3 in this process, spoken to over real HTTP, with the two traps of conditional writes.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -27,14 +27,19 @@ pub enum Trap {
     /// It is written, then the reply is replaced by a 500, so that the client's own retry finds
     /// the object there.
     LostReply,
+    /// `400 InvalidRequest`, as stores say of what they do not understand.
+    Misunderstood,
 }
 
 #[derive(Clone)]
 struct Shared {
     s3: S3Service,
     traps: Arc<Mutex<VecDeque<Trap>>>,
-    /// s3s-fs looks, then writes; the real thing is atomic, so creates go one at a time.
-    creating: Arc<tokio::sync::Mutex<()>>,
+    /// Keys of empty objects that listings have and nothing else.
+    marks: Arc<Mutex<Vec<String>>>,
+    /// s3s-fs looks, then writes; the real thing is atomic, so creates go one at a time. Not where the
+    /// store is to be one on which branches fork.
+    creating: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// A running server; gone with the value.
@@ -48,12 +53,22 @@ pub struct S3Server {
 impl S3Server {
     /// Starts a server with one empty bucket.
     pub async fn start() -> Self {
+        Self::with(Some(Arc::default())).await
+    }
+
+    /// A server that looks whether an object is there, and then writes it: of many writers of one
+    /// object several are told that they were the first.
+    pub async fn that_forks() -> Self {
+        Self::with(None).await
+    }
+
+    async fn with(creating: Option<Arc<tokio::sync::Mutex<()>>>) -> Self {
         let dir = tempfile::Builder::new().prefix("onward-s3-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let shared =
-            Shared { s3: builder.build(), traps: Arc::default(), creating: Arc::default() };
+            Shared { s3: builder.build(), traps: Arc::default(), marks: Arc::default(), creating };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(serve(listener, shared.clone()));
@@ -80,6 +95,12 @@ impl S3Server {
     /// The next `count` conditional creates meet `trap`.
     pub fn set_trap(&self, trap: Trap, count: usize) {
         self.shared.traps.lock().unwrap().extend(std::iter::repeat_n(trap, count));
+    }
+
+    /// Listings have this key from now on: s3s-fs makes a folder of one that ends with a slash, where
+    /// the real thing has an empty object.
+    pub fn mark(&self, key: &str) {
+        self.shared.marks.lock().unwrap().push(key.to_owned());
     }
 }
 
@@ -111,11 +132,23 @@ async fn answer(
     if request.uri().path().split('/').nth(1) != Some(BUCKET) {
         return Ok(error(StatusCode::NOT_FOUND, "NoSuchBucket"));
     }
+    if request.method() == Method::GET && !shared.marks.lock().unwrap().is_empty() {
+        return Ok(with_marks(&shared, request).await);
+    }
+    if request.method() == Method::HEAD {
+        let answer = forward(&shared.s3, request).await;
+        // s3s-fs fails where a folder has the name, of which S3 knows nothing.
+        let failed = answer.status() == StatusCode::INTERNAL_SERVER_ERROR;
+        return Ok(if failed { error(StatusCode::NOT_FOUND, "NoSuchKey") } else { answer });
+    }
     let create = request.method() == Method::PUT && request.headers().contains_key("if-none-match");
     if !create {
         return Ok(forward(&shared.s3, request).await);
     }
-    let _one_at_a_time = shared.creating.lock().await;
+    let _one_at_a_time = match &shared.creating {
+        Some(creating) => Some(creating.lock().await),
+        None => None,
+    };
     let trap = shared.traps.lock().unwrap().pop_front();
     Ok(match trap {
         None => forward(&shared.s3, request).await,
@@ -124,11 +157,42 @@ async fn answer(
             let _ = request.into_body().collect().await;
             error(StatusCode::CONFLICT, "ConditionalRequestConflict")
         }
+        Some(Trap::Misunderstood) => {
+            let _ = request.into_body().collect().await;
+            error(StatusCode::BAD_REQUEST, "InvalidRequest")
+        }
         Some(Trap::LostReply) => {
             forward(&shared.s3, request).await;
             error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
         }
     })
+}
+
+/// The answer to a read, where it is a listing with the marks that belong into it.
+async fn with_marks(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let query: HashMap<String, String> = url::form_urlencoded::parse(query).into_owned().collect();
+    let (head, body) = forward(&shared.s3, request).await.into_parts();
+    let Some(prefix) = query.get("prefix").filter(|_| query.contains_key("list-type")) else {
+        return Response::from_parts(head, body);
+    };
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let mut text = String::from_utf8(bytes.to_vec()).unwrap();
+    for key in shared.marks.lock().unwrap().iter() {
+        let Some(rest) = key.strip_prefix(prefix) else { continue };
+        let line = match (query.contains_key("delimiter"), rest.split_once('/')) {
+            (true, Some((folder, _))) => {
+                format!("<CommonPrefixes><Prefix>{prefix}{folder}/</Prefix></CommonPrefixes>")
+            }
+            _ => format!(
+                "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"d41d8cd98f00b204e9800998ecf8427e\"</ETag><Size>0</Size></Contents>"
+            ),
+        };
+        text = text.replace("</ListBucketResult>", &format!("{line}</ListBucketResult>"));
+    }
+    let mut response = Response::from_parts(head, Full::new(Bytes::from(text)));
+    response.headers_mut().remove("content-length");
+    response
 }
 
 async fn forward(s3: &S3Service, request: Request<Incoming>) -> Response<Full<Bytes>> {
