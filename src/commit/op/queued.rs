@@ -301,7 +301,8 @@ mod tests {
         for (message, metadata) in headers {
             for request in requests(message, metadata) {
                 let (committer, created_ms) = ("c".repeat(64), i64::MAX);
-                let op = Op { committer, created_ms, producer: Some(producer.clone()), request };
+                let (prepared_ms, producer) = (Some(i64::MAX), Some(producer.clone()));
+                let op = Op { committer, created_ms, prepared_ms, producer, request };
                 largest = largest.max(op.encode(OpId::of_bytes(b"op")).unwrap().len());
             }
         }
