@@ -124,6 +124,11 @@ impl Coordinator {
         lake
     }
 
+    /// The same with nothing remembered.
+    pub fn fresh_lake(&self, repo: &RepoName) -> Lake {
+        Lake::new(repo.clone(), self.objects.clone(), self.options.lake.clone())
+    }
+
     /// What Redis has of the names of a repository's branches.
     pub fn names(&self, repo: &RepoName) -> RedisNames {
         RedisNames::new(self.lanes.clone(), branches_key(repo, self.objects.url()))

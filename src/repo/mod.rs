@@ -31,6 +31,7 @@ mod onward;
 mod outcome;
 mod overlay;
 pub mod pages;
+pub mod parted;
 mod prefix;
 pub mod producers;
 pub mod protection;

@@ -12,6 +12,7 @@ mod killed;
 mod loss;
 mod order;
 mod overlapping;
+mod parted;
 mod producers;
 mod redis_limits;
 mod replies;
