@@ -51,7 +51,7 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts ops into the queue.
-    SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle";
+    SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle" "memory";
     /// Looks at the head and the front of the queue.
     VIEW = "view" with "clock" "head" "turn" "front";
     /// Keeps the turn.
@@ -76,6 +76,8 @@ scripts! {
     UNSTAGE = "unstage" with "areas" "changes";
     /// Makes one area of two that were given back.
     UNITE = "unite" with "areas" "area_keys" "changes";
+    /// Puts back which ops were decided.
+    REMEMBER = "remember" with "head" "idle" "memory";
     /// Puts a branch into Redis as the log has it.
     RESTORE = "restore" with "turn" "outcomes" "idle";
     /// Replaces an unreadable queue element.

@@ -280,7 +280,9 @@ impl Branch {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
-            Admission::BranchDeleted | Admission::Forgotten(_) => return Err(self.nowhere()),
+            Admission::BranchDeleted | Admission::Forgotten(_) | Admission::Unsure => {
+                return Err(self.nowhere());
+            }
             Admission::Settled(outcome) => {
                 HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
             }
@@ -298,9 +300,11 @@ impl Branch {
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
         let committer = self.committer(committer);
-        let op = Op { committer, created_ms: clock::now_ms(), producer: None, request };
-        let submission =
-            Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
+        let created_ms = clock::now_ms();
+        let op = Op { committer, created_ms, prepared_ms: None, producer: None, request };
+        // Whoever gives an id of their own has asked what became of it.
+        let (element, seal, may_repeat) = (op.encode(op_id)?, Seal::No, false);
+        let submission = Submission { op_id, element, producer: None, seal, may_repeat };
         self.submit(submission, deadline).await
     }
 

@@ -124,7 +124,13 @@ pub(super) fn hinted() -> PreparedMerge {
 fn op(producer: bool, request: Request) -> Op {
     let producer =
         producer.then(|| Producer { name: "orders-0".into(), epoch: 3, sequence: u64::MAX });
-    Op { committer: "jane@example.org".into(), created_ms: CREATED_MS, producer, request }
+    Op {
+        committer: "jane@example.org".into(),
+        created_ms: CREATED_MS,
+        prepared_ms: None,
+        producer,
+        request,
+    }
 }
 
 fn commit_request(changes: Changes, base: Option<CommitId>) -> Request {

@@ -8,6 +8,7 @@ mod folds;
 mod giving_back;
 mod huge;
 mod identity;
+mod idle;
 mod killed;
 mod loss;
 mod order;

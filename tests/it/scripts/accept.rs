@@ -15,6 +15,17 @@ pub struct Submission {
     pub seal: char,
     /// The area that it makes: one that is not there.
     pub area: String,
+    /// Whether it may have been submitted before.
+    pub may_repeat: bool,
+}
+
+/// The limits of a submit call.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub queue: usize,
+    pub sealed: usize,
+    /// Decided ops that are to be known.
+    pub remembered: u64,
 }
 
 /// A decided batch.
@@ -56,20 +67,15 @@ pub fn row(epoch: u64, sequence: u64) -> String {
 }
 
 impl Branch {
-    pub fn submit(
-        &mut self,
-        asker: &Asker,
-        queue_limit: usize,
-        sealed_limit: usize,
-        submissions: &[Submission],
-    ) -> Reply {
+    pub fn submit(&mut self, asker: &Asker, limits: Limits, submissions: &[Submission]) -> Reply {
         let Some(mut head) = self.head.clone() else {
             return ints(&[0]);
         };
         let before = self.queue.len();
+        let forgetful = self.has_forgotten(&head, limits.remembered);
         let mut results = Vec::new();
         for each in submissions {
-            let (code, number, record) = self.judge(&head, each, queue_limit, sealed_limit);
+            let (code, number, record) = self.judge(&head, each, limits, forgetful);
             results.extend([Int(code), Int(number as i64), Reply::Text(record)]);
         }
         let mut left = if head.turn == asker.helper { 0 } else { asker.left_of(&head) };
@@ -96,9 +102,10 @@ impl Branch {
         &mut self,
         head: &Head,
         each: &Submission,
-        queue_limit: usize,
-        sealed_limit: usize,
+        limits: Limits,
+        forgetful: bool,
     ) -> (i64, u64, String) {
+        let forgotten = each.may_repeat && forgetful;
         let open = head.state == "open";
         let nothing = String::new();
         match self.ops.get(&each.op) {
@@ -110,15 +117,19 @@ impl Branch {
         }
         if let Some(known) = self.producers.get(&each.producer) {
             let wanted = row(each.epoch, each.sequence);
-            if wanted[..20] < known[..20] {
-                return (4, 0, known.clone());
+            let is_behind = wanted[..20] == known[..20] && wanted[20..] <= known[20..40];
+            let is_fenced = wanted[..20] < known[..20];
+            if forgotten && (is_behind || is_fenced) {
+                return (10, 0, nothing);
             }
-            if wanted[..20] == known[..20] && wanted[20..] <= known[20..40] {
-                return (5, 0, known.clone());
+            if is_behind || is_fenced {
+                return (if is_fenced { 4 } else { 5 }, 0, known.clone());
             }
+        } else if each.producer.is_empty() && forgotten {
+            return (10, 0, nothing);
         }
         let depth = self.queue.len();
-        if depth >= queue_limit {
+        if depth >= limits.queue {
             return (6, depth as u64, nothing);
         }
         if each.seal != '0' {
@@ -126,7 +137,7 @@ impl Branch {
             if each.seal == '1' && self.staged.is_empty() && !orphans {
                 return (7, 0, nothing);
             }
-            if !self.staged.is_empty() && self.sealed.len() >= sealed_limit {
+            if !self.staged.is_empty() && self.sealed.len() >= limits.sealed {
                 return (9, self.sealed.len() as u64, nothing);
             }
             self.seal(&each.op, &each.area);
@@ -135,6 +146,29 @@ impl Branch {
         let ticket = head.done + self.queue.len() as u64;
         self.ops.insert(each.op.clone(), ticket);
         (1, ticket, nothing)
+    }
+
+    /// Whether fewer decided ops are known than the log brings back.
+    fn has_forgotten(&self, head: &Head, remembered: u64) -> bool {
+        let known = self.ops.len() as i64 - self.queue.len() as i64;
+        known < head.done.min(remembered) as i64
+    }
+
+    pub fn remember(&mut self, remembered: u64, ops: &[(String, u64)]) -> Reply {
+        let Some(head) = self.head.clone() else {
+            return Int(0);
+        };
+        for (op, ticket) in ops.iter().filter(|(_, ticket)| *ticket <= head.done) {
+            self.ops.entry(op.clone()).or_insert(*ticket);
+        }
+        if self.queue.is_empty() {
+            let mortal = [
+                (Mortal::Outcomes, !self.outcomes.is_empty()),
+                (Mortal::Ops, !self.ops.is_empty()),
+            ];
+            self.mortal.extend(mortal.into_iter().filter(|(_, is)| *is).map(|(which, _)| which));
+        }
+        Int(if self.has_forgotten(&head, remembered) { 2 } else { 1 })
     }
 
     fn seal(&mut self, op: &str, id: &str) {

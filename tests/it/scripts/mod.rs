@@ -77,12 +77,9 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             *model = Branch::default();
             return Ok(());
         }
-        Step::Submit { asker, queue_limit, sealed_limit, ops } => {
+        Step::Submit { asker, limits, ops } => {
             let ops = &naming(model, ops);
-            (
-                server.submit(asker, *queue_limit, *sealed_limit, ops),
-                model.submit(asker, *queue_limit, *sealed_limit, ops),
-            )
+            (server.submit(asker, *limits, ops), model.submit(asker, *limits, ops))
         }
         Step::View { asker, wish, wanted } => {
             (server.view(asker, *wish, *wanted), model.view(asker, *wish, *wanted))
@@ -101,6 +98,16 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
         }
         Step::Rows { producers } => (server.rows(producers), model.rows(producers)),
         Step::Status { ops } => (server.status(ops), model.status(ops)),
+        Step::Remember { remembered, ops } => {
+            (server.remember(*remembered, ops), model.remember(*remembered, ops))
+        }
+        Step::Forget => {
+            if model.queue.is_empty() {
+                server.forget();
+                model.forget();
+            }
+            return Ok(());
+        }
         Step::Cancel { op } => (server.cancel(op), model.cancel(op)),
         Step::Mend { index, truly, body } => {
             let there = model.queue.get(*index).cloned().unwrap_or_default();

@@ -345,6 +345,14 @@ impl Branch {
         List(vec![Int(2), Reply::Text(older)])
     }
 
+    /// What is kept of an idle branch is gone.
+    pub fn forget(&mut self) {
+        self.outcomes.clear();
+        self.ops.clear();
+        self.mortal.remove(&Mortal::Outcomes);
+        self.mortal.remove(&Mortal::Ops);
+    }
+
     pub fn unname(&mut self, name: &str, uid: &str) -> Reply {
         if self.names.get(name).is_some_and(|known| known == uid) {
             self.names.remove(name);

@@ -7,7 +7,7 @@ use onward::internals::coord::{BranchKeys, ScriptCall};
 use onward::internals::model::ids::BranchUid;
 use redis::{ConnectionLike, Value};
 
-use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
+use super::accept::{Batch, KEPT_MAX, Limits, Part, Submission, WINDOW_MS};
 use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, Seen};
 use super::reply::Reply;
 use super::steps::{AREAS, CALLS, DRAFTS, area, op};
@@ -52,13 +52,7 @@ impl<'a> Server<'a> {
         )
     }
 
-    pub fn submit(
-        &mut self,
-        asker: &Asker,
-        queue_limit: usize,
-        sealed_limit: usize,
-        submissions: &[Submission],
-    ) -> Reply {
+    pub fn submit(&mut self, asker: &Asker, limits: Limits, submissions: &[Submission]) -> Reply {
         let keys = self.keys.clone();
         let mut all: Vec<String> = [
             &keys.head,
@@ -73,7 +67,8 @@ impl<'a> Server<'a> {
         .map(String::clone)
         .to_vec();
         let mut args = asked(asker);
-        args.extend([queue_limit, sealed_limit, submissions.len()].map(|n| n.to_string()));
+        args.extend([limits.queue, limits.sealed, submissions.len()].map(|n| n.to_string()));
+        args.push(limits.remembered.to_string());
         for each in submissions {
             if each.seal != '0' {
                 let (values, paths) = seal_keys(&keys, &each.area);
@@ -87,6 +82,7 @@ impl<'a> Server<'a> {
                 format!("{:020}", each.sequence),
                 each.seal.to_string(),
                 each.area.clone(),
+                if each.may_repeat { "1" } else { "0" }.to_owned(),
             ]);
         }
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -163,6 +159,14 @@ impl<'a> Server<'a> {
     pub fn status(&mut self, ops: &[String]) -> Reply {
         let keys = self.keys.clone();
         self.run(&script::STATUS, &[&keys.head, &keys.outcomes, &keys.ops], ops)
+    }
+
+    pub fn remember(&mut self, remembered: u64, ops: &[(String, u64)]) -> Reply {
+        let keys = self.keys.clone();
+        let all = [&*keys.head, &keys.queue, &keys.outcomes, &keys.ops];
+        let mut args = vec![remembered.to_string(), LIFE_MS.to_owned(), ops.len().to_string()];
+        args.extend(ops.iter().flat_map(|(op, ticket)| [op.clone(), ticket.to_string()]));
+        self.run(&script::REMEMBER, &all, &args)
     }
 
     pub fn cancel(&mut self, op: &str) -> Reply {
@@ -256,6 +260,12 @@ impl<'a> Server<'a> {
     pub fn unname(&mut self, name: &str, uid: &str) -> Reply {
         let names = self.names.clone();
         self.run(&script::UNNAME, &[&names], &[name.to_owned(), uid.to_owned()])
+    }
+
+    /// What is kept of an idle branch is gone.
+    pub fn forget(&mut self) {
+        let mut call = redis::cmd("DEL");
+        call.arg(&self.keys.outcomes).arg(&self.keys.ops).exec(self.connection).unwrap();
     }
 
     /// Everything is gone.

@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::accept::{Part, Submission, row};
+use super::accept::{Limits, Part, Submission, row};
 use super::model::{Asker, Bounds};
 
 /// One call, or an accident.
@@ -14,8 +14,7 @@ pub enum Step {
     Lose,
     Submit {
         asker: Asker,
-        queue_limit: usize,
-        sealed_limit: usize,
+        limits: Limits,
         ops: Vec<Submission>,
     },
     View {
@@ -42,6 +41,13 @@ pub enum Step {
     Status {
         ops: Vec<String>,
     },
+    /// Puts back that these ops were decided as these tickets.
+    Remember {
+        remembered: u64,
+        ops: Vec<(String, u64)>,
+    },
+    /// What Redis keeps of an idle branch expires.
+    Forget,
     Cancel {
         op: String,
     },
@@ -163,8 +169,8 @@ fn any_asker() -> impl Strategy<Value = Asker> {
 fn any_submission() -> impl Strategy<Value = Submission> {
     let producer = prop_oneof![3 => Just(""), 1 => Just("p"), 1 => Just("q")];
     let seal = prop_oneof![2 => Just('0'), 2 => Just('1'), 1 => Just('2')];
-    (any_op(), 0..100u32, producer, 0..3u64, 0..4u64, seal).prop_map(
-        |(op, body, producer, epoch, sequence, seal)| Submission {
+    (any_op(), 0..100u32, producer, 0..3u64, 0..4u64, (seal, any::<bool>())).prop_map(
+        |(op, body, producer, epoch, sequence, (seal, may_repeat))| Submission {
             element: format!("{op}P{body}"),
             op,
             producer: producer.to_owned(),
@@ -172,6 +178,7 @@ fn any_submission() -> impl Strategy<Value = Submission> {
             sequence,
             seal,
             area: String::new(),
+            may_repeat,
         },
     )
 }
@@ -271,11 +278,14 @@ pub fn any_step() -> impl Strategy<Value = Step> {
     let named = |(name, uid): (&str, &str)| (name.to_owned(), uid.to_owned());
     prop_oneof![
         1 => Just(Step::Lose),
-        10 => (any_asker(), 2..7usize, 1..4usize, vec(any_submission(), 1..4)).prop_map(
-            |(asker, queue_limit, sealed_limit, ops)| Step::Submit {
-                asker, queue_limit, sealed_limit, ops
+        10 => (any_asker(), (2..7usize, 1..4usize, 0..4u64), vec(any_submission(), 1..4)).prop_map(
+            |(asker, (queue, sealed, remembered), ops)| {
+                Step::Submit { asker, limits: Limits { queue, sealed, remembered }, ops }
             }
         ),
+        2 => (0..4u64, vec((any_op(), 1..8u64), 0..4))
+            .prop_map(|(remembered, ops)| Step::Remember { remembered, ops }),
+        1 => Just(Step::Forget),
         4 => (any_asker(), prop_oneof![Just('0'), Just('1'), Just('2')], 0..4usize)
             .prop_map(|(asker, wish, wanted)| Step::View { asker, wish, wanted }),
         2 => any_asker().prop_map(|asker| Step::Extend { asker }),
