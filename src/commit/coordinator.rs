@@ -124,7 +124,7 @@ impl Coordinator {
         lake
     }
 
-    /// The same with nothing remembered.
+    /// A repository's immutable part with caches of its own, which remember nothing yet.
     pub fn fresh_lake(&self, repo: &RepoName) -> Lake {
         Lake::new(repo.clone(), self.objects.clone(), self.options.lake.clone())
     }

@@ -5,7 +5,7 @@ use crate::commit::context::BranchContext;
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
-use crate::commit::mend::restore::read_back;
+use crate::commit::mend::restore::{read_back, remember};
 use crate::commit::op::queued::{Body, QueuedOp};
 use crate::commit::op::verdict::OutcomeRecord;
 use crate::coord::Answer;
@@ -22,7 +22,7 @@ pub const GIVEN_UP_MAX: usize = 65_536;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GivenUp {
-    /// Its id.
+    /// Id of the op, under which it can be submitted again.
     pub op_id: OpId,
     /// The ticket that Redis had it under; `None` for one that was still queued and is refused now.
     pub ticket: Option<Ticket>,
@@ -120,6 +120,8 @@ pub(super) async fn requeue(
         if page.is_empty() {
             return Ok(requeued);
         }
+        // Where they were put aside long ago, Redis may have forgotten what was decided since.
+        remember(context).await?;
         let count = page.len();
         let mut submissions = Vec::with_capacity(count);
         for element in page {
@@ -128,7 +130,13 @@ pub(super) async fn requeue(
                 Body::Op(op) => op.producer,
                 Body::Damaged(_) | Body::Newer(_) => None,
             };
-            submissions.push(Submission { op_id: queued.id, element, producer, seal: Seal::No });
+            submissions.push(Submission {
+                op_id: queued.id,
+                element,
+                producer,
+                seal: Seal::No,
+                may_repeat: true,
+            });
         }
         let reply = match context.redis.submit(limits, &submissions).await? {
             Answer::Given(reply) => reply,
@@ -142,9 +150,9 @@ pub(super) async fn requeue(
             match accepted {
                 Accepted::Queued(_) | Accepted::Pending(_) => requeued += 1,
                 Accepted::Decided(..) => {}
-                Accepted::Overloaded { .. } => {
+                Accepted::Overloaded { .. } | Accepted::Forgotten => {
                     return Err(Error::unavailable(
-                        "the queue is full while what was put aside goes back into it: recover the branch again when it is shorter",
+                        "what was put aside cannot go back into the queue yet, which is full or was lost meanwhile: recover the branch again",
                     ));
                 }
                 _ => given_up.push(GivenUp { op_id: submission.op_id, ticket: None, commit: None }),
