@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 use crate::commit::context::BranchContext;
+use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::present::{BroughtUp, bring_up};
 use crate::commit::mend::restore::read_back;
@@ -64,25 +65,25 @@ impl Onward {
 impl Repository {
     /// Recovers every branch of this repository.
     pub async fn recover(&self) -> Result<Vec<Recovered>> {
-        let lake = self.lake()?;
+        let lake = self.onward.coordinator().lake(&self.live().await?.0);
         let mut all = Vec::new();
         for record in BranchRecord::all_live(&lake).await? {
-            all.push(self.recover_branch(&record).await?);
+            all.push(self.recover_branch(&lake, &record).await?);
         }
         Ok(all)
     }
 
-    async fn recover_branch(&self, record: &BranchRecord) -> Result<Recovered> {
-        let (repo, branch) = (self.name()?, record.name.clone());
-        let context = self.onward.coordinator().context(&repo, &branch, record.uid);
+    async fn recover_branch(&self, lake: &Lake, record: &BranchRecord) -> Result<Recovered> {
+        let branch = record.name.clone();
+        let context = self.onward.coordinator().context(lake.life(), &branch, record.uid);
         let coordinator = self.onward.coordinator();
         // A lake of its own: what this process remembers may be of the other history.
-        let lake = coordinator.fresh_lake(&repo);
+        let fresh = coordinator.fresh_lake(lake.life());
         let limits = coordinator.options().queue.limits;
         let mut given_up = Vec::new();
-        let has_parted = has_parted(&context, &lake).await?;
+        let has_parted = has_parted(&context, &fresh).await?;
         if has_parted {
-            given_up = rebuild(&context, &lake, record, limits).await?.given_up;
+            given_up = rebuild(&context, &fresh, record, limits).await?.given_up;
         } else {
             // What an earlier recovery that was broken off had put aside.
             requeue(&context, limits, &mut given_up).await?;
@@ -93,13 +94,13 @@ impl Repository {
             BroughtUp::Behind(entries) => RecoveredState::Behind(entries),
             BroughtUp::Lost => RecoveredState::Lost,
         };
-        let image = read_back(&lake, record).await?;
+        let image = read_back(&fresh, record).await?;
         if image.closed {
-            self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
+            self.onward.inner.finish_deletion(&context).await?;
             let state = RecoveredState::Ended;
             return Ok(Recovered { branch, done: image.done, state, queued: 0, given_up });
         }
-        self.onward.coordinator().names(&repo).name(&branch, record.uid).await?;
+        self.onward.coordinator().names(lake.life()).name(&branch, record.uid).await?;
         let (queued, decided) = self.see_through(&context).await?;
         Ok(Recovered { branch, done: image.done.max(decided), state, queued, given_up })
     }

@@ -17,11 +17,11 @@ use std::collections::{BTreeMap, HashSet};
 use crate::commit::context::BranchContext;
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::log::record::BranchRecord;
+use crate::commit::log::record::{BranchRecord, RepoRecord};
 use crate::coord::HeadView;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, Ticket};
-use crate::model::name::RepoName;
+use crate::model::life::RepoLife;
 use crate::objects::{Objects, layout};
 
 use super::handles::Repository;
@@ -54,7 +54,7 @@ pub struct VerifyOptions {
 type Told<'a> = &'a mut (dyn FnMut(VerifyEvent<'_>) + Send);
 
 struct Verifier<'a> {
-    repo: RepoName,
+    repo: RepoLife,
     lake: Lake,
     told: Told<'a>,
     known: HashSet<String>,
@@ -89,8 +89,15 @@ impl Repository {
         options: VerifyOptions,
         told: &mut (dyn FnMut(VerifyEvent<'_>) + Send),
     ) -> Result<VerifySummary> {
-        let repo = self.name()?;
         let coordinator = self.onward.coordinator();
+        let repo = match self.live().await {
+            Ok((life, _)) => life,
+            // It is the newest one that has it.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                RepoRecord::newest_folder(coordinator.objects(), &self.name()?).await?
+            }
+            Err(error) => return Err(error),
+        };
         // A lake of its own, with empty caches.
         let lake = coordinator.fresh_lake(&repo);
         let mut verifier = Verifier {
