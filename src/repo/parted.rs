@@ -65,7 +65,7 @@ pub(super) async fn rebuild(
     let mut given_up = given_up(context, lake).await?;
     let redis = &context.redis;
     redis.put_queue_aside().await?;
-    redis.forget().await?;
+    redis.forget_decided().await?;
     redis.restore(&image).await?;
     let requeued = requeue(context, limits, &mut given_up).await?;
     Ok(Rebuilt { given_up, requeued })
