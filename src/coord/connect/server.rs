@@ -110,16 +110,16 @@ fn pool(
         .map_err(|error| wrong(error.to_string()))
 }
 
-/// The URL without user and password, fit for messages.
+/// The URL without user and password, fit for messages. What follows a '?' is left out as a whole: that of
+/// a socket may name both.
 fn redact(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (head, _) = url.split_at(scheme + 3);
-            let (_, tail) = url.split_at(at + 1);
-            format!("{head}…@{tail}")
-        }
-        _ => url.to_owned(),
-    }
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let (login, place) = match rest.rsplit_once('@') {
+        Some((_, place)) if !rest.starts_with('/') => ("…@", place),
+        _ => ("", rest),
+    };
+    let (place, settings) = place.split_once('?').map_or((place, ""), |(place, _)| (place, "?…"));
+    format!("{scheme}{login}{place}{settings}")
 }
 
 #[cfg(test)]
@@ -131,5 +131,8 @@ mod tests {
         assert_eq!(redact("redis://u:secret@h:6379/0"), "redis://…@h:6379/0");
         assert_eq!(redact("redis://h:6379"), "redis://h:6379");
         assert_eq!(redact("unix:///run/redis.sock"), "unix:///run/redis.sock");
+        assert_eq!(redact("unix:///run/r.sock?user=u&pass=s@x"), "unix:///run/r.sock?…");
+        assert_eq!(redact("redis://u:secret@h/0?protocol=resp3"), "redis://…@h/0?…");
+        assert_eq!(redact("redis://u:se?cret@h/0"), "redis://…@h/0");
     }
 }
