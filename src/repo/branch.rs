@@ -17,7 +17,7 @@ use crate::coord::submit::{Seal, Submission};
 use crate::coord::{Answer, HeadView};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{CommitId, OpId, Ticket};
+use crate::model::ids::{CommitId, Fingerprint, OpId, Ticket};
 use crate::model::name::BranchName;
 use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
@@ -26,7 +26,7 @@ use super::handles::Branch;
 use super::outcome::complete;
 use super::protection::Action;
 use super::standing::{self, LOOK_WAITS};
-use super::ticket::{HandleState, TicketHandle};
+use super::ticket::{HandleState, TicketHandle, same_request};
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,6 +257,7 @@ impl Branch {
     pub(super) async fn submit(
         &self,
         submission: Submission,
+        asked: Option<Fingerprint>,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
         let submitting = &Submitting::new(submission);
@@ -274,17 +275,24 @@ impl Branch {
             }
         }
         let state = match admission {
-            Admission::Queued(pending) => HandleState::Pending(pending),
+            Admission::Queued(pending) => {
+                if pending.is_known {
+                    self.same_in_queue(pending.op_id, asked).await?;
+                }
+                HandleState::Pending(pending)
+            }
             Admission::NothingStaged(op_id) => {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
             Admission::BranchDeleted | Admission::Forgotten(_) => return Err(self.nowhere()),
             Admission::Settled(outcome) => {
-                HandleState::Settled(Box::new(Box::pin(complete(&context, *outcome)).await?))
+                let outcome = Box::pin(complete(&context, *outcome)).await?;
+                same_request(asked, &outcome)?;
+                HandleState::Settled(Box::new(outcome))
             }
         };
-        Ok(TicketHandle { queue: self.queue_of(&context), state })
+        Ok(TicketHandle { queue: self.queue_of(&context), state, asked })
     }
 
     /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
@@ -296,11 +304,23 @@ impl Branch {
         request: Request,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
-        let committer = self.committer(committer);
-        let op = Op { committer, created_ms: clock::now_ms(), producer: None, request };
+        self.submit_asked(op_id, committer, request, None, deadline).await
+    }
+
+    /// Submits an op as [`Branch::submit_op`] does, unless it was accepted before as another request.
+    pub(super) async fn submit_asked(
+        &self,
+        op_id: OpId,
+        committer: Option<String>,
+        request: Request,
+        asked: Option<Fingerprint>,
+        deadline: Option<Deadline>,
+    ) -> Result<TicketHandle> {
+        let (committer, created_ms) = (self.committer(committer), clock::now_ms());
+        let op = Op { committer, created_ms, producer: None, fingerprint: asked, request };
         let submission =
             Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
-        self.submit(submission, deadline).await
+        self.submit(submission, asked, deadline).await
     }
 
     /// Who asks: the one given, or the connection's committer.
@@ -311,7 +331,7 @@ impl Branch {
     /// A handle of an op whose outcome is clear without queueing it.
     pub(super) async fn settled(&self, outcome: Outcome) -> Result<TicketHandle> {
         let queue = self.queue_of(&self.context().await?);
-        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)) })
+        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)), asked: None })
     }
 
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {

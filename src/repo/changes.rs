@@ -13,7 +13,7 @@ use crate::model::change::{Change, Condition, PathChange};
 use crate::model::conflict::Strategy;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::ids::OpId;
+use crate::model::ids::{Fingerprint, OpId};
 use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
@@ -40,6 +40,7 @@ pub struct ChangeBuilder {
     committer: Option<String>,
     producer: Option<Producer>,
     op_id: Option<OpId>,
+    fingerprint: Option<Fingerprint>,
     /// Whether the caller gave the id, and so may have submitted the op before.
     named: bool,
     base: Option<RefExpr>,
@@ -74,6 +75,7 @@ impl ChangeBuilder {
             committer: None,
             producer: None,
             op_id: None,
+            fingerprint: None,
             named: false,
             base: None,
             strategy: Strategy::Fail,
@@ -163,6 +165,14 @@ impl ChangeBuilder {
         self
     }
 
+    /// What tells this request from others under the same op id: one that was accepted with another
+    /// fingerprint before is [`ErrorKind::OpIdReused`], instead of being told its outcome.
+    #[doc(hidden)]
+    pub fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        self.fingerprint = Some(fingerprint);
+        self
+    }
+
     /// The commit the changes were made against: paths that have changed since are decided by
     /// the three-way rule and `strategy`.
     pub fn base(mut self, base: RefExpr) -> Self {
@@ -228,9 +238,9 @@ impl ChangeBuilder {
         self.check()?;
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
-        let branch = self.branch.clone();
+        let (branch, asked) = (self.branch.clone(), self.fingerprint);
         let submission = self.submission(op_id, deadline).await?;
-        branch.submit(submission, deadline).await.map_err(|error| in_doubt(op_id, error))
+        branch.submit(submission, asked, deadline).await.map_err(|error| in_doubt(op_id, error))
     }
 
     fn check(&self) -> Result<()> {
@@ -281,6 +291,7 @@ impl ChangeBuilder {
             committer: self.branch.committer(self.committer),
             created_ms,
             producer: self.producer,
+            fingerprint: self.fingerprint,
             request: Request::Commit(CommitRequest {
                 message: self.message,
                 metadata: self.metadata,

@@ -645,6 +645,7 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
         committer: "onward".into(),
         created_ms: clock::now_ms(),
         producer: None,
+        fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
     let op_id = clock::new_op_id();

@@ -153,6 +153,7 @@ async fn fold_and_submit(
         committer: "onward".into(),
         created_ms,
         producer: None,
+        fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
     let op_id: OpId = clock::new_op_id();

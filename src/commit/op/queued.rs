@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::model::codec::unpack;
 use crate::model::error::{Error, Result, short};
-use crate::model::ids::OpId;
+use crate::model::ids::{Fingerprint, OpId};
 
 use super::request::{INLINE_MAX, Op, Request};
 
@@ -129,6 +129,14 @@ impl QueuedOp {
     pub fn created_ms(&self) -> Option<i64> {
         match &self.body {
             Body::Op(op) => Some(op.created_ms),
+            _ => None,
+        }
+    }
+
+    /// What tells the request that it came with from others under its id, where that is kept.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match &self.body {
+            Body::Op(op) => op.fingerprint,
             _ => None,
         }
     }

@@ -34,6 +34,7 @@ pub(super) async fn fence(
         committer: "onward".into(),
         created_ms: clock::now_ms(),
         producer: None,
+        fingerprint: None,
         // No levels: an exchange that comes to nothing.
         request: Request::Fold(FoldRequest { levels: Vec::new(), bottom: false, with }),
     };

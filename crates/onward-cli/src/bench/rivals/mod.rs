@@ -160,6 +160,7 @@ fn op(wanted: &Wanted) -> Result<Op> {
         committer: "bench".into(),
         created_ms: clock::now_ms(),
         producer: None,
+        fingerprint: None,
         request: Request::Commit(request(Changes::Inline(ByteBuf::from(run.encode())))),
     })
 }
@@ -182,6 +183,7 @@ fn prepared(wanted: Wanted) -> Prepared {
         id: wanted.op_id,
         producer: None,
         areas: None,
+        fingerprint: None,
         work: Work::Commit {
             committer: "bench".into(),
             created_ms: clock::now_ms(),
