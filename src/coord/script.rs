@@ -66,7 +66,7 @@ scripts! {
     /// Marks a pending op as cancelled.
     CANCEL = "cancel" with "head" "element";
     /// Writes staged changes.
-    STAGE = "stage" with "head";
+    STAGE = "stage" with "head" "changes";
     /// Reads staged changes.
     STAGED = "staged" with "head";
     /// Takes staged changes back.

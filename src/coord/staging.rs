@@ -28,7 +28,7 @@ pub const PAGE_MAX: usize = 1000;
 pub struct StagedValue {
     /// Path of the object.
     pub path: String,
-    /// Its encoded change.
+    /// Its encoded change. Empty in a call that stages: the path is taken out.
     pub value: Bytes,
 }
 
@@ -41,6 +41,8 @@ pub struct Seen {
     pub areas: usize,
     /// The staged value of each path, in order.
     pub values: Vec<Option<Bytes>>,
+    /// Whether it rests on where the branch stood even where something was staged.
+    pub strict: bool,
 }
 
 /// What staging did.
@@ -52,6 +54,8 @@ pub enum Stage {
     Moved,
     /// The staging area is full; nothing was written.
     Full,
+    /// There was nothing to write: what was to go is not there.
+    Needless,
 }
 
 /// How long a staging call is recognised when it is made again. Calls are made again for at most
@@ -111,7 +115,7 @@ pub enum Wanted<'a> {
 }
 
 impl RedisBranch {
-    /// Stages at most [`STAGE_MAX`] changes, all or none. The same `call` made again writes nothing.
+    /// Stages at most [`STAGE_MAX`] changes, of as many paths, all or none. The same `call` made again writes nothing.
     pub async fn stage(
         &self,
         call: OpId,
@@ -125,7 +129,11 @@ impl RedisBranch {
         let mut call = ScriptCall::on(&STAGE, &all);
         call.number(limit)
             .count(changes.len())
-            .flag(seen.is_some())
+            .bytes(match seen {
+                None => "0",
+                Some(Seen { strict: false, .. }) => "1",
+                Some(Seen { strict: true, .. }) => "2",
+            })
             .number(seen.map_or(0, |seen| seen.done))
             .count(seen.map_or(0, |seen| seen.areas))
             .millis(CALL_KEPT);

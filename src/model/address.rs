@@ -217,7 +217,22 @@ impl FromStr for Address {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::name::TagName;
     use super::*;
+
+    proptest! {
+        /// A name that can be given can be asked for.
+        #[test]
+        fn a_ref_of_the_text_of_a_new_name_means_that_name(name in r"[a-z0-9~^@$./\\_\-#%{}é \t]{1,8}") {
+            let tag = TagName::new(name.as_str()).and_then(|tag| tag.check_new());
+            let branch = BranchName::new(name.as_str());
+            if tag.is_ok() || branch.is_ok() {
+                prop_assert_eq!(name.parse::<RefExpr>().unwrap(), RefExpr::plain(name));
+            }
+        }
+    }
 
     #[test]
     fn ref_expressions_are_read_like_lakefs_does() {

@@ -107,6 +107,21 @@ name_type!(
     }
 );
 
+impl TagName {
+    /// Fails for a name that a tag must not be given, because a ref of this text means something else:
+    /// `main~1` is the commit before `main`. Tags that had such names before this was a rule keep
+    /// them: they are listed and can be deleted, and no ref leads to them.
+    pub fn check_new(&self) -> Result<()> {
+        match self.0.contains('~') {
+            true => Err(Error::invalid(format!(
+                "'{}' is not a valid tag name: '~' in a ref asks for an ancestor, so the tag could not be reached",
+                quoted(&self.0)
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
 fn looks_like_commit_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -134,6 +149,9 @@ mod tests {
         }
         for bad in ["", ".x", "x.lock", "a..b", "a b", "a/b", "x^", "x@"] {
             assert!(TagName::new(bad).is_err(), "{bad}");
+        }
+        for new in ["main~1", "~", "v1~2"] {
+            assert!(TagName::new(new).unwrap().check_new().is_err(), "{new}");
         }
     }
 }

@@ -32,6 +32,8 @@ mod age;
 pub mod backend;
 mod counters;
 mod failure;
+mod folder;
+mod foreign;
 mod key;
 pub mod layout;
 mod list;
@@ -50,13 +52,15 @@ mod write;
 
 pub use counters::ObjectCounters;
 pub use failure::{Refusal, refusal};
+pub use folder::{file_of, open_file};
+pub use foreign::{Foreign, Found, LeftOut, LeftOutKind};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use key::check as check_key;
 pub use key::{KEY_LEN_MAX, LAST_SEGMENT_LEN_MAX, SEGMENT_LEN_MAX};
 pub use list::{LIST_SORTED_MAX, Listed};
 pub use read::{Span, Streamed};
 pub use secret::{SECRET_LEN, Secret};
-pub use source::{Foreign, Source};
+pub use source::Source;
 pub use store::{DEADLINE, OBJECT_LEN_MAX, Objects};
 pub use unfinished::UNFINISHED_MAX;
 pub use upload::{Checksum, Hasher, UPLOAD_LEN_MAX, Uploaded};

@@ -69,6 +69,9 @@ pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
         wrong(url, "it is not a URL; examples: file:///srv/lake, s3://bucket/lake")
             .with_source(error)
     })?;
+    if parsed.fragment().is_some() {
+        return Err(wrong(url, "a '#' would cut off what follows it: write it as %23"));
+    }
     match parsed.scheme() {
         "file" => {
             let path = parsed.to_file_path().map_err(|()| {
@@ -216,6 +219,7 @@ mod tests {
         assert!(refused("ftp://x/y").contains("'ftp' is unknown"));
         assert!(refused("file://srv/lake").contains("three slashes"));
         assert!(refused("s3:///x").contains("no bucket"));
+        assert!(refused("file:///srv/lake#1").contains("%23"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Reading objects: whole, in spans, piece by piece.
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -114,7 +116,29 @@ impl Objects {
             Err(trouble) => return self.found_absent(call, trouble).await,
         };
         let size = found.meta.size;
-        let state = (pieces(found), self.clone(), key.to_owned());
+        Ok(Some(self.streamed(pieces(found), size, key)))
+    }
+
+    /// Streams the bytes in `range` of a local file of `size` bytes; `key` is for messages.
+    pub(super) fn stream_file(
+        &self,
+        file: File,
+        path: PathBuf,
+        range: Range<u64>,
+        size: u64,
+        key: &str,
+    ) -> Streamed {
+        self.streamed(pieces_of_file(file, path, range), size, key)
+    }
+
+    /// Gives each piece the deadline of a call, and counts it.
+    fn streamed(
+        &self,
+        chunks: BoxStream<'static, backend::Result<Bytes>>,
+        size: u64,
+        key: &str,
+    ) -> Streamed {
+        let state = (chunks, self.clone(), key.to_owned());
         let chunks = futures::stream::try_unfold(state, |(mut chunks, objects, key)| async move {
             let call = objects.named("read", &key);
             let next = async { chunks.next().await.transpose() };
@@ -124,7 +148,7 @@ impl Objects {
                 (chunk, (chunks, objects, key))
             }))
         });
-        Ok(Some(Streamed { size, chunks: chunks.boxed() }))
+        Streamed { size, chunks: chunks.boxed() }
     }
 
     /// Size of an object in bytes; `None` if absent.
@@ -147,19 +171,25 @@ fn range_of(span: Span) -> Option<GetRange> {
 /// The bytes of an object, in pieces that are worth a system call each.
 fn pieces(found: GetResult) -> BoxStream<'static, backend::Result<Bytes>> {
     match found.payload {
-        GetResultPayload::File(file, path) => {
-            let failed = move |source: io::Error| backend::Error::Generic {
-                store: "LocalFileSystem",
-                source: format!("{}: {source}", path.display()).into(),
-            };
-            let (start, length) = (found.range.start, found.range.end - found.range.start);
-            let read = async move {
-                let mut file = tokio::fs::File::from_std(file);
-                file.seek(io::SeekFrom::Start(start)).await?;
-                Ok::<_, io::Error>(ReaderStream::with_capacity(file.take(length), PIECE_LEN))
-            };
-            futures::stream::once(read).try_flatten().map_err(failed).boxed()
-        }
+        GetResultPayload::File(file, path) => pieces_of_file(file, path, found.range),
         _ => found.into_stream(),
     }
+}
+
+fn pieces_of_file(
+    file: File,
+    path: PathBuf,
+    range: Range<u64>,
+) -> BoxStream<'static, backend::Result<Bytes>> {
+    let failed = move |source: io::Error| backend::Error::Generic {
+        store: "LocalFileSystem",
+        source: format!("{}: {source}", path.display()).into(),
+    };
+    let read = async move {
+        let mut file = tokio::fs::File::from_std(file);
+        file.seek(io::SeekFrom::Start(range.start)).await?;
+        let length = range.end.saturating_sub(range.start);
+        Ok::<_, io::Error>(ReaderStream::with_capacity(file.take(length), PIECE_LEN))
+    };
+    futures::stream::once(read).try_flatten().map_err(failed).boxed()
 }

@@ -1,43 +1,37 @@
 //! Objects that lie elsewhere: a folder of a store that is only listed, never written, and whose
 //! names follow nobody's rules but the store's.
 
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
 use url::Url;
 
 use super::backend::{self, GetRange, ObjectMeta, ObjectStoreExt, Path};
-use super::failure::Trouble;
+use super::failure::{Call, Trouble, io_failed, late};
+use super::folder;
+use super::foreign::{Foreign, Found};
 use super::read::Streamed;
 use super::store::Objects;
-use crate::model::error::{Error, Result};
+use crate::clock;
+use crate::model::error::{Error, ErrorKind, Result};
 
 /// Folders of the first level that are listed at the same time, at most.
 const LISTINGS: usize = 16;
 
-/// One object of a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreign {
-    /// Its name below the folder.
-    pub key: String,
-    /// Where it is, as a URL without credentials.
-    pub address: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// When it was written, by the clock of the store, in milliseconds since the Unix epoch.
-    pub modified_ms: i64,
-    /// What the store recognises its content by, without quotes. For local files this is made of
-    /// inode, modification time and size: it changes when a file is copied.
-    pub e_tag: Option<String>,
-}
+/// What a walk through a local folder has found and nobody has taken yet, at most.
+const FOUND_MAX: usize = 4096;
 
 /// A folder of a store.
 #[derive(Debug, Clone)]
 pub struct Source {
     objects: Objects,
     location: Location,
-    /// The folder within what `objects` is open on.
+    /// A local folder as its URL spells it, which may lead over symbolic links.
+    spelled: Option<PathBuf>,
+    /// The folder within what `objects` is open on, of a cloud store.
     folder: Option<Path>,
     /// The one object in it that is meant; `None` for all.
     name: Option<String>,
@@ -53,9 +47,7 @@ enum Location {
 impl Location {
     fn of(url: &Url) -> Result<Self> {
         if url.scheme() == "file" {
-            let path = url.to_file_path().map_err(|()| {
-                Error::invalid("a file URL has an absolute path behind three slashes: file:///srv")
-            })?;
+            let path = folder::file_of(url.as_str())?;
             return Ok(Self::Local(std::fs::canonicalize(&path).unwrap_or(path)));
         }
         let host = url.host_str().unwrap_or_default();
@@ -80,10 +72,7 @@ impl Location {
 
     fn url(&self) -> String {
         match self {
-            Self::Local(path) => match Url::from_file_path(path) {
-                Ok(url) => url.into(),
-                Err(()) => format!("file://{}", path.display()),
-            },
+            Self::Local(path) => folder::url_of(path),
             Self::Cloud { bucket, folder } if folder.is_empty() => bucket.clone(),
             Self::Cloud { bucket, folder } => format!("{bucket}/{folder}"),
         }
@@ -103,26 +92,23 @@ impl Source {
     /// `az://…`. `options` are settings of a cloud client that win over the environment, as for
     /// [`Objects::open_with`]. Credentials and queries in the URL are not used and not kept.
     pub fn open(url: &str, options: &[(String, String)]) -> Result<Self> {
-        // What cannot be read as a URL is not repeated: it may hold a secret.
-        let parsed = Url::parse(url).map_err(|error| {
-            Error::invalid("the source is not a URL; examples: file:///srv/raw, s3://bucket/raw")
-                .with_source(error)
-        })?;
+        let parsed = parsed(url)?;
         let location = Location::of(&parsed)?;
-        let (root, folder) = match &location {
+        let (root, spelled, folder) = match &location {
             Location::Local(path) if !path.is_dir() => {
                 return Err(Error::not_found(format!(
                     "'{}' is not a directory: give the folder whose objects are wanted",
                     path.display()
                 )));
             }
-            Location::Local(_) => (location.url(), None),
+            Location::Local(_) => (location.url(), folder::file_of(parsed.as_str()).ok(), None),
             Location::Cloud { bucket, folder } => {
                 let folder = Some(Path::from(folder.as_str())).filter(|_| !folder.is_empty());
-                (bucket.clone(), folder)
+                (bucket.clone(), None, folder)
             }
         };
-        Ok(Self { objects: Objects::open_with(&root, options)?, location, folder, name: None })
+        let objects = Objects::open_with(&root, options)?;
+        Ok(Self { objects, location, spelled, folder, name: None })
     }
 
     /// Opens the folder of one object, of which [`object`](Self::object) then tells; URLs as for
@@ -136,9 +122,7 @@ impl Source {
         }
         let source = Self::open(&format!("{folder}/"), options)?;
         let name = match &source.location {
-            Location::Local(_) => Path::from_url_path(name).map(String::from).map_err(|error| {
-                Error::invalid("the name of the object is not valid").with_source(error)
-            })?,
+            Location::Local(_) => file_name(&folder::file_of(url)?)?,
             Location::Cloud { .. } => name.to_owned(),
         };
         Ok(Self { name: Some(name), ..source })
@@ -157,21 +141,83 @@ impl Source {
         let url = self.url();
         let call = self.objects.named("look at", &url);
         let name = self.name.as_deref().unwrap_or_default();
-        let path = self.path(name)?;
-        match self.objects.within(call, self.objects.store.head(&path)).await {
-            Ok(meta) => self.foreign(meta),
-            Err(Trouble::Absent) => Err(Error::not_found(format!(
-                "there is no object '{url}' to import: check the URL"
-            ))),
-            Err(trouble) => Err(trouble.into_error(call)),
-        }
+        let found = match &self.location {
+            Location::Local(dir) => {
+                let path = folder::below(dir, name)?;
+                let key = name.to_owned();
+                self.on_file(call, move || {
+                    let metadata = folder::metadata_of(&path)?;
+                    Ok(folder::foreign(key, &path, &metadata))
+                })
+                .await?
+            }
+            Location::Cloud { .. } => {
+                let path = self.path(name)?;
+                match self.objects.within(call, self.objects.store.head(&path)).await {
+                    Ok(meta) => Some(self.foreign(meta)?),
+                    Err(Trouble::Absent) => None,
+                    Err(trouble) => return Err(trouble.into_error(call)),
+                }
+            }
+        };
+        found.ok_or_else(|| {
+            Error::not_found(format!("there is no object '{url}' to import: check the URL"))
+        })
+    }
+
+    /// The name below the folder of the object at an address; empty for the folder itself, `None`
+    /// for what does not lie in it. Local files are compared by their paths, as the folder is spelled
+    /// and as it really lies; what links in it lead to is not looked at.
+    pub fn name_of(&self, address: &str) -> Option<String> {
+        let Location::Local(dir) = &self.location else {
+            let address = format!("{}/", address.trim_end_matches('/'));
+            let rest = address.strip_prefix(&self.location.url())?.strip_prefix('/')?;
+            return Some(rest.trim_end_matches('/').to_owned());
+        };
+        let path = folder::file_of(address).ok()?;
+        let mut dirs = [Some(dir), self.spelled.as_ref()].into_iter().flatten();
+        let name = dirs.find_map(|dir| path.strip_prefix(dir).ok())?.to_str()?;
+        (name.is_empty() || folder::below(dir, name).is_ok()).then(|| name.to_owned())
     }
 
     /// The bytes of the object `name` below the folder, or those in `range`, which lies within it;
     /// `None` if there is none.
     pub async fn stream(&self, name: &str, range: Option<Range<u64>>) -> Result<Option<Streamed>> {
-        let path = self.path(name)?;
-        self.objects.stream_path(&path, name, range.map(GetRange::Bounded)).await
+        let Location::Local(dir) = &self.location else {
+            let path = self.path(name)?;
+            return self.objects.stream_path(&path, name, range.map(GetRange::Bounded)).await;
+        };
+        let path = folder::below(dir, name)?;
+        let call = self.objects.named("read", name);
+        self.objects.meter.get();
+        let opened = self.on_file(call, move || {
+            let file = folder::open_file(&path)?;
+            let size = file.metadata()?.len();
+            Ok((file, path, size))
+        });
+        let Some((file, path, size)) = opened.await? else { return Ok(None) };
+        let range = range.unwrap_or(0..size);
+        Ok(Some(self.objects.stream_file(file, path, range, size, name)))
+    }
+
+    /// Does something with a local file, on a thread that may be blocked; `None` where there is no
+    /// such file, which is believed only while the folder is the one that was opened.
+    async fn on_file<T: Send + 'static>(
+        &self,
+        call: Call<'_>,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        match self.objects.in_time(call, clock::on_other_thread(work)).await? {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if folder::is_absent(&error) => {
+                self.objects.check_root(call).await.map(|()| None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let why = format!("{call}: the user who runs this may not read it");
+                Err(Error::new(ErrorKind::Forbidden, why).with_source(error))
+            }
+            Err(error) => Err(io_failed(call, error)),
+        }
     }
 
     /// Whether all of it lies in the folder of another one: by what both really are, not by how they
@@ -209,39 +255,78 @@ impl Source {
         root.is_some_and(|root| root.overlaps(&self.location))
     }
 
-    /// All objects below the folder, in no order. The folders of its first level are listed at the
-    /// same time, at most 16. Memory: what lies directly in the folder, and a page for each listing;
-    /// where the first level is too large to be listed within a call's deadline, one listing goes
-    /// through everything.
-    pub async fn list(&self) -> Result<BoxStream<'static, Result<Foreign>>> {
+    /// All that lies below the folder, in no order; symbolic links of a local folder are followed. Of
+    /// cloud stores the folders of the first level are listed at the same time, at most 16. Memory:
+    /// what lies directly in the folder, and a page for each listing; where the first level is too
+    /// large to be listed within a call's deadline, one listing goes through everything. Of a local
+    /// folder: 4,096 files and the folders that lead to one.
+    pub async fn list(&self) -> Result<BoxStream<'static, Result<Found>>> {
+        self.objects.meter.list();
+        if let Location::Local(dir) = &self.location {
+            return Ok(self.walk(dir.clone()));
+        }
         let url = self.url();
         let call = self.objects.named("list", &url);
         let level = self.objects.store.list_with_delimiter(self.folder.as_ref());
-        self.objects.meter.list();
         let Ok(level) = self.objects.within(call, level).await else {
             return Ok(self.below(self.folder.clone()));
         };
         let source = self.clone();
-        let direct = stream::iter(level.objects).map(move |meta| source.foreign(meta)).boxed();
+        let direct =
+            stream::iter(level.objects).map(move |meta| source.foreign(meta).map(Found::Object));
         let source = self.clone();
         let below = stream::iter(level.common_prefixes)
             .map(move |folder| source.below(Some(folder)))
             .flatten_unordered(LISTINGS);
-        Ok(direct.chain(below).boxed())
+        Ok(direct.boxed().chain(below).boxed())
     }
 
-    fn below(&self, folder: Option<Path>) -> BoxStream<'static, Result<Foreign>> {
+    /// Walks through a local folder on a thread of its own, which ends when nobody takes what it
+    /// finds.
+    fn walk(&self, dir: PathBuf) -> BoxStream<'static, Result<Found>> {
+        let (finds, found) = mpsc::channel(FOUND_MAX);
+        let walking = tokio::task::spawn_blocking(move || {
+            folder::walk(&dir, |found| finds.blocking_send(found).is_ok());
+        });
+        let state = (found, walking, self.clone());
+        stream::try_unfold(state, |(mut found, walking, source)| async move {
+            let url = source.url();
+            let call = source.objects.named("list", &url);
+            match tokio::time::timeout(source.objects.deadline, found.recv()).await {
+                Ok(Some(next)) => Ok(Some((next?, (found, walking, source)))),
+                // A walk that was cut short has not found everything.
+                Ok(None) => match walking.await {
+                    Ok(()) => Ok(None),
+                    Err(error) => Err(Error::internal("the walk was cut short").with_source(error)),
+                },
+                Err(_) => Err(late(call, source.objects.deadline)),
+            }
+        })
+        .boxed()
+    }
+
+    fn below(&self, folder: Option<Path>) -> BoxStream<'static, Result<Found>> {
         self.objects.meter.list();
         let entries = self.objects.store.list(folder.as_ref());
         let state = (entries, self.clone());
         stream::try_unfold(state, |(mut entries, source)| async move {
             let url = source.url();
             let call = source.objects.named("list", &url);
-            let next = async { entries.next().await.transpose() };
-            let next: Option<backend::ObjectMeta> =
-                source.objects.within(call, next).await.map_err(|t| t.into_error(call))?;
+            let next = async {
+                match entries.next().await.transpose() {
+                    Err(backend::Error::InvalidPath { source: why }) => Ok(Err(why)),
+                    next => next.map(Ok),
+                }
+            };
+            let next = source.objects.within(call, next).await.map_err(|t| t.into_error(call))?;
+            let next = next.map_err(|why| {
+                Error::invalid(format!(
+                    "{call}: there is a name that cannot be imported; rename it, or import from folders beside it"
+                ))
+                .with_source(why)
+            })?;
             let foreign = next.map(|meta| source.foreign(meta)).transpose()?;
-            Ok(foreign.map(|foreign| (foreign, (entries, source))))
+            Ok(foreign.map(|foreign| (Found::Object(foreign), (entries, source))))
         })
         .map_err(|error: Error| error.context("the source cannot be listed"))
         .boxed()
@@ -269,6 +354,25 @@ impl Source {
             e_tag: meta.e_tag.map(|tag| tag.trim_matches('"').to_owned()),
         })
     }
+}
+
+/// A URL read. What cannot be read is not repeated: it may hold a secret. In the names of a cloud store
+/// `#` is a character like any other.
+fn parsed(url: &str) -> Result<Url> {
+    let url = match url.starts_with("file:") {
+        true => url.to_owned(),
+        false => url.replace('#', "%23"),
+    };
+    Url::parse(&url).map_err(|error| {
+        Error::invalid("the source is not a URL; examples: file:///srv/raw, s3://bucket/raw")
+            .with_source(error)
+    })
+}
+
+/// The last part of the path of a file.
+fn file_name(path: &std::path::Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned).ok_or_else(|| Error::invalid("the name of the object is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -305,5 +409,24 @@ mod tests {
         assert_eq!(place("file:///no/where").address("a b#"), "file:///no/where/a%20b%23");
         let error = Source::open("s3//key:secret@bucket", &[]).unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_hash_in_a_url_never_makes_it_another_folder() {
+        assert_eq!(Location::of(&parsed("s3://b/raw#1/").unwrap()).unwrap().url(), "s3://b/raw#1");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("raw")).unwrap();
+        std::fs::create_dir(dir.path().join("raw#1")).unwrap();
+        let url = |name: &str| format!("file://{}/{name}", dir.path().display());
+        for bad in ["raw#1", "raw#1/", "raw?1"] {
+            assert!(Source::open(&url(bad), &[]).unwrap_err().message().contains("%23"), "{bad}");
+        }
+        let source = Source::open(&url("raw%231"), &[]).unwrap();
+        assert_eq!(source.name_of(&url("raw%231/a%231")).as_deref(), Some("a#1"));
+        assert_eq!(source.name_of(&url("raw%231/")).as_deref(), Some(""));
+        let outside = ["raw#1/a", "raw/a", "raw%231/..%2fraw/a", "raw%231/%2e%2e/raw", "raw%231x"];
+        for outside in outside {
+            assert_eq!(source.name_of(&url(outside)), None, "{outside}");
+        }
     }
 }

@@ -150,12 +150,12 @@ impl Objects {
         self.in_time(call, root.check(call)).await
     }
 
-    /// Runs work on the root of local storage under the deadline.
-    pub(super) async fn in_time(
+    /// Runs work on local files under the deadline.
+    pub(super) async fn in_time<T>(
         &self,
         call: Call<'_>,
-        work: impl Future<Output = Result<()>>,
-    ) -> Result<()> {
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         match tokio::time::timeout(self.deadline, work).await {
             Ok(done) => done,
             Err(_) => Err(late(call, self.deadline)),

@@ -17,7 +17,7 @@ use crate::model::ids::{Fingerprint, OpId};
 use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
-use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree};
+use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree, Twice};
 
 use super::handles::Branch;
 use super::protection::Action;
@@ -65,9 +65,11 @@ impl Branch {
 
 impl ChangeBuilder {
     fn new(branch: Branch, staged: bool) -> Self {
+        let mut sorter = ChangeSorter::new(0);
+        sorter.on_twice(Twice::Refused("change"));
         Self {
             branch,
-            sorter: ChangeSorter::new(0),
+            sorter,
             staged,
             conditional: false,
             message: String::new(),
@@ -116,8 +118,43 @@ impl ChangeBuilder {
         self
     }
 
-    /// Adds one change. For many changes: memory is bounded, the rest goes to temporary files.
+    /// Adds one change. For many changes: memory is bounded, the rest goes to temporary files. A path
+    /// that is named twice is a mistake, which is found when the commit is submitted: what the first
+    /// change asks for, and its condition, would be lost in silence.
     pub fn push(&mut self, change: PathChange) -> Result<()> {
+        self.push_numbered(self.sorter.pushed() + 1, change)
+    }
+
+    /// Adds the change that is in this line of a file: mistakes that are found later name it.
+    pub fn push_line(&mut self, line: u64, change: PathChange) -> Result<()> {
+        self.sorter.on_twice(Twice::Refused("line"));
+        self.push_numbered(line, change)
+    }
+
+    /// Another one of the same branch, without anything.
+    pub(super) fn empty(&self) -> Self {
+        Self::new(self.branch.clone(), self.staged)
+    }
+
+    /// Of several changes of one path the last one counts.
+    pub(super) fn last_wins(mut self) -> Self {
+        self.sorter.on_twice(Twice::LastWins);
+        self
+    }
+
+    /// How many paths it takes away, of which nobody will hear: the changes go no further.
+    pub(super) async fn removals(self) -> Result<u64> {
+        let count = move || {
+            let mut removals = 0;
+            for record in self.sorter.finish()? {
+                removals += u64::from(record?.is_delete());
+            }
+            Ok(removals)
+        };
+        clock::on_other_thread(count).await?
+    }
+
+    fn push_numbered(&mut self, number: u64, change: PathChange) -> Result<()> {
         if self.staged {
             return Err(Error::invalid(
                 "a commit of what is staged takes no changes of its own: stage them, or use change()",
@@ -127,7 +164,7 @@ impl ChangeBuilder {
             entry.check().map_err(|error| error.context(format!("path '{}'", change.path)))?;
         }
         self.conditional |= change.condition.is_some();
-        self.sorter.push(change)
+        self.sorter.push_numbered(number, change)
     }
 
     /// The message of the commit: why it is made.
@@ -231,7 +268,15 @@ impl ChangeBuilder {
         self.submit_until(None).await
     }
 
-    async fn submit_until(mut self, deadline: Option<Deadline>) -> Result<TicketHandle> {
+    async fn submit_until(self, deadline: Option<Deadline>) -> Result<TicketHandle> {
+        Ok(self.submit_counted(deadline).await?.0)
+    }
+
+    /// As [`ChangeBuilder::submit`]; tells also how many paths it takes away.
+    pub(super) async fn submit_counted(
+        mut self,
+        deadline: Option<Deadline>,
+    ) -> Result<(TicketHandle, u64)> {
         if let Some(mistake) = self.mistake.take() {
             return Err(mistake);
         }
@@ -239,8 +284,9 @@ impl ChangeBuilder {
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
         let (branch, asked) = (self.branch.clone(), self.fingerprint);
-        let submission = self.submission(op_id, deadline).await?;
-        branch.submit(submission, asked, deadline).await.map_err(|error| in_doubt(op_id, error))
+        let (submission, removals) = self.submission(op_id, deadline).await?;
+        let handle = branch.submit(submission, asked, deadline).await;
+        Ok((handle.map_err(|error| in_doubt(op_id, error))?, removals))
     }
 
     fn check(&self) -> Result<()> {
@@ -262,7 +308,12 @@ impl ChangeBuilder {
         Ok(())
     }
 
-    async fn submission(self, op_id: OpId, deadline: Option<Deadline>) -> Result<Submission> {
+    /// The op, and how many paths it takes away.
+    async fn submission(
+        self,
+        op_id: OpId,
+        deadline: Option<Deadline>,
+    ) -> Result<(Submission, u64)> {
         let created_ms = clock::now_ms();
         // That nothing is staged is no answer to an op that may be decided, or queued elsewhere,
         // without this Redis knowing of it: only the log can tell.
@@ -282,8 +333,8 @@ impl ChangeBuilder {
                 })?)
             }
         };
-        let changes = match self.staged {
-            true => Changes::Sealed,
+        let (changes, removals) = match self.staged {
+            true => (Changes::Sealed, 0),
             false => write_changes(&self.branch, self.sorter).await?,
         };
         let producer = self.producer.clone();
@@ -303,7 +354,7 @@ impl ChangeBuilder {
                 staging_lost: false,
             }),
         };
-        Ok(Submission { op_id, element: op.encode(op_id)?, producer, seal })
+        Ok((Submission { op_id, element: op.encode(op_id)?, producer, seal }, removals))
     }
 }
 
@@ -320,8 +371,9 @@ fn in_doubt(op_id: OpId, error: Error) -> Error {
     }
 }
 
-/// Few changes travel in the op; many are written to the object store first.
-async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes> {
+/// Few changes travel in the op; many are written to the object store first. Tells also how many are
+/// removals.
+async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<(Changes, u64)> {
     let is_long = sorter.pushed() > INLINE_RECORDS_MAX as u64;
     let mut changes = ChangeSetWriter::new(branch, SmallMax::records(INLINE_RECORDS_MAX));
     // Sorting a spill takes a while: not on a thread that serves others.
@@ -329,10 +381,13 @@ async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<Changes>
         true => clock::on_other_thread(move || sorter.finish()).await??,
         false => sorter.finish()?,
     };
+    let mut removals = 0;
     for record in sorted {
-        changes.push(record?).await?;
+        let record = record?;
+        removals += u64::from(record.is_delete());
+        changes.push(record).await?;
     }
-    changes.finish_encoded(INLINE_MAX).await.map(Changes::from)
+    Ok((changes.finish_encoded(INLINE_MAX).await?.into(), removals))
 }
 
 #[doc(hidden)]

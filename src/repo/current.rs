@@ -1,5 +1,6 @@
 //! What paths name on a branch now: staged over sealed over committed, from one moment.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::commit::context::BranchContext;
@@ -22,6 +23,17 @@ pub(super) struct Current {
     pub(super) staged: Vec<StagedValue>,
     /// What each path names, in order.
     pub(super) entries: Vec<Option<Entry>>,
+    /// What each would name without what is staged of it, where that was asked for.
+    pub(super) below: Vec<Option<Entry>>,
+}
+
+/// What is asked of paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// What they name.
+    Entries,
+    /// Also what they would name if nothing of them were staged.
+    EntriesAndBelow,
 }
 
 impl Shows for Current {
@@ -33,7 +45,8 @@ impl Shows for Current {
 impl Branch {
     /// What paths name now.
     pub(super) async fn current(&self, paths: &[ObjectPath]) -> Result<(BranchContext, Current)> {
-        present(self, |context| async move { self.current_in(&context, paths).await }).await
+        let ask = |context| async move { self.current_in(&context, paths, Asked::Entries).await };
+        present(self, ask).await
     }
 
     /// What paths name now, by what Redis says of one incarnation.
@@ -41,6 +54,7 @@ impl Branch {
         &self,
         context: &BranchContext,
         paths: &[ObjectPath],
+        asked: Asked,
     ) -> Result<Answer<Current>> {
         let glances = self.repo.onward.inner.glances(context);
         let (glance, staged) = match glances.look(paths.to_vec()).await?.given_or_none() {
@@ -57,16 +71,27 @@ impl Branch {
                 Err(none) => return Ok(none),
             }
         }
-        let mut found = sealed;
+        let mut found = sealed.clone();
         take(&mut found, paths, &staged)?;
-        let mut entries = Vec::with_capacity(paths.len());
-        for (path, found) in paths.iter().zip(found) {
-            entries.push(match found {
+        let needed = match asked {
+            Asked::Entries => &found,
+            Asked::EntriesAndBelow => &sealed,
+        };
+        let unknown = paths.iter().zip(needed).filter(|(_, change)| change.is_none());
+        let unknown: Vec<ObjectPath> = unknown.map(|(path, _)| path.clone()).collect();
+        let committed = context.lake.tree().get_many(&glance.metarange, &unknown).await?;
+        let committed: HashMap<ObjectPath, Option<Entry>> =
+            unknown.into_iter().zip(committed).collect();
+        let over = |changes: &[Option<Change>]| -> Vec<Option<Entry>> {
+            let over = |(path, change): (&ObjectPath, &Option<Change>)| match change {
                 Some(change) => change.entry().cloned(),
-                None => context.lake.tree().get(&glance.metarange, path).await?,
-            });
-        }
-        Ok(Answer::Given(Current { glance, staged, entries }))
+                None => committed.get(path).cloned().flatten(),
+            };
+            paths.iter().zip(changes).map(over).collect()
+        };
+        let entries = over(&found);
+        let below = if asked == Asked::EntriesAndBelow { over(&sealed) } else { Vec::new() };
+        Ok(Answer::Given(Current { glance, staged, entries, below }))
     }
 }
 

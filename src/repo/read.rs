@@ -90,6 +90,14 @@ impl Repository {
 }
 
 impl Branch {
+    /// What each path names at the head, whatever is staged. One call to Redis, and what the tree has
+    /// to read; paths next to each other should be close.
+    pub async fn committed(&self, paths: &[ObjectPath]) -> Result<Vec<Option<Entry>>> {
+        let (context, head) = self.head().await?;
+        let content = context.lake.content(head.commit).await?;
+        context.lake.tree().get_many(&content, paths).await
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let start = start_of(request);
         let from = Bound::At(start.clone());
@@ -113,11 +121,7 @@ fn start_of(request: &ListRequest) -> String {
     let Some(after) = &request.after else {
         return request.prefix.clone();
     };
-    let is_common_prefix = request
-        .delimiter
-        .as_deref()
-        .is_some_and(|delimiter| after.ends_with(delimiter) && after.len() > request.prefix.len());
-    let start = match is_common_prefix {
+    let start = match request.is_common_prefix(after) {
         true => text_behind_prefix(after).unwrap_or_else(|| behind(after)),
         false => behind(after),
     };
@@ -127,21 +131,19 @@ fn start_of(request: &ListRequest) -> String {
 async fn list_overlay(mut overlay: Overlay, request: &ListRequest) -> Result<ListPage> {
     let mut page = ListPage::default();
     while let Some((path, entry)) = overlay.next().await? {
-        let Some(rest) = path.as_str().strip_prefix(request.prefix.as_str()) else {
+        if !path.as_str().starts_with(request.prefix.as_str()) {
             break;
-        };
+        }
         if page.items.len() >= request.amount {
             page.next = page.items.last().map(|item| item.name().to_owned());
             break;
         }
-        let cut = request.delimiter.as_deref().and_then(|delimiter| {
-            rest.find(delimiter).map(|at| request.prefix.len() + at + delimiter.len())
-        });
-        match cut.and_then(|cut| path.as_str().get(..cut)) {
+        match request.common_prefix(path.as_str()).map(str::to_owned) {
             None => page.items.push(ListItem::Object(path, entry)),
             Some(common) => {
-                page.items.push(ListItem::CommonPrefix(common.to_owned()));
-                match text_behind_prefix(common) {
+                let behind = text_behind_prefix(&common);
+                page.items.push(ListItem::CommonPrefix(common));
+                match behind {
                     Some(next) => overlay.seek(&next).await?,
                     None => break,
                 }

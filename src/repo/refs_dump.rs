@@ -33,6 +33,8 @@ pub struct Restored {
     pub branches: u64,
     /// Tags that were made anew.
     pub tags: u64,
+    /// Tags of an old dump whose names no tag is given any more. They were left out.
+    pub tags_refused: u64,
 }
 
 impl Repository {
@@ -70,6 +72,11 @@ impl Repository {
             restored.branches += made(self.branch(branch.as_str()).create(&from).await)?;
         }
         for (tag, commit) in record.tags {
+            if let Err(error) = tag.check_new() {
+                tracing::warn!(%error, %commit, "a tag of a dump was left out");
+                restored.tags_refused += 1;
+                continue;
+            }
             let from = RefExpr::plain(commit.to_string());
             restored.tags += made(self.create_tag(&tag, &from).await)?;
         }

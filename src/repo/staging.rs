@@ -3,18 +3,18 @@
 //! A staged write is one atomic call. Staged changes live in Redis alone, with the durability
 //! configured there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
 use crate::clock;
 use crate::commit::context::BranchContext;
 use crate::commit::mend::present::present;
-use crate::coord::Answer;
 use crate::coord::areas::Area;
 use crate::coord::staging::{
     Bound, PAGE_MAX, STAGE_MAX, Seen, Stage, StagedPage, StagedValue, Wanted, Which,
 };
+use crate::coord::{Answer, HeadView};
 use crate::model::change::{Change, Condition, PathChange, decode_value, encode_value};
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
@@ -22,7 +22,7 @@ use crate::model::path::ObjectPath;
 use crate::objects::layout;
 use crate::tree::{Position, ScanStart};
 
-use super::current::Current;
+use super::current::{Asked, Current};
 use super::handles::Branch;
 use super::overlay::text_behind_prefix;
 use super::protection::Action;
@@ -34,16 +34,17 @@ pub const STAGED_MAX: u64 = 4_000_000;
 const ATTEMPTS: usize = 64;
 
 impl Branch {
-    /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none. Fails with
+    /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none. A removal of what
+    /// the branch does not have leaves nothing behind: what was only staged is taken back. Fails with
     /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it.
     pub async fn stage(&self, changes: &[PathChange]) -> Result<()> {
         self.check_protection(Action::Stage).await?;
         for chunk in changes.chunks(STAGE_MAX) {
-            let plain = chunk.iter().all(|change| change.condition.is_none());
-            if plain {
+            let is_plain = |c: &PathChange| c.condition.is_none() && c.change != Change::Delete;
+            if chunk.iter().all(is_plain) {
                 self.stage_plain(chunk).await?;
             } else {
-                self.stage_conditional(chunk).await?;
+                self.stage_judged(chunk).await?;
             }
         }
         Ok(())
@@ -86,14 +87,15 @@ impl Branch {
         }
     }
 
+    /// Stages changes as they are, wherever the branch stands.
     async fn stage_plain(&self, changes: &[PathChange]) -> Result<()> {
         // One call, however often it is made: what it wrote is not written once more.
-        let (call, values) = (clock::new_op_id(), &encode(changes)?);
+        let (call, values) = (clock::new_op_id(), &encode(&newest(changes))?);
         let ask = |context: BranchContext| async move {
             context.redis.stage(call, STAGED_MAX, values, None).await
         };
         match present(self, ask).await? {
-            (_, Stage::Written) => Ok(()),
+            (_, Stage::Written | Stage::Needless) => Ok(()),
             (_, Stage::Full) => Err(full()),
             (_, Stage::Moved) => {
                 Err(Error::internal("an unconditional write was told to look again"))
@@ -101,39 +103,51 @@ impl Branch {
         }
     }
 
-    async fn stage_conditional(&self, changes: &[PathChange]) -> Result<()> {
-        let values = &encode(changes)?;
-        let ask = |context| async move { self.stage_if_it_holds(&context, changes, values).await };
-        match present(self, ask).await? {
-            (_, Stage::Written) => Ok(()),
-            (_, Stage::Full) => Err(full()),
-            (_, Stage::Moved) => Err(Error::unavailable(format!(
+    /// Stages changes with conditions, and removals, by where the branch stands.
+    async fn stage_judged(&self, changes: &[PathChange]) -> Result<()> {
+        let newest = &newest(changes);
+        let ask = |context| async move { self.stage_where_seen(&context, changes, newest).await };
+        match present(self, ask).await?.1.0 {
+            Stage::Written | Stage::Needless => Ok(()),
+            Stage::Full => Err(full()),
+            // A tombstone is right wherever the branch stands, and perhaps needless.
+            Stage::Moved if changes.iter().all(|change| change.condition.is_none()) => {
+                self.stage_plain(changes).await
+            }
+            Stage::Moved => Err(Error::unavailable(format!(
                 "the branch moved {ATTEMPTS} times under a conditional write: try again, or commit the change with its condition, which is decided in its turn"
             ))),
         }
     }
 
-    /// Judges the conditions by what the branch shows, then writes if nothing of that has moved.
-    async fn stage_if_it_holds(
+    /// Judges changes by what the branch shows, then writes the newest of each path if nothing of that
+    /// has moved.
+    async fn stage_where_seen(
         &self,
         context: &BranchContext,
         changes: &[PathChange],
-        values: &[StagedValue],
-    ) -> Result<Answer<Stage>> {
-        let paths: Vec<ObjectPath> = changes.iter().map(|change| change.path.clone()).collect();
+        newest: &[PathChange],
+    ) -> Result<Answer<(Stage, Option<HeadView>)>> {
+        let paths: Vec<ObjectPath> = newest.iter().map(|change| change.path.clone()).collect();
         for _ in 0..ATTEMPTS {
-            let current = match self.current_in(context, &paths).await?.given_or_none() {
+            let looked = self.current_in(context, &paths, Asked::EntriesAndBelow).await?;
+            let current = match looked.given_or_none() {
                 Ok(current) => current,
                 Err(none) => return Ok(none),
             };
-            check(changes, &current.entries)?;
-            let (call, seen) = (clock::new_op_id(), seen(&paths, &current));
-            match context.redis.stage(call, STAGED_MAX, values, Some(&seen)).await? {
+            check(changes, &paths, &current.entries)?;
+            let (values, seen) = judged(newest, &current)?;
+            if values.is_empty() {
+                let head = Some(current.glance.head.clone());
+                return Ok(Answer::Given((Stage::Needless, head)));
+            }
+            let call = clock::new_op_id();
+            match context.redis.stage(call, STAGED_MAX, &values, Some(&seen)).await? {
                 Answer::Given(Stage::Moved) => {}
-                other => return Ok(other),
+                other => return Ok(other.map(|stage| (stage, None))),
             }
         }
-        Ok(Answer::Given(Stage::Moved))
+        Ok(Answer::Given((Stage::Moved, None)))
     }
 
     /// A page of what is staged, with the head of the same moment.
@@ -238,14 +252,32 @@ async fn uncommitted(context: &BranchContext, wanted: &Wanted<'_>) -> Result<Ans
     Ok(Answer::Given(page))
 }
 
-/// What a conditional write rests on.
-fn seen(paths: &[ObjectPath], current: &Current) -> Seen {
-    let staged = |path: &ObjectPath| -> Option<Bytes> {
-        let found = current.staged.iter().find(|value| value.path == path.as_str());
-        found.map(|value| value.value.clone())
-    };
+/// The last change of each path.
+fn newest(changes: &[PathChange]) -> Vec<PathChange> {
+    let mut last: BTreeMap<&ObjectPath, &PathChange> = BTreeMap::new();
+    last.extend(changes.iter().map(|change| (&change.path, change)));
+    last.into_values().cloned().collect()
+}
+
+/// What is to be written, of changes whose conditions hold, and what that rests on. What would take away
+/// what is not there is left out, or takes out what is staged.
+fn judged(newest: &[PathChange], current: &Current) -> Result<(Vec<StagedValue>, Seen)> {
+    let staged: HashMap<&str, &Bytes> =
+        current.staged.iter().map(|value| (value.path.as_str(), &value.value)).collect();
+    let (mut values, mut seen) = (Vec::new(), Vec::new());
+    for ((change, value), below) in newest.iter().zip(encode(newest)?).zip(&current.below) {
+        let now = staged.get(change.path.as_str()).map(|value| Bytes::clone(value));
+        let is_needless = change.change == Change::Delete && below.is_none();
+        if is_needless && now.is_none() {
+            continue;
+        }
+        let value = if is_needless { Bytes::new() } else { value.value };
+        values.push(StagedValue { path: change.path.to_string(), value });
+        seen.push(now);
+    }
     let (done, areas) = (current.glance.head.done, current.glance.areas.len());
-    Seen { done, areas, values: paths.iter().map(staged).collect() }
+    let strict = newest.iter().any(|change| change.change == Change::Delete);
+    Ok((values, Seen { done, areas, values: seen, strict }))
 }
 
 fn encode(changes: &[PathChange]) -> Result<Vec<StagedValue>> {
@@ -262,10 +294,12 @@ fn encode(changes: &[PathChange]) -> Result<Vec<StagedValue>> {
         .collect()
 }
 
-fn check(changes: &[PathChange], current: &[Option<Entry>]) -> Result<()> {
-    for (change, current) in changes.iter().zip(current) {
+/// Whether the conditions of `changes` hold of what sorted paths name.
+fn check(changes: &[PathChange], paths: &[ObjectPath], current: &[Option<Entry>]) -> Result<()> {
+    for change in changes {
         if let Some(condition) = &change.condition {
-            check_one(&change.path, condition, current.as_ref())?;
+            let entry = paths.binary_search(&change.path).ok().and_then(|at| current.get(at));
+            check_one(&change.path, condition, entry.and_then(Option::as_ref))?;
         }
     }
     Ok(())

@@ -23,8 +23,9 @@ pub struct TagInfo {
 
 impl Repository {
     /// Names the commit of `reference`. Fails with [`crate::ErrorKind::Conflict`] when the name is
-    /// taken.
+    /// taken, and with [`crate::ErrorKind::InvalidInput`] when no ref could lead to it.
     pub async fn create_tag(&self, name: &TagName, reference: &RefExpr) -> Result<TagInfo> {
+        name.check_new()?;
         let repo = self.name()?;
         let commit = self.require_commit(reference).await?;
         self.lake()?.require_content(&commit).await?;

@@ -198,19 +198,26 @@ impl Branch {
     }
 
     /// Fails where an op that was in the queue before is another request than is asked for now. What
-    /// cannot be seen there any more is told with its outcome.
+    /// cannot be seen there is told with its outcome: an op that was accepted is not given up for that.
     pub(super) async fn same_in_queue(
         &self,
         op_id: OpId,
         asked: Option<Fingerprint>,
     ) -> Result<()> {
-        if asked.is_some()
-            && let TicketStatus::Pending { position, .. } = self.ticket_status(op_id).await?
-        {
-            let queued = in_queue(&self.context().await?, op_id, position).await?;
-            same_fingerprint(asked, queued.and_then(|queued| queued.fingerprint()), op_id)?;
+        if asked.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let look = async {
+            let TicketStatus::Pending { position, .. } = self.ticket_status(op_id).await? else {
+                return Ok(None);
+            };
+            in_queue(&self.context().await?, op_id, position).await
+        };
+        let queued = look.await.unwrap_or_else(|error: Error| {
+            tracing::debug!(%op_id, %error, "an op in the queue cannot be looked at");
+            None
+        });
+        same_fingerprint(asked, queued.and_then(|queued| queued.fingerprint()), op_id)
     }
 
     /// A handle of an op that is in the queue, by whomever.

@@ -75,11 +75,16 @@ impl ListRequest {
     }
 
     /// The common prefix under which `path` is listed, if it is.
-    fn common_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
+    pub fn common_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
         let delimiter = self.delimiter.as_deref()?;
         let rest = path.strip_prefix(self.prefix.as_str())?;
         let end = self.prefix.len() + rest.find(delimiter)? + delimiter.len();
         path.get(..end)
+    }
+
+    /// Whether a listing has this for a common prefix, and not for the path of an object.
+    pub fn is_common_prefix(&self, name: &str) -> bool {
+        self.common_prefix(name) == Some(name)
     }
 
     /// Where the page starts. A whole common prefix that was listed before is passed over.
@@ -87,7 +92,7 @@ impl ListRequest {
         let start = ScanStart::prefix(self.prefix.as_str());
         match self.after.as_deref() {
             None => start.lower_bound(),
-            Some(after) if self.common_prefix(after) == Some(after) => {
+            Some(after) if self.is_common_prefix(after) => {
                 behind_prefix(after).unwrap_or_default().max(start.lower_bound())
             }
             Some(after) => start.after(after).lower_bound(),

@@ -32,6 +32,7 @@ mod objects;
 mod protection;
 mod reading;
 mod relay;
+mod removals;
 mod scripts;
 mod server;
 #[cfg(feature = "simulation")]

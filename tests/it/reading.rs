@@ -17,23 +17,26 @@ enum Step {
     CommitOwn { path: String, put: bool },
     CancelStaged,
     Reset { prefix: String },
-    List { prefix: String, delimiter: bool, amount: usize },
+    List { prefix: String, delimiter: Option<&'static str>, amount: usize },
 }
 
 fn path() -> impl Strategy<Value = String> {
-    (prop::sample::select(vec!["a/", "a/b/", "b/", "", "é/"]), 0..6u8)
-        .prop_map(|(folder, n)| format!("{folder}{n}"))
+    let folders = prop::sample::select(vec!["a/", "a/b/", "b/", "", "é/"]);
+    let names = prop::sample::select(vec!["0", "1", "2", "11", "/", "/1"]);
+    (folders, names).prop_map(|(folder, name)| format!("{folder}{name}"))
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let prefix = prop::sample::select(vec!["", "a", "a/", "a/b/", "b/1", "é", "zzz"]);
+    // Some overlap with the end of a prefix.
+    let delimiters = prop::sample::select(vec![None, Some("/"), Some("//"), Some("/1")]);
     prop_oneof![
         6 => (path(), any::<bool>()).prop_map(|(path, put)| Step::Stage { path, put }),
         1 => Just(Step::CommitStaged),
         2 => (path(), any::<bool>()).prop_map(|(path, put)| Step::CommitOwn { path, put }),
         1 => Just(Step::CancelStaged),
         1 => prefix.clone().prop_map(|prefix| Step::Reset { prefix: prefix.to_owned() }),
-        4 => (prefix, any::<bool>(), 1..8usize).prop_map(|(prefix, delimiter, amount)| {
+        4 => (prefix, delimiters, 1..8usize).prop_map(|(prefix, delimiter, amount)| {
             Step::List { prefix: prefix.to_owned(), delimiter, amount }
         }),
     ]
@@ -41,21 +44,58 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Content = BTreeMap<String, usize>;
 
+/// Changes by path; a removal is `None`.
+type Changes = BTreeMap<String, Option<usize>>;
+
 #[derive(Default)]
 struct Model {
     committed: Content,
-    staged: BTreeMap<String, Option<usize>>,
+    /// By commits that were called off.
+    given_back: Changes,
+    staged: Changes,
 }
 
 impl Model {
+    /// What is not staged.
+    fn below(&self) -> Content {
+        let mut below = self.committed.clone();
+        apply(&mut below, &self.given_back);
+        below
+    }
+
     fn current(&self) -> Content {
-        let mut all = self.committed.clone();
+        let mut all = self.below();
         apply(&mut all, &self.staged);
         all
     }
+
+    fn uncommitted(&self) -> Changes {
+        self.given_back.clone().into_iter().chain(self.staged.clone()).collect()
+    }
+
+    /// A removal: what has nothing below it needs no tombstone.
+    fn remove(&mut self, path: &str) {
+        match self.below().contains_key(path) {
+            true => drop(self.staged.insert(path.into(), None)),
+            false => drop(self.staged.remove(path)),
+        }
+    }
+
+    /// Takes all that is uncommitted.
+    fn seal(&mut self) -> Changes {
+        let sealed = self.uncommitted();
+        self.given_back.clear();
+        self.staged.clear();
+        sealed
+    }
+
+    /// Whether what was sealed changes anything. Puts always do.
+    fn is_commit(&self, sealed: &Changes) -> bool {
+        sealed.iter().any(|(path, value)| value.is_some() || self.committed.contains_key(path))
+    }
 }
 
-fn apply(content: &mut Content, changes: &BTreeMap<String, Option<usize>>) {
+fn apply(content: &mut Content, changes: &Changes) {
     for (path, value) in changes {
         match value {
             Some(value) => content.insert(path.clone(), *value),
@@ -65,18 +105,23 @@ fn apply(content: &mut Content, changes: &BTreeMap<String, Option<usize>>) {
 }
 
 /// The listing that a plain map gives: objects with their value, folders once.
-fn expected(content: &Content, prefix: &str, delimiter: bool) -> Vec<(String, Option<usize>)> {
+fn expected(
+    content: &Content,
+    prefix: &str,
+    delimiter: Option<&str>,
+) -> Vec<(String, Option<usize>)> {
     let mut folders = BTreeSet::new();
     let mut items = Vec::new();
     for (path, value) in content.iter().filter(|(path, _)| path.starts_with(prefix)) {
-        match path[prefix.len()..].find('/') {
-            Some(at) if delimiter => {
-                let folder = path[..prefix.len() + at + 1].to_owned();
+        let found = delimiter.and_then(|d| Some(path[prefix.len()..].find(d)? + d.len()));
+        match found {
+            Some(end) => {
+                let folder = path[..prefix.len() + end].to_owned();
                 if folders.insert(folder.clone()) {
                     items.push((folder, None));
                 }
             }
-            _ => items.push((path.clone(), Some(*value))),
+            None => items.push((path.clone(), Some(*value))),
         }
     }
     items
@@ -86,7 +131,7 @@ async fn listed(
     onward: &Onward,
     reference: &str,
     prefix: &str,
-    delimiter: bool,
+    delimiter: Option<&str>,
     amount: usize,
 ) -> Vec<(String, Option<usize>)> {
     let mut items = Vec::new();
@@ -95,7 +140,7 @@ async fn listed(
         let request = ListRequest {
             prefix: prefix.to_owned(),
             after: after.clone(),
-            delimiter: delimiter.then(|| "/".to_owned()),
+            delimiter: delimiter.map(str::to_owned),
             amount,
         };
         let reference: RefExpr = reference.parse().unwrap();
@@ -123,12 +168,16 @@ async fn play(steps: Vec<Step>) {
                 let path_change =
                     PathChange { path: path.parse().unwrap(), change, condition: None };
                 main.stage(&[path_change]).await.unwrap();
-                model.staged.insert(path, put.then_some(n));
+                match put {
+                    true => drop(model.staged.insert(path, Some(n))),
+                    false => model.remove(&path),
+                }
             }
             Step::CommitStaged => {
                 let outcome = main.commit_staged().message("staged").commit().await.unwrap();
-                assert_eq!(outcome.commit().is_some(), !model.staged.is_empty(), "{outcome:?}");
-                apply(&mut model.committed, &std::mem::take(&mut model.staged));
+                let sealed = model.seal();
+                assert_eq!(outcome.commit().is_some(), model.is_commit(&sealed), "{outcome:?}");
+                apply(&mut model.committed, &sealed);
             }
             Step::CommitOwn { path, put } => {
                 let change = main.change().message("own");
@@ -138,10 +187,12 @@ async fn play(steps: Vec<Step>) {
             }
             Step::CancelStaged => cancel_staged(&main, &mut model).await,
             Step::Reset { prefix } => {
-                let count = model.staged.keys().filter(|path| path.starts_with(&prefix)).count();
+                let uncommitted = model.uncommitted();
+                let count = uncommitted.keys().filter(|path| path.starts_with(&prefix)).count();
                 // A path may stand in several areas that commits gave back.
                 assert!(main.reset(&prefix, false).await.unwrap() >= count as u64);
                 model.staged.retain(|path, _| !path.starts_with(&prefix));
+                model.given_back.retain(|path, _| !path.starts_with(&prefix));
             }
             Step::List { prefix, delimiter, amount } => {
                 let (now, head) = (model.current(), &model.committed);
@@ -156,12 +207,9 @@ async fn play(steps: Vec<Step>) {
             .iter()
             .map(|c| (c.path.to_string(), c.change.entry().map(|e| e.size as usize)))
             .collect();
-        assert_eq!(status, model.staged);
+        assert_eq!(status, model.uncommitted());
     }
-    assert_eq!(
-        listed(&onward, "main", "", false, 1000).await,
-        expected(&model.current(), "", false)
-    );
+    assert_eq!(listed(&onward, "main", "", None, 1000).await, expected(&model.current(), "", None));
 }
 
 /// Submits a commit of what is staged and calls it off at once: either it came in time, and
@@ -170,10 +218,13 @@ async fn cancel_staged(main: &onward::internals::repo::Branch, model: &mut Model
     let mut ticket = main.commit_staged().message("called off").submit().await.unwrap();
     ticket.cancel().await.unwrap();
     let outcome = ticket.wait(std::time::Duration::from_secs(60)).await.unwrap();
-    if outcome.commit().is_some() {
-        apply(&mut model.committed, &std::mem::take(&mut model.staged));
-    } else {
-        assert!(matches!(outcome.name(), "cancelled" | "no_changes"), "{outcome:?}");
+    let sealed = model.seal();
+    match outcome.name() {
+        "committed" => apply(&mut model.committed, &sealed),
+        // Removals of what has gone meanwhile: they came to nothing, and are gone.
+        "no_changes" => assert!(!model.is_commit(&sealed), "{outcome:?} of {sealed:?}"),
+        "cancelled" => model.given_back = sealed,
+        _ => panic!("{outcome:?}"),
     }
 }
 
@@ -205,10 +256,10 @@ async fn a_listing_of_many_staged_paths_is_complete_and_in_order() {
     main.commit_staged().message("m").commit().await.unwrap();
     main.stage(&changes("a", 2500)).await.unwrap();
     main.stage(&changes("z", 1200)).await.unwrap();
-    let all = listed(&onward, "main", "", false, 1000).await;
+    let all = listed(&onward, "main", "", None, 1000).await;
     assert_eq!(all.len(), 6200);
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    let folders = listed(&onward, "main", "", true, 1000).await;
+    let folders = listed(&onward, "main", "", Some("/"), 1000).await;
     assert_eq!(folders, [("a/".into(), None), ("m/".into(), None), ("z/".into(), None)]);
 }
 
@@ -229,7 +280,7 @@ async fn staged_paths_between_two_committed_ones_are_all_listed() {
     main.commit_staged().message("a and z").commit().await.unwrap();
     main.stage(&changes("a", 500, false)).await.unwrap();
     main.stage(&changes("b", 3000, true)).await.unwrap();
-    let all = listed(&onward, "main", "", false, 1000).await;
+    let all = listed(&onward, "main", "", None, 1000).await;
     assert_eq!(all.len(), 3001, "what is staged shows on the branch, however much");
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
 }

@@ -139,7 +139,9 @@ pub(super) fn read_changes(mut change: ChangeBuilder, file: &Path) -> Result<Cha
             line.pop();
         }
         if let Some(parsed) = parse_line(number, &line).map_err(within)? {
-            change.push(parsed).map_err(|e| within(e.context(format!("line {number}"))))?;
+            change
+                .push_line(number, parsed)
+                .map_err(|e| within(e.context(format!("line {number}"))))?;
         }
     }
     Ok(change)

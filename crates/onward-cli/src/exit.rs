@@ -14,7 +14,7 @@ use super::shape::add;
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// Something unexpected.
+    /// Something unexpected, or something that was to be taken was not.
     Unexpected = 1,
     /// The arguments or the input break a rule.
     Usage = 2,
@@ -44,6 +44,14 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// The same, unless something that was to be taken was not: then that is no success.
+    pub fn unless_missed(self, missed: u64) -> Self {
+        match self {
+            Self::Done | Self::NoChanges if missed > 0 => Self::Unexpected,
+            exit => exit,
+        }
+    }
+
     /// What a kind of error means for the exit code.
     pub fn of_kind(kind: ErrorKind) -> Self {
         match kind {

@@ -28,6 +28,9 @@ pub struct ImportArgs {
     /// No names or paths like this; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
+    /// Remove what is below PREFIX, would be taken by the patterns, and is not in the folder
+    #[arg(long)]
+    pub mirror: bool,
     /// Only count
     #[arg(long)]
     pub dry_run: bool,
@@ -41,36 +44,57 @@ pub async fn run(global: &Global, out: &Out, args: ImportArgs) -> Done {
         exclude: args.exclude,
         message: args.message,
         dry_run: args.dry_run,
+        mirror: args.mirror,
+        partial: true,
         timeout: Some(TIMEOUT),
         ..ImportRequest::default()
     };
     with(global, async |onward| {
         let branch = branch_above(&onward, &args.address)?;
         let imported = branch.import(&request).await?;
-        let summary = format!(
-            "{} objects, {}, from {}",
-            imported.objects,
-            human_bytes(imported.bytes),
-            printable(&imported.source)
-        );
-        match &imported.outcome {
+        let summary = summary(&imported);
+        let exit = match &imported.outcome {
             None => {
                 out.data(|| counted(json!({"outcome": null}), &imported), || summary)?;
-                Ok(Exit::Done)
+                Exit::Done
             }
             Some(outcome) if out.is_json() => {
                 out.data(|| counted(json!(outcome), &imported), String::new)?;
-                Ok(Exit::of_outcome(outcome))
+                Exit::of_outcome(outcome)
             }
             Some(outcome) => {
                 out.note(&summary);
                 let reference = args.address.require_ref()?;
                 let branch = format!("{}/{reference}", args.address.repo);
-                tell(out, outcome, &Asked::Commit { based: false }, &branch)
+                tell(out, outcome, &Asked::Commit { based: false }, &branch)?
             }
-        }
+        };
+        out.left_out(imported.skipped.missed(), &imported.skipped.reasons);
+        Ok(exit.unless_missed(imported.skipped.missed()))
     })
     .await
+}
+
+fn summary(imported: &Imported) -> String {
+    let mut text = format!(
+        "{} objects, {}, from {}",
+        imported.objects,
+        human_bytes(imported.bytes),
+        printable(&imported.source)
+    );
+    let skipped = &imported.skipped;
+    for (count, what) in [
+        (imported.left_out, "left out by the patterns"),
+        (imported.removed, "no longer there removed"),
+        (skipped.special, "special files and dangling links skipped"),
+        (skipped.names, "names out of rule skipped"),
+        (skipped.unreadable, "unreadable skipped"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    text
 }
 
 fn counted(mut shape: Value, imported: &Imported) -> Value {
@@ -78,5 +102,12 @@ fn counted(mut shape: Value, imported: &Imported) -> Value {
     add(&mut shape, "objects", imported.objects);
     add(&mut shape, "bytes", imported.bytes);
     add(&mut shape, "left_out", imported.left_out);
+    add(&mut shape, "removed", imported.removed);
+    let skipped = &imported.skipped;
+    let skipped = json!({
+        "special": skipped.special, "names": skipped.names, "unreadable": skipped.unreadable,
+        "reasons": skipped.reasons,
+    });
+    add(&mut shape, "skipped", skipped);
     shape
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use futures::TryStreamExt;
 use onward::internals::clock;
 use onward::internals::model::address::Address;
-use onward::internals::objects::{Checksum, Hasher};
+use onward::internals::objects::{Checksum, Hasher, file_of, open_file};
 use onward::internals::repo::Branch;
 use onward::internals::tree::ListRequest;
 use onward::{Change, Condition, Entry, Error, ErrorKind, ObjectPath, Onward, PathChange, Result};
@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use super::args::{Global, pair};
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, human_bytes, local_time, printable};
-use super::session::{branch_above, confirm, repo_of, with};
+use super::session::{blocking, branch_above, confirm, repo_of, with};
 use super::shape;
 
 /// What must hold of a path for a write.
@@ -75,9 +75,12 @@ pub struct LinkArgs {
 pub struct RmArgs {
     /// REPO/BRANCH/PATH
     pub address: Address,
-    /// Everything that begins with the path
+    /// The object of this path and everything below PATH/
     #[arg(short, long, conflicts_with_all = ["if_absent", "if_checksum"])]
     pub recursive: bool,
+    /// Everything whose path begins so, neighbours too: logs.json and logs/a for logs
+    #[arg(long, conflicts_with_all = ["if_absent", "if_checksum", "recursive"])]
+    pub prefix: bool,
     #[command(flatten)]
     pub condition: Conditional,
 }
@@ -185,17 +188,17 @@ fn staged(out: &Out, address: &Address, path: &ObjectPath, entry: &Entry) -> Don
     Ok(Exit::Done)
 }
 
-/// Stages the removal of an object, or of all below a prefix.
+/// Stages the removal of an object, of a folder, or of all that begins in a way.
 pub async fn rm(global: &Global, out: &Out, args: RmArgs) -> Done {
     let reference = args.address.require_ref()?.clone();
     with(global, async |onward| {
         let branch = branch_above(&onward, &args.address)?;
-        let removed = if args.recursive {
+        let removed = if args.recursive || args.prefix {
             if args.address.path.as_deref().unwrap_or_default().is_empty() {
                 let what = format!("this stages the removal of everything on '{}'", args.address);
                 confirm(global, out, what).await?;
             }
-            rm_below(&onward, &args.address, &branch).await?
+            rm_many(&onward, &args, &branch).await?
         } else {
             let path = args.address.require_path()?;
             let condition: Option<Condition> = args.condition.into();
@@ -215,12 +218,26 @@ pub async fn rm(global: &Global, out: &Out, args: RmArgs) -> Done {
     .await
 }
 
-async fn rm_below(onward: &Onward, address: &Address, branch: &Branch) -> Result<u64> {
-    let reference = address.require_ref()?;
-    let repository = repo_of(onward, &address.repo);
-    let prefix = address.path.clone().unwrap_or_default();
-    let mut request = ListRequest { prefix, ..ListRequest::default() };
+/// Removes a folder, and the object of the same name: with `logs` goes `logs/a`, and `logs.json` stays.
+async fn rm_many(onward: &Onward, args: &RmArgs, branch: &Branch) -> Result<u64> {
+    let address = &args.address;
+    let (repository, reference) = (repo_of(onward, &address.repo), address.require_ref()?);
+    let text = address.path.clone().unwrap_or_default();
+    let is_whole = args.prefix || text.is_empty() || text.ends_with('/');
     let mut removed = 0;
+    let prefix = if is_whole { text } else { format!("{text}/") };
+    if !is_whole {
+        let path = address.require_path()?;
+        match repository.stat(reference, &path).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(_) => {
+                branch.stage_delete(path, None).await?;
+                removed = 1;
+            }
+        }
+    }
+    let mut request = ListRequest { prefix, ..ListRequest::default() };
     loop {
         let page = repository.list(reference, &request).await?;
         let changes = page
@@ -236,7 +253,7 @@ async fn rm_below(onward: &Onward, address: &Address, branch: &Branch) -> Result
         match page.next {
             Some(next) => request.after = Some(next),
             None if removed == 0 => {
-                return Err(Error::not_found(format!("there is nothing below '{address}'")));
+                return Err(Error::not_found(format!("there is nothing at or below '{address}'")));
             }
             None => return Ok(removed),
         }
@@ -282,10 +299,8 @@ pub async fn cat(global: &Global, out: &Out, address: &Address) -> Done {
         let ours = onward.coordinator().objects().key_of(&entry.address);
         let linked = match ours {
             Some(_) => None,
-            None => url::Url::parse(&entry.address).ok().and_then(|url| match url.scheme() {
-                "file" => url.to_file_path().ok(),
-                _ => None,
-            }),
+            None if entry.address.starts_with("file:") => Some(file_of(&entry.address)?),
+            None => None,
         };
         match linked {
             Some(file) => cat_linked(out, &file, &entry).await?,
@@ -307,7 +322,9 @@ async fn cat_linked(out: &Out, path: &Path, entry: &Entry) -> Result<(), Failure
         Error::not_found(format!("the linked file '{}' cannot be read", path.display()))
             .with_source(error)
     };
-    let mut file = tokio::fs::File::open(path).await.map_err(gone)?;
+    let opened = path.to_owned();
+    let opened = blocking(move || Ok(open_file(&opened))).await?;
+    let mut file = tokio::fs::File::from_std(opened.map_err(gone)?);
     let mut buffer = vec![0; READ_LEN];
     let (mut md5, mut size) = (Hasher::new(Checksum::Md5), 0_u64);
     loop {

@@ -68,6 +68,18 @@ impl Out {
         }
     }
 
+    /// What was left out, by name. Where it should have been taken (`missed` of it), people are told in
+    /// any case; a program that reads along has it in the JSON.
+    pub fn left_out(&self, missed: u64, reasons: &[String]) {
+        for reason in reasons {
+            let line = format!("skipped: {}", printable(reason));
+            if missed > 0 && !self.json { self.error(&line) } else { self.note(&line) }
+        }
+        if missed > 0 && !self.json {
+            self.error(&format!("{}: {missed} could not be taken", self.red("not all")));
+        }
+    }
+
     /// A line on stderr in any case.
     pub fn error(&self, text: &str) {
         // Without a stderr there is nobody to tell.

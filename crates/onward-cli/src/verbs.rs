@@ -135,8 +135,10 @@ pub enum Verb {
         after_help = "Example: onward link lake/main/t/a --address s3://b/a --checksum 9e10… --size 1234"
     )]
     Link(LinkArgs),
-    /// Stage the removal of an object, or of all below a prefix
-    #[command(after_help = "Examples:\n  onward rm lake/main/t/a\n  onward rm -r lake/main/t/")]
+    /// Stage the removal of an object, of a folder, or of all that begins in a way
+    #[command(
+        after_help = "Examples:\n  onward rm lake/main/t/a\n  onward rm -r lake/main/t\n  onward rm --prefix lake/main/t/2026-"
+    )]
     Rm(RmArgs),
     /// List a ref; on a branch, staged changes count (BRANCH@: without them)
     #[command(after_help = "Examples:\n  onward ls lake/main/orders/\n  onward ls -r lake/v1")]

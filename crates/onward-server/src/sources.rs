@@ -6,24 +6,16 @@
 
 use std::ops::Range;
 
-use url::Url;
-
 use super::error::{ApiError, ApiResult};
 use onward::internals::model::error::quoted;
 use onward::internals::objects::{Objects, Source, Streamed};
 use onward::{Error, Result};
 
-/// A folder that the sidecar may read.
-struct Allowed {
-    /// Its URL, with a slash at its end.
-    url: String,
-    source: Source,
-}
-
-/// All folders that the sidecar may read.
+/// All folders that the sidecar may read. Symbolic links in them are followed, wherever they lead:
+/// whoever may write into such a folder decides what can be read through it.
 #[derive(Default)]
 pub struct Sources {
-    allowed: Vec<Allowed>,
+    allowed: Vec<Source>,
 }
 
 impl Sources {
@@ -39,7 +31,7 @@ impl Sources {
                     own.url()
                 )));
             }
-            Ok(Allowed { source, url })
+            Ok(source)
         };
         Ok(Self { allowed: urls.iter().map(open).collect::<Result<_>>()? })
     }
@@ -58,7 +50,7 @@ impl Sources {
 
     /// By what will be opened: a URL can say one thing and lead to another.
     fn check(&self, url: &str, source: Source) -> ApiResult<()> {
-        match self.allowed.iter().any(|allowed| source.is_within(&allowed.source)) {
+        match self.allowed.iter().any(|allowed| source.is_within(allowed)) {
             true => Ok(()),
             false => Err(refused(url)),
         }
@@ -71,15 +63,15 @@ impl Sources {
         range: Option<Range<u64>>,
     ) -> ApiResult<Option<Streamed>> {
         let (allowed, name) = self.find(address)?;
-        Ok(allowed.source.stream(&name, range).await?)
+        Ok(allowed.stream(&name, range).await?)
     }
 
-    fn find(&self, address: &str) -> ApiResult<(&Allowed, String)> {
-        let found = self.allowed.iter().find_map(|allowed| {
-            let rest = format!("{}/", address.trim_end_matches('/'));
-            let rest = rest.strip_prefix(&allowed.url)?.trim_end_matches('/');
-            Some((allowed, key_of(&allowed.url, rest)))
-        });
+    /// The allowed folder that an address lies in, and its name there.
+    fn find(&self, address: &str) -> ApiResult<(&Source, String)> {
+        let found = self
+            .allowed
+            .iter()
+            .find_map(|allowed| allowed.name_of(address).map(|name| (allowed, name)));
         found.ok_or_else(|| refused(address))
     }
 }
@@ -89,16 +81,6 @@ fn refused(address: &str) -> ApiError {
         "'{}' lies elsewhere, and this sidecar does not look there: read it yourself, or ask the operator to allow it with --allow-source",
         quoted(address)
     ))
-}
-
-/// The key of an address below a folder: addresses of files are escaped like URLs.
-fn key_of(folder: &str, rest: &str) -> String {
-    if !folder.starts_with("file://") {
-        return rest.to_owned();
-    }
-    let path = Url::parse(&format!("file:///{rest}")).ok().and_then(|url| url.to_file_path().ok());
-    let plain = path.and_then(|path| path.to_str().map(|path| path.trim_matches('/').to_owned()));
-    plain.unwrap_or_else(|| rest.to_owned())
 }
 
 #[cfg(test)]

@@ -59,6 +59,17 @@ impl Shows for Stage {
     }
 }
 
+impl Shows for (Stage, Option<HeadView>) {
+    fn head(&self) -> Option<&HeadView> {
+        // What was written is written; that there was nothing to write rests on the head.
+        self.1.as_ref().filter(|_| self.0 == Stage::Needless)
+    }
+
+    fn is_effect(&self) -> bool {
+        self.0.is_effect()
+    }
+}
+
 #[doc(hidden)]
 impl Shows for Cancelled {
     fn is_effect(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::model::path::ObjectPath;
 use crate::tree::{ChangeSet, Record};
 
 use super::judged::{Judged, Step};
+use super::situation::takes_away_only;
 use super::state::State;
 use crate::commit::merge::settle::Settling;
 use crate::commit::merge::three_way::{Ruled, Values};
@@ -34,6 +35,13 @@ pub(super) async fn judge_commit(
             };
             validate(state, room, index, rule, records).await?
         }
+        ChangeSet::Small(records) if takes_away_only(request, changes) => {
+            // What was there when it was staged may be gone: a commit of nothing is none.
+            match takes_something(state, records).await? {
+                true => stamp(index, records),
+                false => Vec::new(),
+            }
+        }
         ChangeSet::Small(records) => stamp(index, records),
     };
     if records.is_empty() && request.staging_lost && !request.allow_empty {
@@ -44,6 +52,18 @@ pub(super) async fn judge_commit(
         return Err(Verdict::NoChanges.into());
     }
     Ok(Judged::changes(None, records))
+}
+
+/// Whether any of these paths names something. Nearly always the first does.
+async fn takes_something(state: &State<'_>, records: &[Record]) -> Step<bool> {
+    let (first, rest) = records.split_at(1.min(records.len()));
+    for records in [first, rest] {
+        let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
+        if state.values(&paths).await?.iter().any(Option::is_some) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// By what an op's changes are judged.

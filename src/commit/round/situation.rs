@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::coord::RedisBranch;
+use crate::model::change::{Change, decode_value};
 use crate::model::entry::Entry;
 use crate::model::ids::{CommitId, Fingerprint, OpId, RunId};
 use crate::model::path::ObjectPath;
@@ -15,7 +16,7 @@ use crate::commit::log::lake::Lake;
 use crate::commit::merge::crossings::Crossing;
 use crate::commit::merge::graph::Contained;
 use crate::commit::op::merge::MergeRequest;
-use crate::commit::op::request::CommitRequest;
+use crate::commit::op::request::{Changes, CommitRequest};
 use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
@@ -57,11 +58,23 @@ impl Prepared {
     /// Whether deciding it needs to know what paths have.
     pub fn asks(&self) -> bool {
         match &self.work {
-            Work::Commit { validated, .. } => *validated,
+            Work::Commit { validated, request, changes, .. } => {
+                *validated || takes_away_only(request, changes)
+            }
             Work::Merge { .. } => true,
             _ => false,
         }
     }
+}
+
+/// Whether a commit of what was staged consists of removals: then it depends on what is there whether it
+/// is one at all.
+pub(super) fn takes_away_only(request: &CommitRequest, changes: &ChangeSet) -> bool {
+    let ChangeSet::Small(records) = changes else { return false };
+    let removes = |record: &Record| {
+        decode_value(&record.value).is_ok_and(|(change, _)| change == Change::Delete)
+    };
+    request.changes == Changes::Sealed && !records.is_empty() && records.iter().all(removes)
 }
 
 /// What is to be done.

@@ -21,7 +21,7 @@ pub(super) type Content = BTreeMap<ObjectPath, Entry>;
 /// Paths that meet often, share prefixes, and some of which end a range.
 pub(super) static PATHS: LazyLock<Vec<ObjectPath>> = LazyLock::new(|| {
     let mut paths: Vec<String> =
-        ["a", "a/", "a/b", "a/b/c", "a/b/d", "a0", "b//c", "é/x", "é/y", "z"]
+        ["a", "a/", "a/b", "a/b/c", "a/b/d", "a0", "b//", "b///", "b//c", "é/x", "é/y", "z"]
             .map(String::from)
             .to_vec();
     paths.extend((0..14).map(|number| format!("dir/{}/f{number}", number % 4)));

@@ -13,7 +13,7 @@ use crate::tree::rule::same;
 use crate::tree::{ChangeSet, Diff, Level, ListItem, ListRequest, Metarange, RunPlace, ScanStart};
 
 fn prefixes() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["", "a", "a/", "dir/", "dir/1", "é", "nothing", "z", "cut/"])
+    prop::sample::select(vec!["", "a", "a/", "b/", "dir/", "dir/1", "é", "nothing", "z", "cut/"])
         .prop_map(String::from)
 }
 
@@ -75,7 +75,7 @@ proptest! {
     fn pages_of_listings_equal_the_model(
         world in any_world(),
         prefix in prefixes(),
-        delimiter in prop::sample::select(vec![None, Some("/"), Some("/f"), Some("é")]),
+        delimiter in prop::sample::select(vec![None, Some("/"), Some("//"), Some("/f"), Some("é")]),
         amount in 1..5usize,
     ) {
         run(async {

@@ -10,6 +10,7 @@ fn names_and_paths_out_of_rule_are_2_and_say_the_rule() {
         ("repo create La_ke", "lower-case"),
         ("branch create lake/a.b --from main", "branch name"),
         ("tag create lake a..b", "tag name"),
+        ("tag create lake main~1 --from main", "ancestor"),
         ("ls lake", "lake/main"),
         ("stat lake/main", "names no object"),
         ("stat lake/main/", "names no object"),
@@ -47,6 +48,28 @@ fn a_broken_line_of_a_change_file_is_named_and_nothing_is_submitted() {
     desk.file("c.jsonl", b"{\"delete\": {\"path\": \"a\xff\"}}\n");
     assert!(desk.fails(2, "commit lake/main -m x --changes c.jsonl").stderr.contains("UTF-8"));
     assert_eq!(desk.done("log lake/main").stdout.lines().count(), 1);
+    assert_eq!(desk.done("queue lake/main --json").json()["done"], 1);
+}
+
+#[test]
+fn a_path_that_a_change_file_names_twice_is_told_with_both_lines() {
+    let desk = Desk::lake();
+    let put = |path: &str, more: &str| {
+        format!(
+            r#"{{"put": {{"path": "{path}", "address": "x", "checksum": "c", "size": 1}}{more}}}"#
+        )
+    };
+    let conditional = put("dup", r#", "if": {"absent": true}"#);
+    let many: String = (0..600).map(|n| put(&format!("p{n}"), "") + "\n").collect();
+    for (lines, numbers) in [
+        (format!("{conditional}\n{}\n", put("dup", "")), "line 1 and line 2"),
+        (format!("{conditional}\n\n{}\n", r#"{"delete": {"path": "dup"}}"#), "line 1 and line 3"),
+        (format!("{conditional}\n{many}{}\n", put("dup", "")), "line 1 and line 602"),
+    ] {
+        desk.file("c.jsonl", lines);
+        let said = desk.fails(2, "commit lake/main -m x --changes c.jsonl");
+        assert!(said.stderr.contains(numbers) && said.stderr.contains("'dup'"), "{}", said.stderr);
+    }
     assert_eq!(desk.done("queue lake/main --json").json()["done"], 1);
 }
 

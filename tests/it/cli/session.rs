@@ -127,13 +127,14 @@ fn a_tree_is_ingested_whole_and_what_is_skipped_is_told() {
     std::os::unix::fs::symlink("d0", desk.path().join("tree/link")).unwrap();
     let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"tree/\xff");
     std::fs::write(desk.path().join::<&std::ffi::OsStr>(odd), "x").unwrap();
-    let said = desk.done("ingest tree lake/main/in --writers 3 --files-per-commit 7 --json");
-    let report = said.json();
+    let line = "ingest tree lake/main/in --writers 3 --files-per-commit 7";
+    // One was left out, so not all is done.
+    let report = desk.fails(1, &format!("{line} --json")).json();
     assert_eq!((&report["files"], &report["commits"]), (&json!(40), &json!(6)));
-    assert_eq!(
-        report["skipped"],
-        json!({"symlinks": 1, "special": 0, "names": 1, "unreadable": 0})
-    );
+    let skipped = &report["skipped"];
+    let counts = ["symlinks", "special", "names", "unreadable"].map(|kind| &skipped[kind]);
+    assert_eq!(counts, [1, 0, 1, 0]);
+    assert!(skipped["reasons"][0].as_str().unwrap().contains("UTF-8"), "{skipped}");
     assert_eq!(report["beyond_bound"], 0);
     assert_eq!(desk.done("ls -r lake/main").stdout.lines().count(), 40);
     assert_eq!(desk.done("cat lake/main/in/d1/f1").stdout, "content 1");
@@ -145,5 +146,62 @@ fn a_tree_is_ingested_whole_and_what_is_skipped_is_told() {
     assert!(desk.fails(1, "cat lake/main/in/d1/f1").stderr.contains("has changed"));
     desk.done("ingest tree lake/main/up --upload --limit 5 -q");
     assert_eq!(desk.done("ls -r lake/main/up/").stdout.lines().count(), 5);
-    desk.done("ingest tree lake/main/in --checksum none");
+    let said = desk.fails(1, "ingest tree lake/main/in --checksum none -q");
+    assert!(said.stderr.contains("UTF-8") && said.stderr.contains("not all"), "{}", said.stderr);
+}
+
+/// Begun again, an ingestion takes what is not there yet or has changed, and nothing else.
+#[test]
+fn an_ingestion_goes_on_where_it_ended() {
+    let desk = Desk::lake();
+    for n in 0..20 {
+        desk.file(&format!("tree/f{n:02}"), format!("content {n}"));
+    }
+    for (how, prefix) in [("--link", "links"), ("--upload", "copies")] {
+        let line = format!("ingest tree lake/main/{prefix} {how} --files-per-commit 4 --json");
+        desk.done(&format!("{line} --limit 9"));
+        let commits = || desk.done("log lake/main").stdout.lines().count();
+        let told = |report: &Value| {
+            ["files", "files_unchanged", "commits"].map(|key| report[key].as_u64().unwrap())
+        };
+        let report = desk.done(&line).json();
+        // The batch that was cut off is a commit of the three that it lacked.
+        assert_eq!(told(&report), [11, 9, 3]);
+        let before = commits();
+        assert_eq!(told(&desk.done(&line).json()), [0, 20, 0]);
+        assert_eq!(commits(), before);
+        // The same length, and another content.
+        desk.file("tree/f03", "CONTENT 3");
+        desk.file("tree/new", "x");
+        assert_eq!(told(&desk.done(&line).json()), [2, 19, 2]);
+        assert_eq!(desk.done(&format!("cat lake/main/{prefix}/f03")).stdout, "CONTENT 3");
+        std::fs::remove_file(desk.path().join("tree/new")).unwrap();
+        desk.file("tree/f03", "content 3");
+    }
+    // The same bytes at another address are a link to there.
+    std::fs::rename(desk.path().join("tree"), desk.path().join("moved")).unwrap();
+    let report = desk.done("ingest moved lake/main/links --json").json();
+    assert_eq!((&report["files"], &report["files_unchanged"]), (&json!(20), &json!(0)));
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_and_a_pipe_are_told_of() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let desk = Desk::lake();
+    desk.file("tree/f", "x");
+    desk.file("tree/#7", "y");
+    nix::unistd::mkfifo(&desk.path().join("tree/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let report = desk.done("ingest tree lake/main --json").json();
+    assert_eq!((&report["files"], &report["skipped"]["special"]), (&json!(2), &json!(1)));
+    assert_eq!(desk.words(&["cat", "lake/main/#7"]).stdout, "y");
+    desk.file("tree/closed/f", "x");
+    let closed = desk.path().join("tree/closed");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+    // Those who run this as root can read everything.
+    let is_root = std::fs::read_dir(&closed).is_ok();
+    let said = desk.run("ingest tree lake/main");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(said.code, if is_root { 0 } else { 1 }, "{}", said.stderr);
+    assert_eq!(said.stderr.contains("closed"), !is_root, "{}", said.stderr);
 }

@@ -42,6 +42,32 @@ fn removing_everything_is_confirmed_first() {
 }
 
 #[test]
+fn removing_a_folder_leaves_its_neighbours_alone() {
+    let desk = Desk::lake();
+    let stage = || {
+        for path in ["logs", "logs.json", "logs/a", "logs/b/c", "logs_b/x", "logsx"] {
+            desk.done(&format!("link lake/main/{path} --address s3://b/x --checksum c --size 1"));
+        }
+    };
+    for (line, removed, left) in [
+        ("rm -r lake/main/logs", 3, "logs.json logs_b/x logsx"),
+        ("rm -r lake/main/logs/", 2, "logs logs.json logs_b/x logsx"),
+        ("rm --prefix lake/main/logs", 6, ""),
+        ("rm --prefix lake/main/logs_", 1, "logs logs.json logs/a logs/b/c logsx"),
+        ("rm lake/main/logs", 1, "logs.json logs/a logs/b/c logs_b/x logsx"),
+    ] {
+        stage();
+        assert_eq!(desk.done(&format!("{line} --json")).json()["removed"], removed, "{line}");
+        let listed = desk.done("ls -r lake/main --json").lines();
+        let paths: Vec<&str> = listed.iter().map(|item| item["path"].as_str().unwrap()).collect();
+        assert_eq!(paths.join(" "), left, "{line}");
+    }
+    desk.fails(4, "rm -r lake/main/log");
+    desk.fails(2, "rm -r --prefix lake/main/log");
+    assert!(desk.fails(2, "rm --prefix lake/main").stderr.contains("--yes"));
+}
+
+#[test]
 fn names_of_others_do_not_drive_the_terminal() {
     let desk = Desk::lake();
     desk.file("f", "x");
@@ -115,8 +141,9 @@ fn a_watch_ends_in_good_order_when_it_is_told_to() {
 #[test]
 fn an_ingestion_ends_at_once_when_it_is_told_twice() {
     let desk = Desk::lake();
-    desk.file("tree/a", "content");
     for signals in [[Signal::SIGINT, Signal::SIGINT], [Signal::SIGTERM, Signal::SIGINT]] {
+        // What the branch has already is not committed again.
+        desk.file("tree/a", format!("{signals:?}"));
         let mut ingest = desk
             .command(&["ingest", "tree", "lake/main/in", "--writers", "1"])
             .env("ONWARD_FAILPOINTS", "prepare=pause:600000")

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use onward::internals::clock;
 use onward::internals::model::commit::Commit;
+use onward::internals::model::name::TagName;
+use onward::internals::objects::layout;
 use onward::internals::tree::Metarange;
 use onward::{CommitId, ErrorKind, Onward, RefExpr, Result};
 
@@ -176,4 +178,32 @@ async fn a_prefix_of_two_commits_stands_for_neither() {
         let enough = id.to_string()[..(common + 1).min(63)].to_owned();
         assert_eq!(stands_for(&forge.onward, &enough).await.unwrap(), id);
     }
+}
+
+/// A tag of which no ref could ask: new ones are refused, wherever they would be made; one from before
+/// that was a rule is listed, keeps its commit, and can be deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_no_ref_leads_to_is_not_made() {
+    let (deployment, onward, commits) = history(2).await;
+    let (repo, name) = (onward.repo("lake"), "lake".parse().unwrap());
+    let (old, good) = (TagName::new("main~1").unwrap(), TagName::new("v1").unwrap());
+    let head = RefExpr::plain("main");
+    let refused = repo.create_tag(&old, &head).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    assert!(refused.message().contains('~'), "{refused}");
+    repo.create_tag(&good, &head).await.unwrap();
+    let record = deployment.objects.get(&layout::tag(&name, &good)).await.unwrap().unwrap();
+    deployment.objects.put(&layout::tag(&name, &old), record).await.unwrap();
+    let names = async || {
+        let tags = repo.tags().await.unwrap();
+        tags.into_iter().map(|tag| tag.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["main~1", "v1"]);
+    assert_eq!(stands_for(&onward, "main~1").await.unwrap(), commits[1], "its ref means another");
+    let dump = repo.dump_refs().await.unwrap();
+    repo.delete_tag(&old).await.unwrap();
+    repo.delete_tag(&good).await.unwrap();
+    let restored = repo.restore_refs(dump).await.unwrap();
+    assert_eq!((restored.tags, restored.tags_refused), (1, 1));
+    assert_eq!(names().await, ["v1"]);
 }

@@ -8,6 +8,7 @@ mod server;
 mod steps;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -227,10 +228,14 @@ fn sight(
     };
     let seen = match sight {
         Sight::Unconditional => None,
-        Sight::OldDone => Some(Seen { done: done + 1, areas }),
-        Sight::OldAreas => Some(Seen { done, areas: areas + 1 }),
-        Sight::True | Sight::WrongValue => Some(Seen { done, areas }),
+        Sight::OldDone => Some(Seen { done: done + 1, areas, strict: false }),
+        Sight::OldAreas => Some(Seen { done, areas: areas + 1, strict: false }),
+        Sight::True | Sight::WrongValue => Some(Seen { done, areas, strict: false }),
+        Sight::Strict => Some(Seen { done, areas, strict: true }),
+        Sight::StrictOldDone => Some(Seen { done: done + 1, areas, strict: true }),
     };
+    // Each path once.
+    let changes: BTreeMap<String, String> = changes.iter().cloned().collect();
     let changes =
         changes.iter().map(|(path, value)| (path.clone(), value.clone(), staged(path))).collect();
     (changes, seen)

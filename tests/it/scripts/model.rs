@@ -112,6 +112,8 @@ impl Bounds {
 pub struct Seen {
     pub done: u64,
     pub areas: usize,
+    /// Whether where the branch stands matters even where something is staged.
+    pub strict: bool,
 }
 
 /// Op id of a queue element.
@@ -242,16 +244,21 @@ impl Branch {
             let still = seen.done == head.done && seen.areas == self.sealed.len();
             for (path, _, saw) in changes {
                 let staged = self.staged.get(path).map_or("", String::as_str);
-                if staged != saw || (staged.is_empty() && !still) {
+                if staged != saw || ((seen.strict || staged.is_empty()) && !still) {
                     return Int(3);
                 }
             }
         }
-        if self.staged.len() + changes.len() > limit {
+        let (gone, written): (Vec<_>, Vec<_>) =
+            changes.iter().partition(|(_, value, _)| value.is_empty());
+        if !written.is_empty() && self.staged.len() + written.len() > limit {
             return Int(4);
         }
-        for (path, value, _) in changes {
+        for (path, value, _) in written {
             self.staged.insert(path.clone(), value.clone());
+        }
+        for (path, _, _) in gone {
+            self.staged.remove(path);
         }
         self.calls.insert(call);
         Int(1)

@@ -177,7 +177,7 @@ impl<'a> Server<'a> {
     ) -> Reply {
         let keys = self.keys.clone();
         let mut args = vec![limit.to_string(), changes.len().to_string()];
-        args.push(if seen.is_some() { "1" } else { "0" }.to_owned());
+        args.push(seen.map_or("0", |seen| if seen.strict { "2" } else { "1" }).to_owned());
         args.push(seen.map_or(0, |seen| seen.done).to_string());
         args.push(seen.map_or(0, |seen| seen.areas).to_string());
         args.push("600000".to_owned());

@@ -96,6 +96,9 @@ pub enum Sight {
     WrongValue,
     OldDone,
     OldAreas,
+    /// True, where the branch stands in any case.
+    Strict,
+    StrictOldDone,
 }
 
 /// Which batch to publish.
@@ -217,6 +220,8 @@ fn any_sight() -> impl Strategy<Value = Sight> {
         1 => Just(Sight::WrongValue),
         1 => Just(Sight::OldDone),
         1 => Just(Sight::OldAreas),
+        4 => Just(Sight::Strict),
+        1 => Just(Sight::StrictOldDone),
     ]
 }
 
@@ -245,7 +250,12 @@ fn any_area() -> impl Strategy<Value = Option<usize>> {
 }
 
 pub fn any_step() -> impl Strategy<Value = Step> {
-    let changes = vec((any_path(), (0..100u32).prop_map(|n| format!("v{n}"))), 1..4);
+    // A change without a value takes its path out.
+    let value = prop_oneof![
+        4 => (0..100u32).prop_map(|n| format!("v{n}")),
+        1 => Just(String::new()),
+    ];
+    let changes = vec((any_path(), value), 1..4);
     let limit = prop_oneof![1 => Just(3usize), 5 => Just(100)];
     let names = || (prop_oneof![Just("main"), Just("dev")], prop_oneof![Just("1"), Just("2")]);
     let named = |(name, uid): (&str, &str)| (name.to_owned(), uid.to_owned());

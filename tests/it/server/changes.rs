@@ -390,3 +390,21 @@ async fn one_more_staged_commit_than_may_wait_is_told_what_is_full() {
     assert_eq!(status, StatusCode::ACCEPTED, "{said}");
     drop(ghost);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_set_that_names_a_path_twice_is_refused_with_both_places() {
+    let sidecar = Sidecar::start().await;
+    let changes = format!("{MAIN}/changes");
+    let before = done(&sidecar).await;
+    let conditional = json!({"put": put(7)["put"], "if": {"absent": true}});
+    let whole = json!({"message": "m", "changes": [conditional, put(1), put(7)]});
+    let (status, said) = sidecar.send("POST", &changes, whole).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+    assert!(said["message"].as_str().unwrap().contains("change 1 and change 3"), "{said}");
+    let lines = format!("{{\"commit\": {{\"message\": \"m\"}}}}\n{conditional}\n{}\n", put(7));
+    let request = sidecar.request("POST", &changes).header("Content-Type", "application/jsonl");
+    let (status, said) = told(request.body(lines)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+    assert!(said["message"].as_str().unwrap().contains("line 2 and line 3"), "{said}");
+    assert_eq!(done(&sidecar).await, before);
+}

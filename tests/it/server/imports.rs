@@ -1,4 +1,4 @@
-//! Imports over the lakeFS API, called off.
+//! Imports over the lakeFS API: what they show of their source, and being called off.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -26,6 +26,106 @@ async fn begin(sidecar: &Sidecar, root: &str) -> String {
     let (status, begun) = sidecar.send("POST", IMPORT, body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
     format!("{IMPORT}?id={}", begun["id"].as_str().unwrap())
+}
+
+/// Waits for the end of an import, and gives its status.
+async fn ended(sidecar: &Sidecar, import: &str) -> Value {
+    until_async("the import ends", || async {
+        let (_, status) = sidecar.get(import).await;
+        status["completed"] == true || status.get("error").is_some()
+    })
+    .await;
+    sidecar.get(import).await.1
+}
+
+fn object(path: &str) -> String {
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("path", path).finish();
+    format!("{LAKE}/refs/main/objects?{query}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_destination_shows_the_source_as_it_is() {
+    let (sidecar, dir, root) = sidecar().await;
+    std::fs::write(dir.path().join("b"), "gone soon").unwrap();
+    let main = sidecar.onward.repo("lake").branch("main");
+    for path in ["in/stays-not", "in.csv", "inner/x"] {
+        main.change().put(path, crate::support::lake::entry(1)).commit().await.unwrap();
+    }
+    let listed = async || {
+        let (_, page) = sidecar.get(&format!("{LAKE}/refs/main@/objects/ls")).await;
+        let items = page["results"].as_array().unwrap().iter();
+        items.map(|item| item["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    // With or without a slash at its end, a destination is a folder.
+    for (destination, shown) in [("in", "in.csv in/a in/b inner/x"), ("in/", "in.csv in/a inner/x")]
+    {
+        let location = json!({"type": "common_prefix", "path": root, "destination": destination});
+        let body = json!({"paths": [location], "commit": {"message": "imported"}});
+        let (_, begun) = sidecar.send("POST", IMPORT, body).await;
+        let told = ended(&sidecar, &format!("{IMPORT}?id={}", begun["id"].as_str().unwrap())).await;
+        assert_eq!(told["completed"], true, "{told}");
+        assert_eq!(listed().await, shown);
+        let _ = std::fs::remove_file(dir.path().join("b"));
+    }
+    // A single object replaces itself and nothing else.
+    let location = json!({"type": "object", "path": format!("{root}/a"), "destination": "inner/y"});
+    let body = json!({"paths": [location], "commit": {"message": "imported"}});
+    let (_, begun) = sidecar.send("POST", IMPORT, body).await;
+    ended(&sidecar, &format!("{IMPORT}?id={}", begun["id"].as_str().unwrap())).await;
+    assert_eq!(listed().await, "in.csv in/a inner/x inner/y");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_with_odd_names_are_imported_linked_and_read() {
+    let (sidecar, dir, root) = sidecar().await;
+    let names = ["#7", "a b", "issue#12", "new\nline", "tab\there", "x%2Fy", "é?"];
+    for name in names {
+        std::fs::write(dir.path().join(name), name).unwrap();
+    }
+    nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let told = ended(&sidecar, &begin(&sidecar, &root).await).await;
+    // A pipe has no content to be missed.
+    assert_eq!(
+        (&told["completed"], &told["ingested_objects"]),
+        (&json!(true), &json!(8)),
+        "{told}"
+    );
+    for name in names {
+        let (status, text) = sidecar.get(&object(name)).await;
+        assert_eq!((status, text), (StatusCode::OK, json!(name)));
+    }
+    // What is linked and is no file, or has another size, or lies outside, is never waited for; and an
+    // object of no bytes is asked about like any other.
+    std::fs::write(dir.path().join("empty"), "").unwrap();
+    for (address, size, status) in [
+        (format!("{root}/pipe"), 0, StatusCode::GONE),
+        (format!("{root}/pipe"), 3, StatusCode::GONE),
+        (format!("{root}/empty"), 0, StatusCode::OK),
+        (format!("{root}/a"), 0, StatusCode::GONE),
+        (format!("{root}/none"), 0, StatusCode::GONE),
+        (format!("{root}/{}", "x".repeat(300)), 0, StatusCode::GONE),
+        (format!("{root}/issue#12"), 5, StatusCode::FORBIDDEN),
+        (format!("{root}/x/..%2f..%2f..%2fetc/passwd"), 0, StatusCode::FORBIDDEN),
+        ("file:///etc/passwd".to_owned(), 0, StatusCode::FORBIDDEN),
+    ] {
+        let stage = json!({"physical_address": address, "checksum": "c", "size_bytes": size});
+        let path = format!("{LAKE}/branches/main/objects?path=s");
+        assert_eq!(sidecar.send("PUT", &path, stage).await.0, StatusCode::CREATED);
+        assert_eq!(sidecar.get(&object("s")).await.0, status, "{address} {size}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_cannot_take_everything_says_which_and_takes_nothing() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let (sidecar, dir, root) = sidecar().await;
+    std::fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"bad\xff")), "x").unwrap();
+    let told = ended(&sidecar, &begin(&sidecar, &root).await).await;
+    let why = told["error"]["message"].as_str().unwrap();
+    assert!(why.contains("bad\u{fffd}") && why.contains("nothing was imported"), "{why}");
+    assert!(!is_in_the_log(&sidecar).await);
 }
 
 async fn is_in_the_log(sidecar: &Sidecar) -> bool {

@@ -24,13 +24,14 @@ fn the_readme_names_the_two_commands() {
 
 #[test]
 fn decisions_are_numbered_and_have_the_same_sections() {
-    let mut broken = Vec::new();
-    for (index, (path, text)) in decisions().iter().enumerate() {
-        let number = format!("{:04}", index + 1);
-        if !path.starts_with(&format!("docs/decisions/{number}-"))
-            || !text.starts_with(&format!("# {number}. "))
-        {
-            broken.push(format!("{path}: is number {number}"));
+    let (mut broken, mut numbers) = (Vec::new(), BTreeSet::new());
+    for (path, text) in &decisions() {
+        // Several are written at the same time, each with a number that was given out for it: one that
+        // was not needed leaves a gap.
+        let number = path.strip_prefix("docs/decisions/").and_then(|name| name.get(..4));
+        let number = number.filter(|number| number.parse::<u16>().is_ok()).unwrap_or_default();
+        if !text.starts_with(&format!("# {number}. ")) || !numbers.insert(number.to_owned()) {
+            broken.push(format!("{path}: '{number}' is not its number alone"));
         }
         let sections: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("## ")).collect();

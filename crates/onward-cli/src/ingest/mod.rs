@@ -125,7 +125,8 @@ async fn ingest(onward: &Onward, out: &Out, args: IngestArgs, dir: PathBuf) -> D
     report.tell(out, *stop.borrow())?;
     result?;
     walked?;
-    Ok(if *stop.borrow() { Exit::Unexpected } else { Exit::Done })
+    let exit = if *stop.borrow() { Exit::Unexpected } else { Exit::Done };
+    Ok(exit.unless_missed(report.skipped.missed()))
 }
 
 /// Waits for the writers; the first error, or Ctrl-C, lets all finish what is under way.

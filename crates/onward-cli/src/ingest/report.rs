@@ -105,6 +105,7 @@ impl Report {
                     "skipped": {
                         "symlinks": load(&skipped.symlinks), "special": load(&skipped.special),
                         "names": load(&skipped.names), "unreadable": load(&skipped.unreadable),
+                        "reasons": skipped.reasons(),
                     },
                 })
             },
@@ -127,9 +128,7 @@ impl Report {
                 text
             },
         )?;
-        for reason in skipped.reasons() {
-            out.note(&format!("skipped: {reason}"));
-        }
+        out.left_out(skipped.missed(), &skipped.reasons());
         Ok(())
     }
 }

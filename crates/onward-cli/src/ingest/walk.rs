@@ -45,6 +45,11 @@ impl Skipped {
         }
     }
 
+    /// How many should have been taken and were not.
+    pub fn missed(&self) -> u64 {
+        self.names.load(Ordering::Relaxed) + self.unreadable.load(Ordering::Relaxed)
+    }
+
     /// The first reasons.
     pub fn reasons(&self) -> Vec<String> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()

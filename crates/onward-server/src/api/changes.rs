@@ -208,7 +208,7 @@ impl LineReader {
             {
                 check_size(&change.change)
                     .map_err(|error| error.context(format!("line {}", self.number)))?;
-                commit.push(change)?;
+                commit.push_line(self.number, change)?;
             }
         }
         // What follows the last line break is an empty line that the next chunk goes on with.

@@ -64,6 +64,7 @@ async fn begin(
         message: Some(wanted.commit.message).filter(|message| !message.is_empty()),
         metadata: wanted.commit.metadata.unwrap_or_default(),
         committer: Some(caller.name()),
+        mirror: true,
         ..ImportRequest::default()
     };
     let begun = |call_off| async move { run(branch, request, &call_off).await };

@@ -70,7 +70,8 @@ pub async fn read(
     };
     let length = part.as_ref().map_or(size, |part| part.end - part.start);
     head.set(header::CONTENT_LENGTH, length.to_string());
-    let body = match request.method() == Method::HEAD || length == 0 {
+    // An empty object is opened, too: whether it may be read, and is there, is not a matter of size.
+    let body = match request.method() == Method::HEAD {
         true => Bytes::empty(),
         false => Bytes::from_stream(open(&app, &repo, &entry, part).await?.chunks),
     };

@@ -17,7 +17,7 @@ use crate::extract::{Flag, Path, Query};
 use crate::state::AppState;
 use onward::internals::model::error::quoted;
 use onward::internals::repo::{Branch, LogRequest, Repository, text_behind_prefix};
-use onward::internals::tree::{Decision, ScanStart};
+use onward::internals::tree::{Decision, ListRequest, ScanStart};
 use onward::{Entry, ObjectPath, RefExpr, Result};
 
 /// Staged changes looked at together.
@@ -221,12 +221,14 @@ where
         text_behind_prefix(common).map(|at| ScanStart::prefix(query.prefix.as_str()).at(at))
     };
     // The prefix itself is no common prefix, even if it ends like one.
-    let is_prefix = !query.delimiter.is_empty()
-        && query.after.ends_with(&query.delimiter)
-        && query.after.len() > query.prefix.len();
+    let folds = ListRequest {
+        prefix: query.prefix.clone(),
+        delimiter: Some(query.delimiter.clone()).filter(|delimiter| !delimiter.is_empty()),
+        ..ListRequest::default()
+    };
     let start = match query.after.as_str() {
         "" => Some(start),
-        after if is_prefix => behind(after),
+        after if folds.is_common_prefix(after) => behind(after),
         after => Some(start.after(after)),
     };
     let Some(start) = start else { return Ok(List::new(Vec::new(), None)) };
@@ -247,11 +249,7 @@ where
             let next = results.last().map(|diff| diff.path.clone());
             return Ok(List::new(results, next));
         }
-        let rest = text.get(query.prefix.len()..).unwrap_or_default();
-        let cut = Some(&query.delimiter).filter(|d| !d.is_empty()).and_then(|delimiter| {
-            rest.find(delimiter.as_str()).map(|at| query.prefix.len() + at + delimiter.len())
-        });
-        match cut.and_then(|cut| text.get(..cut)) {
+        match folds.common_prefix(text) {
             Some(common) => {
                 results.push(prefix_changed(common));
                 (folded, passed_over) = (Some(common.to_owned()), 0);
@@ -325,6 +323,36 @@ mod tests {
             assert_eq!((page.results.len(), page.pagination.has_more), (2, true));
             assert_eq!(page.pagination.next_offset, "f01/");
         }
+    }
+
+    #[tokio::test]
+    async fn a_path_that_only_ends_like_a_delimiter_is_no_common_prefix() {
+        let open = async |start: ScanStart| -> Result<BoxStream<'static, Result<Differing>>> {
+            let lines = ["b//", "b///", "b//c", "b/d//e"].into_iter().filter(move |name| {
+                match &start.position {
+                    Position::First => true,
+                    Position::At(from) => *name >= from.as_str(),
+                    Position::After(from) => *name > from.as_str(),
+                }
+            });
+            let lines = lines.map(|name| {
+                Ok(Differing::new(ObjectPath::new(name)?, None, Some(Entry::default())))
+            });
+            Ok(futures::stream::iter(lines).boxed())
+        };
+        let (mut shown, mut after) = (Vec::new(), String::new());
+        loop {
+            let (prefix, delimiter) = ("b/".to_owned(), "//".to_owned());
+            let query =
+                DiffQuery { prefix, delimiter, after, amount: Some(1), ..DiffQuery::default() };
+            let page = page_of(query, &open).await.unwrap();
+            shown.extend(page.results.into_iter().map(|diff| diff.path));
+            after = page.pagination.next_offset;
+            if !page.pagination.has_more {
+                break;
+            }
+        }
+        assert_eq!(shown, ["b//", "b///", "b//c", "b/d//"]);
     }
 
     #[test]
