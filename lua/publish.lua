@@ -8,8 +8,11 @@
 --
 -- The first write is one that Redis allows even when it is out of memory: publishing frees memory.
 --
--- Includes  clock, head, turn, areas, area_keys, changes, element, outcomes, idle
--- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 sealed  7 staged  8 paths
+-- An area whose op did not commit is given back, once what newer areas have is out of it: where much
+-- is to be taken out the caller is told to do that first, with `prune`.
+--
+-- Includes  clock, head, turn, areas, area_keys, changes, prune, element, front, outcomes, idle
+-- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 sealed  7 staged  8 paths  9 pruned
 --   then for each area that the batch consumed  +1 values  +2 area_paths
 --   last  absent: never there, so that a cluster refuses the call as a whole while the slot is on
 --   its way
@@ -22,23 +25,27 @@
 --   12 wanted: ops of the next batch (0: give up the turn)  13 producer_count
 --   14 window_ms: how long an outcome is kept in any case  15 kept_max: outcomes, at the most
 --   16 forgotten_max: outcomes forgotten in one call, at the most
+--   17 budget: paths taken out of areas in this call, at the most
 --   then count times  +1 op_id  +2 record
 --   then producer_count times  +1 producer  +2 row
 -- Returns
 --   {0} when the branch is not in this Redis; {1, done} when `done` is not where the batch begins;
 --   {2, done, depth, turn (1 mine), sealed, elements} when published;
---   {3, ...} the same, where the front of the queue was not the batch
--- Cost   O(count + wanted + forgotten_max); O(depth of the queue) for each batch adopted after
---        a loss of data; for each area given back and each newer one, O(paths of the smaller).
+--   {3, ...} the same, where the front of the queue was not the batch;
+--   {4, area} when nothing was published: `prune` this area, the element of its list, first
+-- Cost   O(count + wanted + forgotten_max + budget), and O(number of areas); O(depth of the queue) for
+--        each batch adopted after a loss of data.
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, sealed_key, staged_key, paths_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local pruned_key = KEYS[9]
 local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local done_before, count = tonumber(ARGV[4]), tonumber(ARGV[5])
 local commit, position, closes = ARGV[6], ARGV[7], ARGV[8] == '1'
 local kept_min, idle_ms, areas_ms = tonumber(ARGV[9]), ARGV[10], ARGV[11]
 local wanted, producer_count = tonumber(ARGV[12]), tonumber(ARGV[13])
 local window_ms, kept_max, forgotten_max = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
-local consumed_at, ops_at = 8, 16
+local budget = tonumber(ARGV[17])
+local consumed_at, ops_at = 9, 17
 local rows_at = ops_at + count * 2
 local now_ms = clock(now)
 
@@ -56,12 +63,6 @@ local function op_at(i)
   return ARGV[ops_at + (i - 1) * 2 + 1]
 end
 
-local front = redis.call('LRANGE', queue_key, 0, count - 1)
-local in_front = #front == count
-for i = 1, #front do
-  in_front = in_front and op_of(front[i]) == op_at(i)
-end
-
 -- The ops of the batch, as a set.
 local function decided()
   local is_decided = {}
@@ -69,6 +70,38 @@ local function decided()
     is_decided[op_at(i)] = true
   end
   return is_decided
+end
+
+-- What the batch consumed is history, whoever had it here. Any other area of a decided op is given
+-- back: its op did not commit, or was decided by a Redis that did not have the area. It has no owner
+-- until the next op that seals.
+local consumed_keys, is_consumed = {}, {}
+for at = consumed_at, #KEYS - 2, 2 do
+  local values_key, area_paths_key = KEYS[at + 1], KEYS[at + 2]
+  consumed_keys[#consumed_keys + 1] = values_key
+  consumed_keys[#consumed_keys + 1] = area_paths_key
+  is_consumed[values_key] = true
+end
+local areas = redis.call('LRANGE', sealed_key, 0, -1)
+local given_back = {}
+if #areas > 0 and not closes then
+  local is_decided, places = decided(), places_of(areas)
+  for index, area in ipairs(areas) do
+    if is_decided[owner_of(area)] and not is_consumed[(area_keys(head_key, id_of(area)))] then
+      local is_finished
+      is_finished, budget = prune(head_key, pruned_key, areas, places, index, budget)
+      if not is_finished then
+        return {4, area}
+      end
+      given_back[index] = true
+    end
+  end
+end
+
+local front = redis.call('LRANGE', queue_key, 0, count - 1)
+local in_front = #front == count
+for i = 1, #front do
+  in_front = in_front and op_of(front[i]) == op_at(i)
 end
 
 -- Rebuilds the queue without the batch's ops, and the tickets of what stays.
@@ -83,7 +116,7 @@ local function take_out()
       staying[#staying + 1] = element
     end
   end
-  redis.call('DEL', queue_key)
+  redis.call('UNLINK', queue_key)
   for i, element in ipairs(staying) do
     redis.call('RPUSH', queue_key, element)
     redis.call('HSET', ops_key, op_of(element), string.format('%d', done + i))
@@ -139,50 +172,18 @@ for i = 1, producer_count do
   redis.call('HSET', producers_key, producer, row)
 end
 
--- What an area says of paths that a newer one has is out of date from the moment the newer one was
--- staged: it must not come back with a later commit, whoever takes it and whatever becomes of the
--- newer one. An area that is sealed after this takes the place of what was given back.
-local function prune(older, newer)
-  local values_key, area_paths_key = area_keys(head_key, id_of(older))
-  local newer_values_key, newer_paths_key = area_keys(head_key, id_of(newer))
-  if redis.call('HLEN', newer_values_key) <= redis.call('HLEN', values_key) then
-    for _, path in ipairs(redis.call('ZRANGE', newer_paths_key, 0, -1)) do
-      forget(values_key, area_paths_key, path)
-    end
-    return
-  end
-  for _, path in ipairs(redis.call('ZRANGE', area_paths_key, 0, -1)) do
-    if redis.call('HEXISTS', newer_values_key, path) == 1 then
-      forget(values_key, area_paths_key, path)
-    end
-  end
-end
-
--- What the batch consumed is history, whoever had it here. Any other area of a decided op is given
--- back: its op did not commit, or was decided by a Redis that did not have the area. It has no owner
--- until the next op that seals. Removing an element moves those behind it, so what is removed is
--- removed last.
-local consumed_keys, is_consumed = {}, {}
-for at = consumed_at, #KEYS - 2, 2 do
-  local values_key, area_paths_key = KEYS[at + 1], KEYS[at + 2]
-  consumed_keys[#consumed_keys + 1] = values_key
-  consumed_keys[#consumed_keys + 1] = area_paths_key
-  is_consumed[values_key] = true
-end
-local areas = redis.call('LRANGE', sealed_key, 0, -1)
+-- Removing an element moves those behind it, so what is removed is removed last.
 if #areas > 0 then
-  local is_decided, consumed, without_owner = decided(), {}, {}
+  local consumed, without_owner = {}, {}
   for index, area in ipairs(areas) do
     local id, owner = id_of(area), owner_of(area)
     if is_consumed[(area_keys(head_key, id))] then
       consumed[#consumed + 1] = area
-    elseif is_decided[owner] then
-      local given_back = area_of(id, nobody)
-      redis.call('LSET', sealed_key, index - 1, given_back)
-      without_owner[#without_owner + 1] = given_back
-      for newer = index + 1, #areas do
-        prune(area, areas[newer])
-      end
+    elseif given_back[index] then
+      local unowned = area_of(id, nobody)
+      redis.call('LSET', sealed_key, index - 1, unowned)
+      redis.call('HDEL', pruned_key, id)
+      without_owner[#without_owner + 1] = unowned
     elseif owner == nobody then
       without_owner[#without_owner + 1] = area
     end
@@ -202,12 +203,12 @@ end
 local depth = redis.call('LLEN', queue_key)
 local turn, elements = 0, {}
 if closes then
-  redis.call('DEL', queue_key)
+  redis.call('UNLINK', queue_key)
   for _, area in ipairs(areas) do
     redis.call('UNLINK', area_keys(head_key, id_of(area)))
   end
   areas = {}
-  redis.call('UNLINK', staged_key, paths_key, sealed_key)
+  redis.call('UNLINK', staged_key, paths_key, sealed_key, pruned_key)
   redis.call('HSET', head_key, 'state', 'deleted')
   end_branch(head_key, producers_key, idle_ms)
   depth = 0
@@ -216,7 +217,7 @@ end
 local holder, until_ms
 if depth > 0 and wanted > 0 then
   holder, until_ms, turn = helper, now_ms + turn_ms, 1
-  elements = redis.call('LRANGE', queue_key, 0, wanted - 1)
+  elements = front_of(queue_key, wanted)
 elseif holder_now == helper or depth == 0 then
   holder, until_ms = '', 0
 end

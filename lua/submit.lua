@@ -5,7 +5,7 @@
 -- with it every area that an earlier, uncommitted op gave back. Each call names the areas that it
 -- makes anew: what another call has sealed, for the same op or in another Redis, has another name.
 --
--- Includes  clock, head, turn, areas, outcomes, idle
+-- Includes  clock, head, turn, areas, outcomes, idle, memory
 -- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
 --   then for each op that seals, in order  +1 area  +2 area_paths
 --   last  absent: never there, so that a cluster refuses the call as a whole while the slot is on
@@ -13,9 +13,11 @@
 -- ARGV
 --   1 now: milliseconds, or '-' for this server's clock  2 helper: id of the calling process
 --   3 turn_ms  4 queue_limit: ops  5 sealed_limit: areas  6 count: of ops
+--   7 remembered: decided ops that must be known before one that may repeat another is taken for new
 --   then count times  +1 op_id: 36 characters  +2 element  +3 producer: '' for none
 --   +4 epoch  +5 sequence: 20 digits each  +6 seal_mode: '0' no, '1' yes, '2' even when nothing
 --   is staged  +7 area_id: of the area that it makes, 36 characters; '' where it does not seal
+--   +8 may_repeat: '1' where it may have been submitted before
 -- Returns
 --   {0} when the branch is not in this Redis; else
 --   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn of others left in ms,
@@ -23,13 +25,15 @@
 --   codes: 1 accepted, 2 pending (known), 3 decided (record of the outcome, '' if trimmed),
 --          4 fenced and 5 behind (record of the producer's row), 6 over the limit of the queue
 --          (ticket = depth), 7 nothing staged, 8 branch deleted, 9 over the limit of sealed areas
---          (ticket = how many there are)
+--          (ticket = how many there are), 10 may have been decided, which was forgotten here: the
+--          log knows
 -- Cost   O(count) besides the areas given back (at most the sealed limit).
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, staged_key, paths_key, sealed_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local queue_limit, sealed_limit, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local areas_at, ops_at = 8, 6
+local remembered = tonumber(ARGV[7])
+local areas_at, ops_at = 8, 7
 local now_ms = clock(now)
 
 local state, done, commit, position, holder, until_ms = read_head(head_key)
@@ -38,6 +42,7 @@ if not state then
 end
 local depth_before = redis.call('LLEN', queue_key)
 local depth = depth_before
+local forgetful = has_forgotten(ops_key, depth, done, remembered)
 
 -- Takes the staging area and every area without an owner for this op.
 local function seal(op_id, area_id, area_key, area_paths_key, areas, staged)
@@ -75,14 +80,14 @@ end
 
 local op_ids = {}
 for i = 1, count do
-  op_ids[i] = ARGV[ops_at + (i - 1) * 7 + 1]
+  op_ids[i] = ARGV[ops_at + (i - 1) * 8 + 1]
 end
 local known_tickets = count > 0 and redis.call('HMGET', ops_key, unpack(op_ids)) or {}
 
 local function judge(number, at, area_key, area_paths_key)
   local op_id, element, producer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local epoch, sequence, seal_mode = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-  local area_id = ARGV[at + 7]
+  local area_id, may_repeat = ARGV[at + 7], ARGV[at + 8] == '1' and forgetful
   local known = accepted[op_id] or known_tickets[number]
   if known then
     local ticket = tonumber(known)
@@ -99,15 +104,19 @@ local function judge(number, at, area_key, area_paths_key)
   end
   if producer ~= '' then
     local row = redis.call('HGET', producers_key, producer)
-    if row then
-      local row_epoch = string.sub(row, 1, 20)
-      if epoch < row_epoch then
-        return 4, 0, row
-      end
-      if epoch == row_epoch and sequence <= string.sub(row, 21, 40) then
-        return 5, 0, row
-      end
+    local row_epoch = row and string.sub(row, 1, 20) or ''
+    local is_behind = epoch == row_epoch and sequence <= string.sub(row, 21, 40)
+    if may_repeat and (epoch < row_epoch or is_behind) then
+      return 10, 0, ''
     end
+    if epoch < row_epoch then
+      return 4, 0, row
+    end
+    if is_behind then
+      return 5, 0, row
+    end
+  elseif may_repeat then
+    return 10, 0, ''
   end
   if depth >= queue_limit then
     return 6, depth, ''
@@ -136,7 +145,7 @@ end
 
 local results = {}
 for i = 1, count do
-  local at = ops_at + (i - 1) * 7
+  local at = ops_at + (i - 1) * 8
   local area_key, area_paths_key
   if ARGV[at + 6] ~= '0' then
     area_key, area_paths_key = KEYS[areas_at + 1], KEYS[areas_at + 2]

@@ -54,9 +54,7 @@ if #paths > 0 then
     redis.call('HSET', newer_values_key, unpack(moved))
     redis.call('ZADD', newer_paths_key, unpack(members))
   end
-  for _, path in ipairs(paths) do
-    forget(values_key, area_paths_key, path)
-  end
+  forget_all(values_key, area_paths_key, paths)
 end
 drop_empty(sealed_key, older, values_key)
 return {redis.call('EXISTS', values_key) == 1 and 1 or 2, id_of(older)}

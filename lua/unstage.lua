@@ -21,9 +21,7 @@ if id ~= '' then
   end
 end
 local paths = redis.call('ZRANGEBYLEX', paths_key, lower, upper, 'LIMIT', 0, paths_max)
-for _, path in ipairs(paths) do
-  forget(staged_key, paths_key, path)
-end
+forget_all(staged_key, paths_key, paths)
 if id ~= '' then
   drop_empty(sealed_key, area, staged_key)
 end

@@ -3,7 +3,7 @@
 -- The turn is granted when it is free, when it has expired, when the caller holds it already, and
 -- always when the caller insists.
 --
--- Includes  clock, head, turn
+-- Includes  clock, head, turn, front
 -- KEYS  1 head  2 queue  3 sealed
 -- ARGV
 --   1 now: milliseconds, or '-' for this server's clock  2 helper  3 turn_ms
@@ -31,7 +31,7 @@ if state == open and depth > 0 and (wish == '2' or (wish == '1' and is_free)) th
 end
 local elements = {}
 if wanted > 0 and (turn == 1 or wish == '0') then
-  elements = redis.call('LRANGE', queue_key, 0, wanted - 1)
+  elements = front_of(queue_key, wanted)
 end
 return {
   state, done, commit, position, depth, turn, left,

@@ -1,6 +1,8 @@
 //! Sealed areas: staging areas that a commit has taken, waiting for it to be decided; and
 //! `unite.lua`, by which those that were given back become fewer.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::model::error::{Error, Result};
@@ -22,6 +24,16 @@ pub struct Area {
     /// The op that commits it; `None` after that op ended without a commit, until the next op
     /// that seals takes it.
     pub owner: Option<OpId>,
+}
+
+impl fmt::Display for Area {
+    /// The element of the list of sealed areas.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.owner {
+            Some(owner) => write!(f, "{}{owner}", self.id),
+            None => write!(f, "{}{:width$}", self.id, "", width = OpId::TEXT_LEN),
+        }
+    }
 }
 
 impl Area {

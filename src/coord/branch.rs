@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use crate::model::error::Result;
+use crate::clock::Stopwatch;
+use crate::model::error::{Error, Result};
 
 use super::call::ScriptCall;
 use super::keys::BranchKeys;
 use super::lanes::Lanes;
+use super::reply::Reply;
 use super::retention::Retention;
 use super::turn::Turn;
 
@@ -57,6 +59,21 @@ impl RedisBranch {
         let keys = self.keys();
         let all = [&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
         self.lanes().unlink(&all).await
+    }
+
+    /// The time by the clock of Redis, in milliseconds since the Unix epoch: the one that all share.
+    pub async fn now_ms(&self) -> Result<i64> {
+        let mut reply = Reply::new("time", self.lanes().call("time", &redis::cmd("TIME")).await?)?;
+        let (seconds, micros) = (reply.text()?, reply.text()?);
+        let number =
+            |text: String| text.parse::<i64>().map_err(|_| Error::internal("TIME gave no number"));
+        Ok(number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000))
+    }
+
+    /// The time by the clock of Redis when something began.
+    pub async fn began_ms(&self, begun: Stopwatch) -> Result<i64> {
+        let elapsed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Ok(self.now_ms().await?.saturating_sub(elapsed))
     }
 
     pub(super) fn lanes(&self) -> &Lanes {

@@ -25,6 +25,8 @@ pub struct BranchKeys {
     pub paths: String,
     /// List of sealed areas, oldest first: area id (36), owner op id or blanks (36).
     pub sealed: String,
+    /// Hash: sealed area to how far newer ones were taken out of it, before it is given back.
+    pub pruned: String,
     /// Never there. A cluster refuses a call some of whose keys are missing while their slot is on
     /// its way to another server. Among the keys of a script that removes keys and looks at them
     /// again it makes sure of that: such a script would be broken off half-way, for the key that
@@ -46,6 +48,7 @@ impl BranchKeys {
             staged: format!("{prefix}staged"),
             paths: format!("{prefix}paths"),
             sealed: format!("{prefix}sealed"),
+            pruned: format!("{prefix}pruned"),
             absent: format!("{prefix}absent"),
             prefix,
         }
@@ -58,9 +61,9 @@ impl BranchKeys {
 
     /// `fixed` keys of a script, then those of `areas`, each with its paths; last the key that is
     /// never there. So do all scripts begin that take areas away.
-    pub(super) fn and_areas<'a>(
+    pub(super) fn and_areas<'a, const FIXED: usize>(
         &'a self,
-        fixed: [&'a String; 8],
+        fixed: [&'a String; FIXED],
         areas: impl Iterator<Item = OpId>,
     ) -> Vec<Cow<'a, str>> {
         let mut all: Vec<Cow<'a, str>> = fixed.map(|key| Cow::from(key.as_str())).to_vec();

@@ -1,4 +1,4 @@
-//! `publish.lua`: making a decided batch visible.
+//! `publish.lua` and `prune.lua`: making a decided batch visible, with what has to be done before.
 
 use std::borrow::Cow;
 
@@ -13,8 +13,8 @@ use super::areas::Area;
 use super::branch::RedisBranch;
 use super::call::ScriptCall;
 use super::head::{BranchState, HeadView};
-use super::reply::{Reply, unknown_code};
-use super::script::PUBLISH;
+use super::reply::{Reply, int, unknown_code};
+use super::script::{PRUNE, PUBLISH};
 use super::view::View;
 
 /// A decided batch, as Redis is told of it.
@@ -36,9 +36,16 @@ pub struct Publication {
     pub consumed: Vec<OpId>,
 }
 
-/// Outcomes that one call may forget besides two for each that it tells: a branch that kept many
-/// forgets them little by little, so that no call keeps the server for long.
-const FORGOTTEN_MIN: usize = 4096;
+/// Outcomes that one call may forget besides three for every two that it tells: a branch that kept
+/// many forgets them little by little, so that no call keeps the server for long.
+const FORGOTTEN_MIN: usize = 256;
+
+/// Paths that are taken out of areas along with publishing, at most.
+const PRUNED_ALONG: usize = 256;
+
+/// Paths that are taken out of an area in a call of its own, at most: some two milliseconds of the
+/// server's time.
+const PRUNED_MAX: usize = 500;
 
 /// What publishing did.
 #[derive(Debug)]
@@ -57,9 +64,48 @@ pub enum Published {
     },
 }
 
+/// What one call came to.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It was told what became of the batch.
+    Told(Published),
+    /// Nothing was published: this area is to be pruned first.
+    PruneFirst(Area),
+}
+
 impl RedisBranch {
     /// Publishes a batch and, with `wanted` above 0, keeps the turn and brings the next batch.
+    ///
+    /// An area that it gives back loses first what newer areas have, in as many calls as the smaller
+    /// of two takes. Whoever else publishes the batch goes on where this has come to.
     pub async fn publish(&self, batch: &Publication, wanted: usize) -> Result<Answer<Published>> {
+        // It ends: each call takes paths out, and no more areas than may be sealed come in between.
+        loop {
+            match self.publish_once(batch, wanted).await? {
+                Answer::Given(Attempt::Told(published)) => return Ok(Answer::Given(published)),
+                Answer::Given(Attempt::PruneFirst(area)) => self.prune(batch, area).await?,
+                Answer::Absent => return Ok(Answer::Absent),
+                Answer::Ended => return Ok(Answer::Ended),
+            }
+        }
+    }
+
+    /// Prunes an area until nothing is left to be taken out, or somebody has published the batch.
+    async fn prune(&self, batch: &Publication, area: Area) -> Result<()> {
+        let keys = self.keys();
+        let all = [&keys.head, &keys.sealed, &keys.pruned, &keys.absent];
+        let mut call = ScriptCall::on(&PRUNE, &all);
+        call.number(batch.done_before).text(area).count(PRUNED_MAX);
+        loop {
+            match int(PRUNE.name, &self.run(&call).await?)? {
+                0 | 1 => return Ok(()),
+                2 => {}
+                other => return Err(unknown_code(PRUNE.name, other)),
+            }
+        }
+    }
+
+    async fn publish_once(&self, batch: &Publication, wanted: usize) -> Result<Answer<Attempt>> {
         let mut call = ScriptCall::on(&PUBLISH, &self.publish_keys(batch));
         self.turn().put_into(&mut call);
         let retention = self.retention();
@@ -75,7 +121,8 @@ impl RedisBranch {
             .count(batch.producers.len())
             .millis(retention.window)
             .number(retention.outcomes_max)
-            .count(FORGOTTEN_MIN + 2 * batch.outcomes.len());
+            .count(FORGOTTEN_MIN + batch.outcomes.len() * 3 / 2)
+            .count(PRUNED_ALONG);
         for (op_id, record) in &batch.outcomes {
             call.text(op_id).bytes(record);
         }
@@ -96,18 +143,23 @@ impl RedisBranch {
             &keys.sealed,
             &keys.staged,
             &keys.paths,
+            &keys.pruned,
         ];
         keys.and_areas(fixed, batch.consumed.iter().copied())
     }
 }
 
-pub(crate) fn parse(value: Value, batch: &Publication) -> Result<Answer<Published>> {
+pub(crate) fn parse(value: Value, batch: &Publication) -> Result<Answer<Attempt>> {
     let mut reply = Reply::new(PUBLISH.name, value)?;
     let adopted = match reply.int()? {
         0 => return Ok(Answer::Absent),
-        1 => return Ok(Answer::Given(Published::Elsewhere { done: reply.count()? })),
+        1 => {
+            let published = Published::Elsewhere { done: reply.count()? };
+            return Ok(Answer::Given(Attempt::Told(published)));
+        }
         2 => false,
         3 => true,
+        4 => return Ok(Answer::Given(Attempt::PruneFirst(Area::parse(&reply.bytes()?)?))),
         other => return Err(unknown_code(PUBLISH.name, other)),
     };
     let done = reply.count()?;
@@ -118,5 +170,5 @@ pub(crate) fn parse(value: Value, batch: &Publication) -> Result<Answer<Publishe
     let state = if batch.closes { BranchState::Deleted } else { BranchState::Open };
     let head = HeadView { state, done, commit: batch.commit, position: batch.position.0 };
     let next = View { head, depth, turn_is_mine, turn_left_ms: 0, areas, elements };
-    Ok(Answer::Given(Published::Done { next, adopted }))
+    Ok(Answer::Given(Attempt::Told(Published::Done { next, adopted })))
 }

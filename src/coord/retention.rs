@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Ops whose outcomes a checkpoint and a branch that is put back keep, at most: so many are known of
+/// every branch, whatever Redis has lost or forgotten.
+pub const REMEMBERED: u64 = 4096;
+
 /// How much of the past Redis keeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
@@ -28,5 +32,12 @@ impl Default for Retention {
             idle: Duration::from_secs(24 * 3600),
             areas: Duration::from_secs(60),
         }
+    }
+}
+
+impl Retention {
+    /// Decided ops that Redis has to know before it takes an op for new that may be a repetition.
+    pub fn remembered(&self) -> u64 {
+        self.outcomes.min(REMEMBERED)
     }
 }

@@ -51,16 +51,19 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts ops into the queue.
-    SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle";
+    SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle" "memory";
     /// Looks at the head and the front of the queue.
-    VIEW = "view" with "clock" "head" "turn";
+    VIEW = "view" with "clock" "head" "turn" "front";
     /// Keeps the turn.
     EXTEND = "extend" with "clock" "head" "turn";
     /// Reads rows of producers.
     ROWS = "rows" with "head";
     /// Makes a decided batch visible.
     PUBLISH = "publish"
-        with "clock" "head" "turn" "areas" "area_keys" "changes" "element" "outcomes" "idle";
+        with "clock" "head" "turn" "areas" "area_keys" "changes" "prune" "element" "front" "outcomes"
+        "idle";
+    /// Takes out of an area what newer ones have.
+    PRUNE = "prune" with "head" "areas" "area_keys" "changes" "prune";
     /// Tells what became of ops.
     STATUS = "status" with "head" "outcomes";
     /// Marks a pending op as cancelled.
@@ -73,6 +76,8 @@ scripts! {
     UNSTAGE = "unstage" with "areas" "changes";
     /// Makes one area of two that were given back.
     UNITE = "unite" with "areas" "area_keys" "changes";
+    /// Puts back which ops were decided.
+    REMEMBER = "remember" with "head" "idle" "memory";
     /// Puts a branch into Redis as the log has it.
     RESTORE = "restore" with "turn" "outcomes" "idle";
     /// Replaces an unreadable queue element.

@@ -1,4 +1,5 @@
-//! `status.lua` and `cancel.lua`: what became of an op, and calling it off.
+//! `status.lua`, `cancel.lua` and `remember.lua`: what became of an op, calling it off, and putting back
+//! which ops were decided.
 
 use bytes::Bytes;
 use redis::Value;
@@ -11,11 +12,14 @@ use super::answer::Answer;
 use super::branch::RedisBranch;
 use super::call::ScriptCall;
 use super::head::BranchState;
-use super::reply::{Reply, unknown_code};
-use super::script::{CANCEL, STATUS};
+use super::reply::{Reply, int, unknown_code};
+use super::script::{CANCEL, REMEMBER, STATUS};
 
 /// Op ids in one call, at most.
 pub const STATUS_MAX: usize = 1024;
+
+/// Ops that one call of `remember.lua` puts back, at most.
+const REMEMBER_MAX: usize = 500;
 
 /// What Redis knows of an op.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,37 @@ impl RedisBranch {
             call.text(op_id);
         }
         parse(self.run(&call).await?, ops.len())
+    }
+
+    /// Whether Redis knows as many decided ops as the log brings back.
+    pub async fn remembers(&self) -> Result<Answer<bool>> {
+        self.remember_some(&[]).await
+    }
+
+    /// Puts back which ops were decided, by the log, where Redis has forgotten it. Returns whether it
+    /// knows enough of them now.
+    pub async fn remember(&self, ops: &[(OpId, Ticket)]) -> Result<Answer<bool>> {
+        let mut last = self.remembers().await?;
+        for part in ops.chunks(REMEMBER_MAX) {
+            last = self.remember_some(part).await?;
+        }
+        Ok(last)
+    }
+
+    async fn remember_some(&self, ops: &[(OpId, Ticket)]) -> Result<Answer<bool>> {
+        let (keys, retention) = (self.keys(), self.retention());
+        let all = [&keys.head, &keys.queue, &keys.outcomes, &keys.ops];
+        let mut call = ScriptCall::on(&REMEMBER, &all);
+        call.number(retention.remembered()).millis(retention.idle).count(ops.len());
+        for (op_id, ticket) in ops {
+            call.text(op_id).text(ticket);
+        }
+        Ok(match int(REMEMBER.name, &self.run(&call).await?)? {
+            0 => Answer::Absent,
+            1 => Answer::Given(true),
+            2 => Answer::Given(false),
+            other => return Err(unknown_code(REMEMBER.name, other)),
+        })
     }
 
     /// Marks a pending op as cancelled. A branch that has ended answers, too.

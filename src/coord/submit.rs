@@ -40,6 +40,9 @@ pub struct Submission {
     pub producer: Option<Producer>,
     /// Whether it seals.
     pub seal: Seal,
+    /// Whether it may have been submitted before, by anybody: then it is not taken for new where
+    /// Redis has forgotten what the log knows.
+    pub may_repeat: bool,
 }
 
 /// What became of one submission.
@@ -70,6 +73,8 @@ pub enum Accepted {
     NothingStaged,
     /// The branch has been deleted.
     BranchDeleted,
+    /// It may have been decided, and Redis has forgotten which ops were: nothing was accepted.
+    Forgotten,
 }
 
 /// The answer to one call.
@@ -106,6 +111,7 @@ impl RedisBranch {
         let mut call = ScriptCall::on(&SUBMIT, &self.submit_keys(&areas));
         self.turn().put_into(&mut call);
         call.number(limits.queue).number(limits.sealed).count(submissions.len());
+        call.number(self.retention().remembered());
         for (each, area) in submissions.iter().zip(areas) {
             let (producer, epoch, sequence) = each
                 .producer
@@ -118,7 +124,7 @@ impl RedisBranch {
                 Seal::Staged => "1",
                 Seal::StagedOrEmpty => "2",
             });
-            call.text_or_none(area);
+            call.text_or_none(area).flag(each.may_repeat);
         }
         parse(self.run(&call).await?, submissions)
     }
@@ -163,6 +169,7 @@ pub(crate) fn parse(value: Value, submissions: &[Submission]) -> Result<Answer<S
             7 => Accepted::NothingStaged,
             8 => Accepted::BranchDeleted,
             9 => Accepted::TooManySealed { areas: number },
+            10 => Accepted::Forgotten,
             other => return Err(unknown_code(SUBMIT.name, other)),
         });
     }

@@ -40,7 +40,8 @@ fn reply(bytes: &[u8]) {
     known(staging::parse(value.clone()));
     let op_id = OpId::of_bytes(b"op");
     let element = bytes.to_vec().into();
-    let submission = Submission { op_id, element, producer: None, seal: Seal::No };
+    let submission =
+        Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
     known(submit::parse(value.clone(), &[submission]));
     let batch = Publication {
         done_before: 3,

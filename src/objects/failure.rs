@@ -24,6 +24,9 @@ pub enum Refusal {
     Gone,
     /// The store lacks something that Onward needs, put-if-absent above all.
     Unsupported,
+    /// The store does not understand the request: it is another kind of store, or is spoken to in
+    /// another way than it is set up for.
+    Misunderstood,
 }
 
 impl Refusal {
@@ -41,6 +44,10 @@ impl Refusal {
             }
             Self::Unsupported => {
                 "the storage does not offer what Onward needs (reads, writes, put-if-absent, listing); use another"
+            }
+            Self::Misunderstood => {
+                "the storage refuses the request as it is, and would again: check the endpoint, the region, the \
+                 bucket's name and its rules, and whether it is this kind of store; the answer says more"
             }
         }
     }
@@ -153,6 +160,11 @@ pub(super) fn refused(call: Call<'_>, refusal: Refusal) -> Error {
     Error::unavailable(call.to_string()).with_source(failure)
 }
 
+/// The error of such a refusal that begins with what was found.
+pub(super) fn refused_as(call: Call<'_>, refusal: Refusal, found: &str) -> Error {
+    refused(call, refusal).context(found)
+}
+
 /// The error of an I/O call that Onward made itself (opening a local root).
 pub(super) fn io_failed(call: Call<'_>, error: io::Error) -> Error {
     let source = backend::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
@@ -205,14 +217,29 @@ fn text_refusal(error: &backend::Error) -> Option<Refusal> {
     let text = error.to_string();
     let has = |marks: &[&str]| marks.iter().any(|mark| text.contains(mark));
     if has(&["507 Insufficient Storage", "StorageFull", "QuotaExceeded"]) {
-        Some(Refusal::Full)
-    } else if has(&["403 Forbidden", "401 Unauthorized"]) {
-        Some(Refusal::Denied)
-    } else if has(&["501 Not Implemented"]) {
-        Some(Refusal::Unsupported)
-    } else {
-        None
+        return Some(Refusal::Full);
     }
+    // S3 says this of a connection that was too slow, with status 400.
+    if has(&["<Code>RequestTimeout</Code>", "<Code>IncompleteBody</Code>"]) {
+        return None;
+    }
+    match status(&text)? {
+        401 | 403 => Some(Refusal::Denied),
+        405 | 501 => Some(Refusal::Unsupported),
+        // Theirs to come again: too early, too late, too many.
+        408 | 423 | 425 | 429 => None,
+        400..=499 | 505 => Some(Refusal::Misunderstood),
+        _ => None,
+    }
+}
+
+/// The status of an HTTP answer that an error tells of, which the client underneath gives in its text
+/// alone: `400 Bad Request`, in front of the body.
+fn status(text: &str) -> Option<u16> {
+    let (_, told) = text.split_once("status code: ")?;
+    let digits = told.get(..3)?;
+    let ends = told.get(3..).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+    digits.parse().ok().filter(|status| ends && (100..600).contains(status))
 }
 
 #[cfg(test)]
@@ -244,6 +271,35 @@ mod tests {
         assert_eq!(refusal(&error), None);
         assert_eq!(refusal(&late(CALL, Duration::from_secs(1))), None);
         assert_eq!(refusal(&Error::conflict("x")), None);
+    }
+
+    #[test]
+    fn what_a_status_says_is_a_refusal_or_an_outage() {
+        let answered = |status: &str| {
+            let text = format!(
+                "Error performing PUT http://h/b/k in 1.2s - Server returned non-2xx status code: {status}: <Error/>"
+            );
+            generic(io::Error::other(text))
+        };
+        let cases = [
+            ("400 Bad Request", Some(Refusal::Misunderstood)),
+            ("411 Length Required", Some(Refusal::Misunderstood)),
+            ("401 Unauthorized", Some(Refusal::Denied)),
+            ("403 Forbidden", Some(Refusal::Denied)),
+            ("405 Method Not Allowed", Some(Refusal::Unsupported)),
+            ("501 Not Implemented", Some(Refusal::Unsupported)),
+            ("507 Insufficient Storage", Some(Refusal::Full)),
+            ("408 Request Timeout", None),
+            ("429 Too Many Requests", None),
+            ("500 Internal Server Error", None),
+            ("503 Service Unavailable", None),
+            ("400 Bad Request: <Code>RequestTimeout</Code>", None),
+        ];
+        for (status, meaning) in cases {
+            let error = classify(CALL, answered(status)).into_error(CALL);
+            assert_eq!(refusal(&error), meaning, "{status}");
+            assert_eq!(error.message().contains("safe to retry"), meaning.is_none(), "{error}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! <repo>/metadata                                    the user's key-value pairs; overwritten
 //! <repo>/refs/<id>                                   a dump of all refs; created if absent
 //! _onward/keys/<access key id>                       an access key; overwritten
+//! _onward/storage                                    what was found of this storage; overwritten
 //! _onward/token-key                                  what signs logins and upload addresses; created if absent
 //! ```
 //!
@@ -207,6 +208,9 @@ pub fn refs_dump(repo: &RepoName, id: u128) -> String {
 
 /// What signs logins and the addresses of uploads.
 pub const TOKEN_KEY: &str = "_onward/token-key";
+
+/// What was found of this storage when it was tried.
+pub const STORAGE_VERDICT: &str = "_onward/storage";
 
 /// The folder of what nobody but the deployment's own programs may read.
 pub const PRIVATE_DIR: &str = "_onward";

@@ -58,6 +58,7 @@ pub use foreign::{Foreign, Found, LeftOut, LeftOutKind};
 pub(crate) use key::check as check_key;
 pub use key::{KEY_LEN_MAX, LAST_SEGMENT_LEN_MAX, SEGMENT_LEN_MAX};
 pub use list::{LIST_SORTED_MAX, Listed};
+pub use probe::{Probed, Replaces};
 pub use read::{Span, Streamed};
 pub use secret::{SECRET_LEN, Secret};
 pub use source::Source;

@@ -106,6 +106,12 @@ impl Objects {
         address.strip_prefix(self.url.trim_end_matches('/'))?.strip_prefix('/')
     }
 
+    /// Whether the store lists in the order of keys, from a key on: a listing costs what it gives. Of
+    /// other stores a listing costs the whole folder.
+    pub fn lists_in_order(&self) -> bool {
+        self.ordered
+    }
+
     /// The root of local storage.
     pub(super) fn root(&self) -> Option<&LocalRoot> {
         self.root.as_deref()

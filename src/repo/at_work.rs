@@ -46,9 +46,11 @@ impl Onward {
         self.inner.coordinator.lanes().call("ping", &redis::cmd("PING")).await.map(drop)
     }
 
-    /// Whether the object store answers: the error says why not.
+    /// Whether the object store answers, and is not one on which branches can fork: the error says
+    /// why not. One that may only be read is reached.
     pub async fn reach_storage(&self) -> Result<()> {
-        self.inner.coordinator.objects().size(layout::TOKEN_KEY).await.map(drop)
+        self.inner.coordinator.objects().size(layout::TOKEN_KEY).await?;
+        self.refuse_unsafe_storage().await
     }
 }
 

@@ -260,6 +260,7 @@ impl Branch {
         asked: Option<Fingerprint>,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
+        self.repo.onward.check_storage_until(deadline).await?;
         let submitting = &Submitting::new(submission);
         let attempt = |context| {
             let queue = self.queue_of(&context);
@@ -285,7 +286,9 @@ impl Branch {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
-            Admission::BranchDeleted | Admission::Forgotten(_) => return Err(self.nowhere()),
+            Admission::BranchDeleted | Admission::Forgotten(_) | Admission::Unsure => {
+                return Err(self.nowhere());
+            }
             Admission::Settled(outcome) => {
                 let outcome = Box::pin(complete(&context, *outcome)).await?;
                 same_request(asked, &outcome)?;
@@ -317,9 +320,11 @@ impl Branch {
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
         let (committer, created_ms) = (self.committer(committer), clock::now_ms());
-        let op = Op { committer, created_ms, producer: None, fingerprint: asked, request };
-        let submission =
-            Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
+        let (prepared_ms, producer, fingerprint) = (None, None, asked);
+        let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
+        // Whoever gives an id of their own has asked what became of it.
+        let (element, seal, may_repeat) = (op.encode(op_id)?, Seal::No, false);
+        let submission = Submission { op_id, element, producer: None, seal, may_repeat };
         self.submit(submission, asked, deadline).await
     }
 

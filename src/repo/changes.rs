@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::commit::accept::persist::persist;
 use crate::commit::op::request::{Changes, CommitRequest, INLINE_MAX, Op, Request};
 use crate::commit::round::situation::VALIDATED_MAX;
@@ -314,7 +314,7 @@ impl ChangeBuilder {
         op_id: OpId,
         deadline: Option<Deadline>,
     ) -> Result<(Submission, u64)> {
-        let created_ms = clock::now_ms();
+        let (created_ms, begun) = (clock::now_ms(), Stopwatch::start());
         // That nothing is staged is no answer to an op that may be decided, or queued elsewhere,
         // without this Redis knowing of it: only the log can tell.
         let is_repeatable = self.named || self.producer.is_some();
@@ -337,10 +337,16 @@ impl ChangeBuilder {
             true => (Changes::Sealed, 0),
             false => write_changes(&self.branch, self.sorter).await?,
         };
+        let prepared_ms = match &changes {
+            // By the clock that all share, as helpers compare it with what garbage collection may take.
+            Changes::Run(_) => Some(self.branch.context().await?.redis.began_ms(begun).await?),
+            Changes::Inline(_) | Changes::Sealed => None,
+        };
         let producer = self.producer.clone();
         let op = Op {
             committer: self.branch.committer(self.committer),
             created_ms,
+            prepared_ms,
             producer: self.producer,
             fingerprint: self.fingerprint,
             request: Request::Commit(CommitRequest {
@@ -354,7 +360,9 @@ impl ChangeBuilder {
                 staging_lost: false,
             }),
         };
-        Ok((Submission { op_id, element: op.encode(op_id)?, producer, seal }, removals))
+        let element = op.encode(op_id)?;
+        let may_repeat = is_repeatable;
+        Ok((Submission { op_id, element, producer, seal, may_repeat }, removals))
     }
 }
 

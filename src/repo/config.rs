@@ -24,6 +24,10 @@ pub struct Config {
     pub timeout: Duration,
     /// What uploads are summed with.
     pub checksum: Checksum,
+    /// Whether a storage is used on which branches can fork (see
+    /// [`Onward::check_storage`](crate::Onward::check_storage)). With one Redis nothing was lost on any
+    /// of those; with two that both believe to be the primary, acknowledged commits were.
+    pub accept_unsafe_storage: bool,
     /// Connections to Redis: limits for tests and measurements. No promise.
     #[doc(hidden)]
     pub lanes: LaneOptions,
@@ -44,6 +48,7 @@ impl Config {
             committer: "onward".into(),
             timeout: Duration::from_secs(300),
             checksum: Checksum::default(),
+            accept_unsafe_storage: false,
             lanes: LaneOptions::default(),
             coordinator: CoordinatorOptions::default(),
         }
@@ -53,6 +58,13 @@ impl Config {
     #[must_use]
     pub fn committer(mut self, committer: impl Into<String>) -> Self {
         self.committer = committer.into();
+        self
+    }
+
+    /// Uses the storage even where branches can fork on it.
+    #[must_use]
+    pub fn accept_unsafe_storage(mut self) -> Self {
+        self.accept_unsafe_storage = true;
         self
     }
 

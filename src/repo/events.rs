@@ -51,6 +51,8 @@ struct Listener {
     context: BranchContext,
     tail: Option<Tail>,
     after: Ticket,
+    /// Tickets decided, as far as is known.
+    done: Ticket,
 }
 
 impl Branch {
@@ -61,7 +63,7 @@ impl Branch {
         let (context, head) = self.head().await?;
         let done = Ticket(head.done);
         let after = after.unwrap_or(done).min(done);
-        let listener = Listener { branch: self.clone(), context, tail: None, after };
+        let listener = Listener { branch: self.clone(), context, tail: None, after, done };
         let looks = stream::try_unfold(listener, |mut listener| async move {
             let events = listener.look().await?;
             Ok(events.map(|events| (stream::iter(events.into_iter().map(Ok)), listener)))
@@ -74,6 +76,12 @@ impl Listener {
     /// What is new; `None` when the branch has ended.
     async fn look(&mut self) -> Result<Option<Vec<Event>>> {
         match self.read().await {
+            // What was decided by then is no longer kept: that of a branch that was idle goes, all of it.
+            Ok(events) if events.is_empty() && self.after < self.done => {
+                let from = self.after.plus(1);
+                self.after = self.done;
+                Ok(Some(vec![Event::Gap { from, to: self.done }]))
+            }
             Ok(events) if events.is_empty() => match self.has_ended().await {
                 Ok(true) => Ok(None),
                 Err(error) if !error.is_retryable() => Err(error),
@@ -91,12 +99,16 @@ impl Listener {
     }
 
     /// Whether the branch was deleted, or the name stands for another one by now.
-    async fn has_ended(&self) -> Result<bool> {
-        match self.branch.show().await {
-            Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(error),
-            Ok(_) => Ok(self.branch.context().await?.uid != self.context.uid),
+    async fn has_ended(&mut self) -> Result<bool> {
+        let (context, head) = match self.branch.head().await {
+            Err(error) if error.kind() == crate::ErrorKind::NotFound => return Ok(true),
+            head => head?,
+        };
+        if context.uid != self.context.uid {
+            return Ok(true);
         }
+        self.done = Ticket(head.done);
+        Ok(false)
     }
 
     async fn read(&mut self) -> Result<Vec<Event>> {
@@ -105,7 +117,9 @@ impl Listener {
             None => self.tail.insert(self.context.redis.tail().await?),
         };
         let mut events = Vec::new();
-        for record in tail.read(self.after, PATIENCE).await? {
+        // What is decided already is there, or nowhere.
+        let patience = if self.after < self.done { Duration::ZERO } else { PATIENCE };
+        for record in tail.read(self.after, patience).await? {
             let expected = self.after.plus(1);
             if record.ticket > expected {
                 events.push(Event::Gap { from: expected, to: Ticket(record.ticket.0 - 1) });

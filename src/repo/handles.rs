@@ -13,6 +13,7 @@ use crate::objects::Checksum;
 
 use super::glance::Glances;
 use super::protection::cache::RulesCache;
+use super::trust::Trust;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.
@@ -34,6 +35,8 @@ pub(super) struct Deployment {
     pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.
     pub(super) rules: RulesCache,
+    /// Whether the storage keeps branches from forking.
+    pub(super) storage: Trust,
     /// Held while the key-value pairs of a repository are changed.
     pub(super) metadata: tokio::sync::Mutex<()>,
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
+use crate::commit::context::BranchContext;
 use crate::commit::log::lake::Lake;
 use crate::commit::op::merge::PreparedMerge;
 use crate::model::codec::unpack;
@@ -17,7 +17,7 @@ use crate::model::ids::BranchUid;
 use crate::model::name::RepoName;
 use crate::objects::{Secret, layout};
 
-/// How long a hint holds.
+/// How long a hint holds, by the clock of Redis.
 const VALID_MS: i64 = 3_600_000;
 
 /// The longest hint.
@@ -37,8 +37,9 @@ pub(crate) struct Body {
 }
 
 /// The hint for going on with `merge` into branch `dest`.
-pub(super) async fn issue(lake: &Lake, dest: BranchUid, merge: PreparedMerge) -> Result<String> {
-    let expires_ms = clock::now_ms().saturating_add(VALID_MS);
+pub(super) async fn issue(context: &BranchContext, merge: PreparedMerge) -> Result<String> {
+    let (lake, dest) = (&context.lake, context.uid);
+    let expires_ms = context.redis.now_ms().await?.saturating_add(VALID_MS);
     let body = Body { repo: lake.repo().clone(), dest, expires_ms, merge };
     let body = rmp_serde::to_vec_named(&body)
         .map_err(|error| Error::internal("a hint cannot be encoded").with_source(error))?;
@@ -46,9 +47,10 @@ pub(super) async fn issue(lake: &Lake, dest: BranchUid, merge: PreparedMerge) ->
 }
 
 /// What a hint says, if it is one of ours, for this branch, and in time.
-pub(super) async fn redeem(lake: &Lake, dest: BranchUid, hint: &str) -> Result<PreparedMerge> {
+pub(super) async fn redeem(context: &BranchContext, hint: &str) -> Result<PreparedMerge> {
     let parts = Parts::of(hint)?;
-    parts.open(&key(lake).await?, lake.repo(), dest, clock::now_ms())
+    let (lake, now_ms) = (&context.lake, context.redis.now_ms().await?);
+    parts.open(&key(lake).await?, lake.repo(), context.uid, now_ms)
 }
 
 fn refused(why: &str) -> Error {

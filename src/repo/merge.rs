@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::commit::accept::persist::persist;
 use crate::commit::log::lake::Lake;
 use crate::commit::mend::present::bring_up;
@@ -240,7 +240,17 @@ impl MergeBuilder {
         let (lake, spec, against) = self.resolve().await?;
         let worked_out = match self.resume(&lake, spec, against).await? {
             Some(worked_out) => worked_out,
-            None => work_out(&lake, spec, against).await?,
+            None => {
+                let begun = Stopwatch::start();
+                let mut worked_out = work_out(&lake, spec, against).await?;
+                if let WorkedOut::Merge { merge, .. } = &mut worked_out
+                    && merge.run().is_some()
+                {
+                    let redis = &self.branch.context().await?.redis;
+                    merge.prepared_ms = redis.began_ms(begun).await?;
+                }
+                worked_out
+            }
         };
         let merge = match self.to_be_queued(op_id, worked_out) {
             Ok(merge) => merge,
@@ -285,8 +295,7 @@ impl MergeBuilder {
         against: Option<CommitId>,
     ) -> Result<Option<WorkedOut>> {
         let Some(hint) = &self.hint else { return Ok(None) };
-        let uid = self.branch.context().await?.uid;
-        let merge = hint::redeem(lake, uid, hint).await?;
+        let merge = hint::redeem(&self.branch.context().await?, hint).await?;
         let told = MergeSpec {
             kind: merge.kind,
             base: merge.base,

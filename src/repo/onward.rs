@@ -16,6 +16,7 @@ use super::handles::{Deployment, Onward};
 use super::pages::NamesRequest;
 use super::protection::cache::RulesCache;
 use super::repository::RepoInfo;
+use super::trust::Trust;
 
 impl Deployment {
     /// The readers of a branch, who share their calls.
@@ -63,6 +64,7 @@ impl Onward {
                 names: Mutex::default(),
                 glances: Mutex::default(),
                 rules: RulesCache::default(),
+                storage: Trust::new(config.accept_unsafe_storage),
                 metadata: tokio::sync::Mutex::default(),
             }),
         }

@@ -29,7 +29,7 @@ pub(super) async fn complete(context: &BranchContext, outcome: Outcome) -> Resul
             else {
                 return Err(not_in_log(context, ticket));
             };
-            let hint = hint::issue(&context.lake, context.uid, *merge).await?;
+            let hint = hint::issue(context, *merge).await?;
             Outcome::LostRace { ticket, hint, details }
         }
         Outcome::Behind { reason, standing, earlier, details, .. } => {

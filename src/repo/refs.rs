@@ -1,7 +1,5 @@
 //! Refs: from what users type to commits.
 
-use futures::{StreamExt, TryStreamExt};
-
 use crate::commit::log::lake::Lake;
 use crate::model::address::{Face, Modifier, RefExpr};
 use crate::model::commit::Commit;
@@ -11,13 +9,10 @@ use crate::model::name::{BranchName, TagName};
 
 use super::handles::Branch;
 use super::handles::Repository;
-use super::log::LogRequest;
+use super::prefix::{self, STEPS};
 
 /// The shortest prefix of a commit id.
 const PREFIX_MIN: usize = 6;
-
-/// Commits per branch among which a prefix is looked for.
-const PREFIX_COMMITS: usize = 1000;
 
 /// The longest walk of one `~n`.
 const ANCESTOR_MAX: u32 = 100_000;
@@ -120,34 +115,19 @@ impl Repository {
         }
         match self.commits_with_prefix(base).await?.as_slice() {
             [] => Err(Error::not_found(format!(
-                "'{base}' is no branch or tag of repository '{repo}', and begins no id among the newest {PREFIX_COMMITS} commits of any branch: give all 64 digits of an older commit"
+                "'{base}' is no branch or tag of repository '{repo}', and begins no id among the newest {STEPS} commits of any branch: give all 64 digits of an older commit"
             ))),
             [id] => Ok(Resolved::Commit(Some(*id))),
             _ => Err(Error::not_found(format!(
-                "'{base}' begins more than one id among the newest {PREFIX_COMMITS} commits of the branches of '{repo}': give more digits"
+                "'{base}' begins more than one id among the newest {STEPS} commits of the branches of '{repo}': give more digits"
             ))),
         }
     }
 
-    /// Recent commits whose id begins with `prefix`: one is enough to answer, two to refuse. Costs
-    /// the log entries of the newest [`PREFIX_COMMITS`] commits of each branch.
+    /// Recent commits whose id begins with `prefix`, of any branch.
     async fn commits_with_prefix(&self, prefix: &str) -> Result<Vec<CommitId>> {
-        let mut found: Vec<CommitId> = Vec::new();
-        for head in self.branches().await?.into_iter().filter_map(|branch| branch.commit) {
-            let head = RefExpr::plain(head.to_string());
-            // A log begins with resolving its ref, which is how this function is called.
-            let log = Box::pin(self.log(&head, &LogRequest::default())).await?;
-            let mut log = log.take(PREFIX_COMMITS);
-            while let Some(info) = log.try_next().await? {
-                if info.id.to_string().starts_with(prefix) && !found.contains(&info.id) {
-                    found.push(info.id);
-                    if found.len() > 1 {
-                        return Ok(found);
-                    }
-                }
-            }
-        }
-        Ok(found)
+        let heads = self.branches().await?.into_iter().filter_map(|branch| branch.commit);
+        prefix::find(&self.lake()?, heads, prefix).await
     }
 
     async fn walk(&self, head: Option<CommitId>, reference: &RefExpr) -> Result<Option<CommitId>> {

@@ -43,6 +43,7 @@ impl Repository {
     /// [`crate::ErrorKind::Conflict`] when it exists.
     pub async fn create(&self, default_branch: &BranchName) -> Result<RepoInfo> {
         let name = self.name()?;
+        self.onward.check_storage().await?;
         let record = RepoRecord {
             name: name.clone(),
             default_branch: default_branch.clone(),

@@ -9,7 +9,8 @@ use crate::commit::accept::queue::BranchQueue;
 use crate::commit::accept::waiting::{Told, rounds_bound};
 use crate::commit::context::BranchContext;
 use crate::commit::log::find::find_in_log;
-use crate::commit::mend::present::{present, present_in};
+use crate::commit::mend::present::{bring_up, present, present_in};
+use crate::commit::mend::restore::remember;
 use crate::commit::op::queued::QueuedOp;
 use crate::commit::op::verdict::{OutcomeRecord, Verdict};
 use crate::coord::status::{OpStatus, StatusReply};
@@ -149,10 +150,24 @@ pub(super) async fn see_through(
 }
 
 impl Branch {
-    /// What is known of an op, now.
-    pub async fn ticket_status(&self, op_id: OpId) -> Result<TicketStatus> {
+    /// What Redis says of an op. Where it does not know it, it is brought up to the log first, and what
+    /// it has forgotten of a branch that was idle is put back.
+    async fn status_of(&self, op_id: OpId) -> Result<(BranchContext, StatusReply)> {
         let ask = |context: BranchContext| async move { context.redis.status(&[op_id]).await };
-        let (context, StatusReply { done, ops, .. }) = present(self, ask).await?;
+        let (context, reply) = present(self, ask).await?;
+        if !matches!(reply.ops.first(), Some(OpStatus::Unknown) | None) {
+            return Ok((context, reply));
+        }
+        bring_up(&context).await?;
+        remember(&context).await?;
+        present(self, ask).await
+    }
+
+    /// What is known of an op, now: of one that is queued, or among the newest 4,096 that were decided,
+    /// whatever Redis has lost or forgotten; of others, as long as Redis keeps them. Fails with
+    /// [`crate::ErrorKind::NotFound`] where nothing is.
+    pub async fn ticket_status(&self, op_id: OpId) -> Result<TicketStatus> {
+        let (context, StatusReply { done, ops, .. }) = self.status_of(op_id).await?;
         let uid = context.uid;
         let unknown = || {
             Error::not_found(format!(

@@ -644,6 +644,7 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
     let op = Op {
         committer: "onward".into(),
         created_ms: clock::now_ms(),
+        prepared_ms: None,
         producer: None,
         fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
@@ -652,7 +653,8 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
     let element = op.encode(op_id).unwrap();
     let (repo, main) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let queue = onward.coordinator().queue(&repo, &main, head.uid());
-    let submission = Submission { op_id, element, producer: None, seal: Seal::No };
+    let submission =
+        Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
     let Admission::Queued(mut pending) = queue.submit(submission).await.unwrap() else { panic!() };
     pending.outcome().await.unwrap();
 }

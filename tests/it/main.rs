@@ -39,6 +39,8 @@ mod server;
 mod simulation;
 mod tidy;
 mod topology;
+#[cfg(feature = "aws")]
+mod unsafe_storage;
 mod upgrade;
 mod verify;
 mod worker;

@@ -21,6 +21,9 @@ pub struct Global {
     /// The name on commits [default: $USER] [env: ONWARD_COMMITTER]
     #[arg(long, global = true, value_name = "NAME", env = "ONWARD_COMMITTER", hide_env = true)]
     pub committer: Option<String>,
+    /// Use a storage on which branches can fork: see `onward doctor`
+    #[arg(long, global = true, env = "ONWARD_ACCEPT_UNSAFE_STORAGE", hide_env = true)]
+    pub accept_unsafe_storage: bool,
     /// One JSON object per line on stdout
     #[arg(long, global = true)]
     pub json: bool,

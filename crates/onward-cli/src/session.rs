@@ -22,7 +22,11 @@ pub async fn config(global: &Global) -> Result<Config> {
             (instance.redis_url, instance.storage_url)
         }
     };
-    Ok(Config::new(redis, storage).committer(settings.committer))
+    let config = Config::new(redis, storage).committer(settings.committer);
+    Ok(match settings.accept_unsafe_storage {
+        true => config.accept_unsafe_storage(),
+        false => config,
+    })
 }
 
 /// Runs `work` over a connection of a short-lived process, and ends it in good order whatever

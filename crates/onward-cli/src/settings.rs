@@ -35,6 +35,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The name on commits.
     pub committer: String,
+    /// Whether a storage is used on which branches can fork.
+    pub accept_unsafe_storage: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -44,6 +46,8 @@ struct File {
     storage: Option<String>,
     data_dir: Option<PathBuf>,
     committer: Option<String>,
+    #[serde(default)]
+    accept_unsafe_storage: bool,
 }
 
 impl Settings {
@@ -86,7 +90,9 @@ impl Settings {
                 ));
             }
         };
-        Ok(Self { place, data_dir, committer: committer.unwrap_or_else(|| "onward".into()) })
+        let accept_unsafe_storage = global.accept_unsafe_storage || file.accept_unsafe_storage;
+        let committer = committer.unwrap_or_else(|| "onward".into());
+        Ok(Self { place, data_dir, committer, accept_unsafe_storage })
     }
 }
 
@@ -100,7 +106,7 @@ fn parse(path: &Path, text: &str) -> Result<File> {
     // The parser's message names the key and the line.
     toml::from_str(text).map_err(|error| {
         Error::invalid(format!(
-            "{}: {}; the keys are redis, storage, data_dir and committer",
+            "{}: {}; the keys are redis, storage, data_dir, committer and accept_unsafe_storage",
             path.display(),
             short(error.to_string().trim())
         ))

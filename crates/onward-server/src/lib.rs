@@ -93,6 +93,7 @@ impl Server {
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
+        onward.refuse_unsafe_storage().await?;
         // Before a key is made whose secret is told only to who serves.
         let listener = Listener::bind(&listen, tls).await?;
         let keys = Keys::new(onward.coordinator().objects().clone());

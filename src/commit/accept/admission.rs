@@ -23,6 +23,8 @@ pub enum Admission {
     Forgotten(Ticket),
     /// Nothing was staged, and an empty commit was not asked for.
     NothingStaged(OpId),
+    /// It may have been decided before, and Redis has forgotten which ops were.
+    Unsure,
     /// The branch has ended. Nothing was queued; the name may stand for another branch by now.
     BranchDeleted,
 }
@@ -85,6 +87,7 @@ pub(super) fn admit(
         )),
         Accepted::NothingStaged => Ok(Admission::NothingStaged(op_id)),
         Accepted::BranchDeleted => Ok(Admission::BranchDeleted),
+        Accepted::Forgotten => Ok(Admission::Unsure),
     }
 }
 

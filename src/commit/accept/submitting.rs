@@ -14,7 +14,8 @@ use super::admission::Admission;
 use super::queue::BranchQueue;
 use super::waiting::rounds_bound;
 use crate::commit::log::find::find_in_log;
-use crate::commit::mend::present::Shows;
+use crate::commit::mend::present::{Shows, bring_up};
+use crate::commit::mend::restore::remember;
 use crate::commit::op::lost::lost;
 
 /// How long after the first attempt Redis still knows an op however fast its branch is decided. An
@@ -62,7 +63,14 @@ impl Submitting {
                 return Ok(Answer::Given(Admission::Settled(Box::new(outcome))));
             }
         }
-        let mut admission = self.submit(queue).await?;
+        let mut admission = self.submit(queue, &self.submission).await?;
+        if matches!(admission, Admission::Unsure) {
+            // Whatever the log brings back is known then: an op that is not among it is new.
+            bring_up(queue.context()).await?;
+            remember(queue.context()).await?;
+            let known = Submission { may_repeat: false, ..self.submission.clone() };
+            admission = self.submit(queue, &known).await?;
+        }
         let lost_connection = queue.context().redis.losses() != first.losses;
         if matches!(admission, Admission::NothingStaged(_)) && lost_connection {
             // The call may have been made twice, the first time to a Redis that took what was staged
@@ -80,9 +88,9 @@ impl Submitting {
     }
 
     /// Submits the op. Where as many areas are sealed as may be, those that were given back make room.
-    async fn submit(&self, queue: &BranchQueue) -> Result<Admission> {
+    async fn submit(&self, queue: &BranchQueue, submission: &Submission) -> Result<Admission> {
         for _ in 0..ROOM_MAX {
-            match queue.submit(self.submission.clone()).await {
+            match queue.submit(submission.clone()).await {
                 Err(error) if matches!(error.kind(), ErrorKind::TooManySealed { .. }) => {
                     if !queue.context().redis.unite_areas().await? {
                         return Err(error);
@@ -91,7 +99,7 @@ impl Submitting {
                 other => return other,
             }
         }
-        queue.submit(self.submission.clone()).await
+        queue.submit(submission.clone()).await
     }
 
     /// The outcome of the op, by the log: Redis knows that it was decided as this ticket, and no

@@ -214,6 +214,7 @@ impl Helper {
             let wanted = self.wanted(&view);
             let context = self.context();
             let helped_from = view.head.done;
+            let expected = view.depth.min(BATCH_MAX as u64);
             let watch = Stopwatch::start();
             let end = context.round(view, self.head.take(), wanted).await?;
             self.doubts.note();
@@ -222,6 +223,10 @@ impl Helper {
             }
             match end {
                 Answer::Given(RoundEnd::Published { entry, next, head }) => {
+                    if entry.len() < expected {
+                        // It ended early: heavy ops, or one behind which another head is needed.
+                        self.shared.state().waiters.doubt();
+                    }
                     self.tell(&entry, watch.elapsed())?;
                     self.shared.rate.observe(head.done);
                     tracing::trace!(from = helped_from, ops = entry.len(), "batch published");

@@ -98,7 +98,10 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             (Some((ticket, record)), _) => {
                 shared.state().waiters.tell(op_id, ticket, record);
             }
-            (None, Some((submission, sealed))) => lost_ops.push(lost(submission, sealed)?),
+            // It is new: the log was read from where it was accepted first.
+            (None, Some((submission, sealed))) => {
+                lost_ops.push(Submission { may_repeat: false, ..lost(submission, sealed)? });
+            }
             (None, None) => {
                 let cause = "Redis had lost it before it was decided: whoever submitted it can submit it again under the same op id";
                 shared.state().waiters.give_up(op_id, cause);
@@ -158,6 +161,7 @@ async fn settle(
         Accepted::Overloaded { .. }
         | Accepted::TooManySealed { .. }
         | Accepted::Decided(_, None)
+        | Accepted::Forgotten
         | Accepted::NothingStaged => None,
     };
     if let Some(verdict) = verdict {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::coord::submit::{Seal, Submission};
 use crate::model::error::Result;
 use crate::model::ids::OpId;
@@ -145,20 +145,26 @@ async fn fold_and_submit(
     levels: Vec<Level>,
     bottom: bool,
 ) -> Result<OpId> {
-    let created_ms = clock::now_ms();
+    let (created_ms, begun) = (clock::now_ms(), Stopwatch::start());
     let tree = context.lake.tree();
     let with = tree.fold(&levels, bottom).await?.stored(tree).await?;
     let levels = levels.iter().map(|level| (level.run.id, level.as_of)).collect();
     let op = Op {
         committer: "onward".into(),
         created_ms,
+        prepared_ms: Some(context.redis.began_ms(begun).await?),
         producer: None,
         fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
     let op_id: OpId = clock::new_op_id();
-    let submission =
-        Submission { op_id, element: op.encode(op_id)?, producer: None, seal: Seal::No };
+    let submission = Submission {
+        op_id,
+        element: op.encode(op_id)?,
+        producer: None,
+        seal: Seal::No,
+        may_repeat: false,
+    };
     shared.submit_along(submission).await?;
     add(&context.counters.folds, 1);
     Ok(op_id)

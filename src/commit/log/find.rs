@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::lake::Lake;
-use crate::commit::context::BATCH_MAX;
 use crate::commit::op::verdict::OutcomeRecord;
 use crate::model::error::Result;
 use crate::model::ids::{BranchUid, OpId, Ticket};
@@ -26,10 +25,7 @@ pub async fn find_all_in_log(
     after: u64,
 ) -> Result<HashMap<OpId, (Ticket, OutcomeRecord)>> {
     let mut found = HashMap::new();
-    // The entry that holds ticket `after + 1` may begin up to a batch before it.
-    let from = Ticket(after.saturating_sub(BATCH_MAX as u64));
-    let listed = lake.log_tickets(uid, from).await?;
-    let Some(first) = listed.first().copied() else {
+    let Some(first) = lake.near(uid, Ticket(after + 1)).await? else {
         return Ok(found);
     };
     let mut log = lake.log_from(uid, first).await?;

@@ -11,6 +11,7 @@ use crate::objects::layout;
 
 use super::entry::LogEntry;
 use super::lake::Lake;
+use crate::commit::context::BATCH_MAX;
 
 /// Log entries read at the same time, at most.
 const READS: usize = 16;
@@ -39,8 +40,29 @@ impl Lake {
     /// The log from the entry at `next` on, in order, to its end. The listing that it starts from
     /// need not be complete: names of entries follow from the entries before them.
     pub async fn log_from(&self, uid: BranchUid, next: Ticket) -> Result<LogTail> {
-        let listed = self.log_tickets(uid, Ticket(next.0.saturating_sub(1))).await?;
+        let after = Ticket(next.0.saturating_sub(1));
+        let listed = match self.objects().lists_in_order() {
+            true => self.log_tickets(uid, after).await?,
+            // A folder can only be listed whole, however little of it is wanted.
+            false => Vec::new(),
+        };
         Ok(LogTail { lake: self.clone(), uid, next, listed: listed.into(), ahead: VecDeque::new() })
+    }
+
+    /// First ticket of the entry that holds ticket `wanted`, or of one before it that is near; `None`
+    /// where the log does not come so far.
+    pub async fn near(&self, uid: BranchUid, wanted: Ticket) -> Result<Option<Ticket>> {
+        let before = Ticket(wanted.0.saturating_sub(BATCH_MAX as u64 + 1));
+        if self.objects().lists_in_order() {
+            return Ok(self.log_tickets(uid, before).await?.first().copied());
+        }
+        for first in (before.0 + 1..=wanted.0).rev().map(Ticket) {
+            let key = layout::log_entry(self.repo(), uid, first);
+            if self.objects().size(&key).await?.is_some() {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads log entries in parallel, in the order given.

@@ -19,13 +19,15 @@
 //! | **here**: a question to a branch that Redis does not have, has as ended, or may be behind with | until that was mended 3 times | questions read, or carry the mark that makes them one | `not found` where the name stands for nothing, else `unavailable` |
 //! | `coord/restore.rs`: a draft that Redis lost while it was gathered | 3 drafts | a draft has keys of its own | `unavailable` |
 //! | `commit/accept/persist.rs`: an op, or what it takes to work it out, while Redis is away | until the caller's deadline, pauses of 20 to 500 ms; once without one | the op id stays; after 3 s the log is asked first | the outage's `unavailable`: nothing is known, submit the same op id again |
-//! | `commit/accept/submitting.rs`: a commit of what is staged that found nothing, when a connection was lost meanwhile | once | it goes as one whose staging is lost, decided in its turn | the outcome |
+//! | `commit/accept/submitting.rs`: a commit of what is staged that found nothing, when a connection was lost meanwhile | once | it goes as one that takes nothing, decided in its turn | the outcome |
+//! | `commit/accept/submitting.rs`: an op that may be a repetition, where Redis has forgotten which ops were decided | once, with what the log says put back | the log was read | the answer to the second |
+//! | `commit/accept/submitting.rs`: a commit of what is staged that found as many sealed areas as may be | 8 times, each with two areas made one | nothing was accepted | `too many sealed` |
 //! | `commit/help/reconcile.rs`: an accepted op that neither Redis nor the log has | at each look that misses it, while somebody here waits | the op id stays, and the log was read first | the outcome; `unavailable` where only another process could submit it again |
 //! | `commit/help/helper.rs`: a round that failed | while somebody here waits, pauses of 20 ms to 1 s | a log entry is created if absent, and published by whoever finds it | `still queued` with the cause, told after 4 failures of a kind that lasts |
 //! | `commit/help/helper.rs`: the wait for the holder of the turn | for 30 s without progress, then a round all the same | the turn is advice | nothing: the op is decided |
 //! | `commit/round/run.rs`: a batch that meets damage, once without what is damaged; one that meets what only a newer program reads, by its first op | once a round | nothing was decided | the outcome of each op |
 //! | `commit/help/upkeep.rs`: a fold that failed or was not decided | with the next batch; after 32 batches | an exchange for equal content, or nothing | nobody waits for it |
-//! | `repo/staging.rs`: a conditional write under which the branch moved | 64 times | nothing was written | `unavailable` |
+//! | `repo/staging.rs`: a conditional write, or a removal, under which the branch moved | 64 times | nothing was written | `unavailable`; of removals alone, tombstones as they are |
 //! | `repo/protection/mod.rs`: a change of rules that others have changed | 8 times | written on the condition of what was read | `unavailable` |
 //! | `repo/events.rs`: a listener's look | without end, pauses of 250 to 500 ms | reads; tickets go on | the end of the branch |
 //! | `repo/gc/drain.rs`: a look at a queue that is to empty | until the deadline | each look helps with its front | `unavailable`, nothing was removed |

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::coord::restore::BranchImage;
+use crate::coord::retention::REMEMBERED;
 use crate::coord::{BranchState, HeadView};
 use crate::model::codec::{pack_versioned, unpack_versioned};
 use crate::model::error::{Error, ErrorKind, Result};
@@ -27,7 +28,7 @@ use crate::commit::log::record::BranchRecord;
 use crate::commit::op::verdict::ProducerRow;
 
 /// Outcomes that a checkpoint and a restored branch keep.
-pub const OUTCOMES_KEPT: usize = 4096;
+pub const OUTCOMES_KEPT: usize = REMEMBERED as usize;
 
 /// Log entries between checkpoints.
 pub const CHECKPOINT_EVERY: u64 = 256;
@@ -185,4 +186,17 @@ pub(super) async fn put_back(context: &BranchContext, record: &BranchRecord) -> 
         add(&context.counters.restored, 1);
     }
     Ok(())
+}
+
+/// Puts back which of the newest ops were decided, by the log, where a branch that was idle has
+/// forgotten it. Redis has the branch, and is up to the log.
+pub async fn remember(context: &BranchContext) -> Result<()> {
+    if context.redis.remembers().await?.given() != Some(false) {
+        return Ok(());
+    }
+    let record = BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
+    let checkpoint = read_back(&context.lake, &record).await?;
+    let ops: Vec<(OpId, Ticket)> =
+        checkpoint.outcomes.iter().map(|(ticket, op_id, _)| (*op_id, *ticket)).collect();
+    context.redis.remember(&ops).await.map(drop)
 }

@@ -4,7 +4,6 @@
 //! rule with what the branch has there; those that *survive* are written. Few changes travel in
 //! the op, all of them, to be decided one by one in their turn.
 
-use crate::clock;
 use crate::model::conflict::Strategy;
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
@@ -45,13 +44,13 @@ pub enum WorkedOut {
     Conflicts(Conflicts),
 }
 
-/// Works out a merge against head `against`, and writes what survives of many changes.
+/// Works out a merge against head `against`, and writes what survives of many changes. When that began
+/// is for the caller to say, where a run was written.
 pub async fn work_out(
     lake: &Lake,
     spec: MergeSpec,
     against: Option<CommitId>,
 ) -> Result<WorkedOut> {
-    let prepared_ms = clock::now_ms();
     let mut plan = Plan::new(lake);
     let tally = try_merge(lake, spec, against, &mut plan).await?;
     if !tally.conflicts.is_empty() {
@@ -60,7 +59,7 @@ pub async fn work_out(
     let (changes, surviving) = (tally.changes, tally.surviving);
     let plan = plan.finish(tally).await?;
     let MergeSpec { kind, base, source, strategy } = spec;
-    let merge = PreparedMerge { kind, base, source, strategy, against, prepared_ms, plan };
+    let merge = PreparedMerge { kind, base, source, strategy, against, prepared_ms: 0, plan };
     let merge = Box::new(merge);
     Ok(WorkedOut::Merge { merge, changes, surviving })
 }

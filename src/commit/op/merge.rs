@@ -64,7 +64,8 @@ pub struct PreparedMerge {
     pub strategy: Strategy,
     /// The head it was worked out against.
     pub against: Option<CommitId>,
-    /// When that began, in milliseconds since the Unix epoch.
+    /// When that began, in milliseconds since the Unix epoch, by the clock of Redis, which all share; of
+    /// older programs by that of the submitter. 0 where nothing was written to the object store.
     pub prepared_ms: i64,
     /// What comes of it, as worked out so far.
     pub plan: MergePlan,

@@ -15,7 +15,7 @@ use super::merge::MergeRequest;
 
 /// How old the changes of an op may be when it is decided, from before the first of them was written
 /// to the object store. Helpers refuse an older op, so that garbage collection may remove what
-/// nothing names and is older, with an hour for clocks that differ.
+/// nothing names and is older, with an hour for the clocks of Redis and the store, which may differ.
 pub const PREPARED_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Changes that travel inside the queue element, encoded, at most. More of them go to the object
@@ -27,9 +27,13 @@ pub const INLINE_MAX: usize = 8 * 1024;
 pub struct Op {
     /// Name of whoever asks for it.
     pub committer: String,
-    /// When it was made, before any of its changes were written, milliseconds since the Unix epoch,
-    /// by the submitter's clock.
+    /// When it was made, milliseconds since the Unix epoch, by the submitter's clock: the date of what
+    /// comes of it. Nothing is decided by it.
     pub created_ms: i64,
+    /// Before any of its changes were written to the object store, milliseconds since the Unix epoch, by
+    /// the clock of Redis, which all share. Older programs do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared_ms: Option<i64>,
     /// The producer's place in its own sequence, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub producer: Option<Producer>,
@@ -125,7 +129,7 @@ impl Op {
     pub fn prepared_ms(&self) -> i64 {
         match &self.request {
             Request::Merge(request) => request.merge.prepared_ms,
-            _ => self.created_ms,
+            _ => self.prepared_ms.unwrap_or(self.created_ms),
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use crate::clock;
 use crate::coord::areas::Area;
 use crate::model::change::decode_value;
 use crate::model::error::{Error, Result};
@@ -42,8 +41,8 @@ pub(in crate::commit) async fn load(
         }
     };
     let taken = owned_areas(&op.request, id, areas);
-    let expired = is_expired(&op);
-    let Op { committer, created_ms, producer, fingerprint, request } = op;
+    let expired = is_expired(sources, &op).await?;
+    let Op { committer, created_ms, producer, fingerprint, request, .. } = op;
     let work = match request {
         _ if cancelled => Ok(Work::Settled(Verdict::Cancelled)),
         _ if expired => Err(Error::invalid(format!(
@@ -91,10 +90,14 @@ fn owned(id: OpId, areas: &[Area]) -> impl Iterator<Item = OpId> + '_ {
     areas.iter().filter(move |area| area.owner == Some(id)).map(|area| area.id)
 }
 
-/// Whether garbage collection may have taken what the op names.
-fn is_expired(op: &Op) -> bool {
-    let age = clock::now_ms().saturating_sub(op.prepared_ms());
-    !op.runs().is_empty() && u128::try_from(age).is_ok_and(|age| age > PREPARED_MAX.as_millis())
+/// Whether garbage collection may have taken what the op names. By the clock of Redis, which all share:
+/// helpers must not fail for their own clock, or for a submitter's, what others would commit.
+async fn is_expired(sources: Sources<'_>, op: &Op) -> Result<bool> {
+    if op.runs().is_empty() {
+        return Ok(false);
+    }
+    let age = sources.redis.now_ms().await?.saturating_sub(op.prepared_ms());
+    Ok(u128::try_from(age).is_ok_and(|age| age > PREPARED_MAX.as_millis()))
 }
 
 /// The changes of a commit, and whether they have conditions or a base by which each is judged.

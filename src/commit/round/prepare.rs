@@ -15,6 +15,7 @@ use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::merge::ancestry::{Ancestry, ancestry};
 use crate::commit::merge::graph::Contained;
+use crate::commit::op::merge::PreparedMerge;
 use crate::commit::op::queued::{Body, QueuedOp, VERSION};
 use crate::commit::op::request::Request;
 use crate::commit::op::verdict::{ProducerRow, Verdict};
@@ -116,28 +117,33 @@ async fn load_batch(
     Ok(batch)
 }
 
-/// Finds the bases of merges by the history of the head, and what moves them.
-async fn trace(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Contained> {
+/// A merge, and where it stands in its batch.
+type Placed = (usize, PreparedMerge);
+
+/// Finds the bases of merges by the history of the head, and what moves them. Merges whose history is
+/// damaged fail; where that takes looking at each by itself, and the others cannot be looked at
+/// together, the batch ends behind the first of them.
+async fn trace(lake: &Lake, head: &Head, ops: &mut Vec<Prepared>) -> Result<Contained> {
     let merges = ops.iter().enumerate().filter_map(|(index, op)| match &op.work {
         Work::Merge { request, .. } if request.merge.kind.follows_merge_base() => {
-            Some((index, &request.merge))
+            Some((index, request.merge.clone()))
         }
         _ => None,
     });
-    let merges: Vec<_> = merges.collect();
-    let at: Vec<usize> = merges.iter().map(|(index, _)| *index).collect();
-    let Ancestry { contained, bases } = match ancestry(lake, head, merges).await {
-        Ok(ancestry) => ancestry,
+    let merges: Vec<Placed> = merges.collect();
+    let Ancestry { contained, bases } = match traced(lake, head, &merges).await {
         Err(error) if error.is_permanent() => {
-            let failed = Work::Settled(Verdict::Failed { reason: error.to_string() });
-            for index in at {
-                if let Some(op) = ops.get_mut(index) {
-                    op.work = failed.clone();
+            let sound = fail_untraceable(lake, head, &merges, ops).await?;
+            match traced(lake, head, &sound).await {
+                Err(error) if error.is_permanent() => {
+                    let first = sound.get(..1).unwrap_or_default();
+                    ops.truncate(first.iter().map(|(index, _)| index + 1).sum());
+                    traced(lake, head, first).await?
                 }
+                traced => traced?,
             }
-            return Ok(Contained::default());
         }
-        Err(error) => return Err(error),
+        traced => traced?,
     };
     for (index, base) in bases {
         if let Some(Prepared { work: Work::Merge { view, .. }, .. }) = ops.get_mut(index) {
@@ -145,4 +151,30 @@ async fn trace(lake: &Lake, head: &Head, ops: &mut [Prepared]) -> Result<Contain
         }
     }
     Ok(contained)
+}
+
+async fn traced(lake: &Lake, head: &Head, merges: &[Placed]) -> Result<Ancestry> {
+    ancestry(lake, head, merges.iter().map(|(index, merge)| (*index, merge)).collect()).await
+}
+
+/// Settles merges as failed that cannot be traced by themselves either. Returns the others.
+async fn fail_untraceable(
+    lake: &Lake,
+    head: &Head,
+    merges: &[Placed],
+    ops: &mut [Prepared],
+) -> Result<Vec<Placed>> {
+    let mut sound = Vec::with_capacity(merges.len());
+    for placed in merges {
+        match traced(lake, head, std::slice::from_ref(placed)).await {
+            Ok(_) => sound.push(placed.clone()),
+            Err(error) if error.is_permanent() => {
+                if let Some(op) = ops.get_mut(placed.0) {
+                    op.work = Work::Settled(Verdict::Failed { reason: error.to_string() });
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sound)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock;
-use crate::model::error::Result;
-use crate::objects::Objects;
+use crate::model::error::{Error, Result};
+use crate::objects::{Objects, Refusal, Replaces, refusal};
+use crate::repo::trust;
 
 use super::check::{Check, latency};
 
@@ -20,17 +21,21 @@ const SKEW_MAX_MS: i64 = 60_000;
 const FREE_LOW: u64 = 1 << 30;
 
 pub(super) async fn examine(objects: &Objects, tell: &mut (dyn FnMut(Check) + Send)) {
-    let conditional = objects.probe().await;
-    let reached = conditional.is_ok();
-    tell(Check::works(
-        "storage_create_if_absent",
-        conditional.map(|()| "the second writer of an object is refused".into()),
-        "use a store that honours 'If-None-Match: *' on every put, and let this user list, read, \
-         write and delete: without it a branch could get two histories",
-    ));
-    if !reached {
-        return;
-    }
+    const CHECK: &str = "storage_create_if_absent";
+    let probed = match trust::examine(objects).await {
+        Ok((verdict, Some(probed))) => {
+            tell(Check::good(CHECK, verdict.found));
+            probed
+        }
+        Ok((verdict, None)) => {
+            let advice = "use a store that lets one of many writers of an object through ('If-None-Match: *' on \
+                          every put, checked and written in one step): here a branch could get two histories, and \
+                          commits are refused unless --accept-unsafe-storage is given";
+            return tell(Check::bad(CHECK, verdict.found, advice));
+        }
+        Err(error) => return tell(Check::bad(CHECK, error.to_string(), advice(&error))),
+    };
+    tell(replacing(probed.replaces));
     tell(durability(objects));
     tell(time(objects).await);
     tell(
@@ -45,6 +50,40 @@ pub(super) async fn examine(objects: &Objects, tell: &mut (dyn FnMut(Check) + Se
     );
     if let Some(check) = space(objects) {
         tell(check);
+    }
+}
+
+/// What to do about a storage that could not be tried.
+fn advice(error: &Error) -> String {
+    match refusal(error) {
+        Some(Refusal::Misunderstood) => {
+            "the same request comes to the same end: check the endpoint and its \
+            settings (AWS_ENDPOINT, AWS_REGION, …), and use a store that speaks this protocol"
+                .into()
+        }
+        Some(refusal) => refusal.to_string(),
+        None => {
+            "check that the storage can be reached, and look again: it may pass by itself".into()
+        }
+    }
+}
+
+fn replacing(replaces: Replaces) -> Check {
+    const CHECK: &str = "storage_replace_if_same";
+    match replaces {
+        Replaces::Refused => {
+            Check::good(CHECK, "who overwrites something else than he has read is refused")
+        }
+        Replaces::Unsupported => Check::good(
+            CHECK,
+            "not offered: what is there is compared right before it is overwritten",
+        ),
+        Replaces::Ignored => Check::warning(
+            CHECK,
+            "the condition 'If-Match' is ignored: of two changes of the rules of protected branches at the same \
+             time one can be lost",
+            "use a store that honours it, or change rules by one process at a time",
+        ),
     }
 }
 

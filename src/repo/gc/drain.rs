@@ -33,6 +33,7 @@ pub(super) async fn fence(
     let op = Op {
         committer: "onward".into(),
         created_ms: clock::now_ms(),
+        prepared_ms: Some(context.redis.now_ms().await?),
         producer: None,
         fingerprint: None,
         // No levels: an exchange that comes to nothing.
@@ -41,7 +42,9 @@ pub(super) async fn fence(
     let op_id = clock::new_op_id();
     let element = op.encode(op_id)?;
     let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
-    match queue.submit(Submission { op_id, element, producer: None, seal: Seal::No }).await? {
+    let submission =
+        Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
+    match queue.submit(submission).await? {
         Admission::Queued(pending) => {
             decided(context, pending, deadline).await.map_err(does_not_empty)
         }
@@ -49,6 +52,7 @@ pub(super) async fn fence(
         Admission::BranchDeleted
         | Admission::Settled(_)
         | Admission::Forgotten(_)
+        | Admission::Unsure
         | Admission::NothingStaged(_) => Ok(()),
     }
 }

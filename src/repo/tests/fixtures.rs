@@ -24,6 +24,7 @@ use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint;
 use crate::repo::protection::{decode_rules, encode_rules};
+use crate::repo::trust::Verdict;
 use crate::tree::InlineRun;
 use crate::tree::load::{decode_list, encode_list};
 
@@ -203,6 +204,8 @@ fn all() -> Vec<Fixture> {
     }
     let repo = encode(&samples::repo()).unwrap();
     add("repo-v1".into(), repo.to_vec(), read_record::<RepoRecord>);
+    let storage = encode(&samples::storage()).unwrap();
+    add("storage-v1".into(), storage.to_vec(), read_record::<Verdict>);
     add("branch-deleted-v1".into(), Vec::new(), read_mark);
     let tag = encode(&samples::commit_id(6)).unwrap();
     add("tag-v1".into(), tag.to_vec(), read_record::<CommitId>);

@@ -21,6 +21,7 @@ use crate::model::ids::{
 };
 use crate::model::producer::{Producer, Standing};
 use crate::repo::protection::{Action, Rule};
+use crate::repo::trust;
 use crate::tree::{
     ALL, FoldedAt, InlineAddress, InlineRun, Level, RangeRef, Record, RunPlace, RunRef,
 };
@@ -125,8 +126,14 @@ pub(super) fn hinted() -> PreparedMerge {
 fn op(producer: bool, request: Request) -> Op {
     let producer =
         producer.then(|| Producer { name: "orders-0".into(), epoch: 3, sequence: u64::MAX });
-    let committer = "jane@example.org".into();
-    Op { committer, created_ms: CREATED_MS, producer, fingerprint: None, request }
+    Op {
+        committer: "jane@example.org".into(),
+        created_ms: CREATED_MS,
+        prepared_ms: None,
+        producer,
+        fingerprint: None,
+        request,
+    }
 }
 
 fn commit_request(changes: Changes, base: Option<CommitId>) -> Request {
@@ -348,6 +355,15 @@ pub(super) fn repo() -> RepoRecord {
         name: "lake".parse().unwrap(),
         default_branch: "main".parse().unwrap(),
         created_ms: CREATED_MS,
+    }
+}
+
+pub(super) fn storage() -> trust::Verdict {
+    trust::Verdict {
+        good: true,
+        found: "of 32 writers of one object one is let through".into(),
+        version: "0.1.0".into(),
+        found_ms: CREATED_MS,
     }
 }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use onward::Onward;
-use onward::internals::objects::ObjectCounters;
+use onward::internals::commit::log::find::find_in_log;
+use onward::internals::commit::mend::restore::write_checkpoint;
+use onward::internals::objects::{ObjectCounters, Objects};
 
 use super::{change, commit, commit_all};
-use crate::support::branch::{Audit, Ghost, keys};
+use crate::support::branch::{Audit, Ghost, context, keys, op_id};
 use crate::support::lake::Deployment;
+use crate::support::redis::RedisServer;
 use crate::support::until::{PATIENCE, until_async};
 
 /// Calls and objects so far.
@@ -154,4 +157,35 @@ async fn with_nothing_to_do_nothing_is_asked_and_little_is_kept() {
     }
     assert!((100..1024).contains(&lasting), "an idle branch keeps {lasting} bytes in Redis");
     println!("an idle branch keeps {lasting} bytes in Redis");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_a_local_log_reads_what_is_new_and_lists_no_log() {
+    const BEFORE: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let objects = Objects::open(&format!("file://{}", folder.path().display())).unwrap();
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    for n in 0..BEFORE {
+        commit(&onward, "main", n).await;
+    }
+    write_checkpoint(&context(&onward, &deployment.objects, "main").await).await.unwrap();
+    for n in BEFORE..BEFORE + 3 {
+        commit(&onward, "main", n).await;
+    }
+    // A process that has read nothing yet.
+    let fresh = deployment.connect().await;
+    let context = context(&fresh, &deployment.objects, "main").await;
+    let before = deployment.objects.counters();
+    write_checkpoint(&context).await.unwrap();
+    let after = deployment.objects.counters();
+    // The incarnations of the name; the log is gone through from entry to entry.
+    assert_eq!(after.lists - before.lists, 1);
+    let read = after.gets - before.gets;
+    assert!(read < 12, "{read} reads, and the log has {BEFORE} entries before the checkpoint");
+    let before = deployment.objects.counters();
+    let id = op_id(BEFORE + 1);
+    assert!(find_in_log(&context.lake, context.uid, id, BEFORE as u64).await.unwrap().is_some());
+    assert_eq!(deployment.objects.counters().lists, before.lists);
 }

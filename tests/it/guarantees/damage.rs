@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use onward::internals::objects::layout;
 use onward::{Change, ErrorKind, Outcome, PathChange, RefExpr};
 
 use super::{change, commit};
+use crate::support::branch::{Ghost, keys, op_id};
 use crate::support::lake::{Deployment, entry};
-use crate::support::until::PATIENCE;
+use crate::support::until::{PATIENCE, until_async};
 
 async fn keys_below(deployment: &Deployment, folder: &str) -> Vec<String> {
     let listed = deployment.objects.list(folder, None);
@@ -156,4 +158,50 @@ async fn an_op_that_looks_at_what_is_gone_does_not_fail_for_it() {
     assert!(outcome.commit().is_some(), "{outcome:?}");
     let outcome = lost.wait(PATIENCE).await.unwrap();
     assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_the_history_of_one_merge_fails_that_merge_and_no_other() {
+    let (deployment, onward) = Deployment::lake().await;
+    let lake = onward.repo("lake");
+    let main = lake.branch("main");
+    commit(&onward, "main", 1).await;
+    let below = RefExpr::plain(main.show().await.unwrap().commit.unwrap().to_string());
+    let mut torn = None;
+    for (branch, n) in [("sound", 2), ("torn", 4)] {
+        lake.branch(branch).create(&RefExpr::plain("main")).await.unwrap();
+        torn = commit(&onward, branch, n).await.commit();
+        commit(&onward, branch, n + 1).await;
+    }
+    commit(&onward, "main", 6).await;
+    // The branch goes back behind the head that the merges are worked out against, so that in their
+    // turn their bases are looked for in the history of their sources.
+    let ghost = Ghost::haunt(&deployment.redis, &keys(&deployment.objects, "main").await);
+    let reset = tokio::spawn(async move { main.reset_to(&below).await });
+    until_async("the reset is queued", || async {
+        onward.repo("lake").branch("main").queue(1).await.unwrap().depth == 1
+    })
+    .await;
+    let mut ops = Vec::new();
+    for (n, source) in ["torn", "sound", "torn", "sound"].into_iter().enumerate() {
+        let merge = onward.repo("lake").branch("main").merge(RefExpr::plain(source));
+        // The second of a source brings nothing.
+        let merge = merge.op_id(op_id(10 + n)).allow_empty(true).submit().await.unwrap();
+        ops.push((source, merge.op_id()));
+    }
+    onward.close().await;
+    let torn = torn.unwrap();
+    let key = layout::log_entry(&"lake".parse().unwrap(), torn.uid(), torn.first_ticket());
+    deployment.objects.delete(&key).await.unwrap();
+    drop(ghost);
+    let fresh = deployment.connect().await;
+    let main = fresh.repo("lake").branch("main");
+    for (source, op_id) in ops {
+        match (source, main.ticket_wait(op_id, PATIENCE).await.unwrap()) {
+            ("sound", outcome) => assert!(outcome.commit().is_some(), "{outcome:?}"),
+            (_, Outcome::Failed { reason, .. }) => assert!(reason.contains(&key), "{reason}"),
+            (_, other) => panic!("{other:?}"),
+        }
+    }
+    drop(reset);
 }

@@ -145,3 +145,27 @@ async fn large_commits_are_passed_over_by_their_bounds() {
     let expected: Vec<CommitId> = (0..12).rev().map(|n| commits[2 * n + 1]).collect();
     assert_eq!(small, expected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shortened_id_is_looked_for_once_in_what_branches_share() {
+    const COMMITS: usize = 60;
+    const BRANCHES: u64 = 30;
+    let counted = Counted::new().await;
+    long_history(&counted.onward, COMMITS).await;
+    let reads = async || {
+        let objects = Objects::from_store(counted.store.clone(), "memory://");
+        let mut config = counted.deployment.config();
+        // None of what was read is at hand when it is asked for again.
+        config.coordinator.lake.log_bytes = 1;
+        let fresh = Onward::with_objects(config, objects.clone()).await.unwrap();
+        fresh.repo("lake").commit_of(&"abcdef0".parse().unwrap()).await.unwrap_err();
+        objects.counters().gets
+    };
+    let one = reads().await;
+    for n in 0..BRANCHES {
+        let branch = counted.onward.repo("lake").branch(format!("b{n}"));
+        branch.create(&"main".parse().unwrap()).await.unwrap();
+    }
+    let many = reads().await;
+    assert!(many - one <= 5 * BRANCHES, "{one} reads with one branch, {many} with {BRANCHES} more");
+}

@@ -1,6 +1,6 @@
 //! The steps that move tickets, in the model: submit, publish, restore.
 
-use super::model::{Asker, Branch, Draft, Head, Mortal, NOBODY, id_of};
+use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, NOBODY, id_of};
 use super::reply::Reply::{self, Int, List};
 use super::reply::{ints, texts};
 
@@ -15,6 +15,17 @@ pub struct Submission {
     pub seal: char,
     /// The area that it makes: one that is not there.
     pub area: String,
+    /// Whether it may have been submitted before.
+    pub may_repeat: bool,
+}
+
+/// The limits of a submit call.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub queue: usize,
+    pub sealed: usize,
+    /// Decided ops that are to be known.
+    pub remembered: u64,
 }
 
 /// A decided batch.
@@ -28,6 +39,8 @@ pub struct Batch {
     pub kept: usize,
     /// Outcomes forgotten, at the most.
     pub forgotten: usize,
+    /// Paths taken out of areas, at the most.
+    pub budget: usize,
     pub wanted: usize,
     pub producers: Vec<(String, String)>,
     /// Areas that were committed, whether they are here or not.
@@ -54,20 +67,15 @@ pub fn row(epoch: u64, sequence: u64) -> String {
 }
 
 impl Branch {
-    pub fn submit(
-        &mut self,
-        asker: &Asker,
-        queue_limit: usize,
-        sealed_limit: usize,
-        submissions: &[Submission],
-    ) -> Reply {
+    pub fn submit(&mut self, asker: &Asker, limits: Limits, submissions: &[Submission]) -> Reply {
         let Some(mut head) = self.head.clone() else {
             return ints(&[0]);
         };
         let before = self.queue.len();
+        let forgetful = self.has_forgotten(&head, limits.remembered);
         let mut results = Vec::new();
         for each in submissions {
-            let (code, number, record) = self.judge(&head, each, queue_limit, sealed_limit);
+            let (code, number, record) = self.judge(&head, each, limits, forgetful);
             results.extend([Int(code), Int(number as i64), Reply::Text(record)]);
         }
         let mut left = if head.turn == asker.helper { 0 } else { asker.left_of(&head) };
@@ -94,9 +102,10 @@ impl Branch {
         &mut self,
         head: &Head,
         each: &Submission,
-        queue_limit: usize,
-        sealed_limit: usize,
+        limits: Limits,
+        forgetful: bool,
     ) -> (i64, u64, String) {
+        let forgotten = each.may_repeat && forgetful;
         let open = head.state == "open";
         let nothing = String::new();
         match self.ops.get(&each.op) {
@@ -108,15 +117,19 @@ impl Branch {
         }
         if let Some(known) = self.producers.get(&each.producer) {
             let wanted = row(each.epoch, each.sequence);
-            if wanted[..20] < known[..20] {
-                return (4, 0, known.clone());
+            let is_behind = wanted[..20] == known[..20] && wanted[20..] <= known[20..40];
+            let is_fenced = wanted[..20] < known[..20];
+            if forgotten && (is_behind || is_fenced) {
+                return (10, 0, nothing);
             }
-            if wanted[..20] == known[..20] && wanted[20..] <= known[20..40] {
-                return (5, 0, known.clone());
+            if is_behind || is_fenced {
+                return (if is_fenced { 4 } else { 5 }, 0, known.clone());
             }
+        } else if each.producer.is_empty() && forgotten {
+            return (10, 0, nothing);
         }
         let depth = self.queue.len();
-        if depth >= queue_limit {
+        if depth >= limits.queue {
             return (6, depth as u64, nothing);
         }
         if each.seal != '0' {
@@ -124,7 +137,7 @@ impl Branch {
             if each.seal == '1' && self.staged.is_empty() && !orphans {
                 return (7, 0, nothing);
             }
-            if !self.staged.is_empty() && self.sealed.len() >= sealed_limit {
+            if !self.staged.is_empty() && self.sealed.len() >= limits.sealed {
                 return (9, self.sealed.len() as u64, nothing);
             }
             self.seal(&each.op, &each.area);
@@ -133,6 +146,29 @@ impl Branch {
         let ticket = head.done + self.queue.len() as u64;
         self.ops.insert(each.op.clone(), ticket);
         (1, ticket, nothing)
+    }
+
+    /// Whether fewer decided ops are known than the log brings back.
+    fn has_forgotten(&self, head: &Head, remembered: u64) -> bool {
+        let known = self.ops.len() as i64 - self.queue.len() as i64;
+        known < head.done.min(remembered) as i64
+    }
+
+    pub fn remember(&mut self, remembered: u64, ops: &[(String, u64)]) -> Reply {
+        let Some(head) = self.head.clone() else {
+            return Int(0);
+        };
+        for (op, ticket) in ops.iter().filter(|(_, ticket)| *ticket <= head.done) {
+            self.ops.entry(op.clone()).or_insert(*ticket);
+        }
+        if self.queue.is_empty() {
+            let mortal = [
+                (Mortal::Outcomes, !self.outcomes.is_empty()),
+                (Mortal::Ops, !self.ops.is_empty()),
+            ];
+            self.mortal.extend(mortal.into_iter().filter(|(_, is)| *is).map(|(which, _)| which));
+        }
+        Int(if self.has_forgotten(&head, remembered) { 2 } else { 1 })
     }
 
     fn seal(&mut self, op: &str, id: &str) {
@@ -155,6 +191,16 @@ impl Branch {
         if head.done != batch.done_before {
             return ints(&[1, head.done as i64]);
         }
+        let mut given_back = Vec::new();
+        if !batch.closes {
+            let mut budget = batch.budget as i64;
+            for index in self.to_be_given_back(batch) {
+                if !self.take_out(index, &mut budget) {
+                    return List(vec![Int(4), Reply::text(&self.sealed[index])]);
+                }
+                given_back.push(index);
+            }
+        }
         let count = batch.ops.len();
         let front: Vec<&str> = self.queue.iter().take(count).map(|e| id_of(e)).collect();
         let decided: Vec<&str> = batch.ops.iter().map(|(op, _)| op.as_str()).collect();
@@ -174,7 +220,7 @@ impl Branch {
         let kept = head.mark(asker.now, batch);
         self.tell(batch, kept);
         self.producers.extend(batch.producers.iter().cloned());
-        self.settle_areas(batch);
+        self.settle_areas(batch, &given_back);
         if batch.closes {
             self.queue.clear();
             self.staged.clear();
@@ -182,6 +228,7 @@ impl Branch {
                 self.areas.remove(&area[..36]);
                 self.mortal.remove(&Mortal::Area(area[..36].to_owned()));
             }
+            self.pruned.clear();
             head.state = "deleted".into();
             self.mortal.insert(Mortal::Head);
             if !self.producers.is_empty() {
@@ -237,23 +284,28 @@ impl Branch {
         }
     }
 
-    fn settle_areas(&mut self, batch: &Batch) {
+    /// Areas of decided ops that the batch did not consume.
+    fn to_be_given_back(&self, batch: &Batch) -> Vec<usize> {
         let is_decided = |owner: &str| batch.ops.iter().any(|(op, _)| op == owner);
+        let is_given_back = |(_, area): &(usize, &String)| {
+            is_decided(&area[36..]) && !batch.consumed.iter().any(|id| *id == area[..36])
+        };
+        self.sealed.iter().enumerate().filter(is_given_back).map(|(index, _)| index).collect()
+    }
+
+    fn settle_areas(&mut self, batch: &Batch, given_back: &[usize]) {
         let mut kept = Vec::new();
-        let areas = std::mem::take(&mut self.sealed);
-        for (index, area) in areas.iter().enumerate() {
-            let (id, owner) = area.split_at(36);
+        for (index, area) in std::mem::take(&mut self.sealed).into_iter().enumerate() {
+            let id = &area[..36];
             if batch.consumed.iter().any(|consumed| consumed == id) {
                 continue;
             }
-            if !is_decided(owner) {
-                kept.push(area.clone());
-                continue;
+            if given_back.contains(&index) {
+                self.pruned.remove(id);
+                kept.push(format!("{id}{NOBODY}"));
+            } else {
+                kept.push(area);
             }
-            for newer in &areas[index + 1..] {
-                self.prune(id, &newer[..36]);
-            }
-            kept.push(format!("{id}{NOBODY}"));
         }
         kept.retain(|area| &area[36..] != NOBODY || self.areas.contains_key(&area[..36]));
         self.sealed = kept;
@@ -264,17 +316,57 @@ impl Branch {
         }
     }
 
-    /// What a newer area has goes out of an older one that is given back.
-    fn prune(&mut self, older: &str, newer: &str) {
-        let paths: Vec<String> =
-            self.areas.get(newer).map(|area| area.keys().cloned().collect()).unwrap_or_default();
-        if let Some(area) = self.areas.get_mut(older) {
-            area.retain(|path, _| !paths.contains(path));
-            if area.is_empty() {
-                self.areas.remove(older);
-                self.mortal.remove(&Mortal::Area(older.to_owned()));
-            }
+    pub fn prune(&mut self, done_before: u64, area: &str, budget: usize) -> Reply {
+        let is_there = self.head.as_ref().is_some_and(|head| head.done == done_before);
+        let index = self.sealed.iter().rposition(|listed| listed[..36] == area[..36]);
+        match index.filter(|index| is_there && self.sealed[*index] == area) {
+            None => Int(0),
+            Some(index) => Int(if self.take_out(index, &mut (budget as i64)) { 1 } else { 2 }),
         }
+    }
+
+    /// What newer areas have goes out of the area at `index`, as far as the budget lasts. Whether all
+    /// of it is out.
+    fn take_out(&mut self, index: usize, budget: &mut i64) -> bool {
+        let ids: Vec<String> = self.sealed.iter().map(|area| area[..36].to_owned()).collect();
+        let id = ids[index].clone();
+        let known = self.pruned.get(&id).cloned().unwrap_or_default();
+        let (at, lower) = if known.is_empty() { ("", "") } else { known.split_at(36) };
+        let place = ids.iter().rposition(|each| each == at).filter(|place| *place > index);
+        let (mut newer, mut lower) = match place {
+            None => (index + 1, "-".to_owned()),
+            Some(place) if lower == "+" => (place + 1, "-".to_owned()),
+            Some(place) => (place, lower.to_owned()),
+        };
+        let before = *budget;
+        while newer < ids.len() && *budget > 0 {
+            let of = |area: &String| self.areas.get(area).cloned().unwrap_or_default();
+            let (older, above) = (of(&id), of(&ids[newer]));
+            let walked = if above.len() <= older.len() { &above } else { &older };
+            let limit = *budget as usize;
+            let page = Bounds { lower: lower.clone(), upper: "+".into(), limit }.page(walked);
+            if let Some(area) = self.areas.get_mut(&id) {
+                area.retain(|path, _| !(page.contains(path) && above.contains_key(path)));
+                if area.is_empty() {
+                    self.areas.remove(&id);
+                    self.mortal.remove(&Mortal::Area(id.clone()));
+                }
+            }
+            (newer, lower) = match page.last() {
+                Some(last) if page.len() == limit => (newer, format!("({last}")),
+                _ => (newer + 1, "-".to_owned()),
+            };
+            *budget -= page.len() as i64 + 4;
+        }
+        let is_finished = newer >= ids.len();
+        if *budget < before {
+            let at = match is_finished {
+                true => format!("{}+", ids[ids.len() - 1]),
+                false => format!("{}{lower}", ids[newer]),
+            };
+            self.pruned.insert(id, at);
+        }
+        is_finished
     }
 
     pub fn restore(&mut self, part: &Part) -> Reply {

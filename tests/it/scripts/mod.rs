@@ -6,6 +6,7 @@ mod model;
 mod reply;
 mod server;
 mod steps;
+mod work;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -76,12 +77,9 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             *model = Branch::default();
             return Ok(());
         }
-        Step::Submit { asker, queue_limit, sealed_limit, ops } => {
+        Step::Submit { asker, limits, ops } => {
             let ops = &naming(model, ops);
-            (
-                server.submit(asker, *queue_limit, *sealed_limit, ops),
-                model.submit(asker, *queue_limit, *sealed_limit, ops),
-            )
+            (server.submit(asker, *limits, ops), model.submit(asker, *limits, ops))
         }
         Step::View { asker, wish, wanted } => {
             (server.view(asker, *wish, *wanted), model.view(asker, *wish, *wanted))
@@ -93,8 +91,23 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             };
             (server.publish(asker, &batch), model.publish(asker, &batch))
         }
+        Step::Prune { at, truly, budget } => {
+            let Some(area) = model.sealed.get(*at).cloned() else { return Ok(()) };
+            let done = model.head.as_ref().map_or(0, |head| head.done) + u64::from(!truly);
+            (server.prune(done, &area, *budget), model.prune(done, &area, *budget))
+        }
         Step::Rows { producers } => (server.rows(producers), model.rows(producers)),
         Step::Status { ops } => (server.status(ops), model.status(ops)),
+        Step::Remember { remembered, ops } => {
+            (server.remember(*remembered, ops), model.remember(*remembered, ops))
+        }
+        Step::Forget => {
+            if model.queue.is_empty() {
+                server.forget();
+                model.forget();
+            }
+            return Ok(());
+        }
         Step::Cancel { op } => (server.cancel(op), model.cancel(op)),
         Step::Mend { index, truly, body } => {
             let there = model.queue.get(*index).cloned().unwrap_or_default();
@@ -198,6 +211,7 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         closes: wish.closes,
         kept: wish.kept,
         forgotten: wish.forgotten,
+        budget: wish.budget,
         wanted: wish.wanted,
         producers: wish.producers.clone(),
         consumed,

@@ -44,6 +44,8 @@ pub struct Branch {
     pub drafts: BTreeMap<usize, Draft>,
     pub staged: BTreeMap<String, String>,
     pub sealed: Vec<String>,
+    /// How far newer areas were taken out of one that is to be given back.
+    pub pruned: BTreeMap<String, String>,
     pub areas: BTreeMap<String, BTreeMap<String, String>>,
     /// Keys that will expire.
     pub mortal: BTreeSet<Mortal>,
@@ -92,7 +94,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// The paths of `map` within the bounds.
-    fn page(&self, map: &BTreeMap<String, String>) -> Vec<String> {
+    pub fn page(&self, map: &BTreeMap<String, String>) -> Vec<String> {
         let after = |path: &str| match self.lower.split_at(1) {
             ("-", _) => true,
             ("[", bound) => path >= bound,
@@ -341,6 +343,14 @@ impl Branch {
         self.areas.remove(&older);
         self.sealed.retain(|area| area[..36] != older);
         List(vec![Int(2), Reply::Text(older)])
+    }
+
+    /// What is kept of an idle branch is gone.
+    pub fn forget(&mut self) {
+        self.outcomes.clear();
+        self.ops.clear();
+        self.mortal.remove(&Mortal::Outcomes);
+        self.mortal.remove(&Mortal::Ops);
     }
 
     pub fn unname(&mut self, name: &str, uid: &str) -> Reply {

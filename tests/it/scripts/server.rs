@@ -7,7 +7,7 @@ use onward::internals::coord::{BranchKeys, ScriptCall};
 use onward::internals::model::ids::BranchUid;
 use redis::{ConnectionLike, Value};
 
-use super::accept::{Batch, KEPT_MAX, Part, Submission, WINDOW_MS};
+use super::accept::{Batch, KEPT_MAX, Limits, Part, Submission, WINDOW_MS};
 use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, Seen};
 use super::reply::Reply;
 use super::steps::{AREAS, CALLS, DRAFTS, area, op};
@@ -52,13 +52,7 @@ impl<'a> Server<'a> {
         )
     }
 
-    pub fn submit(
-        &mut self,
-        asker: &Asker,
-        queue_limit: usize,
-        sealed_limit: usize,
-        submissions: &[Submission],
-    ) -> Reply {
+    pub fn submit(&mut self, asker: &Asker, limits: Limits, submissions: &[Submission]) -> Reply {
         let keys = self.keys.clone();
         let mut all: Vec<String> = [
             &keys.head,
@@ -73,7 +67,8 @@ impl<'a> Server<'a> {
         .map(String::clone)
         .to_vec();
         let mut args = asked(asker);
-        args.extend([queue_limit, sealed_limit, submissions.len()].map(|n| n.to_string()));
+        args.extend([limits.queue, limits.sealed, submissions.len()].map(|n| n.to_string()));
+        args.push(limits.remembered.to_string());
         for each in submissions {
             if each.seal != '0' {
                 let (values, paths) = seal_keys(&keys, &each.area);
@@ -87,6 +82,7 @@ impl<'a> Server<'a> {
                 format!("{:020}", each.sequence),
                 each.seal.to_string(),
                 each.area.clone(),
+                if each.may_repeat { "1" } else { "0" }.to_owned(),
             ]);
         }
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -116,6 +112,7 @@ impl<'a> Server<'a> {
             &keys.sealed,
             &keys.staged,
             &keys.paths,
+            &keys.pruned,
         ]
         .map(String::clone)
         .to_vec();
@@ -140,11 +137,18 @@ impl<'a> Server<'a> {
             number(WINDOW_MS),
             number(KEPT_MAX),
             number(batch.forgotten as u64),
+            number(batch.budget as u64),
         ]);
         args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
         args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         self.run(&script::PUBLISH, &all, &args)
+    }
+
+    pub fn prune(&mut self, done_before: u64, area: &str, budget: usize) -> Reply {
+        let keys = self.keys.clone();
+        let args = [done_before.to_string(), area.to_owned(), budget.to_string()];
+        self.run(&script::PRUNE, &[&keys.head, &keys.sealed, &keys.pruned], &args)
     }
 
     pub fn rows(&mut self, producers: &[String]) -> Reply {
@@ -155,6 +159,14 @@ impl<'a> Server<'a> {
     pub fn status(&mut self, ops: &[String]) -> Reply {
         let keys = self.keys.clone();
         self.run(&script::STATUS, &[&keys.head, &keys.outcomes, &keys.ops], ops)
+    }
+
+    pub fn remember(&mut self, remembered: u64, ops: &[(String, u64)]) -> Reply {
+        let keys = self.keys.clone();
+        let all = [&*keys.head, &keys.queue, &keys.outcomes, &keys.ops];
+        let mut args = vec![remembered.to_string(), LIFE_MS.to_owned(), ops.len().to_string()];
+        args.extend(ops.iter().flat_map(|(op, ticket)| [op.clone(), ticket.to_string()]));
+        self.run(&script::REMEMBER, &all, &args)
     }
 
     pub fn cancel(&mut self, op: &str) -> Reply {
@@ -250,6 +262,12 @@ impl<'a> Server<'a> {
         self.run(&script::UNNAME, &[&names], &[name.to_owned(), uid.to_owned()])
     }
 
+    /// What is kept of an idle branch is gone.
+    pub fn forget(&mut self) {
+        let mut call = redis::cmd("DEL");
+        call.arg(&self.keys.outcomes).arg(&self.keys.ops).exec(self.connection).unwrap();
+    }
+
     /// Everything is gone.
     pub fn lose(&mut self) {
         let mut call = redis::cmd("DEL");
@@ -263,7 +281,8 @@ impl<'a> Server<'a> {
         let keys = &self.keys;
         let mut all = vec![keys.head.clone(), keys.queue.clone(), keys.outcomes.clone()];
         all.extend([keys.ops.clone(), keys.producers.clone(), keys.staged.clone()]);
-        all.extend([keys.paths.clone(), keys.sealed.clone(), self.names.clone()]);
+        all.extend([keys.paths.clone(), keys.sealed.clone(), keys.pruned.clone()]);
+        all.push(self.names.clone());
         for n in 0..AREAS {
             let (values, paths) = seal_keys(keys, &area(n));
             all.extend([values, paths]);
@@ -280,7 +299,7 @@ impl<'a> Server<'a> {
         pipe.cmd("HGETALL").arg(&keys.head);
         pipe.cmd("LRANGE").arg(&keys.queue).arg(0).arg(-1);
         pipe.cmd("XRANGE").arg(&keys.outcomes).arg("-").arg("+");
-        for key in [&keys.ops, &keys.producers, &keys.staged, &self.names] {
+        for key in [&keys.ops, &keys.producers, &keys.staged, &self.names, &keys.pruned] {
             pipe.cmd("HGETALL").arg(key);
         }
         pipe.cmd("LRANGE").arg(&keys.sealed).arg(0).arg(-1);
@@ -293,6 +312,7 @@ impl<'a> Server<'a> {
         let producers = redis::from_redis_value(take()).unwrap();
         let staged = redis::from_redis_value(take()).unwrap();
         let names = redis::from_redis_value(take()).unwrap();
+        let pruned = redis::from_redis_value(take()).unwrap();
         let sealed = redis::from_redis_value(take()).unwrap();
         let areas = self.areas(&staged);
         let drafts = self.drafts();
@@ -308,6 +328,7 @@ impl<'a> Server<'a> {
             drafts,
             staged,
             sealed,
+            pruned,
             areas,
             mortal,
             names,

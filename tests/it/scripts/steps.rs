@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::accept::{Part, Submission, row};
+use super::accept::{Limits, Part, Submission, row};
 use super::model::{Asker, Bounds};
 
 /// One call, or an accident.
@@ -14,8 +14,7 @@ pub enum Step {
     Lose,
     Submit {
         asker: Asker,
-        queue_limit: usize,
-        sealed_limit: usize,
+        limits: Limits,
         ops: Vec<Submission>,
     },
     View {
@@ -30,12 +29,25 @@ pub enum Step {
         asker: Asker,
         wish: Wish,
     },
+    /// Takes out of a sealed area what newer ones have.
+    Prune {
+        at: usize,
+        truly: bool,
+        budget: usize,
+    },
     Rows {
         producers: Vec<String>,
     },
     Status {
         ops: Vec<String>,
     },
+    /// Puts back that these ops were decided as these tickets.
+    Remember {
+        remembered: u64,
+        ops: Vec<(String, u64)>,
+    },
+    /// What Redis keeps of an idle branch expires.
+    Forget,
     Cancel {
         op: String,
     },
@@ -114,6 +126,7 @@ pub struct Wish {
     pub closes: bool,
     pub kept: usize,
     pub forgotten: usize,
+    pub budget: usize,
     pub wanted: usize,
     pub producers: Vec<(String, String)>,
     /// Which of its ops committed what they sealed, as bits.
@@ -156,8 +169,8 @@ fn any_asker() -> impl Strategy<Value = Asker> {
 fn any_submission() -> impl Strategy<Value = Submission> {
     let producer = prop_oneof![3 => Just(""), 1 => Just("p"), 1 => Just("q")];
     let seal = prop_oneof![2 => Just('0'), 2 => Just('1'), 1 => Just('2')];
-    (any_op(), 0..100u32, producer, 0..3u64, 0..4u64, seal).prop_map(
-        |(op, body, producer, epoch, sequence, seal)| Submission {
+    (any_op(), 0..100u32, producer, 0..3u64, 0..4u64, (seal, any::<bool>())).prop_map(
+        |(op, body, producer, epoch, sequence, (seal, may_repeat))| Submission {
             element: format!("{op}P{body}"),
             op,
             producer: producer.to_owned(),
@@ -165,6 +178,7 @@ fn any_submission() -> impl Strategy<Value = Submission> {
             sequence,
             seal,
             area: String::new(),
+            may_repeat,
         },
     )
 }
@@ -184,11 +198,13 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let closes = prop_oneof![15 => Just(false), 1 => Just(true)];
     let kept = prop_oneof![2 => 1..4usize, 1 => Just(100)];
     let forgotten = prop_oneof![1 => 1..3usize, 2 => Just(100)];
+    let budget = prop_oneof![1 => 0..8usize, 1 => Just(100)];
     let unlike = prop_oneof![5 => Just(None), 1 => (0..3usize).prop_map(Some)];
-    let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten), 0..4usize);
+    let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten, budget), 0..4usize);
     let rest = (vec(any_row(), 0..2), any::<u8>(), unlike);
     (batch, rest).prop_map(|(batch, (producers, committed, unlike))| {
-        let (offset, count, skip, strangers, closes, (kept, forgotten), wanted) = batch;
+        let (offset, count, skip, strangers, closes, kept, wanted) = batch;
+        let (kept, forgotten, budget) = kept;
         Wish {
             offset,
             count,
@@ -197,6 +213,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             closes,
             kept,
             forgotten,
+            budget,
             wanted,
             producers,
             committed,
@@ -261,15 +278,20 @@ pub fn any_step() -> impl Strategy<Value = Step> {
     let named = |(name, uid): (&str, &str)| (name.to_owned(), uid.to_owned());
     prop_oneof![
         1 => Just(Step::Lose),
-        10 => (any_asker(), 2..7usize, 1..4usize, vec(any_submission(), 1..4)).prop_map(
-            |(asker, queue_limit, sealed_limit, ops)| Step::Submit {
-                asker, queue_limit, sealed_limit, ops
+        10 => (any_asker(), (2..7usize, 1..4usize, 0..4u64), vec(any_submission(), 1..4)).prop_map(
+            |(asker, (queue, sealed, remembered), ops)| {
+                Step::Submit { asker, limits: Limits { queue, sealed, remembered }, ops }
             }
         ),
+        2 => (0..4u64, vec((any_op(), 1..8u64), 0..4))
+            .prop_map(|(remembered, ops)| Step::Remember { remembered, ops }),
+        1 => Just(Step::Forget),
         4 => (any_asker(), prop_oneof![Just('0'), Just('1'), Just('2')], 0..4usize)
             .prop_map(|(asker, wish, wanted)| Step::View { asker, wish, wanted }),
         2 => any_asker().prop_map(|asker| Step::Extend { asker }),
         8 => (any_asker(), any_wish()).prop_map(|(asker, wish)| Step::Publish { asker, wish }),
+        3 => (0..4usize, prop::bool::weighted(0.8), 1..8usize)
+            .prop_map(|(at, truly, budget)| Step::Prune { at, truly, budget }),
         2 => vec(prop_oneof![Just("p"), Just("q"), Just("r")].prop_map(str::to_owned), 1..4)
             .prop_map(|producers| Step::Rows { producers }),
         3 => vec(any_op(), 1..4).prop_map(|ops| Step::Status { ops }),

@@ -82,11 +82,13 @@ fn decided(uid: BranchUid, entry: &LogEntry) -> Vec<Decided> {
     entry.ops.iter().enumerate().map(decided).collect()
 }
 
-/// Everything that is wrong. `lossless`: whether Redis kept all it had.
+/// Everything that is wrong. `lossless`: whether Redis kept all it had; `days`: whether days went by, so
+/// that what was written for an op can have become too old.
 pub async fn audit(
     store: &Arc<dyn ObjectStore>,
     clients: &[Shared],
     lossless: bool,
+    days: bool,
 ) -> Vec<String> {
     let objects = Objects::from_store(Arc::clone(store), "memory://");
     let lake = Lake::new("lake".parse().unwrap(), objects, LakeOptions::default());
@@ -122,7 +124,7 @@ pub async fn audit(
     for branch in [&main, &side] {
         held(order(&journals, branch, lossless));
     }
-    match replay(&lake, &main, &side, &journals).await {
+    match replay(&lake, &main, &side, &journals, days).await {
         Err(error) => wrong.push(error),
         Ok(staged) => {
             wrong.extend(staging(&journals, &main, &staged, lossless));
@@ -233,6 +235,7 @@ async fn replay(
     main: &Line,
     side: &Line,
     journals: &[Entry],
+    days: bool,
 ) -> Result<Vec<(u32, u64)>, String> {
     let plans: HashMap<OpId, &Entry> =
         journals.iter().map(|entry| (entry.plan.op_id, entry)).collect();
@@ -252,7 +255,12 @@ async fn replay(
         };
         let what = format!("ticket {} ({})", decided.ticket, decided.op_id);
         let act = plans.get(&decided.op_id).map(|entry| (&entry.plan.act, entry.base));
+        let is_too_old = match &decided.verdict {
+            Verdict::Failed { reason } => days && reason.contains("hours ago"),
+            _ => false,
+        };
         let expected = match act {
+            _ if is_too_old => Some(now.clone()),
             Some((Act::Commit { changes, guard, .. }, base)) => {
                 // Who saw a branch without commits has nothing to hold its changes against.
                 let guard =

@@ -45,6 +45,7 @@ pub struct Shape {
     pub losses: u64,
     pub primaries: u64,
     pub jumps: u64,
+    pub days: u64,
     pub outages: u64,
     pub gone: u64,
     pub adopted: u64,
@@ -62,6 +63,7 @@ impl std::ops::AddAssign for Shape {
         self.losses += other.losses;
         self.primaries += other.primaries;
         self.jumps += other.jumps;
+        self.days += other.days;
         self.outages += other.outages;
         self.gone += other.gone;
         self.adopted += other.adopted;
@@ -74,7 +76,7 @@ impl fmt::Display for Shape {
         write!(
             f,
             "{} requests, {} ops, {} commits; {} kills, {} pauses, {} restarts, {} losses of data, \
-             {} second primaries, {} jumps of clocks, {} outages, {} times clients gone for good",
+             {} second primaries, {} jumps of clocks, {} times of days, {} outages, {} times clients gone for good",
             self.requests,
             self.ops,
             self.commits,
@@ -84,6 +86,7 @@ impl fmt::Display for Shape {
             self.losses,
             self.primaries,
             self.jumps,
+            self.days,
             self.outages,
             self.gone
         )
@@ -169,7 +172,9 @@ impl History {
                 self.world.note(|| format!("{entry:?}"));
             }
         }
-        wrong.extend(audit(&self.store, &self.clients(), self.is_lossless()).await);
+        wrong.extend(
+            audit(&self.store, &self.clients(), self.is_lossless(), self.shape.days > 0).await,
+        );
         wrong
     }
 
@@ -254,7 +259,7 @@ impl History {
             tokio::time::sleep(world.moment(400)).await;
             let slot = world.pick(self.slots.len());
             let server = self.servers[world.pick(self.servers.len())].clone();
-            match world.pick(8) {
+            match world.pick(9) {
                 0 | 1 => self.kill(slot).await,
                 2 | 3 => {
                     let process = self.slots[slot].process.clone();
@@ -287,13 +292,15 @@ impl History {
                 6 => {
                     let ms = world.pick(7_200_000) as i64 - 3_600_000;
                     world.note(|| format!("clocks jump by {ms} ms"));
-                    if world.one_in(2) {
-                        server.jump(ms)
-                    } else {
-                        simulated::jump(ms)
+                    match world.pick(3) {
+                        0 => server.jump(ms),
+                        1 => simulated::jump(ms),
+                        // What processes believe of the time decides nothing, however wrong it is.
+                        _ => simulated::jump(ms * 72),
                     }
                     self.shape.jumps += 1;
                 }
+                7 => self.days_pass().await,
                 _ => {
                     let before = self.weather();
                     let fails = 300 + world.pick(700) as u32;
@@ -305,6 +312,18 @@ impl History {
                 }
             }
         }
+    }
+
+    /// Two days go by, in which nobody does anything: what Redis keeps for a day is gone.
+    async fn days_pass(&mut self) {
+        const DAYS_MS: i64 = 2 * 24 * 3600 * 1000;
+        tokio::time::sleep(self.world.moment(2000)).await;
+        self.world.note(|| "two days go by".into());
+        for server in &self.servers {
+            server.jump(DAYS_MS);
+        }
+        simulated::jump(DAYS_MS);
+        self.shape.days += 1;
     }
 
     /// Kills a process. Another one takes over its clients, perhaps on another server.

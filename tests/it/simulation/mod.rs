@@ -141,3 +141,10 @@ fn a_submit_that_knows_no_op_again_is_found() {
         without("submit", name, text, "or known_tickets[number]", "or (false and known_tickets)")
     });
 }
+
+#[test]
+fn a_submit_that_takes_what_it_forgot_for_new_is_found() {
+    is_found(|name, text| {
+        without("submit", name, text, "ARGV[at + 8] == '1' and forgetful", "ARGV[at + 8] == '2'")
+    });
+}

@@ -27,14 +27,17 @@ pub enum Trap {
     /// It is written, then the reply is replaced by a 500, so that the client's own retry finds
     /// the object there.
     LostReply,
+    /// `400 InvalidRequest`, as stores say of what they do not understand.
+    Misunderstood,
 }
 
 #[derive(Clone)]
 struct Shared {
     s3: S3Service,
     traps: Arc<Mutex<VecDeque<Trap>>>,
-    /// s3s-fs looks, then writes; the real thing is atomic, so creates go one at a time.
-    creating: Arc<tokio::sync::Mutex<()>>,
+    /// s3s-fs looks, then writes; the real thing is atomic, so creates go one at a time. Not where the
+    /// store is to be one on which branches fork.
+    creating: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// A running server; gone with the value.
@@ -48,12 +51,21 @@ pub struct S3Server {
 impl S3Server {
     /// Starts a server with one empty bucket.
     pub async fn start() -> Self {
+        Self::with(Some(Arc::default())).await
+    }
+
+    /// A server that looks whether an object is there, and then writes it: of many writers of one
+    /// object several are told that they were the first.
+    pub async fn that_forks() -> Self {
+        Self::with(None).await
+    }
+
+    async fn with(creating: Option<Arc<tokio::sync::Mutex<()>>>) -> Self {
         let dir = tempfile::Builder::new().prefix("onward-s3-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let shared =
-            Shared { s3: builder.build(), traps: Arc::default(), creating: Arc::default() };
+        let shared = Shared { s3: builder.build(), traps: Arc::default(), creating };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(serve(listener, shared.clone()));
@@ -115,7 +127,10 @@ async fn answer(
     if !create {
         return Ok(forward(&shared.s3, request).await);
     }
-    let _one_at_a_time = shared.creating.lock().await;
+    let _one_at_a_time = match &shared.creating {
+        Some(creating) => Some(creating.lock().await),
+        None => None,
+    };
     let trap = shared.traps.lock().unwrap().pop_front();
     Ok(match trap {
         None => forward(&shared.s3, request).await,
@@ -123,6 +138,10 @@ async fn answer(
             // The body must be taken, or the connection breaks instead.
             let _ = request.into_body().collect().await;
             error(StatusCode::CONFLICT, "ConditionalRequestConflict")
+        }
+        Some(Trap::Misunderstood) => {
+            let _ = request.into_body().collect().await;
+            error(StatusCode::BAD_REQUEST, "InvalidRequest")
         }
         Some(Trap::LostReply) => {
             forward(&shared.s3, request).await;

@@ -159,6 +159,7 @@ fn op(wanted: &Wanted) -> Result<Op> {
     Ok(Op {
         committer: "bench".into(),
         created_ms: clock::now_ms(),
+        prepared_ms: None,
         producer: None,
         fingerprint: None,
         request: Request::Commit(request(Changes::Inline(ByteBuf::from(run.encode())))),

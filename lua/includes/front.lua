@@ -1,0 +1,17 @@
+-- The front of a queue, as much of it as one reply carries: an element may have 24 KiB, and a server that
+-- copies many megabytes serves nobody meanwhile.
+--
+-- Gives  front_of(queue_key, wanted): the elements, at most `wanted`, and none behind the first MiB of them
+-- Alone  'LRANGE', queue_key, #
+local function front_of(queue_key, wanted)
+  local elements, bytes, ended = {}, 0, false
+  while not ended and #elements < wanted and bytes < 1048576 do
+    local upto = math.min(wanted, #elements + 32)
+    for _, element in ipairs(redis.call('LRANGE', queue_key, #elements, upto - 1)) do
+      elements[#elements + 1] = element
+      bytes = bytes + #element
+    end
+    ended = #elements < upto
+  end
+  return elements
+end

@@ -1,0 +1,232 @@
+//! What one call of a script makes the server do, counted: commands that it calls, and bytes of its reply.
+//! Each script in its worst case, at the limits that its callers keep, so that no call holds the server
+//! for longer than a few thousand commands take.
+
+use std::collections::BTreeMap;
+
+use onward::internals::coord::script::{self, Script};
+use onward::internals::coord::{BranchKeys, ScriptCall};
+use onward::internals::model::ids::BranchUid;
+use redis::{Connection, Value};
+
+use super::model::NOBODY;
+use super::steps::op;
+use crate::support::redis::RedisServer;
+
+/// Ops in a batch, at the most.
+const BATCH: usize = 1024;
+
+/// The most areas that may be sealed.
+const AREAS: usize = 256;
+
+/// A branch at its limits, on a server of its own.
+struct Rig {
+    connection: Connection,
+    keys: BranchKeys,
+    _redis: RedisServer,
+}
+
+/// What a call came to, and what it took.
+struct Work {
+    reply: Value,
+    commands: u64,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let redis = RedisServer::forgetful();
+        let keys = BranchKeys::new(&"lake".parse().unwrap(), BranchUid(1));
+        let mut rig = Self { connection: redis.connect(), keys, _redis: redis };
+        let head = rig.keys.head.clone();
+        let fields = ["state", "open", "done", "0", "commit", "", "position", "0"];
+        let _: i64 =
+            rig.plain("HSET", &head, &[&fields[..], &["turn", "", "turn_until", "0"]].concat());
+        rig
+    }
+
+    fn plain<T: redis::FromRedisValue>(&mut self, name: &str, key: &str, rest: &[&str]) -> T {
+        redis::cmd(name).arg(key).arg(rest).query(&mut self.connection).unwrap()
+    }
+
+    /// Calls of commands so far, but for those that ask for this.
+    fn commands(&mut self) -> u64 {
+        let text: String =
+            redis::cmd("INFO").arg("commandstats").query(&mut self.connection).unwrap();
+        let calls = text.lines().filter_map(|line| {
+            let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            (!["eval", "info"].contains(&name))
+                .then(|| stats.split(',').next()?.parse::<u64>().ok())?
+        });
+        calls.sum()
+    }
+
+    fn run(&mut self, script: &'static Script, keys: &[String], args: &[String]) -> Work {
+        let mut call = ScriptCall::on(script, keys);
+        for arg in args {
+            call.bytes(arg);
+        }
+        let before = self.commands();
+        let reply = call.teaching().query(&mut self.connection).unwrap();
+        Work { reply, commands: self.commands() - before }
+    }
+
+    fn queue(&mut self, count: usize, element_len: usize) {
+        let key = self.keys.queue.clone();
+        for n in 0..count {
+            let element = format!("{}P{}", op(n), "x".repeat(element_len - 37));
+            let _: i64 = self.plain("RPUSH", &key, &[&element]);
+        }
+    }
+
+    /// A sealed area of `paths` paths that no other has.
+    fn seal(&mut self, n: usize, owner: &str, paths: usize) {
+        let (values, set) = self.keys.area(op(n).parse().unwrap());
+        for page in (0..paths).collect::<Vec<_>>().chunks(1000) {
+            let names: Vec<String> = page.iter().map(|path| format!("{n:03}/{path:08}")).collect();
+            let pairs: Vec<&str> = names.iter().flat_map(|name| [name.as_str(), "v"]).collect();
+            let _: i64 = self.plain("HSET", &values, &pairs);
+            let members: Vec<&str> = names.iter().flat_map(|name| ["0", name.as_str()]).collect();
+            let _: i64 = self.plain("ZADD", &set, &members);
+        }
+        let sealed = self.keys.sealed.clone();
+        let _: i64 = self.plain("RPUSH", &sealed, &[&format!("{}{owner}", op(n))]);
+    }
+
+    fn publish(&mut self, count: usize, forgotten: usize, budget: usize, wanted: usize) -> Work {
+        let keys = self.keys.clone();
+        let all = [
+            keys.head,
+            keys.queue,
+            keys.outcomes,
+            keys.ops,
+            keys.producers,
+            keys.sealed,
+            keys.staged,
+            keys.paths,
+            keys.pruned,
+            keys.absent,
+        ];
+        let mut args: Vec<String> = ["-", "helper", "250", "0"].map(str::to_owned).to_vec();
+        args.push(count.to_string());
+        args.extend(["c", "1", "0", "10", "60000", "60000"].map(str::to_owned));
+        args.extend([wanted.to_string(), "0".into(), "0".into(), "10".into()]);
+        args.extend([forgotten.to_string(), budget.to_string()]);
+        args.extend((0..count).flat_map(|n| [op(n), format!("record-{n:60}")]));
+        self.run(&script::PUBLISH, &all, &args)
+    }
+
+    fn prune(&mut self, area: &str, budget: usize) -> Work {
+        let keys = self.keys.clone();
+        let all = [keys.head, keys.sealed, keys.pruned, keys.absent];
+        self.run(&script::PRUNE, &all, &["0".into(), area.into(), budget.to_string()])
+    }
+}
+
+fn code(reply: &Value) -> i64 {
+    match reply {
+        Value::Int(code) => *code,
+        Value::Array(values) => code(&values[0]),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn bytes(reply: &Value) -> usize {
+    match reply {
+        Value::BulkString(text) => text.len(),
+        Value::Array(values) => values.iter().map(bytes).sum(),
+        _ => 8,
+    }
+}
+
+#[test]
+fn areas_are_given_back_in_steps_however_much_they_have() {
+    const PATHS: usize = 20_000;
+    const BUDGET: usize = 500;
+    let mut rig = Rig::new();
+    rig.queue(1, 100);
+    rig.seal(0, &op(0), PATHS);
+    rig.seal(1, &op(7), PATHS + 1);
+    let area = format!("{0}{0}", op(0));
+    let mut calls = 0;
+    loop {
+        let published = rig.publish(1, 100, 256, 0);
+        assert!(published.commands <= 256 + 40, "{} commands", published.commands);
+        if code(&published.reply) == 2 {
+            break;
+        }
+        assert_eq!(code(&published.reply), 4, "nothing was published: {:?}", published.reply);
+        loop {
+            let pruned = rig.prune(&area, BUDGET);
+            calls += 1;
+            assert!(pruned.commands <= BUDGET as u64 + 20, "{} commands", pruned.commands);
+            match code(&pruned.reply) {
+                1 => break,
+                other => assert_eq!(other, 2),
+            }
+        }
+    }
+    assert!((PATHS / BUDGET..PATHS / BUDGET + 3).contains(&calls), "{calls} calls");
+    let (values, _) = rig.keys.area(op(0).parse().unwrap());
+    assert_eq!(rig.plain::<usize>("HLEN", &values, &[]), PATHS, "none was in both");
+    let sealed = rig.keys.sealed.clone();
+    let areas: Vec<String> = rig.plain("LRANGE", &sealed, &["0", "-1"]);
+    assert_eq!(areas, [format!("{}{NOBODY}", op(0)), format!("{}{}", op(1), op(7))]);
+    assert!(!rig.plain::<bool>("EXISTS", &rig.keys.pruned.clone(), &[]), "nothing is left of it");
+}
+
+#[test]
+fn as_many_areas_as_there_may_be_are_given_back_in_steps() {
+    let mut rig = Rig::new();
+    rig.queue(AREAS, 100);
+    for n in 0..AREAS {
+        rig.seal(n, &op(n), 2);
+    }
+    let mut calls = 0;
+    loop {
+        let published = rig.publish(AREAS, 100, 256, 0);
+        calls += 1;
+        // Telling the ops, a mark for each area, and what its budget is for.
+        let most = (12 * AREAS + 256 + 40) as u64;
+        assert!(published.commands <= most, "{} commands", published.commands);
+        let Value::Array(values) = &published.reply else { panic!("{:?}", published.reply) };
+        let (4, Value::BulkString(area)) = (code(&published.reply), &values[1]) else { break };
+        let area = String::from_utf8(area.clone()).unwrap();
+        while code(&rig.prune(&area, 500).reply) == 2 {}
+    }
+    println!("{calls} calls of publish");
+    let sealed = rig.keys.sealed.clone();
+    assert_eq!(rig.plain::<usize>("LLEN", &sealed, &[]), AREAS);
+}
+
+#[test]
+fn a_full_batch_is_published_with_a_few_commands_for_each_op() {
+    let mut rig = Rig::new();
+    rig.queue(2 * BATCH, 200);
+    // As many outcomes as an idle branch keeps, of which this batch may forget some.
+    let (outcomes, ops) = (rig.keys.outcomes.clone(), rig.keys.ops.clone());
+    for n in 0..4 * BATCH {
+        let id = format!("0-{}", n + 1);
+        let _: String = rig.plain("XADD", &outcomes, &[&id, "o", &op(100_000 + n), "r", "record"]);
+        let _: i64 = rig.plain("HSET", &ops, &[&op(100_000 + n), "0"]);
+    }
+    let published = rig.publish(BATCH, 256 + BATCH * 3 / 2, 256, BATCH);
+    assert_eq!(code(&published.reply), 2);
+    assert!(published.commands <= BATCH as u64 + 60, "{} commands", published.commands);
+}
+
+#[test]
+fn a_reply_carries_no_more_of_a_queue_than_a_mebibyte_and_some() {
+    const ELEMENT: usize = 24 * 1024;
+    let mut rig = Rig::new();
+    rig.queue(200, ELEMENT);
+    let most = (1 << 20) + 32 * ELEMENT;
+    let keys = [rig.keys.head.clone(), rig.keys.queue.clone(), rig.keys.sealed.clone()];
+    let args = ["-", "helper", "250", "1", "1024"].map(str::to_owned);
+    let viewed = rig.run(&script::VIEW, &keys, &args);
+    assert!((1 << 20..=most).contains(&bytes(&viewed.reply)), "{} bytes", bytes(&viewed.reply));
+    let published = rig.publish(1, 100, 256, BATCH);
+    assert!((1 << 20..=most).contains(&bytes(&published.reply)));
+    let of_all: BTreeMap<&str, u64> =
+        [("view", viewed.commands), ("publish", published.commands)].into();
+    assert!(of_all.values().all(|commands| *commands < 60), "{of_all:?}");
+}
