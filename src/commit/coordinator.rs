@@ -8,7 +8,8 @@ use crate::clock;
 use crate::coord::keys::branches_key;
 use crate::coord::{BranchKeys, Lanes, RedisBranch, RedisNames, Retention, Turn};
 use crate::model::ids::BranchUid;
-use crate::model::name::{BranchName, RepoName};
+use crate::model::life::RepoLife;
+use crate::model::name::BranchName;
 use crate::objects::Objects;
 
 use super::contact::Contact;
@@ -62,7 +63,7 @@ pub struct Coordinator {
     helper: String,
     counters: Arc<Counters>,
     faults: Faults,
-    lakes: Mutex<HashMap<RepoName, Lake>>,
+    lakes: Mutex<HashMap<RepoLife, Lake>>,
     contexts: Mutex<HashMap<BranchUid, BranchContext>>,
     queues: Mutex<HashMap<BranchUid, Arc<BranchQueue>>>,
 }
@@ -103,13 +104,18 @@ impl Coordinator {
         &self.counters
     }
 
+    /// Points at which a test can make this process fail.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
     /// The options it was made with.
     pub fn options(&self) -> &CoordinatorOptions {
         &self.options
     }
 
     /// A repository's immutable part.
-    pub fn lake(&self, repo: &RepoName) -> Lake {
+    pub fn lake(&self, repo: &RepoLife) -> Lake {
         let mut lakes = self.lakes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lake) = lakes.get(repo) {
             return lake.clone();
@@ -125,17 +131,17 @@ impl Coordinator {
     }
 
     /// What Redis has of the names of a repository's branches.
-    pub fn names(&self, repo: &RepoName) -> RedisNames {
+    pub fn names(&self, repo: &RepoLife) -> RedisNames {
         RedisNames::new(self.lanes.clone(), branches_key(repo, self.objects.url()))
     }
 
     /// All that working on a branch takes.
-    pub fn context(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> BranchContext {
+    pub fn context(&self, repo: &RepoLife, name: &BranchName, uid: BranchUid) -> BranchContext {
         if let Some(context) = self.contexts().get(&uid) {
             return context.clone();
         }
         let turn = Turn { helper: self.helper.clone(), length_ms: self.options.turn_ms };
-        let (lanes, keys) = (self.lanes.clone(), BranchKeys::new(repo, uid));
+        let (lanes, keys) = (self.lanes.clone(), BranchKeys::new(repo.name(), uid));
         let context = BranchContext::from(BranchParts {
             redis: RedisBranch::new(lanes, keys, turn, self.options.retention),
             contact: Contact::default(),
@@ -158,7 +164,7 @@ impl Coordinator {
     }
 
     /// The queue of a branch in this process.
-    pub fn queue(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> Arc<BranchQueue> {
+    pub fn queue(&self, repo: &RepoLife, name: &BranchName, uid: BranchUid) -> Arc<BranchQueue> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(&uid) {
             return Arc::clone(queue);

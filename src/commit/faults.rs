@@ -1,8 +1,19 @@
-//! Named points of a round at which a test can kill, stop, delay or fail this process.
+//! Named points of a round, and of the lives of repositories and branches, at which a test can kill, stop, delay or fail this process.
 //!
 //! Without the feature `failpoints` a point is nothing. With it, `ONWARD_FAILPOINTS` (or
 //! [`Faults::set`]) arms points: `decide=kill`, `published=stop@3` (at the third visit),
 //! `prepare=pause:200`, `write=error`.
+
+/// Points of creating and deleting a repository or a branch.
+pub const LIFE_POINTS: &[&str] = &[
+    "repo-begun",
+    "branch-recorded",
+    "branch-opened",
+    "repo-ending",
+    "repo-removing",
+    "repo-emptied",
+    "branch-ended",
+];
 
 /// Points of a round, in order.
 pub const POINTS: &[&str] = &[
@@ -46,6 +57,7 @@ mod imp {
     use std::time::Duration;
 
     use nix::sys::signal::{Signal, raise};
+    use tokio::sync::Notify;
 
     use crate::model::error::{Error, Result};
 
@@ -68,6 +80,28 @@ mod imp {
         Stop,
         Pause(Duration),
         Fail,
+        Hold(Gate),
+    }
+
+    /// Who comes to a point that is held waits here. Cheap to clone.
+    #[derive(Debug, Clone, Default)]
+    pub struct Gate(Arc<(Notify, Notify)>);
+
+    impl Gate {
+        /// Waits until somebody stands before it.
+        pub async fn reached(&self) {
+            self.0.0.notified().await;
+        }
+
+        /// Lets the one who stands before it go on.
+        pub fn open(&self) {
+            self.0.1.notify_one();
+        }
+
+        async fn pass(&self) {
+            self.0.0.notify_one();
+            self.0.1.notified().await;
+        }
     }
 
     impl Faults {
@@ -90,7 +124,7 @@ mod imp {
                 ))
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
-            if !super::POINTS.contains(&point) {
+            if !super::POINTS.contains(&point) && !super::LIFE_POINTS.contains(&point) {
                 return Err(wrong());
             }
             let (action, visit) = match action.split_once('@') {
@@ -111,6 +145,15 @@ mod imp {
             Ok(())
         }
 
+        /// Holds up whoever of this instance comes to `point` next, until the gate is opened.
+        pub fn hold(&self, point: &'static str) -> Gate {
+            let gate = Gate::default();
+            let held = Armed { action: Action::Hold(gate.clone()), visits_left: 1 };
+            let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+            armed.insert(point.to_owned(), held);
+            gate
+        }
+
         /// Passes a point, or does what it is armed for.
         pub async fn pass(&self, point: &'static str) -> Result<()> {
             match self.due(point) {
@@ -122,6 +165,7 @@ mod imp {
                     let _ = raise(Signal::SIGSTOP);
                 }
                 Some(Action::Pause(time)) => tokio::time::sleep(time).await,
+                Some(Action::Hold(gate)) => gate.pass().await,
                 Some(Action::Fail) => {
                     return Err(Error::unavailable(format!("failpoint '{point}'")));
                 }
@@ -142,3 +186,5 @@ mod imp {
 }
 
 pub use imp::Faults;
+#[cfg(feature = "failpoints")]
+pub use imp::Gate;

@@ -54,13 +54,6 @@ impl RedisBranch {
         self.0.lanes.waits_for()
     }
 
-    /// Forgets what a branch that has ended leaves behind.
-    pub async fn forget(&self) -> Result<()> {
-        let keys = self.keys();
-        let all = [&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
-        self.lanes().unlink(&all).await
-    }
-
     /// The time by the clock of Redis, in milliseconds since the Unix epoch: the one that all share.
     pub async fn now_ms(&self) -> Result<i64> {
         let mut reply = Reply::new("time", self.lanes().call("time", &redis::cmd("TIME")).await?)?;

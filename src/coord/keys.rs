@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::model::ids::{BranchUid, OpId};
+use crate::model::life::RepoLife;
 use crate::model::name::RepoName;
 
 /// The keys of one branch incarnation.
@@ -98,10 +99,15 @@ pub struct DraftKeys {
     pub producers: String,
 }
 
-/// Hash: branch name to uid, for one repository of one storage. It is a cache of what the storage
-/// says: repositories of the same name in two storages behind one Redis must not share it.
-pub fn branches_key(repo: &RepoName, storage: &str) -> String {
+/// Hash: branch name to uid, for one life of a repository of one storage. It is a cache of what the
+/// storage says: repositories of the same name in two storages behind one Redis must not share it, nor
+/// two lives of one.
+pub fn branches_key(repo: &RepoLife, storage: &str) -> String {
     let storage = blake3::hash(storage.trim_end_matches('/').as_bytes()).to_hex();
     let storage: String = storage.chars().take(16).collect();
-    format!("onward:{{{repo}}}:branches:{storage}")
+    let life = match repo.number() {
+        1 => String::new(),
+        number => format!(":{number}"),
+    };
+    format!("onward:{{{}}}:branches:{storage}{life}", repo.name())
 }

@@ -14,6 +14,7 @@ pub mod branch;
 pub mod call;
 pub mod connect;
 mod failure;
+mod forget;
 mod head;
 pub mod keys;
 pub mod lanes;

@@ -146,7 +146,7 @@ fn producer_row(bytes: &[u8]) {
 }
 
 fn repo(bytes: &[u8]) {
-    read(decode::<RepoRecord>("repo", bytes));
+    read(RepoRecord::decode("repo", bytes));
 }
 
 fn branch(bytes: &[u8]) {

@@ -7,6 +7,7 @@ use crate::coord::keys::{BranchKeys, branches_key};
 use crate::coord::names::parse_uid;
 use crate::model::address::{Address, RefExpr};
 use crate::model::ids::{BranchUid, CommitId, OpId, RangeId, RunId, Ticket};
+use crate::model::life::RepoLife;
 use crate::model::name::{BranchName, RepoName, TagName};
 use crate::model::path::ObjectPath;
 use crate::objects::layout;
@@ -68,7 +69,8 @@ fn reference(bytes: &[u8]) {
 
 fn name(bytes: &[u8]) {
     let text = text(bytes);
-    let repo = read(RepoName::new(&*text)).unwrap_or_else(|| "lake".parse().unwrap());
+    let name = read(RepoName::new(&*text)).unwrap_or_else(|| "lake".parse().unwrap());
+    let repo = RepoLife::first(name.clone());
     if let Some(branch) = read(BranchName::new(&*text)) {
         let key = layout::branch(&repo, &branch, u32::MAX);
         inside(&key, &format!("{repo}/branches/{branch}/"));
@@ -80,7 +82,7 @@ fn name(bytes: &[u8]) {
         inside(&key, &format!("{repo}/tags/"));
         assert_eq!(layout::parse_tag(&key), Some(tag));
     }
-    let keys = BranchKeys::new(&repo, BranchUid(1));
+    let keys = BranchKeys::new(&name, BranchUid(1));
     let (values, paths) = keys.area(OpId::of_bytes(bytes));
     for key in [&keys.head, &keys.queue, &keys.staged, &values, &paths] {
         one_tag(key, &format!("{repo}/{}", BranchUid(1)));
@@ -127,7 +129,7 @@ fn id(bytes: &[u8]) {
 
 fn key(bytes: &[u8]) {
     let text = text(bytes);
-    let repo = layout::parse_repo(&text);
+    let repo = layout::parse_life(&text);
     if let Some(tag) = layout::parse_tag(&text)
         && let Some(repo) = &repo
     {

@@ -11,6 +11,7 @@ pub mod conflict;
 pub mod entry;
 pub mod error;
 pub mod ids;
+pub mod life;
 pub mod name;
 pub mod outcome;
 pub mod path;

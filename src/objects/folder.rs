@@ -14,6 +14,7 @@ use url::Url;
 use walkdir::{DirEntry, WalkDir};
 
 use super::foreign::{Foreign, Found, LeftOut, LeftOutKind};
+use super::root::LocalRoot;
 use crate::model::error::{Error, Result, quoted};
 
 /// The file that a `file://` URL names. A `#` or `?` in it would begin a part that names no file, and
@@ -51,16 +52,21 @@ pub(super) fn below(dir: &Path, name: &str) -> Result<PathBuf> {
     Ok(dir.join(path))
 }
 
-/// What there is to know of a regular file. Fails with [`io::ErrorKind::NotFound`] for what is none.
-pub(super) fn metadata_of(path: &Path) -> io::Result<Metadata> {
-    regular(fs::metadata(path)?)
+/// What there is to know of a regular file. Fails with [`io::ErrorKind::NotFound`] for what is none,
+/// and for what lies in `own`, the storage of the deployment. Blocks.
+pub(super) fn metadata_of(path: &Path, own: Option<&LocalRoot>) -> io::Result<Metadata> {
+    let metadata = regular(fs::metadata(path)?)?;
+    match own {
+        Some(own) if own.holds(path)? => Err(io::Error::new(io::ErrorKind::NotFound, OWN)),
+        _ => Ok(metadata),
+    }
 }
 
 /// Opens a file for reading, and only a regular one: opening a pipe would wait for somebody to write
 /// into it, and opening a device may do anything. Fails with [`io::ErrorKind::NotFound`] where there
 /// is none. Blocks.
 pub fn open_file(path: &Path) -> io::Result<File> {
-    metadata_of(path)?;
+    metadata_of(path, None)?;
     // What it names may be another by now.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     regular(file.metadata()?)?;
@@ -106,12 +112,23 @@ fn e_tag(metadata: &Metadata) -> String {
 }
 
 /// Tells `take` of every file below `dir`, in no order, and of what is none, until it says no.
-/// Symbolic links are followed. Blocks.
-pub(super) fn walk(dir: &Path, mut take: impl FnMut(Result<Found>) -> bool) {
-    for item in WalkDir::new(dir).follow_links(true) {
+/// Symbolic links are followed, but not into `own`, the storage of the deployment. Blocks.
+pub(super) fn walk(
+    dir: &Path,
+    own: Option<&LocalRoot>,
+    mut take: impl FnMut(Result<Found>) -> bool,
+) {
+    let mut items = WalkDir::new(dir).follow_links(true).into_iter();
+    while let Some(item) = items.next() {
         let found = match item {
-            Ok(item) if item.file_type().is_dir() => continue,
-            Ok(item) => look(dir, &item),
+            Ok(item) if item.file_type().is_dir() => {
+                if !own.is_some_and(|own| item.metadata().is_ok_and(|found| own.is(&found))) {
+                    continue;
+                }
+                items.skip_current_dir();
+                Ok(Some(left_out(dir, item.path(), LeftOutKind::Special, OWN)))
+            }
+            Ok(item) => look(dir, own, &item),
             Err(error) => missed(dir, error),
         };
         let Some(found) = found.transpose() else { continue };
@@ -121,8 +138,12 @@ pub(super) fn walk(dir: &Path, mut take: impl FnMut(Result<Found>) -> bool) {
     }
 }
 
+/// Why what lies in the storage of the deployment is left out: the garbage collection deletes there,
+/// and secrets lie there.
+const OWN: &str = "it lies in this deployment's own storage";
+
 /// What the walk has come to, which is no folder; `None` where it has gone meanwhile.
-fn look(dir: &Path, item: &DirEntry) -> Result<Option<Found>> {
+fn look(dir: &Path, own: Option<&LocalRoot>, item: &DirEntry) -> Result<Option<Found>> {
     let left_out = |kind, what: &str| Ok(Some(left_out(dir, item.path(), kind, what)));
     let metadata = match item.metadata() {
         Ok(metadata) => metadata,
@@ -130,6 +151,11 @@ fn look(dir: &Path, item: &DirEntry) -> Result<Option<Found>> {
     };
     if !metadata.is_file() {
         return left_out(LeftOutKind::Special, "a pipe, a socket or a device");
+    }
+    // A file that is no link lies in its folder, which was looked at.
+    let own = own.filter(|_| item.path_is_symlink());
+    if own.is_some_and(|own| own.holds(item.path()).unwrap_or_default()) {
+        return left_out(LeftOutKind::Special, OWN);
     }
     match key_of(dir, item.path()).to_str() {
         Some(key) => Ok(Some(Found::Object(foreign(key.to_owned(), item.path(), &metadata)))),
@@ -176,7 +202,7 @@ mod tests {
 
     fn found(dir: &Path) -> Vec<Found> {
         let mut all = Vec::new();
-        walk(dir, |found| {
+        walk(dir, None, |found| {
             all.push(found.unwrap());
             true
         });

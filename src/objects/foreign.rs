@@ -20,7 +20,7 @@ pub struct Foreign {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOutKind {
     /// It has no content of its own: a pipe, a socket, a device, a symbolic link that leads nowhere
-    /// or in a circle.
+    /// or in a circle, the mark of a folder in a cloud store.
     Special,
     /// No path can have its name: it is not UTF-8, or too long.
     Name,

@@ -1,7 +1,9 @@
 //! Where everything lies in the object store: keys from names and back. Pure.
 //!
 //! ```text
-//! <repo>/repo                                        the repository; created if absent
+//! <repo>/repo                                        the repository; created if absent, and replaced by
+//!                                                    what says that it has ended
+//! <repo>/lives/<number, 10 digits>/…                 its second life, and those after it: all the same
 //! <repo>/branches/<name>/<incarnation, 10 digits>    one life of a branch; created if absent
 //! <repo>/branches/<name>/<incarnation>.deleted       the mark that this life is over
 //! <repo>/tags/<name, escaped>                        a tag; created if absent
@@ -22,42 +24,54 @@
 //! Numbers have leading zeros so that the order of keys is the order of numbers.
 
 use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
+use crate::model::life::{LIVES, RepoLife, parse_number};
 use crate::model::name::{BranchName, RepoName, TagName};
 
 use super::spelling::{escape, fanned, padded, parse_fanned, segments, unescape};
 
-/// The record of a repository.
-pub fn repo(repo: &RepoName) -> String {
+/// The folder that holds the later lives of a repository, by number.
+pub fn lives_dir(repo: &RepoName) -> String {
+    format!("{repo}/{LIVES}")
+}
+
+/// The number of a life, from the name of its folder in [`lives_dir`].
+pub fn parse_life_number(folder: &str) -> Option<u32> {
+    parse_number(folder)
+}
+
+/// The record of a life of a repository.
+pub fn repo(repo: &RepoLife) -> String {
     format!("{repo}/repo")
 }
 
 /// The secret that signs the hints of a repository.
-pub fn hint_key(repo: &RepoName) -> String {
+pub fn hint_key(repo: &RepoLife) -> String {
     format!("{repo}/hint-key")
 }
 
-/// The folder of a repository: everything it has lies below.
-pub fn repo_dir(repo: &RepoName) -> String {
+/// The folder of a life of a repository: everything it has lies below. Later lives lie in that of the
+/// first, see [`lives_dir`].
+pub fn repo_dir(repo: &RepoLife) -> String {
     repo.to_string()
 }
 
 /// The folder with one folder for each name that a branch ever had.
-pub fn branches_dir(repo: &RepoName) -> String {
+pub fn branches_dir(repo: &RepoLife) -> String {
     format!("{repo}/branches")
 }
 
 /// The folder of all lives of the branch `name`.
-pub fn branch_dir(repo: &RepoName, name: &BranchName) -> String {
+pub fn branch_dir(repo: &RepoLife, name: &BranchName) -> String {
     format!("{repo}/branches/{name}")
 }
 
 /// The record of one life of a branch; the first incarnation is 1.
-pub fn branch(repo: &RepoName, name: &BranchName, incarnation: u32) -> String {
+pub fn branch(repo: &RepoLife, name: &BranchName, incarnation: u32) -> String {
     format!("{repo}/branches/{name}/{incarnation:010}")
 }
 
 /// The mark that this life of the branch is over.
-pub fn branch_deleted(repo: &RepoName, name: &BranchName, incarnation: u32) -> String {
+pub fn branch_deleted(repo: &RepoLife, name: &BranchName, incarnation: u32) -> String {
     format!("{}.deleted", branch(repo, name, incarnation))
 }
 
@@ -74,7 +88,7 @@ pub struct BranchKey {
 
 /// Reads a key made by [`branch`] or [`branch_deleted`].
 pub fn parse_branch(key: &str) -> Option<BranchKey> {
-    let [_, "branches", name, life] = segments(key)? else {
+    let ["branches", name, life] = inside(key)? else {
         return None;
     };
     let (number, deleted) = match life.strip_suffix(".deleted") {
@@ -86,123 +100,123 @@ pub fn parse_branch(key: &str) -> Option<BranchKey> {
 }
 
 /// The folder of the tags.
-pub fn tags_dir(repo: &RepoName) -> String {
+pub fn tags_dir(repo: &RepoLife) -> String {
     format!("{repo}/tags")
 }
 
 /// The record of a tag.
-pub fn tag(repo: &RepoName, name: &TagName) -> String {
+pub fn tag(repo: &RepoLife, name: &TagName) -> String {
     format!("{repo}/tags/{}", escape(name.as_str()))
 }
 
 /// Reads a key made by [`tag`].
 pub fn parse_tag(key: &str) -> Option<TagName> {
-    let (_, rest) = key.split_once('/')?;
+    let (_, rest) = RepoLife::split(key)?;
     TagName::new(unescape(rest.strip_prefix("tags/")?)?).ok()
 }
 
 /// The rules of protected branches.
-pub fn protection(repo: &RepoName) -> String {
+pub fn protection(repo: &RepoLife) -> String {
     format!("{repo}/protection")
 }
 
 /// The folder of the logs, with one folder for each branch uid.
-pub fn logs_dir(repo: &RepoName) -> String {
+pub fn logs_dir(repo: &RepoLife) -> String {
     format!("{repo}/log")
 }
 
 /// The log of one life of a branch.
-pub fn log_dir(repo: &RepoName, uid: BranchUid) -> String {
+pub fn log_dir(repo: &RepoLife, uid: BranchUid) -> String {
     format!("{repo}/log/{uid}")
 }
 
 /// The log entry of the batch whose first op has ticket `first`.
-pub fn log_entry(repo: &RepoName, uid: BranchUid, first: Ticket) -> String {
+pub fn log_entry(repo: &RepoLife, uid: BranchUid, first: Ticket) -> String {
     format!("{repo}/log/{uid}/{:020}", first.0)
 }
 
 /// Reads a key made by [`log_entry`].
 pub fn parse_log_entry(key: &str) -> Option<(BranchUid, Ticket)> {
-    let [_, "log", uid, first] = segments(key)? else {
+    let ["log", uid, first] = inside(key)? else {
         return None;
     };
     Some((uid.parse().ok()?, Ticket(padded(first, 20)?)))
 }
 
 /// The hint that names a recent log entry of a branch.
-pub fn checkpoint(repo: &RepoName, uid: BranchUid) -> String {
+pub fn checkpoint(repo: &RepoLife, uid: BranchUid) -> String {
     format!("{repo}/checkpoints/{uid}")
 }
 
 /// The folder of the checkpoints.
-pub fn checkpoints_dir(repo: &RepoName) -> String {
+pub fn checkpoints_dir(repo: &RepoLife) -> String {
     format!("{repo}/checkpoints")
 }
 
 /// Reads a key made by [`checkpoint`].
 pub fn parse_checkpoint(key: &str) -> Option<BranchUid> {
-    let [_, "checkpoints", uid] = segments(key)? else {
+    let ["checkpoints", uid] = inside(key)? else {
         return None;
     };
     uid.parse().ok()
 }
 
 /// The folder of the ranges.
-pub fn ranges_dir(repo: &RepoName) -> String {
+pub fn ranges_dir(repo: &RepoLife) -> String {
     format!("{repo}/ranges")
 }
 
 /// The key of a range.
-pub fn range(repo: &RepoName, id: RangeId) -> String {
+pub fn range(repo: &RepoLife, id: RangeId) -> String {
     format!("{repo}/ranges/{}", fanned(&id.to_string()))
 }
 
 /// Reads a key made by [`range`].
 pub fn parse_range(key: &str) -> Option<RangeId> {
-    parse_fanned(key, "ranges")
+    parse_fanned(RepoLife::split(key)?.1, "ranges")
 }
 
 /// The folder of the runs.
-pub fn runs_dir(repo: &RepoName) -> String {
+pub fn runs_dir(repo: &RepoLife) -> String {
     format!("{repo}/runs")
 }
 
 /// The key of a run.
-pub fn run(repo: &RepoName, id: RunId) -> String {
+pub fn run(repo: &RepoLife, id: RunId) -> String {
     format!("{repo}/runs/{id}")
 }
 
 /// Reads a key made by [`run`].
 pub fn parse_run(key: &str) -> Option<RunId> {
-    let [_, "runs", id] = segments(key)? else {
+    let ["runs", id] = inside(key)? else {
         return None;
     };
     id.parse().ok()
 }
 
 /// The folder of the uploaded objects.
-pub fn data_dir(repo: &RepoName) -> String {
+pub fn data_dir(repo: &RepoLife) -> String {
     format!("{repo}/data")
 }
 
 /// An uploaded object, under an id drawn for it.
-pub fn data(repo: &RepoName, id: u128) -> String {
+pub fn data(repo: &RepoLife, id: u128) -> String {
     format!("{repo}/data/{}", fanned(&format!("{id:032x}")))
 }
 
 /// Reads a key made by [`data`].
 pub fn parse_data(key: &str) -> Option<u128> {
     // A range id has the same form: 32 lower-case hex digits behind their first two.
-    parse_fanned::<RangeId>(key, "data").map(|id| u128::from_be_bytes(id.0))
+    parse_fanned::<RangeId>(RepoLife::split(key)?.1, "data").map(|id| u128::from_be_bytes(id.0))
 }
 
 /// The user's key-value pairs of a repository.
-pub fn metadata(repo: &RepoName) -> String {
+pub fn metadata(repo: &RepoLife) -> String {
     format!("{repo}/metadata")
 }
 
 /// A dump of all refs, under an id drawn for it.
-pub fn refs_dump(repo: &RepoName, id: u128) -> String {
+pub fn refs_dump(repo: &RepoLife, id: u128) -> String {
     format!("{repo}/refs/{id:032x}")
 }
 
@@ -236,9 +250,14 @@ pub fn is_access_key_id(id: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// The repository a key belongs to.
-pub fn parse_repo(key: &str) -> Option<RepoName> {
-    RepoName::new(key.split('/').next()?).ok()
+/// The life of a repository that a key belongs to.
+pub fn parse_life(key: &str) -> Option<RepoLife> {
+    RepoLife::split(key).map(|(life, _)| life)
+}
+
+/// What of a key follows the folder of its repository's life, in so many segments.
+fn inside<const N: usize>(key: &str) -> Option<[&str; N]> {
+    segments(RepoLife::split(key)?.1)
 }
 
 /// An object that is written to try the store; no repository has this name.
@@ -252,28 +271,38 @@ mod tests {
 
     use super::*;
 
-    fn lake() -> RepoName {
-        RepoName::new("lake").unwrap()
+    fn lake() -> RepoLife {
+        RepoLife::first(RepoName::new("lake").unwrap())
     }
 
     #[test]
     fn every_key_reads_back() {
-        let (repo, name) = (lake(), BranchName::new("main").unwrap());
-        let uid = BranchUid(0xfeed);
-        let life = |deleted| Some(BranchKey { name: name.clone(), incarnation: 7, deleted });
-        assert_eq!(branch(&repo, &name, 7), "lake/branches/main/0000000007");
-        assert_eq!(parse_branch(&branch(&repo, &name, 7)), life(false));
-        assert_eq!(parse_branch(&branch_deleted(&repo, &name, 7)), life(true));
+        let (first, main, uid) = (lake(), BranchName::new("main").unwrap(), BranchUid(0xfeed));
+        assert_eq!(branch(&first, &main, 7), "lake/branches/main/0000000007");
         assert_eq!(
-            log_entry(&repo, uid, Ticket(42)),
+            branch(&first.next(), &main, 7),
+            "lake/lives/0000000002/branches/main/0000000007"
+        );
+        assert_eq!(
+            log_entry(&first, uid, Ticket(42)),
             "lake/log/000000000000feed/00000000000000000042"
         );
-        assert_eq!(parse_log_entry(&log_entry(&repo, uid, Ticket::MAX)), Some((uid, Ticket::MAX)));
-        assert_eq!(parse_checkpoint(&checkpoint(&repo, uid)), Some(uid));
-        assert_eq!(parse_range(&range(&repo, RangeId([3; 16]))), Some(RangeId([3; 16])));
-        assert_eq!(parse_run(&run(&repo, RunId([4; 16]))), Some(RunId([4; 16])));
-        assert_eq!(parse_data(&data(&repo, 5 << 120)), Some(5 << 120));
-        assert_eq!(parse_repo(&super::repo(&repo)), Some(repo));
+        for repo in [first.clone(), first.next()] {
+            keys_read_back(&repo, &main);
+        }
+    }
+
+    fn keys_read_back(repo: &RepoLife, name: &BranchName) {
+        let uid = BranchUid(0xfeed);
+        let life = |deleted| Some(BranchKey { name: name.clone(), incarnation: 7, deleted });
+        assert_eq!(parse_branch(&branch(repo, name, 7)), life(false));
+        assert_eq!(parse_branch(&branch_deleted(repo, name, 7)), life(true));
+        assert_eq!(parse_log_entry(&log_entry(repo, uid, Ticket::MAX)), Some((uid, Ticket::MAX)));
+        assert_eq!(parse_checkpoint(&checkpoint(repo, uid)), Some(uid));
+        assert_eq!(parse_range(&range(repo, RangeId([3; 16]))), Some(RangeId([3; 16])));
+        assert_eq!(parse_run(&run(repo, RunId([4; 16]))), Some(RunId([4; 16])));
+        assert_eq!(parse_data(&data(repo, 5 << 120)), Some(5 << 120));
+        assert_eq!(parse_life(&super::repo(repo)).as_ref(), Some(repo));
     }
 
     #[test]
@@ -291,6 +320,8 @@ mod tests {
             "lake/tags/%",
             "lake/tags/%2f",
             "lake/tags/%zz",
+            "lake/lives/0000000001/ranges/03/03030303030303030303030303030303",
+            "lake/lives/2/ranges/03/03030303030303030303030303030303",
         ];
         for key in strangers {
             assert_eq!(parse_branch(key), None, "{key}");

@@ -38,6 +38,16 @@ impl LocalRoot {
         &self.path
     }
 
+    /// Whether a directory is this one, by whatever way it was come to.
+    pub(super) fn is(&self, directory: &fs::Metadata) -> bool {
+        directory.dev() == self.device && directory.ino() == self.inode
+    }
+
+    /// Whether a file lies in it, by where it really is. Blocks.
+    pub(super) fn holds(&self, file: &Path) -> io::Result<bool> {
+        Ok(fs::canonicalize(file)?.starts_with(fs::canonicalize(&self.path)?))
+    }
+
     /// Makes the name of an object durable that another process may have given it a moment ago:
     /// its bytes are on disk before it has the name, the name itself perhaps not yet.
     pub(super) async fn sync_name(&self, call: Call<'_>, key: &str) -> Result<()> {
@@ -64,7 +74,7 @@ impl LocalRoot {
     /// Fails when the directory is not the one that was opened.
     pub(super) async fn check(&self, call: Call<'_>) -> Result<()> {
         match tokio::fs::metadata(&self.path).await {
-            Ok(now) if now.dev() == self.device && now.ino() == self.inode => Ok(()),
+            Ok(now) if self.is(&now) => Ok(()),
             Ok(_) => Err(refused(call, Refusal::Gone)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(refused(call, Refusal::Gone))

@@ -4,6 +4,7 @@
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -12,8 +13,9 @@ use url::Url;
 use super::backend::{self, GetRange, ObjectMeta, ObjectStoreExt, Path};
 use super::failure::{Call, Trouble, io_failed, late};
 use super::folder;
-use super::foreign::{Foreign, Found};
+use super::foreign::{Foreign, Found, LeftOut, LeftOutKind};
 use super::read::Streamed;
+use super::root::LocalRoot;
 use super::store::Objects;
 use crate::clock;
 use crate::model::error::{Error, ErrorKind, Result};
@@ -35,6 +37,8 @@ pub struct Source {
     folder: Option<Path>,
     /// The one object in it that is meant; `None` for all.
     name: Option<String>,
+    /// The storage of the deployment, which no link in a local folder leads into.
+    own: Option<Arc<LocalRoot>>,
 }
 
 /// Where a folder is, to be compared and to make addresses from.
@@ -108,7 +112,7 @@ impl Source {
             }
         };
         let objects = Objects::open_with(&root, options)?;
-        Ok(Self { objects, location, spelled, folder, name: None })
+        Ok(Self { objects, location, spelled, folder, name: None, own: None })
     }
 
     /// Opens the folder of one object, of which [`object`](Self::object) then tells; URLs as for
@@ -128,6 +132,13 @@ impl Source {
         Ok(Self { name: Some(name), ..source })
     }
 
+    /// Keeps out of the storage of a deployment: nothing of it is found or read, wherever symbolic
+    /// links in the folder lead.
+    #[must_use]
+    pub fn apart_from(self, own: &Objects) -> Self {
+        Self { own: own.root().cloned(), ..self }
+    }
+
     /// Its URL, without credentials and query.
     pub fn url(&self) -> String {
         match &self.name {
@@ -144,9 +155,9 @@ impl Source {
         let found = match &self.location {
             Location::Local(dir) => {
                 let path = folder::below(dir, name)?;
-                let key = name.to_owned();
+                let (key, own) = (name.to_owned(), self.own.clone());
                 self.on_file(call, move || {
-                    let metadata = folder::metadata_of(&path)?;
+                    let metadata = folder::metadata_of(&path, own.as_deref())?;
                     Ok(folder::foreign(key, &path, &metadata))
                 })
                 .await?
@@ -190,7 +201,9 @@ impl Source {
         let path = folder::below(dir, name)?;
         let call = self.objects.named("read", name);
         self.objects.meter.get();
+        let own = self.own.clone();
         let opened = self.on_file(call, move || {
+            folder::metadata_of(&path, own.as_deref())?;
             let file = folder::open_file(&path)?;
             let size = file.metadata()?.len();
             Ok((file, path, size))
@@ -256,7 +269,8 @@ impl Source {
     }
 
     /// All that lies below the folder, in no order; symbolic links of a local folder are followed. Of
-    /// cloud stores the folders of the first level are listed at the same time, at most 16. Memory:
+    /// cloud stores the folders of the first level are listed at the same time, at most 16, and empty
+    /// objects are told from the marks of folders. Memory:
     /// what lies directly in the folder, and a page for each listing; where the first level is too
     /// large to be listed within a call's deadline, one listing goes through everything. Of a local
     /// folder: 4,096 files and the folders that lead to one.
@@ -265,28 +279,64 @@ impl Source {
         if let Location::Local(dir) = &self.location {
             return Ok(self.walk(dir.clone()));
         }
+        let source = self.clone();
+        let told = self.keys().await.map(move |object| {
+            let source = source.clone();
+            async move { source.told_from_marks(object?).await }
+        });
+        let told = told.buffer_unordered(LISTINGS);
+        Ok(told.try_filter_map(|found| std::future::ready(Ok(found))).boxed())
+    }
+
+    /// What the listings of a cloud store have.
+    async fn keys(&self) -> BoxStream<'static, Result<Foreign>> {
         let url = self.url();
         let call = self.objects.named("list", &url);
         let level = self.objects.store.list_with_delimiter(self.folder.as_ref());
         let Ok(level) = self.objects.within(call, level).await else {
-            return Ok(self.below(self.folder.clone()));
+            return self.below(self.folder.clone());
         };
         let source = self.clone();
-        let direct =
-            stream::iter(level.objects).map(move |meta| source.foreign(meta).map(Found::Object));
+        let direct = stream::iter(level.objects).map(move |meta| source.foreign(meta));
         let source = self.clone();
         let below = stream::iter(level.common_prefixes)
             .map(move |folder| source.below(Some(folder)))
             .flatten_unordered(LISTINGS);
-        Ok(direct.boxed().chain(below).boxed())
+        direct.boxed().chain(below).boxed()
+    }
+
+    /// Tells objects from the marks of folders: empty objects whose keys end with a slash, as consoles
+    /// and file browsers make them. In a listing of the client they lack the slash, so one is looked for
+    /// by the name that is left. Costs a request for each empty object.
+    async fn told_from_marks(&self, object: Foreign) -> Result<Option<Found>> {
+        if object.size > 0 {
+            return Ok(Some(Found::Object(object)));
+        }
+        if object.key.is_empty() {
+            return Ok(None);
+        }
+        let (url, path) = (&object.address, self.path(&object.key)?);
+        let call = self.objects.named("look at", url);
+        match self.objects.within(call, self.objects.store.head(&path)).await {
+            Ok(meta) if meta.size == 0 => Ok(Some(Found::Object(object))),
+            // The object of this name is another one, and has its own line in the listing.
+            Ok(_) => Ok(None),
+            Err(Trouble::Absent) => Ok(Some(Found::LeftOut(LeftOut {
+                reason: format!("{url}/: the mark of a folder, which is no object"),
+                kind: LeftOutKind::Special,
+                key: object.key,
+            }))),
+            Err(trouble) => Err(trouble.into_error(call)),
+        }
     }
 
     /// Walks through a local folder on a thread of its own, which ends when nobody takes what it
     /// finds.
     fn walk(&self, dir: PathBuf) -> BoxStream<'static, Result<Found>> {
         let (finds, found) = mpsc::channel(FOUND_MAX);
+        let own = self.own.clone();
         let walking = tokio::task::spawn_blocking(move || {
-            folder::walk(&dir, |found| finds.blocking_send(found).is_ok());
+            folder::walk(&dir, own.as_deref(), |found| finds.blocking_send(found).is_ok());
         });
         let state = (found, walking, self.clone());
         stream::try_unfold(state, |(mut found, walking, source)| async move {
@@ -305,7 +355,7 @@ impl Source {
         .boxed()
     }
 
-    fn below(&self, folder: Option<Path>) -> BoxStream<'static, Result<Found>> {
+    fn below(&self, folder: Option<Path>) -> BoxStream<'static, Result<Foreign>> {
         self.objects.meter.list();
         let entries = self.objects.store.list(folder.as_ref());
         let state = (entries, self.clone());
@@ -326,7 +376,7 @@ impl Source {
                 .with_source(why)
             })?;
             let foreign = next.map(|meta| source.foreign(meta)).transpose()?;
-            Ok(foreign.map(|foreign| (Found::Object(foreign), (entries, source))))
+            Ok(foreign.map(|foreign| (foreign, (entries, source))))
         })
         .map_err(|error: Error| error.context("the source cannot be listed"))
         .boxed()

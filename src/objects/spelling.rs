@@ -11,8 +11,10 @@ pub(super) fn fanned(id: &str) -> String {
     format!("{first}/{id}")
 }
 
-pub(super) fn parse_fanned<T: FromStr>(key: &str, folder: &str) -> Option<T> {
-    let [_, found, first, id] = segments(key)?;
+/// The id of what lies in `folder` under its first two digits; `rest` is what follows in the key on the
+/// folder of the repository.
+pub(super) fn parse_fanned<T: FromStr>(rest: &str, folder: &str) -> Option<T> {
+    let [found, first, id] = segments(rest)?;
     if found != folder || first.len() != 2 || !id.starts_with(first) {
         return None;
     }

@@ -113,8 +113,8 @@ impl Objects {
     }
 
     /// The root of local storage.
-    pub(super) fn root(&self) -> Option<&LocalRoot> {
-        self.root.as_deref()
+    pub(super) fn root(&self) -> Option<&Arc<LocalRoot>> {
+        self.root.as_ref()
     }
 
     /// Keeps a folder of local storage from everybody but the user who runs this. Clouds have rules

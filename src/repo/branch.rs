@@ -1,4 +1,4 @@
-//! A branch: creating, showing, deleting it, and seeing its queue.
+//! A branch: creating and showing it, submitting ops to it, and seeing its queue.
 
 use std::sync::Arc;
 
@@ -13,20 +13,22 @@ use crate::commit::mend::present::{Name, accepted, present};
 use crate::commit::mend::restore::{open_new, read_back};
 use crate::commit::op::queued::{Body, QueuedOp};
 use crate::commit::op::request::{Op, Request};
+use crate::coord::HeadView;
 use crate::coord::submit::{Seal, Submission};
-use crate::coord::{Answer, HeadView};
 use crate::model::address::RefExpr;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, Fingerprint, OpId, Ticket};
+use crate::model::life::RepoLife;
 use crate::model::name::BranchName;
 use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
 use super::handles::Branch;
 use super::outcome::complete;
-use super::protection::Action;
+use super::place::Place;
+use super::removal::require_live;
 use super::standing::{self, LOOK_WAITS};
-use super::ticket::{HandleState, TicketHandle, same_request};
+use super::ticket::{Again, HandleState, TicketHandle, same_request};
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,17 +95,24 @@ impl Branch {
     pub async fn create_as(&self, from: &RefExpr, new: NewBranch) -> Result<BranchInfo> {
         let start = self.repo.commit_of(from).await?;
         if let Some(start) = &start {
-            self.repo.lake()?.require_content(start).await?;
+            self.repo.lake().await?.require_content(start).await?;
         }
         self.create_at(start, new).await
     }
 
-    pub(super) async fn create_at(
+    async fn create_at(&self, start: Option<CommitId>, new: NewBranch) -> Result<BranchInfo> {
+        let (life, _) = self.repo.live().await?;
+        self.create_in(&life, start, new).await
+    }
+
+    /// Creates the branch in the life that its repository is in.
+    pub(super) async fn create_in(
         &self,
+        life: &RepoLife,
         start: Option<CommitId>,
         new: NewBranch,
     ) -> Result<BranchInfo> {
-        let (repo, name) = (self.repo.name()?, self.branch_name()?);
+        let (repo, name) = (life.name(), self.branch_name()?);
         let inner = &self.repo.onward.inner;
         let exists = || {
             Error::conflict(format!(
@@ -115,14 +124,11 @@ impl Branch {
                 "'{name}' is the name of a tag in repository '{repo}': choose another name"
             )));
         }
-        let lake = inner.coordinator.lake(&repo);
+        let lake = inner.coordinator.lake(life);
         let incarnation = match BranchRecord::newest(&lake, &name).await? {
-            Some((record, false)) if !self.has_ended(&record).await? => return Err(exists()),
+            Some((record, false)) if !self.has_ended(life, &record).await? => return Err(exists()),
             Some((record, _)) => record.incarnation + 1,
-            None => {
-                inner.repo_record(&repo).await?;
-                1
-            }
+            None => 1,
         };
         let record = BranchRecord {
             name: name.clone(),
@@ -132,24 +138,52 @@ impl Branch {
             created_ms: clock::now_ms(),
             hidden: new.hidden,
         };
-        let key = layout::branch(&repo, &name, incarnation);
+        let key = layout::branch(life, &name, incarnation);
         match inner.coordinator.objects().create(&key, encode(&record)?).await? {
             Created::Written => {}
             Created::Found(_) => return Err(exists()),
         }
-        open_new(&inner.coordinator.context(&repo, &name, record.uid), start).await?;
-        inner.coordinator.names(&repo).name(&name, record.uid).await?;
-        inner.remember(&repo, &name, record.uid);
+        inner.coordinator.faults().pass("branch-recorded").await?;
+        self.open(life, &record).await?;
         Ok(BranchInfo { name, commit: start, done: 0 })
     }
 
-    /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.
-    async fn has_ended(&self, record: &BranchRecord) -> Result<bool> {
-        let repo = self.repo.name()?;
+    /// Puts a branch that was just recorded into Redis, and sees whether its repository is still
+    /// there. The record has made the branch: a Redis that cannot take it gets it at its first use.
+    async fn open(&self, life: &RepoLife, record: &BranchRecord) -> Result<()> {
         let inner = &self.repo.onward.inner;
-        let ended = read_back(&inner.coordinator.lake(&repo), record).await?.closed;
+        let (name, uid) = (&record.name, record.uid);
+        let context = inner.coordinator.context(life, name, uid);
+        let opened = async {
+            open_new(&context, record.start).await?;
+            inner.coordinator.names(life).name(name, uid).await
+        };
+        if let Err(error) = opened.await {
+            tracing::warn!(%error, branch = %name, "Redis does not have the new branch yet");
+        }
+        inner.coordinator.faults().pass("branch-opened").await?;
+        // A deletion says so before it lists the branches that it has to end. So either it has seen
+        // this one, or is seen here.
+        let objects = inner.coordinator.objects();
+        if let Err(error) = require_live(objects, life).await {
+            if error.kind() == ErrorKind::NotFound {
+                objects.delete(&layout::branch(life, name, record.incarnation)).await?;
+                context.redis.forget().await?;
+                inner.forget_life(life.name());
+            }
+            return Err(error);
+        }
+        inner.remember(name, Place { life: life.clone(), uid });
+        Ok(())
+    }
+
+    /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.
+    async fn has_ended(&self, life: &RepoLife, record: &BranchRecord) -> Result<bool> {
+        let inner = &self.repo.onward.inner;
+        let ended = read_back(&inner.coordinator.lake(life), record).await?.closed;
         if ended {
-            inner.finish_deletion(&repo, &record.name, record.uid).await?;
+            let context = inner.coordinator.context(life, &record.name, record.uid);
+            inner.finish_deletion(&context).await?;
         }
         Ok(ended)
     }
@@ -158,47 +192,6 @@ impl Branch {
     pub async fn show(&self) -> Result<BranchInfo> {
         let (_, head) = self.head().await?;
         Ok(BranchInfo { name: self.branch_name()?, commit: head.commit, done: head.done })
-    }
-
-    /// Deletes the branch: the last op of its log, in its turn behind what is queued. Fails with
-    /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it. Returns the last head.
-    pub async fn delete(&self) -> Result<Option<CommitId>> {
-        self.check_protection(Action::Delete).await?;
-        self.end().await
-    }
-
-    /// Ends the branch, whatever rules there are: with its repository a protected branch goes, too.
-    pub(super) async fn end(&self) -> Result<Option<CommitId>> {
-        let op_id = clock::new_op_id();
-        let deadline = Deadline::after(self.repo.onward.inner.timeout);
-        let mut handle = self.submit_op(op_id, None, Request::DeleteBranch, Some(deadline)).await?;
-        match handle.wait(deadline.left()).await? {
-            Outcome::Applied { .. } => {
-                let context = handle.queue.context();
-                let repo = context.lake.repo();
-                let record =
-                    BranchRecord::of_uid(&context.lake, &context.name, context.uid).await?;
-                let head = match context.look(0).await? {
-                    Answer::Given(view) => view.head.commit,
-                    Answer::Absent | Answer::Ended => {
-                        read_back(&context.lake, &record).await?.commit
-                    }
-                };
-                self.repo.onward.inner.finish_deletion(repo, &context.name, context.uid).await?;
-                Ok(head)
-            }
-            Outcome::StillQueued { ticket, cause, .. } => Err(Error::unavailable(format!(
-                "deleting the branch is still queued (ticket {ticket}): it will be done in its turn{}",
-                cause.map(|cause| format!("; it waits for this: {cause}")).unwrap_or_default()
-            ))),
-            Outcome::Failed { reason, .. } => {
-                Err(Error::conflict(format!("the branch was not deleted: {reason}")))
-            }
-            other => Err(Error::conflict(format!(
-                "the branch was not deleted: the op {op_id} ended as '{}'; delete it again",
-                other.name()
-            ))),
-        }
     }
 
     /// The front of the branch's queue, at most `limit` ops.
@@ -248,8 +241,8 @@ impl Branch {
 
     pub(super) async fn context(&self) -> Result<BranchContext> {
         let (repo, name) = (self.repo.name()?, self.branch_name()?);
-        let uid = self.repo.onward.inner.resolve(&repo, &name).await?;
-        Ok(self.repo.onward.coordinator().context(&repo, &name, uid))
+        let place = self.repo.onward.inner.resolve(&repo, &name).await?;
+        Ok(self.repo.onward.coordinator().context(&place.life, &name, place.uid))
     }
 
     /// Submits an op to the branch under its present name, through outages of Redis until
@@ -261,6 +254,7 @@ impl Branch {
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
         self.repo.onward.check_storage_until(deadline).await?;
+        let again = Again { branch: self.clone(), submission: submission.clone() };
         let submitting = &Submitting::new(submission);
         let attempt = |context| {
             let queue = self.queue_of(&context);
@@ -275,6 +269,18 @@ impl Branch {
                 (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
             }
         }
+        let mut handle = self.admitted(&context, admission, asked).await?;
+        handle.again = Some(Box::new(again));
+        Ok(handle)
+    }
+
+    /// The handle of an op that was submitted.
+    pub(super) async fn admitted(
+        &self,
+        context: &BranchContext,
+        admission: Admission,
+        asked: Option<Fingerprint>,
+    ) -> Result<TicketHandle> {
         let state = match admission {
             Admission::Queued(pending) => {
                 if pending.is_known {
@@ -290,12 +296,12 @@ impl Branch {
                 return Err(self.nowhere());
             }
             Admission::Settled(outcome) => {
-                let outcome = Box::pin(complete(&context, *outcome)).await?;
+                let outcome = Box::pin(complete(context, *outcome)).await?;
                 same_request(asked, &outcome)?;
                 HandleState::Settled(Box::new(outcome))
             }
         };
-        Ok(TicketHandle { queue: self.queue_of(&context), state, asked })
+        Ok(TicketHandle { queue: self.queue_of(context), state, asked, again: None })
     }
 
     /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
@@ -307,25 +313,24 @@ impl Branch {
         request: Request,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
-        self.submit_asked(op_id, committer, request, None, deadline).await
+        self.submit(self.submission(op_id, committer, request, None)?, None, deadline).await
     }
 
-    /// Submits an op as [`Branch::submit_op`] does, unless it was accepted before as another request.
-    pub(super) async fn submit_asked(
+    /// An op that takes nothing from the staging area, with what tells the request that is asked for
+    /// from others under its id.
+    pub(super) fn submission(
         &self,
         op_id: OpId,
         committer: Option<String>,
         request: Request,
         asked: Option<Fingerprint>,
-        deadline: Option<Deadline>,
-    ) -> Result<TicketHandle> {
+    ) -> Result<Submission> {
         let (committer, created_ms) = (self.committer(committer), clock::now_ms());
         let (prepared_ms, producer, fingerprint) = (None, None, asked);
         let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
         // Whoever gives an id of their own has asked what became of it.
         let (element, seal, may_repeat) = (op.encode(op_id)?, Seal::No, false);
-        let submission = Submission { op_id, element, producer: None, seal, may_repeat };
-        self.submit(submission, asked, deadline).await
+        Ok(Submission { op_id, element, producer: None, seal, may_repeat })
     }
 
     /// Who asks: the one given, or the connection's committer.
@@ -336,10 +341,11 @@ impl Branch {
     /// A handle of an op whose outcome is clear without queueing it.
     pub(super) async fn settled(&self, outcome: Outcome) -> Result<TicketHandle> {
         let queue = self.queue_of(&self.context().await?);
-        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)), asked: None })
+        let state = HandleState::Settled(Box::new(outcome));
+        Ok(TicketHandle { queue, state, asked: None, again: None })
     }
 
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {
-        self.repo.onward.coordinator().queue(context.lake.repo(), &context.name, context.uid)
+        self.repo.onward.coordinator().queue(context.lake.life(), &context.name, context.uid)
     }
 }

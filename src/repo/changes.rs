@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use crate::clock::{self, Deadline, Stopwatch};
 use crate::commit::accept::persist::persist;
 use crate::commit::op::request::{Changes, CommitRequest, INLINE_MAX, Op, Request};
@@ -400,7 +403,12 @@ async fn write_changes(branch: &Branch, sorter: ChangeSorter) -> Result<(Changes
 
 #[doc(hidden)]
 impl LateTree for Branch {
-    fn tree(&self) -> Result<Tree> {
-        Ok(self.repo.lake()?.tree().clone())
+    fn tree(&self) -> BoxFuture<'_, Result<Tree>> {
+        // A run must lie where the branch is now: its repository may have been made again since.
+        async move {
+            let (life, _) = self.repo.live().await?;
+            Ok(self.repo.onward.coordinator().lake(&life).tree().clone())
+        }
+        .boxed()
     }
 }

@@ -3,19 +3,19 @@
 
 use crate::model::change::{Change, decode_value};
 use crate::model::error::Result;
-use crate::model::name::RepoName;
+use crate::model::life::RepoLife;
 use crate::objects::{Objects, layout};
 
 /// Reads names out of encoded changes.
 #[derive(Debug, Clone)]
 pub(super) struct DataNames {
-    repo: RepoName,
+    repo: RepoLife,
     objects: Objects,
 }
 
 impl DataNames {
     /// Names of objects of `repo` in `objects`.
-    pub(super) fn new(repo: &RepoName, objects: &Objects) -> Self {
+    pub(super) fn new(repo: &RepoLife, objects: &Objects) -> Self {
         Self { repo: repo.clone(), objects: objects.clone() }
     }
 
@@ -33,14 +33,15 @@ impl DataNames {
         let (Change::Put(entry), _) = decode_value(value)? else { return Ok(None) };
         let address = entry.address.as_str();
         let slashes = address.rmatch_indices('/').map(|(at, _)| at);
-        // `<repo>/data/<first two>/<id>` are the last four segments.
-        let start = slashes.take(4).last().filter(|_| address.matches('/').count() >= 4);
+        // `<repo>/data/<first two>/<id>` are the last segments.
+        let count = self.repo.to_string().matches('/').count() + 4;
+        let start = slashes.take(count).last().filter(|_| address.matches('/').count() >= count);
         let key = start.map_or(Some(address), |at| address.get(at + 1..));
         Ok(key.and_then(|key| self.id(key)))
     }
 
     fn id(&self, key: &str) -> Option<u128> {
-        layout::parse_data(key).filter(|_| layout::parse_repo(key).as_ref() == Some(&self.repo))
+        layout::parse_data(key).filter(|_| layout::parse_life(key).as_ref() == Some(&self.repo))
     }
 }
 
@@ -62,11 +63,16 @@ mod tests {
 
     #[test]
     fn an_address_names_an_object_of_its_repository_only() {
-        let repo = RepoName::new("lake").unwrap();
+        for repo in ["lake", "lake/lives/0000000002"] {
+            names_its_own(&repo.parse().unwrap());
+        }
+    }
+
+    fn names_its_own(repo: &RepoLife) {
         let store = Arc::new(InMemory::new());
         let objects = Objects::from_store(store, "s3://bucket/prefix/");
-        let names = DataNames::new(&repo, &objects);
-        let key = layout::data(&repo, 5 << 120);
+        let names = DataNames::new(repo, &objects);
+        let key = layout::data(repo, 5 << 120);
         assert_eq!(objects.address(&key), format!("s3://bucket/prefix/{key}"));
         let here = value(&objects.address(&key));
         assert_eq!(names.exact(&here).unwrap(), Some((5 << 120, 7)));
@@ -80,6 +86,11 @@ mod tests {
             ["", "x", "mem://data/1", "s3://b/other/data/05/05", &key.replace("lake", "pond")]
         {
             assert_eq!(names.loose(&value(address)).unwrap(), None, "{address}");
+        }
+        for other in [repo.next(), RepoLife::new(repo.name().clone(), repo.number() - 1)] {
+            let address = format!("s3://bucket/prefix/{}", layout::data(&other, 5 << 120));
+            let is_own = other == *repo;
+            assert_eq!(names.loose(&value(&address)).unwrap().is_some(), is_own, "{address}");
         }
         let mut delete = Vec::new();
         encode_value(&Change::Delete, None, &mut delete);

@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::commit::Coordinator;
+use crate::commit::log::lake::Lake;
+use crate::commit::log::record::RepoRecord;
 use crate::model::error::Result;
 use crate::model::ids::BranchUid;
+use crate::model::life::RepoLife;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::Checksum;
 
 use super::glance::Glances;
+use super::place::Place;
 use super::protection::cache::RulesCache;
 use super::trust::Trust;
 
@@ -30,7 +34,9 @@ pub(super) struct Deployment {
     pub(super) timeout: Duration,
     pub(super) checksum: Checksum,
     /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
-    pub(super) names: Mutex<HashMap<(RepoName, BranchName), BranchUid>>,
+    pub(super) names: Mutex<HashMap<(RepoName, BranchName), Place>>,
+    /// Lives that repositories were in when last asked. Wrong ones are found out by use.
+    pub(super) lives: Mutex<HashMap<RepoName, RepoLife>>,
     /// The readers of each branch.
     pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.
@@ -68,6 +74,22 @@ impl Repository {
 
     pub(super) fn name(&self) -> Result<RepoName> {
         RepoName::new(self.name.as_str())
+    }
+
+    /// The life that the repository is in now, and its record; see [`Deployment::live`].
+    pub(super) async fn live(&self) -> Result<(RepoLife, RepoRecord)> {
+        self.onward.inner.live(&self.name()?).await
+    }
+
+    /// The life of the repository, as it was when last asked.
+    pub(super) async fn life(&self) -> Result<RepoLife> {
+        self.onward.inner.life(&self.name()?).await
+    }
+
+    /// What the repository has in the object store, in the life it was in when last asked.
+    #[doc(hidden)]
+    pub async fn lake(&self) -> Result<Lake> {
+        Ok(self.onward.coordinator().lake(&self.life().await?))
     }
 
     /// A branch, by name. Nothing is checked until it is used.

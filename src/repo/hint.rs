@@ -113,5 +113,5 @@ pub(crate) fn seal(body: &[u8], key: &Secret) -> String {
 
 /// The repository's secret.
 async fn key(lake: &Lake) -> Result<Secret> {
-    Secret::obtain(lake.objects(), &layout::hint_key(lake.repo()), PURPOSE).await
+    Secret::obtain(lake.objects(), &layout::hint_key(lake.life()), PURPOSE).await
 }

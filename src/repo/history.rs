@@ -58,13 +58,13 @@ impl Repository {
     ) -> Result<BoxStream<'static, Result<Diff>>> {
         let left = self.metarange_of(left).await?;
         let right = self.metarange_of(right).await?;
-        Ok(self.lake()?.diff(left, right, start))
+        Ok(self.lake().await?.diff(left, right, start))
     }
 
     pub(super) async fn metarange_of(&self, reference: &RefExpr) -> Result<Metarange> {
         match self.commit_of(reference).await? {
             None => Ok(Metarange::default()),
-            Some(id) => self.lake()?.metarange(&id).await,
+            Some(id) => self.lake().await?.metarange(&id).await,
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn all(lake: &Lake) -> Result<Vec<Life>> {
 }
 
 async fn read(lake: &Lake, name: &BranchName, incarnation: u32) -> Result<BranchRecord> {
-    let key = layout::branch(lake.repo(), name, incarnation);
+    let key = layout::branch(lake.life(), name, incarnation);
     match BranchRecord::read(lake, name, incarnation).await? {
         Some(record) if record.name != *name || record.incarnation != incarnation => {
             Err(Error::corrupt(format!(
@@ -66,6 +66,6 @@ fn is_told(error: &Error) -> bool {
 
 /// The uids below `log/`. Call it before [`all`]: a branch has its record before its log.
 pub(super) async fn logs(lake: &Lake) -> Result<BTreeSet<BranchUid>> {
-    let dirs = lake.objects().list_dirs(&layout::logs_dir(lake.repo())).await?;
+    let dirs = lake.objects().list_dirs(&layout::logs_dir(lake.life())).await?;
     Ok(dirs.iter().filter_map(|dir| dir.parse().ok()).collect())
 }

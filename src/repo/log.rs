@@ -199,7 +199,7 @@ impl Repository {
         }
         let start = self.commit_of(reference).await?;
         let walk = Walk {
-            lake: self.lake()?,
+            lake: self.lake().await?,
             interest: Interest::of(&request.objects, &request.prefixes),
             request: request.clone(),
             ahead: start.into_iter().collect(),

@@ -220,9 +220,9 @@ impl MergeBuilder {
         match persist(deadline, || self.prepare(op_id)).await? {
             Ready::Clear(handle) => Ok(handle),
             Ready::Op(request) => {
-                self.branch
-                    .submit_asked(op_id, self.committer, *request, self.fingerprint, deadline)
-                    .await
+                let (branch, asked) = (&self.branch, self.fingerprint);
+                let submission = branch.submission(op_id, self.committer, *request, asked)?;
+                branch.submit(submission, asked, deadline).await
             }
         }
     }

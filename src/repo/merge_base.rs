@@ -21,7 +21,7 @@ impl Repository {
     /// nothing in common.
     pub async fn merge_base(&self, a: &RefExpr, b: &RefExpr) -> Result<Option<CommitId>> {
         let (a, b) = (self.require_commit(a).await?, self.require_commit(b).await?);
-        merge_base(&self.lake()?, a, b).await
+        merge_base(&self.lake().await?, a, b).await
     }
 
     /// What merging `source` into `dest` would bring, path by path in order: every change from
@@ -35,7 +35,7 @@ impl Repository {
     ) -> Result<BoxStream<'static, Result<Ruled>>> {
         let source_id = self.require_commit(source).await?;
         let dest_id = self.require_commit(dest).await?;
-        let lake = self.lake()?;
+        let lake = self.lake().await?;
         let base = base_of(&lake, self, (dest, dest_id), (source, source_id)).await?;
         let committed = Committed::at(&lake, Some(dest_id)).await?;
         let base = lake.metarange(&base).await?;

@@ -40,12 +40,12 @@ impl What {
         squash: bool,
     ) -> Result<(Lake, MergeSpec, Option<CommitId>)> {
         let repo = &branch.repo;
-        let lake = repo.lake()?;
         let spec = match self {
             Self::Merge(reference) => {
                 let source = repo.require_commit(reference).await?;
                 let dest = RefExpr::plain(branch.branch_name()?.as_str());
                 let head = repo.require_commit(&dest).await?;
+                let lake = repo.lake().await?;
                 let base = base_of(&lake, repo, (&dest, head), (reference, source)).await?;
                 let kind = if squash { MergeKind::Squash } else { MergeKind::Merge };
                 let spec = MergeSpec { kind, base: Some(base), source: Some(source), strategy };
@@ -66,7 +66,7 @@ impl What {
             return Err(Error::invalid("only a merge can be squashed"));
         }
         let head = branch.head().await?.1.commit;
-        Ok((lake, spec, head))
+        Ok((repo.lake().await?, spec, head))
     }
 
     /// Message of the commit unless the user has one, and metadata with the user's own in front, as

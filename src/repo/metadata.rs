@@ -26,9 +26,7 @@ struct StoredPairs {
 impl Repository {
     /// The pairs, as they are now.
     pub async fn metadata(&self) -> Result<BTreeMap<String, String>> {
-        let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
-        let key = layout::metadata(&name);
+        let key = layout::metadata(&self.live().await?.0);
         match self.onward.coordinator().objects().get(&key).await? {
             Some(bytes) => Ok(decode::<StoredPairs>(&key, &bytes)?.pairs),
             None => Ok(BTreeMap::new()),
@@ -51,7 +49,7 @@ impl Repository {
                 pairs.len()
             )));
         }
-        let key = layout::metadata(&self.name()?);
+        let key = layout::metadata(&self.life().await?);
         self.onward.coordinator().objects().put(&key, encode(&StoredPairs { pairs })?).await
     }
 }

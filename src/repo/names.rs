@@ -1,109 +1,138 @@
-//! From names to incarnations of branches, and back from doubt to truth.
+//! From names to lives of repositories and incarnations of branches, and back from doubt to truth.
 //!
 //! Redis answers first; what it does not know is looked up in the object store, which decides, and
-//! put back. So a Redis that lost everything is repaired by use.
+//! put back. So a Redis that lost everything is repaired by use. Which life a repository's name
+//! stands for only the object store says; a process remembers it until it is found wrong.
 
 use std::sync::PoisonError;
 
 use crate::commit::context::BranchContext;
-use crate::commit::log::record::{BranchRecord, RepoRecord, decode};
+use crate::commit::log::record::{BranchRecord, RepoRecord};
 use crate::commit::mend::present::Name;
 use crate::model::error::{Error, Result};
 use crate::model::ids::BranchUid;
+use crate::model::life::RepoLife;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::layout;
 
 use super::config::NAMES_KEPT;
 use super::handles::{Branch, Deployment};
+use super::place::{Place, living};
 
 impl Deployment {
     /// The incarnation that a branch name stands for.
-    pub(super) async fn resolve(&self, repo: &RepoName, name: &BranchName) -> Result<BranchUid> {
+    pub(super) async fn resolve(&self, repo: &RepoName, name: &BranchName) -> Result<Place> {
         self.find(repo, name).await?.ok_or_else(|| no_branch(repo, name))
     }
 
-    /// The uid of the branch that a name stands for, or `None`. The repository must be there.
-    pub(super) async fn find(
-        &self,
-        repo: &RepoName,
-        name: &BranchName,
-    ) -> Result<Option<BranchUid>> {
+    /// What the name of a branch stands for, or `None`. The repository must be there.
+    pub(super) async fn find(&self, repo: &RepoName, name: &BranchName) -> Result<Option<Place>> {
         let key = (repo.clone(), name.clone());
-        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if let Some(uid) = known {
-            return Ok(Some(uid));
+        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let life = self.lives.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned();
+        // Not of a life that is known to be over.
+        if known.as_ref().is_some_and(|known| life.is_none_or(|life| life == known.life)) {
+            return Ok(known);
         }
         Box::pin(self.look_up(repo, name)).await
     }
 
-    async fn look_up(&self, repo: &RepoName, name: &BranchName) -> Result<Option<BranchUid>> {
-        let uid = match self.coordinator.names(repo).find(name).await? {
-            Some(uid) => uid,
-            None => match self.find_in_store(repo, name).await? {
-                Some(uid) => uid,
-                None => return Ok(None),
-            },
+    async fn look_up(&self, repo: &RepoName, name: &BranchName) -> Result<Option<Place>> {
+        let life = self.life(repo).await?;
+        let uid = match self.coordinator.names(&life).find(name).await? {
+            Some(uid) => Some(uid),
+            // The life that is remembered may be over, with all that it had.
+            None => self.find_in_store(&self.live(repo).await?.0, name).await?,
         };
-        self.remember(repo, name, uid);
-        Ok(Some(uid))
+        let Some(uid) = uid else { return Ok(None) };
+        let place = Place { life: self.life(repo).await?, uid };
+        self.remember(name, place.clone());
+        Ok(Some(place))
     }
 
-    async fn find_in_store(&self, repo: &RepoName, name: &BranchName) -> Result<Option<BranchUid>> {
-        let lake = self.coordinator.lake(repo);
-        let Some((record, deleted)) = BranchRecord::newest(&lake, name).await? else {
-            self.repo_record(repo).await?;
-            return Ok(None);
-        };
-        if deleted {
-            return Ok(None);
-        }
-        self.coordinator.names(repo).name(name, record.uid).await?;
-        Ok(Some(record.uid))
-    }
-
-    /// The record of a repository, or an error that says it is not there.
-    pub(super) async fn repo_record(&self, repo: &RepoName) -> Result<RepoRecord> {
-        let key = layout::repo(repo);
-        match self.coordinator.objects().get(&key).await? {
-            Some(bytes) => decode(&key, &bytes),
-            None => Err(Error::not_found(format!(
-                "there is no repository '{repo}': `onward repo list` shows what there is, `onward repo create {repo}` makes it"
-            ))),
+    async fn find_in_store(&self, life: &RepoLife, name: &BranchName) -> Result<Option<BranchUid>> {
+        let lake = self.coordinator.lake(life);
+        match BranchRecord::newest(&lake, name).await? {
+            Some((record, false)) => {
+                self.coordinator.names(life).name(name, record.uid).await?;
+                Ok(Some(record.uid))
+            }
+            Some((_, true)) | None => Ok(None),
         }
     }
 
-    pub(super) fn remember(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) {
+    /// The life of a repository, as it was when last asked; see [`Deployment::live`].
+    pub(super) async fn life(&self, repo: &RepoName) -> Result<RepoLife> {
+        let known = self.lives.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned();
+        match known {
+            Some(life) => Ok(life),
+            None => Ok(self.live(repo).await?.0),
+        }
+    }
+
+    /// The life that a repository is in now and its record, or an error that says that it is not
+    /// there, or is being deleted.
+    pub(super) async fn live(&self, repo: &RepoName) -> Result<(RepoLife, RepoRecord)> {
+        let objects = self.coordinator.objects();
+        let found = RepoRecord::newest(objects, repo).await;
+        let found = found.and_then(|found| living(repo, found));
+        match &found {
+            Ok((life, _)) => self.remember_life(life),
+            Err(_) => self.forget_life(repo),
+        }
+        found
+    }
+
+    pub(super) fn remember_life(&self, life: &RepoLife) {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        if lives.len() >= NAMES_KEPT {
+            lives.clear();
+        }
+        // A name never goes back to an earlier life.
+        if lives.get(life.name()).is_none_or(|known| known < life) {
+            lives.insert(life.name().clone(), life.clone());
+        }
+    }
+
+    pub(super) fn forget_life(&self, repo: &RepoName) {
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner).remove(repo);
+    }
+
+    pub(super) fn remember(&self, name: &BranchName, place: Place) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.len() >= NAMES_KEPT {
             names.clear();
         }
-        names.insert((repo.clone(), name.clone()), uid);
+        names.insert((place.life.name().clone(), name.clone()), place);
     }
 
-    fn forget(&self, repo: &RepoName, name: &BranchName) {
-        let key = (repo.clone(), name.clone());
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-    }
-
-    /// Finishes the removal of a branch that has ended: whoever notices does it.
-    pub(super) async fn finish_deletion(
-        &self,
-        repo: &RepoName,
-        name: &BranchName,
-        uid: BranchUid,
-    ) -> Result<()> {
-        let lake = self.coordinator.lake(repo);
-        let record = BranchRecord::of_uid(&lake, name, uid).await?;
-        let mark = layout::branch_deleted(repo, name, record.incarnation);
-        self.coordinator.objects().put(&mark, bytes::Bytes::new()).await?;
-        self.unname(repo, name, uid).await
+    /// Finishes the removal of a branch that has ended: whoever notices does it. Where the whole
+    /// repository was removed meanwhile, nothing is left to be done.
+    pub(super) async fn finish_deletion(&self, ended: &BranchContext) -> Result<()> {
+        let (lake, name, uid) = (&ended.lake, &ended.name, ended.uid);
+        if let Some((record, _)) = BranchRecord::find_uid(lake, name, uid).await? {
+            let mark = layout::branch_deleted(lake.life(), name, record.incarnation);
+            self.coordinator.objects().put(&mark, bytes::Bytes::new()).await?;
+        }
+        self.unname(ended).await
     }
 
     /// Forgets that a name stands for an incarnation that it stands for no more.
-    async fn unname(&self, repo: &RepoName, name: &BranchName, uid: BranchUid) -> Result<()> {
-        self.coordinator.names(repo).unname(name, uid).await?;
-        self.forget(repo, name);
+    pub(super) async fn unname(&self, gone: &BranchContext) -> Result<()> {
+        let (life, name) = (gone.lake.life(), &gone.name);
+        self.coordinator.names(life).unname(name, gone.uid).await?;
+        let key = (life.name().clone(), name.clone());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         Ok(())
+    }
+
+    /// Looks anew, at the next use, for what the names of a branch and its repository stand for.
+    pub(super) fn forget_place(&self, over: &BranchContext) {
+        let repo = over.lake.repo();
+        self.forget_life(repo);
+        self.rules.forget(repo);
+        let key = (repo.clone(), over.name.clone());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
 
@@ -114,12 +143,12 @@ impl Name for Branch {
     }
 
     async fn bury(&self, ended: &BranchContext) -> Result<()> {
-        let repo = ended.lake.repo();
-        self.repo.onward.inner.finish_deletion(repo, &ended.name, ended.uid).await
+        self.repo.onward.inner.finish_deletion(ended).await
     }
 
     async fn forget(&self, gone: &BranchContext) -> Result<()> {
-        self.repo.onward.inner.unname(gone.lake.repo(), &gone.name, gone.uid).await
+        self.repo.onward.inner.forget_place(gone);
+        self.repo.onward.inner.unname(gone).await
     }
 
     fn nowhere(&self) -> Error {

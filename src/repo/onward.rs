@@ -62,6 +62,7 @@ impl Onward {
                 timeout,
                 checksum: config.checksum,
                 names: Mutex::default(),
+                lives: Mutex::default(),
                 glances: Mutex::default(),
                 rules: RulesCache::default(),
                 storage: Trust::new(config.accept_unsafe_storage),

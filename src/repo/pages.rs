@@ -91,9 +91,7 @@ impl Repository {
         request: &NamesRequest,
         hidden: bool,
     ) -> Result<NamePage<BranchInfo>> {
-        let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
-        let lake = &self.onward.coordinator().lake(&name);
+        let lake = &self.onward.coordinator().lake(&self.live().await?.0);
         let wanted = incarnations(lake)
             .await?
             .into_iter()
@@ -115,13 +113,12 @@ impl Repository {
 
     /// A page of the tags. Costs a listing of their names, and a read for each tag of the page.
     pub async fn tags_page(&self, request: &NamesRequest) -> Result<NamePage<TagInfo>> {
-        let repo = self.name()?;
-        self.onward.inner.repo_record(&repo).await?;
+        let (life, _) = self.live().await?;
         let mut names: Vec<TagName> = self
             .onward
             .coordinator()
             .objects()
-            .list(&layout::tags_dir(&repo), None)
+            .list(&layout::tags_dir(&life), None)
             .try_filter_map(|listed| async move { Ok(layout::parse_tag(&listed.key)) })
             .try_filter(|name| std::future::ready(request.wants(name.as_str())))
             .try_collect()

@@ -31,7 +31,7 @@ impl Repository {
             Resolved::Branch(branch) => branch.stat(path).await?,
             Resolved::Commit(None) => None,
             Resolved::Commit(Some(id)) => {
-                let lake = self.lake()?;
+                let lake = self.lake().await?;
                 lake.tree().get(&lake.metarange(&id).await?, path).await?
             }
         };
@@ -49,7 +49,7 @@ impl Repository {
             Resolved::Branch(branch) => branch.list(request).await,
             Resolved::Commit(None) => Ok(ListPage::default()),
             Resolved::Commit(Some(id)) => {
-                let lake = self.lake()?;
+                let lake = self.lake().await?;
                 lake.tree().list(&lake.metarange(&id).await?, request).await
             }
         }

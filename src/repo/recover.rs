@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 use crate::commit::context::BranchContext;
+use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::present::{BroughtUp, bring_up};
 use crate::commit::mend::restore::read_back;
@@ -59,17 +60,17 @@ impl Onward {
 impl Repository {
     /// Recovers every branch of this repository.
     pub async fn recover(&self) -> Result<Vec<Recovered>> {
-        let lake = self.lake()?;
+        let lake = self.onward.coordinator().lake(&self.live().await?.0);
         let mut all = Vec::new();
         for record in BranchRecord::all_live(&lake).await? {
-            all.push(self.recover_branch(&record).await?);
+            all.push(self.recover_branch(&lake, &record).await?);
         }
         Ok(all)
     }
 
-    async fn recover_branch(&self, record: &BranchRecord) -> Result<Recovered> {
-        let (repo, branch) = (self.name()?, record.name.clone());
-        let context = self.onward.coordinator().context(&repo, &branch, record.uid);
+    async fn recover_branch(&self, lake: &Lake, record: &BranchRecord) -> Result<Recovered> {
+        let branch = record.name.clone();
+        let context = self.onward.coordinator().context(lake.life(), &branch, record.uid);
         let state = match bring_up(&context).await? {
             BroughtUp::Intact => RecoveredState::Intact,
             BroughtUp::Behind(entries) => RecoveredState::Behind(entries),
@@ -77,11 +78,11 @@ impl Repository {
         };
         let image = read_back(&context.lake, record).await?;
         if image.closed {
-            self.onward.inner.finish_deletion(&repo, &branch, record.uid).await?;
+            self.onward.inner.finish_deletion(&context).await?;
             let state = RecoveredState::Ended;
             return Ok(Recovered { branch, done: image.done, state, queued: 0 });
         }
-        self.onward.coordinator().names(&repo).name(&branch, record.uid).await?;
+        self.onward.coordinator().names(lake.life()).name(&branch, record.uid).await?;
         let (queued, decided) = self.see_through(&context).await?;
         Ok(Recovered { branch, done: image.done.max(decided), state, queued })
     }

@@ -1,6 +1,5 @@
 //! Refs: from what users type to commits.
 
-use crate::commit::log::lake::Lake;
 use crate::model::address::{Face, Modifier, RefExpr};
 use crate::model::commit::Commit;
 use crate::model::error::{Error, ErrorKind, Result};
@@ -65,18 +64,23 @@ impl Repository {
 
     /// A commit by its id.
     pub async fn commit(&self, id: &CommitId) -> Result<Commit> {
-        let lake = self.lake()?;
-        lake.commit(id).await.map_err(|error| match error.kind() {
+        let life = self.life().await?;
+        let coordinator = self.onward.coordinator();
+        let found = match coordinator.lake(&life).commit(id).await {
+            // The repository may have been deleted and made again since it was last asked for.
+            Err(error) if error.kind() == ErrorKind::NotFound => match self.live().await?.0 {
+                now if now == life => Err(error),
+                now => coordinator.lake(&now).commit(id).await,
+            },
+            found => found,
+        };
+        found.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::not_found(format!(
                 "there is no commit {id} in repository '{}'",
                 self.display()
             )),
             _ => error,
         })
-    }
-
-    pub(super) fn lake(&self) -> Result<Lake> {
-        Ok(self.onward.coordinator().lake(&self.name()?))
     }
 
     pub(super) fn display(&self) -> String {
@@ -106,7 +110,6 @@ impl Repository {
         {
             return Ok(Resolved::Commit(Some(commit)));
         }
-        self.onward.inner.repo_record(&repo).await?;
         let is_hex = base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !is_hex || !(PREFIX_MIN..64).contains(&base.len()) {
             return Err(Error::not_found(format!(
@@ -127,7 +130,7 @@ impl Repository {
     /// Recent commits whose id begins with `prefix`, of any branch.
     async fn commits_with_prefix(&self, prefix: &str) -> Result<Vec<CommitId>> {
         let heads = self.branches().await?.into_iter().filter_map(|branch| branch.commit);
-        prefix::find(&self.lake()?, heads, prefix).await
+        prefix::find(&self.lake().await?, heads, prefix).await
     }
 
     async fn walk(&self, head: Option<CommitId>, reference: &RefExpr) -> Result<Option<CommitId>> {

@@ -40,7 +40,7 @@ pub struct Restored {
 impl Repository {
     /// Writes down every branch's head and every tag. Each is as it is when it is looked at.
     pub async fn dump_refs(&self) -> Result<DumpId> {
-        let name = self.name()?;
+        let (life, _) = self.live().await?;
         let branches = self.branches().await?;
         let branches = branches.into_iter().filter_map(|b| b.commit.map(|head| (b.name, head)));
         let tags = self.tags().await?.into_iter().map(|tag| (tag.name, tag.commit));
@@ -50,7 +50,7 @@ impl Repository {
             created_ms: clock::now_ms(),
         };
         let id = clock::random_u128();
-        let key = layout::refs_dump(&name, id);
+        let key = layout::refs_dump(&life, id);
         self.onward.coordinator().objects().create(&key, encode(&record)?).await?;
         Ok(id)
     }
@@ -59,7 +59,7 @@ impl Repository {
     /// are.
     pub async fn restore_refs(&self, id: DumpId) -> Result<Restored> {
         let name = self.name()?;
-        let key = layout::refs_dump(&name, id);
+        let key = layout::refs_dump(&self.live().await?.0, id);
         let Some(bytes) = self.onward.coordinator().objects().get(&key).await? else {
             return Err(Error::not_found(format!(
                 "there is no dump {id:032x} of the refs of repository '{name}'"

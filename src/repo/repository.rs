@@ -1,19 +1,18 @@
-//! A repository: creating, showing, listing, deleting it and its branches.
+//! A repository: creating and showing it, listing its branches.
 
 use futures::{StreamExt, TryStreamExt};
 
 use crate::clock;
-use crate::commit::log::record::{BranchRecord, RepoRecord, decode, encode};
+use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState};
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::ids::OpId;
+use crate::model::ids::{OpId, Ticket};
+use crate::model::life::RepoLife;
 use crate::model::name::{BranchName, RepoName};
+use crate::model::outcome::Outcome;
 use crate::objects::{Created, layout};
 
 use super::branch::{BranchInfo, NewBranch};
-use super::handles::Repository;
-
-/// Objects deleted at the same time, at most.
-const DELETES: usize = 32;
+use super::handles::{Branch, Repository};
 
 /// What there is to say of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,47 +38,91 @@ impl From<RepoRecord> for RepoInfo {
 }
 
 impl Repository {
-    /// Creates the repository with a default branch and a first, empty commit on it. Fails with
-    /// [`crate::ErrorKind::Conflict`] when it exists.
+    /// Creates the repository with a default branch and a first, empty commit on it; one that was
+    /// begun and left is finished. Fails with [`crate::ErrorKind::Conflict`] when it exists, and
+    /// while one of that name is being deleted.
     pub async fn create(&self, default_branch: &BranchName) -> Result<RepoInfo> {
-        let name = self.name()?;
         self.onward.check_storage().await?;
-        let record = RepoRecord {
-            name: name.clone(),
-            default_branch: default_branch.clone(),
-            created_ms: clock::now_ms(),
-        };
-        let objects = self.onward.coordinator().objects();
-        let exists = || Error::conflict(format!("repository '{name}' exists: choose another name"));
-        let key = layout::repo(&name);
-        let record = match objects.create(&key, encode(&record)?).await? {
-            Created::Written => record,
-            Created::Found(theirs) => {
-                // Whoever began it may have gone away before its branch was there.
-                let begun: RepoRecord = decode(&key, &theirs)?;
-                let lake = self.onward.coordinator().lake(&name);
-                if BranchRecord::newest(&lake, &begun.default_branch).await?.is_some() {
-                    return Err(exists());
-                }
-                begun
-            }
-        };
+        let (life, record) = self.begin(default_branch).await?;
+        self.onward.inner.remember_life(&life);
+        self.forget_protection(life.name());
+        self.onward.coordinator().faults().pass("repo-begun").await?;
         let branch = self.branch(record.default_branch.as_str());
-        match branch.create_at(None, NewBranch::default()).await {
+        match branch.create_in(&life, None, NewBranch::default()).await {
             // Somebody else finished what was begun.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             made => drop(made?),
         }
-        // Once, whoever finishes it.
-        let op_id = OpId::of_bytes(format!("create {name} {}", record.created_ms).as_bytes());
-        let first = branch.change().message("Repository created").allow_empty(true);
-        first.op_id(op_id).commit().await?;
+        self.make_first_commit(&branch, &record).await.map_err(|error| {
+            error.context(format!(
+                "repository '{}' was begun and has no first commit yet (create it again to finish it)",
+                record.name
+            ))
+        })?;
         Ok(record.into())
+    }
+
+    /// The record of the life that is being created: a new one, or one that was begun and left.
+    async fn begin(&self, default_branch: &BranchName) -> Result<(RepoLife, RepoRecord)> {
+        let name = self.name()?;
+        let objects = self.onward.coordinator().objects();
+        let record = RepoRecord {
+            name: name.clone(),
+            default_branch: default_branch.clone(),
+            created_ms: clock::now_ms(),
+            state: RepoState::Live,
+        };
+        let life = match RepoRecord::newest(objects, &name).await? {
+            None => RepoLife::first(name),
+            Some((life, found)) if found.state == RepoState::Removed => life.next(),
+            Some((life, found)) => return self.go_on(life, found).await,
+        };
+        let key = layout::repo(&life);
+        match objects.create(&key, record.encode()?).await? {
+            Created::Written => Ok((life, record)),
+            Created::Found(theirs) => self.go_on(life, RepoRecord::decode(&key, &theirs)?).await,
+        }
+    }
+
+    /// A repository that was begun by somebody who may have gone away before it was whole.
+    async fn go_on(&self, life: RepoLife, found: RepoRecord) -> Result<(RepoLife, RepoRecord)> {
+        let name = life.name();
+        if found.state != RepoState::Live {
+            return Err(Error::conflict(format!(
+                "repository '{name}' is being deleted: create it when that is done; if nobody does it any more, `onward repo delete {name}` finishes it"
+            )));
+        }
+        let lake = self.onward.coordinator().lake(&life);
+        let is_whole = match BranchRecord::newest(&lake, &found.default_branch).await? {
+            None => false,
+            Some((branch, ended)) => {
+                // The first life of the branch that begins from nothing has the first commit.
+                ended
+                    || branch.start.is_some()
+                    || lake.entry(branch.uid, Ticket(1)).await?.is_some()
+            }
+        };
+        if is_whole {
+            return Err(Error::conflict(format!(
+                "repository '{name}' exists: choose another name"
+            )));
+        }
+        Ok((life, found))
+    }
+
+    async fn make_first_commit(&self, branch: &Branch, record: &RepoRecord) -> Result<()> {
+        // Once, whoever finishes it.
+        let op_id = format!("create {} {}", record.name, record.created_ms);
+        let first = branch.change().message("Repository created").allow_empty(true);
+        match first.op_id(OpId::of_bytes(op_id.as_bytes())).commit().await? {
+            Outcome::Failed { reason, .. } => Err(Error::conflict(reason)),
+            _ => Ok(()),
+        }
     }
 
     /// The repository's record, or an error that says it is not there.
     pub async fn show(&self) -> Result<RepoInfo> {
-        Ok(self.onward.inner.repo_record(&self.name()?).await?.into())
+        Ok(self.live().await?.1.into())
     }
 
     /// What there is to know of the repository, or `None`.
@@ -93,9 +136,7 @@ impl Repository {
 
     /// All branches, by name.
     pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
-        let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
-        let lake = self.onward.coordinator().lake(&name);
+        let lake = self.onward.coordinator().lake(&self.live().await?.0);
         let records = BranchRecord::all_live(&lake).await?;
         let shown = futures::stream::iter(records)
             .map(|record| async move {
@@ -110,45 +151,5 @@ impl Repository {
             .try_collect::<Vec<_>>()
             .await?;
         Ok(shown.into_iter().flatten().collect())
-    }
-
-    /// Deletes the repository: every branch ends in its turn, then all that the repository has in
-    /// the object store is removed. Objects linked from elsewhere are not touched.
-    pub async fn delete(&self) -> Result<()> {
-        let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
-        let lake = self.onward.coordinator().lake(&name);
-        for record in BranchRecord::all_live(&lake).await? {
-            let branch = self.branch(record.name.as_str());
-            match branch.end().await {
-                Err(error) if error.kind() != crate::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            self.onward
-                .coordinator()
-                .context(&name, &record.name, record.uid)
-                .redis
-                .forget()
-                .await?;
-        }
-        self.onward.coordinator().names(&name).forget().await?;
-        let objects = self.onward.coordinator().objects();
-        // The record goes last: while it is there nobody can create the name anew, whose objects
-        // would then be deleted as well.
-        let record = layout::repo(&name);
-        objects
-            .list(&layout::repo_dir(&name), None)
-            .try_filter(|listed| std::future::ready(listed.key != record))
-            .try_for_each_concurrent(
-                DELETES,
-                |listed| async move { objects.delete(&listed.key).await },
-            )
-            .await?;
-        for listed in objects.unfinished(&layout::repo_dir(&name)).await? {
-            objects.remove_unfinished(&listed.key).await?;
-        }
-        objects.delete(&record).await?;
-        self.forget_protection(&name);
-        Ok(())
     }
 }

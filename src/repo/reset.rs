@@ -17,7 +17,7 @@ impl Branch {
     pub async fn reset_to(&self, reference: &RefExpr) -> Result<BranchInfo> {
         self.check_protection(Action::Reset).await?;
         let to = self.repo.require_commit(reference).await?;
-        self.repo.lake()?.require_content(&to).await?;
+        self.repo.lake().await?.require_content(&to).await?;
         if !self.status("", None, 1).await?.is_empty() {
             return Err(Error::conflict(format!(
                 "changes are staged on branch '{}': commit them or take them back first",

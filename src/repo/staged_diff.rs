@@ -24,7 +24,7 @@ impl Branch {
         let last = staged.last().filter(|_| staged.len() >= limit);
         let next = last.map(|change| start.clone().after(change.path.as_str()));
         let head = self.show().await?.commit;
-        let lake = &self.repo.lake()?;
+        let lake = &self.repo.lake().await?;
         let metarange = &match &head {
             Some(head) => lake.metarange(head).await?,
             None => Default::default(),

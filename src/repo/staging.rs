@@ -69,9 +69,9 @@ impl Branch {
     /// Refused where staging is.
     pub async fn upload(&self, reader: impl tokio::io::AsyncRead + Send) -> Result<Entry> {
         self.check_protection(Action::Stage).await?;
-        let repo = self.repo.name()?;
+        let life = self.repo.life().await?;
         let objects = self.repo.onward.coordinator().objects();
-        let key = layout::data(&repo, clock::random_u128());
+        let key = layout::data(&life, clock::random_u128());
         let uploaded = objects.upload(&key, reader, self.repo.onward.inner.checksum).await?;
         let mut entry = Entry::new(objects.address(&key), uploaded.size, uploaded.checksum);
         entry.mtime = clock::now_ms() / 1000;

@@ -29,7 +29,7 @@ pub(super) fn help(
     context: &BranchContext,
     view: &View,
 ) -> Option<Pending> {
-    let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
+    let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
     let (op_id, age) = front(view)?;
     if queue.waits_for(op_id) {
         return None;
@@ -55,7 +55,7 @@ pub(super) async fn see_through(
         if view.head.done >= end || BranchContext::is_deleted(&view) {
             return Ok(depth);
         }
-        let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
+        let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
         let done = view.head.done;
         let pending = queue.attach(op_id, Ticket(done + 1), done, age);
         decided(context, pending, deadline).await?;
@@ -84,7 +84,8 @@ pub(super) async fn decided(
     deadline: Deadline,
 ) -> Result<()> {
     let cause = match tokio::time::timeout(deadline.left(), pending.outcome()).await {
-        Ok(Some(Told::Decided(_))) => return Ok(()),
+        // Of a branch that is gone nothing waits any more.
+        Ok(Some(Told::Decided(_) | Told::Gone { .. })) => return Ok(()),
         Ok(Some(Told::Stuck(cause) | Told::GivenUp(cause))) => cause,
         Ok(None) => "this process is shutting down".to_owned(),
         Err(_) => "it took too long".to_owned(),

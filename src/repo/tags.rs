@@ -28,7 +28,8 @@ impl Repository {
         name.check_new()?;
         let repo = self.name()?;
         let commit = self.require_commit(reference).await?;
-        self.lake()?.require_content(&commit).await?;
+        let (life, _) = self.live().await?;
+        self.onward.coordinator().lake(&life).require_content(&commit).await?;
         if let Ok(branch) = BranchName::new(name.as_str())
             && self.onward.inner.find(&repo, &branch).await?.is_some()
         {
@@ -46,7 +47,7 @@ impl Repository {
             return Err(exists());
         }
         let objects = self.onward.coordinator().objects();
-        match objects.create(&layout::tag(&repo, name), encode(&commit)?).await? {
+        match objects.create(&layout::tag(&life, name), encode(&commit)?).await? {
             Created::Written => Ok(TagInfo { name: name.clone(), commit }),
             Created::Found(_) => Err(exists()),
         }
@@ -54,11 +55,10 @@ impl Repository {
 
     /// All tags, by name.
     pub async fn tags(&self) -> Result<Vec<TagInfo>> {
-        let repo = self.name()?;
-        self.onward.inner.repo_record(&repo).await?;
+        let (life, _) = self.live().await?;
         let objects = self.onward.coordinator().objects();
         let mut names: Vec<TagName> = objects
-            .list(&layout::tags_dir(&repo), None)
+            .list(&layout::tags_dir(&life), None)
             .try_filter_map(|listed| async move { Ok(layout::parse_tag(&listed.key)) })
             .try_collect()
             .await?;
@@ -74,6 +74,7 @@ impl Repository {
 
     /// A tag, or an error that says it is not there.
     pub async fn tag(&self, name: &TagName) -> Result<TagInfo> {
+        self.live().await?;
         match self.find_tag(name).await? {
             Some(commit) => Ok(TagInfo { name: name.clone(), commit }),
             None => Err(no_tag(&self.name()?, name)),
@@ -82,13 +83,14 @@ impl Repository {
 
     /// Removes a tag. Its commit stays.
     pub async fn delete_tag(&self, name: &TagName) -> Result<()> {
-        let repo = self.name()?;
         self.tag(name).await?;
-        self.onward.coordinator().objects().delete(&layout::tag(&repo, name)).await
+        let key = layout::tag(&self.life().await?, name);
+        self.onward.coordinator().objects().delete(&key).await
     }
 
+    /// A tag of the life that the repository was in when last asked.
     pub(super) async fn find_tag(&self, name: &TagName) -> Result<Option<CommitId>> {
-        let key = layout::tag(&self.name()?, name);
+        let key = layout::tag(&self.life().await?, name);
         match self.onward.coordinator().objects().get(&key).await? {
             Some(bytes) => decode(&key, &bytes).map(Some),
             None => Ok(None),

@@ -12,8 +12,9 @@ use crate::commit::log::find::find_in_log;
 use crate::commit::mend::present::{bring_up, present, present_in};
 use crate::commit::mend::restore::remember;
 use crate::commit::op::queued::QueuedOp;
-use crate::commit::op::verdict::{OutcomeRecord, Verdict};
+use crate::commit::op::verdict::{BRANCH_DELETED, OutcomeRecord, Verdict};
 use crate::coord::status::{OpStatus, StatusReply};
+use crate::coord::submit::Submission;
 use crate::model::cancel::Cancelled;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{Fingerprint, OpId, Ticket};
@@ -44,6 +45,31 @@ pub struct TicketHandle {
     pub(super) state: HandleState,
     /// What its submitter asks for, in case the op is another's.
     pub(super) asked: Option<Fingerprint>,
+    /// What is submitted once more, where a Redis that went back took it for a branch that is over.
+    pub(super) again: Option<Box<Again>>,
+}
+
+/// What came of waiting.
+enum Waited {
+    For(Outcome),
+    /// This, of an incarnation that was over before the op was submitted.
+    InVain(Result<Outcome>),
+}
+
+impl Waited {
+    fn told(self) -> Result<Outcome> {
+        match self {
+            Self::For(outcome) => Ok(outcome),
+            Self::InVain(told) => told,
+        }
+    }
+}
+
+/// An op that was submitted by the name of its branch.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub(super) branch: Branch,
+    pub(super) submission: Submission,
 }
 
 #[derive(Debug)]
@@ -72,27 +98,69 @@ impl TicketHandle {
     /// Waits for the outcome, at most for `timeout`; past that the outcome is
     /// [`Outcome::StillQueued`]. Can be called again.
     pub async fn wait(&mut self, timeout: Duration) -> Result<Outcome> {
+        let deadline = Deadline::after(timeout);
+        let outcome = self.wait_until(deadline).await?;
+        match self.again.take_if(|_| matches!(&outcome, Waited::InVain(_))) {
+            None => outcome.told(),
+            Some(again) => self.submit_again(*again, outcome, deadline).await,
+        }
+    }
+
+    /// A Redis that went back has taken the op for an incarnation that was over before. It goes to
+    /// the one that the name stands for.
+    async fn submit_again(
+        &mut self,
+        again: Again,
+        outcome: Waited,
+        deadline: Deadline,
+    ) -> Result<Outcome> {
+        let Again { branch, submission } = again;
+        let over = self.queue.context();
+        branch.repo.onward.inner.forget_place(over);
+        // Fails where the name stands for nothing.
+        if branch.head().await?.0.uid == over.uid {
+            return outcome.told();
+        }
+        let op_id = self.op_id();
+        tracing::info!(%op_id, "Redis had gone back to a branch that is over: submitting to the one there is");
+        *self = branch.submit(submission, self.asked, Some(deadline)).await?;
+        self.again = None;
+        self.wait_until(deadline).await?.told()
+    }
+
+    async fn wait_until(&mut self, deadline: Deadline) -> Result<Waited> {
         let pending = match &mut self.state {
-            HandleState::Settled(outcome) => return Ok(outcome.as_ref().clone()),
+            HandleState::Settled(outcome) => return Ok(Waited::For(outcome.as_ref().clone())),
             HandleState::Pending(pending) => pending,
         };
         let waiting = Stopwatch::start();
-        let told = tokio::time::timeout(timeout, pending.outcome()).await;
+        let told = tokio::time::timeout(deadline.left(), pending.outcome()).await;
         let cause = match told {
             Ok(Some(Told::Decided(outcome))) => {
                 let outcome = Box::pin(complete(self.queue.context(), outcome)).await?;
                 same_request(self.asked, &outcome)?;
+                // Its ticket is one that the log gave to another op, or to the end itself.
+                let went_back = matches!(&outcome, Outcome::Failed { reason, details, .. }
+                    if reason == BRANCH_DELETED && Some(pending.ticket) <= details.first);
                 self.state = HandleState::Settled(Box::new(outcome.clone()));
-                return Ok(outcome);
+                return Ok(match went_back {
+                    true => Waited::InVain(Ok(outcome)),
+                    false => Waited::For(outcome),
+                });
             }
             Ok(Some(Told::Stuck(cause))) => Some(cause),
             Ok(Some(Told::GivenUp(cause))) => {
                 return Err(Error::unavailable(format!("op {}: {cause}", pending.op_id)));
             }
+            Ok(Some(Told::Gone { how, went_back })) => {
+                let gone = Error::not_found(format!("op {}: {how}", pending.op_id));
+                return if went_back { Ok(Waited::InVain(Err(gone))) } else { Err(gone) };
+            }
             Ok(None) => Some("this process is shutting down".to_owned()),
             Err(_) => self.queue.last_error(),
         };
-        Ok(still_queued(pending.op_id, pending.ticket, cause, waiting.elapsed()))
+        let (op_id, ticket) = (pending.op_id, pending.ticket);
+        Ok(Waited::For(still_queued(op_id, ticket, cause, waiting.elapsed())))
     }
 
     /// Calls the op off, if it is not decided yet. Its outcome tells whether that was in time.
@@ -250,7 +318,8 @@ impl Branch {
         let age = age_of(queued.and_then(|queued| queued.created_ms()));
         let queue = self.queue_of(&context);
         let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position), age);
-        Ok(TicketHandle { queue, state: HandleState::Pending(pending), asked })
+        let state = HandleState::Pending(pending);
+        Ok(TicketHandle { queue, state, asked, again: None })
     }
 
     /// Calls an op off, if it is not decided yet; then tells what is known of it.

@@ -51,12 +51,12 @@ impl Branch {
     #[doc(hidden)]
     pub async fn upload_address(&self, path: &ObjectPath) -> Result<UploadAddress> {
         self.check_protection(Action::Stage).await?;
-        self.show().await?;
+        let life = self.head().await?.0.lake.life().clone();
         let minute = clock::now_ms() / MINUTE_MS + VALID_MINUTES;
         let chance = clock::random_u128() >> (u128::BITS - CHANCE_BITS);
         let said = (minute as u128) << CHANCE_BITS | chance;
         let id = said << CODE_BITS | self.code(path, said).await?;
-        let key = layout::data(&self.repo.name()?, id);
+        let key = layout::data(&life, id);
         let address = self.repo.onward.coordinator().objects().address(&key);
         Ok(UploadAddress { key, address, expires_ms: expires_ms(id) })
     }
@@ -79,8 +79,9 @@ impl Branch {
             ))
         };
         let foreign = "it lies in this deployment's storage and was not given out for this path";
+        let life = self.repo.life().await?;
         let id = layout::parse_data(key)
-            .filter(|_| layout::parse_repo(key) == self.repo.name().ok())
+            .filter(|_| layout::parse_life(key).as_ref() == Some(&life))
             .ok_or_else(|| refused(foreign))?;
         let (code, shown) = (self.code(path, said(id)).await?, id & ((1 << CODE_BITS) - 1));
         if !bool::from(code.to_be_bytes().ct_eq(&shown.to_be_bytes())) {

@@ -5,8 +5,9 @@
 //! lost connection, and of a repository whose mark is missing) the object store's are put there first.
 //!
 //! Cost of a step: one listing of the repositories, two small calls to Redis for each, and one for each
-//! living branch; where names are looked up in the object store a listing of the repository's branches
-//! and a read for each living one.
+//! living branch; where names are looked up in the object store a read of the repository's record, a
+//! listing of its branches and a read for each living one. A repository that was deleted costs a read and
+//! a listing.
 
 use std::collections::HashMap;
 
@@ -15,8 +16,9 @@ use futures::{StreamExt, stream};
 use crate::commit::log::record::{BranchRecord, Incarnation, incarnations};
 use crate::commit::mend::present::present_in;
 use crate::coord::queue::depth;
-use crate::model::error::Result;
+use crate::model::error::{ErrorKind, Result};
 use crate::model::ids::BranchUid;
+use crate::model::life::RepoLife;
 use crate::model::name::{BranchName, RepoName};
 
 use super::handles::Onward;
@@ -113,10 +115,8 @@ impl Watch {
         before: &HashMap<BranchUid, u64>,
         watched: &mut Watched,
     ) -> Result<Option<u64>> {
-        let names = self.onward.coordinator().names(repo);
-        if self.losses != Some(losses) || !names.are_whole().await? {
-            self.name_all(repo).await?;
-        }
+        let Some(life) = self.life(repo, losses).await? else { return Ok(None) };
+        let (repo, names) = (&life, self.onward.coordinator().names(&life));
         loop {
             let (found, next) = names.page(page).await?;
             watched.branches += found.len();
@@ -136,15 +136,34 @@ impl Watch {
         }
     }
 
+    /// The life that a repository is in, with all its names in Redis; `None` where it is gone, or going.
+    async fn life(&self, repo: &RepoName, losses: u64) -> Result<Option<RepoLife>> {
+        let there = |found: Result<RepoLife>| match found {
+            Ok(life) => Ok(Some(life)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let Some(known) = there(self.onward.inner.life(repo).await)? else { return Ok(None) };
+        let names = self.onward.coordinator().names(&known);
+        if self.losses == Some(losses) && names.are_whole().await? {
+            return Ok(Some(known));
+        }
+        // It may have been made again, and its names with it.
+        let live = self.onward.inner.live(repo).await.map(|(life, _)| life);
+        let Some(life) = there(live)? else { return Ok(None) };
+        self.name_all(&life).await?;
+        Ok(Some(life))
+    }
+
     /// Those of some branches that have something queued.
     async fn waiting(
         &self,
-        repo: &RepoName,
+        repo: &RepoLife,
         branches: Vec<(BranchName, BranchUid)>,
     ) -> Result<Vec<(BranchName, BranchUid)>> {
         let lanes = self.onward.coordinator().lanes();
         let looked_at = stream::iter(branches)
-            .map(|(name, uid)| async move { (depth(lanes, repo, uid).await, name, uid) })
+            .map(|(name, uid)| async move { (depth(lanes, repo.name(), uid).await, name, uid) })
             .buffered(LOOKS)
             .collect::<Vec<_>>();
         let mut waiting = Vec::new();
@@ -160,7 +179,7 @@ impl Watch {
     /// since the last look without deciding anything is not.
     async fn look_after(
         &mut self,
-        repo: &RepoName,
+        repo: &RepoLife,
         name: &BranchName,
         uid: BranchUid,
         before: &HashMap<BranchUid, u64>,
@@ -179,7 +198,7 @@ impl Watch {
     }
 
     /// Puts the names of all living branches of a repository into Redis that it lacks.
-    async fn name_all(&self, repo: &RepoName) -> Result<()> {
+    async fn name_all(&self, repo: &RepoLife) -> Result<()> {
         let lake = &self.onward.coordinator().lake(repo);
         let names = &self.onward.coordinator().names(repo);
         let living = incarnations(lake).await?.into_iter().filter(|found| found.live);

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::handle::Tree;
 use super::inline::InlineRun;
@@ -84,12 +86,12 @@ impl Tree {
 /// is left out for most.
 pub trait LateTree: Sync {
     /// The tree that runs are written to.
-    fn tree(&self) -> Result<Tree>;
+    fn tree(&self) -> BoxFuture<'_, Result<Tree>>;
 }
 
 impl LateTree for Tree {
-    fn tree(&self) -> Result<Tree> {
-        Ok(self.clone())
+    fn tree(&self) -> BoxFuture<'_, Result<Tree>> {
+        std::future::ready(Ok(self.clone())).boxed()
     }
 }
 
@@ -147,7 +149,7 @@ impl<'a> ChangeSetWriter<'a> {
     pub(crate) async fn as_run(&mut self) -> Result<&mut RunWriter> {
         let run = match &mut self.run {
             Some(run) => run,
-            none => none.insert(Box::new(self.tree.tree()?.run_writer())),
+            none => none.insert(Box::new(self.tree.tree().await?.run_writer())),
         };
         run.push_all(self.held.drain(..)).await?;
         Ok(run)
@@ -180,7 +182,7 @@ impl<'a> ChangeSetWriter<'a> {
         match run.encode_within(max) {
             Some(encoded) => Ok(EncodedChanges::Inline(encoded)),
             None => {
-                let tree = self.tree.tree()?;
+                let tree = self.tree.tree().await?;
                 Box::pin(tree.write_run(run.into_records())).await.map(EncodedChanges::Run)
             }
         }

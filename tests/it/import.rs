@@ -151,6 +151,15 @@ async fn what_cannot_be_imported_is_refused_and_nothing_is_committed() {
     onward.repo("lake").unprotect("main").await.unwrap();
     assert_eq!(main.show().await.unwrap().done, 1);
     assert_eq!(main.import(&from(&raw)).await.unwrap().objects, 1);
+    // Links are followed, but not into the storage: a folder that holds it, the folder itself, a file.
+    for (target, link) in [("..", "up"), ("../lake", "in"), ("../lake/lake/repo", "file")] {
+        std::os::unix::fs::symlink(target, dir.path().join("raw").join(link)).unwrap();
+    }
+    let imported = main.import(&from(&raw)).await.unwrap();
+    let paths: Vec<String> = content(&onward, "main").await.into_keys().collect();
+    // Two here, `up/lake` and `up/link`, and in `up/raw` the two again and a circle.
+    assert_eq!((imported.skipped.special, imported.skipped.missed()), (7, 0), "{imported:?}");
+    assert_eq!(paths, ["a", "up/raw/a"]);
 }
 
 #[cfg(feature = "aws")]
@@ -178,6 +187,23 @@ async fn a_prefix_of_a_bucket_is_imported() {
     assert_eq!(there["d1/x/13"].address, "s3://lake/raw/d1/x/13");
     assert_eq!((there["d1/x/13"].size, there["8"].size), (13, 8));
     assert!(there.values().all(|entry| !entry.checksum.is_empty()));
+    // A console marks folders by empty objects; a real one of no bytes is imported like others.
+    bucket.put("empty", Vec::new().into()).await.unwrap();
+    for mark in ["raw/", "raw/d1/", "raw/d1/x/", "raw/new/"] {
+        s3.mark(mark);
+    }
+    let request = ImportRequest { mirror: true, ..request };
+    let imported = main.import(&request).await.unwrap();
+    assert_eq!((imported.objects, imported.removed), (41, 0));
+    assert_eq!((imported.skipped.special, imported.skipped.missed()), (3, 0));
+    assert!(imported.skipped.reasons[0].contains("mark of a folder"), "{:?}", imported.skipped);
+    let there = content(&onward, "main").await;
+    assert_eq!((there.len(), there["empty"].size), (41, 0));
+    // One that no path of the client can be ends the listing, and waiting will not help.
+    s3.mark("raw/d1//x");
+    let error = main.import(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert!(error.message().contains("rename it"), "{error}");
     for inside in ["s3://lake", "s3://lake/deployment", "s3://lake/deployment/one/lake/log"] {
         let request = ImportRequest { options: s3.options(), ..from(inside) };
         let error = main.import(&request).await.unwrap_err();

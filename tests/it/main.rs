@@ -24,6 +24,7 @@ mod gc;
 mod guarantees;
 mod history;
 mod import;
+mod lives;
 mod local;
 mod merge_trial;
 mod merging;

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use onward::internals::model::address::Address;
 use onward::internals::repo::BranchInfo;
-use onward::{Error, Onward, RepoName};
+use onward::{Error, ErrorKind, Onward, RepoName};
 use serde_json::json;
 
 use super::args::Global;
@@ -132,9 +132,14 @@ async fn delete(
     force: bool,
 ) -> Result<(), Failure> {
     let branch = branch_of(onward, address)?;
-    let info = branch.show().await?;
+    let name = address.require_branch()?;
+    match branch.show().await {
+        // It can be deleted all the same.
+        Err(error) if error.kind() == ErrorKind::Corrupt => {}
+        shown => drop(shown?),
+    }
     let default_branch = repo_of(onward, &address.repo).show().await?.default_branch;
-    if info.name == default_branch && !force {
+    if name == default_branch && !force {
         return Err(Error::invalid(format!(
             "'{address}' is the default branch of its repository, which commands fall back to: add --force --yes to delete it all the same"
         ))

@@ -86,7 +86,7 @@ fn summary(imported: &Imported) -> String {
     for (count, what) in [
         (imported.left_out, "left out by the patterns"),
         (imported.removed, "no longer there removed"),
-        (skipped.special, "special files and dangling links skipped"),
+        (skipped.special, "skipped that have no content"),
         (skipped.names, "names out of rule skipped"),
         (skipped.unreadable, "unreadable skipped"),
     ] {

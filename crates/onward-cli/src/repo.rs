@@ -72,7 +72,7 @@ pub async fn run(global: &Global, out: &Out, verb: RepoVerb) -> Done {
             RepoVerb::Show { repo } => tell(out, &repo_of(&onward, &repo).show().await?)?,
             RepoVerb::Delete { repo } => {
                 let repository = repo_of(&onward, &repo);
-                repository.show().await?;
+                repository.check_deletable().await?;
                 let what = format!("this deletes repository '{repo}', its branches and history");
                 confirm(global, out, what).await?;
                 repository.delete().await?;

@@ -141,7 +141,9 @@ pub enum Verb {
     )]
     Rm(RmArgs),
     /// List a ref; on a branch, staged changes count (BRANCH@: without them)
-    #[command(after_help = "Examples:\n  onward ls lake/main/orders/\n  onward ls -r lake/v1")]
+    #[command(
+        after_help = "Examples:\n  onward ls lake/main/orders/\n  onward ls -r lake/v1\n\nA PREFIX is how paths begin: logs lists logs.json, too, and logs/ what is in the folder"
+    )]
     Ls {
         /// REPO/REF[/PREFIX]
         address: Address,

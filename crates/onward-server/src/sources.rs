@@ -11,8 +11,9 @@ use onward::internals::model::error::quoted;
 use onward::internals::objects::{Objects, Source, Streamed};
 use onward::{Error, Result};
 
-/// All folders that the sidecar may read. Symbolic links in them are followed, wherever they lead:
-/// whoever may write into such a folder decides what can be read through it.
+/// All folders that the sidecar may read. Symbolic links in them are followed, wherever they lead but
+/// into the storage of the deployment: whoever may write into such a folder decides what can be read
+/// through it.
 #[derive(Default)]
 pub struct Sources {
     allowed: Vec<Source>,
@@ -31,7 +32,7 @@ impl Sources {
                     own.url()
                 )));
             }
-            Ok(source)
+            Ok(source.apart_from(own))
         };
         Ok(Self { allowed: urls.iter().map(open).collect::<Result<_>>()? })
     }
@@ -115,6 +116,36 @@ mod tests {
         for own_url in [url(""), url("store"), url("store/lake")] {
             std::fs::create_dir_all(dir.path().join("store/lake")).unwrap();
             assert!(Sources::new(&[own_url], &own).is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn no_link_leads_into_the_storage_of_the_deployment() {
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        std::fs::create_dir_all(at("in/sub")).unwrap();
+        let url = |path: &str| format!("file://{}/{path}", dir.path().display());
+        let own = Objects::open(&url("store")).unwrap();
+        own.put("secret", "x".into()).await.unwrap();
+        std::fs::write(at("beside"), "y").unwrap();
+        for (target, link) in [
+            ("../store/secret", "in/direct"),
+            ("../store", "in/storage"),
+            ("../..", "in/sub/above"),
+            ("../beside", "in/beside"),
+        ] {
+            symlink(target, at(link)).unwrap();
+        }
+        let sources = Sources::new(&[url("in")], &own).unwrap();
+        for secret in ["direct", "storage/secret", "sub/above/store/secret"] {
+            let read = sources.stream(&url(&format!("in/{secret}")), None).await;
+            assert!(read.ok().flatten().is_none(), "{secret}");
+        }
+        for open in ["beside", "sub/above/beside"] {
+            let read = sources.stream(&url(&format!("in/{open}")), None).await;
+            assert_eq!(read.ok().flatten().unwrap().size, 1, "{open}");
         }
     }
 }

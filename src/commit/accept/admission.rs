@@ -48,7 +48,7 @@ impl Pending {
         if self.outcome.changed().await.is_err() {
             // Who was given up on is told so each time.
             let last = self.outcome.borrow().clone();
-            return last.filter(|told| matches!(told, Told::GivenUp(_)));
+            return last.filter(|told| matches!(told, Told::GivenUp(_) | Told::Gone { .. }));
         }
         self.outcome.borrow_and_update().clone()
     }

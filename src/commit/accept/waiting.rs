@@ -27,6 +27,14 @@ pub enum Told {
     Stuck(String),
     /// This process will not learn what becomes of it, for the given reason.
     GivenUp(String),
+    /// The branch was deleted, in the given way, before this process learned what became of it.
+    Gone {
+        /// What is known of that.
+        how: String,
+        /// Whether Redis shows the branch as if it were there: it went back, and may have taken
+        /// the op when the branch had long been deleted.
+        went_back: bool,
+    },
 }
 
 /// The most rounds of its own that a process needs for an op at `position` (1 = front).
@@ -299,6 +307,15 @@ impl Waiters {
             self.by_ticket.retain(|(_, each)| *each != op_id);
             for tell in waiting.tell {
                 tell.send_replace(Some(Told::GivenUp(cause.to_owned())));
+            }
+        }
+    }
+
+    /// Gives up on every accepted op: the branch is gone, see [`Told::Gone`].
+    pub fn gone(&mut self, how: &str, went_back: bool) {
+        for (_, op_id) in std::mem::take(&mut self.by_ticket) {
+            for tell in self.by_op.remove(&op_id).into_iter().flat_map(|waiting| waiting.tell) {
+                tell.send_replace(Some(Told::Gone { how: how.to_owned(), went_back }));
             }
         }
     }

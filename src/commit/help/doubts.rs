@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
+use crate::coord::Answer;
 use crate::coord::view::View;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Ticket;
 
 use super::reconcile::reconcile;
 use crate::commit::accept::shared::Shared;
-use crate::commit::context::BranchContext;
-use crate::commit::mend::present::bring_up;
+use crate::commit::context::{BranchContext, BranchParts};
+use crate::commit::mend::present::{bring_up_if_there, is_over};
 
 /// The doubts of one branch's helper.
 pub(super) struct Doubts {
@@ -39,12 +40,47 @@ impl Doubts {
         self.losses = losses;
     }
 
-    /// Redis may have lost data: brings it up to the log, then asks after every op.
+    /// Redis may have lost data: brings it up to the log, then asks after every op. Where the branch
+    /// is gone, everybody who waits is told so.
     pub(super) async fn after_loss(&mut self) -> Result<()> {
         self.shared.state().waiters.doubt();
-        bring_up(&self.shared.context).await?;
+        if bring_up_if_there(&self.shared.context).await?.is_none() {
+            self.gone().await;
+            return Ok(());
+        }
         let all = self.shared.state().waiters.all();
         reconcile(&self.shared, all).await
+    }
+
+    /// Rounds fail, and not for want of Redis or the storage: the branch may be gone, which nobody
+    /// mends. Returns whether it is.
+    pub(super) async fn is_gone(&self) -> bool {
+        match is_over(&self.shared.context).await {
+            Ok(true) => {
+                self.gone().await;
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::debug!(%error, "whether the branch is still there cannot be said");
+                false
+            }
+        }
+    }
+
+    async fn gone(&self) {
+        let shown = self.shared.context.look(0).await.ok().and_then(Answer::given);
+        let went_back = shown.is_some_and(|view| !BranchContext::is_deleted(&view));
+        let BranchParts { lake, name, .. } = &*self.shared.context;
+        let how = format!(
+            "branch '{name}' of repository '{}' was deleted, and what became of the op is not known here",
+            lake.repo()
+        );
+        let mut state = self.shared.state();
+        tracing::info!(branch = %name, repo = %lake.repo(), "the branch is gone");
+        state.waiters.gone(&how, went_back);
+        state.latest = None;
+        state.last_error = None;
     }
 
     /// Asks after ops that the view says should have an outcome by now.

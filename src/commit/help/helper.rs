@@ -124,10 +124,13 @@ impl Helper {
         add(&self.shared.context.counters.failed_rounds, 1);
         self.shared.state().waiters.round_failed();
         tracing::warn!(%error, failures = self.failures, "a round failed; trying again");
+        // An outage passes; a refusal or damage does not, and waiting for it would be unkind.
+        let lasts = !error.is_retryable() || error.lasts() || refusal(error).is_some();
+        if lasts && self.doubts.is_gone().await {
+            return;
+        }
         {
             let mut state = self.shared.state();
-            // An outage passes; a refusal or damage does not, and waiting for it would be unkind.
-            let lasts = !error.is_retryable() || error.lasts() || refusal(error).is_some();
             // What a call that was broken off half-way leads to is not the reason.
             if lasts || !self.known_cause {
                 state.last_error = Some(error.to_string());

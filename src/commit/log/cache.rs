@@ -9,14 +9,14 @@ use quick_cache::sync::Cache;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
-use crate::model::name::RepoName;
+use crate::model::life::RepoLife;
 use crate::objects::{Objects, layout};
 
 use super::entry::LogEntry;
 
 /// The log entries of a repository.
 pub(super) struct EntryCache {
-    pub(super) repo: RepoName,
+    pub(super) repo: RepoLife,
     pub(super) objects: Objects,
     entries: Cache<(BranchUid, Ticket), CachedEntry, EntryWeight>,
 }
@@ -39,7 +39,7 @@ impl Weighter<(BranchUid, Ticket), CachedEntry> for EntryWeight {
 
 impl EntryCache {
     /// Those of `repo` in `objects`; `bytes` of them are held, roughly.
-    pub(super) fn new(repo: RepoName, objects: Objects, bytes: u64) -> Self {
+    pub(super) fn new(repo: RepoLife, objects: Objects, bytes: u64) -> Self {
         Self { repo, objects, entries: Cache::with_weighter(4096, bytes, EntryWeight) }
     }
 

@@ -74,7 +74,7 @@ impl Lake {
                 ErrorKind::Corrupt => gone(error.to_string()),
                 _ => error,
             })?;
-            keys.extend(ranges.iter().map(|range| layout::range(self.repo(), range.id)));
+            keys.extend(ranges.iter().map(|range| layout::range(self.life(), range.id)));
         }
         keys.truncate(LOOKS_MAX);
         futures::stream::iter(keys)

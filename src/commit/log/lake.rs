@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::model::error::Result;
 use crate::model::ids::{BranchUid, Ticket};
+use crate::model::life::RepoLife;
 use crate::model::name::RepoName;
 use crate::objects::{Created, Objects, layout};
 use crate::tree::{Tree, TreeOptions};
@@ -49,8 +50,8 @@ impl std::fmt::Debug for Lake {
 }
 
 impl Lake {
-    /// The repository `repo` in `objects`.
-    pub fn new(repo: RepoName, objects: Objects, options: LakeOptions) -> Self {
+    /// The life `repo` of a repository in `objects`.
+    pub fn new(repo: RepoLife, objects: Objects, options: LakeOptions) -> Self {
         let entries = Arc::new(EntryCache::new(repo, objects, options.log_bytes));
         let tree = Tree::new(Arc::new(Pieces(Arc::clone(&entries))), options.tree);
         Self { entries, tree, merge: options.merge }
@@ -58,6 +59,11 @@ impl Lake {
 
     /// The repository's name.
     pub fn repo(&self) -> &RepoName {
+        self.entries.repo.name()
+    }
+
+    /// Which life of the repository it is.
+    pub fn life(&self) -> &RepoLife {
         &self.entries.repo
     }
 

@@ -22,8 +22,8 @@ const READ_AHEAD: usize = 64;
 impl Lake {
     /// First tickets of the log entries of `uid` behind `after`, in order.
     pub async fn log_tickets(&self, uid: BranchUid, after: Ticket) -> Result<Vec<Ticket>> {
-        let prefix = layout::log_dir(self.repo(), uid);
-        let after_key = layout::log_entry(self.repo(), uid, after);
+        let prefix = layout::log_dir(self.life(), uid);
+        let after_key = layout::log_entry(self.life(), uid, after);
         let mut tickets: Vec<Ticket> = self
             .objects()
             .list(&prefix, Some(&after_key))
@@ -57,7 +57,7 @@ impl Lake {
             return Ok(self.log_tickets(uid, before).await?.first().copied());
         }
         for first in (before.0 + 1..=wanted.0).rev().map(Ticket) {
-            let key = layout::log_entry(self.repo(), uid, first);
+            let key = layout::log_entry(self.life(), uid, first);
             if self.objects().size(&key).await?.is_some() {
                 return Ok(Some(first));
             }

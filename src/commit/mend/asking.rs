@@ -7,7 +7,7 @@ use super::next_step::{AskedBy, Known, Life, MENDS_MAX, Said, Step, Why, next_st
 use super::question::{Name, Shows};
 use super::restore::put_back;
 use crate::commit::context::BranchContext;
-use crate::commit::log::record::BranchRecord;
+use crate::commit::log::record::{BranchRecord, RepoRecord};
 
 /// What bringing a Redis up to the log came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,13 @@ impl<'a, N: Name> Asking<'a, N> {
         self.spend(usize::from(in_vain));
         let losses = self.context.redis.losses();
         self.known.said = match self.context.look(0).await? {
+            // That it has ended is never taken back, and nothing comes behind it.
+            Answer::Given(view) if view.head.state == BranchState::Deleted => Said::Nothing,
+            // A Redis that went back has branches that have lost their logs since.
+            Answer::Given(_) if !repository_counts(&self.context).await? => {
+                self.known.life = Life::Missing;
+                Said::Absent
+            }
             Answer::Given(view) => self.follow(&view.head).await?,
             Answer::Absent | Answer::Ended => Said::Absent,
         };
@@ -172,7 +179,11 @@ impl<'a, N: Name> Asking<'a, N> {
 
     async fn read(&mut self) -> Result<()> {
         let (lake, name, uid) = (&self.context.lake, &self.context.name, self.context.uid);
-        let found = BranchRecord::find_uid(lake, name, uid).await?;
+        // While it is being removed, part of it is still there.
+        let found = match repository_counts(&self.context).await? {
+            true => BranchRecord::find_uid(lake, name, uid).await?,
+            false => None,
+        };
         self.known.life = match &found {
             None => Life::Missing,
             Some((_, true)) => Life::Over,
@@ -187,7 +198,14 @@ impl<'a, N: Name> Asking<'a, N> {
     /// the log is followed once more when the branch is there.
     async fn restore(&mut self) -> Result<()> {
         let Some(record) = &self.record else { return self.read().await };
-        put_back(&self.context, record).await?;
+        match put_back(&self.context, record).await {
+            // It was ended because nobody can read its log: there is no more to be known of it.
+            Err(error) if error.is_damage() && self.known.life == Life::Over => {
+                self.known.said = Said::Ended;
+                return Ok(());
+            }
+            put_back => put_back?,
+        }
         self.brought_up = BroughtUp::Lost;
         self.spend(1);
         self.known.said = Said::Nothing;
@@ -220,4 +238,20 @@ impl<'a, N: Name> Asking<'a, N> {
             ))),
         }
     }
+}
+
+/// Whether what the branch's repository has in the object store still counts.
+async fn repository_counts(context: &BranchContext) -> Result<bool> {
+    let record = RepoRecord::of(context.lake.objects(), context.lake.life()).await?;
+    Ok(record.is_some_and(|record| record.state.counts()))
+}
+
+/// Whether an incarnation is over by the object store alone: it carries the mark of its end, there is
+/// a newer one, or its repository was deleted.
+pub async fn is_over(context: &BranchContext) -> Result<bool> {
+    if !repository_counts(context).await? {
+        return Ok(true);
+    }
+    let found = BranchRecord::find_uid(&context.lake, &context.name, context.uid).await?;
+    Ok(found.is_none_or(|(_, over)| over))
 }

@@ -19,11 +19,13 @@
 //! | **here**: a question to a branch that Redis does not have, has as ended, or may be behind with | until that was mended 3 times | questions read, or carry the mark that makes them one | `not found` where the name stands for nothing, else `unavailable` |
 //! | `coord/restore.rs`: a draft that Redis lost while it was gathered | 3 drafts | a draft has keys of its own | `unavailable` |
 //! | `commit/accept/persist.rs`: an op, or what it takes to work it out, while Redis is away | until the caller's deadline, pauses of 20 to 500 ms; once without one | the op id stays; after 3 s the log is asked first | the outage's `unavailable`: nothing is known, submit the same op id again |
+//! | `repo/ticket.rs`: an op that a Redis gone back took for a branch that was over before, at the branch that its name stands for | once | the one that is over decides nothing | the outcome; `not found` where the name stands for nothing |
+//! | `commit/log/record.rs`: a change of a repository's record that others have changed | 8 times | written on the condition of what was read, and a state only goes on | `unavailable` |
 //! | `commit/accept/submitting.rs`: a commit of what is staged that found nothing, when a connection was lost meanwhile | once | it goes as one that takes nothing, decided in its turn | the outcome |
 //! | `commit/accept/submitting.rs`: an op that may be a repetition, where Redis has forgotten which ops were decided | once, with what the log says put back | the log was read | the answer to the second |
 //! | `commit/accept/submitting.rs`: a commit of what is staged that found as many sealed areas as may be | 8 times, each with two areas made one | nothing was accepted | `too many sealed` |
 //! | `commit/help/reconcile.rs`: an accepted op that neither Redis nor the log has | at each look that misses it, while somebody here waits | the op id stays, and the log was read first | the outcome; `unavailable` where only another process could submit it again |
-//! | `commit/help/helper.rs`: a round that failed | while somebody here waits, pauses of 20 ms to 1 s | a log entry is created if absent, and published by whoever finds it | `still queued` with the cause, told after 4 failures of a kind that lasts |
+//! | `commit/help/helper.rs`: a round that failed | while somebody here waits and the branch is there, pauses of 20 ms to 1 s | a log entry is created if absent, and published by whoever finds it | `still queued` with the cause, told after 4 failures of a kind that lasts |
 //! | `commit/help/helper.rs`: the wait for the holder of the turn | for 30 s without progress, then a round all the same | the turn is advice | nothing: the op is decided |
 //! | `commit/round/run.rs`: a batch that meets damage, once without what is damaged; one that meets what only a newer program reads, by its first op | once a round | nothing was decided | the outcome of each op |
 //! | `commit/help/upkeep.rs`: a fold that failed or was not decided | with the next batch; after 32 batches | an exchange for equal content, or nothing | nobody waits for it |
@@ -46,7 +48,7 @@ use super::asking::Asking;
 use super::next_step::AskedBy;
 use crate::commit::context::BranchContext;
 
-pub use super::asking::BroughtUp;
+pub use super::asking::{BroughtUp, is_over};
 pub use super::question::{Name, Shows};
 
 /// Asks the branch that a name stands for, whose state Redis answers from. Returns the incarnation
@@ -101,16 +103,22 @@ pub async fn accepted_in<T: Shows, F: Future<Output = Result<Answer<T>>>>(
     asking.until_answered(ask).await
 }
 
-/// Brings Redis up to the log, whether or not there is a reason to doubt it.
-pub async fn bring_up(context: &BranchContext) -> Result<BroughtUp> {
+/// Brings Redis up to the log, whether or not there is a reason to doubt it. `None` where the
+/// incarnation is nowhere in the object store: its repository was deleted.
+pub async fn bring_up_if_there(context: &BranchContext) -> Result<Option<BroughtUp>> {
     let incarnation = Incarnation(context);
     let mut asking = Asking::begin(&incarnation, AskedBy::Incarnation, true, context.clone());
     asking.known.doubtful = true;
     let nothing = |_| std::future::ready(Ok(Answer::Given(())));
     match asking.until_answered(nothing).await? {
-        Answer::Given(()) => Ok(asking.brought_up),
-        Answer::Absent | Answer::Ended => Err(incarnation.nowhere()),
+        Answer::Given(()) => Ok(Some(asking.brought_up)),
+        Answer::Absent | Answer::Ended => Ok(None),
     }
+}
+
+/// As [`bring_up_if_there`], of an incarnation that must be there.
+pub async fn bring_up(context: &BranchContext) -> Result<BroughtUp> {
+    bring_up_if_there(context).await?.ok_or_else(|| Incarnation(context).nowhere())
 }
 
 /// An incarnation stands for itself.

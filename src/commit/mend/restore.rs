@@ -139,7 +139,7 @@ enum Stored {
 }
 
 async fn stored(lake: &Lake, uid: BranchUid) -> Result<Stored> {
-    let key = layout::checkpoint(lake.repo(), uid);
+    let key = layout::checkpoint(lake.life(), uid);
     let Some(bytes) = lake.objects().get(&key).await? else {
         return Ok(Stored::Useless);
     };
@@ -165,7 +165,7 @@ pub async fn write_checkpoint(context: &BranchContext) -> Result<()> {
     }
     let record = BranchRecord::of_uid(lake, &context.name, context.uid).await?;
     let checkpoint = read_on(lake, &record, stored).await?;
-    let key = layout::checkpoint(lake.repo(), context.uid);
+    let key = layout::checkpoint(lake.life(), context.uid);
     lake.objects().put(&key, checkpoint.encode()?).await
 }
 

@@ -54,10 +54,13 @@ pub enum Verdict {
     },
 }
 
+/// Why an op behind the end of its branch failed.
+pub const BRANCH_DELETED: &str = "branch deleted";
+
 impl Verdict {
     /// Of an op behind the end of its branch.
     pub fn branch_deleted() -> Self {
-        Self::Failed { reason: "branch deleted".into() }
+        Self::Failed { reason: BRANCH_DELETED.into() }
     }
 
     /// The verdict without what only the log keeps.

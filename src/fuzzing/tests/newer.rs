@@ -50,7 +50,7 @@ fn a_record_of_a_newer_version_is_refused_as_such() {
     newer(LogEntry::decode("log", &super::super::target::with_crc(&entry).unwrap()));
     newer(OutcomeRecord::decode(&with("outcome-committed-v1.bin", 0, 2)));
     newer(Checkpoint::decode(&with("checkpoint-v1.bin", 0, 2)));
-    newer(decode::<RepoRecord>("repo", &with("repo-v1.bin", 0, 2)));
+    newer(RepoRecord::decode("repo", &with("repo-v1.bin", 0, 3)));
     newer(decode::<BranchRecord>("branch", &with("branch-first-v1.bin", 0, 255)));
     newer(decode::<CommitId>("tag", &with("tag-v1.bin", 0, 2)));
     newer(decode_rules("protection", &with("protection-v1.bin", 0, 2)));

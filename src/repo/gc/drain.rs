@@ -41,7 +41,7 @@ pub(super) async fn fence(
     };
     let op_id = clock::new_op_id();
     let element = op.encode(op_id)?;
-    let queue = coordinator.queue(context.lake.repo(), &context.name, context.uid);
+    let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
     let submission =
         Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
     match queue.submit(submission).await? {

@@ -63,7 +63,7 @@ pub(super) struct Marks {
 
 impl Marks {
     pub(super) fn new(lake: Lake) -> Result<Self> {
-        let names = DataNames::new(lake.repo(), lake.objects());
+        let names = DataNames::new(lake.life(), lake.objects());
         let objects = Objects { names, met: Arc::new(Mutex::new(Names::new()?)) };
         let (runs, ranges) = (HashSet::new(), HashSet::new());
         let unfolded = HashSet::new();

@@ -28,12 +28,14 @@ use crate::commit::log::record::BranchRecord;
 use crate::commit::op::request::PREPARED_MAX;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
+use crate::model::life::RepoLife;
 use crate::model::name::RepoName;
 use crate::objects::layout;
 
 use super::handles::Repository;
 use super::lives;
 use super::reach::{Needed, Reach, Step};
+use super::removal::remove_strays;
 use look::Seen;
 use mark::Marks;
 use sweep::{Sweep, Told};
@@ -83,7 +85,7 @@ impl Default for GcOptions {
 }
 
 struct Collection<'a> {
-    repo: RepoName,
+    repo: RepoLife,
     coordinator: &'a Coordinator,
     lake: Lake,
     timeout: Duration,
@@ -125,8 +127,7 @@ impl Repository {
                 GRACE_MIN.as_secs() / 3600
             )));
         }
-        let repo = self.name()?;
-        self.onward.inner.repo_record(&repo).await?;
+        let (repo, _) = self.live().await?;
         let coordinator = self.onward.coordinator();
         let now_ms = match options.now_ms {
             Some(now_ms) => now_ms,
@@ -147,7 +148,8 @@ impl Repository {
             lake,
             entries: 0,
         };
-        let branches = collection.mark(self, told).await.map_err(|error| stopped(&repo, error))?;
+        let branches =
+            collection.mark(self, told).await.map_err(|error| stopped(repo.name(), error))?;
         let mut sweep = Sweep {
             repo: &repo,
             objects: coordinator.objects(),
@@ -156,12 +158,15 @@ impl Repository {
             tells: options.dry_run && options.list,
             ended: &branches.ended,
         };
+        if !options.dry_run {
+            remove_strays(coordinator.objects(), &repo).await?;
+        }
         let mut report = sweep.all(&collection.marks, told).await?;
         if report.removed() > 0 && !options.dry_run {
             if !options.exclusive {
                 collection.fence(&branches, cutoff_ms).await?;
             }
-            collection.mark(self, told).await.map_err(|error| stopped(&repo, error))?;
+            collection.mark(self, told).await.map_err(|error| stopped(repo.name(), error))?;
             sweep.removes = true;
             sweep.tells = options.list;
             report = sweep.all(&collection.marks, told).await?;
@@ -206,7 +211,7 @@ impl Collection<'_> {
             }
         }
         self.walk(false, told).await?;
-        self.recent().await?;
+        self.recent(&branches.ended).await?;
         self.walk(true, told).await?;
         Ok(branches)
     }
@@ -235,7 +240,7 @@ impl Collection<'_> {
     /// What was a head within the grace period stays reachable, though its branch has ended or was
     /// reset since: a merge of it may be on its way, or a branch or tag be made of it. Some of it
     /// may be gone already.
-    async fn recent(&mut self) -> Result<()> {
+    async fn recent(&mut self, ended: &HashSet<BranchUid>) -> Result<()> {
         let needed = Needed::by("a head of late");
         let mut listed = self.lake.objects().list(&layout::logs_dir(&self.repo), None);
         while let Some(listed) = listed.try_next().await? {
@@ -243,7 +248,12 @@ impl Collection<'_> {
             let Some((uid, first)) = place.filter(|_| listed.modified_ms >= self.cutoff_ms) else {
                 continue;
             };
-            let Some(entry) = self.lake.entry(uid, first).await? else { continue };
+            let entry = match self.lake.entry(uid, first).await {
+                // What nobody can read any more was ended for it, and leads nowhere.
+                Err(error) if error.is_damage() && ended.contains(&uid) => continue,
+                entry => entry?,
+            };
+            let Some(entry) = entry else { continue };
             let heads = [entry.parent, entry.last_commit()?];
             for commit in heads.into_iter().flatten() {
                 self.reach.add(commit, needed.clone());

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::model::error::Result;
 use crate::model::ids::BranchUid;
-use crate::model::name::RepoName;
+use crate::model::life::RepoLife;
 use crate::objects::{Listed, Objects, layout};
 
 use super::mark::Marks;
@@ -22,7 +22,7 @@ pub(super) type Told<'a> = &'a mut (dyn FnMut(GcEvent<'_>) + Send);
 
 /// One pass over what there is.
 pub(super) struct Sweep<'a> {
-    pub(super) repo: &'a RepoName,
+    pub(super) repo: &'a RepoLife,
     pub(super) objects: &'a Objects,
     /// Objects written at this time or later stay; milliseconds since the Unix epoch.
     pub(super) cutoff_ms: i64,

@@ -109,7 +109,7 @@ impl Branch {
                     own.url()
                 )));
             }
-            Ok((source, part))
+            Ok((source.apart_from(own), part))
         };
         request.parts.iter().map(open).collect()
     }

@@ -107,7 +107,8 @@ pub struct Imported {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Pipes, sockets, devices, and symbolic links that lead nowhere or in a circle.
+    /// Pipes, sockets, devices, symbolic links that lead nowhere or in a circle, and the marks of
+    /// folders in cloud stores.
     pub special: u64,
     /// Names that no path can have: not UTF-8, or too long.
     pub names: u64,

@@ -9,18 +9,28 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 use crate::clock::Deadline;
-use crate::model::error::{Error, Result};
+use crate::commit::log::record::RepoRecord;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::life::RepoLife;
 use crate::model::name::RepoName;
 use crate::objects::Objects;
 
 use super::rules::{Rules, read_rules};
 use crate::repo::config::NAMES_KEPT;
+use crate::repo::place::living;
 
 /// How old rules may be when they are applied.
 pub const CACHED_FOR: Duration = Duration::from_secs(2);
 
 /// One reading of a repository's rules, shared by all that ask while it is young.
-type Reading = Shared<BoxFuture<'static, Result<Arc<Rules>, Arc<Error>>>>;
+type Reading = Shared<BoxFuture<'static, Result<Ruled, Arc<Error>>>>;
+
+/// The life that a repository is in, and its rules.
+#[derive(Clone)]
+pub(super) struct Ruled {
+    pub(super) life: RepoLife,
+    pub(super) rules: Arc<Rules>,
+}
 
 /// The rules of the repositories that a process works on.
 #[derive(Default)]
@@ -38,11 +48,15 @@ impl fmt::Debug for RulesCache {
 
 impl RulesCache {
     /// The rules as they were at most [`CACHED_FOR`] ago.
-    pub(super) async fn rules(&self, objects: &Objects, repo: &RepoName) -> Result<Arc<Rules>> {
+    pub(super) async fn rules(&self, objects: &Objects, repo: &RepoName) -> Result<Ruled> {
         let reading = self.reading(objects, repo);
         reading.await.map_err(|error| {
             self.forget(repo);
-            error.again().context("the rules of protected branches cannot be read")
+            match error.kind() {
+                // There is no repository whose rules they could be.
+                ErrorKind::NotFound => error.again(),
+                _ => error.again().context("the rules of protected branches cannot be read"),
+            }
         })
     }
 
@@ -57,17 +71,20 @@ impl RulesCache {
             readings.clear();
         }
         let (objects, name) = (objects.clone(), repo.clone());
-        let reading = async move {
-            let rules = read_rules(&objects, &name).await.and_then(Rules::of);
-            rules.map(Arc::new).map_err(Arc::new)
-        };
+        let reading = async move { read(&objects, &name).await.map_err(Arc::new) };
         let reading = reading.boxed().shared();
         // Its age counts from here, before it is read.
         readings.insert(repo.clone(), (Deadline::after(CACHED_FOR), reading.clone()));
         reading
     }
 
-    pub(super) fn forget(&self, repo: &RepoName) {
+    pub(in crate::repo) fn forget(&self, repo: &RepoName) {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner).remove(repo);
     }
+}
+
+async fn read(objects: &Objects, repo: &RepoName) -> Result<Ruled> {
+    let (life, _) = living(repo, RepoRecord::newest(objects, repo).await?)?;
+    let rules = read_rules(objects, &life).await.and_then(Rules::of)?;
+    Ok(Ruled { life, rules: Arc::new(rules) })
 }

@@ -34,9 +34,8 @@ const CHANGES_MAX: usize = 8;
 impl Repository {
     /// The rules of protected branches, as they are now.
     pub async fn protection(&self) -> Result<Vec<Rule>> {
-        let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
-        read_rules(self.onward.coordinator().objects(), &name).await
+        let (life, _) = self.live().await?;
+        read_rules(self.onward.coordinator().objects(), &life).await
     }
 
     /// Adds a rule, in place of one with the same pattern, see [`Repository::change_protection`].
@@ -79,10 +78,9 @@ impl Repository {
         &self,
         change: impl Fn(Vec<Rule>) -> Result<Vec<Rule>, E>,
     ) -> Result<(), E> {
-        let name = self.name()?;
-        self.onward.inner.repo_record(&name).await?;
+        let (life, _) = self.live().await?;
         let objects = self.onward.coordinator().objects();
-        let key = layout::protection(&name);
+        let key = layout::protection(&life);
         let _alone = self.onward.inner.rules.changing.lock().await;
         for _ in 0..CHANGES_MAX {
             let stored = objects.get(&key).await?;
@@ -97,7 +95,7 @@ impl Repository {
                 Some(stored) => objects.replace(&key, stored, bytes).await?,
                 None => matches!(objects.create(&key, bytes).await?, Created::Written),
             };
-            self.forget_protection(&name);
+            self.forget_protection(life.name());
             if is_written {
                 return Ok(());
             }
@@ -133,8 +131,9 @@ impl Branch {
     pub async fn check_protection(&self, action: Action) -> Result<()> {
         let (repo, branch) = (self.repo.name()?, self.branch_name()?);
         let inner = &self.repo.onward.inner;
-        let rules = inner.rules.rules(inner.coordinator.objects(), &repo).await?;
-        match rules.blocking(branch.as_str(), action) {
+        let ruled = inner.rules.rules(inner.coordinator.objects(), &repo).await?;
+        inner.remember_life(&ruled.life);
+        match ruled.rules.blocking(branch.as_str(), action) {
             None => Ok(()),
             Some(rule) => Err(Error::new(
                 ErrorKind::Forbidden,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result, quoted};
-use crate::model::name::RepoName;
+use crate::model::life::RepoLife;
 use crate::objects::{Objects, layout};
 
 use super::rule::{Action, Rule};
@@ -16,7 +16,7 @@ struct StoredRules {
     rules: Vec<Rule>,
 }
 
-pub(super) async fn read_rules(objects: &Objects, repo: &RepoName) -> Result<Vec<Rule>> {
+pub(super) async fn read_rules(objects: &Objects, repo: &RepoLife) -> Result<Vec<Rule>> {
     let key = layout::protection(repo);
     match objects.get(&key).await? {
         Some(bytes) => decode_rules(&key, &bytes),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::samples;
 use crate::commit::log::entry::LogEntry;
-use crate::commit::log::record::{BranchRecord, RepoRecord, decode, encode};
+use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState, decode, encode};
 use crate::commit::mend::restore::Checkpoint;
 use crate::commit::op::queued::{Body, QueuedOp};
 use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
@@ -202,8 +202,13 @@ fn all() -> Vec<Fixture> {
             read_area,
         );
     }
-    let repo = encode(&samples::repo()).unwrap();
-    add("repo-v1".into(), repo.to_vec(), read_record::<RepoRecord>);
+    for (name, state) in [("repo-v1", RepoState::Live), ("repo-v2", RepoState::Removing)] {
+        let repo = RepoRecord { state, ..samples::repo() }.encode().unwrap();
+        add(name.into(), repo.to_vec(), |bytes| {
+            let record = RepoRecord::decode("fixture", bytes)?;
+            Ok((json_of(&record), Some(record.encode()?.to_vec())))
+        });
+    }
     let storage = encode(&samples::storage()).unwrap();
     add("storage-v1".into(), storage.to_vec(), read_record::<Verdict>);
     add("branch-deleted-v1".into(), Vec::new(), read_mark);

@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 
 use crate::commit::log::entry::{DecidedOp, LogEntry, ResetTo};
 use crate::commit::log::levels::SpanLevel;
-use crate::commit::log::record::{BranchRecord, RepoRecord};
+use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState};
 use crate::commit::mend::restore::Checkpoint;
 use crate::commit::op::merge::{MergeKind, MergePlan, MergeRequest, PreparedMerge, Survivors};
 use crate::commit::op::request::{Changes, CommitRequest, FoldRequest, Op, Request};
@@ -355,6 +355,7 @@ pub(super) fn repo() -> RepoRecord {
         name: "lake".parse().unwrap(),
         default_branch: "main".parse().unwrap(),
         created_ms: CREATED_MS,
+        state: RepoState::Live,
     }
 }
 

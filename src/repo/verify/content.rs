@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::commit::log::entry::LogEntry;
 use crate::model::error::{Error, Result};
 use crate::model::ids::CommitId;
-use crate::model::name::RepoName;
+use crate::model::life::RepoLife;
 use crate::objects::{Objects, layout};
 use crate::tree::{RangeRef, RunPlace, RunRef, Tree};
 
@@ -45,7 +45,7 @@ struct Looked {
 /// How uploaded objects are looked for.
 #[derive(Clone)]
 struct Data {
-    repo: RepoName,
+    repo: RepoLife,
     names: DataNames,
     objects: Objects,
     /// Looks at the same time, over all ranges.

@@ -17,10 +17,10 @@ use std::collections::{BTreeMap, HashSet};
 use crate::commit::context::BranchContext;
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::log::record::BranchRecord;
-use crate::model::error::{Error, Result};
+use crate::commit::log::record::{BranchRecord, RepoRecord};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, Ticket};
-use crate::model::name::RepoName;
+use crate::model::life::RepoLife;
 use crate::objects::{Objects, layout};
 
 use super::handles::Repository;
@@ -51,7 +51,7 @@ pub struct VerifyOptions {
 type Told<'a> = &'a mut (dyn FnMut(VerifyEvent<'_>) + Send);
 
 struct Verifier<'a> {
-    repo: RepoName,
+    repo: RepoLife,
     lake: Lake,
     told: Told<'a>,
     known: HashSet<String>,
@@ -86,8 +86,15 @@ impl Repository {
         options: VerifyOptions,
         told: &mut (dyn FnMut(VerifyEvent<'_>) + Send),
     ) -> Result<VerifySummary> {
-        let repo = self.name()?;
         let coordinator = self.onward.coordinator();
+        let repo = match self.live().await {
+            Ok((life, _)) => life,
+            // It is the newest one that has it.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                RepoRecord::newest_folder(coordinator.objects(), &self.name()?).await?
+            }
+            Err(error) => return Err(error),
+        };
         // A lake of its own, with empty caches.
         let objects = coordinator.objects().clone();
         let lake = Lake::new(repo.clone(), objects, coordinator.options().lake.clone());

@@ -19,19 +19,14 @@ impl Verifier<'_> {
     /// The repository's record. Without it there is no repository, which is an error.
     pub(super) async fn repository(&mut self) -> Result<()> {
         let key = layout::repo(&self.repo);
-        let Some(bytes) = self.objects().get(&key).await? else {
-            return Err(Error::not_found(format!(
-                "there is no repository '{}': `onward repo list` shows what there is",
-                self.repo
-            )));
-        };
-        match decode::<RepoRecord>(&key, &bytes) {
-            Ok(record) if record.name == self.repo => Ok(()),
-            Ok(record) => {
+        match RepoRecord::of(self.objects(), &self.repo).await {
+            Ok(Some(record)) if record.name == *self.repo.name() => Ok(()),
+            Ok(Some(record)) => {
                 let meaning = format!("it is the record of repository '{}'", record.name);
                 self.tell(&Finding::new(FindingKind::Inconsistent, key, meaning));
                 Ok(())
             }
+            Ok(None) => Err(Error::not_found(format!("object '{key}' is missing"))),
             Err(error) => self.tell_error(key, "the record of the repository", error, None).await,
         }
     }

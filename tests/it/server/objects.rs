@@ -310,3 +310,31 @@ async fn metadata_that_is_set_undoes_no_upload() {
     };
     futures::join!(set(), set(), uploads);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_of_what_is_not_there_leaves_nothing_staged() {
+    let sidecar = Sidecar::start().await;
+    let upload = async |path: &str| {
+        let request = sidecar.request("POST", &format!("{UPLOAD}?path={path}")).body("bytes");
+        assert_eq!(told(request).await.0, StatusCode::CREATED);
+    };
+    let delete_all = async |paths: &[&str]| {
+        let url = format!("{UPLOAD}/delete");
+        let (status, told) = sidecar.send("POST", &url, json!({"paths": paths})).await;
+        assert_eq!((status, &told["errors"]), (StatusCode::OK, &json!([])));
+    };
+    upload("kept").await;
+    let main = sidecar.onward.repo("lake").branch("main");
+    main.commit_staged().message("kept").commit().await.unwrap();
+    upload("new").await;
+    upload("newer").await;
+    delete_all(&["never", "new", "nor this"]).await;
+    let request = sidecar.request("DELETE", &format!("{UPLOAD}?path=newer"));
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(staged(&sidecar).await, 0);
+    // Nothing is uncommitted, so nothing forbids a hard reset.
+    let reset = format!("{LAKE}/branches/main/hard_reset?ref=main");
+    assert_eq!(sidecar.request("PUT", &reset).send().await.unwrap().status(), 204);
+    delete_all(&["kept", "never"]).await;
+    assert_eq!(staged(&sidecar).await, 1, "a tombstone of what is committed");
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use onward::internals::commit::context::BranchContext;
 use onward::internals::commit::log::entry::LogEntry;
 use onward::internals::commit::log::lake::{Lake, LakeOptions};
-use onward::internals::commit::log::record::BranchRecord;
+use onward::internals::commit::log::record::{BranchRecord, RepoRecord};
 use onward::internals::coord::BranchKeys;
 use onward::internals::model::commit::Commit;
 use onward::internals::objects::Objects;
@@ -23,13 +23,16 @@ pub fn op_id(n: usize) -> OpId {
     format!("00000000-0000-4000-8000-{n:012}").parse().unwrap()
 }
 
-fn fresh_lake(objects: &Objects) -> Lake {
-    Lake::new("lake".parse().unwrap(), objects.clone(), LakeOptions::default())
+/// Repository `lake`, in its newest life.
+async fn fresh_lake(objects: &Objects) -> Lake {
+    let newest = RepoRecord::newest(objects, &"lake".parse().unwrap()).await.unwrap();
+    let life = newest.map_or_else(|| "lake".parse().unwrap(), |(life, _)| life);
+    Lake::new(life, objects.clone(), LakeOptions::default())
 }
 
 async fn record(objects: &Objects, branch: &str) -> BranchRecord {
     let name = branch.parse().unwrap();
-    BranchRecord::newest(&fresh_lake(objects), &name).await.unwrap().unwrap().0
+    BranchRecord::newest(&fresh_lake(objects).await, &name).await.unwrap().unwrap().0
 }
 
 /// The Redis keys of a branch of repository `lake`.
@@ -40,7 +43,8 @@ pub async fn keys(objects: &Objects, branch: &str) -> BranchKeys {
 /// What a branch of repository `lake` takes to run rounds of it by hand, as part of a process.
 pub async fn context(onward: &Onward, objects: &Objects, branch: &str) -> BranchContext {
     let record = record(objects, branch).await;
-    onward.coordinator().context(&"lake".parse().unwrap(), &record.name, record.uid)
+    let life = fresh_lake(objects).await.life().clone();
+    onward.coordinator().context(&life, &record.name, record.uid)
 }
 
 /// One decided op.
@@ -72,7 +76,7 @@ impl Audit {
     /// tickets, no op twice, each commit the child of the one before it.
     pub async fn of(objects: &Objects, branch: &str) -> Self {
         let record = record(objects, branch).await;
-        let lake = fresh_lake(objects);
+        let lake = fresh_lake(objects).await;
         let firsts = lake.log_tickets(record.uid, Ticket(0)).await.unwrap();
         let mut audit = Self { ops: BTreeMap::new(), batches: firsts.len(), closed: false };
         let (mut next, mut head) = (Ticket(1), record.start);

@@ -1,6 +1,6 @@
 //! An S3 in this process, spoken to over real HTTP, with the two traps of conditional writes.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -35,6 +35,8 @@ pub enum Trap {
 struct Shared {
     s3: S3Service,
     traps: Arc<Mutex<VecDeque<Trap>>>,
+    /// Keys of empty objects that listings have and nothing else.
+    marks: Arc<Mutex<Vec<String>>>,
     /// s3s-fs looks, then writes; the real thing is atomic, so creates go one at a time. Not where the
     /// store is to be one on which branches fork.
     creating: Option<Arc<tokio::sync::Mutex<()>>>,
@@ -65,7 +67,8 @@ impl S3Server {
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let shared = Shared { s3: builder.build(), traps: Arc::default(), creating };
+        let shared =
+            Shared { s3: builder.build(), traps: Arc::default(), marks: Arc::default(), creating };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(serve(listener, shared.clone()));
@@ -92,6 +95,12 @@ impl S3Server {
     /// The next `count` conditional creates meet `trap`.
     pub fn set_trap(&self, trap: Trap, count: usize) {
         self.shared.traps.lock().unwrap().extend(std::iter::repeat_n(trap, count));
+    }
+
+    /// Listings have this key from now on: s3s-fs makes a folder of one that ends with a slash, where
+    /// the real thing has an empty object.
+    pub fn mark(&self, key: &str) {
+        self.shared.marks.lock().unwrap().push(key.to_owned());
     }
 }
 
@@ -123,6 +132,15 @@ async fn answer(
     if request.uri().path().split('/').nth(1) != Some(BUCKET) {
         return Ok(error(StatusCode::NOT_FOUND, "NoSuchBucket"));
     }
+    if request.method() == Method::GET && !shared.marks.lock().unwrap().is_empty() {
+        return Ok(with_marks(&shared, request).await);
+    }
+    if request.method() == Method::HEAD {
+        let answer = forward(&shared.s3, request).await;
+        // s3s-fs fails where a folder has the name, of which S3 knows nothing.
+        let failed = answer.status() == StatusCode::INTERNAL_SERVER_ERROR;
+        return Ok(if failed { error(StatusCode::NOT_FOUND, "NoSuchKey") } else { answer });
+    }
     let create = request.method() == Method::PUT && request.headers().contains_key("if-none-match");
     if !create {
         return Ok(forward(&shared.s3, request).await);
@@ -148,6 +166,33 @@ async fn answer(
             error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
         }
     })
+}
+
+/// The answer to a read, where it is a listing with the marks that belong into it.
+async fn with_marks(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let query: HashMap<String, String> = url::form_urlencoded::parse(query).into_owned().collect();
+    let (head, body) = forward(&shared.s3, request).await.into_parts();
+    let Some(prefix) = query.get("prefix").filter(|_| query.contains_key("list-type")) else {
+        return Response::from_parts(head, body);
+    };
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let mut text = String::from_utf8(bytes.to_vec()).unwrap();
+    for key in shared.marks.lock().unwrap().iter() {
+        let Some(rest) = key.strip_prefix(prefix) else { continue };
+        let line = match (query.contains_key("delimiter"), rest.split_once('/')) {
+            (true, Some((folder, _))) => {
+                format!("<CommonPrefixes><Prefix>{prefix}{folder}/</Prefix></CommonPrefixes>")
+            }
+            _ => format!(
+                "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"d41d8cd98f00b204e9800998ecf8427e\"</ETag><Size>0</Size></Contents>"
+            ),
+        };
+        text = text.replace("</ListBucketResult>", &format!("{line}</ListBucketResult>"));
+    }
+    let mut response = Response::from_parts(head, Full::new(Bytes::from(text)));
+    response.headers_mut().remove("content-length");
+    response
 }
 
 async fn forward(s3: &S3Service, request: Request<Incoming>) -> Response<Full<Bytes>> {

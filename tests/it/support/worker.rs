@@ -92,12 +92,7 @@ impl Worker {
 
     /// Waits until it is stopped.
     pub fn await_stop(&self) {
-        let stat = format!("/proc/{}/stat", self.child.id());
-        until("the worker is stopped", || {
-            let stat = std::fs::read_to_string(&stat).unwrap();
-            // The state follows the name, which may contain anything.
-            stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
-        });
+        await_stop(self.child.id());
     }
 
     /// Ends a stop.
@@ -115,4 +110,14 @@ impl Drop for Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits until a process is stopped.
+pub fn await_stop(pid: u32) {
+    let stat = format!("/proc/{pid}/stat");
+    until("the process is stopped", || {
+        let stat = std::fs::read_to_string(&stat).unwrap();
+        // The state follows the name, which may contain anything.
+        stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+    });
 }

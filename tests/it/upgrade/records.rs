@@ -12,7 +12,8 @@ use crate::support::lake::{Deployment, entry};
 async fn make_newer(deployment: &Deployment, key: &str) -> Vec<u8> {
     let mut bytes = deployment.objects.get(key).await.unwrap().unwrap().to_vec();
     assert_eq!(bytes[0], 1, "{key}");
-    bytes[0] = 2;
+    // That of a repository has a second version.
+    bytes[0] = if key.ends_with("/repo") { 3 } else { 2 };
     bytes.extend_from_slice(b"and more");
     deployment.objects.put(key, bytes.clone().into()).await.unwrap();
     bytes

@@ -66,13 +66,22 @@ pub fn link(file: &Path, checksum: Checksum) -> io::Result<Entry> {
 /// What a file is recognised by, and what it was when it was read: not written to meanwhile, and so
 /// of one moment. Blocks.
 pub fn sum_of(file: &Path, checksum: objects::Checksum) -> io::Result<(Metadata, String)> {
+    undisturbed(file, |opened| read_through(opened, Hasher::new(checksum)))
+}
+
+/// Reads a file until nobody wrote to it meanwhile, [`READS_MAX`] times at most; `read` tells how many
+/// bytes it has seen.
+fn undisturbed<T>(
+    file: &Path,
+    mut read: impl FnMut(&mut File) -> io::Result<(u64, T)>,
+) -> io::Result<(Metadata, T)> {
     for _ in 0..READS_MAX {
         let mut opened = open_file(file)?;
         let before = opened.metadata()?;
-        let (size, sum) = read_through(&mut opened, Hasher::new(checksum))?;
+        let (size, seen) = read(&mut opened)?;
         let after = opened.metadata()?;
         if size == after.size() && Stamp::of(&before) == Stamp::of(&after) {
-            return Ok((after, sum));
+            return Ok((after, seen));
         }
     }
     Err(changing())
@@ -104,4 +113,41 @@ fn read_through(file: &mut File, mut hasher: Hasher) -> io::Result<(u64, String)
         size += read as u64;
     }
     Ok((size, hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_to_meanwhile_is_read_again_and_then_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        for disturbed in 0..=READS_MAX {
+            std::fs::write(&path, "begun").unwrap();
+            let mut reads = 0;
+            let read = undisturbed(&path, |file| {
+                let sum = read_through(file, Hasher::new(objects::Checksum::Md5))?;
+                if reads < disturbed {
+                    let mut writer = std::fs::OpenOptions::new().append(true).open(&path)?;
+                    writer.write_all(b" and more")?;
+                }
+                reads += 1;
+                Ok(sum)
+            });
+            match read {
+                Ok((metadata, sum)) => {
+                    assert!(disturbed < READS_MAX);
+                    assert_eq!((reads, metadata.size()), (disturbed + 1, 5 + 9 * disturbed as u64));
+                    assert_eq!(sum, link(&path, Checksum::Md5).unwrap().checksum);
+                }
+                Err(error) => {
+                    assert_eq!((disturbed, reads), (READS_MAX, READS_MAX));
+                    assert!(error.to_string().contains("written to"), "{error}");
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,19 @@
+//! Forgetting a branch, with all that Redis has of it.
+
+use crate::model::error::Result;
+
+use super::branch::RedisBranch;
+use super::view::Wish;
+
+impl RedisBranch {
+    /// Forgets a branch that has ended without its turn: what is staged, sealed and queued with it.
+    pub async fn forget(&self) -> Result<()> {
+        let keys = self.keys();
+        let areas = self.view(Wish::Look, 0).await?.given().map(|view| view.areas);
+        let areas: Vec<_> = areas.into_iter().flatten().map(|area| keys.area(area.id)).collect();
+        let mut all = vec![&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
+        all.extend([&*keys.staged, &keys.paths, &keys.sealed]);
+        all.extend(areas.iter().flat_map(|(values, paths)| [values.as_str(), paths.as_str()]));
+        self.lanes().unlink(&all).await
+    }
+}
