@@ -1,4 +1,4 @@
--- The front of a queue, as much of it as one reply carries: an element may have 24 KiB, and a server that
+-- The front of a queue, as much of it as one reply carries: an element may have 32 KiB, and a server that
 -- copies many megabytes serves nobody meanwhile.
 --
 -- Gives  front_of(queue_key, wanted): the elements, at most `wanted`, and none behind the first MiB of them

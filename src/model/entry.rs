@@ -32,6 +32,13 @@ impl Entry {
     /// The longest encoded entry, in bytes.
     pub const MAX_ENCODED_LEN: usize = 6 * 1024;
 
+    /// What it takes in memory, roughly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let pairs = self.metadata.iter().map(|(key, value)| key.len() + value.len() + 96);
+        let texts = self.address.len() + self.checksum.len();
+        texts + self.content_type.as_ref().map_or(0, String::len) + pairs.sum::<usize>() + 128
+    }
+
     /// An entry of `size` bytes at `address`.
     pub fn new(address: impl Into<String>, size: u64, checksum: impl Into<String>) -> Self {
         Self { address: address.into(), size, checksum: checksum.into(), ..Self::default() }

@@ -8,8 +8,9 @@ use futures::future::BoxFuture;
 
 use crate::clock::{self, Deadline, Stopwatch};
 use crate::commit::accept::persist::persist;
+use crate::commit::op::queued::Header;
 use crate::commit::op::request::{Changes, CommitRequest, INLINE_MAX, Op, Request};
-use crate::commit::round::situation::VALIDATED_MAX;
+use crate::commit::round::situation::{VALIDATED_BYTES_MAX, VALIDATED_MAX};
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::change::{Change, Condition, PathChange};
@@ -296,11 +297,21 @@ impl ChangeBuilder {
         if let Some(producer) = &self.producer {
             Producer::check_name(&producer.name)?;
         }
+        let committer = self.branch.committer(self.committer.clone());
+        let (message, metadata) = (self.message.as_str(), Some(&self.metadata));
+        let producer = self.producer.as_ref();
+        Header { committer: &committer, producer, message, metadata }.check()?;
         let validated = self.conditional || self.base.is_some();
         if validated && self.sorter.pushed() > VALIDATED_MAX {
             return Err(Error::invalid(format!(
                 "{} changes with conditions or a base are over the limit of {VALIDATED_MAX} per commit: split it",
                 self.sorter.pushed()
+            )));
+        }
+        if validated && self.sorter.pushed_bytes() > VALIDATED_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "{} bytes of changes with conditions or a base are over the limit of {VALIDATED_BYTES_MAX} per commit: split it",
+                self.sorter.pushed_bytes()
             )));
         }
         if self.staged && self.base.is_some() {

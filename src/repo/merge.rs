@@ -14,6 +14,7 @@ use crate::commit::merge::correct::carry_on;
 use crate::commit::merge::settle::Conflicts;
 use crate::commit::merge::work_out::{MergeSpec, WorkedOut, preview, work_out};
 use crate::commit::op::merge::{MergePlan, MergeRequest, PreparedMerge};
+use crate::commit::op::queued::Header;
 use crate::commit::op::request::Request;
 use crate::model::address::RefExpr;
 use crate::model::conflict::{ConflictPath, Retry, Strategy};
@@ -217,6 +218,10 @@ impl MergeBuilder {
 
     async fn submit_until(self, deadline: Option<Deadline>) -> Result<TicketHandle> {
         let op_id = self.op_id.unwrap_or_else(clock::new_op_id);
+        let committer = self.branch.committer(self.committer.clone());
+        let message = self.message.as_deref().unwrap_or_default();
+        let (producer, metadata) = (None, Some(&self.metadata));
+        Header { committer: &committer, producer, message, metadata }.check()?;
         match persist(deadline, || self.prepare(op_id)).await? {
             Ready::Clear(handle) => Ok(handle),
             Ready::Op(request) => {

@@ -54,7 +54,8 @@ impl SmallMax {
         Self { records: usize::MAX, bytes }
     }
 
-    fn holds(self, records: usize, bytes: usize) -> bool {
+    /// Whether so much stays.
+    pub(crate) fn holds(self, records: usize, bytes: usize) -> bool {
         records <= self.records && bytes <= self.bytes
     }
 }

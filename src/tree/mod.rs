@@ -83,7 +83,7 @@ pub use record::Record;
 pub use rule::{Decision, decide};
 pub use run::{InlineAddress, RangeRef, RunPlace, RunRef};
 pub use scan::{Position, ScanStart};
-pub use sorter::{ChangeSorter, SortedChanges, Twice};
+pub use sorter::{ChangeSorter, DEFAULT_BUDGET_BYTES, SortedChanges, Twice};
 pub use store::{Span, TreeStore};
 pub use touched::{OpRecords, Stretch};
 pub use writer::RunWriter;

@@ -54,6 +54,7 @@ pub struct ChangeSorter {
     slots: Vec<Slot>,
     spills: Vec<File>,
     pushed: u64,
+    pushed_bytes: u64,
 }
 
 impl ChangeSorter {
@@ -68,6 +69,7 @@ impl ChangeSorter {
             slots: Vec::new(),
             spills: Vec::new(),
             pushed: 0,
+            pushed_bytes: 0,
         }
     }
 
@@ -93,6 +95,11 @@ impl ChangeSorter {
     /// How many changes were given.
     pub fn pushed(&self) -> u64 {
         self.pushed
+    }
+
+    /// Bytes of paths and values that were given.
+    pub fn pushed_bytes(&self) -> u64 {
+        self.pushed_bytes
     }
 
     /// How many times the memory did not suffice.
@@ -125,6 +132,7 @@ impl ChangeSorter {
             number: u32::try_from(number).unwrap_or(u32::MAX),
         });
         self.pushed += 1;
+        self.pushed_bytes += (path.len() + value_len) as u64;
         if self.buffer.len() + self.slots.len() * size_of::<Slot>() >= self.budget {
             self.spill()?;
         }

@@ -24,7 +24,7 @@ def folder(source):
 
 def test_a_folder_is_imported_where_it_lies(repo, main, folder):
     root, files = folder
-    before = commit(main, {"raw/old": b"1", "raw/1.csv": b"replaced"})
+    before = commit(main, {"raw/old": b"1", "raw/1.csv": b"replaced", "rawer": b"beside"})
     manager = main.import_data("the import", metadata={"from": "folder"})
     manager.prefix(f"{root.as_uri()}/", "raw/")
     status = manager.run(POLL)
@@ -36,7 +36,8 @@ def test_a_folder_is_imported_where_it_lies(repo, main, folder):
     details = main.get_commit()
     assert (details.message, details.parents) == ("the import", [before])
     assert details.metadata["from"] == "folder"
-    assert content(main) == {"raw/old": b"1"} | {f"raw/{name}": data for name, data in files.items()}
+    # The destination shows the folder as it is: what is not in it goes, what is beside it stays.
+    assert content(main) == {"rawer": b"beside"} | {f"raw/{name}": data for name, data in files.items()}
     # Nothing is copied.
     assert local_path(main.object("raw/1.csv").stat().physical_address) == root / "1.csv"
     assert changes(main.uncommitted()) == []

@@ -5,6 +5,7 @@ use onward::{Change, Config, Entry, Onward, PathChange};
 
 use crate::support::branch::op_id;
 use crate::support::lake::entry as entry_of;
+use crate::support::until::PATIENCE;
 use crate::support::worker::{JOB, MARK};
 
 #[test]
@@ -28,6 +29,9 @@ fn entry() {
                 commit(&onward, branch, number(first), number(count), number(tasks)).await;
             }
             ["huge", branch, count] => huge(&onward, branch, count.parse().unwrap()).await,
+            ["see-through", branch, count] => {
+                see_through(&onward, branch, count.parse().unwrap()).await;
+            }
             _ => panic!("unknown job '{job}'"),
         }
         onward.close().await;
@@ -36,6 +40,24 @@ fn entry() {
 
 fn report(text: &str) {
     println!("{MARK}{text}");
+}
+
+/// The most memory that this process took so far, in KiB.
+fn report_peak() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    report(peak.trim().strip_suffix(" kB").unwrap());
+}
+
+/// Helps ops `0..count` to their end, which others have left in the queue; reports the most memory that
+/// it took.
+async fn see_through(onward: &Onward, branch: &str, count: usize) {
+    let branch = onward.repo("lake").branch(branch);
+    for n in 0..count {
+        let outcome = branch.ticket_wait(op_id(n), PATIENCE).await.unwrap();
+        assert!(outcome.commit().is_some(), "{outcome:?}");
+    }
+    report_peak();
 }
 
 /// Commits ops `first..first + count`, several at a time, and reports each outcome.
@@ -66,9 +88,7 @@ async fn huge(onward: &Onward, branch: &str, count: usize) {
     }
     let outcome = builder.commit().await.unwrap();
     assert_eq!(outcome.name(), "committed", "{outcome:?}");
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    report(peak.trim().strip_suffix(" kB").unwrap());
+    report_peak();
     let log = onward
         .repo("lake")
         .log(&onward::internals::model::address::RefExpr::plain(branch), &Default::default())

@@ -18,6 +18,9 @@ use crate::commit::op::merge::{BESIDE_MAX, MergePlan, PreparedMerge, Survivors};
 /// Crossings that are decided again for a hint, at most.
 const CARRIED_MAX: usize = 512;
 
+/// What they take in memory, in bytes, at most.
+const CARRIED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The same merge as if it had been worked out against the head `against`: only crossings are
 /// decided again. `None` where that is not worth it, or where conflicts have to be listed.
 pub async fn carry_on(
@@ -27,7 +30,9 @@ pub async fn carry_on(
 ) -> Result<Option<PreparedMerge>> {
     let MergePlan::Survivors(survivors) = &merge.plan else { return Ok(None) };
     let dest = Committed::at(lake, against).await?;
-    let crossings = crossings(lake, merge, survivors, &dest.metarange, CARRIED_MAX).await?;
+    let crossings =
+        crossings(lake, merge, survivors, &dest.metarange, (CARRIED_MAX, CARRIED_BYTES_MAX))
+            .await?;
     let Some(crossings) = crossings else { return Ok(None) };
     let records = InlineRun::decode(&survivors.records)?.into_records();
     let mut room = usize::MAX;

@@ -28,6 +28,19 @@ pub struct Crossing {
     pub before: Option<Entry>,
 }
 
+impl Crossing {
+    /// What it takes in memory, roughly.
+    pub fn bytes(&self) -> usize {
+        let entries = [&self.base, &self.source, &self.before];
+        entries.iter().map(|entry| bytes_of(&self.path, entry.as_ref())).sum()
+    }
+}
+
+/// What a path with what it names takes in memory, roughly.
+pub fn bytes_of(path: &ObjectPath, entry: Option<&Entry>) -> usize {
+    path.as_str().len() + 128 + entry.map_or(0, Entry::memory_bytes)
+}
+
 /// A path that the branch has changed, with what was there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changed {
@@ -38,7 +51,7 @@ pub struct Changed {
 }
 
 /// The crossings of a merge of many changes, between the head it was worked out against and
-/// `head`. `None` when they are more than `max`.
+/// `head`. `None` when they are more than `max`, or take more bytes than that.
 ///
 /// Cost: the difference between the two heads within the span of the merge.
 pub async fn crossings(
@@ -46,19 +59,21 @@ pub async fn crossings(
     merge: &PreparedMerge,
     survivors: &Survivors,
     head: &Metarange,
-    max: usize,
+    (max, max_bytes): (usize, usize),
 ) -> Result<Option<Vec<Crossing>>> {
     let Some((first, last)) = &survivors.span else { return Ok(Some(Vec::new())) };
     let against = lake.content(merge.against).await?;
     let start = ScanStart::all().at(first.as_str());
     let mut changed = lake.diff(against, head.clone(), start).try_chunks(STEP);
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(step) = changed.try_next().await.map_err(|error| error.1)? {
         let ended = step.last().is_some_and(|diff| diff.path > *last);
         let inside = step.into_iter().filter(|diff| diff.path <= *last);
         let inside = inside.map(|diff| Changed { path: diff.path, before: diff.before }).collect();
-        found.extend(crossing(lake, merge, inside).await?);
-        if found.len() > max {
+        let crossings = crossing(lake, merge, inside).await?;
+        bytes += crossings.iter().map(Crossing::bytes).sum::<usize>();
+        found.extend(crossings);
+        if found.len() > max || bytes > max_bytes {
             return Ok(None);
         }
         if ended {

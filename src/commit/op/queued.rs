@@ -3,11 +3,14 @@
 //! A queue element is the op id in 36 characters, one mark that `cancel.lua` may set, one version
 //! byte, and a MessagePack body that no script reads.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::model::codec::unpack;
 use crate::model::error::{Error, Result, short};
 use crate::model::ids::{Fingerprint, OpId};
+use crate::model::producer::Producer;
 
 use super::request::{INLINE_MAX, Op, Request};
 
@@ -17,8 +20,10 @@ pub const VERSION: u8 = 2;
 /// What the op's message, metadata and names may take together, in bytes.
 pub const HEADER_MAX: usize = 8 * 1024;
 
-/// The largest queue element: besides these and [`INLINE_MAX`] it may name a run and the span of a merge.
-pub const ELEMENT_MAX: usize = HEADER_MAX + INLINE_MAX + 8 * 1024;
+/// The largest queue element. Encoded, message, metadata and names take twice their bytes at most: each
+/// pair two besides its own. The changes are in it ([`INLINE_MAX`]), or it names a run (5 KiB) and, of a
+/// merge, has its span (2 KiB) and what is not in the run (4 KiB).
+pub const ELEMENT_MAX: usize = 2 * HEADER_MAX + INLINE_MAX + 8 * 1024;
 
 /// An op read from a queue element.
 #[derive(Debug, Clone)]
@@ -42,15 +47,38 @@ pub enum Body {
     Newer(u8),
 }
 
+/// What users say of an op besides its changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Header<'a> {
+    /// Who asks for it.
+    pub committer: &'a str,
+    /// The producer whose op it is.
+    pub producer: Option<&'a Producer>,
+    /// The message of its commit.
+    pub message: &'a str,
+    /// Key-value pairs of its commit.
+    pub metadata: Option<&'a BTreeMap<String, String>>,
+}
+
+impl Header<'_> {
+    /// Fails where it takes more than [`HEADER_MAX`] bytes: known before anything else is done.
+    pub fn check(&self) -> Result<()> {
+        let pairs = self.metadata.into_iter().flatten();
+        let pairs: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
+        let names = self.committer.len() + self.producer.map_or(0, |p| p.name.len());
+        match self.message.len() + pairs + names {
+            0..=HEADER_MAX => Ok(()),
+            bytes => Err(Error::invalid(format!(
+                "message, metadata and names take {bytes} bytes, the limit is {HEADER_MAX}: store large metadata as an object and commit its path"
+            ))),
+        }
+    }
+}
+
 impl Op {
     /// The queue element of this op under `id`. Fails when it is over [`ELEMENT_MAX`].
     pub fn encode(&self, id: OpId) -> Result<Bytes> {
-        let header = self.header_len();
-        if header > HEADER_MAX {
-            return Err(Error::invalid(format!(
-                "message, metadata and names take {header} bytes, the limit is {HEADER_MAX}: store large metadata as an object and commit its path"
-            )));
-        }
+        self.header().check()?;
         let body = rmp_serde::to_vec_named(self)
             .map_err(|error| Error::internal("an op cannot be encoded").with_source(error))?;
         let mut element = Vec::with_capacity(OpId::TEXT_LEN + 2 + body.len());
@@ -67,16 +95,14 @@ impl Op {
         Ok(element.into())
     }
 
-    /// Bytes of message, metadata and names.
-    fn header_len(&self) -> usize {
+    fn header(&self) -> Header<'_> {
         let (message, metadata) = match &self.request {
-            Request::Commit(request) => (&request.message, &request.metadata),
-            Request::Merge(request) => (&request.message, &request.metadata),
-            Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => return 0,
+            Request::Commit(request) => (request.message.as_str(), Some(&request.metadata)),
+            Request::Merge(request) => (request.message.as_str(), Some(&request.metadata)),
+            Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => ("", None),
         };
-        let pairs: usize = metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let producer = self.producer.as_ref().map_or(0, |p| p.name.len());
-        message.len() + pairs + self.committer.len() + producer
+        let (committer, producer) = (self.committer.as_str(), self.producer.as_ref());
+        Header { committer, producer, message, metadata }
     }
 
     /// The first version of the body that has this kind of op: programs that know only older ones
@@ -154,5 +180,150 @@ fn decode_body(body: &[u8]) -> Body {
             let why = error.to_string();
             Body::Damaged(format!("its record in the queue is damaged: {}", short(&why)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+    use crate::commit::op::merge::{
+        BESIDE_MAX, MergeKind, MergePlan, MergeRequest, PreparedMerge, Survivors,
+    };
+    use crate::commit::op::request::{Changes, CommitRequest};
+    use crate::model::conflict::{Retry, Strategy};
+    use crate::model::ids::{CommitId, RangeId, RunId};
+    use crate::model::path::ObjectPath;
+    use crate::tree::{RangeRef, RunPlace, RunRef};
+
+    /// Pairs that together have `bytes`, each key `key_len` and each value `value_len` long.
+    fn metadata(bytes: usize, key_len: usize, value_len: usize) -> BTreeMap<String, String> {
+        let pairs = bytes / (key_len + value_len);
+        let key = |n: usize| {
+            let digits = format!("{n:x}");
+            let mut key = digits.into_bytes();
+            key.resize(key_len.max(key.len()), b'k');
+            String::from_utf8(key).unwrap()
+        };
+        (0..pairs).map(|n| (key(n), "v".repeat(value_len))).collect()
+    }
+
+    /// Every two-character text of printable ASCII, as keys without values.
+    fn tiny(bytes: usize) -> BTreeMap<String, String> {
+        let printable = || ' '..='~';
+        let all = printable().flat_map(|a| printable().map(move |b| format!("{a}{b}")));
+        all.take(bytes / 2).map(|key| (key, String::new())).collect()
+    }
+
+    fn path(first: char) -> ObjectPath {
+        let text: String =
+            std::iter::once(first).chain("p".repeat(ObjectPath::MAX_LEN - 1).chars()).collect();
+        ObjectPath::new(text).unwrap()
+    }
+
+    /// A reference that takes as much room as any.
+    fn run() -> RunRef {
+        let range = |n: u8| RangeRef {
+            id: RangeId([n; 16]),
+            first: path((b'a' + 2 * n) as char),
+            last: path((b'b' + 2 * n) as char),
+            records: u64::MAX,
+            deletes: u64::MAX,
+            bytes: u64::MAX,
+            conditions: true,
+            settled: true,
+        };
+        RunRef {
+            id: RunId([255; 16]),
+            records: u64::MAX,
+            deletes: u64::MAX,
+            bytes: u64::MAX,
+            conditions: true,
+            place: RunPlace::Ranges((0..2).map(range).collect()),
+        }
+    }
+
+    fn commit_id() -> CommitId {
+        "f".repeat(64).parse().unwrap()
+    }
+
+    fn requests(message: String, metadata: BTreeMap<String, String>) -> Vec<Request> {
+        let commit = |changes| {
+            Request::Commit(CommitRequest {
+                message: message.clone(),
+                metadata: metadata.clone(),
+                changes,
+                base: Some(commit_id()),
+                strategy: Strategy::SourceWins,
+                allow_empty: true,
+                date_ms: Some(i64::MAX),
+                staging_lost: true,
+            })
+        };
+        let merge = |plan| {
+            Request::Merge(MergeRequest {
+                message: message.clone(),
+                metadata: metadata.clone(),
+                allow_empty: true,
+                retry: Retry::Client,
+                merge: PreparedMerge {
+                    kind: MergeKind::CherryPick,
+                    base: Some(commit_id()),
+                    source: Some(commit_id()),
+                    strategy: Strategy::SourceWins,
+                    against: Some(commit_id()),
+                    prepared_ms: i64::MAX,
+                    plan,
+                },
+            })
+        };
+        let bytes = |len: usize| ByteBuf::from(vec![255; len]);
+        vec![
+            commit(Changes::Inline(bytes(INLINE_MAX))),
+            commit(Changes::Run(run())),
+            merge(MergePlan::Changes(bytes(INLINE_MAX))),
+            merge(MergePlan::Survivors(Survivors {
+                run: Some(run()),
+                records: bytes(BESIDE_MAX + 1024),
+                span: Some((path('a'), path('b'))),
+                changes: u64::MAX,
+                surviving: u64::MAX,
+            })),
+        ]
+    }
+
+    #[test]
+    fn what_is_within_the_limits_fits_into_an_element() {
+        let producer = Producer::new("p".repeat(64), u64::MAX, u64::MAX);
+        let names = 64 + 64;
+        let room = HEADER_MAX - names;
+        let mut headers = vec![("m".repeat(room), BTreeMap::new()), (String::new(), tiny(room))];
+        for (key_len, value_len) in
+            [(3, 0), (3, 1), (8, 8), (31, 31), (32, 32), (255, 255), (256, 600)]
+        {
+            headers.push((String::new(), metadata(room, key_len, value_len)));
+            headers.push(("m".repeat(room / 2), metadata(room / 2, key_len, value_len)));
+        }
+        let mut largest = 0;
+        for (message, metadata) in headers {
+            for request in requests(message, metadata) {
+                let (committer, created_ms) = ("c".repeat(64), i64::MAX);
+                let (prepared_ms, producer) = (Some(i64::MAX), Some(producer.clone()));
+                let fingerprint = Some(Fingerprint([0xff; 16]));
+                let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
+                largest = largest.max(op.encode(OpId::of_bytes(b"op")).unwrap().len());
+            }
+        }
+        assert!(largest > 24 * 1024 && largest <= ELEMENT_MAX, "{largest} bytes");
+    }
+
+    #[test]
+    fn what_is_over_the_limit_is_told_with_the_number() {
+        let metadata = BTreeMap::from([("k".repeat(100), "v".repeat(HEADER_MAX))]);
+        let header =
+            Header { committer: "c", producer: None, message: "m", metadata: Some(&metadata) };
+        let refused = header.check().unwrap_err();
+        assert!(refused.message().contains("take 8294 bytes, the limit is 8192"), "{refused}");
     }
 }

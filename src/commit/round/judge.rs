@@ -31,23 +31,24 @@ pub async fn judge(
     situation: &mut Situation,
     rescued: bool,
 ) -> Result<Judgement> {
-    let contained = std::mem::take(&mut situation.contained);
-    let situation = &*situation;
-    let asked = situation.ops.iter().any(Prepared::asks);
+    let Situation { ops, producers, lookups, contained } = situation;
+    let contained = std::mem::take(contained);
+    let asked = ops.iter().any(Prepared::asks);
     let mut judge = Judge {
         rescued,
-        state: State::new(lake, head, &situation.lookups, contained, asked),
-        producers: situation.producers.clone(),
+        state: State::new(lake, head, lookups, contained, asked),
+        producers: producers.clone(),
         folded: vec![false; head.metarange.levels.len()],
         levels: &head.metarange.levels,
         conflict_room: CONFLICT_BYTES_MAX,
     };
     let mut judgement = Judgement { ops: Vec::new(), advances: Vec::new(), wasted: 0 };
-    for (index, op) in situation.ops.iter().enumerate() {
+    for (index, op) in ops.iter_mut().enumerate() {
         let index = u16::try_from(index)
             .map_err(|_| Error::internal("a batch has more ops than its limit"))?;
         let (judged, advance) = judge.op(index, op).await?;
         judgement.wasted += wasted(op, &judged);
+        op.let_go();
         judgement.ops.push(judged);
         judgement.advances.push(advance);
     }

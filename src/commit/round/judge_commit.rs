@@ -17,6 +17,9 @@ use crate::commit::merge::three_way::{Ruled, Values};
 use crate::commit::op::request::CommitRequest;
 use crate::commit::op::verdict::Verdict;
 
+/// Changes of one op whose paths are looked up together, at most: what is there may be large.
+const AT_ONCE: usize = 4096;
+
 /// Decides one commit. Conflicting paths take from `room`.
 pub(super) async fn judge_commit(
     state: &State<'_>,
@@ -88,15 +91,36 @@ pub(super) async fn validate(
     rule: Rule,
     records: &[Record],
 ) -> Step<Vec<Record>> {
-    let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
-    let current = state.values(&paths).await?;
-    let (base, strategy) = match rule {
-        Rule::LastWriterWins => (None, Strategy::Fail),
-        Rule::ThreeWay { base, strategy } => (base, strategy),
+    let strategy = match rule {
+        Rule::LastWriterWins => Strategy::Fail,
+        Rule::ThreeWay { strategy, .. } => strategy,
     };
     let mut surviving = Vec::with_capacity(records.len());
     let mut settling = Settling::new(strategy, room);
+    for records in records.chunks(AT_ONCE) {
+        validate_some(state, &mut settling, index, rule, records, &mut surviving).await?;
+    }
+    settling.conflicts().none()?;
+    Ok(surviving)
+}
+
+/// As [`validate`], for as many records as are looked up together.
+async fn validate_some(
+    state: &State<'_>,
+    settling: &mut Settling<'_>,
+    index: u16,
+    rule: Rule,
+    records: &[Record],
+    surviving: &mut Vec<Record>,
+) -> Step<()> {
+    let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
+    let current = state.values(&paths).await?;
+    let mut bases = match rule {
+        Rule::ThreeWay { base: Some(base), .. } => state.at_base(base, &paths).await?.into_iter(),
+        _ => Vec::new().into_iter(),
+    };
     for ((record, path), dest) in records.iter().zip(paths).zip(current) {
+        let base = bases.next().flatten();
         let (change, condition) = decode_value(&record.value)?;
         let holds = condition.is_none_or(|condition| condition.holds(dest.as_ref()));
         if holds && matches!(rule, Rule::LastWriterWins) {
@@ -104,7 +128,6 @@ pub(super) async fn validate(
             surviving.push(Record::new(index, path, &change));
             continue;
         }
-        let base = base.and_then(|base| state.at_base(base, &path));
         let source = change.into_entry();
         if !holds {
             // A condition is the caller's own word: no strategy overrules it.
@@ -113,8 +136,7 @@ pub(super) async fn validate(
             surviving.push(ruled.into_record(index));
         }
     }
-    settling.conflicts().none()?;
-    Ok(surviving)
+    Ok(())
 }
 
 /// Records as those of op `index`.

@@ -8,10 +8,12 @@ use crate::coord::areas::Area;
 use crate::model::change::decode_value;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{CommitId, OpId};
-use crate::tree::{ALL, ChangeSet, InlineRun, Record, ScanStart};
+use crate::tree::{ALL, ChangeSet, InlineRun, Record, RunRef, ScanStart};
 
 use super::areas::load_sealed;
-use super::situation::{MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_MAX, Work};
+use super::situation::{
+    MergeView, Prepared, SMALL_MAX, Sources, VALIDATED_BYTES_MAX, VALIDATED_MAX, Work,
+};
 use crate::commit::log::entry::ResetTo;
 use crate::commit::log::lake::Lake;
 use crate::commit::op::merge::MergeRequest;
@@ -140,7 +142,13 @@ async fn load_elsewhere(
                     run.records
                 )));
             }
-            if validated || run.records <= SMALL_MAX.records as u64 {
+            if validated && run.bytes > VALIDATED_BYTES_MAX {
+                return Err(Error::invalid(format!(
+                    "its changes with conditions or a base have {} bytes, the limit is {VALIDATED_BYTES_MAX}: split it",
+                    run.bytes
+                )));
+            }
+            if validated || is_small(&run) {
                 let scan = sources.lake.tree().scan_run(run, ALL, ScanStart::default());
                 return Ok(ChangeSet::Small(scan.try_collect().await?));
             }
@@ -148,6 +156,12 @@ async fn load_elsewhere(
         }
         small => Ok(small),
     }
+}
+
+/// Whether the records of a run are merged into the batch's own.
+pub(super) fn is_small(run: &RunRef) -> bool {
+    let (records, bytes) = (usize::try_from(run.records), usize::try_from(run.bytes));
+    records.is_ok_and(|records| bytes.is_ok_and(|bytes| SMALL_MAX.holds(records, bytes)))
 }
 
 /// Whether deciding a commit needs to know what its paths name. Fails when a change cannot be read.

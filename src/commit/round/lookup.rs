@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use crate::model::entry::Entry;
 use crate::model::error::Result;
@@ -13,52 +13,95 @@ use crate::tree::{ChangeSet, Metarange, Record};
 use super::situation::{Lookups, Prepared, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::merge::crossings::{Crossing, crossings};
+use crate::commit::merge::crossings::{Crossing, bytes_of, crossings};
 use crate::commit::op::merge::MergePlan;
 use crate::commit::op::verdict::Verdict;
 
 /// Ops whose questions are asked at the same time, at most.
 const LOOKUPS: usize = 16;
 
+/// Changes of a commit that are asked about beforehand, at most.
+const ASKED_MAX: usize = 512;
+
+/// What is looked up beforehand, in bytes, at most, besides the [`LOOKUPS`] that are asked for last.
+const LOOKUP_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// What one op needs to know to be decided.
 struct Asked {
     lookups: Lookups,
     crossings: Option<Vec<Crossing>>,
+    /// What both take in memory, roughly.
+    bytes: usize,
 }
 
 /// What the ops with conditions or a base need to know. An op whose question can never be answered,
 /// because an object is missing or damaged, is settled as failed; it must not stop the others.
+///
+/// It is asked beforehand so that many ops are asked at the same time. A commit of many changes asks in
+/// its turn, a part at a time, and so do those behind which the answers take more than
+/// [`LOOKUP_BYTES_MAX`].
 pub(in crate::commit) async fn look_up(
     lake: &Lake,
     head: &Head,
     ops: &mut [Prepared],
 ) -> Result<Lookups> {
-    let asks = |op: &&Prepared| matches!(&op.work, Work::Merge { .. });
-    let room = lake.merge_limits().crossings / ops.iter().filter(asks).count().max(1);
-    let asking = ops.iter().filter(|op| op.asks());
-    let asking: Vec<_> = asking.map(|op| look_up_for(lake, head, op, room)).collect();
-    let asked: Vec<Result<Asked>> = futures::stream::iter(asking).buffered(LOOKUPS).collect().await;
+    let merges = ops.iter().filter(|op| matches!(&op.work, Work::Merge { .. })).count().max(1);
+    let room = Room {
+        crossings: lake.merge_limits().crossings / merges,
+        bytes: LOOKUP_BYTES_MAX / merges,
+    };
+    let asks = |op: &Prepared| op.asks() && !asks_later(op);
+    let asking = ops.iter().enumerate().filter(|(_, op)| asks(op));
+    let asking: Vec<_> = asking
+        .map(|(at, op)| look_up_for(lake, head, op, room).map(move |asked| (at, asked)))
+        .collect();
+    let mut asked = futures::stream::iter(asking).buffered(LOOKUPS);
     let mut lookups = Lookups::default();
-    for (op, asked) in ops.iter_mut().filter(|op| op.asks()).zip(asked) {
-        match asked {
+    let (mut bytes, mut found) = (0, Vec::new());
+    while let Some((at, answer)) = asked.next().await {
+        match answer {
             Ok(asked) => {
-                lookups.head.extend(asked.lookups.head);
-                lookups.bases.extend(asked.lookups.bases);
-                if let Work::Merge { view, .. } = &mut op.work {
-                    view.crossings = asked.crossings;
+                bytes += asked.bytes;
+                // A merge has to know its crossings, and has limits of its own.
+                if bytes <= LOOKUP_BYTES_MAX {
+                    lookups.head.extend(asked.lookups.head);
+                    lookups.bases.extend(asked.lookups.bases);
                 }
+                found.push((at, Ok(asked.crossings)));
             }
-            Err(error) if error.is_permanent() => {
-                op.work = Work::Settled(Verdict::Failed { reason: error.to_string() });
-            }
+            Err(error) if error.is_permanent() => found.push((at, Err(error.to_string()))),
             Err(error) => return Err(error),
+        }
+    }
+    drop(asked);
+    for (at, found) in found {
+        let Some(op) = ops.get_mut(at) else { continue };
+        match (found, &mut op.work) {
+            (Ok(crossings), Work::Merge { view, .. }) => view.crossings = crossings,
+            (Ok(_), _) => {}
+            (Err(reason), work) => *work = Work::Settled(Verdict::Failed { reason }),
         }
     }
     Ok(lookups)
 }
 
-/// Looks up what one op needs to know; `room` is how many crossings it may find.
-async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: usize) -> Result<Asked> {
+/// Whether an op has so many changes that it asks in its turn.
+fn asks_later(op: &Prepared) -> bool {
+    match &op.work {
+        Work::Commit { changes: ChangeSet::Small(records), .. } => records.len() > ASKED_MAX,
+        _ => false,
+    }
+}
+
+/// How much the crossings of one merge may be.
+#[derive(Clone, Copy)]
+struct Room {
+    crossings: usize,
+    bytes: usize,
+}
+
+/// Looks up what one op needs to know; `room` is how much the crossings may be that it finds.
+async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: Room) -> Result<Asked> {
     let mut lookups = Lookups::default();
     let mut found = None;
     match &op.work {
@@ -74,12 +117,23 @@ async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: usize) -> Re
             }
             MergePlan::Survivors(survivors) => {
                 let metarange = &head.metarange;
-                found = crossings(lake, &request.merge, survivors, metarange, room).await?;
+                found = crossings(
+                    lake,
+                    &request.merge,
+                    survivors,
+                    metarange,
+                    (room.crossings, room.bytes),
+                )
+                .await?;
             }
         },
         _ => {}
     }
-    Ok(Asked { lookups, crossings: found })
+    let entries = lookups.head.iter().map(|(path, entry)| bytes_of(path, entry.as_ref()));
+    let bases = lookups.bases.iter().map(|((_, path), entry)| bytes_of(path, entry.as_ref()));
+    let crossings = found.iter().flatten().map(Crossing::bytes);
+    let bytes = entries.chain(bases).chain(crossings).sum();
+    Ok(Asked { lookups, crossings: found, bytes })
 }
 
 async fn look_up_paths(

@@ -1,23 +1,25 @@
 //! The second step of a round: bringing together what deciding a batch needs. Everything here is
 //! reading, in parallel; nothing is decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
+use futures::stream::FuturesOrdered;
 
 use crate::coord::areas::Area;
 use crate::model::error::{Error, Result};
+use crate::tree::DEFAULT_BUDGET_BYTES;
 
-use super::load::load;
+use super::load::{is_small, load};
 use super::lookup::look_up;
-use super::situation::{Prepared, Situation, Sources, Work};
+use super::situation::{Prepared, RECORD_OVERHEAD, SMALL_MAX, Situation, Sources, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::merge::ancestry::{Ancestry, ancestry};
 use crate::commit::merge::graph::Contained;
 use crate::commit::op::merge::PreparedMerge;
 use crate::commit::op::queued::{Body, QueuedOp, VERSION};
-use crate::commit::op::request::Request;
+use crate::commit::op::request::{Changes, CommitRequest, Request};
 use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Ops loaded at the same time, at most.
@@ -25,7 +27,17 @@ const LOADS: usize = 16;
 
 /// Changes of a batch held in memory, in bytes, at most, unless one op alone has more. Ops that
 /// bring more end the batch early, and count for the bound on rounds like as many batches.
+///
+/// With one op of [`VALIDATED_BYTES_MAX`](super::situation::VALIDATED_BYTES_MAX) a round takes about twice
+/// that, [`super::lookup`] adds what it looks up, and caches have limits of their own: 1 GiB at most, and
+/// 400 MiB where no op is larger than a batch.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What encoded changes come to, at a guess: they are compressed.
+const UNPACKED: usize = 4;
+
+/// What sorting the changes of several areas takes.
+const AREAS_BYTES: usize = DEFAULT_BUDGET_BYTES + SMALL_MAX.bytes;
 
 /// Reads the longest prefix of a queue that this program may decide: everything before the first
 /// op written by a newer version, and nothing behind the end of the branch or a reset. Fails with
@@ -95,26 +107,65 @@ async fn producer_rows(
     rows.map(|(name, row)| Ok((name, ProducerRow::decode(&row)?))).collect()
 }
 
-/// Loads ops in order until the batch is heavy enough; those behind it are for the next round. The
-/// first op is always in, however heavy.
+/// Loads ops in order, several at a time, until the batch is heavy enough; those behind it are for the
+/// next round. The first op is always in, however heavy. What an op will take counts before it is loaded.
 async fn load_batch(
     sources: Sources<'_>,
     ops: Vec<QueuedOp>,
     areas: &[Area],
 ) -> Result<Vec<Prepared>> {
-    let mut loading = std::pin::pin!(
-        futures::stream::iter(ops).map(|op| load(sources, op, areas)).buffered(LOADS)
-    );
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while let Some(op) = loading.try_next().await? {
+    let mut waiting = ops.into_iter().peekable();
+    let mut loading = FuturesOrdered::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    // Of those that are being loaded.
+    let (mut expected, mut ahead) = (VecDeque::new(), 0);
+    loop {
+        while let Some(next) = waiting.peek() {
+            let weight = expected_bytes(next, areas);
+            let is_first = batch.is_empty() && loading.is_empty();
+            let fits = bytes + ahead + weight <= BATCH_BYTES_MAX && loading.len() < LOADS;
+            let Some(op) = waiting.next_if(|_| is_first || fits) else { break };
+            loading.push_back(load(sources, op, areas));
+            expected.push_back(weight);
+            ahead += weight;
+        }
+        let Some(op) = loading.try_next().await? else { return Ok(batch) };
+        ahead -= expected.pop_front().unwrap_or_default();
         bytes += op.bytes();
         if bytes > BATCH_BYTES_MAX && !batch.is_empty() {
-            break;
+            return Ok(batch);
         }
         batch.push(op);
     }
-    Ok(batch)
+}
+
+/// What an op takes in memory once it is loaded, as far as it says so; more than it will where that
+/// cannot be told.
+fn expected_bytes(queued: &QueuedOp, areas: &[Area]) -> usize {
+    let Body::Op(op) = &queued.body else { return 0 };
+    match &op.request {
+        Request::Commit(CommitRequest { changes: Changes::Inline(encoded), .. }) => {
+            UNPACKED * encoded.len()
+        }
+        Request::Commit(CommitRequest { changes: Changes::Run(run), base, .. }) => {
+            let overhead = run.records.saturating_mul(RECORD_OVERHEAD as u64);
+            let records = usize::try_from(run.bytes.saturating_add(overhead)).unwrap_or(usize::MAX);
+            match (run.conditions || base.is_some(), is_small(run)) {
+                (true, _) => records.saturating_mul(2),
+                (false, true) => records,
+                (false, false) => 0,
+            }
+        }
+        Request::Commit(CommitRequest { changes: Changes::Sealed, .. }) => {
+            match areas.iter().filter(|area| area.owner == Some(queued.id)).count() {
+                0 => 0,
+                1 => SMALL_MAX.bytes,
+                _ => AREAS_BYTES,
+            }
+        }
+        Request::Merge(merge) => UNPACKED * merge.merge.plan.records().len(),
+        Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => 0,
+    }
 }
 
 /// A merge, and where it stands in its batch.

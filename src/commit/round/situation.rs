@@ -21,13 +21,17 @@ use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
 /// becomes a level of its own, as it is.
-pub const SMALL_MAX: SmallMax = SmallMax::records(4096);
+pub const SMALL_MAX: SmallMax = SmallMax { records: 4096, bytes: 4 * 1024 * 1024 };
 
 /// Changes of one op with conditions or a base, at most: each is looked up.
 pub const VALIDATED_MAX: u64 = 100_000;
 
+/// Paths and values of the changes of one op with conditions or a base, in bytes, at most: they are held
+/// in memory, and once more without their conditions.
+pub const VALIDATED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// What a record takes in memory besides its path and value, roughly.
-const RECORD_OVERHEAD: usize = 64;
+pub(super) const RECORD_OVERHEAD: usize = 128;
 
 /// An op with everything at hand to decide it.
 #[derive(Debug, Clone)]
@@ -45,14 +49,26 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// What its changes take in memory, roughly.
+    /// What its changes take in memory, roughly. Those that are judged one by one are held twice, as
+    /// they came and as what survives.
     pub(super) fn bytes(&self) -> usize {
-        let records = match &self.work {
-            Work::Commit { changes: ChangeSet::Small(records), .. } => records,
-            Work::Merge { view, .. } => &view.records,
+        let (records, times) = match &self.work {
+            Work::Commit { changes: ChangeSet::Small(records), validated, .. } => {
+                (records, 1 + usize::from(*validated))
+            }
+            Work::Merge { view, .. } => (&view.records, 2),
             _ => return 0,
         };
-        records.iter().map(|r| r.path.as_str().len() + r.value.len() + RECORD_OVERHEAD).sum()
+        times * records.iter().map(|record| record.size() + RECORD_OVERHEAD).sum::<usize>()
+    }
+
+    /// Lets go of its changes: it is judged, and what survived of them is held elsewhere.
+    pub(super) fn let_go(&mut self) {
+        match &mut self.work {
+            Work::Commit { changes, .. } => *changes = ChangeSet::Small(Vec::new()),
+            Work::Merge { view, .. } => (view.records, view.crossings) = (Vec::new(), None),
+            _ => {}
+        }
     }
 
     /// Whether deciding it needs to know what paths have.

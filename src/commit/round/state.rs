@@ -70,9 +70,17 @@ impl<'a> State<'a> {
         self.contained.insert_merged(self.lake, merged, base).await
     }
 
-    /// What a path has at the base of an op; bases were looked up beforehand.
-    pub(super) fn at_base(&self, base: CommitId, path: &ObjectPath) -> Option<Entry> {
-        self.known.bases.get(&(base, path.clone())).cloned().flatten()
+    /// What paths, sorted, have at the base of an op: as it was looked up beforehand, or now.
+    pub(super) async fn at_base(
+        &self,
+        base: CommitId,
+        paths: &[ObjectPath],
+    ) -> Result<Vec<Option<Entry>>> {
+        let known = paths.iter().map(|path| self.known.bases.get(&(base, path.clone())).cloned());
+        match known.collect() {
+            Some(known) => Ok(known),
+            None => self.lake.tree().get_many(&self.lake.metarange(&base).await?, paths).await,
+        }
     }
 
     /// Paths between first and last that ops of the batch have changed, in order; `None` when they

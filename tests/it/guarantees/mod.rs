@@ -11,6 +11,7 @@ mod identity;
 mod idle;
 mod killed;
 mod loss;
+mod memory;
 mod order;
 mod overlapping;
 mod producers;

@@ -45,12 +45,14 @@ async fn a_branch_whose_newest_log_entry_is_damaged_can_be_deleted() {
                 told => break told,
             }
         });
+        let failed = waits.counters().failed_rounds;
         assert_eq!(fresh.repo("lake").branches().await.unwrap().len(), 1);
         not_found(content(&fresh, "dev").await);
         fresh.repo("lake").gc(&GcOptions::default(), &mut |_| ()).await.unwrap();
         fresh.repo("lake").recover().await.unwrap();
         fresh.repo("lake").branch("dev").create(&RefExpr::plain("main")).await.unwrap();
         put(&waits, "dev", "d", 4).await.unwrap();
+        assert_eq!(waits.counters().failed_rounds, failed, "its helper has let go of the old one");
         assert_eq!(content(&fresh, "dev").await.unwrap(), [("d".into(), 4)]);
     }
 }
