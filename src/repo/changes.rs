@@ -24,6 +24,7 @@ use crate::model::producer::Producer;
 use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree, Twice};
 
 use super::handles::Branch;
+use super::named_lives::NamedLives;
 use super::protection::Action;
 use super::ticket::{TicketHandle, late, see_through};
 
@@ -36,6 +37,7 @@ const INLINE_RECORDS_MAX: usize = 512;
 pub struct ChangeBuilder {
     branch: Branch,
     sorter: ChangeSorter,
+    named_lives: NamedLives,
     /// Whether it commits what is staged instead of changes of its own.
     staged: bool,
     conditional: bool,
@@ -73,6 +75,7 @@ impl ChangeBuilder {
         Self {
             branch,
             sorter,
+            named_lives: NamedLives::default(),
             staged,
             conditional: false,
             message: String::new(),
@@ -165,6 +168,7 @@ impl ChangeBuilder {
         if let Change::Put(entry) = &change.change {
             entry.check().map_err(|error| error.context(format!("path '{}'", change.path)))?;
         }
+        self.named_lives.note(&self.branch.repo, &change.change)?;
         self.conditional |= change.condition.is_some();
         self.sorter.push_numbered(number, change)
     }
@@ -257,7 +261,8 @@ impl ChangeBuilder {
     }
 
     /// Submits the commit. Once this returns, the commit will be decided whatever happens to this
-    /// process. Fails with [`ErrorKind::Forbidden`] on a branch that is protected from it.
+    /// process. Fails with [`ErrorKind::Forbidden`] on a branch that is protected from it, and with
+    /// [`ErrorKind::InvalidInput`] where an entry names an object of an earlier life of the repository.
     pub async fn submit(self) -> Result<TicketHandle> {
         self.submit_until(None).await
     }
@@ -277,9 +282,9 @@ impl ChangeBuilder {
         self.check()?;
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
-        let branch = self.branch.clone();
+        let (branch, named) = (self.branch.clone(), self.named_lives.clone());
         let (submission, removals) = self.submission(op_id, deadline).await?;
-        let handle = branch.submit(submission, deadline).await;
+        let handle = branch.submit(submission, named, deadline).await;
         Ok((handle.map_err(|error| in_doubt(op_id, error))?, removals))
     }
 
