@@ -181,6 +181,7 @@ fn log_entry() -> LogEntry {
         }),
         areas: None,
         reset: None,
+        fingerprint: None,
         id: Default::default(),
     };
     LogEntry {

@@ -130,6 +130,11 @@ impl Coordinator {
         lake
     }
 
+    /// A repository's immutable part with caches of its own, which remember nothing yet.
+    pub fn fresh_lake(&self, repo: &RepoLife) -> Lake {
+        Lake::new(repo.clone(), self.objects.clone(), self.options.lake.clone())
+    }
+
     /// What Redis has of the names of a repository's branches.
     pub fn names(&self, repo: &RepoLife) -> RedisNames {
         RedisNames::new(self.lanes.clone(), branches_key(repo, self.objects.url()))

@@ -12,8 +12,15 @@ impl RedisBranch {
         let areas = self.view(Wish::Look, 0).await?.given().map(|view| view.areas);
         let areas: Vec<_> = areas.into_iter().flatten().map(|area| keys.area(area.id)).collect();
         let mut all = vec![&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
-        all.extend([&*keys.staged, &keys.paths, &keys.sealed]);
+        all.extend([&*keys.staged, &keys.paths, &keys.sealed, &keys.aside]);
         all.extend(areas.iter().flat_map(|(values, paths)| [values.as_str(), paths.as_str()]));
+        self.lanes().unlink(&all).await
+    }
+
+    /// Forgets what was decided: of a branch that is put back from the log, and keeps what is staged.
+    pub async fn forget_decided(&self) -> Result<()> {
+        let keys = self.keys();
+        let all = [&*keys.head, &keys.queue, &keys.outcomes, &keys.ops, &keys.producers];
         self.lanes().unlink(&all).await
     }
 }

@@ -16,6 +16,8 @@ pub struct BranchKeys {
     pub queue: String,
     /// Stream of outcomes with ids `<ticket>-0`.
     pub outcomes: String,
+    /// List of pending ops that were taken out of the queue while the branch is rebuilt.
+    pub aside: String,
     /// Hash: op id to ticket.
     pub ops: String,
     /// Hash: producer to epoch, sequence and what was decided.
@@ -43,6 +45,7 @@ impl BranchKeys {
         Self {
             head: format!("{prefix}head"),
             queue: format!("{prefix}queue"),
+            aside: format!("{prefix}aside"),
             outcomes: format!("{prefix}outcomes"),
             ops: format!("{prefix}ops"),
             producers: format!("{prefix}producers"),

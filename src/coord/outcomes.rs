@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::Value;
-use redis::streams::StreamReadReply;
+use redis::streams::{StreamRangeReply, StreamReadReply};
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{OpId, Ticket};
@@ -15,6 +15,9 @@ use super::options::BLOCK_MAX;
 
 /// Outcomes in one read, at most.
 const READ_MAX: usize = 4096;
+
+/// Outcomes of a page that is read backwards.
+const PAGE: usize = 256;
 
 /// One decided op, as the stream has it.
 #[derive(Debug, Clone)]
@@ -39,6 +42,21 @@ impl RedisBranch {
     pub async fn tail(&self) -> Result<Tail> {
         let link = self.lanes().blocking(&self.keys().outcomes).await?;
         Ok(Tail { branch: self.clone(), link })
+    }
+
+    /// A page of outcomes, the newest first: those before a ticket, or the newest of all.
+    pub async fn outcomes_before(&self, before: Option<Ticket>) -> Result<Vec<StreamRecord>> {
+        let end = match before {
+            None => "+".to_owned(),
+            Some(Ticket(0 | 1)) => return Ok(Vec::new()),
+            Some(Ticket(before)) => (before - 1).to_string(),
+        };
+        let mut call = redis::cmd("XREVRANGE");
+        call.arg(&self.keys().outcomes).arg(end).arg("-").arg("COUNT").arg(PAGE);
+        let reply = self.lanes().call("xrevrange", &call).await?;
+        let reply: StreamRangeReply = redis::from_redis_value(reply)
+            .map_err(|_| Error::internal("XREVRANGE did not return a stream's entries"))?;
+        reply.ids.into_iter().map(parse_outcome).collect()
     }
 }
 

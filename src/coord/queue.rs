@@ -46,7 +46,43 @@ impl RedisBranch {
         let mut call = redis::cmd("LRANGE");
         let (from, to) = (skip + QUEUE_PAGE_MAX, skip + 1);
         call.arg(&self.keys().queue).arg(format!("-{from}")).arg(format!("-{to}"));
-        let Value::Array(values) = self.lanes().call("lrange", &call).await? else {
+        self.elements(&call).await
+    }
+
+    /// Takes the whole queue out of its place, unless one is there that was taken out before and did
+    /// not go back.
+    pub async fn put_queue_aside(&self) -> Result<()> {
+        let keys = self.keys();
+        let mut exists = redis::cmd("EXISTS");
+        let there = int("exists", &self.lanes().call("exists", exists.arg(&keys.queue)).await?)?;
+        if there == 0 {
+            return Ok(());
+        }
+        let mut aside = redis::cmd("EXISTS");
+        if int("exists", &self.lanes().call("exists", aside.arg(&keys.aside)).await?)? == 1 {
+            return Ok(());
+        }
+        let mut rename = redis::cmd("RENAME");
+        rename.arg(&keys.queue).arg(&keys.aside);
+        self.lanes().call("rename", &rename).await.map(drop)
+    }
+
+    /// The first of what was put aside, at most [`QUEUE_PAGE_MAX`].
+    pub async fn put_aside(&self) -> Result<Vec<Bytes>> {
+        let mut call = redis::cmd("LRANGE");
+        call.arg(&self.keys().aside).arg(0).arg(QUEUE_PAGE_MAX - 1);
+        self.elements(&call).await
+    }
+
+    /// Removes the first `count` of what was put aside: they are in the queue again.
+    pub async fn took_back(&self, count: usize) -> Result<()> {
+        let mut call = redis::cmd("LTRIM");
+        call.arg(&self.keys().aside).arg(count).arg(-1);
+        self.lanes().call("ltrim", &call).await.map(drop)
+    }
+
+    async fn elements(&self, call: &redis::Cmd) -> Result<Vec<Bytes>> {
+        let Value::Array(values) = self.lanes().call("lrange", call).await? else {
             return Err(Error::internal("LRANGE did not return an array"));
         };
         let bytes = |value| match value {

@@ -60,6 +60,9 @@ pub enum ErrorKind {
     },
     /// A producer with a newer epoch took over, or this sequence was decided before.
     Fenced,
+    /// The op id stands for another request, which was accepted before; nothing of this one was.
+    /// Submit it under an id of its own.
+    OpIdReused,
     /// Stored bytes are damaged or missing.
     Corrupt,
     /// Stored bytes, or a waiting op, are of a newer program. Nothing is wrong with them, and this

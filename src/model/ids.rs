@@ -120,6 +120,42 @@ pub struct RunId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MetarangeId(pub [u8; 16]);
 
+/// What a request says, in 128 bits of BLAKE3: tells whether an op id that is submitted again stands for
+/// the same request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(pub [u8; 16]);
+
+/// Works out the [`Fingerprint`] of bytes, piece by piece.
+#[derive(Debug, Clone)]
+pub struct Fingerprinter(blake3::Hasher);
+
+impl Default for Fingerprinter {
+    fn default() -> Self {
+        Self(blake3::Hasher::new_derive_key("onward 2026 request"))
+    }
+}
+
+impl Fingerprinter {
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The fingerprint of all bytes so far.
+    pub fn finish(&self) -> Fingerprint {
+        Fingerprint(first_16(&self.0.finalize()))
+    }
+}
+
+impl Fingerprint {
+    /// Of bytes that are all there.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut fingerprinter = Fingerprinter::default();
+        fingerprinter.update(bytes);
+        fingerprinter.finish()
+    }
+}
+
 /// The identity and address of a commit: 32 bytes, shown as 64 hex digits.
 ///
 /// | bytes | content |
@@ -265,6 +301,7 @@ hex_id!(CommitId, 32, "a commit id", |id: &CommitId| id.0, CommitId);
 hex_id!(RangeId, 16, "a range id", |id: &RangeId| id.0, RangeId);
 hex_id!(RunId, 16, "a run id", |id: &RunId| id.0, RunId);
 hex_id!(MetarangeId, 16, "a metarange id", |id: &MetarangeId| id.0, MetarangeId);
+hex_id!(Fingerprint, 16, "a fingerprint", |id: &Fingerprint| id.0, Fingerprint);
 hex_id!(BranchUid, 8, "a branch uid", |id: &BranchUid| id.0.to_be_bytes(), |bytes| BranchUid(
     u64::from_be_bytes(bytes)
 ));

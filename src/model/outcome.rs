@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::conflict::ConflictPath;
-use super::ids::{CommitId, OpId, Ticket};
+use super::ids::{CommitId, Fingerprint, OpId, Ticket};
 use super::producer::Standing;
 
 /// How an op went, in counts.
@@ -29,6 +29,9 @@ pub struct Details {
     pub waited: Duration,
     /// Whether it had been decided before it was submitted this time.
     pub repeated: bool,
+    /// What tells the request that it came with from others under the same id, where that was kept.
+    #[doc(hidden)]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl Details {
@@ -42,6 +45,7 @@ impl Details {
             rounds_bound: 0,
             waited: Duration::ZERO,
             repeated: false,
+            fingerprint: None,
         }
     }
 }
@@ -179,6 +183,24 @@ impl Outcome {
             | Self::Fenced { details, .. }
             | Self::StillQueued { details, .. } => details,
         }
+    }
+
+    /// The same outcome, of an op that is submitted once more.
+    #[doc(hidden)]
+    pub fn of_a_repetition(mut self) -> Self {
+        match &mut self {
+            Self::Committed { details, .. }
+            | Self::Applied { details, .. }
+            | Self::NoChanges { details, .. }
+            | Self::Conflict { details, .. }
+            | Self::LostRace { details, .. }
+            | Self::Failed { details, .. }
+            | Self::Cancelled { details, .. }
+            | Self::Behind { details, .. }
+            | Self::Fenced { details, .. }
+            | Self::StillQueued { details, .. } => details.repeated = true,
+        }
+        self
     }
 
     /// Its place in the branch's order, if it was queued. Of an op that its producer had come past

@@ -17,7 +17,7 @@ use crate::coord::HeadView;
 use crate::coord::submit::{Seal, Submission};
 use crate::model::address::RefExpr;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::ids::{CommitId, OpId, Ticket};
+use crate::model::ids::{CommitId, Fingerprint, OpId, Ticket};
 use crate::model::life::RepoLife;
 use crate::model::name::BranchName;
 use crate::model::outcome::{Details, Outcome};
@@ -29,7 +29,7 @@ use super::outcome::complete;
 use super::place::Place;
 use super::removal::require_live;
 use super::standing::{self, LOOK_WAITS};
-use super::ticket::{Again, HandleState, TicketHandle};
+use super::ticket::{Again, HandleState, TicketHandle, same_request};
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,6 +252,7 @@ impl Branch {
     pub(super) async fn submit(
         &self,
         submission: Submission,
+        asked: Option<Fingerprint>,
         named: NamedLives,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
@@ -271,7 +272,7 @@ impl Branch {
                 (context, admission) = persist(deadline, || accepted(self, attempt)).await?;
             }
         }
-        let mut handle = self.admitted(&context, admission).await?;
+        let mut handle = self.admitted(&context, admission, asked).await?;
         handle.again = Some(Box::new(Again { branch: self.clone(), submission, named }));
         Ok(handle)
     }
@@ -281,9 +282,15 @@ impl Branch {
         &self,
         context: &BranchContext,
         admission: Admission,
+        asked: Option<Fingerprint>,
     ) -> Result<TicketHandle> {
         let state = match admission {
-            Admission::Queued(pending) => HandleState::Pending(pending),
+            Admission::Queued(pending) => {
+                if pending.is_known {
+                    self.same_in_queue(pending.op_id, asked).await?;
+                }
+                HandleState::Pending(pending)
+            }
             Admission::NothingStaged(op_id) => {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
@@ -292,10 +299,12 @@ impl Branch {
                 return Err(self.nowhere());
             }
             Admission::Settled(outcome) => {
-                HandleState::Settled(Box::new(Box::pin(complete(context, *outcome)).await?))
+                let outcome = Box::pin(complete(context, *outcome)).await?;
+                same_request(asked, &outcome)?;
+                HandleState::Settled(Box::new(outcome))
             }
         };
-        Ok(TicketHandle { queue: self.queue_of(context), state, again: None })
+        Ok(TicketHandle { queue: self.queue_of(context), state, asked, again: None })
     }
 
     /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
@@ -307,20 +316,22 @@ impl Branch {
         request: Request,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
-        let submission = self.submission(op_id, committer, request)?;
-        self.submit(submission, NamedLives::default(), deadline).await
+        let submission = self.submission(op_id, committer, request, None)?;
+        self.submit(submission, None, NamedLives::default(), deadline).await
     }
 
-    /// An op that takes nothing from the staging area.
+    /// An op that takes nothing from the staging area, with what tells the request that is asked for
+    /// from others under its id.
     pub(super) fn submission(
         &self,
         op_id: OpId,
         committer: Option<String>,
         request: Request,
+        asked: Option<Fingerprint>,
     ) -> Result<Submission> {
-        let committer = self.committer(committer);
-        let created_ms = clock::now_ms();
-        let op = Op { committer, created_ms, prepared_ms: None, producer: None, request };
+        let (committer, created_ms) = (self.committer(committer), clock::now_ms());
+        let (prepared_ms, producer, fingerprint) = (None, None, asked);
+        let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
         // Whoever gives an id of their own has asked what became of it.
         let (element, seal, may_repeat) = (op.encode(op_id)?, Seal::No, false);
         Ok(Submission { op_id, element, producer: None, seal, may_repeat })
@@ -334,7 +345,8 @@ impl Branch {
     /// A handle of an op whose outcome is clear without queueing it.
     pub(super) async fn settled(&self, outcome: Outcome) -> Result<TicketHandle> {
         let queue = self.queue_of(&self.context().await?);
-        Ok(TicketHandle { queue, state: HandleState::Settled(Box::new(outcome)), again: None })
+        let state = HandleState::Settled(Box::new(outcome));
+        Ok(TicketHandle { queue, state, asked: None, again: None })
     }
 
     pub(super) fn queue_of(&self, context: &BranchContext) -> Arc<BranchQueue> {

@@ -42,12 +42,12 @@ impl Branch {
     /// branch goes, too. Fails with [`ErrorKind::NotFound`] where it has ended.
     pub(super) async fn end_in(&self, context: &BranchContext) -> Result<Option<CommitId>> {
         let deadline = Deadline::after(self.repo.onward.inner.timeout);
-        let submission = self.submission(clock::new_op_id(), None, Request::DeleteBranch)?;
+        let submission = self.submission(clock::new_op_id(), None, Request::DeleteBranch, None)?;
         let (submitting, queue) = (&Submitting::new(submission), &self.queue_of(context));
         let ask = |_| submitting.attempt(queue);
         match persist(Some(deadline), || accepted_in(context, ask)).await {
             Ok(Answer::Given(admission)) => {
-                let handle = self.admitted(context, admission).await?;
+                let handle = self.admitted(context, admission, None).await?;
                 self.see_ended(handle, deadline).await
             }
             Ok(Answer::Absent | Answer::Ended) => Err(self.nowhere()),

@@ -17,7 +17,7 @@ use crate::model::change::{Change, Condition, PathChange};
 use crate::model::conflict::Strategy;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::ids::OpId;
+use crate::model::ids::{Fingerprint, OpId};
 use crate::model::outcome::Outcome;
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
@@ -46,6 +46,7 @@ pub struct ChangeBuilder {
     committer: Option<String>,
     producer: Option<Producer>,
     op_id: Option<OpId>,
+    fingerprint: Option<Fingerprint>,
     /// Whether the caller gave the id, and so may have submitted the op before.
     named: bool,
     base: Option<RefExpr>,
@@ -83,6 +84,7 @@ impl ChangeBuilder {
             committer: None,
             producer: None,
             op_id: None,
+            fingerprint: None,
             named: false,
             base: None,
             strategy: Strategy::Fail,
@@ -208,6 +210,14 @@ impl ChangeBuilder {
         self
     }
 
+    /// What tells this request from others under the same op id: one that was accepted with another
+    /// fingerprint before is [`ErrorKind::OpIdReused`], instead of being told its outcome.
+    #[doc(hidden)]
+    pub fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        self.fingerprint = Some(fingerprint);
+        self
+    }
+
     /// The commit the changes were made against: paths that have changed since are decided by
     /// the three-way rule and `strategy`.
     pub fn base(mut self, base: RefExpr) -> Self {
@@ -282,9 +292,10 @@ impl ChangeBuilder {
         self.check()?;
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
-        let (branch, named) = (self.branch.clone(), self.named_lives.clone());
+        let (branch, asked) = (self.branch.clone(), self.fingerprint);
+        let named = self.named_lives.clone();
         let (submission, removals) = self.submission(op_id, deadline).await?;
-        let handle = branch.submit(submission, named, deadline).await;
+        let handle = branch.submit(submission, asked, named, deadline).await;
         Ok((handle.map_err(|error| in_doubt(op_id, error))?, removals))
     }
 
@@ -357,6 +368,7 @@ impl ChangeBuilder {
             created_ms,
             prepared_ms,
             producer: self.producer,
+            fingerprint: self.fingerprint,
             request: Request::Commit(CommitRequest {
                 message: self.message,
                 metadata: self.metadata,

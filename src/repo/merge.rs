@@ -19,14 +19,15 @@ use crate::commit::op::request::Request;
 use crate::model::address::RefExpr;
 use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::error::{Error, Result};
-use crate::model::ids::{CommitId, OpId};
+use crate::model::ids::{CommitId, Fingerprint, OpId};
 use crate::model::outcome::{Details, Outcome};
 
 use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
+use super::named_lives::NamedLives;
 use super::protection::Action;
-use super::ticket::{TicketHandle, TicketStatus, late, see_through};
+use super::ticket::{TicketHandle, TicketStatus, late, same_request, see_through};
 
 /// A merge before it is submitted.
 enum Ready {
@@ -51,6 +52,7 @@ pub struct MergeBuilder {
     retry: Retry,
     hint: Option<String>,
     op_id: Option<OpId>,
+    fingerprint: Option<Fingerprint>,
     timeout: Option<Duration>,
 }
 
@@ -106,6 +108,7 @@ impl MergeBuilder {
             retry: Retry::Server,
             hint: None,
             op_id: None,
+            fingerprint: None,
             timeout: None,
         }
     }
@@ -165,6 +168,13 @@ impl MergeBuilder {
         self
     }
 
+    /// What tells this request from others under the same op id, as that of a change does.
+    #[doc(hidden)]
+    pub fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        self.fingerprint = Some(fingerprint);
+        self
+    }
+
     /// How long [`MergeBuilder::commit`] waits, if not the connection's timeout.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -216,7 +226,9 @@ impl MergeBuilder {
         match persist(deadline, || self.prepare(op_id)).await? {
             Ready::Clear(handle) => Ok(handle),
             Ready::Op(request) => {
-                self.branch.submit_op(op_id, self.committer, *request, deadline).await
+                let (branch, asked) = (&self.branch, self.fingerprint);
+                let submission = branch.submission(op_id, self.committer, *request, asked)?;
+                branch.submit(submission, asked, NamedLives::default(), deadline).await
             }
         }
     }
@@ -265,9 +277,12 @@ impl MergeBuilder {
     /// The op of this id, if it was submitted before.
     async fn known(&self, op_id: OpId) -> Result<Option<TicketHandle>> {
         match self.branch.ticket_status(op_id).await {
-            Ok(TicketStatus::Decided(outcome)) => self.branch.settled(*outcome).await.map(Some),
+            Ok(TicketStatus::Decided(outcome)) => {
+                same_request(self.fingerprint, &outcome)?;
+                self.branch.settled(outcome.of_a_repetition()).await.map(Some)
+            }
             Ok(TicketStatus::Pending { ticket, position }) => {
-                self.branch.attach(op_id, ticket, position).await.map(Some)
+                self.branch.attach(op_id, ticket, position, self.fingerprint).await.map(Some)
             }
             Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

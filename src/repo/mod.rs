@@ -33,6 +33,7 @@ mod onward;
 mod outcome;
 mod overlay;
 pub mod pages;
+pub mod parted;
 mod place;
 mod prefix;
 pub mod producers;

@@ -61,11 +61,17 @@ async fn behind(
     reason: String,
     standing: Option<Standing>,
     earlier: Option<CommitId>,
-    details: Details,
+    mut details: Details,
 ) -> Result<Outcome> {
     let had_it = match earlier {
         Some(commit) => {
-            Some((context.lake.entry_of(&commit).await?.commit(&commit)?.op_id, earlier))
+            let entry = context.lake.entry_of(&commit).await?;
+            let op_id = entry.commit(&commit)?.op_id;
+            if op_id == details.op_id {
+                let op = entry.ops.get(usize::from(commit.index()));
+                details.fingerprint = op.and_then(|op| op.fingerprint);
+            }
+            Some((op_id, earlier))
         }
         None => match &standing {
             Some(standing) => by_name(context, standing, details.op_id).await?,

@@ -13,6 +13,7 @@ use crate::model::name::BranchName;
 
 use super::handles::Onward;
 use super::handles::Repository;
+use super::parted::{GivenUp, has_parted, rebuild, requeue};
 use super::standing;
 
 /// How long what waits in the queue of a branch is seen through.
@@ -30,6 +31,8 @@ pub struct Recovered {
     pub state: RecoveredState,
     /// Ops that were accepted before and could not be decided now: they stay queued.
     pub queued: u64,
+    /// Ops that Redis had as decided and that the log does not have, where the two had parted.
+    pub given_up: Vec<GivenUp>,
 }
 
 /// What recovery found.
@@ -41,6 +44,8 @@ pub enum RecoveredState {
     Behind(u64),
     /// Redis did not have the branch.
     Lost,
+    /// Redis was of another history than the log, and was rebuilt.
+    Parted,
     /// The branch has ended, but its name was left behind.
     Ended,
 }
@@ -71,20 +76,33 @@ impl Repository {
     async fn recover_branch(&self, lake: &Lake, record: &BranchRecord) -> Result<Recovered> {
         let branch = record.name.clone();
         let context = self.onward.coordinator().context(lake.life(), &branch, record.uid);
+        let coordinator = self.onward.coordinator();
+        // A lake of its own: what this process remembers may be of the other history.
+        let fresh = coordinator.fresh_lake(lake.life());
+        let limits = coordinator.options().queue.limits;
+        let mut given_up = Vec::new();
+        let has_parted = has_parted(&context, &fresh).await?;
+        if has_parted {
+            given_up = rebuild(&context, &fresh, record, limits).await?.given_up;
+        } else {
+            // What an earlier recovery that was broken off had put aside.
+            requeue(&context, limits, &mut given_up).await?;
+        }
         let state = match bring_up(&context).await? {
+            _ if has_parted => RecoveredState::Parted,
             BroughtUp::Intact => RecoveredState::Intact,
             BroughtUp::Behind(entries) => RecoveredState::Behind(entries),
             BroughtUp::Lost => RecoveredState::Lost,
         };
-        let image = read_back(&context.lake, record).await?;
+        let image = read_back(&fresh, record).await?;
         if image.closed {
             self.onward.inner.finish_deletion(&context).await?;
             let state = RecoveredState::Ended;
-            return Ok(Recovered { branch, done: image.done, state, queued: 0 });
+            return Ok(Recovered { branch, done: image.done, state, queued: 0, given_up });
         }
         self.onward.coordinator().names(lake.life()).name(&branch, record.uid).await?;
         let (queued, decided) = self.see_through(&context).await?;
-        Ok(Recovered { branch, done: image.done.max(decided), state, queued })
+        Ok(Recovered { branch, done: image.done.max(decided), state, queued, given_up })
     }
 
     /// Sees through what waits in a branch's queue. Returns what is left, and the tickets decided.

@@ -16,8 +16,8 @@ use crate::commit::op::verdict::{BRANCH_DELETED, OutcomeRecord, Verdict};
 use crate::coord::status::{OpStatus, StatusReply};
 use crate::coord::submit::Submission;
 use crate::model::cancel::Cancelled;
-use crate::model::error::{Error, Result};
-use crate::model::ids::{OpId, Ticket};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::ids::{Fingerprint, OpId, Ticket};
 use crate::model::outcome::{Details, Outcome};
 
 use super::handles::{Branch, Onward};
@@ -44,6 +44,8 @@ pub enum TicketStatus {
 pub struct TicketHandle {
     pub(super) queue: Arc<BranchQueue>,
     pub(super) state: HandleState,
+    /// What its submitter asks for, in case the op is another's.
+    pub(super) asked: Option<Fingerprint>,
     /// What is submitted once more, where a Redis that went back took it for a branch that is over.
     pub(super) again: Option<Box<Again>>,
 }
@@ -123,7 +125,7 @@ impl TicketHandle {
         }
         let op_id = self.op_id();
         tracing::info!(%op_id, "Redis had gone back to a branch that is over: submitting to the one there is");
-        *self = branch.submit(submission, named, Some(deadline)).await?;
+        *self = branch.submit(submission, self.asked, named, Some(deadline)).await?;
         self.again = None;
         self.wait_until(deadline).await?.told()
     }
@@ -138,6 +140,7 @@ impl TicketHandle {
         let cause = match told {
             Ok(Some(Told::Decided(outcome))) => {
                 let outcome = Box::pin(complete(self.queue.context(), outcome)).await?;
+                same_request(self.asked, &outcome)?;
                 // Its ticket is one that the log gave to another op, or to the end itself.
                 let went_back = matches!(&outcome, Outcome::Failed { reason, details, .. }
                     if reason == BRANCH_DELETED && Some(pending.ticket) <= details.first);
@@ -182,6 +185,27 @@ pub(super) fn late(onward: &Onward) -> Error {
         Some(reason) => format!("the deadline came while this was waited for: {reason}"),
         None => "Redis or the object store did not answer before the deadline".to_owned(),
     })
+}
+
+/// Fails where an op that was accepted before came with another request than is asked for now.
+pub(super) fn same_request(asked: Option<Fingerprint>, outcome: &Outcome) -> Result<()> {
+    same_fingerprint(asked, outcome.details().fingerprint, outcome.details().op_id)
+}
+
+fn same_fingerprint(
+    asked: Option<Fingerprint>,
+    accepted: Option<Fingerprint>,
+    op_id: OpId,
+) -> Result<()> {
+    match (asked, accepted) {
+        (Some(asked), Some(accepted)) if asked != accepted => Err(Error::new(
+            ErrorKind::OpIdReused,
+            format!(
+                "op {op_id} is another request, which was accepted before under the same key; nothing of this one was: send it under a key of its own"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Submits an op and waits for its outcome, all before `deadline`. `late` tells of a submission
@@ -237,7 +261,10 @@ impl Branch {
             Some(OpStatus::Dropped(ticket)) => {
                 let verdict = Verdict::branch_deleted();
                 let first = Ticket(done);
-                (ticket, OutcomeRecord { verdict, commit: None, first, batch: 0 })
+                (
+                    ticket,
+                    OutcomeRecord { verdict, commit: None, first, batch: 0, fingerprint: None },
+                )
             }
             Some(OpStatus::Unknown) | None => return Err(unknown()),
         };
@@ -250,9 +277,32 @@ impl Branch {
         match self.ticket_status(op_id).await? {
             TicketStatus::Decided(outcome) => Ok(*outcome),
             TicketStatus::Pending { ticket, position } => {
-                self.attach(op_id, ticket, position).await?.wait(timeout).await
+                self.attach(op_id, ticket, position, None).await?.wait(timeout).await
             }
         }
+    }
+
+    /// Fails where an op that was in the queue before is another request than is asked for now. What
+    /// cannot be seen there is told with its outcome: an op that was accepted is not given up for that.
+    pub(super) async fn same_in_queue(
+        &self,
+        op_id: OpId,
+        asked: Option<Fingerprint>,
+    ) -> Result<()> {
+        if asked.is_none() {
+            return Ok(());
+        }
+        let look = async {
+            let TicketStatus::Pending { position, .. } = self.ticket_status(op_id).await? else {
+                return Ok(None);
+            };
+            in_queue(&self.context().await?, op_id, position).await
+        };
+        let queued = look.await.unwrap_or_else(|error: Error| {
+            tracing::debug!(%op_id, %error, "an op in the queue cannot be looked at");
+            None
+        });
+        same_fingerprint(asked, queued.and_then(|queued| queued.fingerprint()), op_id)
     }
 
     /// A handle of an op that is in the queue, by whomever.
@@ -261,14 +311,17 @@ impl Branch {
         op_id: OpId,
         ticket: Ticket,
         position: u64,
+        asked: Option<Fingerprint>,
     ) -> Result<TicketHandle> {
         let context = self.context().await?;
-        let element = context.redis.element(position.saturating_sub(1)).await?;
-        let queued = element.and_then(|element| QueuedOp::decode(&element).ok());
-        let age = age_of(queued.filter(|queued| queued.id == op_id).and_then(|q| q.created_ms()));
+        let queued = in_queue(&context, op_id, position).await?;
+        let fingerprint = queued.as_ref().and_then(QueuedOp::fingerprint);
+        same_fingerprint(asked, fingerprint, op_id)?;
+        let age = age_of(queued.and_then(|queued| queued.created_ms()));
         let queue = self.queue_of(&context);
         let pending = queue.attach(op_id, ticket, ticket.0.saturating_sub(position), age);
-        Ok(TicketHandle { queue, state: HandleState::Pending(pending), again: None })
+        let state = HandleState::Pending(pending);
+        Ok(TicketHandle { queue, state, asked, again: None })
     }
 
     /// Calls an op off, if it is not decided yet; then tells what is known of it.
@@ -276,4 +329,11 @@ impl Branch {
         let ask = |context: BranchContext| async move { context.redis.cancel(op_id).await };
         present(self, ask).await.map(|(_, cancelled)| cancelled)
     }
+}
+
+/// An op at its place in the queue, if it is still there and can be read.
+async fn in_queue(context: &BranchContext, op_id: OpId, position: u64) -> Result<Option<QueuedOp>> {
+    let element = context.redis.element(position.saturating_sub(1)).await?;
+    let queued = element.and_then(|element| QueuedOp::decode(&element).ok());
+    Ok(queued.filter(|queued| queued.id == op_id))
 }

@@ -223,16 +223,18 @@ def test_an_idempotency_key_makes_a_request_once(server, repo, main, operation):
     commit(side, {"a": b"1"})
     path = {"commits": "branches/main/commits", "merge": "refs/side/merge/main"}[operation]
 
-    def ask(key):
+    def send(key, message="once"):
         return requests.post(
             f"{server.api}/repositories/{repo.id}/{path}",
-            json={"message": "once", "allow_empty": True},
+            json={"message": message, "allow_empty": True},
             headers={"Idempotency-Key": key},
             auth=server.basic,
             timeout=30,
         )
 
-    first, again, other = ask("one"), ask("one"), ask("two")
+    first, again, other = send("one"), send("one"), send("two")
     assert first.ok and again.json() == first.json() != other.json()
     assert len(list(main.log(first_parent=True))) == 3
-    assert ask("").status_code == 400
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert send("").status_code == 400
+    assert send("one", message="another").status_code == 422

@@ -184,6 +184,11 @@ def test_exists_and_stat_of_what_is_not_there(repo, main):
         main.object("nowhere").reader().read()
 
 
+def test_user_metadata_arrives_as_it_was_sent(main):
+    stored = main.object("tagged").upload(b"x", metadata={"town": "Orléans", "note": "naïve façade"})
+    assert stored.stat().metadata == {"town": "Orléans", "note": "naïve façade"}
+
+
 def test_user_metadata(client, repo, main):
     stored = main.object("tagged").upload(b"x", metadata={"owner": "etl", "day": "2026-11-21"})
     assert stored.stat().metadata == {"owner": "etl", "day": "2026-11-21"}

@@ -646,6 +646,7 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
         created_ms: clock::now_ms(),
         prepared_ms: None,
         producer: None,
+        fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
     let op_id = clock::new_op_id();

@@ -57,7 +57,7 @@ impl Exit {
         match kind {
             ErrorKind::InvalidInput => Self::Usage,
             ErrorKind::NotFound => Self::NotFound,
-            ErrorKind::Conflict | ErrorKind::Forbidden => Self::Conflict,
+            ErrorKind::Conflict | ErrorKind::Forbidden | ErrorKind::OpIdReused => Self::Conflict,
             ErrorKind::Unavailable => Self::Unavailable,
             ErrorKind::Overloaded { .. } => Self::Overloaded,
             ErrorKind::TooManySealed { .. } => Self::TooManySealed,
@@ -160,6 +160,7 @@ pub fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Fenced => "fenced",
         ErrorKind::Corrupt => "corrupt",
         ErrorKind::NewerVersion => "newer_version",
+        ErrorKind::OpIdReused => "op_id_reused",
         _ => "internal",
     }
 }
@@ -201,6 +202,7 @@ mod tests {
             (ErrorKind::NotFound, Exit::NotFound),
             (ErrorKind::Conflict, Exit::Conflict),
             (ErrorKind::Forbidden, Exit::Conflict),
+            (ErrorKind::OpIdReused, Exit::Conflict),
             (ErrorKind::Unavailable, Exit::Unavailable),
             (ErrorKind::Overloaded { retry_after }, Exit::Overloaded),
             (ErrorKind::TooManySealed { retry_after: None }, Exit::TooManySealed),

@@ -26,7 +26,7 @@ pub struct Problem {
     pub message: String,
     /// What happened, for programs: `invalid`, `not_found`, `conflict`, `condition_not_met`,
     /// `no_changes`, `unauthenticated`, `forbidden`, `too_large`, `unavailable`, `overloaded`,
-    /// `too_many_sealed`, `fenced`, `corrupt`, `newer_version`, `not_supported`, `method_not_allowed`, `timeout`,
+    /// `too_many_sealed`, `key_reused`, `fenced`, `corrupt`, `newer_version`, `not_supported`, `method_not_allowed`, `timeout`,
     /// `internal`.
     pub code: &'static str,
     /// How long to wait before the next attempt, where the request was not accepted for now.
@@ -116,6 +116,7 @@ impl From<Error> for ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_sealed")
             }
             ErrorKind::TooManySealed { .. } => (StatusCode::CONFLICT, "too_many_sealed"),
+            ErrorKind::OpIdReused => (StatusCode::UNPROCESSABLE_ENTITY, "key_reused"),
             ErrorKind::Fenced => (StatusCode::CONFLICT, "fenced"),
             ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
             ErrorKind::NewerVersion => (StatusCode::NOT_IMPLEMENTED, "newer_version"),

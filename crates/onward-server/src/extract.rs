@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::headers::codings;
 use super::integrity::WrongMd5;
 use onward::internals::model::error::quoted;
+use onward::internals::model::ids::Fingerprint;
 use onward::{Change, Error};
 
 /// A body in JSON. An empty one reads as `{}`, as clients send it where every field is optional.
@@ -22,11 +23,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        whole_object(&body(request, state).await?).map(Self)
+    }
+}
+
+fn whole_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    object(bytes).map_err(|why| {
+        ApiError::invalid(format!("the body is not the JSON that is expected here: {why}"))
+    })
+}
+
+/// A body in JSON, and what tells it from others.
+pub struct PrintedJson<T>(pub T, pub Fingerprint);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for PrintedJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = body(request, state).await?;
-        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        object(bytes).map(Self).map_err(|why| {
-            ApiError::invalid(format!("the body is not the JSON that is expected here: {why}"))
-        })
+        Ok(Self(whole_object(&bytes)?, Fingerprint::of(&bytes)))
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Pending {
     pub op_id: OpId,
     /// Its place in the order of the branch.
     pub ticket: Ticket,
+    /// Whether it was in the queue before this call.
+    pub is_known: bool,
     pub(super) outcome: watch::Receiver<Option<Told>>,
 }
 
@@ -63,10 +65,11 @@ pub(super) fn admit(
     let op_id = submission.op_id;
     match accepted {
         Accepted::Queued(ticket) | Accepted::Pending(ticket) => {
-            if matches!(accepted, Accepted::Queued(_)) {
+            let is_known = matches!(accepted, Accepted::Pending(_));
+            if !is_known {
                 add(&shared.context.counters.accepted, 1);
             }
-            Ok(Admission::Queued(Pending { op_id, ticket, outcome }))
+            Ok(Admission::Queued(Pending { op_id, ticket, is_known, outcome }))
         }
         Accepted::Decided(ticket, Some(record)) => {
             let details = Details { repeated: true, ..details(op_id, depth) };

@@ -56,7 +56,7 @@ impl BranchQueue {
         }
         drop(state);
         self.shared.wake.notify_one();
-        Pending { op_id, ticket, outcome }
+        Pending { op_id, ticket, is_known: true, outcome }
     }
 
     /// Whether somebody in this process waits for the op, and so helps it on.

@@ -172,5 +172,5 @@ async fn settle(
 
 /// The outcome of an op that the log will never hold.
 fn settled(verdict: Verdict, done: u64) -> OutcomeRecord {
-    OutcomeRecord { verdict, commit: None, first: Ticket(done), batch: 0 }
+    OutcomeRecord { verdict, commit: None, first: Ticket(done), batch: 0, fingerprint: None }
 }

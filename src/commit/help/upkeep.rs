@@ -154,6 +154,7 @@ async fn fold_and_submit(
         created_ms,
         prepared_ms: Some(context.redis.began_ms(begun).await?),
         producer: None,
+        fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
     let op_id: OpId = clock::new_op_id();

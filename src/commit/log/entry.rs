@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::coord::publish::Publication;
 use crate::model::commit::Commit;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
+use crate::model::ids::{BranchUid, CommitId, Fingerprint, OpId, Ticket};
 use crate::tree::{ALL, InlineRun, Metarange};
 
 use super::levels::{SpanLevel, metarange_at};
@@ -60,6 +60,10 @@ pub struct DecidedOp {
     /// The commit that the branch was reset to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<ResetTo>,
+    /// What tells the request that it came with from others under the same id, where its submitter
+    /// wants that to be told. Programs that do not know of it pass over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
     /// The commit's id, once it was computed.
     #[serde(skip)]
     pub id: IdMemo,
@@ -195,6 +199,7 @@ impl LogEntry {
             commit: self.commit_id(index)?,
             first: self.first,
             batch: self.ops.len() as u32,
+            fingerprint: op.fingerprint,
         })
     }
 }

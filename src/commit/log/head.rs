@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::coord::HeadView;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, Ticket};
 use crate::tree::Metarange;
 
@@ -65,12 +65,43 @@ impl Head {
         })
     }
 
-    /// The head that Redis names.
+    /// The head that Redis names. Fails where the log has another one there: they are of different
+    /// histories, and whatever is built on one does not fit the other.
     pub async fn load(lake: &Lake, uid: BranchUid, view: &HeadView) -> Result<Self> {
         if view.position == 0 {
             return Self::start(lake, uid, view.commit).await;
         }
-        Self::after(&*lake.known_entry(uid, Ticket(view.position)).await?)
+        let head = Self::after(&*lake.known_entry(uid, Ticket(view.position)).await?)?;
+        match head.is_shown_by(view) {
+            true => Ok(head),
+            false => Err(Error::corrupt(format!(
+                "Redis and the log are of different histories of branch {uid} in repository '{0}': {1}. The storage was put back from a copy, or two histories were written; `onward verify {0}` tells, and `onward recover {0}` rebuilds Redis from the log and names what it gives up",
+                lake.repo(),
+                head.differs_from(view)
+            ))),
+        }
+    }
+
+    /// Whether Redis shows this head.
+    pub fn is_shown_by(&self, view: &HeadView) -> bool {
+        self.position == Some(Ticket(view.position))
+            && self.done == view.done
+            && self.commit == view.commit
+    }
+
+    /// How it differs from what Redis shows, for people.
+    pub fn differs_from(&self, view: &HeadView) -> String {
+        let named = |commit: Option<CommitId>| match commit {
+            Some(commit) => format!("commit {commit}"),
+            None => "no commit".to_owned(),
+        };
+        format!(
+            "Redis has {} after ticket {}, the log has {} after ticket {}",
+            named(view.commit),
+            view.done,
+            named(self.commit),
+            self.done
+        )
     }
 
     /// The place of the next log entry.

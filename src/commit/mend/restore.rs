@@ -91,7 +91,8 @@ impl Checkpoint {
         unpack_versioned("a checkpoint", bytes, VERSION)
     }
 
-    fn image(&self) -> BranchImage {
+    /// What Redis is to have of the branch.
+    pub fn image(&self) -> BranchImage {
         let state = if self.closed { BranchState::Deleted } else { BranchState::Open };
         BranchImage {
             head: HeadView { state, done: self.done, commit: self.commit, position: self.position },
@@ -152,7 +153,11 @@ async fn stored(lake: &Lake, uid: BranchUid) -> Result<Stored> {
         }
     };
     let named = lake.entry(uid, Ticket(checkpoint.position)).await?;
-    let fits = named.is_some_and(|entry: Arc<LogEntry>| entry.last().0 == checkpoint.done);
+    // One of another history has the same places, and other commits.
+    let fits = named.is_some_and(|entry: Arc<LogEntry>| {
+        let head = entry.head_after().ok().map(|(commit, _)| commit);
+        entry.last().0 == checkpoint.done && head == Some(checkpoint.commit)
+    });
     Ok(if fits { Stored::Good(checkpoint) } else { Stored::Useless })
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::model::codec::unpack;
 use crate::model::error::{Error, Result, short};
-use crate::model::ids::OpId;
+use crate::model::ids::{Fingerprint, OpId};
 use crate::model::producer::Producer;
 
 use super::request::{INLINE_MAX, Op, Request};
@@ -159,6 +159,14 @@ impl QueuedOp {
         }
     }
 
+    /// What tells the request that it came with from others under its id, where that is kept.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match &self.body {
+            Body::Op(op) => op.fingerprint,
+            _ => None,
+        }
+    }
+
     /// Whether it brings in the difference between two commits.
     pub fn is_merge(&self) -> bool {
         matches!(&self.body, Body::Op(op) if matches!(op.request, Request::Merge(_)))
@@ -302,7 +310,8 @@ mod tests {
             for request in requests(message, metadata) {
                 let (committer, created_ms) = ("c".repeat(64), i64::MAX);
                 let (prepared_ms, producer) = (Some(i64::MAX), Some(producer.clone()));
-                let op = Op { committer, created_ms, prepared_ms, producer, request };
+                let fingerprint = Some(Fingerprint([0xff; 16]));
+                let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
                 largest = largest.max(op.encode(OpId::of_bytes(b"op")).unwrap().len());
             }
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::model::conflict::Strategy;
-use crate::model::ids::{CommitId, RunId};
+use crate::model::ids::{CommitId, Fingerprint, RunId};
 use crate::model::producer::Producer;
 use crate::tree::{EncodedChanges, RunRef};
 
@@ -37,6 +37,10 @@ pub struct Op {
     /// The producer's place in its own sequence, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub producer: Option<Producer>,
+    /// What tells the request that it came with from others under the same id, where its submitter
+    /// wants that to be told. Programs that do not know of it pass over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
     /// What is asked.
     pub request: Request,
 }

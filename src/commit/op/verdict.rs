@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::codec::{pack_versioned, unpack_versioned};
 use crate::model::conflict::ConflictPath;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{CommitId, Ticket};
+use crate::model::ids::{CommitId, Fingerprint, Ticket};
 use crate::model::outcome::{Details, Outcome};
 use crate::model::producer::{Producer, Standing};
 
@@ -85,6 +85,10 @@ pub struct OutcomeRecord {
     pub first: Ticket,
     /// Ops in the batch.
     pub batch: u32,
+    /// What tells the request that it came with from others under the same id, where its submitter
+    /// wants that to be told. Programs that do not know of it pass over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 const VERSION: u8 = 1;
@@ -104,7 +108,8 @@ impl OutcomeRecord {
     /// paths, the hint of a lost race) and whether it repeats another. `details` tell how it went,
     /// besides what the record has of that.
     pub fn outcome(self, ticket: Ticket, details: Details) -> Outcome {
-        let details = Details { first: Some(self.first), batch: self.batch, ..details };
+        let (first, batch, fingerprint) = (Some(self.first), self.batch, self.fingerprint);
+        let details = Details { first, batch, fingerprint, ..details };
         let some = Some(ticket);
         match self.verdict {
             Verdict::Committed => match self.commit {

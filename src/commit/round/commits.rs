@@ -31,7 +31,7 @@ pub(super) fn add_ops(
             Effect::Reset { to, .. } => Some(*to),
             _ => None,
         };
-        let Prepared { id, areas, work, .. } = op;
+        let Prepared { id, areas, fingerprint, work, .. } = op;
         let mut commit = None;
         let mut commit_id: Option<CommitId> = None;
         if let Some(words) = words_of(work).filter(|_| makes_commit) {
@@ -61,6 +61,7 @@ pub(super) fn add_ops(
             commit,
             areas,
             reset,
+            fingerprint,
             id: commit_id.into(),
         });
     }

@@ -91,7 +91,15 @@ mod tests {
             metarange: MetarangeId([0; 16]),
         };
         let (commit, id) = (Some(commit), IdMemo::default());
-        DecidedOp { op_id, verdict: Verdict::Committed, commit, areas: None, reset: None, id }
+        DecidedOp {
+            op_id,
+            verdict: Verdict::Committed,
+            commit,
+            areas: None,
+            reset: None,
+            fingerprint: None,
+            id,
+        }
     }
 
     fn entry(first: u64, ops: Vec<DecidedOp>) -> LogEntry {

@@ -86,7 +86,7 @@ impl BranchContext {
         wanted: usize,
     ) -> Result<Answer<RoundEnd>> {
         self.faults.pass("view").await?;
-        let head = match head.filter(|head| head.done == view.head.done) {
+        let head = match head.filter(|head| head.is_shown_by(&view.head)) {
             Some(head) => head,
             None => Head::load(&self.lake, self.uid, &view.head).await?,
         };

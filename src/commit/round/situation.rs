@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::coord::RedisBranch;
 use crate::model::change::{Change, decode_value};
 use crate::model::entry::Entry;
-use crate::model::ids::{CommitId, OpId, RunId};
+use crate::model::ids::{CommitId, Fingerprint, OpId, RunId};
 use crate::model::path::ObjectPath;
 use crate::model::producer::Producer;
 use crate::tree::{ChangeSet, Level, Record, RunRef, SmallMax};
@@ -42,6 +42,8 @@ pub struct Prepared {
     pub producer: Option<Producer>,
     /// The areas it had sealed; `None` when it brought its changes itself.
     pub areas: Option<Vec<OpId>>,
+    /// What tells the request that it came with from others, where that is kept.
+    pub fingerprint: Option<Fingerprint>,
     /// What is to be done.
     pub work: Work,
 }

@@ -35,6 +35,7 @@ pub(super) async fn fence(
         created_ms: clock::now_ms(),
         prepared_ms: Some(context.redis.now_ms().await?),
         producer: None,
+        fingerprint: None,
         // No levels: an exchange that comes to nothing.
         request: Request::Fold(FoldRequest { levels: Vec::new(), bottom: false, with }),
     };

@@ -16,7 +16,9 @@ use crate::model::change::{Change, Condition};
 use crate::model::commit::Commit;
 use crate::model::conflict::{ConflictPath, Retry, Strategy};
 use crate::model::entry::Entry;
-use crate::model::ids::{BranchUid, CommitId, MetarangeId, OpId, RangeId, RunId, Ticket};
+use crate::model::ids::{
+    BranchUid, CommitId, Fingerprint, MetarangeId, OpId, RangeId, RunId, Ticket,
+};
 use crate::model::producer::{Producer, Standing};
 use crate::repo::protection::{Action, Rule};
 use crate::repo::trust;
@@ -129,6 +131,7 @@ fn op(producer: bool, request: Request) -> Op {
         created_ms: CREATED_MS,
         prepared_ms: None,
         producer,
+        fingerprint: None,
         request,
     }
 }
@@ -156,6 +159,13 @@ fn merge_request(kind: MergeKind, plan: MergePlan) -> Request {
     })
 }
 
+/// What tells a request from others under the same key.
+const FINGERPRINT: Option<Fingerprint> = Some(Fingerprint([11; 16]));
+
+fn keyed(op: Op) -> Op {
+    Op { fingerprint: FINGERPRINT, ..op }
+}
+
 /// An op of each kind.
 pub(super) fn ops() -> Vec<(&'static str, Op)> {
     let inline = Changes::Inline(inline_run().encode().into());
@@ -168,6 +178,7 @@ pub(super) fn ops() -> Vec<(&'static str, Op)> {
         ("commit-inline", op(true, commit_request(inline, Some(commit_id(1))))),
         ("commit-run", op(false, commit_request(Changes::Run(run_of_ranges()), None))),
         ("commit-sealed", op(false, commit_request(Changes::Sealed, None))),
+        ("commit-keyed", keyed(op(false, commit_request(Changes::Sealed, None)))),
         ("delete-branch", op(false, Request::DeleteBranch)),
         ("fold", op(false, Request::Fold(fold))),
         ("merge-few", op(false, merge_request(MergeKind::Merge, few()))),
@@ -207,12 +218,14 @@ pub(super) fn outcomes() -> Vec<(&'static str, OutcomeRecord)> {
         verdict: verdict.brief(),
         first: Ticket(7),
         batch: 1024,
+        fingerprint: None,
     };
     let asked = Producer::new("orders-0", 3, 7);
     let standing = Some(Standing { asked, epoch: 3, sequence: 9 });
     let behind = Verdict::Fenced { reason: "why".into(), earlier: None, standing };
     let all = verdicts().into_iter().chain([("behind", behind)]);
-    all.map(|(name, verdict)| (name, record(verdict))).collect()
+    let keyed = OutcomeRecord { fingerprint: FINGERPRINT, ..record(Verdict::Committed) };
+    all.map(|(name, verdict)| (name, record(verdict))).chain([("keyed", keyed)]).collect()
 }
 
 fn commit(number: u64, parents: Vec<CommitId>) -> Commit {
@@ -230,7 +243,8 @@ fn commit(number: u64, parents: Vec<CommitId>) -> Commit {
 
 fn decided(number: u64, verdict: Verdict, commit: Option<Commit>) -> DecidedOp {
     let op_id = op_id(number);
-    DecidedOp { op_id, verdict, commit, areas: None, reset: None, id: None.into() }
+    let id = None.into();
+    DecidedOp { op_id, verdict, commit, areas: None, reset: None, fingerprint: None, id }
 }
 
 fn span(run: RunRef, from: u16, until: u16, written: bool) -> SpanLevel {
@@ -286,6 +300,8 @@ pub(super) fn log_entries() -> Vec<(&'static str, LogEntry)> {
 
     let mut reset = log_entry(vec![decided(1, Verdict::Committed, None)], vec![bottom()]);
     reset.ops[0].reset = Some(ResetTo { commit: commit_id(4), generation: 4 });
+    let mut keyed = log_entry(vec![decided(1, Verdict::NoChanges, None)], vec![bottom()]);
+    keyed.ops[0].fingerprint = FINGERPRINT;
     let mut end = log_entry(vec![decided(1, Verdict::Committed, None)], vec![bottom()]);
     end.closes = true;
     let first = LogEntry {
@@ -304,6 +320,7 @@ pub(super) fn log_entries() -> Vec<(&'static str, LogEntry)> {
         ("fold", fold),
         ("reset", reset),
         ("end", end),
+        ("keyed", keyed),
     ]
 }
 

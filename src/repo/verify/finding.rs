@@ -55,6 +55,13 @@ pub(super) const DROP_CHECKPOINT: &str =
 /// What to do about a record that contradicts others.
 pub(super) const COMPARE: &str = "compare it with a copy of the storage: two programs have written what only one may, or it was changed by hand";
 
+/// What to do about a Redis of another history.
+pub(super) const RECOVER: &str =
+    "run `onward recover`: it rebuilds Redis from the log, and names what only Redis had";
+
+/// What to do about a log that ends before Redis does.
+pub(super) const RESTORE_OR_RECOVER: &str = "restore the object and those behind it from a copy of the storage; where there is none, `onward recover` rebuilds Redis from the log, and names what only Redis had";
+
 impl Finding {
     pub(super) fn new(kind: FindingKind, key: String, meaning: impl Into<String>) -> Self {
         let advice = match kind {

@@ -18,6 +18,7 @@ use crate::commit::context::BranchContext;
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::{BranchRecord, RepoRecord};
+use crate::coord::HeadView;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, Ticket};
 use crate::model::life::RepoLife;
@@ -26,6 +27,8 @@ use crate::objects::{Objects, layout};
 use super::handles::Repository;
 use super::lives;
 use super::reach::Needed;
+
+use finding::{RECOVER, RESTORE_OR_RECOVER};
 
 pub use finding::{Finding, FindingKind, VerifyEvent, VerifySummary};
 
@@ -96,8 +99,7 @@ impl Repository {
             Err(error) => return Err(error),
         };
         // A lake of its own, with empty caches.
-        let objects = coordinator.objects().clone();
-        let lake = Lake::new(repo.clone(), objects, coordinator.options().lake.clone());
+        let lake = coordinator.fresh_lake(&repo);
         let mut verifier = Verifier {
             repo: repo.clone(),
             lake,
@@ -243,6 +245,7 @@ impl Verifier<'_> {
         let Some(view) = context.look(0).await?.given() else { return Ok(end) };
         let done = end.as_ref().map_or(0, |end| end.done);
         if view.head.done <= done {
+            self.same_history(context, record, &view.head).await?;
             return Ok(end);
         }
         // Others may have decided since the log was walked.
@@ -256,8 +259,49 @@ impl Verifier<'_> {
                 view.head.done, record.name
             );
             let needed = Needed { commit: view.head.commit, ..Needed::by(record.name.as_str()) };
-            self.tell(&Finding::new(FindingKind::Missing, key, meaning).needed_by(&needed));
+            let mut finding = Finding::new(FindingKind::Missing, key, meaning).needed_by(&needed);
+            finding.advice = RESTORE_OR_RECOVER;
+            self.tell(&finding);
+        } else {
+            self.same_history(context, record, &view.head).await?;
         }
         Ok(end)
+    }
+
+    /// Whether the head in Redis is the one that the log has there: places alone are the same in two
+    /// histories of one length.
+    async fn same_history(
+        &mut self,
+        context: &BranchContext,
+        record: &BranchRecord,
+        shown: &HeadView,
+    ) -> Result<()> {
+        if shown.position == 0 {
+            return Ok(());
+        }
+        let position = Ticket(shown.position);
+        let meaning = match self.lake.entry(record.uid, position).await {
+            Ok(Some(entry)) => match Head::after(&entry)? {
+                head if head.is_shown_by(shown) => return Ok(()),
+                head => head.differs_from(shown),
+            },
+            Ok(None) => format!("Redis names a log entry {position}, and the log has none there"),
+            // Told where the log was walked.
+            Err(error) if error.is_permanent() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let key = context.redis.keys().head.clone();
+        let needed = Needed { commit: shown.commit, ..Needed::by(record.name.as_str()) };
+        let mut finding = Finding::new(
+            FindingKind::Inconsistent,
+            key,
+            format!(
+                "Redis and the log of branch '{}' are of different histories: {meaning}",
+                record.name
+            ),
+        );
+        finding.advice = RECOVER;
+        self.tell(&finding.needed_by(&needed));
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod loss;
 mod memory;
 mod order;
 mod overlapping;
+mod parted;
 mod producers;
 mod redis_limits;
 mod replies;

@@ -56,6 +56,7 @@ impl Forge {
             commit: Some(commit.clone()),
             areas: None,
             reset: None,
+            fingerprint: None,
         };
         let entry = LogEntry {
             uid,

@@ -8,6 +8,7 @@ mod connections;
 mod edges;
 mod events;
 mod imports;
+mod keys;
 mod objects;
 #[cfg(feature = "aws")]
 mod presigned;

@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use onward::internals::model::ids::Fingerprint;
 use onward::internals::repo::ChangeBuilder;
-use onward::{CommitId, Condition, Error, Onward, Outcome, RefExpr};
+use onward::{CommitId, Condition, Error, ErrorKind, Onward, Outcome, RefExpr};
 
 use super::plan::{Act, Guard, Plan, Put, entry};
 use super::world::World;
@@ -124,8 +125,10 @@ async fn perform(
         base = patiently(world, || main.show()).await?.commit;
         record(client, |entry| entry.base = base);
     }
+    let mut is_decided = false;
     for _ in 0..if plan.asks_again { 2 } else { 1 } {
         let outcome = decide(world, onward, client, plan, base).await?;
+        is_decided = outcome.ticket().is_some();
         let now = world.event();
         // A round that fails because something cannot be reached is not one that others have won.
         let counters = onward.counters();
@@ -150,7 +153,28 @@ async fn perform(
             break;
         }
     }
+    if plan.asks_again && is_decided {
+        not_another(world, onward, client, plan, base).await?;
+    }
     Ok(())
+}
+
+/// Submits another request under the id of an op that was decided: nobody may be told that it was done.
+async fn not_another(
+    world: &World,
+    onward: &Onward,
+    client: &Shared,
+    plan: &Plan,
+    base: Option<CommitId>,
+) -> Result<(), Error> {
+    let other = Fingerprint::of(b"another request");
+    match patiently(world, || attempt(world, onward, client, plan, base, other)).await {
+        Err(error) if error.kind() == ErrorKind::OpIdReused => Ok(()),
+        // Its producer had come past it.
+        Ok(Outcome::Behind { .. } | Outcome::Fenced { .. }) => Ok(()),
+        Ok(told) => Err(Error::internal(format!("another request was told {told:?}"))),
+        Err(error) => Err(error),
+    }
 }
 
 fn unknown() -> Told {
@@ -166,11 +190,17 @@ async fn decide(
     base: Option<CommitId>,
 ) -> Result<Outcome, Error> {
     loop {
-        let outcome = patiently(world, || attempt(world, onward, client, plan, base)).await?;
+        let own = fingerprint(plan);
+        let outcome = patiently(world, || attempt(world, onward, client, plan, base, own)).await?;
         if !matches!(outcome, Outcome::StillQueued { .. }) {
             return Ok(outcome);
         }
     }
+}
+
+/// What tells an op from another request under its id.
+fn fingerprint(plan: &Plan) -> Fingerprint {
+    Fingerprint::of(plan.op_id.to_string().as_bytes())
 }
 
 async fn attempt(
@@ -179,6 +209,7 @@ async fn attempt(
     client: &Shared,
     plan: &Plan,
     base: Option<CommitId>,
+    fingerprint: Fingerprint,
 ) -> Result<Outcome, Error> {
     let lake = onward.repo("lake");
     let (main, side) = (lake.branch("main"), lake.branch("side"));
@@ -186,7 +217,7 @@ async fn attempt(
     let builder = match &plan.act {
         Act::Merge => {
             let merge = main.merge(RefExpr::plain("side")).message(message).committer("merger");
-            return merge.op_id(plan.op_id).commit().await;
+            return merge.op_id(plan.op_id).fingerprint(fingerprint).commit().await;
         }
         Act::Commit { changes, guard, .. } => {
             let first = (*guard == Guard::Absent).then_some(Condition::Absent);
@@ -205,6 +236,7 @@ async fn attempt(
     };
     let builder =
         builder.message(message).committer("committer").meta("op", plan.op_id.to_string());
+    let builder = builder.fingerprint(fingerprint);
     let cancels = matches!(plan.act, Act::Commit { cancel: true, .. });
     if !cancels && !matches!(plan.act, Act::CommitStaged) {
         return builder.commit().await;

@@ -122,6 +122,7 @@ async fn next_entry(lake: &Lake, uid: BranchUid, ops: &[OpId]) -> LogEntry {
         commit: None,
         areas: None,
         reset: None,
+        fingerprint: None,
         id: None.into(),
     };
     LogEntry {

@@ -116,7 +116,8 @@ fn publication(view: &View) -> Result<Publication> {
     let first = Ticket(view.head.done + 1);
     let commit = Some(CommitId::from_bytes([7; 32]));
     let batch = view.elements.len() as u32;
-    let outcome = OutcomeRecord { verdict: Verdict::Committed, commit, first, batch }.encode()?;
+    let verdict = Verdict::Committed;
+    let outcome = OutcomeRecord { verdict, commit, first, batch, fingerprint: None }.encode()?;
     let ids = view.elements.iter().filter_map(|element| QueuedOp::id_of(element));
     Ok(Publication {
         done_before: view.head.done,

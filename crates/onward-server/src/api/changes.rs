@@ -19,6 +19,7 @@ use crate::headers::media_type;
 use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::internals::clock;
+use onward::internals::model::ids::{Fingerprint, Fingerprinter};
 use onward::internals::repo::change_file::{LINE_MAX, parse_line};
 use onward::internals::repo::{Branch, ChangeBuilder};
 use onward::{Error, OpId, Result};
@@ -51,7 +52,7 @@ struct HeadLine {
             ("repo" = String, Path, description = "The repository"),
             ("branch" = String, Path, description = "The branch"),
             WaitQuery,
-            ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+            ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op, and its answer has the header Idempotency-Replayed; another request under the same key is refused with 422"),
         ),
         request_body(
             description = "The changes",
@@ -109,7 +110,13 @@ async fn read_whole(
 ) -> ApiResult<ChangeBuilder> {
     let bytes = body(request, app).await?;
     let is_small = bytes.len() <= SMALL_LEN;
-    let read = move || whole::read(branch, idempotent, &bytes);
+    let read = move || {
+        let change = whole::read(branch, idempotent, &bytes)?;
+        Ok::<_, Error>(match idempotent {
+            Some(_) => change.fingerprint(Fingerprint::of(&bytes)),
+            None => change,
+        })
+    };
     // Many changes are sorted and spilled to files: not on a thread that serves others.
     Ok(match is_small {
         true => read()?,
@@ -126,6 +133,7 @@ async fn read_lines(
     let mut pieces = body.into_data_stream();
     let mut reader = LineReader { change: None, branch: Some(branch), idempotent, number: 0 };
     let (mut pending, mut total) = (BytesMut::new(), 0);
+    let mut fingerprint = idempotent.map(|_| Fingerprinter::default());
     loop {
         let piece = pieces.try_next().await.map_err(|error| broke_off(&error))?;
         let ended = piece.is_none();
@@ -139,6 +147,9 @@ async fn read_lines(
                         "the changes are over the limit of {limit} bytes: commit them in parts"
                     ),
                 ));
+            }
+            if let Some(fingerprint) = &mut fingerprint {
+                fingerprint.update(&piece);
             }
             pending.extend_from_slice(&piece);
         }
@@ -156,7 +167,11 @@ async fn read_lines(
             false => reader.take(&lines)?,
         };
         if ended {
-            return Ok(reader.finish()?);
+            let change = reader.finish()?;
+            return Ok(match fingerprint {
+                Some(fingerprint) => change.fingerprint(fingerprint.finish()),
+                None => change,
+            });
         }
     }
 }

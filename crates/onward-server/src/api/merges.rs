@@ -10,7 +10,7 @@ use super::shapes::{MergeShape, PreviewShape};
 use super::waiting::{WaitQuery, accepted, answer};
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Path, PrintedJson, Query};
 use crate::idempotency::idempotent_op;
 use crate::state::AppState;
 use onward::OpId;
@@ -29,7 +29,7 @@ use onward::OpId;
             ("repo" = String, Path, description = "The repository"),
             ("branch" = String, Path, description = "The branch that is merged into"),
             WaitQuery,
-            ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op"),
+            ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is the same op, and its answer has the header Idempotency-Replayed; another request under the same key is refused with 422"),
         ),
         request_body = crate::api::shapes::MergeShape,
         responses(
@@ -50,14 +50,14 @@ pub async fn merge(
     Path((repo, name)): Path<(String, String)>,
     Query(wait): Query<WaitQuery>,
     headers: HeaderMap,
-    Json(wanted): Json<MergeShape>,
+    PrintedJson(wanted, fingerprint): PrintedJson<MergeShape>,
 ) -> ApiResult<Response> {
     if wanted.source.is_empty() {
         return Err(ApiError::invalid("a merge names its source: {\"source\": \"BRANCH\"}"));
     }
     let source = wanted.source;
     let own = wanted.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
-    let idempotent = idempotent_op(&headers, &caller.key.id, &["merge", &repo, &name, &source])?;
+    let idempotent = idempotent_op(&headers, &caller.key.id, &["merge", &repo, &name])?;
     let mut merge = app
         .onward
         .repo(&repo)
@@ -76,6 +76,9 @@ pub async fn merge(
     }
     if let Some(hint) = wanted.hint {
         merge = merge.hint(hint);
+    }
+    if idempotent.is_some() {
+        merge = merge.fingerprint(fingerprint);
     }
     if let Some(op_id) = one_name(own, idempotent)? {
         merge = merge.op_id(op_id);

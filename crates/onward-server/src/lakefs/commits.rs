@@ -12,8 +12,8 @@ use super::named::{branch, reference, repo};
 use super::wire::{Commit, CommitCreation};
 use crate::auth::{Reader, Writer};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Json, Path, Query};
-use crate::idempotency::idempotent_op;
+use crate::extract::{Path, PrintedJson, Query};
+use crate::idempotency::{idempotent_op, is_replayed, replayed};
 use crate::state::AppState;
 
 /// What a commit's date can be, in seconds since the Unix epoch.
@@ -38,7 +38,7 @@ async fn commit(
     Path((repo_name, name)): Path<(String, String)>,
     Query(query): Query<CommitQuery>,
     headers: HeaderMap,
-    Json(wanted): Json<CommitCreation>,
+    PrintedJson(wanted, fingerprint): PrintedJson<CommitCreation>,
 ) -> ApiResult<Response> {
     if !query.source_metarange.is_empty() {
         return Err(ApiError::not_supported(
@@ -63,11 +63,14 @@ async fn commit(
         change = change.date_ms(date * 1000);
     }
     if let Some(op_id) = idempotent_op(&headers, &caller.key.id, &["commit", &repo_name, &name])? {
-        change = change.op_id(op_id);
+        change = change.op_id(op_id).fingerprint(fingerprint);
     }
-    let id = committed(change.commit().await?, "commit")?;
+    let outcome = change.commit().await?;
+    let is_replayed = is_replayed(&outcome);
+    let id = committed(outcome, "commit")?;
     let info = branch.repository().commit_info(id).await?;
-    Ok((StatusCode::CREATED, Body(Commit::from(info))).into_response())
+    let answer = (StatusCode::CREATED, Body(Commit::from(info))).into_response();
+    Ok(replayed(is_replayed, answer))
 }
 
 async fn show(

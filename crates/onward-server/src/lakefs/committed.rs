@@ -3,10 +3,19 @@
 use http::StatusCode;
 
 use crate::error::{ApiError, ApiResult};
+use crate::idempotency::{REPLAYED, is_replayed};
 use onward::{CommitId, Outcome};
 
 /// The commit that an op became, or what the client is told instead.
 pub fn committed(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
+    let is_replayed = is_replayed(&outcome);
+    commit_of(outcome, what).map_err(|error| match is_replayed {
+        true => error.with_header(REPLAYED.0, REPLAYED.1),
+        false => error,
+    })
+}
+
+fn commit_of(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
     match outcome {
         Outcome::Committed { commit, .. } => Ok(commit),
         Outcome::NoChanges { .. } | Outcome::Applied { .. } => {

@@ -14,12 +14,13 @@ use super::named::{branch, reference, repo};
 use super::wire::{CherryPickCreation, Commit, Merge, RevertCreation};
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Json, Path};
-use crate::idempotency::idempotent_op;
+use crate::extract::{Path, PrintedJson};
+use crate::idempotency::{idempotent_op, is_replayed, replayed};
 use crate::state::AppState;
 use onward::internals::model::error::quoted;
+use onward::internals::model::ids::Fingerprint;
 use onward::internals::repo::{MergeBuilder, Repository};
-use onward::{RefExpr, Strategy};
+use onward::{OpId, RefExpr, Strategy};
 
 pub fn routes() -> Router<AppState> {
     Router::new()
@@ -52,8 +53,8 @@ async fn merge(
     State(app): State<AppState>,
     Path((repo_name, source, dest)): Path<(String, String, String)>,
     headers: HeaderMap,
-    Json(wanted): Json<Merge>,
-) -> ApiResult<Body<Value>> {
+    PrintedJson(wanted, fingerprint): PrintedJson<Merge>,
+) -> ApiResult<Response> {
     let strategy = match wanted.strategy.as_deref() {
         None | Some("") => Strategy::Fail,
         Some("source-wins") => Strategy::SourceWins,
@@ -71,21 +72,23 @@ async fn merge(
         .squash(wanted.squash_merge)
         .allow_empty(wanted.allow_empty || wanted.force);
     let merge = worded(merge, &caller, wanted.message, wanted.metadata);
-    let merge =
-        match idempotent_op(&headers, &caller.key.id, &["merge", &repo_name, &dest, &source])? {
-            Some(op_id) => merge.op_id(op_id),
-            None => merge,
-        };
-    let commit = committed(merge.commit().await?, "merge")?;
-    Ok(Body(json!({"reference": commit.to_string()})))
+    let what = ["merge", &repo_name, &dest, &source];
+    let merge = once(merge, idempotent_op(&headers, &caller.key.id, &what)?, fingerprint);
+    let outcome = merge.commit().await?;
+    let is_replayed = is_replayed(&outcome);
+    let commit = committed(outcome, "merge")?;
+    let answer = Body(json!({"reference": commit.to_string()})).into_response();
+    Ok(replayed(is_replayed, answer))
 }
 
 async fn revert(
     Writer(caller): Writer,
     State(app): State<AppState>,
     Path((repo, name)): Path<(String, String)>,
-    Json(wanted): Json<RevertCreation>,
-) -> ApiResult<StatusCode> {
+    headers: HeaderMap,
+    PrintedJson(wanted, fingerprint): PrintedJson<RevertCreation>,
+) -> ApiResult<Response> {
+    let op_id = idempotent_op(&headers, &caller.key.id, &["revert", &repo, &name])?;
     let branch = branch(&app, &repo, &name);
     let (reference, parent) = (reference(&wanted.reference)?, parent(wanted.parent_number)?);
     if parent.is_none() {
@@ -94,8 +97,10 @@ async fn revert(
     let revert = branch.revert(reference, parent).allow_empty(wanted.allow_empty);
     let overrides = wanted.commit_overrides.unwrap_or_default();
     let revert = worded(revert, &caller, overrides.message, overrides.metadata);
-    committed(revert.commit().await?, "revert")?;
-    Ok(StatusCode::NO_CONTENT)
+    let outcome = once(revert, op_id, fingerprint).commit().await?;
+    let is_replayed = is_replayed(&outcome);
+    committed(outcome, "revert")?;
+    Ok(replayed(is_replayed, StatusCode::NO_CONTENT.into_response()))
 }
 
 /// Refuses a merge whose parent is not named as lakeFS does: as a conflict.
@@ -113,16 +118,29 @@ async fn cherry_pick(
     Writer(caller): Writer,
     State(app): State<AppState>,
     Path((repo, name)): Path<(String, String)>,
-    Json(wanted): Json<CherryPickCreation>,
+    headers: HeaderMap,
+    PrintedJson(wanted, fingerprint): PrintedJson<CherryPickCreation>,
 ) -> ApiResult<Response> {
+    let op_id = idempotent_op(&headers, &caller.key.id, &["cherry-pick", &repo, &name])?;
     let branch = branch(&app, &repo, &name);
     let parent = parent(wanted.parent_number.unwrap_or_default())?;
     let pick = branch.cherry_pick(reference(&wanted.reference)?, parent);
     let overrides = wanted.commit_overrides.unwrap_or_default();
     let pick = worded(pick, &caller, overrides.message, overrides.metadata);
-    let id = committed(pick.commit().await?, "cherry-pick")?;
+    let outcome = once(pick, op_id, fingerprint).commit().await?;
+    let is_replayed = is_replayed(&outcome);
+    let id = committed(outcome, "cherry-pick")?;
     let info = branch.repository().commit_info(id).await?;
-    Ok((StatusCode::CREATED, Body(Commit::from(info))).into_response())
+    let answer = (StatusCode::CREATED, Body(Commit::from(info))).into_response();
+    Ok(replayed(is_replayed, answer))
+}
+
+/// Made once, where the request has a key.
+fn once(merge: MergeBuilder, op_id: Option<OpId>, fingerprint: Fingerprint) -> MergeBuilder {
+    match op_id {
+        Some(op_id) => merge.op_id(op_id).fingerprint(fingerprint),
+        None => merge,
+    }
 }
 
 /// The parent that is meant; 0 is none in particular.

@@ -161,6 +161,7 @@ fn op(wanted: &Wanted) -> Result<Op> {
         created_ms: clock::now_ms(),
         prepared_ms: None,
         producer: None,
+        fingerprint: None,
         request: Request::Commit(request(Changes::Inline(ByteBuf::from(run.encode())))),
     })
 }
@@ -183,6 +184,7 @@ fn prepared(wanted: Wanted) -> Prepared {
         id: wanted.op_id,
         producer: None,
         areas: None,
+        fingerprint: None,
         work: Work::Commit {
             committer: "bench".into(),
             created_ms: clock::now_ms(),
