@@ -27,7 +27,7 @@
 --          (ticket = depth), 7 nothing staged, 8 branch deleted, 9 over the limit of sealed areas
 --          (ticket = how many there are), 10 may have been decided, which was forgotten here: the
 --          log knows
--- Cost   O(count) besides the areas given back (at most the sealed limit).
+-- Cost   O(count), and O(number of areas) once a call (at most the sealed limit).
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, staged_key, paths_key, sealed_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -44,17 +44,35 @@ local depth_before = redis.call('LLEN', queue_key)
 local depth = depth_before
 local forgetful = has_forgotten(ops_key, depth, done, remembered)
 
--- Takes the staging area and every area without an owner for this op.
-local function seal(op_id, area_id, area_key, area_paths_key, areas, staged)
+-- What can be sealed: read for the first op that asks, and kept true as ops take of it.
+local areas, staged, given_back
+local function see_areas()
+  if areas then
+    return
+  end
+  areas = redis.call('LRANGE', sealed_key, 0, -1)
+  staged = redis.call('EXISTS', staged_key) == 1
+  given_back = {}
   for index, area in ipairs(areas) do
     if owner_of(area) == nobody then
-      redis.call('LSET', sealed_key, index - 1, area_of(id_of(area), op_id))
+      given_back[#given_back + 1] = index
     end
   end
+end
+
+-- Takes the staging area and every area without an owner for this op.
+local function seal(op_id, area_id, area_key, area_paths_key)
+  for _, index in ipairs(given_back) do
+    areas[index] = area_of(id_of(areas[index]), op_id)
+    redis.call('LSET', sealed_key, index - 1, areas[index])
+  end
+  given_back = {}
   if staged then
     redis.call('RENAME', staged_key, area_key)
     redis.call('RENAME', paths_key, area_paths_key)
-    redis.call('RPUSH', sealed_key, area_of(area_id, op_id))
+    areas[#areas + 1] = area_of(area_id, op_id)
+    redis.call('RPUSH', sealed_key, areas[#areas])
+    staged = false
   end
 end
 
@@ -124,22 +142,20 @@ local function judge(number, at, area_key, area_paths_key)
   if seal_mode == '0' then
     return accept(op_id, element)
   end
-  local areas = redis.call('LRANGE', sealed_key, 0, -1)
-  local staged = redis.call('EXISTS', staged_key) == 1
-  local given_back = false
-  for _, area in ipairs(areas) do
-    given_back = given_back or owner_of(area) == nobody
-  end
-  if seal_mode == '1' and not staged and not given_back then
+  see_areas()
+  local takes = staged or #given_back > 0
+  if seal_mode == '1' and not takes then
     return 7, 0, ''
   end
   if staged and #areas >= sealed_limit then
     return 9, #areas, ''
   end
   local code, ticket, record = accept(op_id, element)
-  -- Whether there is memory for it is known before the staging area is taken.
-  write()
-  seal(op_id, area_id, area_key, area_paths_key, areas, staged)
+  if takes then
+    -- Whether there is memory for it is known before the staging area is taken.
+    write()
+    seal(op_id, area_id, area_key, area_paths_key)
+  end
   return code, ticket, record
 end
 
@@ -170,7 +186,7 @@ end
 
 local reply = {
   state, done, commit, position, depth, turn, left,
-  redis.call('LRANGE', sealed_key, 0, -1),
+  areas or redis.call('LRANGE', sealed_key, 0, -1),
 }
 for _, value in ipairs(results) do
   reply[#reply + 1] = value

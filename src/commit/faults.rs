@@ -1,4 +1,4 @@
-//! Named points of a round, and of the lives of repositories and branches, at which a test can kill, stop, delay or fail this process.
+//! Named points of a round, of uploads, and of the lives of repositories and branches, at which a test can kill, stop, delay or fail this process.
 //!
 //! Without the feature `failpoints` a point is nothing. With it, `ONWARD_FAILPOINTS` (or
 //! [`Faults::set`]) arms points: `decide=kill`, `published=stop@3` (at the third visit),
@@ -14,6 +14,9 @@ pub const LIFE_POINTS: &[&str] = &[
     "repo-emptied",
     "branch-ended",
 ];
+
+/// Points of an upload: its object is there, and nothing names it.
+pub const UPLOAD_POINTS: &[&str] = &["uploaded"];
 
 /// Points of a round, in order.
 pub const POINTS: &[&str] = &[
@@ -124,7 +127,8 @@ mod imp {
                 ))
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
-            if !super::POINTS.contains(&point) && !super::LIFE_POINTS.contains(&point) {
+            let all = [super::POINTS, super::LIFE_POINTS, super::UPLOAD_POINTS];
+            if !all.iter().any(|points| points.contains(&point)) {
                 return Err(wrong());
             }
             let (action, visit) = match action.split_once('@') {

@@ -24,6 +24,7 @@ use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
 use super::handles::Branch;
+use super::named_lives::NamedLives;
 use super::outcome::complete;
 use super::place::Place;
 use super::removal::require_live;
@@ -246,19 +247,21 @@ impl Branch {
     }
 
     /// Submits an op to the branch under its present name, through outages of Redis until
-    /// `deadline`. A name that by now stands for another incarnation is looked up again.
+    /// `deadline`. A name that by now stands for another incarnation is looked up again, and takes
+    /// nothing that names what is not kept in its life.
     pub(super) async fn submit(
         &self,
         submission: Submission,
         asked: Option<Fingerprint>,
+        named: NamedLives,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
         self.repo.onward.check_storage_until(deadline).await?;
-        let again = Again { branch: self.clone(), submission: submission.clone() };
-        let submitting = &Submitting::new(submission);
-        let attempt = |context| {
-            let queue = self.queue_of(&context);
-            async move { submitting.attempt(&queue).await }
+        let submitting = &Submitting::new(submission.clone());
+        let named_lives = &named;
+        let attempt = |context: BranchContext| async move {
+            self.check_named(&context, named_lives).await?;
+            submitting.attempt(&self.queue_of(&context)).await
         };
         let (mut context, mut admission) = persist(deadline, || accepted(self, attempt)).await?;
         if let Admission::NothingStaged(_) = admission {
@@ -270,7 +273,7 @@ impl Branch {
             }
         }
         let mut handle = self.admitted(&context, admission, asked).await?;
-        handle.again = Some(Box::new(again));
+        handle.again = Some(Box::new(Again { branch: self.clone(), submission, named }));
         Ok(handle)
     }
 
@@ -313,7 +316,8 @@ impl Branch {
         request: Request,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
-        self.submit(self.submission(op_id, committer, request, None)?, None, deadline).await
+        let submission = self.submission(op_id, committer, request, None)?;
+        self.submit(submission, None, NamedLives::default(), deadline).await
     }
 
     /// An op that takes nothing from the staging area, with what tells the request that is asked for

@@ -24,6 +24,7 @@ use crate::model::producer::Producer;
 use crate::tree::{ChangeSetWriter, ChangeSorter, LateTree, SmallMax, Tree, Twice};
 
 use super::handles::Branch;
+use super::named_lives::NamedLives;
 use super::protection::Action;
 use super::ticket::{TicketHandle, late, see_through};
 
@@ -36,6 +37,7 @@ const INLINE_RECORDS_MAX: usize = 512;
 pub struct ChangeBuilder {
     branch: Branch,
     sorter: ChangeSorter,
+    named_lives: NamedLives,
     /// Whether it commits what is staged instead of changes of its own.
     staged: bool,
     conditional: bool,
@@ -74,6 +76,7 @@ impl ChangeBuilder {
         Self {
             branch,
             sorter,
+            named_lives: NamedLives::default(),
             staged,
             conditional: false,
             message: String::new(),
@@ -167,6 +170,7 @@ impl ChangeBuilder {
         if let Change::Put(entry) = &change.change {
             entry.check().map_err(|error| error.context(format!("path '{}'", change.path)))?;
         }
+        self.named_lives.note(&self.branch.repo, &change.change)?;
         self.conditional |= change.condition.is_some();
         self.sorter.push_numbered(number, change)
     }
@@ -267,7 +271,8 @@ impl ChangeBuilder {
     }
 
     /// Submits the commit. Once this returns, the commit will be decided whatever happens to this
-    /// process. Fails with [`ErrorKind::Forbidden`] on a branch that is protected from it.
+    /// process. Fails with [`ErrorKind::Forbidden`] on a branch that is protected from it, and with
+    /// [`ErrorKind::InvalidInput`] where an entry names an object of an earlier life of the repository.
     pub async fn submit(self) -> Result<TicketHandle> {
         self.submit_until(None).await
     }
@@ -288,8 +293,9 @@ impl ChangeBuilder {
         self.branch.check_protection(Action::Commit).await?;
         let op_id = self.id();
         let (branch, asked) = (self.branch.clone(), self.fingerprint);
+        let named = self.named_lives.clone();
         let (submission, removals) = self.submission(op_id, deadline).await?;
-        let handle = branch.submit(submission, asked, deadline).await;
+        let handle = branch.submit(submission, asked, named, deadline).await;
         Ok((handle.map_err(|error| in_doubt(op_id, error))?, removals))
     }
 

@@ -25,6 +25,7 @@ use crate::model::outcome::{Details, Outcome};
 use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
+use super::named_lives::NamedLives;
 use super::protection::Action;
 use super::ticket::{TicketHandle, TicketStatus, late, same_request, see_through};
 
@@ -227,7 +228,7 @@ impl MergeBuilder {
             Ready::Op(request) => {
                 let (branch, asked) = (&self.branch, self.fingerprint);
                 let submission = branch.submission(op_id, self.committer, *request, asked)?;
-                branch.submit(submission, asked, deadline).await
+                branch.submit(submission, asked, NamedLives::default(), deadline).await
             }
         }
     }

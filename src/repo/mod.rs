@@ -27,6 +27,7 @@ pub mod merge;
 pub mod merge_base;
 mod merge_spec;
 pub mod metadata;
+mod named_lives;
 mod names;
 mod onward;
 mod outcome;

@@ -24,6 +24,7 @@ use crate::tree::{Position, ScanStart};
 
 use super::current::{Asked, Current};
 use super::handles::Branch;
+use super::named_lives::NamedLives;
 use super::overlay::text_behind_prefix;
 use super::protection::Action;
 
@@ -36,15 +37,18 @@ const ATTEMPTS: usize = 64;
 impl Branch {
     /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none. A removal of what
     /// the branch does not have leaves nothing behind: what was only staged is taken back. Fails with
-    /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it.
+    /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it, and with
+    /// [`crate::ErrorKind::InvalidInput`] where an entry names an object of an earlier life of the
+    /// repository.
     pub async fn stage(&self, changes: &[PathChange]) -> Result<()> {
         self.check_protection(Action::Stage).await?;
+        let named = &self.named_lives(changes)?;
         for chunk in changes.chunks(STAGE_MAX) {
             let is_plain = |c: &PathChange| c.condition.is_none() && c.change != Change::Delete;
             if chunk.iter().all(is_plain) {
-                self.stage_plain(chunk).await?;
+                self.stage_plain(chunk, named).await?;
             } else {
-                self.stage_judged(chunk).await?;
+                self.stage_judged(chunk, named).await?;
             }
         }
         Ok(())
@@ -73,6 +77,7 @@ impl Branch {
         let objects = self.repo.onward.coordinator().objects();
         let key = layout::data(&life, clock::random_u128());
         let uploaded = objects.upload(&key, reader, self.repo.onward.inner.checksum).await?;
+        self.repo.onward.coordinator().faults().pass("uploaded").await?;
         let mut entry = Entry::new(objects.address(&key), uploaded.size, uploaded.checksum);
         entry.mtime = clock::now_ms() / 1000;
         Ok(entry)
@@ -88,10 +93,11 @@ impl Branch {
     }
 
     /// Stages changes as they are, wherever the branch stands.
-    async fn stage_plain(&self, changes: &[PathChange]) -> Result<()> {
+    async fn stage_plain(&self, changes: &[PathChange], named: &NamedLives) -> Result<()> {
         // One call, however often it is made: what it wrote is not written once more.
         let (call, values) = (clock::new_op_id(), &encode(&newest(changes))?);
         let ask = |context: BranchContext| async move {
+            self.check_named(&context, named).await?;
             context.redis.stage(call, STAGED_MAX, values, None).await
         };
         match present(self, ask).await? {
@@ -104,15 +110,18 @@ impl Branch {
     }
 
     /// Stages changes with conditions, and removals, by where the branch stands.
-    async fn stage_judged(&self, changes: &[PathChange]) -> Result<()> {
+    async fn stage_judged(&self, changes: &[PathChange], named: &NamedLives) -> Result<()> {
         let newest = &newest(changes);
-        let ask = |context| async move { self.stage_where_seen(&context, changes, newest).await };
+        let ask = |context| async move {
+            self.check_named(&context, named).await?;
+            self.stage_where_seen(&context, changes, newest).await
+        };
         match present(self, ask).await?.1.0 {
             Stage::Written | Stage::Needless => Ok(()),
             Stage::Full => Err(full()),
             // A tombstone is right wherever the branch stands, and perhaps needless.
             Stage::Moved if changes.iter().all(|change| change.condition.is_none()) => {
-                self.stage_plain(changes).await
+                self.stage_plain(changes, named).await
             }
             Stage::Moved => Err(Error::unavailable(format!(
                 "the branch moved {ATTEMPTS} times under a conditional write: try again, or commit the change with its condition, which is decided in its turn"

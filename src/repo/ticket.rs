@@ -21,6 +21,7 @@ use crate::model::ids::{Fingerprint, OpId, Ticket};
 use crate::model::outcome::{Details, Outcome};
 
 use super::handles::{Branch, Onward};
+use super::named_lives::NamedLives;
 use super::outcome::complete;
 use super::standing::age_of;
 
@@ -70,6 +71,7 @@ impl Waited {
 pub(super) struct Again {
     pub(super) branch: Branch,
     pub(super) submission: Submission,
+    pub(super) named: NamedLives,
 }
 
 #[derive(Debug)]
@@ -114,7 +116,7 @@ impl TicketHandle {
         outcome: Waited,
         deadline: Deadline,
     ) -> Result<Outcome> {
-        let Again { branch, submission } = again;
+        let Again { branch, submission, named } = again;
         let over = self.queue.context();
         branch.repo.onward.inner.forget_place(over);
         // Fails where the name stands for nothing.
@@ -123,7 +125,7 @@ impl TicketHandle {
         }
         let op_id = self.op_id();
         tracing::info!(%op_id, "Redis had gone back to a branch that is over: submitting to the one there is");
-        *self = branch.submit(submission, self.asked, Some(deadline)).await?;
+        *self = branch.submit(submission, self.asked, named, Some(deadline)).await?;
         self.again = None;
         self.wait_until(deadline).await?.told()
     }

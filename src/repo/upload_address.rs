@@ -14,6 +14,7 @@ use crate::model::path::ObjectPath;
 use crate::objects::{Secret, layout};
 
 use super::handles::Branch;
+use super::named_lives::over;
 use super::protection::Action;
 
 /// How long an address can be linked, in minutes.
@@ -79,10 +80,18 @@ impl Branch {
             ))
         };
         let foreign = "it lies in this deployment's storage and was not given out for this path";
-        let life = self.repo.life().await?;
-        let id = layout::parse_data(key)
-            .filter(|_| layout::parse_life(key).as_ref() == Some(&life))
-            .ok_or_else(|| refused(foreign))?;
+        let id = layout::parse_data(key).ok_or_else(|| refused(foreign))?;
+        let life = layout::parse_life(key).ok_or_else(|| refused(foreign))?;
+        if life != self.repo.life().await? {
+            // What is remembered of the repository may be over.
+            let (now, _) = self.repo.live().await?;
+            if life.name() != now.name() {
+                return Err(refused(foreign));
+            }
+            if life != now {
+                return Err(over(address));
+            }
+        }
         let (code, shown) = (self.code(path, said(id)).await?, id & ((1 << CODE_BITS) - 1));
         if !bool::from(code.to_be_bytes().ct_eq(&shown.to_be_bytes())) {
             return Err(refused(foreign));

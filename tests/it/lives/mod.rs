@@ -8,6 +8,7 @@ mod deletions;
 mod killed;
 mod random;
 mod returning;
+mod uploads;
 
 use onward::internals::commit::faults::{Faults, Gate};
 use onward::internals::repo::gc::GcOptions;

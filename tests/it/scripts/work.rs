@@ -115,6 +115,32 @@ impl Rig {
         self.run(&script::PUBLISH, &all, &args)
     }
 
+    /// Submits ops that take what is staged, or nothing.
+    fn submit_sealing(&mut self, count: usize) -> Work {
+        let keys = self.keys.clone();
+        let areas: Vec<_> = (0..count).map(|n| keys.area(op(AREAS + n).parse().unwrap())).collect();
+        let mut all = vec![
+            keys.head,
+            keys.queue,
+            keys.outcomes,
+            keys.ops,
+            keys.producers,
+            keys.staged,
+            keys.paths,
+            keys.sealed,
+        ];
+        all.extend(areas.into_iter().flat_map(|(values, paths)| [values, paths]));
+        all.push(keys.absent);
+        let mut args = ["-", "helper", "250", "100000"].map(str::to_owned).to_vec();
+        args.extend([AREAS + 1, count, 0].map(|n| n.to_string()));
+        for n in 0..count {
+            let element = format!("{}P", op(n));
+            args.extend([op(n), element, String::new(), format!("{:020}", 0)]);
+            args.extend([format!("{:020}", 0), "2".into(), op(AREAS + n), "0".into()]);
+        }
+        self.run(&script::SUBMIT, &all, &args)
+    }
+
     fn prune(&mut self, area: &str, budget: usize) -> Work {
         let keys = self.keys.clone();
         let all = [keys.head, keys.sealed, keys.pruned, keys.absent];
@@ -229,4 +255,33 @@ fn a_reply_carries_no_more_of_a_queue_than_a_mebibyte_and_some() {
     let of_all: BTreeMap<&str, u64> =
         [("view", viewed.commands), ("publish", published.commands)].into();
     assert!(of_all.values().all(|commands| *commands < 60), "{of_all:?}");
+}
+
+#[test]
+fn ops_that_seal_read_the_list_of_areas_once_a_call() {
+    const OPS: usize = 512;
+    let mut rig = Rig::new();
+    for n in 0..AREAS {
+        rig.seal(n, if n % 2 == 0 { NOBODY } else { "waits-for-its-turn-in-the-queue-----" }, 1);
+    }
+    let (staged, paths) = (rig.keys.staged.clone(), rig.keys.paths.clone());
+    let _: i64 = rig.plain("HSET", &staged, &["path", "v"]);
+    let _: i64 = rig.plain("ZADD", &paths, &["0", "path"]);
+    let submitted = rig.submit_sealing(OPS);
+    let Value::Array(values) = &submitted.reply else { panic!("{:?}", submitted.reply) };
+    let codes: Vec<i64> = values[8..].chunks(3).map(|result| code(&result[0])).collect();
+    assert_eq!(codes, [1; OPS]);
+    // A mark for each area that was given back, which the first op takes, and a few for all.
+    let most = (AREAS / 2 + 30) as u64;
+    assert!(submitted.commands <= most, "{} commands", submitted.commands);
+    let sealed = rig.keys.sealed.clone();
+    let areas: Vec<String> = rig.plain("LRANGE", &sealed, &["0", "-1"]);
+    assert_eq!(areas.iter().filter(|area| area.ends_with(&op(0))).count(), AREAS / 2 + 1);
+    assert_eq!(areas.len(), AREAS + 1);
+    let Value::Array(told) = &values[7] else { panic!("{:?}", values[7]) };
+    assert_eq!(bytes(&values[7]), areas.iter().map(String::len).sum::<usize>());
+    assert_eq!(told.len(), areas.len());
+    let queue = rig.keys.queue.clone();
+    let elements: Vec<String> = rig.plain("LRANGE", &queue, &["0", "-1"]);
+    assert_eq!(elements, (0..OPS).map(|n| format!("{}P", op(n))).collect::<Vec<_>>());
 }

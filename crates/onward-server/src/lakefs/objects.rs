@@ -66,12 +66,23 @@ async fn upload(
     let entry = receive(&app, branch.clone(), told, request).await?;
     let put = Change::Put(entry.clone());
     if let Err(error) = stage_if(&branch, &path, put, &conditions).await {
-        if is_certain(&error) {
-            branch.withdraw(&entry).await;
+        if !is_certain(&error) {
+            return Err(error);
         }
-        return Err(error);
+        let is_refused = error.status() == StatusCode::BAD_REQUEST;
+        let is_left_behind =
+            is_refused && branch.is_left_behind(&entry.address).await.unwrap_or(false);
+        branch.withdraw(&entry).await;
+        return Err(if is_left_behind { made_again() } else { error });
     }
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&path, entry, true))).into_response())
+}
+
+/// The bytes lie where nothing is kept any more, and the client has them still.
+fn made_again() -> ApiError {
+    ApiError::from(onward::Error::unavailable(
+        "the repository was deleted and made again meanwhile, and nothing was kept: upload again",
+    ))
 }
 
 /// What an upload is to be, unless it is refused as it is or its conditions do not hold even now.
