@@ -92,9 +92,10 @@ impl EntryCache {
     /// The error of an entry that must be there and is not.
     pub(super) fn missing(&self, uid: BranchUid, first: Ticket) -> Error {
         Error::corrupt(format!(
-            "object '{}' is missing from {}: restore it from a copy",
+            "object '{}' is missing from {}: restore it from a copy; where the storage as a whole was put back from an older one, `onward recover {}` goes on from what is there",
             layout::log_entry(&self.repo, uid, first),
-            self.objects.url()
+            self.objects.url(),
+            self.repo.name()
         ))
     }
 }

@@ -20,6 +20,9 @@ use super::world::{Weather, World};
 /// How long a history may take, by its own clock, until it counts as stuck.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
+/// Longer than any request is on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 /// How long the last commits may take: a while longer than the longest pause of anything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -357,6 +360,8 @@ impl History {
     /// commit anything. It lives on: others may follow it.
     async fn look_after(&mut self) -> Vec<String> {
         let mut wrong = Vec::new();
+        // A request outlives the client that sent it: what is on its way arrives first.
+        tokio::time::sleep(ON_ITS_WAY).await;
         for server in self.servers.clone() {
             let onward = self.process().connect(&server, &self.store).await;
             let mut watch = onward.watch();
