@@ -171,7 +171,8 @@ pub mod admin {
     pub use crate::commit::counters::CounterSnapshot;
     pub use crate::repo::doctor::{Check, Health, examine};
     pub use crate::repo::gc::{GcEvent, GcOptions, GcReport, Tally};
-    pub use crate::repo::import::{ImportPart, ImportRequest, Imported};
+    pub use crate::repo::import::{ImportPart, ImportRequest, Imported, Skipped};
+    pub use crate::repo::parted::GivenUp;
     pub use crate::repo::protection::{Action, Rule};
     pub use crate::repo::recover::{Recovered, RecoveredState};
     pub use crate::repo::refs_dump::{DumpId, Restored};
