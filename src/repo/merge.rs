@@ -344,11 +344,15 @@ impl MergeBuilder {
         }
     }
 
-    /// It ends with `outcome`, unless it was decided before and Redis has lost that since.
+    /// It ends with `outcome`, unless it was decided before, or is on its way in this process, and
+    /// Redis has lost that since.
     async fn end_early(&self, op_id: OpId, outcome: Box<Outcome>) -> Result<TicketHandle> {
         if self.op_id.is_some() {
             bring_up(&self.branch.context().await?).await?;
             if let Some(handle) = self.known(op_id).await? {
+                return Ok(handle);
+            }
+            if let Some(handle) = self.branch.join(op_id, self.fingerprint).await? {
                 return Ok(handle);
             }
         }

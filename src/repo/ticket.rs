@@ -324,6 +324,20 @@ impl Branch {
         Ok(TicketHandle { queue, state, asked, again: None })
     }
 
+    /// A handle of an op that this process has had accepted before and sees through, also where Redis
+    /// has lost it since; `None` where there is none.
+    pub(super) async fn join(
+        &self,
+        op_id: OpId,
+        asked: Option<Fingerprint>,
+    ) -> Result<Option<TicketHandle>> {
+        let queue = self.queue_of(&self.context().await?);
+        Ok(queue.join(op_id).map(|pending| {
+            let state = HandleState::Pending(pending);
+            TicketHandle { queue, state, asked, again: None }
+        }))
+    }
+
     /// Calls an op off, if it is not decided yet; then tells what is known of it.
     pub async fn ticket_cancel(&self, op_id: OpId) -> Result<Cancelled> {
         let ask = |context: BranchContext| async move { context.redis.cancel(op_id).await };

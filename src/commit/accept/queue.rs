@@ -59,6 +59,15 @@ impl BranchQueue {
         Pending { op_id, ticket, is_known: true, outcome }
     }
 
+    /// Waits for an op that this process has had accepted and still sees through, also where Redis has
+    /// lost it. `None` where there is no such op.
+    pub fn join(&self, op_id: OpId) -> Option<Pending> {
+        let (tell, outcome) = watch::channel(None);
+        let ticket = self.shared.state().waiters.join(op_id, tell)?;
+        self.shared.wake.notify_one();
+        Some(Pending { op_id, ticket, is_known: true, outcome })
+    }
+
     /// Whether somebody in this process waits for the op, and so helps it on.
     pub fn waits_for(&self, op_id: OpId) -> bool {
         self.shared.state().waiters.waits_for(op_id)

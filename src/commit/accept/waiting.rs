@@ -155,6 +155,16 @@ impl Waiters {
         self.accepted(op_id, ticket, done, false);
     }
 
+    /// Adds one more who waits for an op that was submitted here and accepted, whatever Redis has lost
+    /// of it since: this process sees it through. Returns the ticket that it had last; `None` where
+    /// there is no such op.
+    pub fn join(&mut self, op_id: OpId, tell: watch::Sender<Option<Told>>) -> Option<Ticket> {
+        let waiting = self.by_op.get_mut(&op_id)?;
+        let standing = waiting.submission.as_ref().and(waiting.standing)?;
+        waiting.tell.push(tell);
+        Some(standing.ticket)
+    }
+
     fn add(
         &mut self,
         op_id: OpId,
@@ -328,5 +338,35 @@ impl Waiters {
     /// Whether ops beyond the given ticket are waited for.
     pub fn any_behind(&self, ticket: Ticket) -> bool {
         self.last().is_some_and(|last| last > ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coord::submit::Seal;
+
+    fn submission(op_id: OpId) -> Submission {
+        let (element, producer, seal) = (bytes::Bytes::new(), None, Seal::No);
+        Submission { op_id, element, producer, seal, may_repeat: true }
+    }
+
+    #[test]
+    fn who_repeats_an_op_that_this_process_sees_through_waits_for_the_same_end() {
+        let (mine, of_others) = (OpId::of_bytes(b"mine"), OpId::of_bytes(b"of others"));
+        let mut waiters = Waiters::default();
+        let (first, told_first) = watch::channel(None);
+        waiters.expect(submission(mine), first);
+        let joined = |waiters: &mut Waiters, op_id| waiters.join(op_id, watch::channel(None).0);
+        assert_eq!(joined(&mut waiters, mine), None, "it is not accepted yet");
+        waiters.accepted(mine, Ticket(7), 4, false);
+        let (second, told_second) = watch::channel(None);
+        assert_eq!(waiters.join(mine, second), Some(Ticket(7)));
+        waiters.attach(of_others, Ticket(8), 4, Duration::ZERO, watch::channel(None).0);
+        assert_eq!(joined(&mut waiters, of_others), None, "nobody here has it to submit again");
+        waiters.tell_stuck("the storage is away");
+        for told in [told_first, told_second] {
+            assert!(matches!(&*told.borrow(), Some(Told::Stuck(_))), "{told:?}");
+        }
     }
 }
