@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::backend::{ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
-use super::failure::{Refusal, Trouble, refused, refused_as};
+use super::failure::{Refusal, Trouble, refused_as};
 use super::layout;
 use super::store::Objects;
 use super::{key, write::Created};
@@ -100,7 +100,8 @@ impl Objects {
         let written = self.create(key, first.clone()).await?;
         let found = self.create(key, second).await?;
         if written != Created::Written || found != Created::Found(first) {
-            return Err(refused(self.named("probe", key), Refusal::Unsupported));
+            let why = "the second who created an object was let through";
+            return Err(refused_as(self.named("probe", key), Refusal::Unsupported, why));
         }
         Ok(())
     }

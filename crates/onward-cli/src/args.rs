@@ -22,7 +22,13 @@ pub struct Global {
     #[arg(long, global = true, value_name = "NAME", env = "ONWARD_COMMITTER", hide_env = true)]
     pub committer: Option<String>,
     /// Use a storage on which branches can fork: see `onward doctor`
-    #[arg(long, global = true, env = "ONWARD_ACCEPT_UNSAFE_STORAGE", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "ONWARD_ACCEPT_UNSAFE_STORAGE",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub accept_unsafe_storage: bool,
     /// One JSON object per line on stdout
     #[arg(long, global = true)]

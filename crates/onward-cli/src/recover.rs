@@ -10,7 +10,8 @@ use super::exit::{Done, Exit};
 use super::out::{Out, Told};
 use super::session::{repo_of, with};
 
-/// Recovers one repository, or all.
+/// Recovers one repository, or all. Where ops that had been told as decided were given up, that is no
+/// success.
 pub async fn run(global: &Global, out: &Out, repo: Option<RepoName>) -> Done {
     with(global, async |onward| {
         let all = match repo {
@@ -21,12 +22,14 @@ pub async fn run(global: &Global, out: &Out, repo: Option<RepoName>) -> Done {
             }
             None => onward.recover().await?,
         };
+        let mut given_up = 0;
         for (repo, branches) in &all {
             for recovered in branches {
                 tell(out, repo, recovered)?;
+                given_up += recovered.given_up.len() as u64;
             }
         }
-        Ok(Exit::Done)
+        Ok(Exit::Done.unless_missed(given_up))
     })
     .await
 }

@@ -40,3 +40,22 @@ fn a_lake_is_verified_and_its_garbage_collected() {
     assert!(key.ends_with(lost[0]["key"].as_str().unwrap()));
     assert_eq!(lost[1]["findings"], 1);
 }
+
+#[test]
+fn a_recovery_that_gives_something_up_names_it_and_is_no_success() {
+    let desk = Desk::lake();
+    desk.file("a.csv", "a");
+    desk.done("put a.csv lake/main/");
+    let lost = desk.done("commit lake/main -m one --json").json();
+    let logs = desk.path().join(".onward/store/lake/log");
+    let log = std::fs::read_dir(&logs).unwrap().next().unwrap().unwrap().path();
+    let mut entries: Vec<_> = std::fs::read_dir(log).unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    std::fs::remove_file(entries.last().unwrap()).unwrap();
+    let refused = desk.fails(1, "log lake/main").stderr;
+    assert!(refused.contains("onward recover lake"), "{refused}");
+    let recovered = desk.fails(1, "recover lake --json").json();
+    assert_eq!(recovered["given_up"][0]["op_id"], lost["op_id"]);
+    assert_eq!(desk.done("recover lake --json").json()["given_up"], serde_json::json!([]));
+    assert_eq!(desk.done("log lake/main --json").lines().len(), 1);
+}
