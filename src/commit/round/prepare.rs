@@ -29,7 +29,7 @@ const LOADS: usize = 16;
 /// bring more end the batch early, and count for the bound on rounds like as many batches.
 ///
 /// With one op of [`VALIDATED_BYTES_MAX`](super::situation::VALIDATED_BYTES_MAX) a round takes about twice
-/// that, [`super::lookup`] adds what it looks up, and caches have limits of their own: 1 GiB at most, and
+/// that, `lookup` adds what it looks up, and caches have limits of their own: 1 GiB at most, and
 /// 400 MiB where no op is larger than a batch.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -10,7 +10,7 @@ use crate::model::error::Error;
 
 use super::check::Check;
 
-/// Commands as they are tried, in this order. A word of one small letter in [`KEYS`] is that key.
+/// Commands as they are tried, in this order. A word of one small letter in `KEYS` is that key.
 /// A test holds that no script and no call of `src/coord` has another.
 pub const COMMANDS: &[&str] = &[
     "SET s 1",
