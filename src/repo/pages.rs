@@ -70,16 +70,20 @@ impl Onward {
         request: &NamesRequest,
         search: &str,
     ) -> Result<NamePage<RepoInfo>> {
-        let dirs = self.coordinator().objects().list_dirs("").await?;
-        let mut names: Vec<RepoName> = dirs
-            .into_iter()
-            .filter(|name| request.wants(name) && name.contains(search))
-            .filter_map(|name| RepoName::new(name).ok())
-            .collect();
-        names.sort();
-        let reads =
-            names.into_iter().map(|name| async move { self.repo(name.as_str()).find().await });
+        let names = self.repo_names().await?.into_iter();
+        let wanted =
+            names.filter(|name| request.wants(name.as_str()) && name.as_str().contains(search));
+        let reads = wanted.map(|name| async move { self.repo(name.as_str()).find().await });
         NamePage::read(reads, request.amount).await
+    }
+
+    /// The names of all repositories that there are, or were, in order. Costs a listing.
+    pub(super) async fn repo_names(&self) -> Result<Vec<RepoName>> {
+        let dirs = self.coordinator().objects().list_dirs("").await?;
+        let mut names: Vec<RepoName> =
+            dirs.into_iter().filter_map(|name| RepoName::new(name).ok()).collect();
+        names.sort();
+        Ok(names)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::{self, Deadline};
 use crate::commit::Coordinator;
 use crate::commit::accept::admission::Pending;
+use crate::commit::accept::queue::BranchQueue;
 use crate::commit::accept::waiting::Told;
 use crate::commit::context::BranchContext;
 use crate::commit::mend::present::present_in;
@@ -34,8 +35,13 @@ pub(super) fn help(
     if queue.waits_for(op_id) {
         return None;
     }
+    Some(attach_front(&queue, view, op_id, age))
+}
+
+/// Waits, in this process, for the op that `view` has in front.
+fn attach_front(queue: &BranchQueue, view: &View, op_id: OpId, age: Duration) -> Pending {
     let done = view.head.done;
-    Some(queue.attach(op_id, Ticket(done + 1), done, age))
+    queue.attach(op_id, Ticket(done + 1), done, age)
 }
 
 /// Sees every op through that is in the queue now, but for those of which `deadline` is not enough.
@@ -56,9 +62,7 @@ pub(super) async fn see_through(
             return Ok(depth);
         }
         let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
-        let done = view.head.done;
-        let pending = queue.attach(op_id, Ticket(done + 1), done, age);
-        decided(context, pending, deadline).await?;
+        decided(context, attach_front(&queue, &view, op_id, age), deadline).await?;
         view = present_in(context, look).await?;
     }
 }

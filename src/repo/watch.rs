@@ -81,7 +81,7 @@ impl Watch {
         }
         let before = std::mem::take(&mut self.at_work);
         let mut watched = Watched::default();
-        for repo in self.repos().await? {
+        for repo in self.onward.repo_names().await? {
             let at = match &pass.from {
                 Some((from, _)) if repo < *from => continue,
                 Some((from, page)) if repo == *from => *page,
@@ -95,14 +95,6 @@ impl Watch {
         }
         self.losses = Some(pass.losses);
         Ok(watched)
-    }
-
-    async fn repos(&self) -> Result<Vec<RepoName>> {
-        let dirs = self.onward.coordinator().objects().list_dirs("").await?;
-        let mut repos: Vec<RepoName> =
-            dirs.into_iter().filter_map(|name| RepoName::new(name).ok()).collect();
-        repos.sort();
-        Ok(repos)
     }
 
     /// Looks at the branches of a repository from a page of its names on. Returns the page to go on
