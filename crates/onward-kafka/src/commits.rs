@@ -40,7 +40,8 @@ impl Engine {
         }
         self.last_commit = Stopwatch::start();
         let valid_through_ms = self.valid_through(&moves);
-        let mut parts = self.ledger.split(moves).into_iter().map(|part| (part, Vec::new())).collect::<Vec<_>>();
+        let mut parts =
+            self.ledger.split(moves).into_iter().map(|part| (part, Vec::new())).collect::<Vec<_>>();
         if let (Some((_, pairs)), Some(ms)) = (parts.last_mut(), valid_through_ms) {
             pairs.push((VALID_THROUGH_KEY.to_owned(), rfc3339(ms)));
         }
@@ -79,9 +80,11 @@ impl Engine {
                 of_this.finished += 1;
                 of_this.records += finished.records;
                 of_this.bytes += finished.bytes;
-                files.extend(finished.files.iter().filter_map(|file| {
-                    file.entry.clone().map(|entry| (file.path.clone(), entry))
-                }));
+                files.extend(
+                    finished.files.iter().filter_map(|file| {
+                        file.entry.clone().map(|entry| (file.path.clone(), entry))
+                    }),
+                );
             }
             if partition.is_idle_behind(of_this.finished) {
                 // Whatever was skipped behind the last file is passed as well.
@@ -104,7 +107,8 @@ impl Engine {
         let is_idle = |partition: &Partition| {
             partition.is_committed() && partition.end_seen_ms.is_some() && !partition.is_taken_over
         };
-        let is_due = self.settings.idle_commit_every.is_some_and(|every| self.last_commit.has_run(every));
+        let is_due =
+            self.settings.idle_commit_every.is_some_and(|every| self.last_commit.has_run(every));
         if !is_due || !self.partitions.values().all(is_idle) {
             return (Vec::new(), BTreeMap::new());
         }
@@ -124,7 +128,8 @@ impl Engine {
     /// Whether the topics are the ones that were read: an id never comes back, so what was read before the
     /// cluster says this is of the topic with that id. A topic that is another one is dealt with.
     fn verify(&mut self, moves: &[Move]) -> Result<bool> {
-        let mut topics: Vec<Arc<str>> = moves.iter().map(|each| Arc::clone(&each.place.topic)).collect();
+        let mut topics: Vec<Arc<str>> =
+            moves.iter().map(|each| Arc::clone(&each.place.topic)).collect();
         topics.dedup();
         match self.learn_topics(&topics) {
             Ok(()) => self.unverified = None,
@@ -189,7 +194,8 @@ impl Engine {
                 let Some(under_way) = self.under_way.take() else { return Ok(()) };
                 let count = parts.len();
                 for (index, (moves, result)) in parts.into_iter().enumerate() {
-                    let valid_through_ms = under_way.valid_through_ms.filter(|_| index + 1 == count);
+                    let valid_through_ms =
+                        under_way.valid_through_ms.filter(|_| index + 1 == count);
                     match result? {
                         Written::Committed(commit) => {
                             self.committed(commit, &moves, &under_way, valid_through_ms)?;

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use onward::Error;
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::TopicPartitionList;
 
+use super::errors;
 use crate::broker::{Place, Seen};
-use crate::kafka::errors;
 
 /// What is kept at most: more of it is of a client that is not polled, and says nothing new.
 const KEPT_MAX: usize = 1024;
@@ -53,7 +53,9 @@ impl Context {
 
     fn keep(&self, happened: Happened) {
         let mut queue = self.queue();
-        if queue.len() < KEPT_MAX || matches!(happened, Happened::Assigned(_) | Happened::Revoked { .. }) {
+        if queue.len() < KEPT_MAX
+            || matches!(happened, Happened::Assigned(_) | Happened::Revoked { .. })
+        {
             queue.push_back(happened);
         }
     }
@@ -69,7 +71,11 @@ impl ClientContext for Context {
         let mut seen = Vec::new();
         for (topic, of_topic) in &statistics.topics {
             for partition in of_topic.partitions.values().filter(|partition| partition.desired) {
-                seen.push(self::seen(Place::new(topic.as_str(), partition.partition), partition, at_ms));
+                seen.push(self::seen(
+                    Place::new(topic.as_str(), partition.partition),
+                    partition,
+                    at_ms,
+                ));
             }
         }
         self.keep(Happened::Seen(seen));
@@ -89,7 +95,8 @@ impl ConsumerContext for Context {
         what: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        let places = list.elements().iter().map(|one| Place::new(one.topic(), one.partition())).collect();
+        let places =
+            list.elements().iter().map(|one| Place::new(one.topic(), one.partition())).collect();
         let is_assigned = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         match (is_assigned, self.is_closing.load(Ordering::Relaxed)) {
             (true, false) => self.keep(Happened::Assigned(places)),

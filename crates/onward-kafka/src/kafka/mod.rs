@@ -91,12 +91,14 @@ impl Kafka {
     fn went_wrong(&mut self, error: &KafkaError) -> Result<Polled> {
         use RDKafkaErrorCode as Code;
         match error {
-            KafkaError::MessageConsumptionFatal(Code::FencedInstanceId | Code::UnreleasedInstanceId) => {
-                Err(Error::new(
-                    ErrorKind::Fenced,
-                    format!("another process is in the group under the same group.instance.id: end one of them ({error})"),
-                ))
-            }
+            KafkaError::MessageConsumptionFatal(
+                Code::FencedInstanceId | Code::UnreleasedInstanceId,
+            ) => Err(Error::new(
+                ErrorKind::Fenced,
+                format!(
+                    "another process is in the group under the same group.instance.id: end one of them ({error})"
+                ),
+            )),
             // A fatal error ends a client, not what it is for.
             KafkaError::MessageConsumptionFatal(_) => {
                 tracing::warn!(%error, "a new client joins the group");
@@ -157,7 +159,10 @@ impl Broker for Kafka {
             .map_err(|error| failed("going on elsewhere in partitions", &error))?;
         for element in list.elements() {
             element.error().map_err(|error| {
-                failed(&format!("going on elsewhere in {}/{}", element.topic(), element.partition()), &error)
+                failed(
+                    &format!("going on elsewhere in {}/{}", element.topic(), element.partition()),
+                    &error,
+                )
             })?;
         }
         Ok(())
