@@ -46,6 +46,11 @@ impl Context {
         self.queue().pop_front()
     }
 
+    /// Whether something was called back that was not asked for yet.
+    pub(super) fn has_more(&self) -> bool {
+        !self.queue().is_empty()
+    }
+
     /// From now on partitions are let go of at once.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
@@ -127,11 +132,13 @@ fn seen(place: Place, numbers: &Partition, at_ms: i64) -> Seen {
     // open transaction begins.
     let end = if numbers.ls_offset >= 0 { numbers.ls_offset } else { numbers.hi_offset };
     let is_known = end >= 0 && numbers.next_offset >= 0;
+    // A position behind all that there is is none: the partition was cut off.
+    let is_behind = (end..=numbers.hi_offset.max(end)).contains(&numbers.next_offset);
     let lag = if is_known { numbers.hi_offset.max(end) - numbers.next_offset } else { 0 };
     Seen {
         place,
-        is_at_end: is_known && numbers.next_offset >= end && numbers.fetchq_cnt == 0,
-        is_held_back: is_known && numbers.next_offset >= end && numbers.hi_offset > end,
+        is_at_end: is_known && is_behind && numbers.fetchq_cnt == 0,
+        is_held_back: is_known && is_behind && numbers.hi_offset > end,
         lag: u64::try_from(lag.saturating_add(numbers.fetchq_cnt)).unwrap_or(0),
         at_ms,
     }
