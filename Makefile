@@ -59,6 +59,7 @@ lint: ## Formatting and lints, in every feature set
 	$(CARGO) clippy --locked --lib --bins --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features otel,tls -- -D warnings
+	$(CARGO) clippy --locked --package onward-kafka --all-targets --features parquet,broker-tests -- -D warnings
 
 public-api: ## Take the public face of the library as it is into docs/public-api.txt
 	./scripts/public-api --write
@@ -73,6 +74,7 @@ licences: ## Licences, sources and known vulnerabilities of what is compiled in
 
 doc: ## The documentation of the library
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features $(TEST_FEATURES)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --package onward-kafka --features parquet
 
 fuzz: ## Hostile bytes against every decoder, for FUZZ_SECONDS=60, under a coverage-guided fuzzer
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) ./scripts/fuzz

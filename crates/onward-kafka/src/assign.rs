@@ -163,9 +163,6 @@ impl Engine {
         for place in places {
             self.partitions.remove(place);
         }
-        if !self.partitions.values().any(|partition| partition.is_taken_over) {
-            self.taken_over = None;
-        }
     }
 
     /// Looks at what there is to read where a partition asked for what is not there, or stands still: the

@@ -233,6 +233,9 @@ impl Engine {
         if self.last_commit.has_run(self.settings.commit_every) {
             self.commit()?;
         }
+        if !self.partitions.values().any(|partition| partition.is_taken_over) {
+            self.taken_over = None;
+        }
         match self.taken_over {
             Some(since) if since.has_run(TAKEN_OVER_PATIENCE) => Err(Error::new(
                 ErrorKind::Fenced,

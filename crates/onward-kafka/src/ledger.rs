@@ -18,7 +18,7 @@ use onward::{
 };
 
 use crate::broker::Place;
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, new_op_id};
 use crate::state::{State, decode, encode, partition_len, topic_len};
 
 /// What names of producers and offsets may take of an op's header of 8 KiB, in bytes; the rest is for
@@ -225,9 +225,11 @@ impl Ledger {
         patience: Duration,
     ) -> Result<Written> {
         let begun = Stopwatch::start();
+        // The sequences alone are no name for it: whoever else tries them would be told that this is theirs.
+        let op_id = new_op_id();
         let mut pause = Duration::from_millis(50);
         loop {
-            let error = match self.op(moves, pairs).commit().await {
+            let error = match self.op(moves, pairs).op_id(op_id).commit().await {
                 Ok(Outcome::Committed { commit, .. }) => return Ok(Written::Committed(commit)),
                 Ok(outcome @ (Outcome::Behind { .. } | Outcome::Fenced { .. })) => {
                     return Ok(Written::TakenOver(self.taken_over(moves, &outcome)?));

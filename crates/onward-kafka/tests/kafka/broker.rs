@@ -16,9 +16,8 @@ use crate::support::topics::{Topics, member};
 use crate::support::until::{hold, until_async};
 use crate::support::worker::Worker;
 
-const EAGER: &[(&str, &str)] =
-    &[("partition.assignment.strategy", "range"), ("session.timeout.ms", "6000")];
-const COOPERATIVE: &[(&str, &str)] = &[("session.timeout.ms", "6000")];
+const EAGER: &[(&str, &str)] = &[("partition.assignment.strategy", "range")];
+const COOPERATIVE: &[(&str, &str)] = &[];
 const NEW_PROTOCOL: &[(&str, &str)] = &[("group.protocol", "consumer")];
 
 fn start(lake: &Lake, topics: &Topics, settings: Settings, more: &[(&str, &str)]) -> Running {

@@ -122,7 +122,13 @@ pub fn client(brokers: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
         ("topic.metadata.refresh.interval.ms", "1000"),
         ("reconnect.backoff.max.ms", "500"),
     ];
-    let all = usual.iter().chain(more);
+    // The new protocol has these at the broker.
+    let is_new = more.contains(&("group.protocol", "consumer"));
+    let session: &[(&str, &str)] = match is_new {
+        true => &[],
+        false => &[("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")],
+    };
+    let all = usual.iter().chain(session).chain(more);
     all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
