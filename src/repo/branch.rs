@@ -306,9 +306,10 @@ impl Branch {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
-            Admission::BranchDeleted | Admission::Forgotten(_) | Admission::Unsure => {
-                return Err(self.nowhere());
-            }
+            Admission::BranchDeleted
+            | Admission::Forgotten(_)
+            | Admission::Unsure
+            | Admission::Unreadable => return Err(self.nowhere()),
             Admission::Settled(outcome) => {
                 let outcome = Box::pin(complete(context, *outcome)).await?;
                 same_request(asked, &outcome)?;
