@@ -91,7 +91,7 @@ impl Process {
         let connector = Arc::new(Simulated { process: self.clone(), server: server.clone() });
         let mut config = Config::new(connector.url(), "memory://").committer(self.name());
         config.timeout = Duration::from_secs(30);
-        if self.world.one_in(3) {
+        if server.is_sound() && self.world.one_in(3) {
             // Limits that others are far from, so that queues are full and areas have to make room.
             let (queue, sealed) = (2 + self.world.pick(4) as u64, 3 + self.world.pick(2) as u64);
             config.coordinator.queue.limits = SubmitLimits { queue, sealed };
