@@ -1,6 +1,6 @@
 #!/bin/bash
-# smart_open 9.0.2 on S3 (moto 5.2.5), installed without its extra for Zstandard: opening an object named ….zst for writing
-# raises ModuleNotFoundError, as it should, and replaces what was there by an empty object all the same: the
+# smart_open 9.0.2 on S3 (moto 5.2.5), without its extra for Zstandard: opening an object named ….zst for writing raises
+# ModuleNotFoundError, as it should, and replaces what was there by an empty object all the same: the
 # writer was made before the compressor was looked for, and completes its upload when it is collected.
 set -euo pipefail
 work=$(mktemp -d)
