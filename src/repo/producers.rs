@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Deadline;
 use crate::commit::context::BranchContext;
+use crate::commit::log::producers::read_rows;
 use crate::commit::mend::present::{bring_up, present, present_in};
 use crate::commit::op::queued::{Body, QueuedOp, VERSION};
 use crate::commit::op::verdict::ProducerRow;
@@ -68,8 +69,9 @@ impl Branch {
         let mut last = BTreeMap::new();
         for names in names.chunks(ROWS_MAX) {
             let ask = |context: BranchContext| async move { context.redis.rows(names).await };
-            for (name, row) in present_in(&context, ask).await?.rows {
-                let ProducerRow { epoch, sequence, commit } = ProducerRow::decode(&row)?;
+            let found = present_in(&context, ask).await?;
+            let rows = read_rows(&context.lake, context.uid, found.done, found.rows).await?;
+            for (name, ProducerRow { epoch, sequence, commit }) in rows {
                 last.insert(name, LastDecided { epoch, sequence, commit });
             }
         }

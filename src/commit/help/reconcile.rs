@@ -9,7 +9,6 @@ use crate::coord::submit::{Accepted, Submission, SubmitReply, in_calls};
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
-use crate::commit::accept::admission::late;
 use crate::commit::accept::shared::Shared;
 use crate::commit::accept::waiting::Promised;
 use crate::commit::context::BranchContext;
@@ -101,13 +100,18 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             }
             // It is new: the log was read from where it was accepted first.
             (None, Some((submission, sealed))) => {
-                lost_ops.push(Submission { may_repeat: false, ..lost(submission, sealed)? });
+                // What Redis has of its producers may be lost or damaged as well: its turn tells.
+                let lost = lost(submission, sealed)?;
+                lost_ops.push(Submission { may_repeat: false, producers: Vec::new(), ..lost });
             }
             (None, None) => {
                 let cause = "Redis had lost it before it was decided: whoever submitted it can submit it again under the same op id";
                 shared.state().waiters.give_up(op_id, cause);
             }
         }
+    }
+    if !lost_ops.is_empty() {
+        context.faults.pass("resubmit").await?;
     }
     for call in in_calls(lost_ops, |each| each) {
         resubmit(shared, &call).await?;
@@ -152,11 +156,11 @@ async fn settle(
         Accepted::Decided(ticket, Some(record)) => {
             return tell_outcome(shared, op_id, ticket, &record).await;
         }
-        Accepted::Late { producer, row } => Some(late(submission, producer, &row)?.verdict()),
         Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
-        // reason, as it is submitted here.
+        // reason, as it is submitted here, and no producer is, as none is named.
         Accepted::Overloaded { .. }
+        | Accepted::Late { .. }
         | Accepted::TooManySealed { .. }
         | Accepted::Decided(_, None)
         | Accepted::Forgotten

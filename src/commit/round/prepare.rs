@@ -16,6 +16,7 @@ use super::lookup::look_up;
 use super::situation::{Prepared, RECORD_OVERHEAD, SMALL_MAX, Situation, Sources, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
+use crate::commit::log::producers::read_rows;
 use crate::commit::merge::ancestry::{Ancestry, ancestry};
 use crate::commit::merge::graph::Contained;
 use crate::commit::op::merge::PreparedMerge;
@@ -109,9 +110,7 @@ async fn producer_rows(
             let moved = "Redis has moved on, or fell back, while a batch was read";
             return Err(Error::unavailable(moved));
         };
-        for (name, row) in found.rows {
-            rows.insert(name, ProducerRow::decode(&row)?);
-        }
+        rows.extend(read_rows(sources.lake, head.uid, head.done, found.rows).await?);
     }
     Ok(rows)
 }
