@@ -47,6 +47,7 @@ mod ticket;
 mod trace;
 mod verbs;
 mod verify;
+mod wait_until;
 
 use std::process::ExitCode;
 
@@ -114,6 +115,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Cat { address } => object::cat(global, out, &address).await,
         Verb::Commit(commit) => commit::run(global, out, *commit).await,
         Verb::Ticket(verb) => ticket::run(global, out, verb).await,
+        Verb::WaitUntil(args) => wait_until::run(global, out, args).await,
         Verb::Producer(verb) => producer::run(global, out, verb).await,
         Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
         Verb::Log(args) => log::log(global, out, args).await,

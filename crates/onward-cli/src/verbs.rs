@@ -28,6 +28,7 @@ use super::serve::ServeArgs;
 use super::tag::TagVerb;
 use super::ticket::TicketVerb;
 use super::verify::VerifyArgs;
+use super::wait_until::WaitUntilArgs;
 
 /// The first help: verbs in groups, not in one long list.
 const HELP: &str = "\
@@ -54,7 +55,7 @@ Files:
   import       Commit a folder of an object store, without a copy
 Commits and merges:
   commit       Commit what is staged, or a file of changes
-  ticket       show, wait, cancel an op that was accepted
+  ticket, wait-until   An op that was accepted; wait for a branch's data
   queue, producer      What waits on a branch; where a producer starts again
   log, show    History
   diff         What a merge would bring, or what differs between two refs
@@ -174,6 +175,11 @@ pub enum Verb {
         after_help = "Example: onward ticket wait lake/main 0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d"
     )]
     Ticket(TicketVerb),
+    /// Wait until a branch has everything up to a time, as the Kafka sink says it has
+    #[command(
+        after_help = "Example: onward wait-until lake/main --valid-through 2026-11-28T09:00:00Z --timeout 1h"
+    )]
+    WaitUntil(WaitUntilArgs),
     /// How far a producer is decided on a branch
     #[command(subcommand, after_help = "Example: onward producer show lake/main orders-0")]
     Producer(ProducerVerb),
