@@ -10,9 +10,30 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod assign;
+pub mod broker;
+mod clock;
+mod commits;
+mod engine;
+mod event;
 pub mod file;
 pub mod format;
+#[cfg(feature = "rdkafka")]
+mod kafka;
+mod ledger;
+mod partition;
 pub mod path;
 mod record;
+mod settings;
+mod sink;
+pub mod state;
+mod store;
 
+pub use event::{Event, Report, Stop};
+#[cfg(feature = "rdkafka")]
+pub use kafka::Kafka;
+pub use ledger::PARTITIONS_PER_COMMIT_MAX;
 pub use record::{Header, Record};
+pub use settings::{DeadLetterSettings, OnGap, Roll, Settings};
+pub use sink::Sink;
+pub use store::{BranchStore, Store};
