@@ -23,6 +23,7 @@ mod history;
 mod import;
 mod ingest;
 mod instance;
+mod kafka;
 mod key;
 mod list;
 mod log;
@@ -127,6 +128,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::CherryPick(pick) => merge::cherry_pick(global, out, *pick).await,
         Verb::Import(args) => import::run(global, out, args).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
+        Verb::Kafka(args) => kafka::run(global, out, *args).await,
         Verb::Bench(args) => bench::run(global, out, args).await,
         Verb::BenchJob(job) => bench::processes::run(global, job).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,

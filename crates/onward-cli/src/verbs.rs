@@ -17,6 +17,7 @@ use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::import::ImportArgs;
 use super::ingest::IngestArgs;
+use super::kafka::KafkaArgs;
 use super::key::KeyVerb;
 use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
@@ -51,7 +52,7 @@ Files:
   rm           Stage the removal of an object
   ls           List a ref
   stat, cat    What a path names, and its bytes
-  ingest       Commit a directory tree from many writers
+  ingest, kafka        A directory tree from many writers; topics of Kafka
   import       Commit a folder of an object store, without a copy
 Commits and merges:
   commit       Commit what is staged, or a file of changes
@@ -229,6 +230,11 @@ pub enum Verb {
         after_help = "Examples:\n  onward ingest ~/data lake/main/data\n  onward ingest ~/data lake/main --upload --writers 4 --files-per-commit 500"
     )]
     Ingest(IngestArgs),
+    /// Bring the records of Kafka topics to a branch as files, each record exactly once
+    #[command(
+        after_help = "Examples:\n  onward kafka --brokers localhost:9092 --topic orders --group lake lake/main/raw\n  onward kafka --brokers b1:9092,b2:9092 --topic orders --group lake --format parquet --dead-letters \\\n    --commit-every 5s lake/main/tables\n  onward kafka --from-config orders.toml --exit-at-end\n\nOffsets are kept in the commits, by the name of the group. docs/kafka.md says what is promised."
+    )]
+    Kafka(Box<KafkaArgs>),
     /// Measure how fast this deployment is
     #[command(after_help = "Example: onward bench contend --writers 1,8,64")]
     Bench(BenchArgs),
