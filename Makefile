@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-redis-6.2 test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
+.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /  make \1\t/'
@@ -15,6 +15,7 @@ demo: build ## Build, then show the main job on real files; ends by itself
 
 test: setup ## Run every test against real servers
 	$(CARGO) test --locked --features $(TEST_FEATURES) --lib --bins --test it
+	$(CARGO) test --locked --package onward-kafka --features parquet
 	$(CARGO) test --locked --features $(TEST_FEATURES) --doc
 
 campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD_TEST_SEED change it
@@ -28,6 +29,9 @@ test-valkey: ## Run those that talk to Redis on Valkey instead
 
 test-redis-6.2: ## The same on the oldest Redis that Onward works on
 	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-redis 6.2
+
+test-kafka: setup ## The Kafka sink on a real broker, from its published jars; needs Java and Maven
+	./scripts/test-kafka
 
 test-clients: setup ## lakeFS's own Python clients, as they come from PyPI, against a sidecar; --lakectl by the script
 	./scripts/test-clients

@@ -51,7 +51,8 @@ impl Engine {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let mut topics: Vec<Arc<str>> = places.iter().map(|place| Arc::clone(&place.topic)).collect();
+        let mut topics: Vec<Arc<str>> =
+            places.iter().map(|place| Arc::clone(&place.topic)).collect();
         topics.sort();
         topics.dedup();
         self.learn_topics(&topics)?;
@@ -107,7 +108,9 @@ impl Engine {
                 self.skip_or_fail(place, &Gap::MadeAgain, next)?;
                 Ok(State { topic_id, next, life: state.life + 1, through_ms: state.through_ms })
             }
-            _ => Ok(State { topic_id: topic_id.or_else(|| state.topic_id.clone()), ..state.clone() }),
+            _ => {
+                Ok(State { topic_id: topic_id.or_else(|| state.topic_id.clone()), ..state.clone() })
+            }
         }
     }
 
@@ -178,8 +181,12 @@ impl Engine {
             let is_still = partition.quiet.has_run(standstill) && partition.end_seen_ms.is_none();
             !partition.is_paused && (is_told || is_still)
         };
-        let places: Vec<Place> =
-            self.partitions.values().filter(still).map(|partition| partition.place.clone()).collect();
+        let places: Vec<Place> = self
+            .partitions
+            .values()
+            .filter(still)
+            .map(|partition| partition.place.clone())
+            .collect();
         for place in places {
             match self.look_at(&place, is_told) {
                 Ok(()) => {}

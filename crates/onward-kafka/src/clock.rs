@@ -1,6 +1,9 @@
 //! The crate's one door to time: intervals by the monotonic clock, and dates by the wall clock.
 
-#![allow(clippy::disallowed_methods, reason = "this is the port through which the rest reaches clocks")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the port through which the rest reaches clocks"
+)]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -11,7 +11,7 @@ use crate::broker::Place;
 use crate::clock::Stopwatch;
 use crate::engine::{Done, Engine, Taken, UnderWay};
 use crate::event::Event;
-use crate::ledger::{Move, Written};
+use crate::ledger::{Ledger, Move, Written};
 use crate::partition::Partition;
 use crate::state::{State, VALID_THROUGH_KEY};
 
@@ -39,18 +39,23 @@ impl Engine {
             return Ok(());
         }
         self.last_commit = Stopwatch::start();
-        let valid_through_ms = self.valid_through(&moves);
-        let mut parts = self.ledger.split(moves).into_iter().map(|part| (part, Vec::new())).collect::<Vec<_>>();
-        if let (Some((_, pairs)), Some(ms)) = (parts.last_mut(), valid_through_ms) {
-            pairs.push((VALID_THROUGH_KEY.to_owned(), rfc3339(ms)));
-        }
-        self.under_way = Some(UnderWay { taken, valid_through_ms });
+        let valid_through = self.valid_through(&moves);
+        let mut parts = self.ledger.split(moves);
+        let last = parts.pop();
+        self.under_way = Some(UnderWay { taken });
         let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
         let task = async move {
             let mut done = Vec::new();
-            for (part, pairs) in parts {
-                let result = ledger.write(&part, &pairs, PATIENCE).await;
-                done.push((part, result));
+            for part in parts {
+                let result = ledger.write(&part, &[], PATIENCE).await;
+                done.push((part, result, None));
+            }
+            if let Some(part) = last {
+                // When this part is a commit, everything is.
+                let through_ms = together(&ledger, valid_through).await;
+                let pair = through_ms.map(|ms| (VALID_THROUGH_KEY.to_owned(), rfc3339(ms)));
+                let result = ledger.write(&part, pair.as_slice(), PATIENCE).await;
+                done.push((part, result, through_ms));
             }
             // Nobody hears it when the sink has ended.
             let _ = sender.send(Done::Committed(done));
@@ -79,9 +84,11 @@ impl Engine {
                 of_this.finished += 1;
                 of_this.records += finished.records;
                 of_this.bytes += finished.bytes;
-                files.extend(finished.files.iter().filter_map(|file| {
-                    file.entry.clone().map(|entry| (file.path.clone(), entry))
-                }));
+                files.extend(
+                    finished.files.iter().filter_map(|file| {
+                        file.entry.clone().map(|entry| (file.path.clone(), entry))
+                    }),
+                );
             }
             if partition.is_idle_behind(of_this.finished) {
                 // Whatever was skipped behind the last file is passed as well.
@@ -104,7 +111,8 @@ impl Engine {
         let is_idle = |partition: &Partition| {
             partition.is_committed() && partition.end_seen_ms.is_some() && !partition.is_taken_over
         };
-        let is_due = self.settings.idle_commit_every.is_some_and(|every| self.last_commit.has_run(every));
+        let is_due =
+            self.settings.idle_commit_every.is_some_and(|every| self.last_commit.has_run(every));
         if !is_due || !self.partitions.values().all(is_idle) {
             return (Vec::new(), BTreeMap::new());
         }
@@ -124,7 +132,8 @@ impl Engine {
     /// Whether the topics are the ones that were read: an id never comes back, so what was read before the
     /// cluster says this is of the topic with that id. A topic that is another one is dealt with.
     fn verify(&mut self, moves: &[Move]) -> Result<bool> {
-        let mut topics: Vec<Arc<str>> = moves.iter().map(|each| Arc::clone(&each.place.topic)).collect();
+        let mut topics: Vec<Arc<str>> =
+            moves.iter().map(|each| Arc::clone(&each.place.topic)).collect();
         topics.dedup();
         match self.learn_topics(&topics) {
             Ok(()) => self.unverified = None,
@@ -155,22 +164,25 @@ impl Engine {
         matches!((now, &partition.state.topic_id), (Some(now), Some(before)) if now != before)
     }
 
-    /// The time up to which all partitions of the topics are there when these moves are made, where this
-    /// member has all of them.
-    fn valid_through(&self, moves: &[Move]) -> Option<i64> {
+    /// The time up to which the partitions of this member are there when these moves are made, and those that
+    /// others have.
+    fn valid_through(&self, moves: &[Move]) -> Option<(i64, Vec<Place>)> {
         let moved: BTreeMap<&Place, &State> =
             moves.iter().map(|each| (&each.place, &each.state)).collect();
-        let mut through = i64::MAX;
+        let (mut through, mut others) = (i64::MAX, Vec::new());
         for topic in &self.settings.topics {
             for partition in 0..self.topics.get(topic)?.partitions {
-                let partition = self.partitions.get(&Place::new(Arc::clone(topic), partition))?;
-                let state = moved.get(&partition.place).copied().unwrap_or(&partition.state);
+                let place = Place::new(Arc::clone(topic), partition);
+                let Some(partition) = self.partitions.get(&place) else {
+                    others.push(place);
+                    continue;
+                };
+                let state = moved.get(&place).copied().unwrap_or(&partition.state);
                 let idle = partition.end_seen_ms.filter(|_| partition.is_committed());
                 through = through.min(state.through_ms.max(idle)?);
             }
         }
-        // It never goes back, also where a partition was added.
-        Some(through).filter(|ms| *ms < i64::MAX).max(self.valid_through_ms)
+        Some((through, others))
     }
 
     /// What a task has told.
@@ -187,9 +199,7 @@ impl Engine {
             }
             Done::Committed(parts) => {
                 let Some(under_way) = self.under_way.take() else { return Ok(()) };
-                let count = parts.len();
-                for (index, (moves, result)) in parts.into_iter().enumerate() {
-                    let valid_through_ms = under_way.valid_through_ms.filter(|_| index + 1 == count);
+                for (moves, result, valid_through_ms) in parts {
                     match result? {
                         Written::Committed(commit) => {
                             self.committed(commit, &moves, &under_way, valid_through_ms)?;
@@ -224,7 +234,6 @@ impl Engine {
         }
         let files = moves.iter().map(|each| each.files.len() as u64).sum();
         self.broker.hint(&hints);
-        self.valid_through_ms = self.valid_through_ms.max(valid_through_ms);
         self.report.records += records;
         self.report.files += files;
         self.report.bytes += bytes;
@@ -254,6 +263,22 @@ impl Engine {
         partition.is_taken_over = true;
         self.taken_over.get_or_insert_with(Stopwatch::start);
         self.tell(Event::TakenOver(place.clone()));
+    }
+}
+
+/// The time up to which all partitions are there, with those of other members as their commits say.
+async fn together(ledger: &Ledger, mine: Option<(i64, Vec<Place>)>) -> Option<i64> {
+    let (mine, others) = mine?;
+    if others.is_empty() {
+        return Some(mine);
+    }
+    match ledger.through(&others).await {
+        Ok(theirs) => theirs.map(|theirs| theirs.min(mine)),
+        // The commit is more than what it says of others.
+        Err(error) => {
+            tracing::debug!(%error, "a commit does not say up to when everything is there");
+            None
+        }
     }
 }
 

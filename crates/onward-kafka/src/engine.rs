@@ -41,14 +41,19 @@ const TAKEN_OVER_PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a task has to tell.
 pub(crate) enum Done {
-    Uploaded { place: Place, assignment: u64, path: String, result: Result<Entry> },
-    Committed(Vec<(Vec<Move>, Result<Written>)>),
+    Uploaded {
+        place: Place,
+        assignment: u64,
+        path: String,
+        result: Result<Entry>,
+    },
+    /// Moves, what became of them, and the time up to which everything is there then.
+    Committed(Vec<(Vec<Move>, Result<Written>, Option<i64>)>),
 }
 
 /// A commit under way: which assignments of the partitions it is of, and how much of what waits it takes.
 pub(crate) struct UnderWay {
     pub(crate) taken: BTreeMap<Place, Taken>,
-    pub(crate) valid_through_ms: Option<i64>,
 }
 
 pub(crate) struct Taken {
@@ -88,7 +93,6 @@ pub(crate) struct Engine {
     pub(crate) is_out_of_range: bool,
     pub(crate) looked: Stopwatch,
     pub(crate) taken_over: Option<Stopwatch>,
-    pub(crate) valid_through_ms: Option<i64>,
     pub(crate) report: Report,
 }
 
@@ -129,7 +133,6 @@ impl Engine {
             is_out_of_range: false,
             looked: Stopwatch::start(),
             taken_over: None,
-            valid_through_ms: None,
             report: Report::default(),
         }
     }

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use onward::history::LogRequest;
-use onward::{Branch, CommitId, Entry, Error, ErrorKind, Outcome, Producer, RefExpr, Repository, Result};
+use onward::{
+    Branch, CommitId, Entry, Error, ErrorKind, Outcome, Producer, RefExpr, Repository, Result,
+};
 
 use crate::broker::Place;
 use crate::clock::Stopwatch;
@@ -99,13 +101,7 @@ impl Ledger {
     /// How far partitions are. What waits in the queue for them is decided first.
     pub(crate) async fn read(&self, places: &[Place]) -> Result<BTreeMap<Place, Known>> {
         let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
-        let commits: BTreeSet<CommitId> = rows.values().filter_map(|row| row.commit).collect();
-        let repo = self.branch.repository();
-        let said: BTreeMap<CommitId, BTreeMap<String, String>> = stream::iter(commits)
-            .map(|id| async move { Ok::<_, Error>((id, repo.commit_info(id).await?.commit.metadata)) })
-            .buffer_unordered(READS_AT_ONCE)
-            .try_collect()
-            .await?;
+        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
         let mut known = BTreeMap::new();
         let (mut unsaid, mut rowless) = (Vec::new(), Vec::new());
         for place in places {
@@ -132,6 +128,37 @@ impl Ledger {
             )));
         }
         Ok(known)
+    }
+
+    /// The time up to which these partitions are on the branch, where all of them have one: what their newest
+    /// commits say, and no more is looked for.
+    pub(crate) async fn through(&self, places: &[Place]) -> Result<Option<i64>> {
+        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
+        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
+        let mut through = i64::MAX;
+        for place in places {
+            let row = rows.get(&self.name(place));
+            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
+            let state = pairs.map(|pairs| decode(pairs, &self.group, place)).transpose()?.flatten();
+            match state.and_then(|state| state.through_ms) {
+                Some(ms) => through = through.min(ms),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(through))
+    }
+
+    /// What commits say.
+    async fn said(
+        &self,
+        commits: BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, BTreeMap<String, String>>> {
+        let repo = self.branch.repository();
+        stream::iter(commits)
+            .map(|id| async move { Ok((id, repo.commit_info(id).await?.commit.metadata)) })
+            .buffer_unordered(READS_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Finds what the newest commit of the branch says of each of these. Returns those of which none does.
@@ -221,9 +248,9 @@ impl Ledger {
 
     fn op(&self, moves: &[Move], pairs: &[(String, String)]) -> onward::ChangeBuilder {
         let states = moves.iter().map(|each| (&each.place, &each.state));
-        let skipped = moves.iter().flat_map(|each| {
-            each.skipped.iter().map(|gap| (each.place.clone(), gap.clone()))
-        });
+        let skipped = moves
+            .iter()
+            .flat_map(|each| each.skipped.iter().map(|gap| (each.place.clone(), gap.clone())));
         let skipped: Vec<(Place, Range<i64>)> = skipped.take(SKIPPED_MAX).collect();
         let files: usize = moves.iter().map(|each| each.files.len()).sum();
         let message = match files {
@@ -244,9 +271,12 @@ impl Ledger {
 
     fn taken_over(&self, moves: &[Move], outcome: &Outcome) -> Result<Place> {
         let named = outcome.standing().map(|standing| standing.asked.name.as_str());
-        let found = moves.iter().find(|each| named.is_none_or(|name| self.name(&each.place) == name));
+        let found =
+            moves.iter().find(|each| named.is_none_or(|name| self.name(&each.place) == name));
         found.map(|each| each.place.clone()).ok_or_else(|| {
-            Error::internal(format!("an op is behind of a producer that it does not have: {outcome:?}"))
+            Error::internal(format!(
+                "an op is behind of a producer that it does not have: {outcome:?}"
+            ))
         })
     }
 

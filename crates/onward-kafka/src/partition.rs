@@ -239,7 +239,8 @@ impl Partition {
                 Content::File(file) => bytes += file.metadata().map_or(0, |facts| facts.len()),
             }
         }
-        let files = uploads.iter().map(|upload| NamedFile { path: upload.path.clone(), entry: None });
+        let files =
+            uploads.iter().map(|upload| NamedFile { path: upload.path.clone(), entry: None });
         self.waiting.push_back(Finished {
             next: open.last.saturating_add(1),
             life: self.life,

@@ -127,7 +127,21 @@ impl Settings {
             return wrong("a file of no bytes or no records cannot be: roll at 1 or more");
         }
         if self.memory_max < 1 << 20 || self.partition_max < 1 << 10 {
-            return wrong("the limits are at least 1 MiB of memory in all and 1 KiB of files a partition");
+            return wrong(
+                "the limits are at least 1 MiB of memory in all and 1 KiB of files a partition",
+            );
+        }
+        let mut paths = vec![&self.path];
+        paths.extend(self.dead_letters.as_ref().map(|letters| &letters.path));
+        if self.topics.len() > 1 && !paths.iter().all(|path| path.tells_topics_apart()) {
+            return wrong(
+                "files of several topics would have one path: put {topic} into the template",
+            );
+        }
+        if self.dead_letters.as_ref().is_some_and(|letters| letters.path == self.path) {
+            return wrong(
+                "dead letters would have the paths of other files: give them a template of their own",
+            );
         }
         Ok(())
     }

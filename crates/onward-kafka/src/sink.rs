@@ -54,8 +54,8 @@ impl Sink {
             watch: Box::new(watch),
         };
         let runtime = Handle::current();
-        tokio::task::spawn_blocking(move || Engine::new(parts, runtime).run())
-            .await
-            .map_err(|error| Error::internal("the thread of the sink has ended").with_source(error))?
+        tokio::task::spawn_blocking(move || Engine::new(parts, runtime).run()).await.map_err(
+            |error| Error::internal("the thread of the sink has ended").with_source(error),
+        )?
     }
 }

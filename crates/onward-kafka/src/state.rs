@@ -56,7 +56,8 @@ pub(crate) fn encode<'a>(
         value.push_str(&encode_one(place, state));
     }
     if !skipped.is_empty() {
-        let ranges = skipped.iter().map(|(place, gap)| format!("{place}:{}-{}", gap.start, gap.end));
+        let ranges =
+            skipped.iter().map(|(place, gap)| format!("{place}:{}-{}", gap.start, gap.end));
         pairs.insert(SKIPPED_KEY.to_owned(), ranges.collect::<Vec<_>>().join(" "));
     }
     pairs
@@ -69,7 +70,8 @@ fn encode_one(place: &Place, state: &State) -> String {
 
 /// What the partition adds to the pairs of a commit, in bytes, at most.
 pub(crate) fn encoded_len(place: &Place, state: &State) -> usize {
-    let topic = OFFSETS_KEY.len() + place.topic.len() + state.topic_id.as_ref().map_or(1, String::len);
+    let topic =
+        OFFSETS_KEY.len() + place.topic.len() + state.topic_id.as_ref().map_or(1, String::len);
     topic + VERSION.len() + 1 + encode_one(place, state).len()
 }
 
@@ -167,6 +169,9 @@ mod tests {
             (GROUP_KEY.to_owned(), "g".to_owned()),
             (format!("{OFFSETS_KEY}t"), "1 abc 0:1".to_owned()),
         ]);
-        assert_eq!(decode(&damaged, "g", &Place::new("t", 0)).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(
+            decode(&damaged, "g", &Place::new("t", 0)).unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
     }
 }

@@ -92,11 +92,9 @@ mod tests {
 
     #[test]
     fn a_user_chooses_the_rest() {
-        let config = of(
-            &[set("bootstrap.servers", "b"), set("isolation.level", "read_uncommitted")],
-            "g",
-        )
-        .unwrap();
+        let config =
+            of(&[set("bootstrap.servers", "b"), set("isolation.level", "read_uncommitted")], "g")
+                .unwrap();
         assert_eq!(config.get("isolation.level"), Some("read_uncommitted"));
         assert_eq!(config.get("partition.assignment.strategy"), Some("cooperative-sticky"));
         let config = of(&[set("bootstrap.servers", "b"), set("group.protocol", "consumer")], "g");

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use onward::Error;
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::TopicPartitionList;
 
+use super::errors;
 use crate::broker::{Place, Seen};
-use crate::kafka::errors;
 
 /// What is kept at most: more of it is of a client that is not polled, and says nothing new.
 const KEPT_MAX: usize = 1024;
@@ -46,6 +46,11 @@ impl Context {
         self.queue().pop_front()
     }
 
+    /// Whether something was called back that was not asked for yet.
+    pub(super) fn has_more(&self) -> bool {
+        !self.queue().is_empty()
+    }
+
     /// From now on partitions are let go of at once.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
@@ -53,7 +58,9 @@ impl Context {
 
     fn keep(&self, happened: Happened) {
         let mut queue = self.queue();
-        if queue.len() < KEPT_MAX || matches!(happened, Happened::Assigned(_) | Happened::Revoked { .. }) {
+        if queue.len() < KEPT_MAX
+            || matches!(happened, Happened::Assigned(_) | Happened::Revoked { .. })
+        {
             queue.push_back(happened);
         }
     }
@@ -69,7 +76,11 @@ impl ClientContext for Context {
         let mut seen = Vec::new();
         for (topic, of_topic) in &statistics.topics {
             for partition in of_topic.partitions.values().filter(|partition| partition.desired) {
-                seen.push(self::seen(Place::new(topic.as_str(), partition.partition), partition, at_ms));
+                seen.push(self::seen(
+                    Place::new(topic.as_str(), partition.partition),
+                    partition,
+                    at_ms,
+                ));
             }
         }
         self.keep(Happened::Seen(seen));
@@ -89,7 +100,8 @@ impl ConsumerContext for Context {
         what: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        let places = list.elements().iter().map(|one| Place::new(one.topic(), one.partition())).collect();
+        let places =
+            list.elements().iter().map(|one| Place::new(one.topic(), one.partition())).collect();
         let is_assigned = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         match (is_assigned, self.is_closing.load(Ordering::Relaxed)) {
             (true, false) => self.keep(Happened::Assigned(places)),
@@ -120,11 +132,13 @@ fn seen(place: Place, numbers: &Partition, at_ms: i64) -> Seen {
     // open transaction begins.
     let end = if numbers.ls_offset >= 0 { numbers.ls_offset } else { numbers.hi_offset };
     let is_known = end >= 0 && numbers.next_offset >= 0;
+    // A position behind all that there is is none: the partition was cut off.
+    let is_behind = (end..=numbers.hi_offset.max(end)).contains(&numbers.next_offset);
     let lag = if is_known { numbers.hi_offset.max(end) - numbers.next_offset } else { 0 };
     Seen {
         place,
-        is_at_end: is_known && numbers.next_offset >= end && numbers.fetchq_cnt == 0,
-        is_held_back: is_known && numbers.next_offset >= end && numbers.hi_offset > end,
+        is_at_end: is_known && is_behind && numbers.fetchq_cnt == 0,
+        is_held_back: is_known && is_behind && numbers.hi_offset > end,
         lag: u64::try_from(lag.saturating_add(numbers.fetchq_cnt)).unwrap_or(0),
         at_ms,
     }

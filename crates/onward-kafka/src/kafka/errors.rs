@@ -49,7 +49,10 @@ pub(super) fn consuming(error: &KafkaError) -> Error {
     };
     match code {
         // librdkafka goes on behind such a batch: what is in it must not be passed over.
-        Code::BadCompression | Code::BadMessage | Code::InvalidMessage | Code::NotImplemented
+        Code::BadCompression
+        | Code::BadMessage
+        | Code::InvalidMessage
+        | Code::NotImplemented
         | Code::UnsupportedCompressionType => Error::corrupt(format!(
             "a batch of records cannot be read ({error}): nothing behind it is committed, and the offsets stand before it. Is it damaged at the broker, or compressed in a way that this build has not?"
         )),

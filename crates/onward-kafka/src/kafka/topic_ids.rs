@@ -116,7 +116,9 @@ impl Inquirer {
         let mut ids = self.0.context().ids();
         let facts = partitions.into_iter().map(|(topic, partitions)| match ids.remove(&*topic) {
             Some(id) => Ok(TopicFacts { topic, id: Some(id).filter(|id| id != NO_ID), partitions }),
-            None => Err(Error::unavailable(format!("the client says nothing of the id of topic '{topic}'"))),
+            None => Err(Error::unavailable(format!(
+                "the client says nothing of the id of topic '{topic}'"
+            ))),
         });
         facts.collect()
     }

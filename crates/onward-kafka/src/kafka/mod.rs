@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use onward::{Error, ErrorKind, Result};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -39,6 +39,14 @@ pub struct Kafka {
     inquirer: Inquirer,
     config: ClientConfig,
     topics: Vec<Arc<str>>,
+    /// What the group waits for an answer to.
+    unanswered: Option<Change>,
+}
+
+/// A change of the assignment that the client has told and that is not carried out.
+enum Change {
+    Given,
+    Taken(Vec<Place>),
 }
 
 impl Kafka {
@@ -51,7 +59,8 @@ impl Kafka {
     ) -> Result<Self> {
         let config = config::of(settings, group)?;
         let inquirer = Inquirer::new(&config)?;
-        let mut kafka = Self { member: None, inquirer, config, topics: topics.to_vec() };
+        let mut kafka =
+            Self { member: None, inquirer, config, topics: topics.to_vec(), unanswered: None };
         kafka.join()?;
         Ok(kafka)
     }
@@ -72,6 +81,21 @@ impl Kafka {
     fn leave(&mut self) {
         if let Some(member) = self.member.take() {
             member.context().close();
+            // The group waits for these answers, and so would leaving it.
+            let mut left = self.unanswered.take();
+            while left.is_some() || member.context().has_more() {
+                if let Some(change) =
+                    left.take().or_else(|| member.context().next().and_then(change))
+                {
+                    let done = match change {
+                        Change::Given => begin(&member, &TopicPartitionList::new()),
+                        Change::Taken(places) => let_go(&member, &list(&places)),
+                    };
+                    if let Err(error) = done {
+                        tracing::debug!(%error, "a change of the assignment is not answered in order");
+                    }
+                }
+            }
             // Dropping it leaves the group, and waits until that is done.
             drop(member);
         }
@@ -81,11 +105,17 @@ impl Kafka {
         self.member.as_ref().ok_or_else(|| Error::internal("the client has left its group"))
     }
 
-    fn happened(&self) -> Result<Option<Polled>> {
-        let happened = self.member()?.context().next();
-        Ok(happened.map(|happened| match happened {
-            Happened::Assigned(places) => Polled::Assigned(places),
-            Happened::Revoked { places, is_lost } => Polled::Revoked { places, is_lost },
+    fn happened(&mut self) -> Result<Option<Polled>> {
+        let Some(happened) = self.member()?.context().next() else { return Ok(None) };
+        Ok(Some(match happened {
+            Happened::Assigned(places) => {
+                self.unanswered = Some(Change::Given);
+                Polled::Assigned(places)
+            }
+            Happened::Revoked { places, is_lost } => {
+                self.unanswered = Some(Change::Taken(places.clone()));
+                Polled::Revoked { places, is_lost }
+            }
             Happened::Seen(seen) => Polled::Seen(seen),
             Happened::Trouble(error) => Polled::Trouble(error),
         }))
@@ -94,12 +124,14 @@ impl Kafka {
     fn went_wrong(&mut self, error: &KafkaError) -> Result<Polled> {
         use RDKafkaErrorCode as Code;
         match error {
-            KafkaError::MessageConsumptionFatal(Code::FencedInstanceId | Code::UnreleasedInstanceId) => {
-                Err(Error::new(
-                    ErrorKind::Fenced,
-                    format!("another process is in the group under the same group.instance.id: end one of them ({error})"),
-                ))
-            }
+            KafkaError::MessageConsumptionFatal(
+                Code::FencedInstanceId | Code::UnreleasedInstanceId,
+            ) => Err(Error::new(
+                ErrorKind::Fenced,
+                format!(
+                    "another process is in the group under the same group.instance.id: end one of them ({error})"
+                ),
+            )),
             // A fatal error ends a client, not what it is for.
             KafkaError::MessageConsumptionFatal(_) => {
                 tracing::warn!(%error, "a new client joins the group");
@@ -136,20 +168,14 @@ impl Broker for Kafka {
     }
 
     fn assign(&mut self, starts: &[(Place, i64)]) -> Result<()> {
-        let (member, list) = (self.member()?, offsets(starts)?);
-        let done = match member.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => member.incremental_assign(&list),
-            _ => member.assign(&list),
-        };
+        let done = begin(self.member()?, &offsets(starts)?);
+        self.unanswered = None;
         done.map_err(|error| failed("beginning to read partitions", &error))
     }
 
     fn unassign(&mut self, places: &[Place]) -> Result<()> {
-        let member = self.member()?;
-        let done = match member.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => member.incremental_unassign(&list(places)),
-            _ => member.unassign(),
-        };
+        let done = let_go(self.member()?, &list(places));
+        self.unanswered = None;
         done.map_err(|error| failed("letting go of partitions", &error))
     }
 
@@ -160,7 +186,10 @@ impl Broker for Kafka {
             .map_err(|error| failed("going on elsewhere in partitions", &error))?;
         for element in list.elements() {
             element.error().map_err(|error| {
-                failed(&format!("going on elsewhere in {}/{}", element.topic(), element.partition()), &error)
+                failed(
+                    &format!("going on elsewhere in {}/{}", element.topic(), element.partition()),
+                    &error,
+                )
             })?;
         }
         Ok(())
@@ -195,6 +224,30 @@ impl Broker for Kafka {
 impl Drop for Kafka {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+fn change(happened: Happened) -> Option<Change> {
+    match happened {
+        Happened::Assigned(_) => Some(Change::Given),
+        Happened::Revoked { places, .. } => Some(Change::Taken(places)),
+        Happened::Seen(_) | Happened::Trouble(_) => None,
+    }
+}
+
+/// Reads these partitions, in the way of the protocol that the group has agreed on.
+fn begin(member: &BaseConsumer<Context>, starts: &TopicPartitionList) -> KafkaResult<()> {
+    match member.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => member.incremental_assign(starts),
+        _ => member.assign(starts),
+    }
+}
+
+/// Reads these no more.
+fn let_go(member: &BaseConsumer<Context>, places: &TopicPartitionList) -> KafkaResult<()> {
+    match member.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => member.incremental_unassign(places),
+        _ => member.unassign(),
     }
 }
 
