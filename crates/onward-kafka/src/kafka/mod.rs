@@ -25,7 +25,7 @@ use crate::broker::{Broker, Place, Polled, TopicFacts};
 use crate::record::{Header, Record};
 
 use context::{Context, Happened};
-use errors::{failed, topic_error};
+use errors::failed;
 use topic_ids::Inquirer;
 
 pub use sample::sample;

@@ -85,7 +85,7 @@ impl Inquirer {
         let of_groups = ["group.", "partition.assignment.", "statistics.", "debug", "log_level"];
         for (key, value) in member.config_map() {
             if !of_groups.iter().any(|part| key.starts_with(part)) {
-                config.set(*key, *value);
+                config.set(key, value);
             }
         }
         config.set("debug", "topic");
