@@ -5,10 +5,11 @@
 
 use crate::coord::Answer;
 use crate::coord::status::{OpStatus, STATUS_MAX};
-use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply};
+use crate::coord::submit::{Accepted, Submission, SubmitReply, in_calls};
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
+use crate::commit::accept::admission::late;
 use crate::commit::accept::shared::Shared;
 use crate::commit::accept::waiting::Promised;
 use crate::commit::context::BranchContext;
@@ -16,7 +17,7 @@ use crate::commit::counters::add;
 use crate::commit::log::find::{find_all_in_log, find_in_log};
 use crate::commit::mend::present::{accepted_in, present_in};
 use crate::commit::op::lost::lost;
-use crate::commit::op::verdict::{Late, OutcomeRecord, ProducerRow, Verdict};
+use crate::commit::op::verdict::{OutcomeRecord, Verdict};
 
 /// Brings every op of `ops` to its outcome or back into the queue.
 pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
@@ -108,8 +109,8 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             }
         }
     }
-    for chunk in lost_ops.chunks(SUBMISSIONS_MAX) {
-        resubmit(shared, chunk).await?;
+    for call in in_calls(lost_ops, |each| each) {
+        resubmit(shared, &call).await?;
     }
     Ok(())
 }
@@ -151,10 +152,7 @@ async fn settle(
         Accepted::Decided(ticket, Some(record)) => {
             return tell_outcome(shared, op_id, ticket, &record).await;
         }
-        Accepted::Fenced(row) | Accepted::Behind(row) => {
-            let row = ProducerRow::decode(&row)?;
-            submission.producer.as_ref().and_then(|asked| row.late(asked)).map(Late::verdict)
-        }
+        Accepted::Late { producer, row } => Some(late(submission, producer, &row)?.verdict()),
         Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
         // reason, as it is submitted here.
