@@ -232,7 +232,7 @@ pub enum Verb {
     Ingest(IngestArgs),
     /// Bring the records of Kafka topics to a branch as files, each record exactly once
     #[command(
-        after_help = "Examples:\n  onward kafka --brokers localhost:9092 --topic orders --group lake lake/main/raw\n  onward kafka --brokers b1:9092,b2:9092 --topic orders --group lake --format parquet --dead-letters \\\n    --commit-every 5s lake/main/tables\n  onward kafka --from-config orders.toml --exit-at-end\n\nOffsets are kept in the commits, by the name of the group. docs/kafka.md says what is promised."
+        after_help = "Examples:\n  onward kafka --brokers localhost:9092 --topic orders --group lake lake/main/raw\n  onward kafka --brokers b1:9092,b2:9092 --topic orders --group lake --format parquet --dead-letter \\\n    --commit-every 5s lake/main/tables\n  onward kafka --from-config orders.toml --exit-at-end\n\nOffsets are kept in the commits, by the name of the group. docs/kafka.md says what is promised."
     )]
     Kafka(Box<KafkaArgs>),
     /// Measure how fast this deployment is

@@ -49,14 +49,14 @@ pub struct KafkaArgs {
     pub length_prefixed: bool,
     /// Names of files [default: {topic}/{date}/{partition}-{first_offset}.{ext}]
     #[arg(long, value_name = "TEMPLATE")]
-    pub template: Option<String>,
+    pub path: Option<String>,
     /// Where records go that do not parse [default: they end the sink; without TEMPLATE below
     /// dead-letters/]
     #[arg(long, value_name = "TEMPLATE", num_args = 0..=1, default_missing_value = "")]
-    pub dead_letters: Option<String>,
+    pub dead_letter: Option<String>,
     /// A file is full at about this size [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
-    pub roll_size: Option<Parsed<Size>>,
+    pub roll_bytes: Option<Parsed<Size>>,
     /// … at so many records
     #[arg(long, value_name = "N")]
     pub roll_records: Option<u64>,
@@ -176,9 +176,9 @@ impl KafkaArgs {
             schema: self.schema.or(file.schema),
             separator: self.separator.or(file.separator),
             length_prefixed: self.length_prefixed || file.length_prefixed,
-            template: self.template.or(file.template),
-            dead_letters: self.dead_letters.or(file.dead_letters),
-            roll_size: self.roll_size.or(file.roll_size),
+            path: self.path.or(file.path),
+            dead_letter: self.dead_letter.or(file.dead_letter),
+            roll_bytes: self.roll_bytes.or(file.roll_bytes),
             roll_records: self.roll_records.or(file.roll_records),
             roll_age: self.roll_age.or(file.roll_age),
             commit_every: self.commit_every.or(file.commit_every),
@@ -232,15 +232,15 @@ mod tests {
     #[test]
     fn what_is_typed_wins_over_the_file() {
         let file = written(
-            "into = 'lake/main/raw'\nbrokers = 'b:1'\ntopic = ['x', 'y']\ngroup = 'g'\nroll_size = '8MiB'\n\
-             commit_every = '5s'\nexit_at_end = true\ndead_letters = ''\n[set]\n'security.protocol' = 'ssl'\na = '1'",
+            "into = 'lake/main/raw'\nbrokers = 'b:1'\ntopic = ['x', 'y']\ngroup = 'g'\nroll_bytes = '8MiB'\n\
+             commit_every = '5s'\nexit_at_end = true\ndead_letter = ''\n[set]\n'security.protocol' = 'ssl'\na = '1'",
         );
         let flags = typed(&["--topic", "z", "--group", "h", "--set", "a=2"]);
         let whole = flags.over(file.unwrap());
         assert_eq!((whole.topic, whole.group), (vec!["z".to_owned()], Some("h".to_owned())));
-        assert_eq!(whole.roll_size.unwrap().0, Size(8 << 20));
+        assert_eq!(whole.roll_bytes.unwrap().0, Size(8 << 20));
         assert_eq!(whole.into.unwrap().0.to_string(), "lake/main/raw");
-        assert_eq!(whole.dead_letters.as_deref(), Some(""));
+        assert_eq!(whole.dead_letter.as_deref(), Some(""));
         assert!(whole.exit_at_end);
         let last = whole.set.iter().rev().find(|(key, _)| key == "a").unwrap();
         assert_eq!(last.1, "2");
@@ -250,7 +250,7 @@ mod tests {
     fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
         for (text, why) in [
             ("brokres = 'x'", "brokres"),
-            ("roll_size = '8 apples'", "64MiB"),
+            ("roll_bytes = '8 apples'", "64MiB"),
             ("format = 'avro'", "avro"),
             ("into = 'lake'\ncommit_every = 5", "commit_every"),
         ] {

@@ -17,14 +17,13 @@ pub use args::KafkaArgs;
 #[cfg(feature = "kafka")]
 pub use run::run;
 
-use super::args::Global;
-#[cfg(not(feature = "kafka"))]
-use super::exit::Done;
-use super::out::Out;
-
 /// Says how to get a build that can.
 #[cfg(not(feature = "kafka"))]
-pub async fn run(_: &Global, _: &Out, _: KafkaArgs) -> Done {
+pub async fn run(
+    _: &super::args::Global,
+    _: &super::out::Out,
+    _: KafkaArgs,
+) -> super::exit::Done {
     Err(onward::Error::invalid(
         "this build of onward is without the Kafka sink: `cargo install --path crates/onward-cli --locked --features kafka` makes one with it, and the container image has it",
     )

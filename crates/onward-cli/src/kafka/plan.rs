@@ -50,11 +50,11 @@ impl Plan {
 
     /// The settings of the sink; `schema` is that of Parquet.
     pub fn settings(&self, args: &KafkaArgs, schema: Option<Schema>) -> Result<Settings> {
-        let path = self.template(args.template.as_deref(), PathTemplate::FILES)?;
+        let path = self.template(args.path.as_deref(), PathTemplate::FILES)?;
         let format = format(args, schema)?;
         let mut settings = Settings::new(self.group.clone(), self.topics.clone(), format, path);
         settings.prefix = prefix_of(&self.into);
-        if let Some(text) = &args.dead_letters {
+        if let Some(text) = &args.dead_letter {
             let given = Some(text.as_str()).filter(|text| !text.is_empty());
             let path = self.template(given, PathTemplate::DEAD_LETTERS)?;
             if path == settings.path {
@@ -69,7 +69,7 @@ impl Plan {
             given.as_ref().map_or(usual, |Parsed(length)| (*length).into())
         };
         let roll = &mut settings.roll;
-        roll.bytes = args.roll_size.as_ref().map_or(roll.bytes, |Parsed(size)| size.0);
+        roll.bytes = args.roll_bytes.as_ref().map_or(roll.bytes, |Parsed(size)| size.0);
         roll.records = args.roll_records.unwrap_or(roll.records);
         roll.age = length(&args.roll_age, roll.age);
         settings.commit_every = length(&args.commit_every, settings.commit_every);

@@ -85,7 +85,7 @@ async fn read(branch: &Branch, plan: &Plan, path: &ObjectPath) -> Result<Option<
     if entry.size > SCHEMA_LEN_MAX {
         return Err(wrong(Error::invalid(format!("it has {} bytes", entry.size))));
     }
-    let pieces: Vec<_> = repo.open(&entry).await?.bytes.try_collect().await?;
+    let pieces: Vec<_> = repo.open(&entry).await?.chunks.try_collect().await?;
     let text = String::from_utf8(pieces.concat())
         .map_err(|error| wrong(Error::invalid("it is not UTF-8").with_source(error)))?;
     text.parse().map(Some).map_err(wrong)
