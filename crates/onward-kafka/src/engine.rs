@@ -32,8 +32,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// Records that are taken before anything else is looked after.
 const RECORDS_AT_ONCE: usize = 256;
 
-/// Without any partition, a sink that is to end at the end waits so long for one.
-const ASSIGNMENT_PATIENCE: Duration = Duration::from_secs(15);
+/// Without any partition, a sink that is to end at the end waits so long for one: a group of many members may
+/// have none for it.
+const ASSIGNMENT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A partition that somebody else has moved, and that the group still gives to this member, ends the sink
 /// after so long: two sinks use the name of the group, and not the same group.

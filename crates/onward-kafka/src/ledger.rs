@@ -19,7 +19,7 @@ use onward::{
 
 use crate::broker::Place;
 use crate::clock::Stopwatch;
-use crate::state::{State, decode, encode, encoded_len};
+use crate::state::{State, decode, encode, partition_len, topic_len};
 
 /// What names of producers and offsets may take of an op's header of 8 KiB, in bytes; the rest is for
 /// message, committer and the other pairs.
@@ -196,17 +196,19 @@ impl Ledger {
         let mut parts: Vec<Vec<Move>> = Vec::new();
         let mut bytes = 0;
         for each in moves {
-            let name = self.name(&each.place).len() + PLACE_BYTES;
-            let more = name + encoded_len(&each.place, &each.state);
+            let (place, state) = (&each.place, &each.state);
+            let more = self.name(place).len() + PLACE_BYTES + partition_len(place, state);
+            let topic = topic_len(place, state);
+            // They come sorted, topic by topic.
+            let last = parts.last().and_then(|part| part.last());
+            let is_same = last.is_some_and(|last| last.place.topic == place.topic);
+            bytes += if is_same { more } else { more + topic };
             match parts.last_mut() {
-                Some(part)
-                    if bytes + more <= OP_BYTES_MAX && part.len() < PARTITIONS_PER_COMMIT_MAX =>
-                {
-                    bytes += more;
+                Some(part) if bytes <= OP_BYTES_MAX && part.len() < PARTITIONS_PER_COMMIT_MAX => {
                     part.push(each);
                 }
                 _ => {
-                    bytes = more + 512;
+                    bytes = more + topic;
                     parts.push(vec![each]);
                 }
             }

@@ -55,7 +55,7 @@
 //! | memory for files in the making and finished ones, all partitions | [`Settings::memory_max`], 128 MiB; then every partition is paused, and files roll early |
 //! | files of a partition that are not committed | [`Settings::partition_max`], 256 MiB, and 64 files; then the partition is paused |
 //! | fetched ahead by librdkafka | 16 MiB (`queued.max.messages.kbytes`), and a batch for each partition, which is as large as the topic's `max.message.bytes` lets it be |
-//! | partitions of one commit | [`PARTITIONS_PER_COMMIT_MAX`], or as many as have room in 6 KiB of names and offsets (about 60 with names of 30 bytes); more are several commits, one after the other |
+//! | partitions of one commit | [`PARTITIONS_PER_COMMIT_MAX`], or as many as have room in 6 KiB of names and offsets (about 75 where group and topic have 20 bytes together); more are several commits, one after the other |
 //! | uploads at the same time | 8 |
 //! | ranges that one commit names as skipped | 16, the rest is told by [`Event::Skipped`] |
 //! | a name `kafka/<group>/<topic>/<partition>` | 255 bytes |

@@ -160,7 +160,7 @@ impl Broker for Kafka {
             return Ok(polled);
         }
         let error = match self.member()?.poll(patience) {
-            Some(Ok(message)) => return Ok(Polled::Record(record(&message))),
+            Some(Ok(message)) => return Ok(Polled::Record(record(&message, &self.topics))),
             Some(Err(error)) => error,
             None => return Ok(self.happened()?.unwrap_or(Polled::Nothing)),
         };
@@ -268,7 +268,8 @@ fn offsets(starts: &[(Place, i64)]) -> Result<TopicPartitionList> {
     Ok(list)
 }
 
-fn record(message: &BorrowedMessage<'_>) -> Record {
+fn record(message: &BorrowedMessage<'_>, topics: &[Arc<str>]) -> Record {
+    let topic = topics.iter().find(|topic| ***topic == *message.topic());
     let headers = message.headers().map(|headers| {
         let of = |header: rdkafka::message::Header<'_, &[u8]>| Header {
             name: header.key.to_owned(),
@@ -277,7 +278,7 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         headers.iter().map(of).collect()
     });
     Record {
-        topic: Arc::from(message.topic()),
+        topic: topic.cloned().unwrap_or_else(|| Arc::from(message.topic())),
         partition: message.partition(),
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().filter(|ms| *ms >= 0),

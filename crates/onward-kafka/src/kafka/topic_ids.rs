@@ -2,10 +2,10 @@
 //!
 //! librdkafka learns the ids of topics with their metadata and has a call that tells them, which its binding
 //! for Rust has not; calling it would take `unsafe`, which this crate is without. It also logs them, and
-//! that is read here, on a client that is in no group: each request for metadata makes the topic known anew,
-//! and what was logged by the time the answer is there is by that answer. A test on a real broker, and one on
-//! the mock cluster, hold the words of that line; a client that says nothing of a topic's id, on brokers that
-//! have ids, is an error and never silence.
+//! that is read here, on a client that is in no group: whatever changes an id that this client knows is
+//! logged before the answer to a request for metadata is there, so the id that was logged last is by that
+//! answer. Tests on a real broker and on the mock cluster hold the words of that line; a client that says
+//! nothing of a topic's id is an error, and no topic without one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -96,7 +96,6 @@ impl Inquirer {
 
     /// What the cluster says of topics now.
     pub(super) fn topics(&mut self, topics: &[Arc<str>]) -> Result<Vec<TopicFacts>> {
-        self.0.context().ids().clear();
         let mut partitions = Vec::new();
         for topic in topics {
             let metadata = self.0.fetch_metadata(Some(topic), CALL);
@@ -113,13 +112,16 @@ impl Inquirer {
             partitions.push((Arc::clone(topic), count));
         }
         self.drain();
-        let mut ids = self.0.context().ids();
-        let facts = partitions.into_iter().map(|(topic, partitions)| match ids.remove(&*topic) {
-            Some(id) => Ok(TopicFacts { topic, id: Some(id).filter(|id| id != NO_ID), partitions }),
-            None => Err(Error::unavailable(format!(
-                "the client says nothing of the id of topic '{topic}'"
-            ))),
-        });
+        let ids = self.0.context().ids();
+        let facts =
+            partitions.into_iter().map(|(topic, partitions)| match ids.get(&*topic).cloned() {
+                Some(id) => {
+                    Ok(TopicFacts { topic, id: Some(id).filter(|id| id != NO_ID), partitions })
+                }
+                None => Err(Error::unavailable(format!(
+                    "the client says nothing of the id of topic '{topic}'"
+                ))),
+            });
         facts.collect()
     }
 

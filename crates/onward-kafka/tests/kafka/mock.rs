@@ -22,7 +22,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::topics::{Topics, member};
-use crate::support::until::until_async;
+use crate::support::until::{until, until_async};
 
 /// A mock cluster with a topic.
 struct Mock {
@@ -91,9 +91,15 @@ async fn a_sink_goes_on_where_the_branch_is_and_not_where_the_group_is() {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", mock.brokers()).set("group.id", "g");
     let consumer: BaseConsumer = config.create().unwrap();
+    consumer.subscribe(&["orders"]).unwrap();
+    until("it is a member", || {
+        let _ = consumer.poll(Duration::from_millis(50));
+        consumer.assignment().unwrap().count() == 2
+    });
     let mut list = TopicPartitionList::new();
     list.add_partition_offset("orders", 0, Offset::Offset(3)).unwrap();
     consumer.commit(&list, CommitMode::Sync).unwrap();
+    drop(consumer);
     for (partition, more) in mock.topics.fill("orders", 2, 30).await {
         sent.get_mut(&partition).unwrap().extend(more);
     }

@@ -118,6 +118,7 @@ pub fn settings(group: &str, topics: &[&str]) -> Settings {
     settings.roll = Roll { age: Duration::from_millis(200), ..Roll::default() };
     settings.commit_every = Duration::from_millis(200);
     settings.standstill = Duration::from_secs(3);
+    settings.assign_patience = Duration::from_secs(20);
     settings
 }
 
@@ -132,7 +133,12 @@ impl Running {
     pub fn of(sink: Sink, broker: onward_kafka::Kafka) -> Self {
         let (stop, events) = (Stop::new(), Arc::<Mutex<Vec<Event>>>::default());
         let told = Arc::clone(&events);
-        let watch = move |event| told.lock().unwrap().push(event);
+        let watch = move |event| {
+            if std::env::var_os("ONWARD_TEST_SHOW").is_some() {
+                eprintln!("{event:?}");
+            }
+            told.lock().unwrap().push(event);
+        };
         let task = tokio::spawn(sink.run(broker, stop.clone(), watch));
         Self { stop, events, task }
     }
