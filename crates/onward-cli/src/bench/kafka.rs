@@ -60,7 +60,7 @@ pub async fn run(bench: &Bench<'_>, args: &KafkaArgs) -> Result<bool> {
     }
     let measured = measure(bench, args, &topic).await;
     // What was measured counts, whether the topic can be deleted or not.
-    let _ = admin.delete_topics(&[&topic], &AdminOptions::new()).await;
+    let _ = admin.delete_topics(&[&*topic], &AdminOptions::new()).await;
     measured
 }
 
