@@ -38,10 +38,19 @@ fn each_record_is_on_the_branch_once_however_often_the_sink_runs() {
 
     // One commit has the files and the dead letters of both partitions.
     let log = desk.done(&["log", "lake/main", "--json"]);
-    let commits = log.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let with_files = commits.filter(|commit| commit["metadata"]["onward.kafka.valid-through"].is_string());
+    let commits =
+        log.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let with_files =
+        commits.filter(|commit| commit["metadata"]["onward.kafka.valid-through"].is_string());
     assert!(with_files.count() >= 2, "{}", log.stdout);
-    desk.done(&["wait-until", "lake/main", "--valid-through", "1970-01-01T00:00:01Z", "--group", "g"]);
+    desk.done(&[
+        "wait-until",
+        "lake/main",
+        "--valid-through",
+        "1970-01-01T00:00:01Z",
+        "--group",
+        "g",
+    ]);
 }
 
 #[test]
@@ -50,7 +59,10 @@ fn wrapped_lines_keep_key_headers_and_tombstones() {
     let topic = desk.topic(1);
     desk.send(&topic, 0, numbered(0..1));
     desk.send_tombstone(&topic, 0);
-    desk.to_the_end(&topic, &["--compression", "none", "--wrap", "--path", "w/{partition}-{first_offset}"]);
+    desk.to_the_end(
+        &topic,
+        &["--compression", "none", "--wrap", "--path", "w/{partition}-{first_offset}"],
+    );
     let lines = desk.lines("raw/w/");
     assert_eq!(lines.len(), 2);
     assert_eq!((&lines[0]["value"]["n"], &lines[0]["key"]), (&json!(0), &json!("k")));

@@ -42,7 +42,11 @@ fn a_record_that_does_not_parse_ends_a_sink_without_dead_letters_and_stays_to_be
     desk.send(&topic, 0, ["{}".to_owned(), "{broken".to_owned()]);
     let said = desk.run(&desk.sink(&topic, &["--exit-at-end"]));
     assert_eq!(said.code, Some(2), "{}", said.stderr);
-    assert!(said.error().contains("offset 1") && said.error().contains("dead letter"), "{}", said.error());
+    assert!(
+        said.error().contains("offset 1") && said.error().contains("dead letter"),
+        "{}",
+        said.error()
+    );
     let said = desk.to_the_end(&topic, &["--dead-letter", "--compression", "none"]);
     assert_eq!(said.events("ended")[0]["records"], 2);
     assert_eq!(desk.lines("raw/dead-letters/").len(), 1);

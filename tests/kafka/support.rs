@@ -130,7 +130,8 @@ impl Desk {
 
     /// The words of a sink of a topic into `lake/main/raw`.
     pub fn sink<'a>(&'a self, topic: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let usual = ["kafka", "--json", "--brokers", &self.brokers, "--topic", topic, "--group", "g"];
+        let usual =
+            ["kafka", "--json", "--brokers", &self.brokers, "--topic", topic, "--group", "g"];
         [&usual, more, &["lake/main/raw"]].concat()
     }
 

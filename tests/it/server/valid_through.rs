@@ -54,7 +54,8 @@ async fn the_newest_commit_that_says_so_counts() {
 async fn who_waits_is_told_when_it_is_there() {
     let sidecar = Sidecar::start().await;
     commit(&sidecar, 1, through("2026-11-28T09:00:00Z", "g")).await;
-    let waiting = sidecar.get(&format!("{MAIN}/valid_through?at=2026-11-28T10:00:00Z&wait_ms=300000"));
+    let path = format!("{MAIN}/valid_through?at=2026-11-28T10:00:00Z&wait_ms=300000");
+    let waiting = sidecar.get(&path);
     let coming = async {
         commit(&sidecar, 2, through("2026-11-28T09:59:59Z", "g")).await;
         commit(&sidecar, 3, through("2026-11-28T10:00:00Z", "g")).await
@@ -67,14 +68,19 @@ async fn who_waits_is_told_when_it_is_there() {
 #[test]
 fn the_command_waits_too_and_says_what_is_there_when_the_time_is_over() {
     let desk = Desk::lake();
-    let said = desk.fails(8, "wait-until lake/main --valid-through 2026-11-28T09:00:00Z --timeout 0s --json");
+    let said = desk
+        .fails(8, "wait-until lake/main --valid-through 2026-11-28T09:00:00Z --timeout 0s --json");
     assert_eq!(said.json(), json!({"valid_through": null, "commit": null}));
     let put = br#"{"put": {"path": "a", "address": "mem://x", "checksum": "c", "size": 1}}"#;
-    let line = "commit lake/main -m m --changes - --meta onward.kafka.valid-through=2026-11-28T09:30:00Z";
+    let line =
+        "commit lake/main -m m --changes - --meta onward.kafka.valid-through=2026-11-28T09:30:00Z";
     assert_eq!(desk.fed(line, put).code, 0);
     let said = desk.done("wait-until lake/main --valid-through 2026-11-28T09:00:00Z --json");
     assert_eq!(said.json()["valid_through"], "2026-11-28T09:30:00Z");
-    desk.fails(8, "wait-until lake/main --valid-through 2026-11-28T09:00:00Z --group g --timeout 0s");
+    desk.fails(
+        8,
+        "wait-until lake/main --valid-through 2026-11-28T09:00:00Z --group g --timeout 0s",
+    );
     desk.fails(2, "wait-until lake/main --valid-through noon");
     desk.fails(4, "wait-until lake/nowhere --valid-through 2026-11-28T09:00:00Z");
 }

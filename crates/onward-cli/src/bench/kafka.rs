@@ -191,7 +191,8 @@ fn fill(args: &KafkaArgs, topic: &str) -> Result<()> {
             value.push(char::from(b'a' + (noise.rotate_left(value.len() as u32) % 26) as u8));
         }
         value.push_str("\"}");
-        let partition = i32::try_from(number % u64::from(args.partitions.unsigned_abs())).unwrap_or(0);
+        let partition =
+            i32::try_from(number % u64::from(args.partitions.unsigned_abs())).unwrap_or(0);
         let mut record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&value);
         // Where its queue is full, it waits until some are sent.
         while let Err((error, back)) = producer.send(record) {

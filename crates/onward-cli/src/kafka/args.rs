@@ -137,7 +137,8 @@ impl FromStr for Size {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::invalid("a size is a number of bytes, or one of KiB, MiB or GiB: 64MiB");
+        let wrong =
+            || Error::invalid("a size is a number of bytes, or one of KiB, MiB or GiB: 64MiB");
         let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
         let shift = match text.get(digits.len()..).unwrap_or_default().trim() {
             "" | "B" => 0,
@@ -204,7 +205,10 @@ fn read(path: &Path) -> Result<KafkaArgs> {
     }
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     toml::from_str(&text).map_err(|error| {
-        wrong(format!("{}; the keys are the names of the flags, with _ for -", error.to_string().trim()))
+        wrong(format!(
+            "{}; the keys are the names of the flags, with _ for -",
+            error.to_string().trim()
+        ))
     })
 }
 
@@ -263,7 +267,8 @@ mod tests {
 
     #[test]
     fn sizes_are_bytes_or_powers_of_1024() {
-        for (text, size) in [("0", 0), ("512", 512), ("7B", 7), ("1 KiB", 1024), ("2GiB", 2 << 30)] {
+        for (text, size) in [("0", 0), ("512", 512), ("7B", 7), ("1 KiB", 1024), ("2GiB", 2 << 30)]
+        {
             assert_eq!(text.parse::<Size>().unwrap(), Size(size));
         }
         for text in ["", "MiB", "1MB", "-1", "1.5MiB", "99999999999GiB"] {

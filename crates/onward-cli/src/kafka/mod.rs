@@ -17,13 +17,14 @@ pub use args::KafkaArgs;
 #[cfg(feature = "kafka")]
 pub use run::run;
 
-/// Says how to get a build that can.
+/// Says how to get a build that can; what is wrong with the settings is told in every build.
 #[cfg(not(feature = "kafka"))]
 pub async fn run(
     _: &super::args::Global,
     _: &super::out::Out,
-    _: KafkaArgs,
+    args: KafkaArgs,
 ) -> super::exit::Done {
+    args.whole()?;
     Err(onward::Error::invalid(
         "this build of onward is without the Kafka sink: `cargo install --path crates/onward-cli --locked --features kafka` makes one with it, and the container image has it",
     )

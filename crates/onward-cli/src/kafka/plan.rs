@@ -28,7 +28,9 @@ pub struct Plan {
 impl Plan {
     /// What every sink needs.
     pub fn of(args: &KafkaArgs) -> Result<Self> {
-        let missing = |what: &str| Error::invalid(format!("{what}, or its key in the file of --from-config, is missing"));
+        let missing = |what: &str| {
+            Error::invalid(format!("{what}, or its key in the file of --from-config, is missing"))
+        };
         let Some(Parsed(into)) = args.into.clone() else {
             return Err(missing("REPO/BRANCH[/PREFIX] (into)"));
         };
@@ -41,7 +43,8 @@ impl Plan {
         if args.topic.is_empty() {
             return Err(missing("--topic NAME"));
         }
-        let mut topics: Vec<Arc<str>> = args.topic.iter().map(|topic| topic.as_str().into()).collect();
+        let mut topics: Vec<Arc<str>> =
+            args.topic.iter().map(|topic| topic.as_str().into()).collect();
         topics.sort();
         topics.dedup();
         let group = args.group.clone().ok_or_else(|| missing("--group NAME"))?;
@@ -75,7 +78,8 @@ impl Plan {
         settings.commit_every = length(&args.commit_every, settings.commit_every);
         settings.idle_commit_every =
             args.idle_commit.as_ref().map(|Parsed(length)| (*length).into());
-        settings.memory_max = args.memory.as_ref().map_or(settings.memory_max, |Parsed(size)| size.0);
+        settings.memory_max =
+            args.memory.as_ref().map_or(settings.memory_max, |Parsed(size)| size.0);
         settings.on_gap = match args.on_gap.unwrap_or(OnGapArg::Fail) {
             OnGapArg::Fail => OnGap::Fail,
             OnGapArg::Skip => OnGap::Skip,
@@ -104,7 +108,9 @@ fn packing(args: &KafkaArgs) -> Result<Packing> {
 fn format(args: &KafkaArgs, schema: Option<Schema>) -> Result<Arc<dyn Format>> {
     let chosen = args.format.unwrap_or(FormatArg::Jsonl);
     let belongs = |is_given: bool, flag: &str, to: FormatArg| match is_given && chosen != to {
-        true => Err(Error::invalid(format!("{flag} belongs to another format: leave it out, or choose --format"))),
+        true => Err(Error::invalid(format!(
+            "{flag} belongs to another format: leave it out, or choose --format"
+        ))),
         false => Ok(()),
     };
     belongs(args.schema.is_some(), "--schema", FormatArg::Parquet)?;

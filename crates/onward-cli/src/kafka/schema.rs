@@ -23,14 +23,16 @@ const SCHEMA_LEN_MAX: u64 = 256 * 1024;
 /// The schema that a file has.
 pub fn given(path: &Path) -> Result<Schema> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Error::invalid(format!("the schema in '{}' cannot be read", path.display())).with_source(error)
+        Error::invalid(format!("the schema in '{}' cannot be read", path.display()))
+            .with_source(error)
     })?;
     text.parse().map_err(|error: Error| error.context(path.display()))
 }
 
 /// The schema on the branch, put there if there is none.
 pub async fn kept(branch: &Branch, plan: &Plan, out: &Out) -> Result<Schema> {
-    let path = ObjectPath::new(format!("{}_schema/{}.txt", prefix_of(&plan.into), plan.topics.join("+")))?;
+    let path =
+        ObjectPath::new(format!("{}_schema/{}.txt", prefix_of(&plan.into), plan.topics.join("+")))?;
     if let Some(schema) = read(branch, plan, &path).await? {
         return Ok(schema);
     }
@@ -48,13 +50,16 @@ pub async fn kept(branch: &Branch, plan: &Plan, out: &Out) -> Result<Schema> {
         .await?;
     match outcome {
         Outcome::Committed { .. } => {
-            out.note(&format!("the schema was inferred from {} records, and lies in '{path}'", records.len()));
+            out.note(&format!(
+                "the schema was inferred from {} records, and lies in '{path}'",
+                records.len()
+            ));
             Ok(schema)
         }
         // Another process was first: its schema counts.
-        Outcome::Conflict { .. } => read(branch, plan, &path)
-            .await?
-            .ok_or_else(|| Error::conflict(format!("'{path}' comes and goes: give the schema by --schema"))),
+        Outcome::Conflict { .. } => read(branch, plan, &path).await?.ok_or_else(|| {
+            Error::conflict(format!("'{path}' comes and goes: give the schema by --schema"))
+        }),
         other => Err(Error::conflict(format!(
             "the schema cannot be put to '{path}' ({}): give it by --schema",
             other.name()
@@ -62,7 +67,10 @@ pub async fn kept(branch: &Branch, plan: &Plan, out: &Out) -> Result<Schema> {
     }
 }
 
-fn sample_of(client: &[(String, String)], topics: &[Arc<str>]) -> Result<Vec<onward_kafka::Record>> {
+fn sample_of(
+    client: &[(String, String)],
+    topics: &[Arc<str>],
+) -> Result<Vec<onward_kafka::Record>> {
     let mut records = Vec::new();
     for topic in topics {
         records.extend(sample(client, topic, SAMPLE)?);

@@ -50,7 +50,7 @@ pub fn sample(
     }
     consumer.assign(&list).map_err(|error| failed("reading the first records", &error))?;
     let (begun, mut quiet) = (Stopwatch::start(), Stopwatch::start());
-    let (mut records, mut memory) = (Vec::new(), 0);
+    let (mut records, mut memory, names) = (Vec::new(), 0, [topic.into()]);
     while records.len() < records_max && memory < MEMORY_MAX && !begun.has_run(PATIENCE) {
         match consumer.poll(Duration::from_millis(100)) {
             None if quiet.has_run(QUIET) && !records.is_empty() => break,
@@ -62,7 +62,7 @@ pub fn sample(
                 }
             }
             Some(Ok(message)) => {
-                let record = record(&message);
+                let record = record(&message, &names);
                 memory += record.memory();
                 records.push(record);
                 quiet = Stopwatch::start();

@@ -75,9 +75,8 @@ pub async fn show(
     let Some(at) = &query.at else {
         return Ok(told(StatusCode::OK, branch.valid_through(group).await?));
     };
-    let at = ms_of_rfc3339(at).ok_or_else(|| {
-        ApiError::invalid("'at' is a time in RFC 3339, as 2026-11-28T09:30:00Z")
-    })?;
+    let at = ms_of_rfc3339(at)
+        .ok_or_else(|| ApiError::invalid("'at' is a time in RFC 3339, as 2026-11-28T09:30:00Z"))?;
     let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
     // A sidecar that stops does not hold who waits: he asks again elsewhere.
     let said = tokio::select! {
