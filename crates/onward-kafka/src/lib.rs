@@ -113,7 +113,7 @@ mod store;
 
 pub use event::{Event, Report, Stop};
 #[cfg(feature = "rdkafka")]
-pub use kafka::Kafka;
+pub use kafka::{Kafka, sample};
 pub use ledger::PARTITIONS_PER_COMMIT_MAX;
 pub use record::{Header, Record};
 pub use settings::{DeadLetterSettings, OnGap, Roll, Settings};

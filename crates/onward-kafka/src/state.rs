@@ -13,11 +13,7 @@ use onward::{Error, ErrorKind, Result};
 
 use crate::broker::Place;
 
-/// The pair that names the group.
-pub const GROUP_KEY: &str = "onward.kafka.group";
-
-/// The pair with the time up to which all partitions of the group's topics are on the branch, in RFC 3339.
-pub const VALID_THROUGH_KEY: &str = "onward.kafka.valid-through";
+pub use onward::history::{GROUP_KEY, VALID_THROUGH_KEY};
 
 /// The pair that says which offsets were skipped.
 pub const SKIPPED_KEY: &str = "onward.kafka.skipped";

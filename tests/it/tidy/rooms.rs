@@ -27,7 +27,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // Stands on what the library promises, and on no room of it.
     ("kafka", &[]),
-    ("cli", &["model", "clock", "tree", "objects", "coord", "commit", "repo", "local", "server", "kafka"]),
+    (
+        "cli",
+        &[
+            "model", "clock", "tree", "objects", "coord", "commit", "repo", "local", "server",
+            "kafka",
+        ],
+    ),
 ];
 
 /// The room of a file. None for the faces of the library, which see everything.

@@ -19,6 +19,8 @@ mod drain;
 mod floor;
 mod grow;
 mod huge;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod merges;
 mod plot;
 pub mod processes;
@@ -73,6 +75,12 @@ pub enum Scenario {
     /// One-change commits on branches of more and more entries, all measured in turns
     #[command(after_help = "Example: onward bench grow --entries 100,10000,1000000")]
     Grow(grow::GrowArgs),
+    /// Records of a topic to a branch, beside a consumer that only counts them
+    #[cfg(feature = "kafka")]
+    #[command(
+        after_help = "Example: onward bench kafka --brokers localhost:9092 --records 1000000 --formats jsonl,parquet"
+    )]
+    Kafka(kafka::KafkaArgs),
 }
 
 /// Measures.
@@ -91,6 +99,8 @@ pub async fn run(global: &Global, out: &Out, args: BenchArgs) -> Done {
             Scenario::Bulk(args) => bulk::run(&bench, args).await,
             Scenario::Read(args) => read::run(&bench, args).await,
             Scenario::Grow(args) => grow::run(&bench, args).await,
+            #[cfg(feature = "kafka")]
+            Scenario::Kafka(args) => kafka::run(&bench, args).await,
         }
     };
     let mut signals = Signals::listen(*out)?;

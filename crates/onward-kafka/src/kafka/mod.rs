@@ -6,6 +6,7 @@
 mod config;
 mod context;
 mod errors;
+mod sample;
 mod topic_ids;
 
 use std::ops::Range;
@@ -26,6 +27,8 @@ use crate::record::{Header, Record};
 use context::{Context, Happened};
 use errors::failed;
 use topic_ids::Inquirer;
+
+pub use sample::sample;
 
 /// How long a call waits for a broker.
 const CALL: Duration = Duration::from_secs(10);
