@@ -144,8 +144,22 @@ impl Engine {
     /// they begin as if they were assigned.
     pub(crate) fn begin_anew(&mut self, places: &[Place]) -> Result<()> {
         let starts = self.claim(places)?;
-        self.broker.seek(&starts)?;
-        self.broker.resume(places)
+        self.begin_again(&starts)
+    }
+
+    /// Reads these partitions from elsewhere on.
+    fn begin_again(&mut self, moved: &[(Place, i64)]) -> Result<()> {
+        let next = |partition: &Partition| (partition.place.clone(), partition.next);
+        let all: Vec<(Place, i64)> = self.partitions.values().map(next).collect();
+        self.broker.begin_again(moved, &all)?;
+        let places: Vec<Place> = moved.iter().map(|(place, _)| place.clone()).collect();
+        for place in &places {
+            if let Some(partition) = self.partitions.get_mut(place) {
+                partition.is_paused = false;
+                partition.end_seen_ms = None;
+            }
+        }
+        self.broker.resume(&places)
     }
 
     /// Lets go of partitions, after what was read of them is committed if there is time for that.
@@ -213,7 +227,7 @@ impl Engine {
                 partition.skipped.push(gap.clone());
                 partition.quiet = Stopwatch::start();
             }
-            return self.broker.seek(&[(place.clone(), gap.end)]);
+            return self.begin_again(&[(place.clone(), gap.end)]);
         }
         // A new leader may not know its end for a moment: only what is so twice, or was told, counts.
         let is_cut_off = next > range.end;
@@ -239,6 +253,6 @@ impl Engine {
             partition.quiet = Stopwatch::start();
             self.upload(place, assignment, finished);
         }
-        self.broker.seek(&[(place.clone(), end)])
+        self.begin_again(&[(place.clone(), end)])
     }
 }

@@ -104,8 +104,9 @@ pub trait Broker: Send {
     /// Lets go of partitions.
     fn unassign(&mut self, places: &[Place]) -> Result<()>;
 
-    /// Goes on elsewhere in partitions that are assigned.
-    fn seek(&mut self, starts: &[(Place, i64)]) -> Result<()>;
+    /// Goes on elsewhere in partitions that are assigned, also in one that is silent because it asked for
+    /// what is not there. `all` is where all assigned partitions are to be, those among them.
+    fn begin_again(&mut self, moved: &[(Place, i64)], all: &[(Place, i64)]) -> Result<()>;
 
     /// Reads no more of these until [`Broker::resume`].
     fn pause(&mut self, places: &[Place]) -> Result<()>;

@@ -179,20 +179,19 @@ impl Broker for Kafka {
         done.map_err(|error| failed("letting go of partitions", &error))
     }
 
-    fn seek(&mut self, starts: &[(Place, i64)]) -> Result<()> {
-        let list = self
-            .member()?
-            .seek_partitions(offsets(starts)?, CALL)
-            .map_err(|error| failed("going on elsewhere in partitions", &error))?;
-        for element in list.elements() {
-            element.error().map_err(|error| {
-                failed(
-                    &format!("going on elsewhere in {}/{}", element.topic(), element.partition()),
-                    &error,
-                )
-            })?;
-        }
-        Ok(())
+    fn begin_again(&mut self, moved: &[(Place, i64)], all: &[(Place, i64)]) -> Result<()> {
+        let member = self.member()?;
+        let places: Vec<Place> = moved.iter().map(|(place, _)| place.clone()).collect();
+        // A seek does not wake a partition whose offset was refused; being assigned again does.
+        let done = match member.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                let starts = offsets(moved)?;
+                let left = member.incremental_unassign(&list(&places));
+                left.and_then(|()| member.incremental_assign(&starts))
+            }
+            _ => member.assign(&offsets(all)?),
+        };
+        done.map_err(|error| failed("going on elsewhere in partitions", &error))
     }
 
     fn pause(&mut self, places: &[Place]) -> Result<()> {

@@ -132,6 +132,8 @@ async fn partitions_that_are_added_are_read_from_their_first_record() {
     let running = start(&lake, &topics, settings(topic, &[topic]), COOPERATIVE);
     until_all_there(&lake, topic, &sent).await;
     topics.add_partitions(topic, 5).await;
+    // A producer that has not heard of them yet refuses to send there.
+    let topics = shared();
     extend(&mut sent, topics.fill(topic, 5, 20).await);
     until_all_there(&lake, topic, &sent).await;
     running.stop().await.unwrap();
