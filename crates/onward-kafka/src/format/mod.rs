@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`JsonLines`] | a value that is JSON in UTF-8, one line each | refused, unless records are wrapped |
 //! | [`Raw`] | any value, behind each a separator; or its length in front | refused |
-//! | `Parquet` | a JSON object that fits a [schema](parquet::Schema) | refused, unless records are wrapped and all columns are optional |
+//! | `Parquet` | a JSON object that fits a schema | refused, unless records are wrapped and all columns are optional |
 //!
 //! What a format refuses goes to the dead letters with the reason, in the same commit: [`DeadLetters`].
 //! Wrapped, a record's key, headers and time stand beside its value.
