@@ -67,7 +67,7 @@ impl Engine {
         )))
     }
 
-    /// The same; `None` where somebody else was faster.
+    /// Takes partitions for this process, once; `None` where somebody else was faster.
     fn try_claim(&mut self, places: &[Place]) -> Result<Option<Vec<(Place, i64)>>> {
         let known = self.runtime.block_on(self.ledger.read(places))?;
         let mut moves = Vec::new();

@@ -13,7 +13,7 @@ use crate::record::Record;
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
-    /// The topic.
+    /// The topic that it is a part of.
     pub topic: Arc<str>,
     /// The partition, from 0 on.
     pub partition: i32,
@@ -35,7 +35,7 @@ impl fmt::Display for Place {
 /// What the cluster says of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicFacts {
-    /// The topic.
+    /// The topic that this is said of.
     pub topic: Arc<str>,
     /// Its id, another one for each topic that had the name. `None` where the broker has none (before
     /// Kafka 2.8).
@@ -47,7 +47,7 @@ pub struct TopicFacts {
 /// What a client knows of an assigned partition, by what it has fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The partition.
+    /// The partition that this is said of.
     pub place: Place,
     /// Whether everything that a reader may see was handed out.
     pub is_at_end: bool,
@@ -71,7 +71,7 @@ pub enum Polled {
     Assigned(Vec<Place>),
     /// The group takes these partitions away; they wait for [`Broker::unassign`].
     Revoked {
-        /// Which.
+        /// Those that are taken away.
         places: Vec<Place>,
         /// Whether others may have them already.
         is_lost: bool,

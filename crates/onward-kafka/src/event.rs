@@ -17,20 +17,20 @@ pub enum Event {
     Assigned(Vec<(Place, i64)>),
     /// Partitions are not read any more.
     Revoked {
-        /// Which.
+        /// Those that are not read any more.
         places: Vec<Place>,
         /// Whether all that was read of them is on the branch; else whoever has them next reads it again.
         is_all_committed: bool,
     },
     /// Files are on the branch.
     Committed {
-        /// The commit.
+        /// The commit that has them.
         commit: CommitId,
         /// Files in it.
         files: u64,
         /// Records in those.
         records: u64,
-        /// Their bytes.
+        /// The size of those files, in bytes.
         bytes: u64,
         /// The time up to which all partitions are there, in milliseconds since the Unix epoch, where it is
         /// known.
@@ -86,7 +86,7 @@ impl Stop {
 pub struct Report {
     /// Records on the branch.
     pub records: u64,
-    /// Their files.
+    /// Files that these are in.
     pub files: u64,
     /// The bytes of those.
     pub bytes: u64,

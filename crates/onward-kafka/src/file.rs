@@ -67,9 +67,9 @@ impl From<Error> for Refused {
 /// What the name of a file can be made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts<'a> {
-    /// The topic.
+    /// The topic of its records.
     pub topic: &'a str,
-    /// The partition.
+    /// The partition of its records.
     pub partition: i32,
     /// How often the topic was made anew under its name while this sink saw it: 0 for the first. Offsets
     /// begin again with each, so names must differ by it.

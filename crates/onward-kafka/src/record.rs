@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// A record with its place. What Kafka does not say is `None`, and never a number that means it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The topic.
+    /// The topic it was read from.
     pub topic: Arc<str>,
     /// The partition, from 0 on.
     pub partition: i32,
@@ -27,7 +27,7 @@ pub struct Record {
 /// A header of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The name.
+    /// The name, which other headers may have too.
     pub name: String,
     /// The value, which may be missing.
     pub value: Option<Bytes>,

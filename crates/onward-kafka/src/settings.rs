@@ -52,7 +52,7 @@ pub struct DeadLetterSettings {
 pub struct Settings {
     /// The consumer group, by which offsets are kept on the branch.
     pub group: String,
-    /// The topics.
+    /// The topics that are read.
     pub topics: Vec<Arc<str>>,
     /// What files are made of.
     pub format: Arc<dyn Format>,

@@ -31,7 +31,7 @@ impl Spool {
         self.memory.capacity() as u64
     }
 
-    /// The bytes.
+    /// Everything that was written, as the content of a file.
     pub(crate) fn finish(mut self) -> Result<Content> {
         if self.file.is_none() {
             return Ok(Content::Memory(Bytes::from(self.memory)));

@@ -8,7 +8,8 @@ use onward::{Error, Result};
 
 use crate::record::Record;
 
-/// Writes `"topic":…,"partition":…,"offset":…,"timestamp_ms":…,"key":…,"headers":[…]`.
+/// Writes where a record comes from and what it has besides its value, as members of an object:
+/// `"topic":…,"partition":…,"offset":…,"timestamp_ms":…,"key":…,"headers":[…]`.
 pub(crate) fn place(record: &Record, out: &mut Vec<u8>) -> Result<()> {
     out.extend_from_slice(b"\"topic\":");
     string(&record.topic, out)?;

@@ -6,8 +6,13 @@ use std::fmt::Write;
 use onward::{Error, Result};
 use serde_json::Value;
 
-use super::schema::{PLACE, REST};
 use crate::record::Record;
+
+/// The column that has the record's place, time, key and headers.
+pub(super) const PLACE: &str = "_kafka";
+
+/// The column that takes, as a JSON object, what the schema has no column for.
+pub(super) const REST: &str = "_rest";
 
 /// Members of an object; one with more is a map of names that mean something, and becomes JSON.
 const MEMBERS_MAX: usize = 100;

@@ -15,13 +15,8 @@ use parquet::schema::printer::print_schema;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type};
 
 use super::infer;
+pub(super) use super::infer::{PLACE, REST};
 use crate::record::Record;
-
-/// The column that takes, as a JSON object, what the schema has no column for.
-pub const REST: &str = "_rest";
-
-/// The column that has the record's place, time, key and headers.
-pub const PLACE: &str = "_kafka";
 
 /// The longest schema, in bytes of its text.
 const TEXT_LEN_MAX: usize = 256 * 1024;
@@ -114,7 +109,7 @@ impl Schema {
         infer::message(records)?.parse()
     }
 
-    /// The same with a column `_kafka` of each record's place, time, key and headers.
+    /// This schema with a column `_kafka` more, of each record's place, time, key and headers.
     pub(super) fn with_place(&self) -> Result<Self> {
         let place = parse_message_type(PLACE_TYPE).map_err(internal)?;
         let fields = self.root.get_fields().iter().chain(place.get_fields()).cloned();
