@@ -26,6 +26,7 @@ pub const POINTS: &[&str] = &[
     "prepare",
     "write",
     "decide",
+    "ahead",
     "decided",
     "publish",
     "published",

@@ -37,6 +37,7 @@ mod foreign;
 mod key;
 pub mod layout;
 mod list;
+mod local;
 mod open;
 mod probe;
 mod read;

@@ -25,6 +25,13 @@ fn becoming(name: &str) -> Option<&str> {
     is_number.then_some(object)
 }
 
+/// The file that is to become the one at `path`: the `number`th of those who write it at once.
+pub(super) fn becoming_at(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!("{MARK}{number}"));
+    name.into()
+}
+
 impl Objects {
     /// The files below a folder of local storage that are being written, or were when their process
     /// was killed: when one was last written to tells the two apart. At most [`UNFINISHED_MAX`]; none

@@ -14,19 +14,15 @@ use crate::coord::publish::Published;
 use crate::coord::view::{View, Wish};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::measures;
-use crate::model::error::{ErrorKind, Result};
+use crate::model::error::Result;
+use crate::model::ids::Ticket;
 use crate::model::outcome::Details;
 
-use super::build::build;
-use super::judge::judge;
-use super::prepare::{prepare, readable};
-use super::rescue::fail_damaged;
-use super::situation::Sources;
+use super::ready::{Begun, Ready};
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::log::entry::LogEntry;
 use crate::commit::log::head::Head;
-use crate::commit::op::queued::QueuedOp;
 
 /// How often a long round asks to keep the turn.
 const EXTEND_EVERY: Duration = Duration::from_millis(100);
@@ -45,22 +41,53 @@ pub enum RoundEnd {
         next: View,
         /// The head right after it.
         head: Box<Head>,
+        /// The batch behind it, where that was got ready meanwhile.
+        ahead: Option<Box<Ready>>,
+        /// Whether it ended early: heavy ops, or one behind which another head is needed.
+        is_cut: bool,
     },
     /// Somebody else has decided or published, and Redis is up to the log: look again.
     Overtaken,
 }
 
+/// Where a round begins.
+#[derive(Debug)]
+pub enum Begin {
+    /// With a view of the branch, and the head that an earlier round of this process left, if there was
+    /// one.
+    View(View, Option<Head>),
+    /// With a batch that was got ready while the one before it was decided.
+    Ready(Box<Ready>),
+}
+
+/// A batch that this process has published, and the branch right after it.
+struct Next {
+    entry: Arc<LogEntry>,
+    view: View,
+    head: Box<Head>,
+}
+
+impl Begin {
+    /// The ticket of the last op that it may decide.
+    pub fn last(&self) -> Ticket {
+        match self {
+            Self::View(view, _) => Ticket(view.head.done + view.elements.len() as u64),
+            Self::Ready(ready) => ready.last(),
+        }
+    }
+}
+
 impl BranchContext {
-    /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
-    /// earlier round of this process left, if there was one.
-    pub async fn round(
+    /// Runs one round, keeping the turn while it lasts, and gets the next batch ready meanwhile once
+    /// `behind`, which is given this one's last ticket, says that there is one.
+    pub async fn round<B: Future<Output = ()>>(
         &self,
-        view: View,
-        head: Option<Head>,
+        begin: Begin,
         wanted: usize,
+        behind: impl FnOnce(Ticket) -> B,
     ) -> Result<Answer<RoundEnd>> {
         add(&self.counters.rounds, 1);
-        let work = pin!(self.steps(view, head, wanted));
+        let work = pin!(self.steps(begin, wanted, behind));
         // Beside the work, not between its steps: each may wait for a connection that the other is
         // about to open.
         match select(work, pin!(self.keep_turn())).await {
@@ -79,134 +106,75 @@ impl BranchContext {
         }
     }
 
-    async fn steps(
+    async fn steps<B: Future<Output = ()>>(
         &self,
-        view: View,
-        head: Option<Head>,
+        begin: Begin,
         wanted: usize,
+        behind: impl FnOnce(Ticket) -> B,
     ) -> Result<Answer<RoundEnd>> {
-        self.faults.pass("view").await?;
-        let head = match head.filter(|head| head.is_shown_by(&view.head)) {
-            Some(head) => head,
-            None => Head::load(&self.lake, self.uid, &view.head).await?,
+        let ready = match begin {
+            Begin::Ready(ready) => ready,
+            Begin::View(view, head) => match self.begin(view, head).await? {
+                Begun::Ready(ready) => ready,
+                Begun::Overtaken => return Ok(Answer::Given(RoundEnd::Overtaken)),
+                Begun::Decided(entry) => return self.catch_up(entry).await,
+            },
         };
-        if self.mend(&view).await? {
-            return Ok(Answer::Given(RoundEnd::Overtaken));
-        }
-        let ops = readable(&view.elements)?;
-        // A merge was worked out against a head: where there is none, Redis has fallen back.
-        if head.commit.is_none()
-            && ops.iter().any(QueuedOp::is_merge)
-            && let Some(entry) = head.successor(&self.lake).await?
-        {
-            return self.catch_up(entry).await;
-        }
-        self.faults.pass("prepare").await?;
-        let (entry, wasted) = match self.entry_in_spite_of_damage(&head, &ops, &view).await {
-            // One of the ops needs what only a newer program can read. Those in front of it get on:
-            // it is left to helpers that know it.
-            Err(error) if error.kind() == ErrorKind::NewerVersion && ops.len() > 1 => {
-                tracing::warn!(%error, "going on op by op");
-                self.entry_in_spite_of_damage(&head, ops.get(..1).unwrap_or_default(), &view)
-                    .await?
-            }
-            // What was read is gone when somebody else was faster.
-            Err(error) if error.is_retryable() && self.has_moved(&view).await? => {
-                tracing::debug!(%error, "overtaken while preparing a batch");
-                return Ok(Answer::Given(RoundEnd::Overtaken));
-            }
-            built => built?,
-        };
-        self.inspect_own(&head, &entry)?;
         self.faults.pass("decide").await?;
-        let (entry, mine) = self.lake.decide(entry).await?;
+        let ((entry, mine), ahead) = self.decide(&ready, behind(ready.last())).await?;
         self.faults.pass("decided").await?;
         if !mine {
-            self.inspect_found(&head, &entry)?;
+            self.inspect_found(&ready.head, &entry)?;
         }
-        self.note_decision(&entry, &ops, mine, wasted)?;
-        match mine {
-            true => self.publish(entry, wanted).await,
-            false => self.catch_up(entry).await,
+        self.note_decision(&entry, &ready, mine)?;
+        if !mine {
+            // What was prepared behind this batch stands on what did not come to be.
+            return self.catch_up(entry).await;
         }
-    }
-
-    /// Gives elements without a readable op id one, so that they do not block those behind them.
-    /// Returns whether there were any.
-    async fn mend(&self, view: &View) -> Result<bool> {
-        let mut any = false;
-        for (index, element) in view.elements.iter().enumerate() {
-            if QueuedOp::id_of(element).is_none() {
-                tracing::error!(uid = %self.uid, index, "a queue element has no readable op id: it will be failed");
-                any = true;
-                let stand_in = QueuedOp::stand_in(element);
-                self.redis.mend(index, element, &stand_in).await?;
+        let is_cut = ready.ops() < ready.found;
+        // Of the ops behind this batch those are here that come next.
+        let wanted = if ahead.is_some() { wanted.min(1) } else { wanted };
+        Ok(match self.publish(entry, wanted).await? {
+            Answer::Given(Some(Next { entry, view, head })) => {
+                Answer::Given(RoundEnd::Published { entry, next: view, head, ahead, is_cut })
             }
-        }
-        Ok(any)
+            other => other.map(|_| RoundEnd::Overtaken),
+        })
     }
 
-    /// The log entry for a batch, and what of it came to nothing, whatever of it is damaged.
-    async fn entry_in_spite_of_damage(
+    /// Decides a batch. Where that takes its time and there is another one behind it, that is got ready
+    /// meanwhile.
+    async fn decide(
         &self,
-        head: &Head,
-        ops: &[QueuedOp],
-        view: &View,
-    ) -> Result<(LogEntry, u64)> {
-        match self.entry(head, ops.to_vec(), view, None).await {
-            // The same again would end the same way, and the branch would stand still for ever.
-            Err(error) if error.is_permanent() => {
-                tracing::error!(%error, uid = %self.uid, "something that the batch needs is damaged");
-                self.entry(head, ops.to_vec(), view, Some(error.to_string())).await
-            }
-            built => built,
+        ready: &Ready,
+        behind: impl Future<Output = ()>,
+    ) -> Result<((Arc<LogEntry>, bool), Option<Box<Ready>>)> {
+        let ahead = pin!(async {
+            behind.await;
+            // The next round does without, and meets what was wrong itself.
+            // Boxed: what seldom happens should not make every round's future large.
+            Box::pin(self.ahead_of(ready)).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "the next batch could not be prepared ahead");
+                None
+            })
+        });
+        match select(pin!(self.lake.decide(&ready.encoded)), ahead).await {
+            Either::Left((decided, _)) => Ok((decided?, None)),
+            Either::Right((ahead, deciding)) => Ok((deciding.await?, ahead)),
         }
     }
 
-    /// The log entry for a batch, and what of it came to nothing. With `damage`, which the first
-    /// try has met, ops whose runs cannot be read fail, and nothing is folded.
-    async fn entry(
-        &self,
-        head: &Head,
-        ops: Vec<QueuedOp>,
-        view: &View,
-        damage: Option<String>,
-    ) -> Result<(LogEntry, u64)> {
-        let sources = Sources { redis: &self.redis, lake: &self.lake };
-        let mut situation = prepare(sources, head, ops, &view.areas).await?;
-        if let Some(damage) = &damage {
-            fail_damaged(&self.lake, head, &mut situation, damage).await?;
-        }
-        let judgement = judge(&self.lake, head, &mut situation, damage.is_some()).await?;
-        let wasted = judgement.wasted;
-        self.faults.pass("write").await?;
-        let folds = damage.is_none();
-        let entry = build(self.lake.tree(), head, situation, judgement, folds).await?;
-        Ok((entry, wasted))
-    }
-
-    /// Whether Redis shows another state of the log than `view`.
-    async fn has_moved(&self, view: &View) -> Result<bool> {
-        Ok(self.look(0).await?.given().is_some_and(|now| now.head.done != view.head.done))
-    }
-
-    fn note_decision(
-        &self,
-        entry: &LogEntry,
-        ops: &[QueuedOp],
-        mine: bool,
-        wasted: u64,
-    ) -> Result<()> {
+    fn note_decision(&self, entry: &LogEntry, ready: &Ready, mine: bool) -> Result<()> {
         if mine {
-            add(&self.counters.bytes_wasted, wasted);
+            add(&self.counters.bytes_wasted, ready.wasted);
             add(&self.counters.batches, 1);
             add(&self.counters.decided, entry.len());
             measures::batch(entry.len(), entry.levels.len());
-            for (index, (asked, decided)) in ops.iter().zip(&entry.ops).enumerate() {
+            for (index, (kind, decided)) in ready.kinds.iter().zip(&entry.ops).enumerate() {
                 let record = entry.outcome(index, decided)?;
                 let ticket = entry.first.plus(index as u64);
                 let outcome = record.outcome(ticket, Details::of(decided.op_id));
-                measures::decided(asked.kind(), outcome.name());
+                measures::decided(kind, outcome.name());
             }
         } else {
             add(&self.counters.lost_races, 1);
@@ -214,21 +182,21 @@ impl BranchContext {
         Ok(())
     }
 
-    /// Publishes a decided entry.
-    pub async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<Answer<RoundEnd>> {
+    /// Publishes a decided entry. `None` where somebody else has.
+    async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<Answer<Option<Next>>> {
         self.faults.pass("publish").await?;
         let batch = entry.publication()?;
         let published = self.redis.publish(&batch, wanted).await?;
         self.faults.pass("published").await?;
-        let (next, adopted) = match published {
+        let (view, adopted) = match published {
             Answer::Given(Published::Done { next, adopted }) => (next, adopted),
-            other => return Ok(other.map(|_| RoundEnd::Overtaken)),
+            other => return Ok(other.map(|_| None)),
         };
         if adopted {
             tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
         }
         let head = Box::new(Head::after(&entry)?);
-        Ok(Answer::Given(RoundEnd::Published { entry, next, head }))
+        Ok(Answer::Given(Some(Next { entry, view, head })))
     }
 
     /// Another helper had decided: publishes its entry, in case it did not live to, and every
@@ -236,9 +204,9 @@ impl BranchContext {
     /// of losing one race for each entry.
     async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<Answer<RoundEnd>> {
         let head = Head::after(&entry)?;
-        match self.publish(entry, 0).await? {
-            Answer::Given(_) => Ok(self.follow(head).await?.map(|_| RoundEnd::Overtaken)),
-            none => Ok(none),
+        match self.publish(entry, 0).await?.given_or_none() {
+            Ok(_) => Ok(self.follow(head).await?.map(|_| RoundEnd::Overtaken)),
+            Err(none) => Ok(none),
         }
     }
 
