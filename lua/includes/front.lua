@@ -3,7 +3,7 @@
 --
 -- Gives  front_of(queue_key, wanted, skip): the elements behind the first `skip` (none, if not given), at
 --        most `wanted`, and none behind the first MiB of them
--- Alone  'LRANGE', queue_key, #
+-- Alone  'LRANGE', queue_key, skip
 local function front_of(queue_key, wanted, skip)
   local elements, bytes, ended = {}, 0, false
   skip = skip or 0

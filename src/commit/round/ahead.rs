@@ -14,6 +14,7 @@ use crate::model::ids::OpId;
 
 use super::ready::{Ready, kinds};
 use crate::commit::context::{BATCH_MAX, BranchContext};
+use crate::commit::counters::add;
 use crate::commit::log::head::Head;
 use crate::commit::op::queued::{Body, QueuedOp};
 use crate::commit::op::request::{Changes, CommitRequest, Op, Request};
@@ -34,7 +35,9 @@ impl BranchContext {
         let lake = self.lake.supposing(before);
         let kinds = kinds(&ops);
         let built = self.entry(&lake, &head, ops, &view, None).await?;
-        self.ready(head, built, kinds, found).map(|ready| Some(Box::new(ready)))
+        let behind = self.ready(head, built, kinds, found)?;
+        add(&self.counters.ahead, 1);
+        Ok(Some(Box::new(behind)))
     }
 }
 

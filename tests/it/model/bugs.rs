@@ -44,11 +44,17 @@ pub enum Bug {
     SettlesLostSeals,
     /// An op that had sealed and was lost takes what is staged when it is submitted again.
     LostSealsAnew,
+    /// What was prepared behind a batch is decided although another's has the batch's place.
+    AheadStays,
+    /// What was prepared behind a batch is decided before it.
+    AheadEarly,
+    /// What is behind a batch is prepared whatever Redis shows in front of it.
+    AheadBlindly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 23] = [
         Self::DecideOverwrites,
         Self::DecideElsewhere,
         Self::BelievesItself,
@@ -69,5 +75,8 @@ impl Bug {
         Self::StageForgets,
         Self::SettlesLostSeals,
         Self::LostSealsAnew,
+        Self::AheadStays,
+        Self::AheadEarly,
+        Self::AheadBlindly,
     ];
 }

@@ -38,6 +38,28 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
         |_, state| lost_race(state),
     ),
     (
+        "a batch was prepared before the one in front of it was decided",
+        |scope| scope.ahead,
+        |_, state| {
+            let ahead =
+                |stage: &Stage| matches!(stage, Stage::Decided { mine: true, ahead: Some(_), .. });
+            state.helpers.iter().any(|helper| ahead(&helper.stage))
+        },
+    ),
+    (
+        "a batch was prepared behind one that another's has the place of",
+        |scope| scope.ahead && scope.helpers > 1,
+        |_, state| {
+            let in_vain = |stage: &Stage| match stage {
+                Stage::Built { entry, ahead } if ahead.is_some() => {
+                    state.entry(entry.first).is_some_and(|theirs| theirs != entry)
+                }
+                _ => false,
+            };
+            state.helpers.iter().any(|helper| in_vain(&helper.stage))
+        },
+    ),
+    (
         "a client is told again",
         |scope| scope.lost_replies || scope.forgetful,
         |_, state| {
@@ -99,7 +121,7 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
         |_, state| {
             let built = || {
                 state.helpers.iter().filter_map(|helper| match &helper.stage {
-                    Stage::Built(entry) => Some((helper.at, entry)),
+                    Stage::Built { entry, .. } => Some((helper.at, entry)),
                     _ => None,
                 })
             };
@@ -184,7 +206,9 @@ fn seals_and_cancels(scope: &Scope) -> bool {
 /// A round has a batch for a place that another batch has.
 fn lost_race(state: &State) -> bool {
     state.helpers.iter().any(|helper| match &helper.stage {
-        Stage::Built(entry) => state.entry(entry.first).is_some_and(|theirs| theirs != entry),
+        Stage::Built { entry, .. } => {
+            state.entry(entry.first).is_some_and(|theirs| theirs != entry)
+        }
         _ => false,
     })
 }

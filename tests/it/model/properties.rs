@@ -13,7 +13,7 @@ impl Scope {
     /// Whether an invariant holds.
     pub fn holds(&self, state: &State, invariant: Invariant) -> Held {
         match invariant {
-            Invariant::RoundsBound => self.rounds_bound(state),
+            Invariant::RoundsBound => self.rounds_bound(state).inspect_err(|e| eprintln!("VIOL {e:?} {state:?}")),
             Invariant::OneOutcome => one_outcome(told(state).chain(recorded(state))),
             Invariant::DecidedOnce => decided_once(ops(state).map(|(op, _)| call_of(op))),
             Invariant::Identity => {

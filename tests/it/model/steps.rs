@@ -39,6 +39,7 @@ impl Scope {
                 state.helpers.push(Helper { at, by: None, stage: Stage::Following { done } });
             }
             Action::Load(helper) => self.load(state, helper),
+            Action::Ahead(helper) => self.prepare_ahead(state, helper),
             Action::Decide { helper, reply } => self.decide(state, helper, reply),
             Action::Publish { helper, reply } => self.publish(state, helper, reply),
             Action::Successor(helper) => self.successor(state, helper),
@@ -173,13 +174,7 @@ impl Scope {
         if self.bug == Some(Bug::TurnIsALock) {
             state.at_mut(at).locked = true;
         }
-        for (call, progress) in self.calls.iter().zip(&mut state.calls) {
-            if let Progress::Accepted { rounds, .. } = progress
-                && Some(call.client) == by
-            {
-                *rounds += 1;
-            }
-        }
+        self.count_round(state, by);
         let Some(view) = state.at(at).map(|redis| redis.view(self.batch_max)) else { return };
         let stage = match reads_areas(self, &view) {
             true => Stage::Viewed(view),
@@ -192,6 +187,16 @@ impl Scope {
         state.helpers.push(Helper { at, by, stage });
     }
 
+    fn count_round(&self, state: &mut State, by: Option<u8>) {
+        for (call, progress) in self.calls.iter().zip(&mut state.calls) {
+            if let Progress::Accepted { rounds, .. } = progress
+                && Some(call.client) == by
+            {
+                *rounds += 1;
+            }
+        }
+    }
+
     fn built(&self, state: &mut State, entry: Entry) -> Stage {
         if self.bug == Some(Bug::TellsEarly) {
             for (op, outcome) in entry.outcomes() {
@@ -202,8 +207,8 @@ impl Scope {
         }
         let entry = Arc::new(entry);
         match self.bug {
-            Some(Bug::PublishEarly) => Stage::Decided { entry, mine: true },
-            _ => Stage::Built(entry),
+            Some(Bug::PublishEarly) => Stage::decided(entry, true),
+            _ => Stage::built(entry),
         }
     }
 
@@ -217,8 +222,22 @@ impl Scope {
         }
     }
 
+    fn prepare_ahead(&self, state: &mut State, index: usize) {
+        let Some(behind) = self.prepared_ahead(state, &state.helpers[index]).map(Arc::new) else {
+            return;
+        };
+        match &mut state.helpers[index].stage {
+            // Decides what it has prepared, and not what that stands on.
+            stage if self.bug == Some(Bug::AheadEarly) => *stage = Stage::built(behind),
+            Stage::Built { ahead, .. } => *ahead = Some(behind),
+            _ => {}
+        }
+    }
+
     fn decide(&self, state: &mut State, index: usize, reply: bool) {
-        let Helper { at, by, stage: Stage::Built(mut entry) } = state.helpers.remove(index) else {
+        let Helper { at, by, stage: Stage::Built { mut entry, ahead } } =
+            state.helpers.remove(index)
+        else {
             return;
         };
         let mut found = state.entry(entry.first).cloned();
@@ -245,9 +264,12 @@ impl Scope {
                 false => (found, false),
             },
         };
-        let stage = match reply {
-            true => Stage::Decided { entry, mine },
-            false => Stage::Built(entry),
+        let stage = match (reply, mine, ahead) {
+            (true, true, ahead) => Stage::Decided { entry, mine, ahead },
+            (true, false, Some(ahead)) if self.bug == Some(Bug::AheadStays) => Stage::built(ahead),
+            // What was prepared stands on what did not come to be.
+            (true, false, _) => Stage::decided(entry, mine),
+            (false, _, ahead) => Stage::Built { entry, ahead },
         };
         if !(self.merged && reply) && self.bug != Some(Bug::PublishEarly) {
             state.helpers.push(Helper { at, by, stage });
@@ -255,19 +277,25 @@ impl Scope {
     }
 
     fn publish(&self, state: &mut State, index: usize, reply: bool) {
-        let Helper { at, by, stage: Stage::Decided { entry, mine } } = state.helpers.remove(index)
+        let Helper { at, by, stage: Stage::Decided { entry, mine, ahead } } =
+            state.helpers.remove(index)
         else {
             return;
         };
         if state.at(at).is_none() {
             return;
         }
-        state.at_mut(at).publish(&entry, self.bug);
-        let stage = match (reply, mine) {
-            (true, true) if self.bug == Some(Bug::PublishEarly) => Stage::Built(entry),
-            (true, true) => return,
-            (true, false) => Stage::Following { done: entry.last() },
-            (false, _) => Stage::Decided { entry, mine },
+        let is_published = state.at_mut(at).publish(&entry, self.bug);
+        let stage = match (reply, mine, ahead) {
+            (true, true, _) if self.bug == Some(Bug::PublishEarly) => Stage::built(entry),
+            // The next round begins with what is there already.
+            (true, true, Some(ahead)) if is_published => {
+                self.count_round(state, by);
+                Stage::built(ahead)
+            }
+            (true, true, _) => return,
+            (true, false, _) => Stage::Following { done: entry.last() },
+            (false, _, ahead) => Stage::Decided { entry, mine, ahead },
         };
         state.helpers.push(Helper { at, by, stage });
     }
@@ -278,7 +306,7 @@ impl Scope {
             return;
         };
         if let Some(entry) = state.entry(done + 1).cloned() {
-            state.helpers.push(Helper { at, by, stage: Stage::Decided { entry, mine: false } });
+            state.helpers.push(Helper { at, by, stage: Stage::decided(entry, false) });
         }
     }
 
