@@ -20,7 +20,7 @@ use super::backend::{
     RenameOptions, Result,
 };
 use super::root::LocalRoot;
-use super::unfinished::becoming_at;
+use super::staged::becoming_at;
 
 /// How many files of other writers of the same object a writer passes by.
 const STAGED_MAX: u32 = 1024;
@@ -111,7 +111,7 @@ fn name(staged: &FilePath, path: &FilePath) -> io::Result<()> {
     link(staged, path)
 }
 
-/// The same in two steps: for a moment the file has both names.
+/// Gives a file its name unless that is taken, in two steps: for a moment it has both names.
 fn link(staged: &FilePath, path: &FilePath) -> io::Result<()> {
     fs::hard_link(staged, path)?;
     let _ = fs::remove_file(staged);

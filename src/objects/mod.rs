@@ -46,6 +46,7 @@ mod secret;
 mod sign;
 mod source;
 mod spelling;
+mod staged;
 mod store;
 mod unfinished;
 mod upload;

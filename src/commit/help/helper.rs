@@ -20,8 +20,7 @@ use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::counters::add;
 use crate::commit::log::entry::{DecidedOp, LogEntry};
 use crate::commit::log::head::Head;
-use crate::commit::round::ready::Ready;
-use crate::commit::round::run::{Begin, RoundEnd};
+use crate::commit::round::run::{Begin, Pace, RoundEnd};
 
 /// Pauses between failed rounds.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -218,8 +217,8 @@ impl Helper {
             self.shared.state().waiters.begin_round();
             let wanted = self.wanted(begin.last());
             let watch = Stopwatch::start();
-            let behind = |last| worth_a_look(&self.shared, last, wanted);
-            let end = context.round(begin, wanted, behind).await?;
+            let pace = Writers { shared: &self.shared, stays: wanted > 0 };
+            let end = context.round(begin, wanted, &pace).await?;
             self.doubts.note();
             if !matches!(end, Answer::Given(RoundEnd::Published { is_cut: false, .. })) {
                 self.shared.state().waiters.doubt();
@@ -248,18 +247,22 @@ impl Helper {
     /// The next round: with the batch that was got ready `ahead`, or by the view that came with the end
     /// of the last one. Those who were told of the last batch are in it where they are worth waiting
     /// for: a round for the few that were in the queue already would keep all of them waiting.
-    async fn next_round(&mut self, next: View, ahead: Option<Box<Ready>>) -> Result<Begin> {
-        let here = ahead.as_ref().map_or(next.elements.len() as u64, |ahead| ahead.ops());
+    async fn next_round(&mut self, next: View, ahead: Option<Begin>) -> Result<Begin> {
+        let here = match &ahead {
+            Some(Begin::Deciding(_)) => u64::MAX,
+            Some(Begin::Ready(ready)) => ready.ops(),
+            _ => next.elements.len() as u64,
+        };
         let looked = match self.crowd_came(here).await {
             false => None,
             true => self.look().await?.given(),
         };
         let looked = looked
             .filter(|view| view.turn_is_mine && view.head.done == next.head.done)
-            .filter(|view| ahead.is_none() || view.elements.len() as u64 > 2 * here);
+            .filter(|view| ahead.is_none() || view.elements.len() as u64 / 2 > here);
         Ok(match (looked, ahead) {
             (Some(view), _) => Begin::View(view, self.head.take()),
-            (None, Some(ahead)) => Begin::Ready(ahead),
+            (None, Some(ahead)) => ahead,
             (None, None) => Begin::View(next, self.head.take()),
         })
     }
@@ -311,29 +314,35 @@ impl Helper {
     }
 }
 
-/// Waits, while a batch up to ticket `last` is decided, until a look at what is behind it is worth a call:
-/// not where that is done in no time, or by a process that is about to leave; and rather when those
-/// who were told last are back than for the first of them.
-async fn worth_a_look(shared: &Shared, last: Ticket, wanted: usize) {
-    if wanted == 0 {
-        return std::future::pending().await;
-    }
-    let begun = Stopwatch::start();
-    tokio::time::sleep(TIMER).await;
-    loop {
-        let woken = shared.wake.notified();
-        let patience = {
-            let state = shared.state();
-            match state.waiters.any_behind(last) {
-                _ if state.closing => Duration::MAX,
-                true => state.crowd.patience_beside_round().saturating_sub(begun.elapsed()),
-                false => Duration::MAX,
+/// The pace of a process whose writers come back when they are told.
+struct Writers<'a> {
+    shared: &'a Shared,
+    /// Whether it goes on with its rounds.
+    stays: bool,
+}
+
+impl Pace for Writers<'_> {
+    /// Not where a batch is decided in no time, nor in a process that is about to leave; and rather when
+    /// those who were told last are back than for the first of them.
+    async fn behind(&self, last: Ticket) {
+        let begun = Stopwatch::start();
+        tokio::time::sleep(TIMER).await;
+        loop {
+            let woken = self.shared.wake.notified();
+            let patience = {
+                let state = self.shared.state();
+                let is_due = self.stays && !state.closing && state.waiters.any_behind(last);
+                is_due.then(|| state.crowd.patience_beside_round().saturating_sub(begun.elapsed()))
+            };
+            match patience {
+                None => woken.await,
+                Some(Duration::ZERO) => return,
+                Some(patience) => drop(tokio::time::timeout(patience, woken).await),
             }
-        };
-        match patience {
-            Duration::ZERO => return,
-            Duration::MAX => woken.await,
-            patience => drop(tokio::time::timeout(patience, woken).await),
         }
+    }
+
+    fn is_enough(&self, ops: u64) -> bool {
+        self.shared.state().crowd.patience_before_round(ops).is_zero()
     }
 }

@@ -27,14 +27,14 @@ pub const ENTRY_MAX: usize = 64 * 1024 * 1024;
 /// A log entry with its bytes: all that is left is to put it into its place.
 #[derive(Debug, Clone)]
 pub struct Encoded {
-    /// The entry.
+    /// One decided batch, as it is read.
     pub entry: Arc<LogEntry>,
-    /// The bytes of its object.
+    /// The bytes of its object, as they are stored.
     pub bytes: Bytes,
 }
 
 impl Encoded {
-    /// Encodes `entry`.
+    /// What is stored for `entry`. Fails where that is over [`ENTRY_MAX`].
     pub fn of(entry: LogEntry) -> Result<Self> {
         let bytes = entry.encode()?;
         Ok(Self { entry: Arc::new(entry), bytes })

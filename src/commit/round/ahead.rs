@@ -7,6 +7,7 @@
 //! ([why that is sound](../../../docs/decisions/0047-the-next-batch-is-prepared-while-this-one-is-decided.md)).
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::coord::view::View;
 use crate::model::error::Result;
@@ -22,7 +23,12 @@ use crate::commit::op::request::{Changes, CommitRequest, Op, Request};
 impl BranchContext {
     /// The batch behind `ready`, which is not decided yet, by a look at the queue as it is now. `None`
     /// where there is none, or none that can be prepared before `ready` is decided.
-    pub(super) async fn ahead_of(&self, ready: &Ready) -> Result<Option<Box<Ready>>> {
+    /// It has `looked` when that is known.
+    pub(super) async fn ahead_of(
+        &self,
+        ready: &Ready,
+        looked: &AtomicBool,
+    ) -> Result<Option<Box<Ready>>> {
         self.faults.pass("ahead").await?;
         let before = &ready.encoded.entry;
         let skip = before.ops.len();
@@ -30,6 +36,7 @@ impl BranchContext {
             return Ok(None);
         };
         let Some(ops) = behind(ready, &view)? else { return Ok(None) };
+        looked.store(true, Ordering::Relaxed);
         let head = Head::after(before)?;
         let found = view.depth.saturating_sub(skip as u64).min(BATCH_MAX as u64);
         let lake = self.lake.supposing(before);

@@ -1,7 +1,7 @@
 //! One round: view → prepare → judge → build → decide → publish.
 //!
 //! [`run`] is the walk. `ready` takes it up to the decision; `ahead` does so for the next batch while this one
-//! is decided. [`prepare`] brings together the [`situation`] in which a batch is decided: it
+//! is on its way (`deciding`). [`prepare`] brings together the [`situation`] in which a batch is decided: it
 //! loads ops (`load`, `areas`) and looks up what they ask (`lookup`). [`judge`] decides op by op
 //! (`judge_commit`, `judge_merge`) against what those before have made of the branch (`state`), and
 //! leaves what was [`judged`]. [`build`] writes `runs` (`large`), puts the `stack` together and makes the
@@ -11,6 +11,7 @@ mod ahead;
 mod areas;
 pub mod build;
 mod commits;
+pub mod deciding;
 pub(in crate::commit) mod inspect;
 pub mod judge;
 mod judge_commit;

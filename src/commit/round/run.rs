@@ -4,11 +4,12 @@
 //! A round that does not decide or publish found that somebody else's did, so the branch moved on
 //! all the same. Nothing here waits for another process.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{Either, MaybeDone, maybe_done, select};
 
 use crate::coord::publish::Published;
 use crate::coord::view::{View, Wish};
@@ -18,6 +19,7 @@ use crate::model::error::Result;
 use crate::model::ids::Ticket;
 use crate::model::outcome::Details;
 
+use super::deciding::{Deciding, beside, end_of};
 use super::ready::{Begun, Ready};
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
@@ -41,8 +43,8 @@ pub enum RoundEnd {
         next: View,
         /// The head right after it.
         head: Box<Head>,
-        /// The batch behind it, where that was got ready meanwhile.
-        ahead: Option<Box<Ready>>,
+        /// The round behind it, where that was begun meanwhile.
+        ahead: Option<Begin>,
         /// Whether it ended early: heavy ops, or one behind which another head is needed.
         is_cut: bool,
     },
@@ -58,6 +60,41 @@ pub enum Begin {
     View(View, Option<Head>),
     /// With a batch that was got ready while the one before it was decided.
     Ready(Box<Ready>),
+    /// With one that is being decided since the one before it was.
+    Deciding(Box<Deciding>),
+}
+
+/// How a process wants its rounds to follow each other.
+pub trait Pace: Sync {
+    /// Waits, while a batch up to ticket `last` is decided, until a look at what is behind it is worth a
+    /// call.
+    fn behind(&self, last: Ticket) -> impl Future<Output = ()> + Send;
+
+    /// Whether a batch of so many ops is to be decided as soon as it can be.
+    fn is_enough(&self, ops: u64) -> bool;
+}
+
+/// One round after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct OneByOne;
+
+impl Pace for OneByOne {
+    fn behind(&self, _: Ticket) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    fn is_enough(&self, _: u64) -> bool {
+        false
+    }
+}
+
+/// What there is behind a batch that is decided.
+enum Behind<'a, F: Future> {
+    Nothing,
+    /// It was looked at, and is being prepared.
+    Coming(Pin<&'a mut MaybeDone<F>>),
+    Ready(Box<Ready>),
+    Deciding(Box<Deciding>),
 }
 
 /// A batch that this process has published, and the branch right after it.
@@ -73,21 +110,22 @@ impl Begin {
         match self {
             Self::View(view, _) => Ticket(view.head.done + view.elements.len() as u64),
             Self::Ready(ready) => ready.last(),
+            Self::Deciding(deciding) => deciding.ready.last(),
         }
     }
 }
 
 impl BranchContext {
-    /// Runs one round, keeping the turn while it lasts, and gets the next batch ready meanwhile once
-    /// `behind`, which is given this one's last ticket, says that there is one.
-    pub async fn round<B: Future<Output = ()>>(
+    /// Runs one round, keeping the turn while it lasts. What comes behind it is on its way meanwhile, at
+    /// the given pace.
+    pub async fn round(
         &self,
         begin: Begin,
         wanted: usize,
-        behind: impl FnOnce(Ticket) -> B,
+        pace: &impl Pace,
     ) -> Result<Answer<RoundEnd>> {
         add(&self.counters.rounds, 1);
-        let work = pin!(self.steps(begin, wanted, behind));
+        let work = pin!(self.steps(begin, wanted, pace));
         // Beside the work, not between its steps: each may wait for a connection that the other is
         // about to open.
         match select(work, pin!(self.keep_turn())).await {
@@ -106,22 +144,30 @@ impl BranchContext {
         }
     }
 
-    async fn steps<B: Future<Output = ()>>(
+    async fn steps(
         &self,
         begin: Begin,
         wanted: usize,
-        behind: impl FnOnce(Ticket) -> B,
+        pace: &impl Pace,
     ) -> Result<Answer<RoundEnd>> {
-        let ready = match begin {
-            Begin::Ready(ready) => ready,
+        let Deciding { ready, decision } = match begin {
+            Begin::Deciding(deciding) => *deciding,
+            Begin::Ready(ready) => Deciding::of(self, ready),
             Begin::View(view, head) => match self.begin(view, head).await? {
-                Begun::Ready(ready) => ready,
+                Begun::Ready(ready) => Deciding::of(self, ready),
                 Begun::Overtaken => return Ok(Answer::Given(RoundEnd::Overtaken)),
                 Begun::Decided(entry) => return self.catch_up(entry).await,
             },
         };
-        self.faults.pass("decide").await?;
-        let ((entry, mine), ahead) = self.decide(&ready, behind(ready.last())).await?;
+        let looked = AtomicBool::new(false);
+        let mut ahead = pin!(maybe_done(self.prepare_ahead(&ready, pace, &looked)));
+        let (entry, mine) = beside(ahead.as_mut(), end_of(decision)).await?;
+        let next = ahead.as_mut().take_output();
+        let is_coming = mine && next.is_none() && looked.load(Ordering::Relaxed);
+        if !is_coming {
+            // Left as it is it could hold what the next call waits for: a connection being opened.
+            ahead.set(MaybeDone::Gone);
+        }
         self.faults.pass("decided").await?;
         if !mine {
             self.inspect_found(&ready.head, &entry)?;
@@ -131,10 +177,18 @@ impl BranchContext {
             // What was prepared behind this batch stands on what did not come to be.
             return self.catch_up(entry).await;
         }
+        let behind = match next.flatten() {
+            // This batch is decided, so that the next may be.
+            Some(next) if pace.is_enough(next.ops()) => {
+                Behind::Deciding(Box::new(Deciding::of(self, next)))
+            }
+            Some(next) => Behind::Ready(next),
+            None if is_coming => Behind::Coming(ahead),
+            None => Behind::Nothing,
+        };
         let is_cut = ready.ops() < ready.found;
-        // Of the ops behind this batch those are here that come next.
-        let wanted = if ahead.is_some() { wanted.min(1) } else { wanted };
-        Ok(match self.publish(entry, wanted).await? {
+        let (published, ahead) = self.publish_before(entry, wanted, behind).await?;
+        Ok(match published {
             Answer::Given(Some(Next { entry, view, head })) => {
                 Answer::Given(RoundEnd::Published { entry, next: view, head, ahead, is_cut })
             }
@@ -142,26 +196,46 @@ impl BranchContext {
         })
     }
 
-    /// Decides a batch. Where that takes its time and there is another one behind it, that is got ready
-    /// meanwhile.
-    async fn decide(
+    /// Gets the batch behind `ready` ready as soon as that is worth it. Notes when it has `looked`.
+    async fn prepare_ahead(
         &self,
         ready: &Ready,
-        behind: impl Future<Output = ()>,
-    ) -> Result<((Arc<LogEntry>, bool), Option<Box<Ready>>)> {
-        let ahead = pin!(async {
-            behind.await;
+        pace: &impl Pace,
+        looked: &AtomicBool,
+    ) -> Option<Box<Ready>> {
+        pace.behind(ready.last()).await;
+        // Boxed: what seldom happens should not make every round's future large.
+        let ahead = Box::pin(self.ahead_of(ready, looked)).await;
+        ahead.unwrap_or_else(|error| {
             // The next round does without, and meets what was wrong itself.
-            // Boxed: what seldom happens should not make every round's future large.
-            Box::pin(self.ahead_of(ready)).await.unwrap_or_else(|error| {
-                tracing::debug!(%error, "the next batch could not be prepared ahead");
-                None
-            })
-        });
-        match select(pin!(self.lake.decide(&ready.encoded)), ahead).await {
-            Either::Left((decided, _)) => Ok((decided?, None)),
-            Either::Right((ahead, deciding)) => Ok((deciding.await?, ahead)),
-        }
+            tracing::debug!(%error, "the next batch could not be prepared ahead");
+            None
+        })
+    }
+
+    /// Publishes a decided entry, while the batch behind it is on its way. Returns that with it.
+    async fn publish_before<F: Future<Output = Option<Box<Ready>>>>(
+        &self,
+        entry: Arc<LogEntry>,
+        wanted: usize,
+        behind: Behind<'_, F>,
+    ) -> Result<(Answer<Option<Next>>, Option<Begin>)> {
+        // Of the ops behind this batch those are here that come next. One keeps the turn.
+        let one = wanted.min(1);
+        Ok(match behind {
+            Behind::Nothing => (self.publish(entry, wanted).await?, None),
+            Behind::Ready(next) => (self.publish(entry, one).await?, Some(Begin::Ready(next))),
+            Behind::Deciding(mut next) => {
+                let decision = Pin::new(&mut next.decision);
+                let published = beside(decision, self.publish(entry, one)).await?;
+                (published, Some(Begin::Deciding(next)))
+            }
+            Behind::Coming(mut ahead) => {
+                let published = beside(ahead.as_mut(), self.publish(entry, wanted)).await?;
+                ahead.as_mut().await;
+                (published, ahead.take_output().flatten().map(Begin::Ready))
+            }
+        })
     }
 
     fn note_decision(&self, entry: &LogEntry, ready: &Ready, mine: bool) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use onward::internals::commit::context::BATCH_MAX;
 use onward::internals::commit::faults::Faults;
-use onward::internals::commit::round::run::Begin;
+use onward::internals::commit::round::run::{Begin, OneByOne};
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::InMemory;
 use onward::internals::repo::TicketHandle;
@@ -117,8 +117,7 @@ async fn what_was_prepared_behind_a_batch_that_another_process_decided_is_thrown
     let context = context(&other, &site.deployment.objects, "main").await;
     let view = context.look(BATCH_MAX).await.unwrap().given().unwrap();
     assert_eq!(view.elements.len(), 4, "nobody has decided anything");
-    let _ =
-        context.round(Begin::View(view, None), 0, |_| std::future::pending::<()>()).await.unwrap();
+    let _ = context.round(Begin::View(view, None), 0, &OneByOne).await.unwrap();
     site.store.release();
     for outcome in outcomes(handles).await {
         assert!(outcome.commit().is_some(), "{outcome:?}");

@@ -3,7 +3,7 @@
 use super::bugs::Bug;
 use super::redis::Known;
 use super::round::plan_fold;
-use super::state::{Progress, Scope, Stage, State, What};
+use super::state::{Behind, Progress, Scope, Stage, State, What};
 use super::values::Op;
 
 /// One request and what its answer makes of the one who asked; or a fault.
@@ -29,6 +29,8 @@ pub enum Action {
     Load(usize),
     /// `view.lua` behind the batch that a round is about to decide (`ahead.rs`).
     Ahead(usize),
+    /// The log entry behind a decided one is created if absent (`deciding.rs`).
+    DecideAhead(usize),
     /// The log entry is created if absent (`lake.rs`).
     Decide { helper: usize, reply: bool },
     /// `publish.lua`
@@ -186,6 +188,9 @@ impl Scope {
             actions.push(self.next_of(index, &helper.stage));
             if self.ahead && self.prepared_ahead(state, helper).is_some() {
                 actions.push(Action::Ahead(index));
+            }
+            if let Stage::Decided { ahead: Some(Behind::Ready(_)), .. } = &helper.stage {
+                actions.push(Action::DecideAhead(index));
             }
             match &helper.stage {
                 Stage::Built { entry, .. }

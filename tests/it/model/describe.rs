@@ -32,6 +32,9 @@ impl fmt::Display for Action {
             Self::Ahead(helper) => {
                 write!(f, "view: round {helper} prepares what is behind its batch")
             }
+            Self::DecideAhead(helper) => {
+                write!(f, "decide: round {helper} creates the log entry behind its own")
+            }
             Self::Load(helper) => write!(f, "staged: round {helper} reads sealed areas"),
             Self::Decide { helper, reply } => {
                 write!(f, "decide: round {helper} creates its log entry{}", lost(reply))

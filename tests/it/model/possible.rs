@@ -4,7 +4,7 @@
 use stateright::Property;
 
 use super::redis::Redis;
-use super::state::{Progress, Scope, Stage, State, What};
+use super::state::{Behind, Progress, Scope, Stage, State, What};
 use super::values::{Verdict, call_of};
 
 /// Whether something can be seen in a scope at all.
@@ -38,11 +38,15 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
         |_, state| lost_race(state),
     ),
     (
-        "a batch was prepared before the one in front of it was decided",
+        "a batch is decided before the one in front of it is published",
         |scope| scope.ahead,
         |_, state| {
-            let ahead =
-                |stage: &Stage| matches!(stage, Stage::Decided { mine: true, ahead: Some(_), .. });
+            let ahead = |stage: &Stage| {
+                matches!(
+                    stage,
+                    Stage::Decided { ahead: Some(Behind::Decided { mine: true, .. }), .. }
+                )
+            };
             state.helpers.iter().any(|helper| ahead(&helper.stage))
         },
     ),

@@ -93,11 +93,20 @@ pub enum Stage {
     /// Has a log entry, and decides next. Perhaps also the one behind it, prepared ahead.
     Built { entry: Arc<Entry>, ahead: Option<Arc<Entry>> },
     /// Knows what was decided, and publishes next. Not `mine`: follows the log afterwards.
-    Decided { entry: Arc<Entry>, mine: bool, ahead: Option<Arc<Entry>> },
+    Decided { entry: Arc<Entry>, mine: bool, ahead: Option<Behind> },
     /// Reads the log entry behind this ticket next.
     Following { done: Ticket },
     /// Has read the log, of so many entries, and puts the branch into Redis next.
     Restoring { entries: usize },
+}
+
+/// What a round has behind a batch that it has decided and not published.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Behind {
+    /// A log entry that may be decided.
+    Ready(Arc<Entry>),
+    /// What was decided at its place, and whether it is that.
+    Decided { entry: Arc<Entry>, mine: bool },
 }
 
 /// Everything there is.

@@ -7,7 +7,7 @@ use super::actions::Action;
 use super::bugs::Bug;
 use super::redis::{Accepted, Known, Redis, Seal};
 use super::round::{build, plan_fold, reads_areas};
-use super::state::{Helper, Progress, Scope, Stage, State, What};
+use super::state::{Behind, Helper, Progress, Scope, Stage, State, What};
 use super::values::{Entry, Op, Outcome, Verdict, call_of};
 
 impl Scope {
@@ -40,6 +40,7 @@ impl Scope {
             }
             Action::Load(helper) => self.load(state, helper),
             Action::Ahead(helper) => self.prepare_ahead(state, helper),
+            Action::DecideAhead(helper) => decide_ahead(state, helper),
             Action::Decide { helper, reply } => self.decide(state, helper, reply),
             Action::Publish { helper, reply } => self.publish(state, helper, reply),
             Action::Successor(helper) => self.successor(state, helper),
@@ -254,8 +255,7 @@ impl Scope {
         }
         let (entry, mine) = match found {
             None => {
-                let at = state.log.iter().take_while(|each| each.first < entry.first).count();
-                state.log.insert(at, Arc::clone(&entry));
+                create(state, &entry);
                 (entry, true)
             }
             Some(found) => match found == entry || self.bug == Some(Bug::BelievesItself) {
@@ -265,7 +265,7 @@ impl Scope {
             },
         };
         let stage = match (reply, mine, ahead) {
-            (true, true, ahead) => Stage::Decided { entry, mine, ahead },
+            (true, true, ahead) => Stage::Decided { entry, mine, ahead: ahead.map(Behind::Ready) },
             (true, false, Some(ahead)) if self.bug == Some(Bug::AheadStays) => Stage::built(ahead),
             // What was prepared stands on what did not come to be.
             (true, false, _) => Stage::decided(entry, mine),
@@ -289,9 +289,19 @@ impl Scope {
         let stage = match (reply, mine, ahead) {
             (true, true, _) if self.bug == Some(Bug::PublishEarly) => Stage::built(entry),
             // The next round begins with what is there already.
-            (true, true, Some(ahead)) if is_published => {
+            (true, true, Some(behind)) if is_published => {
+                // Its client is told before it begins the next round.
+                for (op, outcome) in entry.outcomes() {
+                    let asks = matches!(state.calls[call_of(op)], Progress::Accepted { .. });
+                    if asks && Some(self.calls[call_of(op)].client) == by {
+                        self.tell(state, call_of(op) as u8, outcome);
+                    }
+                }
                 self.count_round(state, by);
-                Stage::built(ahead)
+                match behind {
+                    Behind::Ready(entry) => Stage::built(entry),
+                    Behind::Decided { entry, mine } => Stage::decided(entry, mine),
+                }
             }
             (true, true, _) => return,
             (true, false, _) => Stage::Following { done: entry.last() },
@@ -323,6 +333,30 @@ impl Scope {
         if !self.merged {
             state.helpers.push(Helper { at, by, stage: Stage::Following { done } });
         }
+    }
+}
+
+/// Creates a log entry at its place, which is free.
+fn create(state: &mut State, entry: &Arc<Entry>) {
+    let at = state.log.iter().take_while(|each| each.first < entry.first).count();
+    state.log.insert(at, Arc::clone(entry));
+}
+
+/// The entry behind one that is decided is created if absent, before that is published.
+fn decide_ahead(state: &mut State, index: usize) {
+    let Stage::Decided { ahead: Some(Behind::Ready(entry)), .. } = &state.helpers[index].stage
+    else {
+        return;
+    };
+    let entry = Arc::clone(entry);
+    let found = state.entry(entry.first).cloned();
+    if found.is_none() {
+        create(state, &entry);
+    }
+    let mine = found.as_ref().is_none_or(|found| *found == entry);
+    let decided = Behind::Decided { entry: found.unwrap_or(entry), mine };
+    if let Stage::Decided { ahead, .. } = &mut state.helpers[index].stage {
+        *ahead = Some(decided);
     }
 }
 
