@@ -41,6 +41,16 @@ pub struct BranchInfo {
     pub commit: Option<CommitId>,
     /// Tickets decided so far.
     pub done: u64,
+    /// Why head and tickets are not told, where lists would show them: the branch's record or its log is
+    /// damaged, or of a newer program.
+    pub damage: Option<String>,
+}
+
+impl BranchInfo {
+    /// Of a branch that cannot be read.
+    pub(super) fn damaged(name: BranchName, why: &Error) -> Self {
+        Self { name, commit: None, done: 0, damage: Some(why.to_string()) }
+    }
 }
 
 /// What a new branch is to be like.
@@ -146,7 +156,7 @@ impl Branch {
         }
         inner.coordinator.faults().pass("branch-recorded").await?;
         self.open(life, &record).await?;
-        Ok(BranchInfo { name, commit: start, done: 0 })
+        Ok(BranchInfo { name, commit: start, done: 0, damage: None })
     }
 
     /// Puts a branch that was just recorded into Redis, and sees whether its repository is still
@@ -192,7 +202,8 @@ impl Branch {
     /// Name, head and tickets decided.
     pub async fn show(&self) -> Result<BranchInfo> {
         let (_, head) = self.head().await?;
-        Ok(BranchInfo { name: self.branch_name()?, commit: head.commit, done: head.done })
+        let (name, damage) = (self.branch_name()?, None);
+        Ok(BranchInfo { name, commit: head.commit, done: head.done, damage })
     }
 
     /// The front of the branch's queue, at most `limit` ops.

@@ -348,11 +348,13 @@ impl MergeBuilder {
     /// Redis has lost that since.
     async fn end_early(&self, op_id: OpId, outcome: Box<Outcome>) -> Result<TicketHandle> {
         if self.op_id.is_some() {
-            bring_up(&self.branch.context().await?).await?;
-            if let Some(handle) = self.known(op_id).await? {
+            // First: what this process does not see through any more is decided by now, and known.
+            if let Some(handle) = self.branch.join(op_id, self.fingerprint).await? {
                 return Ok(handle);
             }
-            if let Some(handle) = self.branch.join(op_id, self.fingerprint).await? {
+            self.branch.repo.onward.coordinator().faults().pass("ends-early").await?;
+            bring_up(&self.branch.context().await?).await?;
+            if let Some(handle) = self.known(op_id).await? {
                 return Ok(handle);
             }
         }

@@ -124,6 +124,7 @@ async fn accept_batch(
             let mut state = shared.state();
             submissions.iter().for_each(|each| state.waiters.not_accepted(each.op_id));
             drop(state);
+            shared.answered.notify_waiters();
             if let Err(error) = none {
                 return Err((error, incoming));
             }
@@ -135,6 +136,7 @@ async fn accept_batch(
     if let Err(error) = context.faults.pass("submitted").await {
         tracing::debug!(%error, "after submitting");
     }
+    shared.answered.notify_waiters();
     shared.wake.notify_one();
     Ok(())
 }

@@ -94,7 +94,7 @@ pub(super) fn admit(
 /// Those that were given back have made room before anybody is told so: what is left waits.
 fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
     Error::new(
-        ErrorKind::TooManySealed { retry_after: Some(shared.rate.time_for(depth / 2)) },
+        ErrorKind::TooManySealed { retry_after: shared.rate.time_for(depth / 2) },
         format!(
             "{areas} staged commits of the branch wait for their turn, and no more may at a time; nothing was accepted, and what is staged stays staged: come back when some of them are decided"
         ),

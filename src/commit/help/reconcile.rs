@@ -108,6 +108,9 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             }
         }
     }
+    if !lost_ops.is_empty() {
+        context.faults.pass("resubmit").await?;
+    }
     for chunk in lost_ops.chunks(SUBMISSIONS_MAX) {
         resubmit(shared, chunk).await?;
     }

@@ -347,9 +347,16 @@ fn expect(
             None => drop(after.remove(&put.path)),
         }
     }
+    let takes_away_only = changes.iter().all(|put| put.value.is_none());
     match decided.told().outcome {
         "committed" if conflict => {
             Err(format!("{what} was committed over a conflict: {changes:?}"))
+        }
+        "committed" if takes_away_only && after == *now => {
+            Err(format!("{what} took nothing away and was committed: {changes:?} over {now:?}"))
+        }
+        "no_changes" if after != *now => {
+            Err(format!("{what} came to nothing and had changes: {changes:?} over {now:?}"))
         }
         "committed" => Ok(after),
         "conflict" if !conflict => Err(format!(
@@ -385,13 +392,17 @@ fn staging(journals: &[Entry], main: &Line, staged: &[(u32, u64)], lossless: boo
     }
     let by_op: HashMap<OpId, &Decided> = main.ops.iter().map(|op| (op.op_id, op)).collect();
     let holders: HashMap<u32, u64> = staged.iter().copied().collect();
-    let seals: Vec<(u64, u64)> = journals
+    let (seals, called_off): (Vec<&Entry>, Vec<&Entry>) = journals
         .iter()
-        .filter(|entry| matches!(entry.plan.act, Act::CommitStaged))
-        .filter_map(|entry| {
-            let decided = by_op.get(&entry.plan.op_id)?;
-            decided.commit.as_ref().map(|_| (entry.began, decided.ticket))
-        })
+        .filter(|entry| matches!(entry.plan.act, Act::CommitStaged { .. }))
+        .partition(|entry| by_op.get(&entry.plan.op_id).is_some_and(|op| op.commit.is_some()));
+    // What one that was called off beside another had taken, it gave back when that had taken the rest.
+    let end = |entry: &Entry| entry.ended.unwrap_or(u64::MAX);
+    let beside = |a: &Entry, b: &Entry| a.began <= end(b) && b.began <= end(a);
+    let seals: Vec<(u64, u64)> = seals
+        .into_iter()
+        .filter(|seal| !called_off.iter().any(|off| beside(seal, off)))
+        .filter_map(|seal| Some((seal.began, by_op.get(&seal.plan.op_id)?.ticket)))
         // The last commit of a history takes what is left.
         .chain(main.ops.last().map(|last| (u64::MAX, last.ticket)))
         .collect();
@@ -408,7 +419,8 @@ fn staging(journals: &[Entry], main: &Line, staged: &[(u32, u64)], lossless: boo
 /// and the ticket as which they were decided.
 fn promised(journals: &[Entry], main: &Line) -> Vec<(OpId, u64, u64)> {
     let ticket = |op: OpId| main.ops.iter().find(|decided| decided.op_id == op).map(|op| op.ticket);
-    let promised = journals.iter().filter(|entry| matches!(entry.plan.act, Act::CommitStaged));
+    let promised =
+        journals.iter().filter(|entry| matches!(entry.plan.act, Act::CommitStaged { .. }));
     let known = promised
         .filter_map(|entry| Some((entry.plan.op_id, entry.promised?, ticket(entry.plan.op_id)?)));
     known.collect()

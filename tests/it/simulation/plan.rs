@@ -16,8 +16,8 @@ pub enum Act {
     Produce { changes: Vec<Put>, producer: String, epoch: u64, sequence: u64 },
     /// A write to the staging area, to a path of its own.
     Stage { value: u32 },
-    /// A commit of all that is staged.
-    CommitStaged,
+    /// A commit of all that is staged; one that is called off in time gives back what it had taken.
+    CommitStaged { cancel: bool },
     /// A commit on branch `side`.
     Side { changes: Vec<Put> },
     /// A merge of `side`.
@@ -104,7 +104,7 @@ impl<'a> Planner<'a> {
         self.ops += 1;
         let act = match self.world.pick(12) {
             0 | 1 if self.staging => Act::Stage { value: self.value() },
-            2 if self.staging => Act::CommitStaged,
+            2 if self.staging => Act::CommitStaged { cancel: self.world.one_in(3) },
             0 | 1 if self.merges => Act::Side { changes: self.changes() },
             2 if self.merges => Act::Merge,
             3 => Act::Show,
