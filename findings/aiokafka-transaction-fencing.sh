@@ -22,7 +22,7 @@ cat > "$work/pom.xml" <<'XML'
 XML
 mvn -q -B -f "$work/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/libs" >"$work/log" 2>&1
 cat > "$work/run.py" <<'PY'
-import asyncio, os, socket, subprocess, sys, time
+import asyncio, os, socket, subprocess, sys
 import aiokafka, confluent_kafka
 from aiokafka.errors import IllegalStateError, KafkaError
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -56,9 +56,9 @@ group.initial.rebalance.delay.ms=0
     with open("server.properties", "w") as file:
         file.write(settings)
     java = ["java", "-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", "libs/*"]
-    format = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", "server.properties"]
+    prepare = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", "server.properties"]
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    subprocess.run(format, check=True, **quiet)
+    subprocess.run(prepare, check=True, **quiet)
     broker = subprocess.Popen([*java, "kafka.Kafka", "server.properties"], **quiet)
     return broker, f"127.0.0.1:{ports[0]}"
 

@@ -10,7 +10,6 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" -q install confluent-kafka==2.12.2
 cat > "$work/run.py" <<'PY'
 import sys
-import confluent_kafka
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 host = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1})

@@ -239,6 +239,18 @@ impl Branch {
         Ok((context, view.head))
     }
 
+    /// Sees through what waits in the queue where nobody has the turn to decide it. Returns whether that
+    /// was so.
+    async fn help_where_it_stands(&self) -> Result<bool> {
+        let ask = |context: BranchContext| async move { context.look(0).await };
+        let (context, view) = present(self, ask).await?;
+        let stands = standing::stands(&view);
+        if stands {
+            self.see_through(&context, Deadline::after(LOOK_WAITS)).await;
+        }
+        Ok(stands)
+    }
+
     /// Sees through what waits in the queue now, as far as that is possible before the deadline. Where
     /// rounds of this process fail, nobody is kept waiting for the next.
     async fn see_through(&self, context: &BranchContext, deadline: Deadline) {
@@ -274,7 +286,17 @@ impl Branch {
             self.check_named(&context, named_lives).await?;
             submitting.attempt(&self.queue_of(&context)).await
         };
-        let (mut context, mut admission) = persist(deadline, || accepted(self, attempt)).await?;
+        let admitted = match persist(deadline, || accepted(self, attempt)).await {
+            // What fills the queue may be of clients that are gone, and nobody's to decide.
+            Err(full) if full.kind().retry_after().is_some() => {
+                match Box::pin(self.help_where_it_stands()).await? {
+                    true => persist(deadline, || accepted(self, attempt)).await,
+                    false => Err(full),
+                }
+            }
+            admitted => admitted,
+        };
+        let (mut context, mut admission) = admitted?;
         if let Admission::NothingStaged(_) = admission {
             // What was staged may be in the queue, and come back from there.
             let wait = deadline.unwrap_or_else(|| Deadline::after(LOOK_WAITS));
@@ -306,9 +328,10 @@ impl Branch {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
-            Admission::BranchDeleted | Admission::Forgotten(_) | Admission::Unsure => {
-                return Err(self.nowhere());
-            }
+            Admission::BranchDeleted
+            | Admission::Forgotten(_)
+            | Admission::Unsure
+            | Admission::Unreadable => return Err(self.nowhere()),
             Admission::Settled(outcome) => {
                 let outcome = Box::pin(complete(context, *outcome)).await?;
                 same_request(asked, &outcome)?;

@@ -2,7 +2,7 @@
 //!
 //! Redis answers first; what it does not know is looked up in the object store, which decides, and
 //! put back. So a Redis that lost everything is repaired by use. Which life a repository's name
-//! stands for only the object store says; a process remembers it until it is found wrong.
+//! stands for only the object store says; a process remembers it for a while, or until it is found wrong.
 
 use std::sync::PoisonError;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use crate::clock::Deadline;
 use crate::commit::context::BranchContext;
+use crate::commit::log::producers::read_rows;
 use crate::commit::mend::present::{bring_up, present, present_in};
 use crate::commit::op::queued::{Body, QueuedOp, VERSION};
 use crate::commit::op::verdict::ProducerRow;
@@ -36,10 +37,14 @@ impl Branch {
         }
         let names = &[name.to_owned()];
         let ask = |context: BranchContext| async move { context.redis.rows(names).await };
-        let mut found = present_in(&context, ask).await?;
-        let Some(row) = found.rows.remove(name) else { return Ok(None) };
-        let ProducerRow { epoch, sequence, commit } = ProducerRow::decode(&row)?;
-        Ok(Some(LastDecided { epoch, sequence, commit }))
+        let found = present_in(&context, ask).await?;
+        let rows = read_rows(&context.lake, context.uid, found.done, found.rows).await?;
+        let last = rows.into_values().next();
+        Ok(last.map(|ProducerRow { epoch, sequence, commit }| LastDecided {
+            epoch,
+            sequence,
+            commit,
+        }))
     }
 
     /// Waits until an op of the producer is decided, and helps with it.

@@ -25,6 +25,8 @@ pub enum Admission {
     NothingStaged(OpId),
     /// It may have been decided before, and Redis has forgotten which ops were.
     Unsure,
+    /// What Redis has of its producer is damaged. Only its turn can tell, by the log.
+    Unreadable,
     /// The branch has ended. Nothing was queued; the name may stand for another branch by now.
     BranchDeleted,
 }
@@ -103,7 +105,10 @@ fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
 
 /// An early answer by the producer's row: the same that the op would get in its turn.
 fn late(submission: &Submission, row: &[u8]) -> Result<Admission> {
-    let row = ProducerRow::decode(row)?;
+    let row = match ProducerRow::decode(row) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(Admission::Unreadable),
+        row => row?,
+    };
     let late = submission.producer.as_ref().and_then(|asked| row.late(asked)).ok_or_else(|| {
         Error::internal(format!("op {} is told to be late and is not", submission.op_id))
     })?;

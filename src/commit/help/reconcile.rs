@@ -100,7 +100,9 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             }
             // It is new: the log was read from where it was accepted first.
             (None, Some((submission, sealed))) => {
-                lost_ops.push(Submission { may_repeat: false, ..lost(submission, sealed)? });
+                // What Redis has of its producer may be lost or damaged as well: its turn tells.
+                let lost = lost(submission, sealed)?;
+                lost_ops.push(Submission { may_repeat: false, producer: None, ..lost });
             }
             (None, None) => {
                 let cause = "Redis had lost it before it was decided: whoever submitted it can submit it again under the same op id";

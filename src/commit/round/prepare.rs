@@ -15,6 +15,7 @@ use super::lookup::look_up;
 use super::situation::{Prepared, RECORD_OVERHEAD, SMALL_MAX, Situation, Sources, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
+use crate::commit::log::producers::read_rows;
 use crate::commit::merge::ancestry::{Ancestry, ancestry};
 use crate::commit::merge::graph::Contained;
 use crate::commit::op::merge::PreparedMerge;
@@ -103,8 +104,7 @@ async fn producer_rows(
     let Some(found) = found.filter(|found| found.done == head.done) else {
         return Err(Error::unavailable("Redis has moved on, or fell back, while a batch was read"));
     };
-    let rows = found.rows.into_iter();
-    rows.map(|(name, row)| Ok((name, ProducerRow::decode(&row)?))).collect()
+    read_rows(sources.lake, head.uid, head.done, found.rows).await
 }
 
 /// Loads ops in order, several at a time, until the batch is heavy enough; those behind it are for the

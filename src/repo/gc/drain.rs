@@ -53,6 +53,7 @@ pub(super) async fn fence(
         | Admission::Settled(_)
         | Admission::Forgotten(_)
         | Admission::Unsure
+        | Admission::Unreadable
         | Admission::NothingStaged(_) => Ok(()),
     }
 }

@@ -4,7 +4,8 @@
 //! A history is a few processes with clients, and whatever goes wrong meanwhile: messages that are
 //! cut, lost or late; processes that are killed or paused at any moment; servers that come back with
 //! less than they had, or believe in two places to be the primary; an object store that fails, with
-//! and without effect; clocks that jump. At its end everything works again, and whatever was begun
+//! and without effect; clocks that jump; queues that are full, and areas that are given back until they have to make
+//! room. At its end everything works again, and whatever was begun
 //! has to come to its end. Then the log is audited (`audit.rs`).
 //!
 //! `ONWARD_TEST_SEED=… ONWARD_TEST_CASES=1` runs one history again, with its record printed where it
