@@ -18,7 +18,7 @@ use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::counters::add;
 use crate::commit::log::head::Head;
 use crate::commit::op::queued::{Body, QueuedOp};
-use crate::commit::op::request::{Changes, CommitRequest, Op, Request};
+use crate::commit::op::request::{Changes, CommitRequest, Request};
 
 impl BranchContext {
     /// The batch behind `ready`, which is not decided yet, by a look at the queue as it is now. `None`
@@ -67,10 +67,9 @@ fn behind(ready: &Ready, view: &View) -> Result<Option<Vec<QueuedOp>>> {
 /// Whether deciding an op takes nothing but what is in it and what paths have. Rows of producers, staged
 /// changes and other commits may be about to change, or not be there yet, and what is missing would
 /// become the op's outcome.
-fn is_plain(op: &QueuedOp) -> bool {
-    let Body::Op(op) = &op.body else { return false };
-    let Op { producer: None, request: Request::Commit(request), .. } = op.as_ref() else {
-        return false;
-    };
-    matches!(request, CommitRequest { changes: Changes::Inline(_), base: None, .. })
+fn is_plain(queued: &QueuedOp) -> bool {
+    let Body::Op(op) = &queued.body else { return false };
+    let Request::Commit(request) = &op.request else { return false };
+    let is_alone = matches!(request, CommitRequest { changes: Changes::Inline(_), base: None, .. });
+    is_alone && op.producers.is_empty()
 }
