@@ -31,7 +31,7 @@ const FAILURES_TOLD: u32 = 4;
 
 pub(in crate::commit) struct Helper {
     shared: Arc<Shared>,
-    head: Option<Head>,
+    head: Option<Box<Head>>,
     others: Others,
     doubts: Doubts,
     failures: u32,
@@ -229,7 +229,7 @@ impl Helper {
                     self.shared.rate.observe(head.done);
                     tracing::trace!(first = %entry.first, ops = entry.len(), "batch published");
                     self.upkeep.after(&context, &self.shared, &head, &entry);
-                    self.head = Some(*head);
+                    self.head = Some(head);
                     if !next.turn_is_mine {
                         return Ok(());
                     }
@@ -247,8 +247,8 @@ impl Helper {
     /// The next round: with the batch that was got ready `ahead`, or by the view that came with the end
     /// of the last one. Those who were told of the last batch are in it where they are worth waiting
     /// for: a round for the few that were in the queue already would keep all of them waiting.
-    async fn next_round(&mut self, next: View, ahead: Option<Begin>) -> Result<Begin> {
-        let here = match &ahead {
+    async fn next_round(&mut self, next: View, ahead: Option<Box<Begin>>) -> Result<Begin> {
+        let here = match ahead.as_deref() {
             Some(Begin::Deciding(_)) => u64::MAX,
             Some(Begin::Ready(ready)) => ready.ops(),
             _ => next.elements.len() as u64,
@@ -262,7 +262,7 @@ impl Helper {
             .filter(|view| ahead.is_none() || view.elements.len() as u64 / 2 > here);
         Ok(match (looked, ahead) {
             (Some(view), _) => Begin::View(view, self.head.take()),
-            (None, Some(ahead)) => ahead,
+            (None, Some(ahead)) => *ahead,
             (None, None) => Begin::View(next, self.head.take()),
         })
     }

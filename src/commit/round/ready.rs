@@ -62,10 +62,10 @@ pub(super) enum Begun {
 impl BranchContext {
     /// Gets the batch at the front of the queue ready. `head` is the head that an earlier round of this
     /// process left, if there was one.
-    pub(super) async fn begin(&self, view: View, head: Option<Head>) -> Result<Begun> {
+    pub(super) async fn begin(&self, view: View, head: Option<Box<Head>>) -> Result<Begun> {
         self.faults.pass("view").await?;
         let head = match head.filter(|head| head.is_shown_by(&view.head)) {
-            Some(head) => head,
+            Some(head) => *head,
             None => Head::load(&self.lake, self.uid, &view.head).await?,
         };
         if self.mend(&view).await? {

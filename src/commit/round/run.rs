@@ -44,7 +44,7 @@ pub enum RoundEnd {
         /// The head right after it.
         head: Box<Head>,
         /// The round behind it, where that was begun meanwhile.
-        ahead: Option<Begin>,
+        ahead: Option<Box<Begin>>,
         /// Whether it ended early: heavy ops, or one behind which another head is needed.
         is_cut: bool,
     },
@@ -57,7 +57,7 @@ pub enum RoundEnd {
 pub enum Begin {
     /// With a view of the branch, and the head that an earlier round of this process left, if there was
     /// one.
-    View(View, Option<Head>),
+    View(View, Option<Box<Head>>),
     /// With a batch that was got ready while the one before it was decided.
     Ready(Box<Ready>),
     /// With one that is being decided since the one before it was.
@@ -188,6 +188,7 @@ impl BranchContext {
         };
         let is_cut = ready.ops() < ready.found;
         let (published, ahead) = self.publish_before(entry, wanted, behind).await?;
+        let ahead = ahead.map(Box::new);
         Ok(match published {
             Answer::Given(Some(Next { entry, view, head })) => {
                 Answer::Given(RoundEnd::Published { entry, next: view, head, ahead, is_cut })
