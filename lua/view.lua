@@ -32,7 +32,7 @@ if state == open and depth > 0 and (wish == '2' or (wish == '1' and is_free)) th
 end
 local elements = {}
 if wanted > 0 and (turn == 1 or wish == '0') then
-  elements = front_of(queue_key, wanted, skip)
+  elements = page_of(queue_key, skip, wanted)
 end
 return {
   state, done, commit, position, depth, turn, left,

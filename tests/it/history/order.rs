@@ -70,6 +70,7 @@ impl Forge {
             levels: Vec::new(),
             runs: Vec::new(),
             producers: BTreeMap::new(),
+            forgotten: Default::default(),
             closes: false,
         };
         self.lake.decide(&Encoded::of(entry).unwrap()).await.unwrap();

@@ -285,11 +285,12 @@ impl Scope {
         if state.at(at).is_none() {
             return;
         }
-        let is_published = state.at_mut(at).publish(&entry, self.bug);
-        let stage = match (reply, mine, ahead) {
+        let begins = state.at(at).is_some_and(|redis| redis.done + 1 == entry.first);
+        let is_over = state.at_mut(at).publish(&entry, self.bug);
+        let stage = match (reply && is_over, mine, ahead) {
             (true, true, _) if self.bug == Some(Bug::PublishEarly) => Stage::built(entry),
             // The next round begins with what is there already.
-            (true, true, Some(behind)) if is_published => {
+            (true, true, Some(behind)) if begins => {
                 // Its client is told before it begins the next round.
                 for (op, outcome) in entry.outcomes() {
                     let asks = matches!(state.calls[call_of(op)], Progress::Accepted { .. });
