@@ -364,11 +364,11 @@ impl Branch {
         asked: Option<Fingerprint>,
     ) -> Result<Submission> {
         let (committer, created_ms) = (self.committer(committer), clock::now_ms());
-        let (prepared_ms, producer, fingerprint) = (None, None, asked);
-        let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
+        let (prepared_ms, producers, fingerprint) = (None, Vec::new(), asked);
+        let op = Op { committer, created_ms, prepared_ms, producers, fingerprint, request };
         // Whoever gives an id of their own has asked what became of it.
         let (element, seal, may_repeat) = (op.encode(op_id)?, Seal::No, false);
-        Ok(Submission { op_id, element, producer: None, seal, may_repeat })
+        Ok(Submission { op_id, element, producers: Vec::new(), seal, may_repeat })
     }
 
     /// Who asks: the one given, or the connection's committer.

@@ -221,8 +221,8 @@ impl MergeBuilder {
         let op_id = self.op_id.unwrap_or_else(clock::new_op_id);
         let committer = self.branch.committer(self.committer.clone());
         let message = self.message.as_deref().unwrap_or_default();
-        let (producer, metadata) = (None, Some(&self.metadata));
-        Header { committer: &committer, producer, message, metadata }.check()?;
+        let metadata = Some(&self.metadata);
+        Header { committer: &committer, producers: &[], message, metadata }.check()?;
         match persist(deadline, || self.prepare(op_id)).await? {
             Ready::Clear(handle) => Ok(handle),
             Ready::Op(request) => {

@@ -72,7 +72,7 @@ impl Submitting {
             admission = self.submit(queue, &known).await?;
         }
         if matches!(admission, Admission::Unreadable) {
-            let unasked = Submission { producer: None, ..self.submission.clone() };
+            let unasked = Submission { producers: Vec::new(), ..self.submission.clone() };
             admission = self.submit(queue, &unasked).await?;
         }
         let lost_connection = queue.context().redis.losses() != first.losses;

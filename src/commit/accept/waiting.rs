@@ -358,8 +358,8 @@ mod tests {
     use crate::coord::submit::Seal;
 
     fn submission(op_id: OpId) -> Submission {
-        let (element, producer, seal) = (bytes::Bytes::new(), None, Seal::No);
-        Submission { op_id, element, producer, seal, may_repeat: true }
+        let (element, producers, seal) = (bytes::Bytes::new(), Vec::new(), Seal::No);
+        Submission { op_id, element, producers, seal, may_repeat: true }
     }
 
     #[test]

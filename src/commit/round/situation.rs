@@ -37,8 +37,8 @@ pub(super) const RECORD_OVERHEAD: usize = 128;
 pub struct Prepared {
     /// Id of the op that was prepared.
     pub id: OpId,
-    /// The producer's sequence it carries.
-    pub producer: Option<Producer>,
+    /// Its place in the sequence of each of its producers.
+    pub producers: Vec<Producer>,
     /// The areas it had sealed; `None` when it brought its changes itself.
     pub areas: Option<Vec<OpId>>,
     /// What tells the request that it came with from others, where that is kept.

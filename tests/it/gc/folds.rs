@@ -50,7 +50,7 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
         committer: "onward".into(),
         created_ms: clock::now_ms(),
         prepared_ms: None,
-        producer: None,
+        producers: Vec::new(),
         fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
@@ -59,7 +59,7 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
     let (repo, main) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let queue = onward.coordinator().queue(&repo, &main, head.uid());
     let submission =
-        Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
+        Submission { op_id, element, producers: Vec::new(), seal: Seal::No, may_repeat: false };
     let Admission::Queued(mut pending) = queue.submit(submission).await.unwrap() else { panic!() };
     pending.outcome().await.unwrap();
 }

@@ -16,7 +16,7 @@ use onward::internals::model::ids::BranchUid;
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::ObjectStore;
 use onward::internals::tree::{ListItem, ListRequest};
-use onward::{CommitId, OpId, Ticket};
+use onward::{CommitId, OpId, Producer, Ticket};
 
 use super::client::{Entry, Shared, Told};
 use super::plan::{Act, Guard, Put, value};
@@ -248,6 +248,7 @@ async fn replay(
     let mut now = content(lake, main.start).await?;
     contents.extend(main.start.map(|start| (start, now.clone())));
     let mut staged = Vec::new();
+    let mut rows = Rows::new();
     for decided in &main.ops {
         let after = match &decided.commit {
             Some((id, _)) => content(lake, Some(*id)).await?,
@@ -259,8 +260,14 @@ async fn replay(
             Verdict::Failed { reason } => days && reason.contains("hours ago"),
             _ => false,
         };
+        let late = match act {
+            Some((Act::Produce { producers, .. }, _)) => {
+                late(&mut rows, producers, decided, &what)?
+            }
+            _ => false,
+        };
         let expected = match act {
-            _ if is_too_old => Some(now.clone()),
+            _ if is_too_old || late => Some(now.clone()),
             Some((Act::Commit { changes, guard, .. }, base)) => {
                 // Who saw a branch without commits has nothing to hold its changes against.
                 let guard =
@@ -308,6 +315,39 @@ async fn replay(
         }
     }
     Ok(staged)
+}
+
+/// Epoch and sequence of each producer.
+type Rows = BTreeMap<String, (u64, u64)>;
+
+/// Whether an op came too late for one of its producers, as it must be told then; else all of them
+/// advance.
+fn late(
+    rows: &mut Rows,
+    producers: &[Producer],
+    decided: &Decided,
+    what: &str,
+) -> Result<bool, String> {
+    let row = |asked: &Producer| rows.get(&asked.name).copied().unwrap_or_default();
+    let is_fenced = |asked: &Producer| asked.epoch < row(asked).0;
+    let is_behind = |asked: &Producer| (asked.epoch, asked.sequence) <= row(asked);
+    let outcome = decided.told().outcome;
+    let told_late = matches!(outcome, "fenced" | "behind");
+    let expected = match () {
+        _ if producers.iter().any(is_fenced) => Some("fenced"),
+        _ if producers.iter().any(is_behind) => Some("behind"),
+        _ => None,
+    };
+    if expected != told_late.then_some(outcome) {
+        return Err(format!(
+            "{what} of {producers:?} came to {outcome} where the rows are {rows:?}"
+        ));
+    }
+    if !told_late {
+        let advanced = producers.iter().map(|p| (p.name.clone(), (p.epoch, p.sequence)));
+        rows.extend(advanced);
+    }
+    Ok(told_late)
 }
 
 /// What a plain map comes to, and whether the op had to commit.

@@ -227,8 +227,8 @@ async fn attempt(
                 None => builder,
             }
         }
-        Act::Produce { changes, producer, epoch, sequence } => {
-            with(main.change(), changes, None).producer(producer, *epoch, *sequence)
+        Act::Produce { changes, producers } => {
+            with(main.change(), changes, None).producers(producers.iter().cloned())
         }
         Act::CommitStaged { .. } => main.commit_staged().op_id(plan.op_id),
         Act::Side { changes } => with(side.change(), changes, None).op_id(plan.op_id),

@@ -146,6 +146,13 @@ fn a_submit_that_knows_no_op_again_is_found() {
 #[test]
 fn a_submit_that_takes_what_it_forgot_for_new_is_found() {
     is_found(|name, text| {
-        without("submit", name, text, "ARGV[at + 8] == '1' and forgetful", "ARGV[at + 8] == '2'")
+        without("submit", name, text, "ARGV[at + 6] == '1' and forgetful", "ARGV[at + 6] == '2'")
+    });
+}
+
+#[test]
+fn a_publish_that_tells_the_first_of_several_producers_only_is_found() {
+    is_found(|name, text| {
+        without("publish", name, text, "or i == producer_count then", "or i == 1 then")
     });
 }
