@@ -71,6 +71,18 @@ impl LocalRoot {
         kept.map_err(|error| io_failed(call, error))
     }
 
+    /// Fails when the directory is not the one that was opened. Blocks.
+    pub(super) fn compare(&self) -> io::Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(now) if self.is(&now) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                "the root is not the directory that was opened",
+            )),
+        }
+    }
+
     /// Fails when the directory is not the one that was opened.
     pub(super) async fn check(&self, call: Call<'_>) -> Result<()> {
         match tokio::fs::metadata(&self.path).await {
