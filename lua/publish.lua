@@ -13,7 +13,11 @@
 -- An area whose op did not commit is given back, once what newer areas have is out of it: where much
 -- is to be taken out the caller is told to do that first, with `prune`.
 --
--- Includes  clock, head, turn, areas, area_keys, changes, prune, element, front, adopting, outcomes, idle
+-- Processes whose ops are decided are told so in their inboxes, but for the caller. It keeps the turn for a
+-- moment where nothing is left to do and others had ops in the batch: they come back, and their ops call
+-- upon it. Where it leaves with ops in the queue, the process whose op is in front has the turn.
+--
+-- Includes  clock, head, turn, areas, area_keys, changes, prune, element, front, adopting, outcomes, idle, inbox
 -- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 sealed  7 staged  8 paths  9 pruned
 --   then for each area that the batch consumed  +1 values  +2 area_paths
 --   last  absent: never there, so that a cluster refuses the call as a whole while the slot is on
@@ -29,16 +33,18 @@
 --   16 forgotten_max: outcomes forgotten in one call, at the most
 --   17 budget: paths taken out of areas in this call, at the most
 --   18 adopted_max: elements of the queue counted anew in this call, at the most
+--   19 keep_ms: how long the turn is kept where nothing is left to do; 0 where it is not
 --   then count times  +1 op_id  +2 record
 --   then producer_count times  +1 producer  +2 row: '' when it is forgotten
 -- Returns
 --   {0} when the branch is not in this Redis; {1, done} when `done` is not where the batch begins;
---   {2, done, depth, turn (1 mine), sealed, elements} when published;
+--   {2, done, depth, turn (1 mine, 2 kept), sealed, elements} when published;
 --   {3, ...} the same, where the front of the queue was not the batch;
 --   {4, area} when nothing was published: `prune` this area, the element of its list, first
 --   {5} when nothing was published: the queue is not counted to its end yet, call again
--- Cost   O(count + wanted + forgotten_max + budget + adopted_max), and O(number of areas); a look through
---        the queue, without a copy, where one of the batch's ops stands behind others.
+-- Cost   O(count + wanted + forgotten_max + budget + adopted_max), and O(number of areas); at most 256
+--        inboxes, two commands each; a look through the queue, without a copy, where one of the batch's ops
+--        stands behind others.
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, sealed_key, staged_key, paths_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local pruned_key = KEYS[9]
@@ -49,7 +55,8 @@ local kept_min, idle_ms, areas_ms = tonumber(ARGV[9]), ARGV[10], ARGV[11]
 local wanted, producer_count = tonumber(ARGV[12]), tonumber(ARGV[13])
 local window_ms, kept_max, forgotten_max = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 local budget, adopted_max = tonumber(ARGV[17]), tonumber(ARGV[18])
-local consumed_at, ops_at = 9, 18
+local keep_ms = tonumber(ARGV[19])
+local consumed_at, ops_at = 9, 19
 local rows_at = ops_at + count * 2
 local now_ms = clock(now)
 
@@ -154,6 +161,8 @@ else
   end
 end
 
+local told = in_front and group(front, helper) or {}
+
 -- A restored stream may hold outcomes of the log already; they say the same.
 local newest = redis.call('XREVRANGE', outcomes_key, '+', '-', 'COUNT', 1)
 local newest_ticket = newest[1] and ticket_of(newest[1]) or 0
@@ -250,13 +259,20 @@ if closes then
   end_branch(head_key, producers_key, idle_ms)
   depth = 0
 end
--- The turn of somebody else stays as it is.
+-- The turn of somebody else stays as it is, while there is something to do.
 local holder, until_ms
 if depth > 0 and wanted > 0 then
   holder, until_ms, turn = helper, now_ms + turn_ms, 1
   elements = front_of(queue_key, wanted)
+elseif depth == 0 and keep_ms > 0 and #told > 0 and not closes then
+  holder, until_ms, turn = helper, now_ms + keep_ms, 2
 elseif holder_now == helper or depth == 0 then
   holder, until_ms = '', 0
+  local heir = depth > 0 and address_of(redis.call('LINDEX', queue_key, 0))
+  if heir and heir ~= helper then
+    holder, until_ms = heir, now_ms + turn_ms
+    call_upon(head_key, heir)
+  end
 end
 local done_text = string.format('%d', done)
 if holder then
@@ -268,4 +284,7 @@ end
 if depth == 0 then
   rest(outcomes_key, ops_key, idle_ms)
 end
+send(head_key, told, done_text, function(i)
+  return op_at(i), string.format('%d', done_before + i), ARGV[ops_at + i * 2]
+end)
 return {in_front and 2 or 3, done, depth, turn, areas, elements}

@@ -5,7 +5,9 @@
 -- with it every area that an earlier, uncommitted op gave back. Each call names the areas that it
 -- makes anew: what another call has sealed, for the same op or in another Redis, has another name.
 --
--- Includes  clock, head, turn, areas, outcomes, idle, memory
+-- Who holds the turn of a branch on which nothing waited is called upon.
+--
+-- Includes  clock, head, turn, areas, outcomes, idle, memory, inbox
 -- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 staged  7 paths  8 sealed
 --   then for each op that seals, in order  +1 area  +2 area_paths
 --   last  absent: never there, so that a cluster refuses the call as a whole while the slot is on
@@ -206,6 +208,8 @@ if depth > depth_before and depth_before == 0 then
   if left == 0 then
     redis.call('HSET', head_key, turn_fields(helper, now_ms + turn_ms))
     turn, left = 1, turn_ms
+  else
+    call_upon(head_key, holder)
   end
 end
 

@@ -1,4 +1,5 @@
--- An element of the queue: the op id in 36 characters, one mark, and a body that no script reads.
+-- An element of the queue: the op id in 36 characters, one mark, and a body that no script reads; behind it
+-- may be whose op it is (`inbox.lua`).
 --
 -- Gives  op_of(element): the op id
 --        with_mark(element, mark): the element with that mark

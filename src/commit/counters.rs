@@ -53,6 +53,12 @@ counters! {
     folds,
     /// Rounds that ended with an error.
     failed_rounds,
+    /// Times that this process, waiting for others, was woken: by what it waits for, or to look.
+    woken,
+    /// Outcomes of ops of others that it read while it waited.
+    overheard,
+    /// Outcomes of its own that it was not told of, and found when it looked.
+    missed,
     /// Things seen that must never be, see `invariants`. Anything but 0 is a bug.
     invariant_violations,
 }

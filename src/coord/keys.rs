@@ -63,6 +63,11 @@ impl BranchKeys {
         (format!("{}sealed:{area}", self.prefix), format!("{}sealed-paths:{area}", self.prefix))
     }
 
+    /// What process `id` is told on the branch: see `lua/includes/inbox.lua`, which has the same rule.
+    pub fn inbox(&self, id: &str) -> String {
+        format!("{}inbox:{id}", self.prefix)
+    }
+
     /// `fixed` keys of a script, then those of `areas`, each with its paths; last the key that is
     /// never there. So do all scripts begin that take areas away.
     pub(super) fn and_areas<'a, const FIXED: usize>(

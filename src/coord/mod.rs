@@ -16,6 +16,7 @@ pub mod connect;
 mod failure;
 mod forget;
 mod head;
+pub mod inbox;
 pub mod keys;
 pub mod lanes;
 pub mod names;

@@ -30,11 +30,12 @@ pub struct StreamRecord {
     pub record: Bytes,
 }
 
-/// A blocking reader of one branch's outcomes, with a connection of its own.
+/// A blocking reader of one branch's outcomes, or of this process's inbox there, with a connection of
+/// its own.
 #[derive(Debug)]
 pub struct Tail {
-    branch: RedisBranch,
-    link: Link,
+    pub(super) branch: RedisBranch,
+    pub(super) link: Link,
 }
 
 impl RedisBranch {

@@ -1,6 +1,7 @@
 //! `publish.lua` and `prune.lua`: making a decided batch visible, with what has to be done before.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis::Value;
@@ -36,6 +37,22 @@ pub struct Publication {
     pub consumed: Vec<OpId>,
 }
 
+/// What comes after a batch, for who publishes it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AfterBatch {
+    /// Ops of the next batch, at most; with none the turn is given up.
+    pub wanted: usize,
+    /// How long the turn is kept where no op is left and others had some in the batch: they come
+    /// back, and call upon whoever has the turn.
+    pub keep: Duration,
+}
+
+impl From<usize> for AfterBatch {
+    fn from(wanted: usize) -> Self {
+        Self { wanted, keep: Duration::ZERO }
+    }
+}
+
 /// Outcomes that one call may forget besides three for every two that it tells: a branch that kept
 /// many forgets them little by little, so that no call keeps the server for long.
 const FORGOTTEN_MIN: usize = 256;
@@ -65,6 +82,8 @@ pub enum Published {
         next: View,
         /// Whether the front of the queue was not the batch: Redis had lost data.
         adopted: bool,
+        /// Whether the turn was kept though no op is left, see [`AfterBatch::keep`].
+        kept: bool,
     },
 }
 
@@ -80,16 +99,21 @@ pub(crate) enum Attempt {
 }
 
 impl RedisBranch {
-    /// Publishes a batch and, with `wanted` above 0, keeps the turn and brings the next batch.
+    /// Publishes a batch and, where a next one is wanted, keeps the turn and brings it.
     ///
     /// An area that it gives back loses first what newer areas have, in as many calls as the smaller
     /// of two takes. So does a queue of which the batch is not the front: it is counted anew. Whoever
     /// else publishes the batch goes on where this has come to.
-    pub async fn publish(&self, batch: &Publication, wanted: usize) -> Result<Answer<Published>> {
+    pub async fn publish(
+        &self,
+        batch: &Publication,
+        after: impl Into<AfterBatch>,
+    ) -> Result<Answer<Published>> {
+        let after = after.into();
         // It ends: each call takes paths out, or counts more ops than come in between, and no more areas
         // than may be sealed do.
         loop {
-            match self.publish_once(batch, wanted).await? {
+            match self.publish_once(batch, after).await? {
                 Answer::Given(Attempt::Told(published)) => return Ok(Answer::Given(published)),
                 Answer::Given(Attempt::CountOn) => {}
                 Answer::Given(Attempt::PruneFirst(area)) => self.prune(batch, area).await?,
@@ -114,7 +138,11 @@ impl RedisBranch {
         }
     }
 
-    async fn publish_once(&self, batch: &Publication, wanted: usize) -> Result<Answer<Attempt>> {
+    async fn publish_once(
+        &self,
+        batch: &Publication,
+        after: AfterBatch,
+    ) -> Result<Answer<Attempt>> {
         let mut call = ScriptCall::on(&PUBLISH, &self.publish_keys(batch));
         self.turn().put_into(&mut call);
         let retention = self.retention();
@@ -126,13 +154,14 @@ impl RedisBranch {
             .number(retention.outcomes)
             .millis(retention.idle)
             .millis(retention.areas)
-            .count(wanted)
+            .count(after.wanted)
             .count(batch.producers.len())
             .millis(retention.window)
             .number(retention.outcomes_max)
             .count(FORGOTTEN_MIN + batch.outcomes.len() * 3 / 2)
             .count(PRUNED_ALONG)
-            .count(ADOPTED_MAX);
+            .count(ADOPTED_MAX)
+            .millis(after.keep);
         for (op_id, record) in &batch.outcomes {
             call.text(op_id).bytes(record);
         }
@@ -175,11 +204,12 @@ pub(crate) fn parse(value: Value, batch: &Publication) -> Result<Answer<Attempt>
     };
     let done = reply.count()?;
     let depth = reply.count()?;
-    let turn_is_mine = reply.int()? == 1;
+    let turn = reply.int()?;
+    let (turn_is_mine, kept) = (turn == 1, turn == 2);
     let areas = Area::parse_all(&reply.list()?)?;
     let elements = reply.list()?;
     let state = if batch.closes { BranchState::Deleted } else { BranchState::Open };
     let head = HeadView { state, done, commit: batch.commit, position: batch.position.0 };
     let next = View { head, depth, turn_is_mine, turn_left_ms: 0, areas, elements };
-    Ok(Answer::Given(Attempt::Told(Published::Done { next, adopted })))
+    Ok(Answer::Given(Attempt::Told(Published::Done { next, adopted, kept })))
 }

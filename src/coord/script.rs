@@ -51,7 +51,7 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts ops into the queue.
-    SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle" "memory";
+    SUBMIT = "submit" with "clock" "head" "turn" "areas" "outcomes" "idle" "memory" "inbox";
     /// Looks at the head and the front of the queue.
     VIEW = "view" with "clock" "head" "turn" "front";
     /// Keeps the turn.
@@ -61,7 +61,7 @@ scripts! {
     /// Makes a decided batch visible.
     PUBLISH = "publish"
         with "clock" "head" "turn" "areas" "area_keys" "changes" "prune" "element" "front" "adopting"
-        "outcomes" "idle";
+        "outcomes" "idle" "inbox";
     /// Takes out of an area what newer ones have.
     PRUNE = "prune" with "head" "areas" "area_keys" "changes" "prune";
     /// Tells what became of ops.

@@ -143,7 +143,7 @@ impl RedisBranch {
         call.number(limits.queue).number(limits.sealed).count(submissions.len());
         call.number(self.retention().remembered());
         for (each, area) in submissions.iter().zip(areas) {
-            call.text(each.op_id).bytes(&each.element).count(each.producers.len());
+            call.text(each.op_id).bytes(self.addressed(&each.element)).count(each.producers.len());
             call.bytes(match each.seal {
                 Seal::No => "0",
                 Seal::Staged => "1",

@@ -38,6 +38,7 @@ mod scripts;
 mod server;
 #[cfg(feature = "simulation")]
 mod simulation;
+mod telling;
 mod tidy;
 mod topology;
 #[cfg(feature = "aws")]

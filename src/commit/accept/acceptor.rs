@@ -167,6 +167,9 @@ fn answer(shared: &Shared, incoming: Vec<Incoming>, outcomes: Outcomes, reply: S
             // What it has taken is listed for as long as it is not decided.
             let sealed = reply.view.areas.iter().any(|area| area.owner == Some(op_id));
             state.waiters.accepted(op_id, ticket, done, sealed);
+            if matches!(accepted, Accepted::Pending(_)) {
+                state.waiters.queued_by_others(op_id);
+            }
         } else {
             state.waiters.not_accepted(op_id);
         }

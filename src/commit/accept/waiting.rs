@@ -52,6 +52,9 @@ pub struct Waiting {
     before: Duration,
     /// Known once the call that submits it has returned.
     standing: Option<Standing>,
+    /// Whether its outcome may not come into the inbox of this process: another process may have
+    /// queued it.
+    is_of_others: bool,
     /// What was told last. A waiter that was told to be stuck is told again.
     tell: Vec<watch::Sender<Option<Told>>>,
 }
@@ -164,6 +167,24 @@ impl Waiters {
     ) {
         self.add(op_id, None, age, tell);
         self.accepted(op_id, ticket, done, false);
+        self.queued_by_others(op_id);
+    }
+
+    /// Notes that an op was in the queue before this process had it there.
+    pub fn queued_by_others(&mut self, op_id: OpId) {
+        if let Some(waiting) = self.by_op.get_mut(&op_id) {
+            waiting.is_of_others = true;
+        }
+    }
+
+    /// Whether any op waited for may be told to another process.
+    pub fn any_of_others(&self) -> bool {
+        self.by_op.values().any(|waiting| waiting.is_of_others)
+    }
+
+    /// The first ticket waited for.
+    pub fn first(&self) -> Option<Ticket> {
+        self.by_ticket.first().map(|(ticket, _)| *ticket)
     }
 
     /// Adds one more who waits for an op that was submitted here and accepted, whatever Redis has lost
@@ -188,6 +209,7 @@ impl Waiters {
             submitted_at: Stopwatch::start(),
             before: age,
             standing: None,
+            is_of_others: false,
             tell: Vec::new(),
         });
         waiting.submission = submission.or(waiting.submission.take());

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{self, Stopwatch};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::coord::Answer;
+use crate::coord::publish::AfterBatch;
 use crate::coord::view::View;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Ticket;
@@ -26,6 +27,13 @@ use crate::commit::round::run::{Begin, Pace, RoundEnd};
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long the turn is kept where nothing is left to do and others come back: long for who was told of
+/// a batch to come with the next op, short for whoever does not know that it may call upon its holder.
+const KEEP: Duration = Duration::from_millis(20);
+
+/// Rounds without an op of its own after which a process does not keep the turn any longer.
+const KEEP_ROUNDS: u32 = 16;
+
 /// After so many failures in a row that will not pass by themselves, waiters are told.
 const FAILURES_TOLD: u32 = 4;
 
@@ -40,6 +48,10 @@ pub(in crate::commit) struct Helper {
     /// Whether the last round found Redis behind the log, and brought it up: views from before
     /// that would only lose the next round as well.
     overtaken: bool,
+    /// Until when the turn is kept though there was nothing left to do.
+    kept: Option<Deadline>,
+    /// Rounds in a row that had no op of this process.
+    for_others: u32,
     upkeep: Upkeep,
 }
 
@@ -52,6 +64,8 @@ impl Helper {
             failures: 0,
             known_cause: false,
             overtaken: false,
+            kept: None,
+            for_others: KEEP_ROUNDS,
             upkeep: Upkeep::default(),
             shared,
         }
@@ -104,7 +118,6 @@ impl Helper {
     /// Waits until somebody waits, or the turn was granted. `false` at the end.
     async fn has_work(&mut self) -> bool {
         loop {
-            let woken = self.shared.wake.notified();
             {
                 let state = self.shared.state();
                 if state.closing {
@@ -114,7 +127,19 @@ impl Helper {
                     return true;
                 }
             }
-            woken.await;
+            self.kept.take_if(|until| until.left().is_zero());
+            let Some(kept) = self.kept else {
+                self.shared.wake.notified().await;
+                continue;
+            };
+            match self.others.be_called(kept).await {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "nobody can call upon this process");
+                    self.kept = None;
+                }
+            }
         }
     }
 
@@ -159,6 +184,7 @@ impl Helper {
                 if view.turn_is_mine {
                     // Others decided up to here; whoever waits for that must not wait for our
                     // rounds as well.
+                    self.others.catch_up(view.head.done).await?;
                     self.doubts.settle(&view).await?;
                 }
                 view
@@ -168,6 +194,7 @@ impl Helper {
                 let Answer::Given(view) = self.look().await? else {
                     return self.after_loss().await;
                 };
+                self.others.catch_up(view.head.done).await?;
                 self.doubts.settle(&view).await?;
                 if self.doubts.misses_ops(&view, latest)? {
                     return self.after_loss().await;
@@ -215,22 +242,23 @@ impl Helper {
         let mut begin = Begin::View(view, self.head.take());
         loop {
             self.shared.state().waiters.begin_round();
-            let wanted = self.wanted(begin.last());
+            let after = self.after(begin.last());
             let watch = Stopwatch::start();
-            let pace = Writers { shared: &self.shared, stays: wanted > 0 };
-            let end = context.round(begin, wanted, &pace).await?;
+            let pace = Writers { shared: &self.shared, stays: after.wanted > 0 };
+            let end = context.round(begin, after, &pace).await?;
             self.doubts.note();
             if !matches!(end, Answer::Given(RoundEnd::Published { is_cut: false, .. })) {
                 self.shared.state().waiters.doubt();
             }
             match end {
-                Answer::Given(RoundEnd::Published { entry, next, head, ahead, .. }) => {
+                Answer::Given(RoundEnd::Published { entry, next, head, ahead, kept, .. }) => {
                     self.tell(&entry, watch.elapsed())?;
                     self.shared.rate.observe(head.done);
                     tracing::trace!(first = %entry.first, ops = entry.len(), "batch published");
                     self.upkeep.after(&context, &self.shared, &head, &entry);
                     self.head = Some(head);
                     if !next.turn_is_mine {
+                        self.kept = kept.then(|| Deadline::after(KEEP));
                         return Ok(());
                     }
                     begin = self.next_round(next, ahead).await?;
@@ -284,20 +312,26 @@ impl Helper {
         }
     }
 
-    /// How many ops of the next batch, behind ticket `last`, to ask for: none when this process is about
-    /// to leave.
-    fn wanted(&self, last: Ticket) -> usize {
+    /// What to ask for with the end of a round up to ticket `last`: no ops of the next batch when this
+    /// process is about to leave, and the turn for a while where all are decided and those who come back
+    /// are to find it here, where the head is at hand.
+    fn after(&self, last: Ticket) -> AfterBatch {
         let state = self.shared.state();
         let stays = self.shared.options.linger || state.waiters.any_behind(last);
-        if state.closing || !stays { 0 } else { BATCH_MAX }
+        if state.closing || !stays {
+            return AfterBatch::default();
+        }
+        let keeps = self.shared.options.linger && self.for_others < KEEP_ROUNDS;
+        AfterBatch { wanted: BATCH_MAX, keep: if keeps { KEEP } else { Duration::ZERO } }
     }
 
     /// Tells waiters of this process what a batch has decided.
-    fn tell(&self, entry: &LogEntry, took: Duration) -> Result<()> {
+    fn tell(&mut self, entry: &LogEntry, took: Duration) -> Result<()> {
         let mut state = self.shared.state();
         let waits = |(_, op): &(usize, &DecidedOp)| state.waiters.waits_for(op.op_id);
         let own: Vec<_> = entry.ops.iter().enumerate().filter(waits).collect();
         let count = own.len() as u64;
+        self.for_others = if count == 0 { self.for_others.saturating_add(1) } else { 0 };
         // Before the first of them can come back.
         state.crowd.told(count, took);
         for (index, op) in own {

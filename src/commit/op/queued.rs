@@ -1,7 +1,8 @@
 //! Ops as they lie in the queue.
 //!
 //! A queue element is the op id in 36 characters, one mark that `cancel.lua` may set, one version
-//! byte, and a MessagePack body that no script reads.
+//! byte, and a MessagePack body that no script reads. What is behind that is no part of the op: where
+//! its process is told of it (`lua/includes/inbox.lua`).
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::{Either, MaybeDone, maybe_done, select};
 
-use crate::coord::publish::Published;
+use crate::coord::publish::{AfterBatch, Published};
 use crate::coord::view::{View, Wish};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::measures;
@@ -47,6 +47,8 @@ pub enum RoundEnd {
         ahead: Option<Box<Begin>>,
         /// Whether it ended early: heavy ops, or one behind which another head is needed.
         is_cut: bool,
+        /// Whether the turn was kept though no op is left.
+        kept: bool,
     },
     /// Somebody else has decided or published, and Redis is up to the log: look again.
     Overtaken,
@@ -102,6 +104,7 @@ struct Next {
     entry: Arc<LogEntry>,
     view: View,
     head: Box<Head>,
+    kept: bool,
 }
 
 impl Begin {
@@ -121,11 +124,11 @@ impl BranchContext {
     pub async fn round(
         &self,
         begin: Begin,
-        wanted: usize,
+        after: impl Into<AfterBatch>,
         pace: &impl Pace,
     ) -> Result<Answer<RoundEnd>> {
         add(&self.counters.rounds, 1);
-        let work = pin!(self.steps(begin, wanted, pace));
+        let work = pin!(self.steps(begin, after.into(), pace));
         // Beside the work, not between its steps: each may wait for a connection that the other is
         // about to open.
         match select(work, pin!(self.keep_turn())).await {
@@ -147,7 +150,7 @@ impl BranchContext {
     async fn steps(
         &self,
         begin: Begin,
-        wanted: usize,
+        after: AfterBatch,
         pace: &impl Pace,
     ) -> Result<Answer<RoundEnd>> {
         let Deciding { ready, decision } = match begin {
@@ -187,11 +190,11 @@ impl BranchContext {
             None => Behind::Nothing,
         };
         let is_cut = ready.ops() < ready.found;
-        let (published, ahead) = self.publish_before(entry, wanted, behind).await?;
+        let (published, ahead) = self.publish_before(entry, after, behind).await?;
         let ahead = ahead.map(Box::new);
         Ok(match published {
-            Answer::Given(Some(Next { entry, view, head })) => {
-                Answer::Given(RoundEnd::Published { entry, next: view, head, ahead, is_cut })
+            Answer::Given(Some(Next { entry, view, head, kept })) => {
+                Answer::Given(RoundEnd::Published { entry, next: view, head, ahead, is_cut, kept })
             }
             other => other.map(|_| RoundEnd::Overtaken),
         })
@@ -218,13 +221,13 @@ impl BranchContext {
     async fn publish_before<F: Future<Output = Option<Box<Ready>>>>(
         &self,
         entry: Arc<LogEntry>,
-        wanted: usize,
+        after: AfterBatch,
         behind: Behind<'_, F>,
     ) -> Result<(Answer<Option<Next>>, Option<Begin>)> {
         // Of the ops behind this batch those are here that come next. One keeps the turn.
-        let one = wanted.min(1);
+        let one = AfterBatch { wanted: after.wanted.min(1), ..after };
         Ok(match behind {
-            Behind::Nothing => (self.publish(entry, wanted).await?, None),
+            Behind::Nothing => (self.publish(entry, after).await?, None),
             Behind::Ready(next) => (self.publish(entry, one).await?, Some(Begin::Ready(next))),
             Behind::Deciding(mut next) => {
                 let decision = Pin::new(&mut next.decision);
@@ -232,7 +235,7 @@ impl BranchContext {
                 (published, Some(Begin::Deciding(next)))
             }
             Behind::Coming(mut ahead) => {
-                let published = beside(ahead.as_mut(), self.publish(entry, wanted)).await?;
+                let published = beside(ahead.as_mut(), self.publish(entry, after)).await?;
                 ahead.as_mut().await;
                 (published, ahead.take_output().flatten().map(Begin::Ready))
             }
@@ -258,20 +261,24 @@ impl BranchContext {
     }
 
     /// Publishes a decided entry. `None` where somebody else has.
-    async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<Answer<Option<Next>>> {
+    async fn publish(
+        &self,
+        entry: Arc<LogEntry>,
+        after: impl Into<AfterBatch>,
+    ) -> Result<Answer<Option<Next>>> {
         self.faults.pass("publish").await?;
         let batch = entry.publication()?;
-        let published = self.redis.publish(&batch, wanted).await?;
+        let published = self.redis.publish(&batch, after).await?;
         self.faults.pass("published").await?;
-        let (view, adopted) = match published {
-            Answer::Given(Published::Done { next, adopted }) => (next, adopted),
+        let (view, adopted, kept) = match published {
+            Answer::Given(Published::Done { next, adopted, kept }) => (next, adopted, kept),
             other => return Ok(other.map(|_| None)),
         };
         if adopted {
             tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
         }
         let head = Box::new(Head::after(&entry)?);
-        Ok(Answer::Given(Some(Next { entry, view, head })))
+        Ok(Answer::Given(Some(Next { entry, view, head, kept })))
     }
 
     /// Another helper had decided: publishes its entry, in case it did not live to, and every

@@ -11,6 +11,7 @@ mod giving_back;
 mod huge;
 mod identity;
 mod idle;
+mod inboxes;
 mod killed;
 mod loss;
 mod memory;

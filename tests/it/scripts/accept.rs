@@ -1,6 +1,6 @@
 //! The steps that move tickets, in the model: submit, publish, restore.
 
-use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, NOBODY, id_of};
+use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, NOBODY, address_of, id_of};
 use super::reply::Reply::{self, Int, List};
 use super::reply::{ints, texts};
 
@@ -43,6 +43,8 @@ pub struct Batch {
     /// Elements counted anew, at the most.
     pub adopted: usize,
     pub wanted: usize,
+    /// How long the turn is kept where nothing is left, in milliseconds.
+    pub keep: u64,
     pub producers: Vec<(String, String)>,
     /// Areas that were committed, whether they are here or not.
     pub consumed: Vec<String>,
@@ -90,6 +92,8 @@ impl Branch {
                 head.turn_until = asker.now + asker.turn;
                 (mine, left) = (true, asker.turn);
                 self.head = Some(head.clone());
+            } else {
+                self.put(&head.turn, "turn".into());
             }
         }
         let mut reply = self.page_head(&head);
@@ -217,6 +221,7 @@ impl Branch {
         let front: Vec<&str> = self.queue.iter().take(count).map(|e| id_of(e)).collect();
         let decided: Vec<&str> = batch.ops.iter().map(|(op, _)| op.as_str()).collect();
         let in_front = front == decided;
+        let letters = if in_front { self.letters(asker, batch) } else { Vec::new() };
         head.done += count as u64;
         if in_front {
             self.queue.drain(..count);
@@ -230,6 +235,9 @@ impl Branch {
         self.producers.extend(rows);
         for (name, _) in gone {
             self.producers.remove(&name);
+        }
+        if self.producers.is_empty() {
+            self.mortal.remove(&Mortal::Producers);
         }
         self.settle_areas(batch, &given_back);
         if batch.closes {
@@ -248,11 +256,21 @@ impl Branch {
         }
         let depth = self.queue.len();
         let mine = depth > 0 && batch.wanted > 0;
-        if mine {
+        let kept = depth == 0 && batch.keep > 0 && !letters.is_empty() && !batch.closes;
+        if mine || kept {
             head.turn.clone_from(&asker.helper);
-            head.turn_until = asker.now + asker.turn;
+            head.turn_until = asker.now + if mine { asker.turn } else { batch.keep };
         } else if head.turn == asker.helper || depth == 0 {
             (head.turn, head.turn_until) = (String::new(), 0);
+            let heir = self.queue.first().and_then(|front| address_of(front)).map(str::to_owned);
+            if let Some(heir) = heir.filter(|heir| *heir != asker.helper) {
+                head.turn_until = asker.now + asker.turn;
+                self.put(&heir, "turn".into());
+                head.turn = heir;
+            }
+        }
+        for (address, outcomes) in letters {
+            self.put(&address, format!("1 {} {outcomes}", head.done));
         }
         head.commit.clone_from(&batch.commit);
         head.position = batch.done_before + 1;
@@ -269,10 +287,29 @@ impl Branch {
             Int(if in_front { 2 } else { 3 }),
             Int(done),
             Int(depth as i64),
-            Int(mine.into()),
+            Int(if kept { 2 } else { mine.into() }),
             texts(&self.sealed),
             texts(&self.queue[..shown]),
         ])
+    }
+
+    /// What the processes whose ops are in front are told, but for the one that publishes; in the order
+    /// of their first ops.
+    fn letters(&self, asker: &Asker, batch: &Batch) -> Vec<(String, String)> {
+        let mut letters: Vec<(String, String)> = Vec::new();
+        for ((element, (op, record)), ticket) in
+            self.queue.iter().zip(&batch.ops).zip(batch.done_before + 1..)
+        {
+            let Some(address) = address_of(element).filter(|each| *each != asker.helper) else {
+                continue;
+            };
+            let told = format!("{op}{ticket} {} {record}", record.len());
+            match letters.iter_mut().find(|(each, _)| each == address) {
+                Some((_, letter)) => *letter += &told,
+                None => letters.push((address.to_owned(), told)),
+            }
+        }
+        letters
     }
 
     /// Takes decided ops out of the next elements, and counts the others. Whether all are counted.

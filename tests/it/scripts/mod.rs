@@ -214,6 +214,7 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         budget: wish.budget,
         adopted: wish.adopted,
         wanted: wish.wanted,
+        keep: wish.keep,
         producers: wish.producers.clone(),
         consumed,
     })

@@ -55,6 +55,8 @@ pub struct Branch {
     pub names: BTreeMap<String, String>,
     /// Staging calls that are recognised when they are made again.
     pub calls: BTreeSet<usize>,
+    /// What processes are told. All of it expires.
+    pub inboxes: BTreeMap<String, Vec<String>>,
 }
 
 /// Outcomes, ops and producers to be.
@@ -121,12 +123,28 @@ pub struct Seen {
     pub strict: bool,
 }
 
+/// Letters of an inbox, at most.
+const INBOX: usize = 16;
+
+/// The process that an element says it is of.
+pub fn address_of(element: &str) -> Option<&str> {
+    element.split_once("@in:").map(|(_, address)| address)
+}
+
 /// Op id of a queue element.
 pub fn id_of(element: &str) -> &str {
     &element[..36]
 }
 
 impl Branch {
+    /// Puts a letter into an inbox.
+    pub fn put(&mut self, address: &str, letter: String) {
+        let letters = self.inboxes.entry(address.to_owned()).or_default();
+        letters.push(letter);
+        let surplus = letters.len().saturating_sub(INBOX);
+        letters.drain(..surplus);
+    }
+
     pub fn page_head(&self, head: &Head) -> Vec<Reply> {
         let state = if head.state == "open" { 1 } else { 2 };
         vec![

@@ -10,7 +10,7 @@ use redis::{ConnectionLike, Value};
 use super::accept::{Batch, KEPT_MAX, Limits, Part, Submission, WINDOW_MS};
 use super::model::{Asker, Bounds, Branch, Draft, Head, Mortal, Seen};
 use super::reply::Reply;
-use super::steps::{AREAS, CALLS, DRAFTS, area, op};
+use super::steps::{AREAS, CALLS, DRAFTS, PROCESSES, area, op, process};
 
 /// Far enough away that nothing expires while a test looks.
 const LIFE_MS: &str = "3600000";
@@ -140,6 +140,7 @@ impl<'a> Server<'a> {
             number(batch.forgotten as u64),
             number(batch.budget as u64),
             number(batch.adopted as u64),
+            number(batch.keep),
         ]);
         args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
         args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
@@ -290,6 +291,7 @@ impl<'a> Server<'a> {
             all.extend([values, paths]);
         }
         all.extend((0..DRAFTS).flat_map(|draft| draft_keys(keys, draft)));
+        all.extend((0..PROCESSES).map(|n| keys.inbox(&process(n))));
         all.extend((0..CALLS).map(|call| keys.stage_call(op(call).parse().unwrap())));
         all
     }
@@ -320,6 +322,7 @@ impl<'a> Server<'a> {
         let drafts = self.drafts();
         let calls = (0..CALLS).filter(|call| self.knows_call(*call)).collect();
         let mortal = self.mortal();
+        let inboxes = self.inboxes();
         let head = (!head.is_empty()).then(|| parse_head(&head));
         Branch {
             head,
@@ -335,7 +338,24 @@ impl<'a> Server<'a> {
             mortal,
             names,
             calls,
+            inboxes,
         }
+    }
+
+    /// What processes are told, which must be gone within a minute.
+    fn inboxes(&mut self) -> BTreeMap<String, Vec<String>> {
+        let mut inboxes = BTreeMap::new();
+        for process in (0..PROCESSES).map(process) {
+            let key = self.keys.inbox(&process);
+            let letters: Vec<String> =
+                redis::cmd("LRANGE").arg(&key).arg(0).arg(-1).query(self.connection).unwrap();
+            let life: i64 = redis::cmd("PTTL").arg(&key).query(self.connection).unwrap();
+            assert!(life != -1 && life <= 60_000, "{key} lives for {life} ms");
+            if !letters.is_empty() {
+                inboxes.insert(process, letters);
+            }
+        }
+        inboxes
     }
 
     fn drafts(&mut self) -> BTreeMap<usize, Draft> {

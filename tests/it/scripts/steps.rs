@@ -130,6 +130,7 @@ pub struct Wish {
     pub budget: usize,
     pub adopted: usize,
     pub wanted: usize,
+    pub keep: u64,
     pub producers: Vec<(String, String)>,
     /// Which of its ops committed what they sealed, as bits.
     pub committed: u8,
@@ -138,6 +139,7 @@ pub struct Wish {
 }
 
 pub const OPS: usize = 12;
+pub const PROCESSES: usize = 3;
 /// Areas with names of their own: more than are listed at a time.
 pub const AREAS: usize = 8;
 /// Ids of staging calls: few enough to meet again now and then.
@@ -146,6 +148,11 @@ const PATHS: [&str; 6] = ["a", "b", "b/c", "b/d", "c", "é"];
 
 pub fn op(n: usize) -> String {
     format!("00000000-0000-4000-8000-{n:012}")
+}
+
+/// The id of a process.
+pub fn process(n: usize) -> String {
+    format!("{:016x}", 0xa0 + n)
 }
 
 pub fn area(n: usize) -> String {
@@ -161,9 +168,9 @@ fn any_path() -> impl Strategy<Value = String> {
 }
 
 fn any_asker() -> impl Strategy<Value = Asker> {
-    (1u64..60, 0..3usize, 1u64..20).prop_map(|(now, helper, turn)| Asker {
+    (1u64..60, 0..PROCESSES, 1u64..20).prop_map(|(now, helper, turn)| Asker {
         now: 1_700_000_000_000 + now,
-        helper: format!("helper-{helper}"),
+        helper: process(helper),
         turn,
     })
 }
@@ -178,9 +185,14 @@ fn any_submission() -> impl Strategy<Value = Submission> {
         [("p", p), ("q", q), ("r", r)].into_iter().filter_map(named).collect()
     });
     let seal = prop_oneof![2 => Just('0'), 2 => Just('1'), 1 => Just('2')];
-    (any_op(), 0..100u32, producers, seal, any::<bool>()).prop_map(
-        |(op, body, producers, seal, may_repeat)| Submission {
-            element: format!("{op}P{body}"),
+    // Older programs, and those who are not told, give no address.
+    let address = prop_oneof![
+        2 => (0..PROCESSES).prop_map(|n| format!("@in:{}", process(n))),
+        1 => Just(String::new()),
+    ];
+    (any_op(), (0..100u32, address), producers, seal, any::<bool>()).prop_map(
+        |(op, (body, address), producers, seal, may_repeat)| Submission {
+            element: format!("{op}P{body}{address}"),
             op,
             producers,
             seal,
@@ -213,11 +225,13 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let forgotten = prop_oneof![1 => 1..3usize, 2 => Just(100)];
     let budget = prop_oneof![1 => 0..8usize, 1 => Just(100)];
     let unlike = prop_oneof![5 => Just(None), 1 => (0..3usize).prop_map(Some)];
-    let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten, budget), 0..4usize);
+    let keep = prop_oneof![Just(0u64), 1..9u64];
+    let next = (0..4usize, keep);
+    let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten, budget), next);
     let adopted = prop_oneof![1 => 1..4usize, 1 => Just(100)];
     let rest = (vec(any_told(), 0..3), any::<u8>(), unlike, adopted);
     (batch, rest).prop_map(|(batch, (producers, committed, unlike, adopted))| {
-        let (offset, count, skip, strangers, closes, kept, wanted) = batch;
+        let (offset, count, skip, strangers, closes, kept, (wanted, keep)) = batch;
         let (kept, forgotten, budget) = kept;
         Wish {
             offset,
@@ -230,6 +244,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             budget,
             adopted,
             wanted,
+            keep,
             producers,
             committed,
             unlike,

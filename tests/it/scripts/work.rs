@@ -126,7 +126,8 @@ impl Rig {
         args.push(count.to_string());
         args.extend(["c", "1", "0", "10", "60000", "60000"].map(str::to_owned));
         args.extend([wanted.to_string(), producers.to_string(), "0".into(), "10".into()]);
-        args.extend([forgotten.to_string(), budget.to_string(), ADOPTED.to_string()]);
+        let rest = [forgotten.to_string(), budget.to_string(), ADOPTED.to_string(), "20".into()];
+        args.extend(rest);
         args.extend((0..count).flat_map(|n| [op(n), format!("record-{n:60}")]));
         args.extend((0..producers).flat_map(|n| [format!("producer-{n:040}"), row(1, n as u64)]));
         self.run(&script::PUBLISH, &all, &args)

@@ -160,7 +160,7 @@ async fn no_script_is_broken_off_half_way_by_a_slot_that_moves() {
         let _: () = cluster.nodes[index].command(&["CLUSTER", "SETSLOT", &told, "STABLE"]);
     }
     let published = branch.publish(&batch, 0).await.unwrap();
-    let Answer::Given(Published::Done { next, adopted: false }) = published else {
+    let Answer::Given(Published::Done { next, adopted: false, .. }) = published else {
         panic!("{published:?}")
     };
     assert_eq!((next.head.done, next.depth), (1, 0));

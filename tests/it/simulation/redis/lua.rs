@@ -37,17 +37,18 @@ struct Running {
 
 impl Running {
     /// Fails where a command touches a key that the script was not given: a cluster has it perhaps on
-    /// another server. Those of sealed areas are made from the head's, with its hash tag
-    /// (`lua/includes/area_keys.lua`).
+    /// another server. Those of sealed areas and inboxes are made from the head's, with its hash tag
+    /// (`lua/includes/area_keys.lua`, `inbox.lua`).
     fn may_touch(&self, args: &[Bytes]) -> Result<(), String> {
-        let is_area = |key: &Bytes| {
+        let is_made = |key: &Bytes| {
             let head = self.keys.first().and_then(|head| head.strip_suffix(b"head"));
             let rest = head.and_then(|prefix| key.strip_prefix(prefix));
             rest.is_some_and(|rest| {
-                rest.starts_with(b"sealed:") || rest.starts_with(b"sealed-paths:")
+                let made: [&[u8]; 3] = [b"sealed:", b"sealed-paths:", b"inbox:"];
+                made.iter().any(|kind| rest.starts_with(kind))
             })
         };
-        match keys_of(args).iter().find(|key| !self.keys.contains(key) && !is_area(key)) {
+        match keys_of(args).iter().find(|key| !self.keys.contains(key) && !is_made(key)) {
             None => Ok(()),
             Some(key) => Err(format!(
                 "ERR a script touches the key '{}', which is not among its KEYS",

@@ -194,6 +194,30 @@ impl Server {
         reply
     }
 
+    /// `BLPOP key seconds`: what is taken out is gone, whether or not it reaches who asked.
+    async fn pop_list(&self, args: &[Bytes]) -> Reply {
+        let patience: f64 = String::from_utf8_lossy(&args[2]).parse().unwrap();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs_f64(patience);
+        let key = args[1].clone();
+        let call = |words: &[&[u8]]| {
+            let words: Vec<Bytes> = words.iter().map(|word| word.to_vec()).collect();
+            self.inner().keyspace.call(self.world.now_ms(), &words)
+        };
+        loop {
+            let written = self.written.notified();
+            match call(&[b"LINDEX", &key, b"0"])? {
+                Value::Nil => {}
+                element => {
+                    call(&[b"LTRIM", &key, b"1", b"-1"])?;
+                    return Ok(Value::Array(vec![Value::BulkString(key), element]));
+                }
+            }
+            if tokio::time::timeout_at(deadline, written).await.is_err() {
+                return Ok(Value::Nil);
+            }
+        }
+    }
+
     /// `XREAD COUNT n BLOCK ms STREAMS key after`.
     async fn read_stream(&self, args: &[Bytes]) -> Reply {
         let text = |at: usize| String::from_utf8_lossy(&args[at]).into_owned();
@@ -273,6 +297,7 @@ async fn converse(server: &Server, process: &Process, stream: DuplexStream) {
         tokio::time::sleep(there).await;
         let reply = match name.as_str() {
             "XREAD" => server.read_stream(&args).await,
+            "BLPOP" => server.pop_list(&args).await,
             _ => server.execute(&args),
         };
         server.world.note(|| format!("{} {name} -> {}", process.name(), shown(&reply)));
