@@ -25,7 +25,21 @@ const ROOMS: &[(&str, &[&str])] = &[
         "server",
         &["model", "clock", "encryption", "measures", "tree", "objects", "coord", "commit", "repo"],
     ),
-    ("cli", &["model", "clock", "tree", "objects", "coord", "commit", "repo", "local", "server"]),
+    (
+        "cli",
+        &[
+            "model",
+            "clock",
+            "encryption",
+            "tree",
+            "objects",
+            "coord",
+            "commit",
+            "repo",
+            "local",
+            "server",
+        ],
+    ),
 ];
 
 /// The room of a file. None for the faces of the library, which see everything.
