@@ -156,6 +156,12 @@ impl Objects {
         self.in_time(call, root.check(call)).await
     }
 
+    /// The same, before something is written as `key`: its folder is made, where there are any.
+    pub(super) async fn prepare(&self, call: Call<'_>, key: &str) -> Result<()> {
+        let Some(root) = &self.root else { return Ok(()) };
+        self.in_time(call, root.prepare(call, key)).await
+    }
+
     /// Runs work on local files under the deadline.
     pub(super) async fn in_time<T>(
         &self,

@@ -39,7 +39,7 @@ impl Objects {
         check_len(call, bytes.len() as u64)?;
         let mut pause = CREATE_PAUSE;
         for _ in 0..CREATE_ATTEMPTS_MAX {
-            self.check_root(call).await?;
+            self.prepare(call, key).await?;
             self.meter.create(bytes.len());
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             let put = self.store.put_opts(&path, PutPayload::from(bytes.clone()), options);
@@ -83,7 +83,7 @@ impl Objects {
         let path = key::object(key)?;
         let call = self.named("write", key);
         check_len(call, bytes.len() as u64)?;
-        self.check_root(call).await?;
+        self.prepare(call, key).await?;
         self.meter.put(bytes.len());
         let put = self.store.put(&path, PutPayload::from(bytes));
         self.within(call, put).await.map_err(|trouble| trouble.into_error(call))?;

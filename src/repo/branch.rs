@@ -85,6 +85,13 @@ impl QueuedView {
     }
 }
 
+fn exists(name: &BranchName, life: &RepoLife) -> Error {
+    Error::conflict(format!(
+        "branch '{name}' exists in repository '{}': choose another name or delete it first",
+        life.name()
+    ))
+}
+
 impl Branch {
     /// Creates the branch at the commit that `from` names. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
@@ -94,16 +101,36 @@ impl Branch {
 
     /// Creates the branch at the commit that `from` names, with a say in what it is like.
     pub async fn create_as(&self, from: &RefExpr, new: NewBranch) -> Result<BranchInfo> {
-        let start = self.repo.commit_of(from).await?;
-        if let Some(start) = &start {
-            self.repo.lake().await?.require_content(start).await?;
+        let life = self.repo.life().await?;
+        let created = self.create_from(&life, from, new).await;
+        let Err(error) = created else { return created };
+        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) {
+            return Err(error);
         }
-        self.create_at(start, new).await
+        // The repository may have been deleted and made again since it was last asked for.
+        match self.repo.live().await {
+            Ok((now, _)) if now != life => self.create_from(&now, from, new).await,
+            Err(gone) if error.kind() == ErrorKind::Conflict => Err(gone),
+            _ => Err(error),
+        }
     }
 
-    async fn create_at(&self, start: Option<CommitId>, new: NewBranch) -> Result<BranchInfo> {
-        let (life, _) = self.repo.live().await?;
-        self.create_in(&life, start, new).await
+    async fn create_from(
+        &self,
+        life: &RepoLife,
+        from: &RefExpr,
+        new: NewBranch,
+    ) -> Result<BranchInfo> {
+        let start = async {
+            let start = self.repo.commit_of(from).await?;
+            if let Some(start) = &start {
+                self.repo.onward.coordinator().lake(life).require_content(start).await?;
+            }
+            Ok(start)
+        };
+        // None of these waits for another.
+        let (start, incarnation) = tokio::join!(start, self.free_incarnation(life));
+        self.record(life, start?, incarnation?, new).await
     }
 
     /// Creates the branch in the life that its repository is in.
@@ -113,24 +140,40 @@ impl Branch {
         start: Option<CommitId>,
         new: NewBranch,
     ) -> Result<BranchInfo> {
-        let (repo, name) = (life.name(), self.branch_name()?);
-        let inner = &self.repo.onward.inner;
-        let exists = || {
-            Error::conflict(format!(
-                "branch '{name}' exists in repository '{repo}': choose another name or delete it first"
-            ))
-        };
-        if self.repo.tag_exists(name.as_str()).await? {
+        self.record(life, start, self.free_incarnation(life).await?, new).await
+    }
+
+    /// The incarnation that the branch will be. Fails with [`ErrorKind::Conflict`] where the name is
+    /// taken.
+    async fn free_incarnation(&self, life: &RepoLife) -> Result<u32> {
+        let name = self.branch_name()?;
+        let lake = self.repo.onward.coordinator().lake(life);
+        let (is_tag, newest) =
+            tokio::join!(self.repo.tag_exists(name.as_str()), BranchRecord::newest(&lake, &name));
+        if is_tag? {
             return Err(Error::conflict(format!(
-                "'{name}' is the name of a tag in repository '{repo}': choose another name"
+                "'{name}' is the name of a tag in repository '{}': choose another name",
+                life.name()
             )));
         }
-        let lake = inner.coordinator.lake(life);
-        let incarnation = match BranchRecord::newest(&lake, &name).await? {
-            Some((record, false)) if !self.has_ended(life, &record).await? => return Err(exists()),
-            Some((record, _)) => record.incarnation + 1,
-            None => 1,
-        };
+        match newest? {
+            Some((record, false)) if !self.has_ended(life, &record).await? => {
+                Err(exists(&name, life))
+            }
+            Some((record, _)) => Ok(record.incarnation + 1),
+            None => Ok(1),
+        }
+    }
+
+    /// Makes the branch: whoever writes the record of an incarnation has made it.
+    async fn record(
+        &self,
+        life: &RepoLife,
+        start: Option<CommitId>,
+        incarnation: u32,
+        new: NewBranch,
+    ) -> Result<BranchInfo> {
+        let (name, coordinator) = (self.branch_name()?, self.repo.onward.coordinator());
         let record = BranchRecord {
             name: name.clone(),
             incarnation,
@@ -139,28 +182,37 @@ impl Branch {
             created_ms: clock::now_ms(),
             hidden: new.hidden,
         };
+        let context = coordinator.context(life, &name, record.uid);
+        let losses = context.redis.losses();
         let key = layout::branch(life, &name, incarnation);
-        match inner.coordinator.objects().create(&key, encode(&record)?).await? {
+        match coordinator.objects().create(&key, encode(&record)?).await? {
             Created::Written => {}
-            Created::Found(_) => return Err(exists()),
+            Created::Found(_) => return Err(exists(&name, life)),
         }
-        inner.coordinator.faults().pass("branch-recorded").await?;
-        self.open(life, &record).await?;
+        coordinator.faults().pass("branch-recorded").await?;
+        self.open(&context, &record, losses).await?;
         Ok(BranchInfo { name, commit: start, done: 0 })
     }
 
     /// Puts a branch that was just recorded into Redis, and sees whether its repository is still
     /// there. The record has made the branch: a Redis that cannot take it gets it at its first use.
-    async fn open(&self, life: &RepoLife, record: &BranchRecord) -> Result<()> {
+    /// `losses` is how many connections were lost before there was a record.
+    async fn open(
+        &self,
+        context: &BranchContext,
+        record: &BranchRecord,
+        losses: u64,
+    ) -> Result<()> {
         let inner = &self.repo.onward.inner;
-        let (name, uid) = (&record.name, record.uid);
-        let context = inner.coordinator.context(life, name, uid);
-        let opened = async {
-            open_new(&context, record.start).await?;
-            inner.coordinator.names(life).name(name, uid).await
-        };
-        if let Err(error) = opened.await {
-            tracing::warn!(%error, branch = %name, "Redis does not have the new branch yet");
+        let (name, uid, life) = (&record.name, record.uid, context.lake.life());
+        let named = inner.coordinator.names(life);
+        match tokio::try_join!(open_new(context, record.start), named.name(name, uid)) {
+            // It has no log that this Redis could be behind.
+            Ok((true, ())) => context.contact.note(losses),
+            Ok((false, ())) => {}
+            Err(error) => {
+                tracing::warn!(%error, branch = %name, "Redis does not have the new branch yet");
+            }
         }
         inner.coordinator.faults().pass("branch-opened").await?;
         // A deletion says so before it lists the branches that it has to end. So either it has seen
