@@ -30,10 +30,8 @@ impl Folders {
             Ok(()) => {}
             // Who makes it may still be syncing its name.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return match self.lock().contains_key(above) {
-                    true => self.sync(above),
-                    false => Ok(()),
-                };
+                let is_synced_now = self.lock().contains_key(above);
+                return if is_synced_now { self.sync(above) } else { Ok(()) };
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.make(above, root)?;
@@ -161,6 +159,23 @@ mod tests {
         assert_eq!(syncs.lock().done, 0);
         syncs.join(|| Ok(())).unwrap();
         assert_eq!((syncs.lock().done, syncs.lock().begun), (2, 2));
+    }
+
+    #[test]
+    fn many_make_the_same_folder_and_its_neighbours_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folders, root) = (Folders::default(), dir.path());
+        for turn in 0..50 {
+            thread::scope(|scope| {
+                for n in 0..16 {
+                    let folder = root.join(format!("{turn}/{}", n % 4));
+                    let folders = &folders;
+                    scope.spawn(move || folders.make(&folder, root).unwrap());
+                }
+            });
+            assert_eq!(fs::read_dir(root.join(turn.to_string())).unwrap().count(), 4);
+        }
+        assert!(folders.lock().is_empty());
     }
 
     #[test]

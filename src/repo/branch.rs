@@ -1,8 +1,9 @@
 //! A branch: creating and showing it, submitting ops to it, and seeing its queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::commit::accept::admission::Admission;
 use crate::commit::accept::persist::persist;
 use crate::commit::accept::queue::BranchQueue;
@@ -30,6 +31,10 @@ use super::place::Place;
 use super::removal::require_live;
 use super::standing::{self, LOOK_WAITS};
 use super::ticket::{Again, HandleState, TicketHandle, same_request};
+
+/// How long after its record a branch is in Redis, if its maker did not sleep over it: while he slept
+/// others can have worked on it, ended it, and Redis have forgotten that.
+const OPENED_SOON: Duration = Duration::from_secs(60);
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,36 +188,30 @@ impl Branch {
             hidden: new.hidden,
         };
         let context = coordinator.context(life, &name, record.uid);
-        let losses = context.redis.losses();
+        let (losses, begun) = (context.redis.losses(), Stopwatch::start());
         let key = layout::branch(life, &name, incarnation);
         match coordinator.objects().create(&key, encode(&record)?).await? {
             Created::Written => {}
             Created::Found(_) => return Err(exists(&name, life)),
         }
         coordinator.faults().pass("branch-recorded").await?;
-        self.open(&context, &record, losses).await?;
+        if self.open(&context, &record).await? && begun.elapsed() < OPENED_SOON {
+            // It has no log that this Redis could be behind.
+            context.contact.note(losses);
+        }
         Ok(BranchInfo { name, commit: start, done: 0 })
     }
 
     /// Puts a branch that was just recorded into Redis, and sees whether its repository is still
     /// there. The record has made the branch: a Redis that cannot take it gets it at its first use.
-    /// `losses` is how many connections were lost before there was a record.
-    async fn open(
-        &self,
-        context: &BranchContext,
-        record: &BranchRecord,
-        losses: u64,
-    ) -> Result<()> {
+    /// Returns whether it was put there by this call.
+    async fn open(&self, context: &BranchContext, record: &BranchRecord) -> Result<bool> {
         let inner = &self.repo.onward.inner;
         let (name, uid, life) = (&record.name, record.uid, context.lake.life());
         let named = inner.coordinator.names(life);
-        match tokio::try_join!(open_new(context, record.start), named.name(name, uid)) {
-            // It has no log that this Redis could be behind.
-            Ok((true, ())) => context.contact.note(losses),
-            Ok((false, ())) => {}
-            Err(error) => {
-                tracing::warn!(%error, branch = %name, "Redis does not have the new branch yet");
-            }
+        let opened = tokio::try_join!(open_new(context, record.start), named.name(name, uid));
+        if let Err(error) = &opened {
+            tracing::warn!(%error, branch = %name, "Redis does not have the new branch yet");
         }
         inner.coordinator.faults().pass("branch-opened").await?;
         // A deletion says so before it lists the branches that it has to end. So either it has seen
@@ -227,7 +226,7 @@ impl Branch {
             return Err(error);
         }
         inner.remember(name, Place { life: life.clone(), uid });
-        Ok(())
+        Ok(opened.is_ok_and(|(is_ours, ())| is_ours))
     }
 
     /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.
