@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" -q install deltalake==1.6.6 pyarrow==26.0.1
 cat > "$work/run.py" <<'PY'
-import json, multiprocessing, sys, tempfile
+import multiprocessing, sys, tempfile
 import pyarrow
 
 

@@ -166,10 +166,16 @@ if surplus > 0 then
   redis.call('XTRIM', outcomes_key, 'MAXLEN', outcomes - surplus)
 end
 
+-- Many in a command: calls cost more than what they do.
+local rows = {}
 for i = 1, producer_count do
   local at = rows_at + (i - 1) * 2
   local producer, row = ARGV[at + 1], ARGV[at + 2]
-  redis.call('HSET', producers_key, producer, row)
+  rows[#rows + 1], rows[#rows + 2] = producer, row
+  if #rows == 1000 or i == producer_count then
+    redis.call('HSET', producers_key, unpack(rows))
+    rows = {}
+  end
 end
 
 -- Removing an element moves those behind it, so what is removed is removed last.

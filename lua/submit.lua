@@ -14,26 +14,28 @@
 --   1 now: milliseconds, or '-' for this server's clock  2 helper: id of the calling process
 --   3 turn_ms  4 queue_limit: ops  5 sealed_limit: areas  6 count: of ops
 --   7 remembered: decided ops that must be known before one that may repeat another is taken for new
---   then count times  +1 op_id: 36 characters  +2 element  +3 producer: '' for none
---   +4 epoch  +5 sequence: 20 digits each  +6 seal_mode: '0' no, '1' yes, '2' even when nothing
---   is staged  +7 area_id: of the area that it makes, 36 characters; '' where it does not seal
---   +8 may_repeat: '1' where it may have been submitted before
+--   then count times  +1 op_id: 36 characters  +2 element  +3 producers: how many it has
+--   +4 seal_mode: '0' no, '1' yes, '2' even when nothing is staged  +5 area_id: of the area that it
+--   makes, 36 characters; '' where it does not seal  +6 may_repeat: '1' where it may have been
+--   submitted before
+--   then for each producer of each op, in order  +1 name  +2 epoch  +3 sequence: 20 digits each
 -- Returns
 --   {0} when the branch is not in this Redis; else
 --   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn of others left in ms,
 --    sealed, then per op: code, ticket, record}
 --   codes: 1 accepted, 2 pending (known), 3 decided (record of the outcome, '' if trimmed),
---          4 fenced and 5 behind (record of the producer's row), 6 over the limit of the queue
+--          4 fenced and 5 behind (ticket = which of its producers is, record = its row), 6 over the limit of the queue
 --          (ticket = depth), 7 nothing staged, 8 branch deleted, 9 over the limit of sealed areas
 --          (ticket = how many there are), 10 may have been decided, which was forgotten here: the
 --          log knows
--- Cost   O(count), and O(number of areas) once a call (at most the sealed limit).
+-- Cost   O(count + producers), and O(number of areas) once a call (at most the sealed limit).
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, staged_key, paths_key, sealed_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local queue_limit, sealed_limit, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local remembered = tonumber(ARGV[7])
 local areas_at, ops_at = 8, 7
+local places_at = ops_at + count * 6
 local now_ms = clock(now)
 
 local state, done, commit, position, holder, until_ms = read_head(head_key)
@@ -98,14 +100,40 @@ end
 
 local op_ids = {}
 for i = 1, count do
-  op_ids[i] = ARGV[ops_at + (i - 1) * 8 + 1]
+  op_ids[i] = ARGV[ops_at + (i - 1) * 6 + 1]
 end
 local known_tickets = count > 0 and redis.call('HMGET', ops_key, unpack(op_ids)) or {}
 
-local function judge(number, at, area_key, area_paths_key)
-  local op_id, element, producer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local epoch, sequence, seal_mode = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-  local area_id, may_repeat = ARGV[at + 7], ARGV[at + 8] == '1' and forgetful
+-- Which of an op's producers has come past its place: the code, its number, its row. A newer epoch
+-- counts before a sequence, as in the op's turn.
+local function find_late(producers)
+  local names, places, behind = {}, {}, nil
+  for i = 1, producers do
+    local at = places_at + (i - 1) * 3
+    local name, epoch, sequence = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    names[i], places[i] = name, {epoch, sequence}
+  end
+  local rows = redis.call('HMGET', producers_key, unpack(names))
+  for i, row in ipairs(rows) do
+    if row then
+      local epoch, sequence = unpack(places[i])
+      local row_epoch = string.sub(row, 1, 20)
+      if epoch < row_epoch then
+        return 4, i, row
+      end
+      if epoch == row_epoch and sequence <= string.sub(row, 21, 40) then
+        behind = behind or i
+      end
+    end
+  end
+  if behind then
+    return 5, behind, rows[behind]
+  end
+end
+
+local function judge(number, at, producers, area_key, area_paths_key)
+  local op_id, element, seal_mode = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
+  local area_id, may_repeat = ARGV[at + 5], ARGV[at + 6] == '1' and forgetful
   local known = accepted[op_id] or known_tickets[number]
   if known then
     local ticket = tonumber(known)
@@ -120,18 +148,13 @@ local function judge(number, at, area_key, area_paths_key)
   if state ~= open then
     return 8, 0, ''
   end
-  if producer ~= '' then
-    local row = redis.call('HGET', producers_key, producer)
-    local row_epoch = row and string.sub(row, 1, 20) or ''
-    local is_behind = epoch == row_epoch and sequence <= string.sub(row, 21, 40)
-    if may_repeat and (epoch < row_epoch or is_behind) then
+  if producers > 0 then
+    local code, late, row = find_late(producers)
+    if code and may_repeat then
       return 10, 0, ''
     end
-    if epoch < row_epoch then
-      return 4, 0, row
-    end
-    if is_behind then
-      return 5, 0, row
+    if code then
+      return code, late, row
     end
   elseif may_repeat then
     return 10, 0, ''
@@ -161,13 +184,15 @@ end
 
 local results = {}
 for i = 1, count do
-  local at = ops_at + (i - 1) * 8
+  local at = ops_at + (i - 1) * 6
+  local producers = tonumber(ARGV[at + 3])
   local area_key, area_paths_key
-  if ARGV[at + 6] ~= '0' then
+  if ARGV[at + 4] ~= '0' then
     area_key, area_paths_key = KEYS[areas_at + 1], KEYS[areas_at + 2]
     areas_at = areas_at + 2
   end
-  local code, ticket, record = judge(i, at, area_key, area_paths_key)
+  local code, ticket, record = judge(i, at, producers, area_key, area_paths_key)
+  places_at = places_at + producers * 3
   results[#results + 1] = code
   results[#results + 1] = ticket
   results[#results + 1] = record

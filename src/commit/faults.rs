@@ -1,4 +1,5 @@
-//! Named points of a round, of uploads, and of the lives of repositories and branches, at which a test can kill, stop, delay or fail this process.
+//! Named points of a round, of losses, of uploads, and of the lives of repositories and branches, at which a
+//! test can kill, stop, delay or fail this process.
 //!
 //! Without the feature `failpoints` a point is nothing. With it, `ONWARD_FAILPOINTS` (or
 //! [`Faults::set`]) arms points: `decide=kill`, `published=stop@3` (at the third visit),
@@ -14,6 +15,10 @@ pub const LIFE_POINTS: &[&str] = &[
     "repo-emptied",
     "branch-ended",
 ];
+
+/// Points at which it is seen what became of an op before: it was lost and is about to be queued once
+/// more; nothing of it is to be queued, and this process does not see it through.
+pub const LOSS_POINTS: &[&str] = &["resubmit", "ends-early"];
 
 /// Points of an upload: its object is there, and nothing names it.
 pub const UPLOAD_POINTS: &[&str] = &["uploaded"];
@@ -127,7 +132,7 @@ mod imp {
                 ))
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
-            let all = [super::POINTS, super::LIFE_POINTS, super::UPLOAD_POINTS];
+            let all = [super::POINTS, super::LIFE_POINTS, super::LOSS_POINTS, super::UPLOAD_POINTS];
             if !all.iter().any(|points| points.contains(&point)) {
                 return Err(wrong());
             }

@@ -21,8 +21,11 @@ pub struct ProducerRows {
     pub rows: BTreeMap<String, Bytes>,
 }
 
+/// Rows in one call, at most.
+pub const ROWS_MAX: usize = 1024;
+
 impl RedisBranch {
-    /// The decided rows of `producers`, at most a batch of them.
+    /// The decided rows of `producers`, at most [`ROWS_MAX`].
     pub async fn rows(&self, producers: &[String]) -> Result<Answer<ProducerRows>> {
         let keys = self.keys();
         let mut call = ScriptCall::on(&ROWS, &[&keys.head, &keys.producers]);

@@ -36,8 +36,8 @@ pub struct Submission {
     pub op_id: OpId,
     /// The queue element: the op id in 36 characters, a mark, a body that no script reads.
     pub element: Bytes,
-    /// Its place in its producer's sequence, where it has one.
-    pub producer: Option<Producer>,
+    /// Its place in the sequence of each of its producers.
+    pub producers: Vec<Producer>,
     /// Whether it seals.
     pub seal: Seal,
     /// Whether it may have been submitted before, by anybody: then it is not taken for new where
@@ -54,10 +54,13 @@ pub enum Accepted {
     Pending(Ticket),
     /// It was decided before; the record is `None` when the outcome is no longer kept.
     Decided(Ticket, Option<Bytes>),
-    /// A newer epoch of its producer has been decided.
-    Fenced(Bytes),
-    /// Its producer's sequence is not above the last one decided; the row says how far.
-    Behind(Bytes),
+    /// One of its producers has come past its place.
+    Late {
+        /// Which of them, counted from 0.
+        producer: usize,
+        /// How far that one is decided.
+        row: Bytes,
+    },
     /// The queue is full.
     Overloaded {
         /// Ops in the queue.
@@ -99,6 +102,33 @@ pub struct SubmitLimits {
 /// Submissions in one call, at most.
 pub const SUBMISSIONS_MAX: usize = 512;
 
+/// Bytes of the ops of one call, at most: copying more would keep the server for too long.
+const CALL_BYTES: usize = 1024 * 1024;
+
+/// Producers of the ops of one call, at most: each costs a look at its row.
+const CALL_PRODUCERS: usize = 1024;
+
+/// Ops in their order, as many in a call as it may carry. `of` gives what is submitted of each.
+pub fn in_calls<T>(all: Vec<T>, of: impl Fn(&T) -> &Submission) -> Vec<Vec<T>> {
+    let mut calls: Vec<Vec<T>> = Vec::new();
+    let (mut bytes, mut producers) = (0, 0);
+    for each in all {
+        let (more, further) = (of(&each).element.len(), of(&each).producers.len());
+        (bytes, producers) = (bytes + more, producers + further);
+        let fits = |call: &&mut Vec<T>| {
+            bytes <= CALL_BYTES && producers <= CALL_PRODUCERS && call.len() < SUBMISSIONS_MAX
+        };
+        match calls.last_mut().filter(fits) {
+            Some(call) => call.push(each),
+            None => {
+                (bytes, producers) = (more, further);
+                calls.push(vec![each]);
+            }
+        }
+    }
+    calls
+}
+
 impl RedisBranch {
     /// Accepts ops. A branch that has ended answers for those that it knows, too.
     pub async fn submit(
@@ -113,18 +143,17 @@ impl RedisBranch {
         call.number(limits.queue).number(limits.sealed).count(submissions.len());
         call.number(self.retention().remembered());
         for (each, area) in submissions.iter().zip(areas) {
-            let (producer, epoch, sequence) = each
-                .producer
-                .as_ref()
-                .map_or(("", 0, 0), |producer| (&producer.name, producer.epoch, producer.sequence));
-            call.text(each.op_id).bytes(&each.element).bytes(producer);
-            call.text(format_args!("{epoch:020}")).text(format_args!("{sequence:020}"));
+            call.text(each.op_id).bytes(&each.element).count(each.producers.len());
             call.bytes(match each.seal {
                 Seal::No => "0",
                 Seal::Staged => "1",
                 Seal::StagedOrEmpty => "2",
             });
             call.text_or_none(area).flag(each.may_repeat);
+        }
+        for Producer { name, epoch, sequence } in submissions.iter().flat_map(|s| &s.producers) {
+            call.bytes(name);
+            call.text(format_args!("{epoch:020}")).text(format_args!("{sequence:020}"));
         }
         parse(self.run(&call).await?, submissions)
     }
@@ -163,8 +192,8 @@ pub(crate) fn parse(value: Value, submissions: &[Submission]) -> Result<Answer<S
             1 => Accepted::Queued(Ticket(number)),
             2 => Accepted::Pending(Ticket(number)),
             3 => Accepted::Decided(Ticket(number), Some(record).filter(|r| !r.is_empty())),
-            4 => Accepted::Fenced(record),
-            5 => Accepted::Behind(record),
+            // Lua counts from 1.
+            4 | 5 => Accepted::Late { producer: (number as usize).wrapping_sub(1), row: record },
             6 => Accepted::Overloaded { depth: number },
             7 => Accepted::NothingStaged,
             8 => Accepted::BranchDeleted,

@@ -41,7 +41,7 @@ fn reply(bytes: &[u8]) {
     let op_id = OpId::of_bytes(b"op");
     let element = bytes.to_vec().into();
     let submission =
-        Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
+        Submission { op_id, element, producers: Vec::new(), seal: Seal::No, may_repeat: false };
     known(submit::parse(value.clone(), &[submission]));
     let batch = Publication {
         done_before: 3,

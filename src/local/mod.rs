@@ -81,6 +81,21 @@ impl LocalInstance {
     }
 }
 
+/// Starts the local instance of `data_dir` again if its server has died, and not if it was told to end
+/// (which removes the file with its process id). Returns whether it did. Costs a ping where it lives.
+pub fn revive(data_dir: impl AsRef<Path>) -> Result<bool> {
+    let options = Options::default();
+    let Some(dir) = DataDir::find(data_dir.as_ref())? else { return Ok(false) };
+    if wire::ping(&dir.socket) == Answer::Well {
+        return Ok(false);
+    }
+    let deadline = Deadline::after(options.patience);
+    let _starting = dir.lock_start(&deadline)?;
+    let Some(alive) = dir.try_lock_alive()?.filter(|_| dir.pid.exists()) else { return Ok(false) };
+    process::start(&dir, alive, &options, &deadline)?;
+    Ok(true)
+}
+
 fn wait_for_loading(dir: &DataDir, deadline: &Deadline) -> Result<()> {
     if wait_until(deadline, || wire::ping(&dir.socket) == Answer::Well) {
         return Ok(());

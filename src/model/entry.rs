@@ -103,8 +103,13 @@ impl Entry {
         self.address.len() + self.checksum.len() + content_type + pairs + 32
     }
 
-    /// Fails when the entry is larger than [`Entry::MAX_ENCODED_LEN`].
+    /// Fails when the entry is larger than [`Entry::MAX_ENCODED_LEN`], or has metadata without a name.
     pub fn check(&self) -> Result<()> {
+        if self.metadata.contains_key("") {
+            return Err(Error::invalid(
+                "a key of the metadata is empty: give each value a name of one character or more",
+            ));
+        }
         let len = self.encoded_len();
         if len > Self::MAX_ENCODED_LEN {
             return Err(Error::invalid(format!(

@@ -55,8 +55,8 @@ pub enum ErrorKind {
     /// As many staged commits as may have sealed what they take and were not decided; nothing was
     /// accepted, and what is staged stays staged. Come back after the given time.
     TooManySealed {
-        /// How long to wait before the next attempt; `None` where that is not known.
-        retry_after: Option<Duration>,
+        /// How long to wait before the next attempt, computed from the measured rate.
+        retry_after: Duration,
     },
     /// A producer with a newer epoch took over, or this sequence was decided before.
     Fenced,
@@ -76,8 +76,9 @@ impl ErrorKind {
     /// How long to wait before the next attempt, where a limit is reached that waiting helps with.
     pub fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Overloaded { retry_after } => Some(retry_after),
-            Self::TooManySealed { retry_after } => retry_after,
+            Self::Overloaded { retry_after } | Self::TooManySealed { retry_after } => {
+                Some(retry_after)
+            }
             _ => None,
         }
     }

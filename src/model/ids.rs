@@ -42,6 +42,20 @@ impl OpId {
         hasher.update(&sequence.to_le_bytes());
         Self(Uuid::new_v8(first_16(&hasher.finalize())))
     }
+
+    /// The op id of an op of several producers, by the ids of their places, in whatever order they come.
+    /// Of one it is that id.
+    pub(crate) fn of_places(mut places: Vec<Self>) -> Self {
+        if let [place] = places.as_slice() {
+            return *place;
+        }
+        places.sort_unstable();
+        let mut hasher = blake3::Hasher::new_derive_key("onward 2026 producers op id");
+        for Self(place) in places {
+            hasher.update(place.as_bytes());
+        }
+        Self(Uuid::new_v8(first_16(&hasher.finalize())))
+    }
 }
 
 impl fmt::Display for OpId {
@@ -361,5 +375,14 @@ mod tests {
         assert_ne!(id, OpId::of_producer("orders-1", 1, 2));
         assert_ne!(id, OpId::of_producer("orders-0", 2, 2));
         assert_ne!(id, OpId::of_producer("orders-0", 1, 3));
+    }
+
+    #[test]
+    fn the_op_id_of_several_producers_depends_on_all_of_them_and_not_on_their_order() {
+        let [a, b, c] = ["a", "b", "c"].map(|name| OpId::of_producer(name, 1, 2));
+        let id = OpId::of_places(vec![a, b]);
+        assert_eq!(id, OpId::of_places(vec![b, a]));
+        assert_ne!(id, OpId::of_places(vec![a, b, c]));
+        assert_eq!(OpId::of_places(vec![a]), a);
     }
 }

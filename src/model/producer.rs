@@ -1,5 +1,7 @@
 //! Producers: those who number their ops, so that each is decided once without a time limit.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
@@ -23,6 +25,9 @@ impl Producer {
     /// The longest name, in bytes.
     pub const NAME_LEN_MAX: usize = 255;
 
+    /// The most producers of one op.
+    pub const PER_OP_MAX: usize = 256;
+
     /// The op of `sequence` under `epoch` of the producer `name`.
     pub fn new(name: impl Into<String>, epoch: u64, sequence: u64) -> Self {
         Self { name: name.into(), epoch, sequence }
@@ -39,9 +44,35 @@ impl Producer {
         Ok(())
     }
 
+    /// Refuses what no op can have as its producers: too many, or one of them twice.
+    pub(crate) fn check_all(producers: &[Self]) -> Result<()> {
+        let (count, max) = (producers.len(), Self::PER_OP_MAX);
+        if count > max {
+            return Err(Error::invalid(format!(
+                "an op has {max} producers at most, and this one has {count}: commit for some of them after the others"
+            )));
+        }
+        let mut names = BTreeSet::new();
+        for Self { name, .. } in producers {
+            Self::check_name(name)?;
+            if !names.insert(name) {
+                return Err(Error::invalid(format!(
+                    "producer '{name}' is named twice: an op has one place in the sequence of each"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The op id of this place where its submitter gives none: see [`OpId::of_producer`].
     pub fn op_id(&self) -> OpId {
         OpId::of_producer(&self.name, self.epoch, self.sequence)
+    }
+
+    /// The op id of an op of these producers where its submitter gives none: it follows from all their
+    /// places, in whatever order they come. Of one it is [`Producer::op_id`].
+    pub fn op_id_of(producers: &[Self]) -> OpId {
+        OpId::of_places(producers.iter().map(Self::op_id).collect())
     }
 }
 

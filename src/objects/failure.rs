@@ -24,6 +24,8 @@ pub enum Refusal {
     Gone,
     /// The store lacks something that Onward needs, put-if-absent above all.
     Unsupported,
+    /// Of several writers that create one object the store lets more than one through.
+    Forks,
     /// The store does not understand the request: it is another kind of store, or is spoken to in
     /// another way than it is set up for.
     Misunderstood,
@@ -43,7 +45,12 @@ impl Refusal {
                 "the bucket or directory is not there; create or mount it, or correct --storage"
             }
             Self::Unsupported => {
-                "the storage does not offer what Onward needs (reads, writes, put-if-absent, listing); use another"
+                "the storage does not offer what Onward needs (reads, writes, put-if-absent, listing, deleting \
+                 several objects in one request); use another"
+            }
+            Self::Forks => {
+                "the storage lets several writers create one object, so that a branch could get two histories; \
+                 use another"
             }
             Self::Misunderstood => {
                 "the storage refuses the request as it is, and would again: check the endpoint, the region, the \

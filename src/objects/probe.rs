@@ -82,7 +82,7 @@ impl Objects {
 
     /// The error of a storage of which was found that branches fork on it.
     pub fn unsafe_here(&self, found: &str) -> Error {
-        refused_as(self.named("rely on", "create if absent"), Refusal::Unsupported, found)
+        refused_as(self.named("rely on", "create if absent"), Refusal::Forks, found)
     }
 
     /// A fresh key for something that is removed again.
@@ -101,7 +101,7 @@ impl Objects {
         let found = self.create(key, second).await?;
         if written != Created::Written || found != Created::Found(first) {
             let why = "the second who created an object was let through";
-            return Err(refused_as(self.named("probe", key), Refusal::Unsupported, why));
+            return Err(refused_as(self.named("probe", key), Refusal::Forks, why));
         }
         Ok(())
     }
@@ -127,13 +127,13 @@ impl Objects {
                 "{} of {writers} writers that created one object at the same time were told that theirs was the first",
                 winners.len()
             );
-            return Err(refused_as(call, Refusal::Unsupported, &why));
+            return Err(refused_as(call, Refusal::Forks, &why));
         };
         let written = bytes(*winner);
         let there = self.get(key).await?;
         if there.as_ref() != Some(&written) || found.iter().any(|theirs| *theirs != written) {
             let why = "the object that many writers created at the same time is not what the first of them wrote";
-            return Err(refused_as(call, Refusal::Unsupported, why));
+            return Err(refused_as(call, Refusal::Forks, why));
         }
         Ok(())
     }

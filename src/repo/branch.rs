@@ -46,6 +46,16 @@ pub struct BranchInfo {
     pub commit: Option<CommitId>,
     /// Tickets decided so far.
     pub done: u64,
+    /// Why head and tickets are not told, where lists would show them: the branch's record or its log is
+    /// damaged, or of a newer program.
+    pub damage: Option<String>,
+}
+
+impl BranchInfo {
+    /// Of a branch that cannot be read.
+    pub(super) fn damaged(name: BranchName, why: &Error) -> Self {
+        Self { name, commit: None, done: 0, damage: Some(why.to_string()) }
+    }
 }
 
 /// What a new branch is to be like.
@@ -199,7 +209,7 @@ impl Branch {
             // It has no log that this Redis could be behind.
             context.contact.note(losses);
         }
-        Ok(BranchInfo { name, commit: start, done: 0 })
+        Ok(BranchInfo { name, commit: start, done: 0, damage: None })
     }
 
     /// Puts a branch that was just recorded into Redis, and sees whether its repository is still
@@ -243,7 +253,8 @@ impl Branch {
     /// Name, head and tickets decided.
     pub async fn show(&self) -> Result<BranchInfo> {
         let (_, head) = self.head().await?;
-        Ok(BranchInfo { name: self.branch_name()?, commit: head.commit, done: head.done })
+        let (name, damage) = (self.branch_name()?, None);
+        Ok(BranchInfo { name, commit: head.commit, done: head.done, damage })
     }
 
     /// The front of the branch's queue, at most `limit` ops.
@@ -277,6 +288,18 @@ impl Branch {
         Box::pin(self.see_through(&context, Deadline::after(LOOK_WAITS))).await;
         let (context, view) = present(self, ask).await?;
         Ok((context, view.head))
+    }
+
+    /// Sees through what waits in the queue where nobody has the turn to decide it. Returns whether that
+    /// was so.
+    async fn help_where_it_stands(&self) -> Result<bool> {
+        let ask = |context: BranchContext| async move { context.look(0).await };
+        let (context, view) = present(self, ask).await?;
+        let stands = standing::stands(&view);
+        if stands {
+            self.see_through(&context, Deadline::after(LOOK_WAITS)).await;
+        }
+        Ok(stands)
     }
 
     /// Sees through what waits in the queue now, as far as that is possible before the deadline. Where
@@ -314,7 +337,17 @@ impl Branch {
             self.check_named(&context, named_lives).await?;
             submitting.attempt(&self.queue_of(&context)).await
         };
-        let (mut context, mut admission) = persist(deadline, || accepted(self, attempt)).await?;
+        let admitted = match persist(deadline, || accepted(self, attempt)).await {
+            // What fills the queue may be of clients that are gone, and nobody's to decide.
+            Err(full) if full.kind().retry_after().is_some() => {
+                match Box::pin(self.help_where_it_stands()).await? {
+                    true => persist(deadline, || accepted(self, attempt)).await,
+                    false => Err(full),
+                }
+            }
+            admitted => admitted,
+        };
+        let (mut context, mut admission) = admitted?;
         if let Admission::NothingStaged(_) = admission {
             // What was staged may be in the queue, and come back from there.
             let wait = deadline.unwrap_or_else(|| Deadline::after(LOOK_WAITS));
@@ -346,9 +379,10 @@ impl Branch {
                 let details = Details::of(op_id);
                 HandleState::Settled(Box::new(Outcome::NoChanges { ticket: None, details }))
             }
-            Admission::BranchDeleted | Admission::Forgotten(_) | Admission::Unsure => {
-                return Err(self.nowhere());
-            }
+            Admission::BranchDeleted
+            | Admission::Forgotten(_)
+            | Admission::Unsure
+            | Admission::Unreadable => return Err(self.nowhere()),
             Admission::Settled(outcome) => {
                 let outcome = Box::pin(complete(context, *outcome)).await?;
                 same_request(asked, &outcome)?;
@@ -381,11 +415,11 @@ impl Branch {
         asked: Option<Fingerprint>,
     ) -> Result<Submission> {
         let (committer, created_ms) = (self.committer(committer), clock::now_ms());
-        let (prepared_ms, producer, fingerprint) = (None, None, asked);
-        let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
+        let (prepared_ms, producers, fingerprint) = (None, Vec::new(), asked);
+        let op = Op { committer, created_ms, prepared_ms, producers, fingerprint, request };
         // Whoever gives an id of their own has asked what became of it.
         let (element, seal, may_repeat) = (op.encode(op_id)?, Seal::No, false);
-        Ok(Submission { op_id, element, producer: None, seal, may_repeat })
+        Ok(Submission { op_id, element, producers: Vec::new(), seal, may_repeat })
     }
 
     /// Who asks: the one given, or the connection's committer.

@@ -9,6 +9,7 @@ use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::present::{Name, accepted_in};
 use crate::commit::mend::restore::read_back;
 use crate::commit::op::request::Request;
+use crate::commit::op::verdict::BRANCH_DELETED;
 use crate::coord::Answer;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::CommitId;
@@ -76,7 +77,8 @@ impl Branch {
                     cause.map(|cause| format!("; it waits for this: {cause}")).unwrap_or_default()
                 )))
             }
-            // It came behind the end.
+            // It came behind the end. Where the repository goes as well, its log may be gone by now.
+            Outcome::Failed { reason, .. } if reason == BRANCH_DELETED => Err(self.nowhere()),
             Outcome::Failed { .. } if log_of(context).await?.is_none_or(|ended| ended) => {
                 Err(self.nowhere())
             }

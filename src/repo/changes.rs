@@ -44,7 +44,7 @@ pub struct ChangeBuilder {
     message: String,
     metadata: BTreeMap<String, String>,
     committer: Option<String>,
-    producer: Option<Producer>,
+    producers: Vec<Producer>,
     op_id: Option<OpId>,
     fingerprint: Option<Fingerprint>,
     /// Whether the caller gave the id, and so may have submitted the op before.
@@ -82,7 +82,7 @@ impl ChangeBuilder {
             message: String::new(),
             metadata: BTreeMap::new(),
             committer: None,
-            producer: None,
+            producers: Vec::new(),
             op_id: None,
             fingerprint: None,
             named: false,
@@ -198,7 +198,22 @@ impl ChangeBuilder {
     /// that comes behind a higher sequence, is [`Outcome::Behind`]; a lower epoch than one decided is
     /// [`Outcome::Fenced`]. A producer that starts again asks [`Branch::producer`] where it was.
     pub fn producer(mut self, producer: impl Into<String>, epoch: u64, sequence: u64) -> Self {
-        self.producer = Some(Producer::new(producer, epoch, sequence));
+        self.producers = vec![Producer::new(producer, epoch, sequence)];
+        self
+    }
+
+    /// The op's place in the sequence of each of several producers, at most
+    /// [`Producer::PER_OP_MAX`], whose names take part in the limit on messages and metadata with 16
+    /// bytes more each. All advance with this op, or none does: where any of them is behind or fenced,
+    /// so is the op, and [`Outcome::standing`] says which; one that is fenced counts before one that is
+    /// behind, and of several alike the first by name. Without changes the op is
+    /// [`Outcome::NoChanges`], and its producers advance all the same: a new owner so raises their
+    /// epochs, and fences whoever had them, before it writes anything.
+    ///
+    /// [`Branch::producers`] tells where they were.
+    pub fn producers(mut self, producers: impl IntoIterator<Item = Producer>) -> Self {
+        self.producers = producers.into_iter().collect();
+        self.producers.sort_by(|a, b| a.name.cmp(&b.name));
         self
     }
 
@@ -264,9 +279,9 @@ impl ChangeBuilder {
     }
 
     fn id(&self) -> OpId {
-        self.op_id.unwrap_or_else(|| match &self.producer {
-            Some(producer) => producer.op_id(),
-            None => clock::new_op_id(),
+        self.op_id.unwrap_or_else(|| match self.producers.as_slice() {
+            [] => clock::new_op_id(),
+            producers => Producer::op_id_of(producers),
         })
     }
 
@@ -300,13 +315,10 @@ impl ChangeBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        if let Some(producer) = &self.producer {
-            Producer::check_name(&producer.name)?;
-        }
+        Producer::check_all(&self.producers)?;
         let committer = self.branch.committer(self.committer.clone());
         let (message, metadata) = (self.message.as_str(), Some(&self.metadata));
-        let producer = self.producer.as_ref();
-        Header { committer: &committer, producer, message, metadata }.check()?;
+        Header { committer: &committer, producers: &self.producers, message, metadata }.check()?;
         let validated = self.conditional || self.base.is_some();
         if validated && self.sorter.pushed() > VALIDATED_MAX {
             return Err(Error::invalid(format!(
@@ -337,7 +349,7 @@ impl ChangeBuilder {
         let (created_ms, begun) = (clock::now_ms(), Stopwatch::start());
         // That nothing is staged is no answer to an op that may be decided, or queued elsewhere,
         // without this Redis knowing of it: only the log can tell.
-        let is_repeatable = self.named || self.producer.is_some();
+        let is_repeatable = self.named || !self.producers.is_empty();
         let seal = match (self.staged, self.allow_empty || is_repeatable) {
             (false, _) => Seal::No,
             (true, false) => Seal::Staged,
@@ -362,12 +374,12 @@ impl ChangeBuilder {
             Changes::Run(_) => Some(self.branch.context().await?.redis.began_ms(begun).await?),
             Changes::Inline(_) | Changes::Sealed => None,
         };
-        let producer = self.producer.clone();
+        let producers = self.producers.clone();
         let op = Op {
             committer: self.branch.committer(self.committer),
             created_ms,
             prepared_ms,
-            producer: self.producer,
+            producers: self.producers,
             fingerprint: self.fingerprint,
             request: Request::Commit(CommitRequest {
                 message: self.message,
@@ -382,7 +394,7 @@ impl ChangeBuilder {
         };
         let element = op.encode(op_id)?;
         let may_repeat = is_repeatable;
-        Ok((Submission { op_id, element, producer, seal, may_repeat }, removals))
+        Ok((Submission { op_id, element, producers, seal, may_repeat }, removals))
     }
 }
 

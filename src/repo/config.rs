@@ -9,6 +9,9 @@ use crate::objects::Checksum;
 /// Names and branches that one process remembers, at most.
 pub(super) const NAMES_KEPT: usize = 65_536;
 
+/// For how long a repository is believed to be in the life that it was in when last asked.
+const LIVES_BELIEVED: Duration = Duration::from_secs(20);
+
 /// How to connect.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -28,6 +31,10 @@ pub struct Config {
     /// [`Onward::check_storage`](crate::Onward::check_storage)). With one Redis nothing was lost on any
     /// of those; with two that both believe to be the primary, acknowledged commits were.
     pub accept_unsafe_storage: bool,
+    /// For how long a repository is believed to be in the life that it was in when last asked; whoever
+    /// uses it then asks the object store. For tests. No promise.
+    #[doc(hidden)]
+    pub lives_believed: Duration,
     /// Connections to Redis: limits for tests and measurements. No promise.
     #[doc(hidden)]
     pub lanes: LaneOptions,
@@ -49,6 +56,7 @@ impl Config {
             timeout: Duration::from_secs(300),
             checksum: Checksum::default(),
             accept_unsafe_storage: false,
+            lives_believed: LIVES_BELIEVED,
             lanes: LaneOptions::default(),
             coordinator: CoordinatorOptions::default(),
         }

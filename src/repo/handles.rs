@@ -15,6 +15,7 @@ use crate::model::name::{BranchName, RepoName};
 use crate::objects::Checksum;
 
 use super::glance::Glances;
+use super::known_lives::KnownLives;
 use super::place::Place;
 use super::protection::cache::RulesCache;
 use super::trust::Trust;
@@ -35,8 +36,8 @@ pub(super) struct Deployment {
     pub(super) checksum: Checksum,
     /// Incarnations that names stood for when last asked. Wrong ones are found out by use.
     pub(super) names: Mutex<HashMap<(RepoName, BranchName), Place>>,
-    /// Lives that repositories were in when last asked. Wrong ones are found out by use.
-    pub(super) lives: Mutex<HashMap<RepoName, RepoLife>>,
+    /// Lives that repositories were in when last asked.
+    pub(super) lives: KnownLives,
     /// The readers of each branch.
     pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.

@@ -221,8 +221,8 @@ impl MergeBuilder {
         let op_id = self.op_id.unwrap_or_else(clock::new_op_id);
         let committer = self.branch.committer(self.committer.clone());
         let message = self.message.as_deref().unwrap_or_default();
-        let (producer, metadata) = (None, Some(&self.metadata));
-        Header { committer: &committer, producer, message, metadata }.check()?;
+        let metadata = Some(&self.metadata);
+        Header { committer: &committer, producers: &[], message, metadata }.check()?;
         match persist(deadline, || self.prepare(op_id)).await? {
             Ready::Clear(handle) => Ok(handle),
             Ready::Op(request) => {
@@ -348,11 +348,13 @@ impl MergeBuilder {
     /// Redis has lost that since.
     async fn end_early(&self, op_id: OpId, outcome: Box<Outcome>) -> Result<TicketHandle> {
         if self.op_id.is_some() {
-            bring_up(&self.branch.context().await?).await?;
-            if let Some(handle) = self.known(op_id).await? {
+            // First: what this process does not see through any more is decided by now, and known.
+            if let Some(handle) = self.branch.join(op_id, self.fingerprint).await? {
                 return Ok(handle);
             }
-            if let Some(handle) = self.branch.join(op_id, self.fingerprint).await? {
+            self.branch.repo.onward.coordinator().faults().pass("ends-early").await?;
+            bring_up(&self.branch.context().await?).await?;
+            if let Some(handle) = self.known(op_id).await? {
                 return Ok(handle);
             }
         }

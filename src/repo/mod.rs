@@ -21,6 +21,7 @@ mod handles;
 pub mod hint;
 pub mod history;
 pub mod import;
+mod known_lives;
 mod lives;
 pub mod log;
 pub mod merge;

@@ -2,14 +2,15 @@
 //!
 //! Redis answers first; what it does not know is looked up in the object store, which decides, and
 //! put back. So a Redis that lost everything is repaired by use. Which life a repository's name
-//! stands for only the object store says; a process remembers it until it is found wrong.
+//! stands for only the object store says; a process remembers it for a while, or until it is found wrong.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use crate::commit::context::BranchContext;
 use crate::commit::log::record::{BranchRecord, RepoRecord};
 use crate::commit::mend::present::Name;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::BranchUid;
 use crate::model::life::RepoLife;
 use crate::model::name::{BranchName, RepoName};
@@ -17,7 +18,11 @@ use crate::objects::layout;
 
 use super::config::NAMES_KEPT;
 use super::handles::{Branch, Deployment};
+use super::known_lives::Remembered;
 use super::place::{Place, living};
+
+/// How long the object store may take to say which life a repository is in that one is known of.
+const ASKING: Duration = Duration::from_secs(1);
 
 impl Deployment {
     /// The incarnation that a branch name stands for.
@@ -27,14 +32,38 @@ impl Deployment {
 
     /// What the name of a branch stands for, or `None`. The repository must be there.
     pub(super) async fn find(&self, repo: &RepoName, name: &BranchName) -> Result<Option<Place>> {
-        let key = (repo.clone(), name.clone());
-        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let life = self.lives.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned();
-        // Not of a life that is known to be over.
-        if known.as_ref().is_some_and(|known| life.is_none_or(|life| life == known.life)) {
-            return Ok(known);
+        let known = self.known_place(repo, name);
+        if let Some(known) = &known
+            && self.still_in(&known.life).await?
+        {
+            return Ok(Some(known.clone()));
         }
         Box::pin(self.look_up(repo, name)).await
+    }
+
+    fn known_place(&self, repo: &RepoName, name: &BranchName) -> Option<Place> {
+        let key = (repo.clone(), name.clone());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    /// Whether a repository is in this life, as far as is known. Fails where it is known to be gone.
+    async fn still_in(&self, life: &RepoLife) -> Result<bool> {
+        match self.lives.recall(life.name()) {
+            Remembered::Fresh(now) => Ok(now == *life),
+            // Boxed: what seldom happens should not make every question as large.
+            Remembered::Stale(now) => Ok(Box::pin(self.ask_again(now)).await? == *life),
+            Remembered::Nothing => Ok(false),
+        }
+    }
+
+    /// Asks for the life of a repository that was in `last` some time ago. An object store that does not
+    /// answer soon holds up nobody who can go on without it.
+    async fn ask_again(&self, last: RepoLife) -> Result<RepoLife> {
+        match tokio::time::timeout(ASKING, self.live(last.name())).await {
+            Ok(Ok((life, _))) => Ok(life),
+            Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(last),
+        }
     }
 
     async fn look_up(&self, repo: &RepoName, name: &BranchName) -> Result<Option<Place>> {
@@ -63,10 +92,10 @@ impl Deployment {
 
     /// The life of a repository, as it was when last asked; see [`Deployment::live`].
     pub(super) async fn life(&self, repo: &RepoName) -> Result<RepoLife> {
-        let known = self.lives.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned();
-        match known {
-            Some(life) => Ok(life),
-            None => Ok(self.live(repo).await?.0),
+        match self.lives.recall(repo) {
+            Remembered::Fresh(life) => Ok(life),
+            Remembered::Stale(last) => Box::pin(self.ask_again(last)).await,
+            Remembered::Nothing => Ok(self.live(repo).await?.0),
         }
     }
 
@@ -78,24 +107,18 @@ impl Deployment {
         let found = found.and_then(|found| living(repo, found));
         match &found {
             Ok((life, _)) => self.remember_life(life),
-            Err(_) => self.forget_life(repo),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.forget_life(repo),
+            Err(_) => {}
         }
         found
     }
 
     pub(super) fn remember_life(&self, life: &RepoLife) {
-        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        if lives.len() >= NAMES_KEPT {
-            lives.clear();
-        }
-        // A name never goes back to an earlier life.
-        if lives.get(life.name()).is_none_or(|known| known < life) {
-            lives.insert(life.name().clone(), life.clone());
-        }
+        self.lives.remember(life);
     }
 
     pub(super) fn forget_life(&self, repo: &RepoName) {
-        self.lives.lock().unwrap_or_else(PoisonError::into_inner).remove(repo);
+        self.lives.forget(repo);
     }
 
     pub(super) fn remember(&self, name: &BranchName, place: Place) {

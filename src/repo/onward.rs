@@ -13,6 +13,7 @@ use crate::objects::Objects;
 use super::config::{Config, NAMES_KEPT};
 use super::glance::Glances;
 use super::handles::{Deployment, Onward};
+use super::known_lives::KnownLives;
 use super::pages::NamesRequest;
 use super::protection::cache::RulesCache;
 use super::repository::RepoInfo;
@@ -62,7 +63,7 @@ impl Onward {
                 timeout,
                 checksum: config.checksum,
                 names: Mutex::default(),
-                lives: Mutex::default(),
+                lives: KnownLives::new(config.lives_believed),
                 glances: Mutex::default(),
                 rules: RulesCache::default(),
                 storage: Trust::new(config.accept_unsafe_storage),

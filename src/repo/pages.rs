@@ -2,9 +2,11 @@
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::commit::log::record::{BranchRecord, incarnations};
-use crate::model::error::Result;
-use crate::model::name::{RepoName, TagName};
+use crate::commit::log::lake::Lake;
+use crate::commit::log::record::{BranchRecord, Incarnation, incarnations};
+use crate::model::error::{ErrorKind, Result};
+use crate::model::ids::CommitId;
+use crate::model::name::{BranchName, RepoName, TagName};
 use crate::objects::layout;
 
 use super::branch::BranchInfo;
@@ -101,18 +103,50 @@ impl Repository {
             .into_iter()
             .filter(|found| found.live && request.wants(found.name.as_str()));
         let reads = wanted.map(|found| async move {
-            let record = BranchRecord::read(lake, &found.name, found.number).await?;
-            if record.is_none_or(|record| record.hidden && !hidden) {
-                return Ok(None);
-            }
-            match self.branch(found.name.as_str()).show().await {
-                Ok(info) => Ok(Some(info)),
-                // It ended between the two looks.
-                Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
+            match self.listed(lake, &found, hidden).await {
+                // It ended between two looks.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                // What is wrong with one branch is no reason to show none.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NewerVersion) =>
+                {
+                    Ok(Some(BranchInfo::damaged(found.name, &error)))
+                }
+                listed => listed,
             }
         });
         NamePage::read(reads, request.amount).await
+    }
+
+    async fn listed(
+        &self,
+        lake: &Lake,
+        found: &Incarnation,
+        hidden: bool,
+    ) -> Result<Option<BranchInfo>> {
+        let record = BranchRecord::read(lake, &found.name, found.number).await?;
+        if record.is_none_or(|record| record.hidden && !hidden) {
+            return Ok(None);
+        }
+        self.branch(found.name.as_str()).show().await.map(Some)
+    }
+
+    /// All branches, by name. One that is damaged is among them, and says so.
+    pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
+        let all = NamesRequest { amount: usize::MAX, ..NamesRequest::default() };
+        Ok(self.branches_page(&all, true).await?.items)
+    }
+
+    /// The heads of all branches, by name. Fails where one cannot be read.
+    pub(super) async fn heads(&self) -> Result<Vec<(BranchName, CommitId)>> {
+        let mut heads = Vec::new();
+        for mut info in self.branches().await? {
+            if info.damage.is_some() {
+                info = self.branch(info.name.as_str()).show().await?;
+            }
+            heads.extend(info.commit.map(|head| (info.name, head)));
+        }
+        Ok(heads)
     }
 
     /// A page of the tags. Costs a listing of their names, and a read for each tag of the page.

@@ -6,12 +6,12 @@ use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
 use crate::commit::log::record::BranchRecord;
 use crate::commit::mend::restore::{read_back, remember};
-use crate::commit::op::queued::{Body, QueuedOp};
+use crate::commit::op::queued::QueuedOp;
 use crate::commit::op::verdict::OutcomeRecord;
 use crate::coord::Answer;
 use crate::coord::outcomes::StreamRecord;
 
-use crate::coord::submit::{Accepted, Seal, Submission, SubmitLimits};
+use crate::coord::submit::{Accepted, Seal, Submission, SubmitLimits, in_calls};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
 
@@ -122,42 +122,46 @@ pub(super) async fn requeue(
         }
         // Where they were put aside long ago, Redis may have forgotten what was decided since.
         remember(context).await?;
-        let count = page.len();
-        let mut submissions = Vec::with_capacity(count);
+        let mut submissions = Vec::with_capacity(page.len());
         for element in page {
             let queued = QueuedOp::decode(&element)?;
-            let producer = match queued.body {
-                Body::Op(op) => op.producer,
-                Body::Damaged(_) | Body::Newer(_) => None,
-            };
-            submissions.push(Submission {
-                op_id: queued.id,
-                element,
-                producer,
-                seal: Seal::No,
-                may_repeat: true,
-            });
+            let (op_id, producers) = (queued.id, queued.producers().to_vec());
+            let (seal, may_repeat) = (Seal::No, true);
+            submissions.push(Submission { op_id, element, producers, seal, may_repeat });
         }
-        let reply = match context.redis.submit(limits, &submissions).await? {
-            Answer::Given(reply) => reply,
-            Answer::Absent | Answer::Ended => {
+        for call in in_calls(submissions, |each| each) {
+            requeued += requeue_call(context, limits, &call, given_up).await?;
+            context.redis.took_back(call.len()).await?;
+        }
+    }
+}
+
+async fn requeue_call(
+    context: &BranchContext,
+    limits: SubmitLimits,
+    submissions: &[Submission],
+    given_up: &mut Vec<GivenUp>,
+) -> Result<u64> {
+    let reply = match context.redis.submit(limits, submissions).await? {
+        Answer::Given(reply) => reply,
+        Answer::Absent | Answer::Ended => {
+            return Err(Error::unavailable(
+                "Redis lost the branch while it was rebuilt: recover it again",
+            ));
+        }
+    };
+    let mut requeued = 0;
+    for (submission, accepted) in submissions.iter().zip(reply.accepted) {
+        match accepted {
+            Accepted::Queued(_) | Accepted::Pending(_) => requeued += 1,
+            Accepted::Decided(..) => {}
+            Accepted::Overloaded { .. } | Accepted::Forgotten => {
                 return Err(Error::unavailable(
-                    "Redis lost the branch while it was rebuilt: recover it again",
+                    "what was put aside cannot go back into the queue yet, which is full or was lost meanwhile: recover the branch again",
                 ));
             }
-        };
-        for (submission, accepted) in submissions.iter().zip(reply.accepted) {
-            match accepted {
-                Accepted::Queued(_) | Accepted::Pending(_) => requeued += 1,
-                Accepted::Decided(..) => {}
-                Accepted::Overloaded { .. } | Accepted::Forgotten => {
-                    return Err(Error::unavailable(
-                        "what was put aside cannot go back into the queue yet, which is full or was lost meanwhile: recover the branch again",
-                    ));
-                }
-                _ => given_up.push(GivenUp { op_id: submission.op_id, ticket: None, commit: None }),
-            }
+            _ => given_up.push(GivenUp { op_id: submission.op_id, ticket: None, commit: None }),
         }
-        context.redis.took_back(count).await?;
     }
+    Ok(requeued)
 }

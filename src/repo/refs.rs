@@ -129,7 +129,7 @@ impl Repository {
 
     /// Recent commits whose id begins with `prefix`, of any branch.
     async fn commits_with_prefix(&self, prefix: &str) -> Result<Vec<CommitId>> {
-        let heads = self.branches().await?.into_iter().filter_map(|branch| branch.commit);
+        let heads = self.heads().await?.into_iter().map(|(_, head)| head);
         prefix::find(&self.lake().await?, heads, prefix).await
     }
 

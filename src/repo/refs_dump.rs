@@ -41,11 +41,10 @@ impl Repository {
     /// Writes down every branch's head and every tag. Each is as it is when it is looked at.
     pub async fn dump_refs(&self) -> Result<DumpId> {
         let (life, _) = self.live().await?;
-        let branches = self.branches().await?;
-        let branches = branches.into_iter().filter_map(|b| b.commit.map(|head| (b.name, head)));
+        let branches = self.heads().await?;
         let tags = self.tags().await?.into_iter().map(|tag| (tag.name, tag.commit));
         let record = Dump {
-            branches: branches.collect(),
+            branches: branches.into_iter().collect(),
             tags: tags.collect(),
             created_ms: clock::now_ms(),
         };

@@ -112,8 +112,11 @@ pub(super) async fn remove_all(objects: &Objects, life: &RepoLife) -> Result<()>
         objects.delete(&key).await?;
     }
     let later = format!("{folder}/{LIVES}/");
+    // Who deletes it at the same time may be writing its record.
+    let record = format!("{}#", layout::repo(life));
     for listed in objects.unfinished(&folder).await? {
-        if life.number() > 1 || !listed.key.starts_with(&later) {
+        let is_later = life.number() == 1 && listed.key.starts_with(&later);
+        if !is_later && !listed.key.starts_with(&record) {
             objects.remove_unfinished(&listed.key).await?;
         }
     }

@@ -1,6 +1,4 @@
-//! A repository: creating and showing it, listing its branches.
-
-use futures::{StreamExt, TryStreamExt};
+//! A repository: creating and showing it.
 
 use crate::clock;
 use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState};
@@ -11,7 +9,7 @@ use crate::model::name::{BranchName, RepoName};
 use crate::model::outcome::Outcome;
 use crate::objects::{Created, layout};
 
-use super::branch::{BranchInfo, NewBranch};
+use super::branch::NewBranch;
 use super::handles::{Branch, Repository};
 
 /// What there is to say of a repository.
@@ -132,24 +130,5 @@ impl Repository {
             Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// All branches, by name.
-    pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
-        let lake = self.onward.coordinator().lake(&self.live().await?.0);
-        let records = BranchRecord::all_live(&lake).await?;
-        let shown = futures::stream::iter(records)
-            .map(|record| async move {
-                match self.branch(record.name.as_str()).show().await {
-                    Ok(info) => Ok(Some(info)),
-                    // It ended between the two looks.
-                    Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
-                    Err(error) => Err(error),
-                }
-            })
-            .buffered(16)
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(shown.into_iter().flatten().collect())
     }
 }

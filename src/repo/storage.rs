@@ -20,11 +20,15 @@ impl Onward {
         self.inner.storage.check(self.coordinator().objects()).await
     }
 
-    /// Fails where it is known, or found out now, that branches can fork on the storage: not where
-    /// that cannot be found out, as by who may only read.
+    /// Fails where it is known, or found out now, that branches can fork on the storage, or that it lacks
+    /// what is needed: not where that cannot be found out, as by who may only read.
     pub async fn refuse_unsafe_storage(&self) -> Result<()> {
         match self.check_storage().await {
-            Err(error) if refusal(&error) == Some(Refusal::Unsupported) => Err(error),
+            Err(error)
+                if matches!(refusal(&error), Some(Refusal::Forks | Refusal::Unsupported)) =>
+            {
+                Err(error)
+            }
             Err(error) => {
                 tracing::warn!(%error, "it is not known whether branches can fork on this storage");
                 Ok(())

@@ -332,7 +332,7 @@ impl Branch {
         asked: Option<Fingerprint>,
     ) -> Result<Option<TicketHandle>> {
         let queue = self.queue_of(&self.context().await?);
-        Ok(queue.join(op_id).map(|pending| {
+        Ok(queue.join(op_id).await.map(|pending| {
             let state = HandleState::Pending(pending);
             TicketHandle { queue, state, asked, again: None }
         }))

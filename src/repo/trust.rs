@@ -53,7 +53,8 @@ impl Trust {
     }
 }
 
-/// Tries the storage, and keeps what is found in it. An error says that it could not be tried.
+/// Tries the storage, and keeps what is found in it. An error says that it could not be tried, or lacks
+/// something else that is needed.
 pub(super) async fn examine(objects: &Objects) -> Result<(Verdict, Option<Probed>)> {
     let (good, found, probed) = match objects.probe().await {
         Ok(probed) => {
@@ -63,9 +64,7 @@ pub(super) async fn examine(objects: &Objects) -> Result<(Verdict, Option<Probed
             );
             (true, found, Some(probed))
         }
-        Err(error) if refusal(&error) == Some(Refusal::Unsupported) => {
-            (false, error.to_string(), None)
-        }
+        Err(error) if refusal(&error) == Some(Refusal::Forks) => (false, error.to_string(), None),
         Err(error) => return Err(error),
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();

@@ -135,10 +135,12 @@ impl Watch {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
-        let Some(known) = there(self.onward.inner.life(repo).await)? else { return Ok(None) };
-        let names = self.onward.coordinator().names(&known);
-        if self.losses == Some(losses) && names.are_whole().await? {
-            return Ok(Some(known));
+        // However long ago it was asked for: a read of each record at every step would be many.
+        if let Some(known) = self.onward.inner.lives.last(repo) {
+            let names = self.onward.coordinator().names(&known);
+            if self.losses == Some(losses) && names.are_whole().await? {
+                return Ok(Some(known));
+            }
         }
         // It may have been made again, and its names with it.
         let live = self.onward.inner.live(repo).await.map(|(life, _)| life);

@@ -3,11 +3,13 @@
 import warnings
 
 import duckdb
+import lakefs
 import pandas
 import pyarrow
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
+from fsspec.implementations.dirfs import DirFileSystem
 from lakefs_spec import LakeFSFileSystem
 from support import changes, commit, content, put, read
 
@@ -187,6 +189,56 @@ def test_a_transaction_that_fails(fs, repo, main):
             raise RuntimeError
     assert main.head.id == head
     assert [branch.id for branch in repo.branches()] == ["main"]
+
+
+def test_a_file_whose_writing_fails(fs, repo, root, main):
+    place, table = f"{repo.id}/main/table.parquet", pyarrow.table({"n": range(10)})
+    pyarrow.parquet.write_table(table, place, filesystem=fs)
+    main.commit("ten rows")
+
+    with pytest.raises(InterruptedError), fs.open(f"{root}/table.parquet", "wb") as file:
+        file.write(b"half")
+        raise InterruptedError
+    assert changes(main.uncommitted()) == []
+
+    def write_four_rows_and_fail(place):
+        with pytest.raises(InterruptedError):
+            with pyarrow.parquet.ParquetWriter(place, table.schema, filesystem=fs) as file:
+                file.write_table(table.slice(0, 4))
+                raise InterruptedError
+
+    # pyarrow ends the file, whatever ended the block, and staged is a whole file of four rows.
+    write_four_rows_and_fail(place)
+    assert changes(main.uncommitted()) == [("changed", "table.parquet")]
+    main.reset_changes()
+    with warnings.catch_warnings(), pytest.raises(InterruptedError):
+        warnings.simplefilter("ignore")
+        with fs.transaction(repo.id, base_branch="main", delete="always") as tx:
+            write_four_rows_and_fail(f"{repo.id}/{tx.branch.id}/table.parquet")
+            # fsspec's own transactions end at such a wrapper. This one is a branch, which the path names.
+            DirFileSystem(f"{repo.id}/{tx.branch.id}", fs).pipe_file("beside", b"1")
+            raise InterruptedError
+    assert changes(main.uncommitted()) == [] and list(content(main)) == ["table.parquet"]
+    fs.invalidate_cache()
+    assert pyarrow.parquet.read_table(place, filesystem=fs).num_rows == 10
+
+
+def test_two_who_write_one_dataset_at_once(server, repo, main):
+    def write(fs, tx, writer):
+        table = pyarrow.table({"writer": [writer]})
+        pyarrow.dataset.write_dataset(table, f"{repo.id}/{tx.branch.id}/table", filesystem=fs, format="parquet")
+        tx.commit(writer)
+
+    first, second = (LakeFSFileSystem(**server.login, skip_instance_cache=True) for _ in range(2))
+    with warnings.catch_warnings(), pytest.raises(lakefs.exceptions.ConflictException):
+        warnings.simplefilter("ignore")
+        with first.transaction(repo.id, base_branch="main", delete="always") as slow:
+            write(first, slow, "slow")
+            with second.transaction(repo.id, base_branch="main") as fast:
+                write(second, fast, "fast")
+    first.invalidate_cache()
+    rows = pyarrow.dataset.dataset(f"{repo.id}/main/table", filesystem=first, format="parquet").to_table()
+    assert rows["writer"].to_pylist() == ["fast"]
 
 
 def test_pandas_with_csv_and_parquet(server, root, main):

@@ -255,7 +255,7 @@ async fn a_store_that_ignores_put_if_absent_is_found_out_by_the_probe() {
     let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
     objects.probe().await.unwrap();
     store.ignore_conditions();
-    assert_eq!(refusal(&objects.probe().await.unwrap_err()), Some(Refusal::Unsupported));
+    assert_eq!(refusal(&objects.probe().await.unwrap_err()), Some(Refusal::Forks));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use onward::internals::model::change::{Change, PathChange};
+use onward::internals::model::change::{Change, Condition, PathChange};
 use onward::internals::repo::{Branch, Repository};
 use onward::internals::tree::{ListItem, ListRequest};
 use onward::{ObjectPath, Outcome, RefExpr};
@@ -111,6 +111,77 @@ async fn a_tombstone_that_has_become_needless_makes_no_commit() {
     main.change().delete("c").message("away").commit().await.unwrap();
     assert!(main.commit_staged().commit().await.unwrap().commit().is_some());
     assert_eq!(shown(&lake, "main").await, BTreeMap::from([("e".to_owned(), 1)]));
+}
+
+/// A commit that removes `count` paths, staged as tombstones or as changes of its own; `hit` of them is
+/// there, and nothing else.
+async fn removal_of(staged: bool, count: usize, hit: Option<usize>, conditional: bool) -> Outcome {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let name = |n: usize| format!("p/{n:06}");
+    let all = |present: bool| {
+        (0..count).fold(main.change(), |change, n| match present {
+            true => change.put(name(n), entry(n)),
+            false => change.delete(name(n)),
+        })
+    };
+    if staged {
+        // What they hide goes before they are committed.
+        all(true).message("there").commit().await.unwrap();
+        let names: Vec<String> = (0..count).map(name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for page in names.chunks(1000) {
+            main.stage(&removals(page)).await.unwrap();
+        }
+        all(false).message("away").commit().await.unwrap();
+    }
+    if let Some(hit) = hit {
+        main.change().put(name(hit), entry(hit)).message("one").commit().await.unwrap();
+    }
+    let head = main.show().await.unwrap().commit;
+    let removal = match (staged, conditional) {
+        (true, _) => main.commit_staged(),
+        (false, false) => all(false),
+        (false, true) => {
+            (0..count).fold(main.change(), |change, n| change.delete_if(name(n), Condition::Absent))
+        }
+    };
+    let outcome = removal.message("m").commit().await.unwrap();
+    if outcome.commit().is_none() {
+        assert_eq!(main.show().await.unwrap().commit, head, "{outcome:?}");
+        assert!(outcome.ticket().is_some(), "it was decided in its turn: {outcome:?}");
+    }
+    outcome
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removals_of_what_is_not_there_are_no_commit_however_they_come_and_however_many() {
+    // Few travel in the op, more are a run that is read, many are one that is taken as it is.
+    for (staged, count) in [(false, 3), (false, 1000), (false, 5000), (true, 3), (true, 5000)] {
+        let outcome = removal_of(staged, count, None, false).await;
+        assert_eq!(outcome.name(), "no_changes", "{staged} {count}");
+        let outcome = removal_of(staged, count, Some(count - 1), false).await;
+        assert_eq!(outcome.name(), "committed", "{staged} {count}");
+    }
+    assert_eq!(removal_of(false, 3, None, true).await.name(), "no_changes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_is_a_commit_where_that_is_asked_for_and_where_it_puts_something() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let asked_for = main.change().delete("never").allow_empty(true).commit().await.unwrap();
+    assert!(asked_for.commit().is_some(), "{asked_for:?}");
+    for _ in 0..2 {
+        let put = main.change().put("a", entry(1)).delete("never").commit().await.unwrap();
+        assert!(put.commit().is_some(), "puts are not looked up: {put:?}");
+    }
+    let removed = main.change().delete("a").delete("never").commit().await.unwrap();
+    assert!(removed.commit().is_some(), "{removed:?}");
+    let again = main.change().delete("a").delete("never").producer("p", 1, 1).commit().await;
+    assert!(matches!(again.unwrap(), Outcome::NoChanges { ticket: Some(_), .. }));
+    let behind = main.change().put("b", entry(2)).producer("p", 1, 1).commit().await.unwrap();
+    assert_eq!(behind.name(), "no_changes", "its sequence is used up: {behind:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use onward::internals::repo::doctor::{Check, Health, examine_parts};
 use onward::{ErrorKind, Onward};
 use onward_server::{Listen, Server, ServerConfig};
 
+use crate::cli::{Desk, Said};
 use crate::support::lake::{Deployment, entry};
 use crate::support::redis::RedisServer;
 use crate::support::s3::{S3Server, Trap};
@@ -48,7 +49,7 @@ async fn a_store_on_which_branches_fork_is_refused_unless_that_is_accepted() {
     let s3 = S3Server::that_forks().await;
     let deployment = over(&s3);
     let refused = create(&deployment.connect().await).await.unwrap_err();
-    assert_eq!(refusal(&refused), Some(Refusal::Unsupported), "{refused}");
+    assert_eq!(refusal(&refused), Some(Refusal::Forks), "{refused}");
     assert!(refused.message().contains("--accept-unsafe-storage"), "{refused}");
     let late = over(&s3);
     let onward = late.connect().await;
@@ -57,7 +58,7 @@ async fn a_store_on_which_branches_fork_is_refused_unless_that_is_accepted() {
     assert_eq!(late.objects.counters().creates, 0, "what was found is remembered");
     let config = ServerConfig::new("127.0.0.1:0".parse::<Listen>().unwrap());
     let refused = Server::bind(onward, config).await.err().unwrap();
-    assert_eq!(refusal(&refused), Some(Refusal::Unsupported), "{refused}");
+    assert_eq!(refusal(&refused), Some(Refusal::Forks), "{refused}");
     let config = late.config().accept_unsafe_storage();
     let onward = Onward::with_objects(config, late.objects.clone()).await.unwrap();
     create(&onward).await.unwrap();
@@ -65,7 +66,57 @@ async fn a_store_on_which_branches_fork_is_refused_unless_that_is_accepted() {
     assert!(change.commit().await.unwrap().commit().is_some());
     let commit = late.connect().await.repo("lake").branch("main").change().put("b", entry(2));
     let refused = commit.commit().await.unwrap_err();
+    assert_eq!(refusal(&refused), Some(Refusal::Forks), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lacks_something_is_told_what_and_not_that_branches_fork_on_it() {
+    let s3 = S3Server::without_bulk_delete().await;
+    let deployment = over(&s3);
+    let check = examined(&deployment, "storage_create_if_absent").await;
+    assert_eq!(check.health, Health::Bad, "{check:?}");
+    assert!(check.found.contains("cannot delete"), "{check:?}");
+    for text in [&check.found, check.advice.as_ref().unwrap()] {
+        assert!(!text.contains("two histories"), "{text}");
+    }
+    let onward = deployment.connect().await;
+    let refused = create(&onward).await.unwrap_err();
     assert_eq!(refusal(&refused), Some(Refusal::Unsupported), "{refused}");
+    assert!(!refused.message().contains("two histories"), "{refused}");
+    let config = ServerConfig::new("127.0.0.1:0".parse::<Listen>().unwrap());
+    assert!(Server::bind(onward, config).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_refuses_such_a_store_and_uses_it_where_that_is_accepted() {
+    for (s3, why) in [
+        (S3Server::that_forks().await, "--accept-unsafe-storage"),
+        (S3Server::without_bulk_delete().await, "cannot delete"),
+    ] {
+        let (desk, redis) = (Desk::new(), RedisServer::new());
+        let run = async |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let mut command = desk.command(&words);
+            command.env("ONWARD_REDIS", redis.url()).env("ONWARD_STORAGE", s3.url());
+            for (name, value) in s3.options() {
+                command.env(name.to_uppercase(), value);
+            }
+            // Its answers come from this process.
+            tokio::task::spawn_blocking(move || Said::of(command.output().unwrap())).await.unwrap()
+        };
+        let (create, commit) = ("repo create lake", "commit lake/main -m m --allow-empty");
+        let refused = run(create).await;
+        assert_eq!(refused.code, 5, "{}", refused.stderr);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+        assert_eq!(run("repo show lake --accept-unsafe-storage").await.code, 4, "nothing was made");
+        for line in [create, commit] {
+            let said = run(&format!("{line} --accept-unsafe-storage")).await;
+            assert_eq!(said.code, 0, "{line}: {}", said.stderr);
+        }
+        let refused = run(commit).await;
+        assert_eq!(refused.code, 5, "{}", refused.stderr);
+        assert_eq!(run("log lake/main --json").await.lines().len(), 2, "who reads is not asked");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

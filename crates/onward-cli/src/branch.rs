@@ -10,6 +10,7 @@ use super::args::Global;
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, Told};
 use super::session::{branch_above, branch_of, confirm, ref_in, repo_of, with};
+use super::shape::add;
 
 #[derive(Debug, Subcommand)]
 pub enum BranchVerb {
@@ -58,10 +59,19 @@ pub enum BranchVerb {
 
 fn tell(out: &Out, repo: &RepoName, info: &BranchInfo) -> Told {
     out.data(
-        || json!({"repository": repo, "branch": info.name, "commit": info.commit, "done": info.done}),
+        || {
+            let mut shape = json!({"repository": repo, "branch": info.name, "commit": info.commit, "done": info.done});
+            if let Some(why) = &info.damage {
+                add(&mut shape, "damage", why.as_str());
+            }
+            shape
+        },
         || {
             let commit = info.commit.map(|id| id.to_string()).unwrap_or_else(|| "-".into());
-            format!("{}\t{commit}", info.name)
+            match &info.damage {
+                None => format!("{}\t{commit}", info.name),
+                Some(why) => format!("{}\t-\tdamaged: {why}", info.name),
+            }
         },
     )
 }
@@ -79,8 +89,15 @@ pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
                 out.note(&format!("created branch '{}' at {from}", info.name));
             }
             BranchVerb::List { repo } => {
-                for info in repo_of(&onward, &repo).branches().await? {
-                    tell(out, &repo, &info)?;
+                let branches = repo_of(&onward, &repo).branches().await?;
+                for info in &branches {
+                    tell(out, &repo, info)?;
+                }
+                if branches.iter().any(|info| info.damage.is_some()) {
+                    out.note(&format!(
+                        "not every branch can be read: `onward verify {repo}` says what is wrong; each can be deleted"
+                    ));
+                    return Ok(Exit::Unexpected);
                 }
             }
             BranchVerb::Show { branch: address } => {

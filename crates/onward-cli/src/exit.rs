@@ -205,7 +205,7 @@ mod tests {
             (ErrorKind::OpIdReused, Exit::Conflict),
             (ErrorKind::Unavailable, Exit::Unavailable),
             (ErrorKind::Overloaded { retry_after }, Exit::Overloaded),
-            (ErrorKind::TooManySealed { retry_after: None }, Exit::TooManySealed),
+            (ErrorKind::TooManySealed { retry_after }, Exit::TooManySealed),
             (ErrorKind::Fenced, Exit::Fenced),
             (ErrorKind::Corrupt, Exit::Unexpected),
             (ErrorKind::NewerVersion, Exit::Unexpected),

@@ -1,6 +1,7 @@
 //! `up`, `serve`: the sidecar, with the local instance or over what is set.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use onward::internals::local::{self, LocalInstance};
 use onward::internals::objects::Checksum;
@@ -101,13 +102,31 @@ pub async fn up(global: &Global, out: &Out, args: Box<ServeArgs>) -> Done {
         "started": instance.started,
     });
     let config = config(global).await?;
+    let keeper = tokio::spawn(keep(dir.clone()));
     let served = run(out, config, *args, signals, place).await;
+    keeper.abort();
     // Somebody else's instance goes on.
     if instance.started {
         blocking(move || local::stop(&dir)).await?;
         out.note("stopped; the data stays");
     }
     served
+}
+
+/// Between two looks at whether the local instance lives.
+const LOOKS: Duration = Duration::from_secs(1);
+
+/// Starts the local instance again whenever it has died. One that was stopped stays so.
+async fn keep(dir: PathBuf) {
+    loop {
+        tokio::time::sleep(LOOKS).await;
+        let died = dir.clone();
+        match blocking(move || local::revive(&died)).await {
+            Ok(true) => tracing::warn!("the local Redis had died: started it again"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the local Redis has died, and does not start"),
+        }
+    }
 }
 
 /// Runs the sidecar until it is told to stop.

@@ -4,15 +4,12 @@
 //! A condition is judged or refused, never passed over: who sends one relies on it. Routes that judge
 //! none refuse all of them.
 
-use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 
 use super::error::{ApiError, ApiResult};
 use super::headers::{list, text};
-use super::refused::refused;
 
 /// Every header that makes a request conditional.
 const ALL: [&str; 5] =
@@ -44,27 +41,17 @@ const OFFERED: &[(&[Method], &str, &[&str])] = &[
     ),
 ];
 
-/// Refuses a request with a condition that nobody would judge.
-pub async fn refuse_unoffered(request: Request, next: Next) -> Result<Response, ApiError> {
-    let Some(name) = unoffered(&request) else { return Ok(next.run(request).await) };
-    let why = ApiError::invalid(format!(
-        "the header {name} is not offered here, and nothing was done: send the request without it"
-    ));
-    refused(request, why).await
-}
-
-/// A condition of a request that its route does not judge.
-fn unoffered(request: &Request) -> Option<&'static str> {
-    let route = request.extensions().get::<MatchedPath>()?.as_str();
-    if !route.starts_with("/api/") && !route.starts_with("/onward/") {
-        return None;
-    }
+/// Why a request is refused that has a condition which its route does not judge.
+pub fn unoffered(route: &str, request: &Request) -> Option<ApiError> {
     let offered = OFFERED.iter().find_map(|(methods, of, offered)| {
         (*of == route && methods.contains(request.method())).then_some(*offered)
     });
     let offered = offered.unwrap_or_default();
     let mut sent = ALL.into_iter().filter(|name| request.headers().contains_key(*name));
-    sent.find(|name| !offered.contains(name))
+    let name = sent.find(|name| !offered.contains(name))?;
+    Some(ApiError::invalid(format!(
+        "the header {name} is not offered here, and nothing was done: send the request without it"
+    )))
 }
 
 /// The tag of one version of something: strong, as all of this server's are.

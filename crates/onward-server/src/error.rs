@@ -112,10 +112,7 @@ impl From<Error> for ApiError {
             ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             ErrorKind::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, "overloaded"),
-            ErrorKind::TooManySealed { retry_after: Some(_) } => {
-                (StatusCode::TOO_MANY_REQUESTS, "too_many_sealed")
-            }
-            ErrorKind::TooManySealed { .. } => (StatusCode::CONFLICT, "too_many_sealed"),
+            ErrorKind::TooManySealed { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_sealed"),
             ErrorKind::OpIdReused => (StatusCode::UNPROCESSABLE_ENTITY, "key_reused"),
             ErrorKind::Fenced => (StatusCode::CONFLICT, "fenced"),
             ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),

@@ -148,6 +148,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
             let name = error.path().to_string();
             let at = if name == "." { String::new() } else { format!(" at '{}'", quoted(&name)) };
+            let is_it = |pair: &&str| pair.split('=').next() == Some(name.as_str());
+            if query.split('&').filter(is_it).count() > 1 {
+                let name = quoted(&name);
+                return ApiError::invalid(format!(
+                    "the parameter '{name}' is there more than once: send it once"
+                ));
+            }
             let why = error.into_inner();
             ApiError::invalid(format!("the query '{}' is not valid{at}: {why}", quoted(query)))
         })

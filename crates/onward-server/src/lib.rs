@@ -44,6 +44,7 @@ mod sources;
 mod state;
 mod tasks;
 mod tls;
+mod unoffered;
 mod urls;
 mod watch;
 
@@ -159,7 +160,7 @@ fn router(app: AppState) -> Router {
         .method_not_allowed_fallback(wrong_method);
     limited(all, app.limits.json_len)
         .layer(from_fn(integrity::watch))
-        .layer(from_fn(conditions::refuse_unoffered))
+        .layer(from_fn(unoffered::refuse))
         .layer(from_fn(urls::require_text))
         .layer(RequestBodyTimeoutLayer::new(app.limits.piece_timeout))
         .layer(CatchPanicLayer::custom(panicked))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::coord::Answer;
-use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply};
+use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply, in_calls};
 use crate::model::error::{Error, Result};
 
 use super::admission::{Admission, admit};
@@ -18,9 +18,6 @@ use crate::commit::op::lost::lost;
 
 /// One call takes those who come without a pause, as many as it can carry.
 const GATHERING: Gathering = Gathering { passes: 3, enough: SUBMISSIONS_MAX };
-
-/// Bytes of the ops of one call, at most: copying more would keep the server for too long.
-const CALL_BYTES: usize = 1024 * 1024;
 
 /// An op that somebody wants submitted.
 pub(in crate::commit) struct Incoming {
@@ -39,7 +36,7 @@ pub(in crate::commit) async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::R
     let mut batch = Vec::new();
     while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
         gather(&shared, &mut arrivals, &mut batch).await;
-        for incoming in in_calls(std::mem::take(&mut batch)) {
+        for incoming in in_calls(std::mem::take(&mut batch), |each| &each.submission) {
             if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
                 for each in incoming {
                     let _ = each.answer.send(Err(error.again()));
@@ -47,23 +44,6 @@ pub(in crate::commit) async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::R
             }
         }
     }
-}
-
-/// Ops in their order, as many in a call as have [`CALL_BYTES`] together.
-fn in_calls(all: Vec<Incoming>) -> Vec<Vec<Incoming>> {
-    let mut calls: Vec<Vec<Incoming>> = Vec::new();
-    let mut bytes = 0;
-    for incoming in all {
-        bytes += incoming.submission.element.len();
-        match calls.last_mut().filter(|_| bytes <= CALL_BYTES) {
-            Some(call) => call.push(incoming),
-            None => {
-                bytes = incoming.submission.element.len();
-                calls.push(vec![incoming]);
-            }
-        }
-    }
-    calls
 }
 
 /// Writers that were told of one batch come with their next ops together, and one call takes them
@@ -125,6 +105,7 @@ async fn accept_batch(
             let mut state = shared.state();
             submissions.iter().for_each(|each| state.waiters.not_accepted(each.op_id));
             drop(state);
+            shared.answered.notify_waiters();
             if let Err(error) = none {
                 return Err((error, incoming));
             }
@@ -136,6 +117,7 @@ async fn accept_batch(
     if let Err(error) = context.faults.pass("submitted").await {
         tracing::debug!(%error, "after submitting");
     }
+    shared.answered.notify_waiters();
     shared.wake.notify_one();
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::model::outcome::{Details, Outcome};
 use super::shared::Shared;
 use super::waiting::{Told, rounds_bound};
 use crate::commit::counters::add;
-use crate::commit::op::verdict::{OutcomeRecord, ProducerRow};
+use crate::commit::op::verdict::{Late, OutcomeRecord, ProducerRow};
 
 /// What became of an attempt to submit.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub enum Admission {
     NothingStaged(OpId),
     /// It may have been decided before, and Redis has forgotten which ops were.
     Unsure,
+    /// What Redis has of one of its producers is damaged. Only its turn can tell, by the log.
+    Unreadable,
     /// The branch has ended. Nothing was queued; the name may stand for another branch by now.
     BranchDeleted,
 }
@@ -77,7 +79,12 @@ pub(super) fn admit(
             Ok(Admission::Settled(Box::new(outcome)))
         }
         Accepted::Decided(ticket, None) => Ok(Admission::Forgotten(ticket)),
-        Accepted::Fenced(row) | Accepted::Behind(row) => late(&submission, &row),
+        Accepted::Late { producer, row } => {
+            let late = late(&submission, producer, &row)?;
+            Ok(late.map_or(Admission::Unreadable, |late| {
+                Admission::Settled(Box::new(late.outcome(details(op_id, 0))))
+            }))
+        }
         Accepted::TooManySealed { areas } => Err(too_many_sealed(shared, areas, depth)),
         Accepted::Overloaded { depth } => Err(Error::new(
             ErrorKind::Overloaded { retry_after: shared.rate.time_for(depth / 2) },
@@ -94,20 +101,24 @@ pub(super) fn admit(
 /// Those that were given back have made room before anybody is told so: what is left waits.
 fn too_many_sealed(shared: &Shared, areas: u64, depth: u64) -> Error {
     Error::new(
-        ErrorKind::TooManySealed { retry_after: Some(shared.rate.time_for(depth / 2)) },
+        ErrorKind::TooManySealed { retry_after: shared.rate.time_for(depth / 2) },
         format!(
             "{areas} staged commits of the branch wait for their turn, and no more may at a time; nothing was accepted, and what is staged stays staged: come back when some of them are decided"
         ),
     )
 }
 
-/// An early answer by the producer's row: the same that the op would get in its turn.
-fn late(submission: &Submission, row: &[u8]) -> Result<Admission> {
-    let row = ProducerRow::decode(row)?;
-    let late = submission.producer.as_ref().and_then(|asked| row.late(asked)).ok_or_else(|| {
+/// An early answer by the row of one of the op's producers: the same that it would get in its turn. `None`
+/// where the row is damaged.
+fn late(submission: &Submission, producer: usize, row: &[u8]) -> Result<Option<Late>> {
+    let row = match ProducerRow::decode(row) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(None),
+        row => row?,
+    };
+    let late = submission.producers.get(producer).and_then(|asked| row.late(asked));
+    late.map(Some).ok_or_else(|| {
         Error::internal(format!("op {} is told to be late and is not", submission.op_id))
-    })?;
-    Ok(Admission::Settled(Box::new(late.outcome(details(submission.op_id, 0)))))
+    })
 }
 
 fn details(op_id: OpId, depth: u64) -> Details {

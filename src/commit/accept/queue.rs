@@ -1,6 +1,7 @@
 //! The combiner: everything this process does on one branch goes through one place, so that many
 //! callers share one call to accept their ops and one loop that runs rounds for all of them.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::model::ids::{OpId, Ticket};
 use super::acceptor::{Incoming, shutting_down};
 use super::admission::{Admission, Pending};
 use super::shared::Shared;
+use super::waiting::Joined;
 use crate::commit::context::BranchContext;
 
 /// Callers that may stand in line for acceptance, at most; more wait outside.
@@ -60,12 +62,22 @@ impl BranchQueue {
     }
 
     /// Waits for an op that this process has had accepted and still sees through, also where Redis has
-    /// lost it. `None` where there is no such op.
-    pub fn join(&self, op_id: OpId) -> Option<Pending> {
-        let (tell, outcome) = watch::channel(None);
-        let ticket = self.shared.state().waiters.join(op_id, tell)?;
-        self.shared.wake.notify_one();
-        Some(Pending { op_id, ticket, is_known: true, outcome })
+    /// lost it. A call that submits it is waited for first. `None` where there is no such op.
+    pub async fn join(&self, op_id: OpId) -> Option<Pending> {
+        loop {
+            let mut answered = pin!(self.shared.answered.notified());
+            answered.as_mut().enable();
+            let (tell, outcome) = watch::channel(None);
+            let joined = self.shared.state().waiters.join(op_id, tell);
+            match joined {
+                Joined::Waits(ticket) => {
+                    self.shared.wake.notify_one();
+                    return Some(Pending { op_id, ticket, is_known: true, outcome });
+                }
+                Joined::Submitting => answered.await,
+                Joined::No => return None,
+            }
+        }
     }
 
     /// Whether somebody in this process waits for the op, and so helps it on.

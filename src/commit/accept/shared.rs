@@ -54,6 +54,8 @@ pub(in crate::commit) struct Shared {
     pub(in crate::commit) ended: Notify,
     /// Tells [`Shared::submit_along`] that its op is on its way, or must not wait any longer.
     pub(super) rode: Notify,
+    /// Tells [`BranchQueue::join`] that a call that submits ops has come to its end.
+    pub(super) answered: Notify,
     pub(in crate::commit) rate: Rate,
     /// A std mutex: held for map operations, never across an await.
     state: Mutex<State>,
@@ -88,6 +90,7 @@ impl Shared {
             wake: Notify::new(),
             ended: Notify::new(),
             rode: Notify::new(),
+            answered: Notify::new(),
             rate: Rate::default(),
             state: Mutex::default(),
         }

@@ -71,6 +71,10 @@ impl Submitting {
             let known = Submission { may_repeat: false, ..self.submission.clone() };
             admission = self.submit(queue, &known).await?;
         }
+        if matches!(admission, Admission::Unreadable) {
+            let unasked = Submission { producers: Vec::new(), ..self.submission.clone() };
+            admission = self.submit(queue, &unasked).await?;
+        }
         let lost_connection = queue.context().redis.losses() != first.losses;
         if matches!(admission, Admission::NothingStaged(_)) && lost_connection {
             // The call may have been made twice, the first time to a Redis that took what was staged

@@ -85,6 +85,17 @@ pub struct Promised {
     pub sealed: bool,
 }
 
+/// Whether this process sees an op through that somebody asks for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// It does; this is the ticket that the op had last.
+    Waits(Ticket),
+    /// The call that submits it is under way.
+    Submitting,
+    /// It does not, or does not any more: then it knew the outcome before, or gave the op up.
+    No,
+}
+
 /// All ops of one branch that this process waits for.
 #[derive(Debug, Default)]
 pub struct Waiters {
@@ -156,13 +167,13 @@ impl Waiters {
     }
 
     /// Adds one more who waits for an op that was submitted here and accepted, whatever Redis has lost
-    /// of it since: this process sees it through. Returns the ticket that it had last; `None` where
-    /// there is no such op.
-    pub fn join(&mut self, op_id: OpId, tell: watch::Sender<Option<Told>>) -> Option<Ticket> {
-        let waiting = self.by_op.get_mut(&op_id)?;
-        let standing = waiting.submission.as_ref().and(waiting.standing)?;
+    /// of it since: this process sees it through.
+    pub fn join(&mut self, op_id: OpId, tell: watch::Sender<Option<Told>>) -> Joined {
+        let own = self.by_op.get_mut(&op_id).filter(|waiting| waiting.submission.is_some());
+        let Some(waiting) = own else { return Joined::No };
+        let Some(standing) = waiting.standing else { return Joined::Submitting };
         waiting.tell.push(tell);
-        Some(standing.ticket)
+        Joined::Waits(standing.ticket)
     }
 
     fn add(
@@ -347,8 +358,8 @@ mod tests {
     use crate::coord::submit::Seal;
 
     fn submission(op_id: OpId) -> Submission {
-        let (element, producer, seal) = (bytes::Bytes::new(), None, Seal::No);
-        Submission { op_id, element, producer, seal, may_repeat: true }
+        let (element, producers, seal) = (bytes::Bytes::new(), Vec::new(), Seal::No);
+        Submission { op_id, element, producers, seal, may_repeat: true }
     }
 
     #[test]
@@ -358,12 +369,13 @@ mod tests {
         let (first, told_first) = watch::channel(None);
         waiters.expect(submission(mine), first);
         let joined = |waiters: &mut Waiters, op_id| waiters.join(op_id, watch::channel(None).0);
-        assert_eq!(joined(&mut waiters, mine), None, "it is not accepted yet");
+        assert_eq!(joined(&mut waiters, mine), Joined::Submitting);
         waiters.accepted(mine, Ticket(7), 4, false);
         let (second, told_second) = watch::channel(None);
-        assert_eq!(waiters.join(mine, second), Some(Ticket(7)));
+        assert_eq!(waiters.join(mine, second), Joined::Waits(Ticket(7)));
         waiters.attach(of_others, Ticket(8), 4, Duration::ZERO, watch::channel(None).0);
-        assert_eq!(joined(&mut waiters, of_others), None, "nobody here has it to submit again");
+        let submits_it = joined(&mut waiters, of_others);
+        assert_eq!(submits_it, Joined::No, "nobody here has it to submit again");
         waiters.tell_stuck("the storage is away");
         for told in [told_first, told_second] {
             assert!(matches!(&*told.borrow(), Some(Told::Stuck(_))), "{told:?}");

@@ -5,7 +5,7 @@
 
 use crate::coord::Answer;
 use crate::coord::status::{OpStatus, STATUS_MAX};
-use crate::coord::submit::{Accepted, SUBMISSIONS_MAX, Submission, SubmitReply};
+use crate::coord::submit::{Accepted, Submission, SubmitReply, in_calls};
 use crate::model::error::Result;
 use crate::model::ids::{OpId, Ticket};
 
@@ -16,7 +16,7 @@ use crate::commit::counters::add;
 use crate::commit::log::find::{find_all_in_log, find_in_log};
 use crate::commit::mend::present::{accepted_in, present_in};
 use crate::commit::op::lost::lost;
-use crate::commit::op::verdict::{Late, OutcomeRecord, ProducerRow, Verdict};
+use crate::commit::op::verdict::{OutcomeRecord, Verdict};
 
 /// Brings every op of `ops` to its outcome or back into the queue.
 pub(in crate::commit) async fn reconcile(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
@@ -100,7 +100,9 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             }
             // It is new: the log was read from where it was accepted first.
             (None, Some((submission, sealed))) => {
-                lost_ops.push(Submission { may_repeat: false, ..lost(submission, sealed)? });
+                // What Redis has of its producers may be lost or damaged as well: its turn tells.
+                let lost = lost(submission, sealed)?;
+                lost_ops.push(Submission { may_repeat: false, producers: Vec::new(), ..lost });
             }
             (None, None) => {
                 let cause = "Redis had lost it before it was decided: whoever submitted it can submit it again under the same op id";
@@ -108,8 +110,11 @@ async fn find_or_resubmit(shared: &Shared, ops: Vec<OpId>) -> Result<()> {
             }
         }
     }
-    for chunk in lost_ops.chunks(SUBMISSIONS_MAX) {
-        resubmit(shared, chunk).await?;
+    if !lost_ops.is_empty() {
+        context.faults.pass("resubmit").await?;
+    }
+    for call in in_calls(lost_ops, |each| each) {
+        resubmit(shared, &call).await?;
     }
     Ok(())
 }
@@ -151,14 +156,11 @@ async fn settle(
         Accepted::Decided(ticket, Some(record)) => {
             return tell_outcome(shared, op_id, ticket, &record).await;
         }
-        Accepted::Fenced(row) | Accepted::Behind(row) => {
-            let row = ProducerRow::decode(&row)?;
-            submission.producer.as_ref().and_then(|asked| row.late(asked)).map(Late::verdict)
-        }
         Accepted::BranchDeleted => Some(Verdict::branch_deleted()),
         // Full at the moment, or no longer kept: the next look asks again. Nothing staged is no
-        // reason, as it is submitted here.
+        // reason, as it is submitted here, and no producer is, as none is named.
         Accepted::Overloaded { .. }
+        | Accepted::Late { .. }
         | Accepted::TooManySealed { .. }
         | Accepted::Decided(_, None)
         | Accepted::Forgotten

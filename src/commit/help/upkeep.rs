@@ -153,7 +153,7 @@ async fn fold_and_submit(
         committer: "onward".into(),
         created_ms,
         prepared_ms: Some(context.redis.began_ms(begun).await?),
-        producer: None,
+        producers: Vec::new(),
         fingerprint: None,
         request: Request::Fold(FoldRequest { levels, bottom, with }),
     };
@@ -161,7 +161,7 @@ async fn fold_and_submit(
     let submission = Submission {
         op_id,
         element: op.encode(op_id)?,
-        producer: None,
+        producers: Vec::new(),
         seal: Seal::No,
         may_repeat: false,
     };

@@ -15,9 +15,13 @@ use crate::model::producer::Producer;
 use super::request::{INLINE_MAX, Op, Request};
 
 /// The newest version of the body that this program reads.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
-/// What the op's message, metadata and names may take together, in bytes.
+/// The version of what stands for an element: every program that mends one reads it.
+const STAND_IN_VERSION: u8 = 2;
+
+/// What the op's message, metadata and names may take together, in bytes. Of several producers the
+/// places count too.
 pub const HEADER_MAX: usize = 8 * 1024;
 
 /// The largest queue element. Encoded, message, metadata and names take twice their bytes at most: each
@@ -52,20 +56,25 @@ pub enum Body {
 pub struct Header<'a> {
     /// Who asks for it.
     pub committer: &'a str,
-    /// The producer whose op it is.
-    pub producer: Option<&'a Producer>,
+    /// The producers whose op it is.
+    pub producers: &'a [Producer],
     /// The message of its commit.
     pub message: &'a str,
     /// Key-value pairs of its commit.
     pub metadata: Option<&'a BTreeMap<String, String>>,
 }
 
+/// Epoch and sequence.
+const PLACE: usize = 16;
+
 impl Header<'_> {
     /// Fails where it takes more than [`HEADER_MAX`] bytes: known before anything else is done.
     pub fn check(&self) -> Result<()> {
         let pairs = self.metadata.into_iter().flatten();
         let pairs: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
-        let names = self.committer.len() + self.producer.map_or(0, |p| p.name.len());
+        let place = if self.producers.len() > 1 { PLACE } else { 0 };
+        let producers: usize = self.producers.iter().map(|each| each.name.len() + place).sum();
+        let names = self.committer.len() + producers;
         match self.message.len() + pairs + names {
             0..=HEADER_MAX => Ok(()),
             bytes => Err(Error::invalid(format!(
@@ -101,14 +110,15 @@ impl Op {
             Request::Merge(request) => (request.message.as_str(), Some(&request.metadata)),
             Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => ("", None),
         };
-        let (committer, producer) = (self.committer.as_str(), self.producer.as_ref());
-        Header { committer, producer, message, metadata }
+        let (committer, producers) = (self.committer.as_str(), self.producers.as_slice());
+        Header { committer, producers, message, metadata }
     }
 
     /// The first version of the body that has this kind of op: programs that know only older ones
     /// leave it to others.
     fn version(&self) -> u8 {
         match self.request {
+            _ if self.producers.len() > 1 => 3,
             Request::Commit(_) | Request::DeleteBranch | Request::Fold(_) => 1,
             Request::Merge(_) | Request::Reset(_) => 2,
         }
@@ -125,7 +135,7 @@ impl QueuedOp {
     /// under an id that follows from its bytes.
     pub fn stand_in(element: &[u8]) -> Bytes {
         let mut stand_in = OpId::of_bytes(element).to_string().into_bytes();
-        stand_in.extend_from_slice(&[b'P', VERSION]);
+        stand_in.extend_from_slice(&[b'P', STAND_IN_VERSION]);
         stand_in.into()
     }
 
@@ -148,6 +158,14 @@ impl QueuedOp {
         match &self.body {
             Body::Op(op) => op.request.kind(),
             _ => "unreadable",
+        }
+    }
+
+    /// The producers whose op it is, as far as that can be read.
+    pub fn producers(&self) -> &[Producer] {
+        match &self.body {
+            Body::Op(op) => &op.producers,
+            Body::Damaged(_) | Body::Newer(_) => &[],
         }
     }
 
@@ -295,9 +313,22 @@ mod tests {
 
     #[test]
     fn what_is_within_the_limits_fits_into_an_element() {
-        let producer = Producer::new("p".repeat(64), u64::MAX, u64::MAX);
-        let names = 64 + 64;
-        let room = HEADER_MAX - names;
+        let producer = |name: String| Producer::new(name, u64::MAX, u64::MAX);
+        let one = vec![producer("p".repeat(64))];
+        let most = (0..Producer::PER_OP_MAX).map(|n| producer(format!("{n:x}"))).collect();
+        let long = (0..28).map(|n| producer(format!("{n:0255}"))).collect();
+        let mut largest = 0;
+        for producers in [one, most, long] {
+            largest = largest.max(largest_of(producers));
+        }
+        assert!(largest > 24 * 1024 && largest <= ELEMENT_MAX, "{largest} bytes");
+    }
+
+    /// The largest element of an op of these producers, whatever it asks for.
+    fn largest_of(producers: Vec<Producer>) -> usize {
+        let place = if producers.len() > 1 { PLACE } else { 0 };
+        let names: usize = producers.iter().map(|each| each.name.len() + place).sum();
+        let room = HEADER_MAX - 64 - names;
         let mut headers = vec![("m".repeat(room), BTreeMap::new()), (String::new(), tiny(room))];
         for (key_len, value_len) in
             [(3, 0), (3, 1), (8, 8), (31, 31), (32, 32), (255, 255), (256, 600)]
@@ -309,20 +340,20 @@ mod tests {
         for (message, metadata) in headers {
             for request in requests(message, metadata) {
                 let (committer, created_ms) = ("c".repeat(64), i64::MAX);
-                let (prepared_ms, producer) = (Some(i64::MAX), Some(producer.clone()));
+                let (prepared_ms, producers) = (Some(i64::MAX), producers.clone());
                 let fingerprint = Some(Fingerprint([0xff; 16]));
-                let op = Op { committer, created_ms, prepared_ms, producer, fingerprint, request };
+                let op = Op { committer, created_ms, prepared_ms, producers, fingerprint, request };
                 largest = largest.max(op.encode(OpId::of_bytes(b"op")).unwrap().len());
             }
         }
-        assert!(largest > 24 * 1024 && largest <= ELEMENT_MAX, "{largest} bytes");
+        largest
     }
 
     #[test]
     fn what_is_over_the_limit_is_told_with_the_number() {
         let metadata = BTreeMap::from([("k".repeat(100), "v".repeat(HEADER_MAX))]);
         let header =
-            Header { committer: "c", producer: None, message: "m", metadata: Some(&metadata) };
+            Header { committer: "c", producers: &[], message: "m", metadata: Some(&metadata) };
         let refused = header.check().unwrap_err();
         assert!(refused.message().contains("take 8294 bytes, the limit is 8192"), "{refused}");
     }

@@ -34,9 +34,14 @@ pub struct Op {
     /// the clock of Redis, which all share. Older programs do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared_ms: Option<i64>,
-    /// The producer's place in its own sequence, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub producer: Option<Producer>,
+    /// Its place in the sequence of each of its producers. One stands as older programs write it.
+    #[serde(
+        rename = "producer",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        with = "super::producers"
+    )]
+    pub producers: Vec<Producer>,
     /// What tells the request that it came with from others under the same id, where its submitter
     /// wants that to be told. Programs that do not know of it pass over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

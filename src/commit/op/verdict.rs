@@ -2,6 +2,8 @@
 //!
 //! Both are formats. What is read from them is an [`Outcome`] from there on.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -188,6 +190,17 @@ impl ProducerRow {
         let earlier = self.commit.filter(|_| is_behind && asked.sequence == self.sequence);
         let (epoch, sequence) = (self.epoch, self.sequence);
         Some(Late { standing: Standing { asked: asked.clone(), epoch, sequence }, earlier })
+    }
+
+    /// Which of the places that an op asks for one of its producers has come past, and how: a newer
+    /// epoch counts before a sequence, and of several the first in the op's order.
+    pub fn first_late(rows: &BTreeMap<String, Self>, asked: &[Producer]) -> Option<Late> {
+        let mut late = asked.iter().filter_map(|asked| rows.get(&asked.name)?.late(asked));
+        let first = late.next()?;
+        match first.standing.is_behind() {
+            true => Some(late.find(|late| !late.standing.is_behind()).unwrap_or(first)),
+            false => Some(first),
+        }
     }
 
     /// The row in Redis: epoch and sequence in 20 digits each, which scripts compare as text,

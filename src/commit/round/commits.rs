@@ -50,7 +50,7 @@ pub(super) fn add_ops(
             parent = commit_id;
             commit = Some(made);
         }
-        if let Some(advance) = advance {
+        for advance in advance {
             let row =
                 ProducerRow { epoch: advance.epoch, sequence: advance.sequence, commit: commit_id };
             entry.producers.insert(advance.name, row);

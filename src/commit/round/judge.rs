@@ -16,7 +16,7 @@ use super::situation::{Prepared, Situation, Work};
 use super::state::State;
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
-use crate::commit::op::verdict::{Late, ProducerRow, Verdict};
+use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Conflicting paths of a batch, in bytes, at most; their numbers are always told in full.
 const CONFLICT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -68,14 +68,14 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    async fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, Option<Producer>)> {
-        if let Some(late) = op.producer.as_ref().and_then(|asked| self.late(asked)) {
+    async fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, Vec<Producer>)> {
+        if let Some(late) = ProducerRow::first_late(&self.producers, &op.producers) {
             // Called off is called off, whatever became of its producer.
             let verdict = match &op.work {
                 Work::Settled(Verdict::Cancelled) => Verdict::Cancelled,
                 _ => late.verdict(),
             };
-            return Ok((Judged::idle(verdict), None));
+            return Ok((Judged::idle(verdict), Vec::new()));
         }
         let judged = match self.work(index, op).await {
             Ok(judged) => judged,
@@ -91,7 +91,7 @@ impl Judge<'_> {
             self.state.add(index, run.as_ref(), records);
         }
         // One outcome for one sequence: an op that was called off has used its own up, like any other.
-        if let Some(sequence) = &op.producer {
+        for sequence in &op.producers {
             let row = ProducerRow {
                 epoch: sequence.epoch,
                 sequence: sequence.sequence,
@@ -100,7 +100,7 @@ impl Judge<'_> {
             };
             self.producers.insert(sequence.name.clone(), row);
         }
-        Ok((judged, op.producer.clone()))
+        Ok((judged, op.producers.clone()))
     }
 
     async fn work(&mut self, index: u16, op: &Prepared) -> Step<Judged> {
@@ -121,10 +121,6 @@ impl Judge<'_> {
                 judge_merge(&mut self.state, room, index, request, view).await?
             }
         })
-    }
-
-    fn late(&self, asked: &Producer) -> Option<Late> {
-        self.producers.get(&asked.name)?.late(asked)
     }
 
     fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {

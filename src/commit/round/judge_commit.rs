@@ -1,16 +1,19 @@
 //! Deciding a commit in its turn: what it changes, change by change where it has conditions or a
 //! base.
 
+use std::pin::pin;
 use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
 
 use crate::model::change::decode_value;
 use crate::model::conflict::{ConflictPath, Strategy};
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
-use crate::tree::{ChangeSet, Record};
+use crate::tree::{ALL, ChangeSet, Record, RunRef, ScanStart};
 
 use super::judged::{Judged, Step};
-use super::situation::takes_away_only;
+use super::situation::VALIDATED_MAX;
 use super::state::State;
 use crate::commit::merge::settle::Settling;
 use crate::commit::merge::three_way::{Ruled, Values};
@@ -29,44 +32,63 @@ pub(super) async fn judge_commit(
     changes: &ChangeSet,
     validated: bool,
 ) -> Step<Judged> {
-    let records = match changes {
-        ChangeSet::Large(run) => return Ok(Judged::changes(Some(Arc::clone(run)), Vec::new())),
+    let (run, records) = match changes {
+        ChangeSet::Large(run) => (Some(Arc::clone(run)), Vec::new()),
         ChangeSet::Small(records) if validated => {
             let rule = match request.base {
                 Some(base) => Rule::ThreeWay { base: Some(base), strategy: request.strategy },
                 None => Rule::LastWriterWins,
             };
-            validate(state, room, index, rule, records).await?
+            (None, validate(state, room, index, rule, records).await?)
         }
-        ChangeSet::Small(records) if takes_away_only(request, changes) => {
-            // What was there when it was staged may be gone: a commit of nothing is none.
-            match takes_something(state, records).await? {
-                true => stamp(index, records),
-                false => Vec::new(),
-            }
-        }
-        ChangeSet::Small(records) => stamp(index, records),
+        ChangeSet::Small(records) => (None, stamp(index, records)),
     };
-    if records.is_empty() && request.staging_lost && !request.allow_empty {
+    if request.allow_empty || changes_something(state, run.as_ref(), &records).await? {
+        return Ok(Judged::changes(run, records));
+    }
+    if request.staging_lost {
         let reason = "Redis lost what was staged and this commit had taken; nothing else was committed in its place: stage it again and commit that".to_owned();
         return Err(Verdict::Failed { reason }.into());
     }
-    if records.is_empty() && !request.allow_empty {
-        return Err(Verdict::NoChanges.into());
-    }
-    Ok(Judged::changes(None, records))
+    Err(Verdict::NoChanges.into())
 }
 
-/// Whether any of these paths names something. Nearly always the first does.
-async fn takes_something(state: &State<'_>, records: &[Record]) -> Step<bool> {
-    let (first, rest) = records.split_at(1.min(records.len()));
-    for records in [first, rest] {
-        let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
-        if state.values(&paths).await?.iter().any(Option::is_some) {
+/// Whether changes are any. A put is; of removals that are all there is one at least has to take
+/// something away: what was there when they were asked for may be gone, or never was. Those beyond
+/// [`VALIDATED_MAX`] are not looked at, and count.
+async fn changes_something(
+    state: &State<'_>,
+    run: Option<&Arc<RunRef>>,
+    records: &[Record],
+) -> Step<bool> {
+    let Some(run) = run else {
+        if !records.iter().all(Record::is_delete) {
             return Ok(true);
         }
+        // Nearly always the first one does.
+        let (first, rest) = records.split_at(1.min(records.len()));
+        return Ok(take_something(state, first).await? || take_something(state, rest).await?);
+    };
+    if run.deletes < run.records || run.records > VALIDATED_MAX {
+        return Ok(true);
     }
-    Ok(false)
+    let scan = state.lake.tree().scan_run(Arc::clone(run), ALL, ScanStart::default());
+    let mut scan = pin!(scan.peekable());
+    let mut at_once = 1;
+    while scan.as_mut().peek().await.is_some() {
+        let some: Vec<Record> = scan.by_ref().take(at_once).try_collect().await?;
+        if take_something(state, &some).await? {
+            return Ok(true);
+        }
+        at_once = AT_ONCE;
+    }
+    Ok(run.records == 0)
+}
+
+/// Whether any of these paths names something.
+async fn take_something(state: &State<'_>, records: &[Record]) -> Step<bool> {
+    let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
+    Ok(state.values(&paths).await?.iter().any(Option::is_some))
 }
 
 /// By what an op's changes are judged.

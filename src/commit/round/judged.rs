@@ -67,8 +67,8 @@ impl Judged {
 pub struct Judgement {
     /// One per op, in order.
     pub ops: Vec<Judged>,
-    /// For each op that carries a producer's sequence and was decided in it: the producer.
-    pub advances: Vec<Option<Producer>>,
+    /// For each op: its producers, where it was decided in their sequences.
+    pub advances: Vec<Vec<Producer>>,
     /// Bytes of runs that merges had written beforehand and that came to nothing.
     pub wasted: u64,
 }

@@ -36,7 +36,7 @@ pub(in crate::commit) async fn load(
             let owned: Vec<OpId> = owned(id, areas).collect();
             let areas = Some(owned).filter(|owned| !owned.is_empty());
             let work = Work::Settled(Verdict::Failed { reason });
-            return Ok(Prepared { id, producer: None, areas, fingerprint: None, work });
+            return Ok(Prepared { id, producers: Vec::new(), areas, fingerprint: None, work });
         }
         Body::Newer(_) => {
             return Err(Error::internal("an op of a newer version was to be decided"));
@@ -44,7 +44,7 @@ pub(in crate::commit) async fn load(
     };
     let taken = owned_areas(&op.request, id, areas);
     let expired = is_expired(sources, &op).await?;
-    let Op { committer, created_ms, producer, fingerprint, request, .. } = op;
+    let Op { committer, created_ms, producers, fingerprint, request, .. } = op;
     let work = match request {
         _ if cancelled => Ok(Work::Settled(Verdict::Cancelled)),
         _ if expired => Err(Error::invalid(format!(
@@ -76,7 +76,7 @@ pub(in crate::commit) async fn load(
         }
         work => work?,
     };
-    Ok(Prepared { id, producer, areas: taken, fingerprint, work })
+    Ok(Prepared { id, producers, areas: taken, fingerprint, work })
 }
 
 fn owned_areas(request: &Request, id: OpId, areas: &[Area]) -> Option<Vec<OpId>> {

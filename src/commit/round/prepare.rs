@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use futures::stream::FuturesOrdered;
 
 use crate::coord::areas::Area;
+use crate::coord::rows::ROWS_MAX;
 use crate::model::error::{Error, Result};
 use crate::tree::DEFAULT_BUDGET_BYTES;
 
@@ -15,6 +16,7 @@ use super::lookup::look_up;
 use super::situation::{Prepared, RECORD_OVERHEAD, SMALL_MAX, Situation, Sources, Work};
 use crate::commit::log::head::Head;
 use crate::commit::log::lake::Lake;
+use crate::commit::log::producers::read_rows;
 use crate::commit::merge::ancestry::{Ancestry, ancestry};
 use crate::commit::merge::graph::Contained;
 use crate::commit::op::merge::PreparedMerge;
@@ -39,11 +41,17 @@ const UNPACKED: usize = 4;
 /// What sorting the changes of several areas takes.
 const AREAS_BYTES: usize = DEFAULT_BUDGET_BYTES + SMALL_MAX.bytes;
 
+/// Producers of the ops of a batch, at most: each is a row that is published in one call. A batch of
+/// ops that have more ends early.
+pub const BATCH_PRODUCERS_MAX: usize = 2048;
+
 /// Reads the longest prefix of a queue that this program may decide: everything before the first
-/// op written by a newer version, and nothing behind the end of the branch or a reset. Fails with
+/// op written by a newer version, nothing behind the end of the branch or a reset, and no more than
+/// have [`BATCH_PRODUCERS_MAX`]. Fails with
 /// [`crate::ErrorKind::NewerVersion`] where such an op stands in front.
 pub fn readable(elements: &[bytes::Bytes]) -> Result<Vec<QueuedOp>> {
-    let mut ops = Vec::with_capacity(elements.len());
+    let mut ops: Vec<QueuedOp> = Vec::with_capacity(elements.len());
+    let mut producers = 0;
     for element in elements {
         let op = QueuedOp::decode(element)?;
         if let Body::Newer(version) = op.body {
@@ -52,6 +60,10 @@ pub fn readable(elements: &[bytes::Bytes]) -> Result<Vec<QueuedOp>> {
                 return Err(Error::newer(what, version.into(), VERSION.into()));
             }
             tracing::warn!(op_id = %op.id, version, "leaving an op to helpers of a newer version");
+            break;
+        }
+        producers += op.producers().len();
+        if producers > BATCH_PRODUCERS_MAX && !ops.is_empty() {
             break;
         }
         // What follows a reset is decided on another head, which is not at hand.
@@ -88,23 +100,19 @@ async fn producer_rows(
     head: &Head,
     ops: &[QueuedOp],
 ) -> Result<BTreeMap<String, ProducerRow>> {
-    let names: BTreeSet<String> = ops
-        .iter()
-        .filter_map(|op| match &op.body {
-            Body::Op(body) => body.producer.as_ref().map(|p| p.name.clone()),
-            _ => None,
-        })
-        .collect();
-    if names.is_empty() {
-        return Ok(BTreeMap::new());
-    }
+    let asked = ops.iter().flat_map(QueuedOp::producers);
+    let names: BTreeSet<String> = asked.map(|asked| asked.name.clone()).collect();
     let names: Vec<String> = names.into_iter().collect();
-    let found = sources.redis.rows(&names).await?.given();
-    let Some(found) = found.filter(|found| found.done == head.done) else {
-        return Err(Error::unavailable("Redis has moved on, or fell back, while a batch was read"));
-    };
-    let rows = found.rows.into_iter();
-    rows.map(|(name, row)| Ok((name, ProducerRow::decode(&row)?))).collect()
+    let mut rows = BTreeMap::new();
+    for names in names.chunks(ROWS_MAX) {
+        let found = sources.redis.rows(names).await?.given();
+        let Some(found) = found.filter(|found| found.done == head.done) else {
+            let moved = "Redis has moved on, or fell back, while a batch was read";
+            return Err(Error::unavailable(moved));
+        };
+        rows.extend(read_rows(sources.lake, head.uid, head.done, found.rows).await?);
+    }
+    Ok(rows)
 }
 
 /// Loads ops in order, several at a time, until the batch is heavy enough; those behind it are for the

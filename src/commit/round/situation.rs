@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::coord::RedisBranch;
-use crate::model::change::{Change, decode_value};
 use crate::model::entry::Entry;
 use crate::model::ids::{CommitId, Fingerprint, OpId, RunId};
 use crate::model::path::ObjectPath;
@@ -16,7 +15,7 @@ use crate::commit::log::lake::Lake;
 use crate::commit::merge::crossings::Crossing;
 use crate::commit::merge::graph::Contained;
 use crate::commit::op::merge::MergeRequest;
-use crate::commit::op::request::{Changes, CommitRequest};
+use crate::commit::op::request::CommitRequest;
 use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
@@ -38,8 +37,8 @@ pub(super) const RECORD_OVERHEAD: usize = 128;
 pub struct Prepared {
     /// Id of the op that was prepared.
     pub id: OpId,
-    /// The producer's sequence it carries.
-    pub producer: Option<Producer>,
+    /// Its place in the sequence of each of its producers.
+    pub producers: Vec<Producer>,
     /// The areas it had sealed; `None` when it brought its changes itself.
     pub areas: Option<Vec<OpId>>,
     /// What tells the request that it came with from others, where that is kept.
@@ -75,7 +74,7 @@ impl Prepared {
     pub fn asks(&self) -> bool {
         match &self.work {
             Work::Commit { validated, request, changes, .. } => {
-                *validated || takes_away_only(request, changes)
+                *validated || (!request.allow_empty && take_away_only(changes))
             }
             Work::Merge { .. } => true,
             _ => false,
@@ -83,14 +82,13 @@ impl Prepared {
     }
 }
 
-/// Whether a commit of what was staged consists of removals: then it depends on what is there whether it
-/// is one at all.
-pub(super) fn takes_away_only(request: &CommitRequest, changes: &ChangeSet) -> bool {
-    let ChangeSet::Small(records) = changes else { return false };
-    let removes = |record: &Record| {
-        decode_value(&record.value).is_ok_and(|(change, _)| change == Change::Delete)
-    };
-    request.changes == Changes::Sealed && !records.is_empty() && records.iter().all(removes)
+/// Whether changes consist of removals: then it depends on what is there whether they are a commit at
+/// all.
+pub(super) fn take_away_only(changes: &ChangeSet) -> bool {
+    match changes {
+        ChangeSet::Small(records) => !records.is_empty() && records.iter().all(Record::is_delete),
+        ChangeSet::Large(run) => run.records > 0 && run.deletes == run.records,
+    }
 }
 
 /// What is to be done.

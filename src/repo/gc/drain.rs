@@ -34,7 +34,7 @@ pub(super) async fn fence(
         committer: "onward".into(),
         created_ms: clock::now_ms(),
         prepared_ms: Some(context.redis.now_ms().await?),
-        producer: None,
+        producers: Vec::new(),
         fingerprint: None,
         // No levels: an exchange that comes to nothing.
         request: Request::Fold(FoldRequest { levels: Vec::new(), bottom: false, with }),
@@ -43,7 +43,7 @@ pub(super) async fn fence(
     let element = op.encode(op_id)?;
     let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
     let submission =
-        Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
+        Submission { op_id, element, producers: Vec::new(), seal: Seal::No, may_repeat: false };
     match queue.submit(submission).await? {
         Admission::Queued(pending) => {
             decided(context, pending, deadline).await.map_err(does_not_empty)
@@ -53,6 +53,7 @@ pub(super) async fn fence(
         | Admission::Settled(_)
         | Admission::Forgotten(_)
         | Admission::Unsure
+        | Admission::Unreadable
         | Admission::NothingStaged(_) => Ok(()),
     }
 }

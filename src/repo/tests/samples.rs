@@ -123,14 +123,13 @@ pub(super) fn hinted() -> PreparedMerge {
     prepared(MergeKind::Merge, many())
 }
 
-fn op(producer: bool, request: Request) -> Op {
-    let producer =
-        producer.then(|| Producer { name: "orders-0".into(), epoch: 3, sequence: u64::MAX });
+fn op(producers: usize, request: Request) -> Op {
+    let producer = |n| Producer { name: format!("orders-{n}"), epoch: 3, sequence: u64::MAX };
     Op {
         committer: "jane@example.org".into(),
         created_ms: CREATED_MS,
         prepared_ms: None,
-        producer,
+        producers: (0..producers).map(producer).collect(),
         fingerprint: None,
         request,
     }
@@ -175,17 +174,18 @@ pub(super) fn ops() -> Vec<(&'static str, Op)> {
         with: stored_run(),
     };
     vec![
-        ("commit-inline", op(true, commit_request(inline, Some(commit_id(1))))),
-        ("commit-run", op(false, commit_request(Changes::Run(run_of_ranges()), None))),
-        ("commit-sealed", op(false, commit_request(Changes::Sealed, None))),
-        ("commit-keyed", keyed(op(false, commit_request(Changes::Sealed, None)))),
-        ("delete-branch", op(false, Request::DeleteBranch)),
-        ("fold", op(false, Request::Fold(fold))),
-        ("merge-few", op(false, merge_request(MergeKind::Merge, few()))),
-        ("merge-many", op(false, merge_request(MergeKind::Squash, many()))),
-        ("revert", op(false, merge_request(MergeKind::Revert, few()))),
-        ("cherry-pick", op(false, merge_request(MergeKind::CherryPick, few()))),
-        ("reset", op(false, Request::Reset(commit_id(4)))),
+        ("commit-inline", op(1, commit_request(inline.clone(), Some(commit_id(1))))),
+        ("commit-producers", op(3, commit_request(inline, Some(commit_id(1))))),
+        ("commit-run", op(0, commit_request(Changes::Run(run_of_ranges()), None))),
+        ("commit-sealed", op(0, commit_request(Changes::Sealed, None))),
+        ("commit-keyed", keyed(op(0, commit_request(Changes::Sealed, None)))),
+        ("delete-branch", op(0, Request::DeleteBranch)),
+        ("fold", op(0, Request::Fold(fold))),
+        ("merge-few", op(0, merge_request(MergeKind::Merge, few()))),
+        ("merge-many", op(0, merge_request(MergeKind::Squash, many()))),
+        ("revert", op(0, merge_request(MergeKind::Revert, few()))),
+        ("cherry-pick", op(0, merge_request(MergeKind::CherryPick, few()))),
+        ("reset", op(0, Request::Reset(commit_id(4)))),
     ]
 }
 

@@ -109,7 +109,11 @@ impl<'a> Audit<'a> {
     fn expects(&self, asked: &Asked, told: &Told) -> bool {
         match told.outcome.as_str() {
             "committed" => true,
-            "no_changes" => matches!(asked.plan.what, What::Staged | What::Merge { .. }),
+            "no_changes" => match &asked.plan.what {
+                What::Staged | What::Merge { .. } => true,
+                // Removals alone, of what is not there.
+                What::Changes { puts, bulk, .. } => puts.is_empty() && *bulk == 0,
+            },
             "conflict" => matches!(asked.plan.what, What::Merge { strategy: Strategy::Fail, .. }),
             "fenced" | "behind" => {
                 matches!(asked.plan.what, What::Changes { producer: Some(_), .. })

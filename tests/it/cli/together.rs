@@ -57,6 +57,66 @@ fn up_runs_until_it_is_told_to_stop() {
 }
 
 #[test]
+fn up_starts_its_redis_again_when_that_has_died_and_not_when_it_was_stopped() {
+    let desk = Desk::new();
+    let mut up = desk
+        .command(&["up", "-q", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Starts nothing, unlike other commands.
+    let status = || desk.done("status --json").json();
+    let runs = || status()["state"] == "running";
+    let pid = |json: &serde_json::Value| json.as_u64().unwrap() as i32;
+    until("the instance runs", runs);
+    let first = pid(&status()["pid"]);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    until("another one runs", || {
+        let status = status();
+        status["state"] == "running" && pid(&status["pid"]) != first
+    });
+    desk.done("repo create lake");
+    desk.done("down");
+    assert!(!onward::internals::local::revive(desk.path().join(".onward")).unwrap());
+    assert_eq!(status()["state"], "stopped");
+    let up_pid = nix::unistd::Pid::from_raw(up.id().try_into().unwrap());
+    nix::sys::signal::kill(up_pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert!(up.wait().unwrap().success());
+    assert_eq!(status()["state"], "stopped");
+}
+
+#[test]
+fn of_two_who_create_and_delete_one_repository_at_once_each_gets_a_clear_answer() {
+    let desk = Desk::new();
+    desk.done("repo create other");
+    let all = std::thread::scope(|scope| {
+        let go = || {
+            let mut all = Vec::new();
+            for _ in 0..12 {
+                all.push(desk.run("repo create lake"));
+                all.push(desk.run("--yes repo delete lake"));
+            }
+            all
+        };
+        let both = [scope.spawn(go), scope.spawn(go)];
+        both.into_iter().flat_map(|each| each.join().unwrap()).collect::<Vec<_>>()
+    });
+    for said in &all {
+        let clear = match said.code {
+            0 => true,
+            3 => ["exists", "being deleted"].iter().any(|text| said.stderr.contains(text)),
+            4 => ["there is no", "deleted"].iter().any(|text| said.stderr.contains(text)),
+            _ => false,
+        };
+        assert!(clear, "exit {}: {}", said.code, said.stderr);
+    }
+    assert!(all.iter().filter(|said| said.code == 0).count() >= 24, "they get on");
+    desk.done("verify other");
+}
+
+#[test]
 fn a_reader_that_leaves_early_ends_a_listing_quietly() {
     let desk = Desk::lake();
     let mut child = desk

@@ -22,8 +22,13 @@ async fn a_process_that_has_ended_its_part_takes_nothing_more() {
     let queue = tasks::start(context, QueueOptions::default());
     queue.close().await;
     let element = b"not even read".to_vec().into();
-    let submission =
-        Submission { op_id: op_id(1), element, producer: None, seal: Seal::No, may_repeat: false };
+    let submission = Submission {
+        op_id: op_id(1),
+        element,
+        producers: Vec::new(),
+        seal: Seal::No,
+        may_repeat: false,
+    };
     let refused = queue.submit(submission).await.unwrap_err();
     assert!(refused.message().contains("shutting down"), "{refused}");
     assert_eq!(

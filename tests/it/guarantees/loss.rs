@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use onward::internals::clock;
+use onward::internals::commit::faults::Faults;
 use onward::internals::coord::restore::{BranchImage, PART_MAX};
 use onward::internals::coord::script::RESTORE;
 use onward::internals::coord::{
@@ -15,6 +16,7 @@ use onward::internals::coord::{
 use onward::internals::model::address::RefExpr;
 use onward::internals::model::ids::Ticket;
 use onward::internals::repo::recover::RecoveredState;
+use onward::internals::repo::{Branch, TicketHandle};
 use onward::{Onward, Outcome};
 use tokio::task::JoinHandle;
 
@@ -242,6 +244,95 @@ async fn a_staged_commit_or_a_merge_asked_for_again_after_a_loss_gets_its_first_
     let main = deployment.connect().await.repo("lake").branch("main");
     let again = main.commit_staged().producer("p", 1, 7).commit().await.unwrap();
     assert_eq!((again.commit(), again.ticket()), (produced.commit(), produced.ticket()));
+}
+
+/// A branch `dev` that puts `x`, a process with failpoints that can merge it into `main`, and another
+/// process.
+async fn about_to_merge() -> (Deployment, Faults, Onward, Onward) {
+    let (deployment, [other, _]) = lake_on(RedisServer::forgetful()).await;
+    let dev = other.repo("lake").branch("dev");
+    dev.create(&RefExpr::plain("main")).await.unwrap();
+    dev.change().put("x", entry(1)).message("dev").commit().await.unwrap();
+    let faults = Faults::default();
+    let merges = deployment.connect_with(faults.clone()).await;
+    (deployment, faults, merges, other)
+}
+
+async fn merge_of_dev(main: &Branch) -> onward::Result<TicketHandle> {
+    main.merge(RefExpr::plain("dev")).op_id(op_id(4)).submit().await
+}
+
+/// Somebody else puts what the merge brings, and so a merge from now on conflicts with it.
+async fn conflicting(other: &Onward) {
+    let main = other.repo("lake").branch("main");
+    let outcome = main.change().put("x", entry(2)).message("other").commit().await.unwrap();
+    assert!(outcome.commit().is_some(), "{outcome:?}");
+}
+
+/// Both were told the one outcome that the log has.
+async fn told_alike(deployment: &Deployment, first: TicketHandle, again: TicketHandle) {
+    let in_log = |audit: &Audit| audit.ops.get(&op_id(4)).map(|op| (op.outcome, op.ticket));
+    for mut handle in [first, again] {
+        let outcome = handle.wait(crate::support::until::PATIENCE).await.unwrap();
+        let audit = Audit::of(&deployment.objects, "main").await;
+        assert_eq!(in_log(&audit), outcome.ticket().map(|ticket| (outcome.name(), ticket)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_redis_lost_has_one_outcome_whoever_repeats_it_while_it_is_queued_again() {
+    let (deployment, faults, merger, other) = about_to_merge().await;
+    let main = merger.repo("lake").branch("main");
+    let keys = keys(&deployment.objects, "main").await;
+    let ghost = Ghost::haunt(&deployment.redis, &keys);
+    let snapshot = Snapshot::take(&deployment.redis);
+    let first = merge_of_dev(&main).await.unwrap();
+    let lost = faults.hold("resubmit");
+    snapshot.put_back(&deployment.redis);
+    drop(ghost);
+    lost.reached().await;
+    conflicting(&other).await;
+    // By the head as it is now the repetition ends at once, and nothing of it is to be queued.
+    let early = faults.hold("ends-early");
+    let mut again = Box::pin(merge_of_dev(&main));
+    let again = tokio::select! {
+        again = &mut again => {
+            lost.open();
+            again.unwrap()
+        }
+        () = early.reached() => {
+            lost.open();
+            until_async("the first try is decided", || async {
+                Audit::of(&deployment.objects, "main").await.ops.contains_key(&op_id(4))
+            })
+            .await;
+            early.open();
+            again.await.unwrap()
+        }
+    };
+    told_alike(&deployment, first, again).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_repeats_a_merge_whose_first_try_is_on_its_way_waits_for_that() {
+    let (deployment, faults, merger, other) = about_to_merge().await;
+    let main = merger.repo("lake").branch("main");
+    let on_its_way = faults.hold("submit");
+    let first = tokio::spawn({
+        let main = main.clone();
+        async move { merge_of_dev(&main).await.unwrap() }
+    });
+    on_its_way.reached().await;
+    conflicting(&other).await;
+    let asked = || merger.coordinator().lanes().calls().get("status").copied().unwrap_or(0);
+    let before = asked();
+    let again = tokio::spawn({
+        let main = main.clone();
+        async move { merge_of_dev(&main).await.unwrap() }
+    });
+    until_async("the repetition has asked after it", || async { asked() > before }).await;
+    on_its_way.open();
+    told_alike(&deployment, first.await.unwrap(), again.await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ mod producers;
 mod redis_limits;
 mod replies;
 mod seals;
+mod several;
 mod staging;
 mod standing;
 mod two_primaries;

@@ -41,6 +41,41 @@ async fn last(onward: &Onward) -> Option<(u64, u64, Option<CommitId>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_damaged_in_redis_is_taken_from_the_log_and_holds_nobody_up() {
+    // One that comes before all numbers, and one behind them.
+    for garbage in ["!", "garbage"] {
+        let (deployment, onward) = Deployment::lake().await;
+        let keys = keys(&deployment.objects, "main").await;
+        let main = onward.repo("lake").branch("main");
+        let produce = |name: &str, epoch: u64, sequence: u64| {
+            let path = format!("{name}/{epoch}/{sequence}");
+            main.change().put(path, entry(1)).producer(name, epoch, sequence).commit()
+        };
+        let first = produce("p", 2, 5).await.unwrap();
+        produce("q", 1, 1).await.unwrap();
+        let damage = || {
+            let row = ["HSET", &keys.producers, "p", garbage];
+            assert_eq!(deployment.redis.command::<i64>(&row), 0, "it had a row");
+        };
+        damage();
+        let other = produce("q", 1, 2).await.unwrap();
+        assert!(other.commit().is_some(), "{other:?}");
+        let last = main.producer("p").await.unwrap().unwrap();
+        assert_eq!((last.epoch, last.sequence, last.commit), (2, 5, first.commit()));
+        for (epoch, sequence, name) in [(2, 4, "behind"), (1, 9, "fenced"), (2, 6, "committed")] {
+            damage();
+            let outcome = produce("p", epoch, sequence).await.unwrap();
+            assert_eq!(outcome.name(), name, "{garbage} {epoch} {sequence}: {outcome:?}");
+        }
+        // The op that was decided last has put it right.
+        let row: String = deployment.redis.command(&["HGET", &keys.producers, "p"]);
+        assert_ne!(row, garbage);
+        assert_eq!(main.producer("p").await.unwrap().unwrap().sequence, 6);
+        assert_eq!(onward.counters().failed_rounds, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_op_again_has_its_outcome_and_says_that_it_is_a_repetition() {
     let (deployment, onward) = Deployment::lake().await;
     let first = commit(&onward, 1, 1).await;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::TryStreamExt;
 use onward::{Onward, Outcome, RefExpr, Ticket};
 
-use crate::support::branch::{Audit, Ghost, keys, op_id};
+use crate::support::branch::{Audit, Ghost, Snapshot, keys, op_id};
 use crate::support::lake::{Deployment, entry};
+use crate::support::redis::RedisServer;
 use crate::support::until::PATIENCE;
 
 /// The commit in which each path appears, by ticket; a path in two commits is an error.
@@ -30,6 +31,29 @@ async fn committed_paths(onward: &Onward) -> BTreeMap<String, Ticket> {
         }
     }
     paths
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_redis_that_was_set_back_has_staged_again_is_shown_and_can_be_taken_back() {
+    let deployment = Deployment::with(RedisServer::forgetful());
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let main = onward.repo("lake").branch("main");
+    main.stage_put("a".parse().unwrap(), entry(1), None).await.unwrap();
+    let snapshot = Snapshot::take(&deployment.redis);
+    main.commit_staged().message("a").commit().await.unwrap();
+    main.change().put("a", entry(2)).message("newer").commit().await.unwrap();
+    onward.close().await;
+    snapshot.put_back(&deployment.redis);
+    let fresh = deployment.connect().await.repo("lake").branch("main");
+    let staged = fresh.status("", None, 10).await.unwrap();
+    assert_eq!(staged.len(), 1, "{staged:?}");
+    assert_eq!(fresh.reset("", false).await.unwrap(), 1);
+    let nothing = fresh.commit_staged().message("again").commit().await.unwrap();
+    assert_eq!(nothing.name(), "no_changes", "{nothing:?}");
+    let path = "a".parse().unwrap();
+    let now = fresh.repository().stat(&RefExpr::plain("main"), &path).await.unwrap();
+    assert_eq!(now.size, 2, "what was committed stands");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use onward::internals::commit::op::queued::{Body, QueuedOp};
+use onward::internals::coord::submit::SubmitLimits;
 use onward::internals::repo::recover::RecoveredState;
 use onward::{ErrorKind, Onward, Outcome, RefExpr};
 
@@ -75,6 +76,38 @@ async fn names_that_redis_has_lost_hide_no_queue() {
     let watched = watch.step().await.unwrap();
     assert_eq!((watched.branches, watched.standing), (4, 1));
     is_empty(&deployment, "b1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_full_of_what_was_left_is_seen_through_by_who_finds_no_room() {
+    let (deployment, _) = Deployment::lake().await;
+    let few = |queue: u64, sealed: u64| {
+        let mut config = deployment.config();
+        config.coordinator.queue.limits = SubmitLimits { queue, sealed };
+        Onward::with_objects(config, deployment.objects.clone())
+    };
+    leave(&deployment, "main", 0..4).await;
+    let fresh = few(4, 256).await.unwrap();
+    assert!(change(&fresh, "main", 4).commit().await.unwrap().commit().is_some());
+    Audit::of(&deployment.objects, "main").await.has_all(0..5);
+    // The same of what staged commits have taken.
+    let gone = deployment.connect().await;
+    let main = gone.repo("lake").branch("main");
+    let ghost = Ghost::haunt(&deployment.redis, &keys(&deployment.objects, "main").await);
+    for n in 5..7 {
+        main.stage_put(format!("s/{n}").parse().unwrap(), entry(n), None).await.unwrap();
+        assert!(main.commit_staged().op_id(op_id(n)).submit().await.unwrap().ticket().is_some());
+    }
+    gone.close().await;
+    let fresh = few(131_072, 2).await.unwrap().repo("lake").branch("main");
+    fresh.stage_put("s/7".parse().unwrap(), entry(7), None).await.unwrap();
+    let staged = || fresh.commit_staged().op_id(op_id(7)).message("staged").commit();
+    // Who is at work is left alone.
+    let refused = staged().await.unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::TooManySealed { .. }), "{refused}");
+    drop(ghost);
+    assert!(staged().await.unwrap().commit().is_some());
+    Audit::of(&deployment.objects, "main").await.has_all(5..8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

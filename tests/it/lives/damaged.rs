@@ -58,6 +58,36 @@ async fn a_branch_whose_newest_log_entry_is_damaged_can_be_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn branches_are_listed_beside_one_that_is_damaged_and_that_says_so() {
+    let (deployment, onward) = Deployment::lake().await;
+    let repo = onward.repo("lake");
+    for branch in ["dev", "no-record"] {
+        repo.branch(branch).create(&RefExpr::plain("main")).await.unwrap();
+        put(&onward, branch, "a", 1).await.unwrap();
+    }
+    let main = repo.branch("main").show().await.unwrap();
+    damage(&deployment, "dev").await;
+    let record = "lake/branches/no-record/0000000001";
+    deployment.objects.put(record, Bytes::from_static(b"\x01garbage")).await.unwrap();
+    deployment.redis.command::<String>(&["FLUSHALL"]);
+    let fresh = deployment.connect().await;
+    let listed = fresh.repo("lake").branches().await.unwrap();
+    let told: Vec<_> = listed.iter().map(|info| (info.name.as_str(), &info.damage)).collect();
+    let [("dev", Some(log)), ("main", None), ("no-record", Some(no_record))] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(log.contains("lake/log/"), "{log}");
+    assert!(no_record.contains(record), "{no_record}");
+    assert_eq!(listed[1], main);
+    // A dump of all heads without one of them would be none.
+    let error = fresh.repo("lake").dump_refs().await.unwrap_err();
+    assert_eq!(error.kind(), onward::ErrorKind::Corrupt, "{error}");
+    // What is damaged can be deleted, and is listed no more.
+    fresh.repo("lake").branch("dev").delete().await.unwrap();
+    assert_eq!(fresh.repo("lake").branches().await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_with_damaged_branches_can_be_deleted() {
     let (deployment, onward) = Deployment::lake().await;
     for branch in ["dev", "no-record"] {

@@ -1,13 +1,18 @@
 //! A deletion that is under way, and one that was interrupted.
 
+use std::sync::Arc;
+
 use onward::internals::commit::faults::Faults;
+use onward::internals::objects::Objects;
 use onward::internals::repo::gc::GcOptions;
 use onward::internals::repo::protection::Rule;
 use onward::internals::repo::verify::VerifyOptions;
 use onward::{ErrorKind, Onward, RefExpr};
 
 use super::{commits, content, create, in_order, not_found, put};
+use crate::support::faulty_store::{Fault, FaultyStore, Op};
 use crate::support::lake::{Deployment, entry};
+use crate::support::redis::RedisServer;
 
 /// The points at which a deletion can be cut short.
 const POINTS: [&str; 4] = ["repo-ending", "branch-ended", "repo-removing", "repo-emptied"];
@@ -51,6 +56,81 @@ async fn everything(onward: &Onward) -> Vec<(&'static str, onward::Error)> {
         ("verify", verify.unwrap_err()),
         ("recover", repo.recover().await.unwrap_err()),
     ]
+}
+
+/// A process that knew the repository, and asks at each use whether it is still there.
+async fn doubting(deployment: &Deployment) -> Onward {
+    let mut config = deployment.config();
+    config.lives_believed = std::time::Duration::ZERO;
+    Onward::with_objects(config, deployment.objects.clone()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knew_a_repository_reads_nothing_of_it_once_its_deletion_was_cut_short() {
+    for point in POINTS {
+        let (deployment, _) = Deployment::lake().await;
+        let knows = doubting(&deployment).await;
+        put(&knows, "main", "old", 1).await.unwrap();
+        let repo = knows.repo("lake");
+        let (main, tag) = (RefExpr::plain("main"), RefExpr::plain("v1"));
+        repo.create_tag(&"v1".parse().unwrap(), &main).await.unwrap();
+        repo.branch("dev").create(&main).await.unwrap();
+        let commit = repo.branch("main").show().await.unwrap().commit.unwrap();
+        let commit = RefExpr::plain(commit.to_string());
+        let faults = Faults::default();
+        faults.set(&format!("{point}=error")).unwrap();
+        deployment.connect_with(faults).await.repo("lake").delete().await.unwrap_err();
+        for name in ["main", "dev", "v1", &commit.to_string()] {
+            let said = not_found(content(&knows, name).await);
+            assert!(said.message().contains("repo delete lake"), "{point}, {name}: {said}");
+        }
+        for branch in ["main", "dev"] {
+            let branch = repo.branch(branch);
+            not_found(branch.show().await);
+            not_found(branch.stage_put("x".parse().unwrap(), entry(3), None).await);
+            not_found(branch.status("", None, 10).await);
+        }
+        for found in [repo.commit_of(&tag).await, repo.commit_of(&commit).await] {
+            not_found(found);
+        }
+        // One that goes on is found, however often it is asked for.
+        deployment.connect().await.repo("lake").delete().await.unwrap();
+        create(&knows).await.unwrap();
+        assert!(content(&knows, "main").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_does_not_answer_keeps_nobody_from_what_is_known() {
+    let (mut deployment, _) = Deployment::lake().await;
+    let mut store = None;
+    deployment.objects = deployment.objects.clone().behind(|inner| {
+        let faulty = FaultyStore::new(inner);
+        store = Some(faulty.clone());
+        Arc::new(faulty)
+    });
+    let (store, knows) = (store.unwrap(), doubting(&deployment).await);
+    put(&knows, "main", "old", 1).await.unwrap();
+    store.fail_next_at(Op::Get, "lake/repo", 1000, Fault::Outage);
+    put(&knows, "main", "new", 2).await.unwrap();
+    store.heal();
+    assert_eq!(content(&knows, "main").await.unwrap().len(), 2);
+}
+
+/// A record that another process is writing is not what is left of somebody.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_deletes_leaves_the_record_alone_that_another_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = Objects::open(&format!("file://{}", dir.path().display())).unwrap();
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    create(&onward).await.unwrap();
+    let half = ["repo#1", "data/07/0123456789abcdef0123456789abcdef#1"];
+    let half = half.map(|name| dir.path().join("lake").join(name));
+    std::fs::create_dir_all(half[1].parent().unwrap()).unwrap();
+    half.iter().for_each(|path| std::fs::write(path, "half").unwrap());
+    onward.repo("lake").delete().await.unwrap();
+    assert_eq!(half.map(|path| path.exists()), [true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

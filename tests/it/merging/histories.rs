@@ -223,6 +223,12 @@ impl World {
     fn merged(&self, head: CommitId, plan: &Plan) -> Merged {
         let dest = self.graph.content(Some(head));
         match plan {
+            // Removals of what is not there are no commit.
+            Plan::Commit(changes)
+                if changes.iter().all(|(path, to)| to.is_none() && !dest.contains_key(path)) =>
+            {
+                Merged::Nothing
+            }
             Plan::Commit(changes) => Merged::Content(apply(&dest, changes), changes.len()),
             Plan::Merge { source, rule, .. } => {
                 let base = self.graph.merge_base(head, *source);

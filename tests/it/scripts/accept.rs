@@ -9,9 +9,8 @@ use super::reply::{ints, texts};
 pub struct Submission {
     pub op: String,
     pub element: String,
-    pub producer: String,
-    pub epoch: u64,
-    pub sequence: u64,
+    /// Name, epoch and sequence of each of its producers.
+    pub producers: Vec<(String, u64, u64)>,
     pub seal: char,
     /// The area that it makes: one that is not there.
     pub area: String,
@@ -115,18 +114,12 @@ impl Branch {
             None if !open => return (8, 0, nothing),
             None => {}
         }
-        if let Some(known) = self.producers.get(&each.producer) {
-            let wanted = row(each.epoch, each.sequence);
-            let is_behind = wanted[..20] == known[..20] && wanted[20..] <= known[20..40];
-            let is_fenced = wanted[..20] < known[..20];
-            if forgotten && (is_behind || is_fenced) {
-                return (10, 0, nothing);
-            }
-            if is_behind || is_fenced {
-                return (if is_fenced { 4 } else { 5 }, 0, known.clone());
-            }
-        } else if each.producer.is_empty() && forgotten {
+        let late = self.late(each);
+        if forgotten && (late.is_some() || each.producers.is_empty()) {
             return (10, 0, nothing);
+        }
+        if let Some(late) = late {
+            return late;
         }
         let depth = self.queue.len();
         if depth >= limits.queue {
@@ -146,6 +139,23 @@ impl Branch {
         let ticket = head.done + self.queue.len() as u64;
         self.ops.insert(each.op.clone(), ticket);
         (1, ticket, nothing)
+    }
+
+    /// The first producer of an op that is past its place: one that is fenced, else one that is behind.
+    fn late(&self, each: &Submission) -> Option<(i64, u64, String)> {
+        let late = |code: i64| {
+            let mut numbered = each.producers.iter().zip(1..);
+            numbered.find_map(|((name, epoch, sequence), number)| {
+                let known = self.producers.get(name)?;
+                let wanted = row(*epoch, *sequence);
+                let is_late = match code {
+                    4 => wanted[..20] < known[..20],
+                    _ => wanted[..20] == known[..20] && wanted[20..] <= known[20..40],
+                };
+                is_late.then(|| (code, number, known.clone()))
+            })
+        };
+        late(4).or_else(|| late(5))
     }
 
     /// Whether fewer decided ops are known than the log brings back.

@@ -77,13 +77,14 @@ impl<'a> Server<'a> {
             args.extend([
                 each.op.clone(),
                 each.element.clone(),
-                each.producer.clone(),
-                format!("{:020}", each.epoch),
-                format!("{:020}", each.sequence),
+                each.producers.len().to_string(),
                 each.seal.to_string(),
                 each.area.clone(),
                 if each.may_repeat { "1" } else { "0" }.to_owned(),
             ]);
+        }
+        for (name, epoch, sequence) in submissions.iter().flat_map(|each| &each.producers) {
+            args.extend([name.clone(), format!("{epoch:020}"), format!("{sequence:020}")]);
         }
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         self.run(&script::SUBMIT, &all, &args)

@@ -167,15 +167,20 @@ fn any_asker() -> impl Strategy<Value = Asker> {
 }
 
 fn any_submission() -> impl Strategy<Value = Submission> {
-    let producer = prop_oneof![3 => Just(""), 1 => Just("p"), 1 => Just("q")];
+    let place = || (0..3u64, 0..4u64);
+    let each = || prop::option::weighted(0.3, place());
+    let producers = (each(), each(), each()).prop_map(|(p, q, r)| {
+        let named = |(name, place): (&str, Option<(u64, u64)>)| {
+            place.map(|(epoch, sequence)| (name.to_owned(), epoch, sequence))
+        };
+        [("p", p), ("q", q), ("r", r)].into_iter().filter_map(named).collect()
+    });
     let seal = prop_oneof![2 => Just('0'), 2 => Just('1'), 1 => Just('2')];
-    (any_op(), 0..100u32, producer, 0..3u64, 0..4u64, (seal, any::<bool>())).prop_map(
-        |(op, body, producer, epoch, sequence, (seal, may_repeat))| Submission {
+    (any_op(), 0..100u32, producers, seal, any::<bool>()).prop_map(
+        |(op, body, producers, seal, may_repeat)| Submission {
             element: format!("{op}P{body}"),
             op,
-            producer: producer.to_owned(),
-            epoch,
-            sequence,
+            producers,
             seal,
             area: String::new(),
             may_repeat,

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use onward::internals::commit::round::prepare::BATCH_PRODUCERS_MAX;
 use onward::internals::coord::script::{self, Script};
 use onward::internals::coord::{BranchKeys, ScriptCall};
 use onward::internals::model::ids::BranchUid;
 use redis::{Connection, Value};
 
+use super::accept::row;
 use super::model::NOBODY;
 use super::steps::op;
 use crate::support::redis::RedisServer;
@@ -93,6 +95,17 @@ impl Rig {
     }
 
     fn publish(&mut self, count: usize, forgotten: usize, budget: usize, wanted: usize) -> Work {
+        self.publish_rows(count, forgotten, budget, wanted, 0)
+    }
+
+    fn publish_rows(
+        &mut self,
+        count: usize,
+        forgotten: usize,
+        budget: usize,
+        wanted: usize,
+        producers: usize,
+    ) -> Work {
         let keys = self.keys.clone();
         let all = [
             keys.head,
@@ -109,9 +122,10 @@ impl Rig {
         let mut args: Vec<String> = ["-", "helper", "250", "0"].map(str::to_owned).to_vec();
         args.push(count.to_string());
         args.extend(["c", "1", "0", "10", "60000", "60000"].map(str::to_owned));
-        args.extend([wanted.to_string(), "0".into(), "0".into(), "10".into()]);
+        args.extend([wanted.to_string(), producers.to_string(), "0".into(), "10".into()]);
         args.extend([forgotten.to_string(), budget.to_string()]);
         args.extend((0..count).flat_map(|n| [op(n), format!("record-{n:60}")]));
+        args.extend((0..producers).flat_map(|n| [format!("producer-{n:040}"), row(1, n as u64)]));
         self.run(&script::PUBLISH, &all, &args)
     }
 
@@ -135,8 +149,7 @@ impl Rig {
         args.extend([AREAS + 1, count, 0].map(|n| n.to_string()));
         for n in 0..count {
             let element = format!("{}P", op(n));
-            args.extend([op(n), element, String::new(), format!("{:020}", 0)]);
-            args.extend([format!("{:020}", 0), "2".into(), op(AREAS + n), "0".into()]);
+            args.extend([op(n), element, "0".into(), "2".into(), op(AREAS + n), "0".into()]);
         }
         self.run(&script::SUBMIT, &all, &args)
     }
@@ -238,6 +251,20 @@ fn a_full_batch_is_published_with_a_few_commands_for_each_op() {
     let published = rig.publish(BATCH, 256 + BATCH * 3 / 2, 256, BATCH);
     assert_eq!(code(&published.reply), 2);
     assert!(published.commands <= BATCH as u64 + 60, "{} commands", published.commands);
+}
+
+#[test]
+fn the_rows_of_as_many_producers_as_a_batch_has_are_published_with_a_few_commands() {
+    let mut rig = Rig::new();
+    rig.queue(BATCH, 200);
+    let published = rig.publish_rows(BATCH, 256 + BATCH * 3 / 2, 256, BATCH, BATCH_PRODUCERS_MAX);
+    assert_eq!(code(&published.reply), 2);
+    assert!(published.commands <= BATCH as u64 + 60, "{} commands", published.commands);
+    let producers = rig.keys.producers.clone();
+    assert_eq!(rig.plain::<usize>("HLEN", &producers, &[]), BATCH_PRODUCERS_MAX);
+    let last = format!("producer-{:040}", BATCH_PRODUCERS_MAX - 1);
+    let told: String = rig.plain("HGET", &producers, &[&last]);
+    assert_eq!(told, row(1, BATCH_PRODUCERS_MAX as u64 - 1));
 }
 
 #[test]

@@ -149,6 +149,34 @@ async fn a_producer_that_was_replaced_is_fenced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_producers_advance_with_one_request_or_none_does() {
+    let sidecar = Sidecar::start().await;
+    let sidecar = &sidecar;
+    let send = |kind: &'static str, head: Value| {
+        let body = match kind {
+            "application/json" => head.to_string(),
+            _ => format!("{}\n", json!({"commit": head})),
+        };
+        let request = sidecar.request("POST", &format!("{MAIN}/changes"));
+        async move { told(request.header("Content-Type", kind).body(body)).await }
+    };
+    let place = |n: u64, epoch: u64, sequence: u64| json!({"name": format!("t/{n}"), "epoch": epoch, "sequence": sequence});
+    let both = json!({"producers": [place(1, 1, 9), place(0, 1, 5)], "allow_empty": true});
+    let (status, first) = send("application/json", both.clone()).await;
+    assert_eq!(status, StatusCode::CREATED, "{first}");
+    let (_, again) = send("application/jsonl", both).await;
+    assert_eq!((&again["commit"], &again["repeated"]), (&first["commit"], &json!(true)));
+    let (status, claimed) = send("application/jsonl", json!({"producers": [place(1, 2, 9)]})).await;
+    assert_eq!((status, &claimed["outcome"]), (StatusCode::OK, &json!("no_changes")), "{claimed}");
+    let late = json!({"producers": [place(0, 1, 6), place(1, 1, 10)]});
+    let (status, fenced) = send("application/json", late).await;
+    assert_eq!((status, &fenced["outcome"]), (StatusCode::CONFLICT, &json!("fenced")), "{fenced}");
+    assert!(fenced["reason"].as_str().unwrap().contains("'t/1'"), "{fenced}");
+    let (_, kept) = sidecar.get(&format!("{MAIN}/producers/t%2F0")).await;
+    assert_eq!((&kept["epoch"], &kept["sequence"]), (&json!(1), &json!(5)), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_producer_is_told_what_it_is_behind_and_can_ask_where_it_was() {
     let sidecar = Sidecar::start().await;
     let sidecar = &sidecar;
@@ -218,6 +246,18 @@ async fn bad_bodies_are_told_where_they_are_wrong_and_nothing_is_done() {
             r#"{"producer": {"name": "", "epoch": 1, "sequence": 1}}"#,
             400,
             "producer",
+        ),
+        (
+            "application/json",
+            r#"{"producer": {"name": "a", "epoch": 1, "sequence": 1}, "producers": []}"#,
+            400,
+            "send one of them",
+        ),
+        (
+            "application/json",
+            r#"{"producers": [{"name": "a", "epoch": 1, "sequence": 1}, {"name": "a", "epoch": 1, "sequence": 2}]}"#,
+            400,
+            "named twice",
         ),
         ("application/json", long.as_str(), 413, "limit"),
         ("application/jsonl", long.as_str(), 413, "limit"),

@@ -43,6 +43,97 @@ async fn parameters_are_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_is_there_twice_is_told_so() {
+    let sidecar = Sidecar::start().await;
+    for (path, name) in [
+        (format!("{READ}/ls?amount=1&amount=2"), "'amount'"),
+        (format!("{READ}/stat?path=a&path=b"), "'path'"),
+        (format!("{MAIN}/queue?limit=1&limit=2"), "'limit'"),
+    ] {
+        let (status, said) = sidecar.get(&path).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        let message = said["message"].as_str().unwrap();
+        assert!(message.contains(name) && message.contains("more than once"), "{path}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_packed_on_its_way_is_not_stored_as_it_comes() {
+    let sidecar = Sidecar::start().await;
+    let (id, secret) = crate::support::sidecar::ADMIN;
+    let basic = base64(&format!("{id}:{secret}"));
+    for (coding, status) in [("gzip, chunked", "501"), ("chunked", "201")] {
+        let mut socket = TcpStream::connect(sidecar.address()).await.unwrap();
+        let head = format!(
+            "POST {UPLOAD}?path=a HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\nTransfer-Encoding: {coding}\r\nConnection: close\r\n\r\n"
+        );
+        socket.write_all(format!("{head}3\r\nabc\r\n0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{coding}: {answer}");
+        let there = sidecar.get(&format!("{READ}/stat?path=a")).await.0;
+        assert_eq!(there == StatusCode::OK, status == "201", "{coding}");
+    }
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_route_would_pass_over_is_refused_and_says_what_to_do() {
+    let sidecar = Sidecar::start().await;
+    let key = |request: reqwest::RequestBuilder| request.header("Idempotency-Key", "k");
+    let branch = json!({"name": "dev", "source": "main"});
+    let tag = json!({"id": "v1", "ref": "main"});
+    for (what, request) in [
+        ("branch", sidecar.request("POST", &format!("{LAKE}/branches")).json(&branch)),
+        ("tag", sidecar.request("POST", &format!("{LAKE}/tags")).json(&tag)),
+        ("upload", sidecar.request("POST", &format!("{UPLOAD}?path=a")).body("x")),
+        ("delete", sidecar.request("DELETE", &format!("{LAKE}/branches/main"))),
+    ] {
+        let (status, said) = told(key(request)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{what}: {said}");
+        let message = said["message"].as_str().unwrap();
+        assert!(message.contains("Idempotency-Key") && message.contains("without"), "{message}");
+    }
+    for path in
+        [format!("{LAKE}/branches/dev"), format!("{LAKE}/tags/v1"), format!("{READ}/stat?path=a")]
+    {
+        assert_eq!(sidecar.get(&path).await.0, StatusCode::NOT_FOUND, "nothing was done: {path}");
+    }
+    let read = told(key(sidecar.request("GET", LAKE))).await;
+    assert_eq!(read.0, StatusCode::OK, "what only reads needs none: {}", read.1);
+    let commit = |value: &str| {
+        let body = json!({"message": "m", "allow_empty": true});
+        let request = sidecar.request("POST", &format!("{LAKE}/branches/main/commits"));
+        told(request.header("Idempotency-Key", value).json(&body))
+    };
+    assert_eq!(commit("k").await.0, StatusCode::CREATED);
+    for blank in ["a b", "a\tb"] {
+        let (status, said) = commit(blank).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+        assert!(said["message"].as_str().unwrap().contains("blanks"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_metadata_without_a_name_is_refused_and_others_are_kept_as_they_are() {
+    let sidecar = Sidecar::start().await;
+    let upload = sidecar.request("POST", &format!("{UPLOAD}?path=a")).body("x");
+    assert_eq!(told(upload).await.0, StatusCode::CREATED);
+    let set = format!("{UPLOAD}/stat/user_metadata?path=a");
+    let (status, said) = sidecar.send("PUT", &set, json!({"set": {"": "v"}})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+    assert!(said["message"].as_str().unwrap().contains("metadata"), "{said}");
+    let (status, said) = sidecar.send("PUT", &set, json!({"set": {"Owner": "me"}})).await;
+    assert_eq!(status, StatusCode::CREATED, "{said}");
+    let (_, stat) = sidecar.get(&format!("{READ}/stat?path=a")).await;
+    assert_eq!(stat["metadata"], json!({"Owner": "me"}), "names in JSON have their case");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn methods_and_paths_that_are_not_taken_are_told_what_is() {
     let sidecar = Sidecar::start().await;
     for (method, path, allowed) in [

@@ -16,7 +16,7 @@ use onward::internals::model::ids::BranchUid;
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::ObjectStore;
 use onward::internals::tree::{ListItem, ListRequest};
-use onward::{CommitId, OpId, Ticket};
+use onward::{CommitId, OpId, Producer, Ticket};
 
 use super::client::{Entry, Shared, Told};
 use super::plan::{Act, Guard, Put, value};
@@ -248,6 +248,7 @@ async fn replay(
     let mut now = content(lake, main.start).await?;
     contents.extend(main.start.map(|start| (start, now.clone())));
     let mut staged = Vec::new();
+    let mut rows = Rows::new();
     for decided in &main.ops {
         let after = match &decided.commit {
             Some((id, _)) => content(lake, Some(*id)).await?,
@@ -259,8 +260,14 @@ async fn replay(
             Verdict::Failed { reason } => days && reason.contains("hours ago"),
             _ => false,
         };
+        let late = match act {
+            Some((Act::Produce { producers, .. }, _)) => {
+                late(&mut rows, producers, decided, &what)?
+            }
+            _ => false,
+        };
         let expected = match act {
-            _ if is_too_old => Some(now.clone()),
+            _ if is_too_old || late => Some(now.clone()),
             Some((Act::Commit { changes, guard, .. }, base)) => {
                 // Who saw a branch without commits has nothing to hold its changes against.
                 let guard =
@@ -310,6 +317,39 @@ async fn replay(
     Ok(staged)
 }
 
+/// Epoch and sequence of each producer.
+type Rows = BTreeMap<String, (u64, u64)>;
+
+/// Whether an op came too late for one of its producers, as it must be told then; else all of them
+/// advance.
+fn late(
+    rows: &mut Rows,
+    producers: &[Producer],
+    decided: &Decided,
+    what: &str,
+) -> Result<bool, String> {
+    let row = |asked: &Producer| rows.get(&asked.name).copied().unwrap_or_default();
+    let is_fenced = |asked: &Producer| asked.epoch < row(asked).0;
+    let is_behind = |asked: &Producer| (asked.epoch, asked.sequence) <= row(asked);
+    let outcome = decided.told().outcome;
+    let told_late = matches!(outcome, "fenced" | "behind");
+    let expected = match () {
+        _ if producers.iter().any(is_fenced) => Some("fenced"),
+        _ if producers.iter().any(is_behind) => Some("behind"),
+        _ => None,
+    };
+    if expected != told_late.then_some(outcome) {
+        return Err(format!(
+            "{what} of {producers:?} came to {outcome} where the rows are {rows:?}"
+        ));
+    }
+    if !told_late {
+        let advanced = producers.iter().map(|p| (p.name.clone(), (p.epoch, p.sequence)));
+        rows.extend(advanced);
+    }
+    Ok(told_late)
+}
+
 /// What a plain map comes to, and whether the op had to commit.
 fn expect(
     now: &Content,
@@ -347,9 +387,16 @@ fn expect(
             None => drop(after.remove(&put.path)),
         }
     }
+    let takes_away_only = changes.iter().all(|put| put.value.is_none());
     match decided.told().outcome {
         "committed" if conflict => {
             Err(format!("{what} was committed over a conflict: {changes:?}"))
+        }
+        "committed" if takes_away_only && after == *now => {
+            Err(format!("{what} took nothing away and was committed: {changes:?} over {now:?}"))
+        }
+        "no_changes" if after != *now => {
+            Err(format!("{what} came to nothing and had changes: {changes:?} over {now:?}"))
         }
         "committed" => Ok(after),
         "conflict" if !conflict => Err(format!(
@@ -385,13 +432,17 @@ fn staging(journals: &[Entry], main: &Line, staged: &[(u32, u64)], lossless: boo
     }
     let by_op: HashMap<OpId, &Decided> = main.ops.iter().map(|op| (op.op_id, op)).collect();
     let holders: HashMap<u32, u64> = staged.iter().copied().collect();
-    let seals: Vec<(u64, u64)> = journals
+    let (seals, called_off): (Vec<&Entry>, Vec<&Entry>) = journals
         .iter()
-        .filter(|entry| matches!(entry.plan.act, Act::CommitStaged))
-        .filter_map(|entry| {
-            let decided = by_op.get(&entry.plan.op_id)?;
-            decided.commit.as_ref().map(|_| (entry.began, decided.ticket))
-        })
+        .filter(|entry| matches!(entry.plan.act, Act::CommitStaged { .. }))
+        .partition(|entry| by_op.get(&entry.plan.op_id).is_some_and(|op| op.commit.is_some()));
+    // What one that was called off beside another had taken, it gave back when that had taken the rest.
+    let end = |entry: &Entry| entry.ended.unwrap_or(u64::MAX);
+    let beside = |a: &Entry, b: &Entry| a.began <= end(b) && b.began <= end(a);
+    let seals: Vec<(u64, u64)> = seals
+        .into_iter()
+        .filter(|seal| !called_off.iter().any(|off| beside(seal, off)))
+        .filter_map(|seal| Some((seal.began, by_op.get(&seal.plan.op_id)?.ticket)))
         // The last commit of a history takes what is left.
         .chain(main.ops.last().map(|last| (u64::MAX, last.ticket)))
         .collect();
@@ -408,7 +459,8 @@ fn staging(journals: &[Entry], main: &Line, staged: &[(u32, u64)], lossless: boo
 /// and the ticket as which they were decided.
 fn promised(journals: &[Entry], main: &Line) -> Vec<(OpId, u64, u64)> {
     let ticket = |op: OpId| main.ops.iter().find(|decided| decided.op_id == op).map(|op| op.ticket);
-    let promised = journals.iter().filter(|entry| matches!(entry.plan.act, Act::CommitStaged));
+    let promised =
+        journals.iter().filter(|entry| matches!(entry.plan.act, Act::CommitStaged { .. }));
     let known = promised
         .filter_map(|entry| Some((entry.plan.op_id, entry.promised?, ticket(entry.plan.op_id)?)));
     known.collect()

@@ -227,18 +227,21 @@ async fn attempt(
                 None => builder,
             }
         }
-        Act::Produce { changes, producer, epoch, sequence } => {
-            with(main.change(), changes, None).producer(producer, *epoch, *sequence)
+        Act::Produce { changes, producers } => {
+            with(main.change(), changes, None).producers(producers.iter().cloned())
         }
-        Act::CommitStaged => main.commit_staged().op_id(plan.op_id),
+        Act::CommitStaged { .. } => main.commit_staged().op_id(plan.op_id),
         Act::Side { changes } => with(side.change(), changes, None).op_id(plan.op_id),
         Act::Stage { .. } | Act::Show => unreachable!(),
     };
     let builder =
         builder.message(message).committer("committer").meta("op", plan.op_id.to_string());
     let builder = builder.fingerprint(fingerprint);
-    let cancels = matches!(plan.act, Act::Commit { cancel: true, .. });
-    if !cancels && !matches!(plan.act, Act::CommitStaged) {
+    let cancels = match plan.act {
+        Act::Commit { cancel, .. } | Act::CommitStaged { cancel } => cancel,
+        _ => false,
+    };
+    if !cancels && !matches!(plan.act, Act::CommitStaged { .. }) {
         return builder.commit().await;
     }
     let mut handle = builder.submit().await?;

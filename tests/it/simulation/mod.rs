@@ -4,7 +4,8 @@
 //! A history is a few processes with clients, and whatever goes wrong meanwhile: messages that are
 //! cut, lost or late; processes that are killed or paused at any moment; servers that come back with
 //! less than they had, or believe in two places to be the primary; an object store that fails, with
-//! and without effect; clocks that jump. At its end everything works again, and whatever was begun
+//! and without effect; clocks that jump; queues that are full, and areas that are given back until they have to make
+//! room. At its end everything works again, and whatever was begun
 //! has to come to its end. Then the log is audited (`audit.rs`).
 //!
 //! `ONWARD_TEST_SEED=… ONWARD_TEST_CASES=1` runs one history again, with its record printed where it
@@ -145,6 +146,13 @@ fn a_submit_that_knows_no_op_again_is_found() {
 #[test]
 fn a_submit_that_takes_what_it_forgot_for_new_is_found() {
     is_found(|name, text| {
-        without("submit", name, text, "ARGV[at + 8] == '1' and forgetful", "ARGV[at + 8] == '2'")
+        without("submit", name, text, "ARGV[at + 6] == '1' and forgetful", "ARGV[at + 6] == '2'")
+    });
+}
+
+#[test]
+fn a_publish_that_tells_the_first_of_several_producers_only_is_found() {
+    is_found(|name, text| {
+        without("publish", name, text, "or i == producer_count then", "or i == 1 then")
     });
 }

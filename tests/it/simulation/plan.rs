@@ -1,6 +1,6 @@
 //! What the clients of a history are going to do, drawn from the seed before it begins.
 
-use onward::{Entry, OpId};
+use onward::{Entry, OpId, Producer};
 
 use super::world::World;
 
@@ -12,12 +12,12 @@ pub const PATHS: usize = 8;
 pub enum Act {
     /// A commit of one's own changes.
     Commit { changes: Vec<Put>, guard: Guard, cancel: bool },
-    /// A commit of a producer, whose op id follows from its sequence.
-    Produce { changes: Vec<Put>, producer: String, epoch: u64, sequence: u64 },
+    /// A commit of producers, whose op id follows from their sequences.
+    Produce { changes: Vec<Put>, producers: Vec<Producer> },
     /// A write to the staging area, to a path of its own.
     Stage { value: u32 },
-    /// A commit of all that is staged.
-    CommitStaged,
+    /// A commit of all that is staged; one that is called off in time gives back what it had taken.
+    CommitStaged { cancel: bool },
     /// A commit on branch `side`.
     Side { changes: Vec<Put> },
     /// A merge of `side`.
@@ -99,20 +99,31 @@ impl<'a> Planner<'a> {
         changes
     }
 
+    /// One of the client's own, and now and then two that all clients have, as partitions that go from
+    /// one to another.
+    fn producers(&mut self, client: usize, sequence: u64) -> Vec<Producer> {
+        let mut producers = vec![Producer::new(format!("producer-{client}"), 1, sequence)];
+        if self.world.one_in(2) {
+            for shared in ["t/0", "t/1"] {
+                let epoch = self.world.pick(3) as u64;
+                producers.push(Producer::new(shared, epoch, sequence));
+            }
+        }
+        producers
+    }
+
     /// The next op of client `client`.
     pub fn plan(&mut self, client: usize, sequence: u64) -> Plan {
         self.ops += 1;
         let act = match self.world.pick(12) {
             0 | 1 if self.staging => Act::Stage { value: self.value() },
-            2 if self.staging => Act::CommitStaged,
+            2 if self.staging => Act::CommitStaged { cancel: self.world.one_in(3) },
             0 | 1 if self.merges => Act::Side { changes: self.changes() },
             2 if self.merges => Act::Merge,
             3 => Act::Show,
             4 => Act::Produce {
-                changes: self.changes(),
-                producer: format!("producer-{client}"),
-                epoch: 1,
-                sequence,
+                changes: if self.world.one_in(6) { Vec::new() } else { self.changes() },
+                producers: self.producers(client, sequence),
             },
             5 => Act::Commit { changes: self.changes(), guard: Guard::Absent, cancel: false },
             6 => Act::Commit { changes: self.changes(), guard: Guard::Base, cancel: false },
@@ -120,9 +131,7 @@ impl<'a> Planner<'a> {
             _ => Act::Commit { changes: self.changes(), guard: Guard::Nothing, cancel: false },
         };
         let op_id = match &act {
-            Act::Produce { producer, epoch, sequence, .. } => {
-                OpId::of_producer(producer, *epoch, *sequence)
-            }
+            Act::Produce { producers, .. } => Producer::op_id_of(producers),
             _ => format!("00000000-0000-4000-8000-{:012}", self.ops).parse().unwrap(),
         };
         Plan { op_id, act, asks_again: self.world.one_in(5) }

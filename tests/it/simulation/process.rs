@@ -14,6 +14,7 @@ use onward::internals::commit::faults::Faults;
 use onward::internals::coord::LaneOptions;
 use onward::internals::coord::Lanes;
 use onward::internals::coord::connect::{Connector, Link};
+use onward::internals::coord::submit::SubmitLimits;
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::ObjectStore;
 use onward::{Config, Error, Onward};
@@ -90,6 +91,11 @@ impl Process {
         let connector = Arc::new(Simulated { process: self.clone(), server: server.clone() });
         let mut config = Config::new(connector.url(), "memory://").committer(self.name());
         config.timeout = Duration::from_secs(30);
+        if server.is_sound() && self.world.one_in(3) {
+            // Limits that others are far from, so that queues are full and areas have to make room.
+            let (queue, sealed) = (2 + self.world.pick(4) as u64, 3 + self.world.pick(2) as u64);
+            config.coordinator.queue.limits = SubmitLimits { queue, sealed };
+        }
         let lanes = loop {
             match Lanes::with_connector(connector.clone(), config.lanes.clone()).await {
                 Ok(lanes) => break lanes,

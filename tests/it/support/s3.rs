@@ -40,6 +40,8 @@ struct Shared {
     /// s3s-fs looks, then writes; the real thing is atomic, so creates go one at a time. Not where the
     /// store is to be one on which branches fork.
     creating: Option<Arc<tokio::sync::Mutex<()>>>,
+    /// Whether it deletes one object at a time, and says 501 to who asks for more.
+    one_by_one: bool,
 }
 
 /// A running server; gone with the value.
@@ -53,22 +55,27 @@ pub struct S3Server {
 impl S3Server {
     /// Starts a server with one empty bucket.
     pub async fn start() -> Self {
-        Self::with(Some(Arc::default())).await
+        Self::with(Some(Arc::default()), false).await
+    }
+
+    /// A server that does not delete several objects in one request.
+    pub async fn without_bulk_delete() -> Self {
+        Self::with(Some(Arc::default()), true).await
     }
 
     /// A server that looks whether an object is there, and then writes it: of many writers of one
     /// object several are told that they were the first.
     pub async fn that_forks() -> Self {
-        Self::with(None).await
+        Self::with(None, false).await
     }
 
-    async fn with(creating: Option<Arc<tokio::sync::Mutex<()>>>) -> Self {
+    async fn with(creating: Option<Arc<tokio::sync::Mutex<()>>>, one_by_one: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("onward-s3-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let shared =
-            Shared { s3: builder.build(), traps: Arc::default(), marks: Arc::default(), creating };
+        let (traps, marks) = (Arc::default(), Arc::default());
+        let shared = Shared { s3: builder.build(), traps, marks, creating, one_by_one };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(serve(listener, shared.clone()));
@@ -131,6 +138,10 @@ async fn answer(
     // s3s-fs answers NoSuchKey here, where S3 says NoSuchBucket.
     if request.uri().path().split('/').nth(1) != Some(BUCKET) {
         return Ok(error(StatusCode::NOT_FOUND, "NoSuchBucket"));
+    }
+    if shared.one_by_one && request.uri().query().is_some_and(|query| query.contains("delete")) {
+        let _ = request.into_body().collect().await;
+        return Ok(error(StatusCode::NOT_IMPLEMENTED, "NotImplemented"));
     }
     if request.method() == Method::GET && !shared.marks.lock().unwrap().is_empty() {
         return Ok(with_marks(&shared, request).await);

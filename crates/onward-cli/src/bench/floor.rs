@@ -61,7 +61,7 @@ impl Floor {
         let (tell, told) = oneshot::channel();
         self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(op_id, tell);
         let submission =
-            Submission { op_id, element, producer: None, seal: Seal::No, may_repeat: false };
+            Submission { op_id, element, producers: Vec::new(), seal: Seal::No, may_repeat: false };
         let ended = |_| Error::internal("the floor has ended");
         self.incoming.send(submission).await.map_err(|_| Error::internal("the floor has ended"))?;
         let batch = told.await.map_err(ended)?;

@@ -1,8 +1,8 @@
 //! What a request says of a commit beside its changes.
 
-use super::shapes::{CommitHead, ProducerShape};
+use super::shapes::CommitHead;
 use onward::internals::repo::ChangeBuilder;
-use onward::{Error, OpId, Result};
+use onward::{Error, OpId, Producer, Result};
 
 /// The id of an op that its client names: in the body, or by the header Idempotency-Key.
 pub fn one_name(own: Option<OpId>, idempotent: Option<OpId>) -> Result<Option<OpId>> {
@@ -30,9 +30,13 @@ pub fn headed(
     if let Some(base) = head.base {
         change = change.base(base.parse()?);
     }
-    if let Some(ProducerShape { name, epoch, sequence }) = head.producer {
-        change = change.producer(name, epoch, sequence);
-    }
+    let producers = match (head.producer, head.producers) {
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("the op has a producer and producers: send one of them"));
+        }
+        (one, several) => several.unwrap_or_else(|| one.into_iter().collect()),
+    };
+    change = change.producers(producers.into_iter().map(Producer::from));
     let own = head.op_id.map(|op_id| op_id.parse::<OpId>()).transpose()?;
     if let Some(op_id) = one_name(own, idempotent)? {
         change = change.op_id(op_id);

@@ -9,7 +9,7 @@ use onward::internals::clock;
 use onward::internals::repo::MergePreview;
 use onward::internals::repo::branch::QueueView;
 use onward::internals::repo::ticket::TicketStatus;
-use onward::{Retry, Strategy};
+use onward::{Producer, Retry, Strategy};
 
 /// An op that was accepted and that nobody waits for.
 #[derive(Debug, Serialize)]
@@ -185,6 +185,12 @@ pub struct ProducerShape {
     pub sequence: u64,
 }
 
+impl From<ProducerShape> for Producer {
+    fn from(ProducerShape { name, epoch, sequence }: ProducerShape) -> Self {
+        Self::new(name, epoch, sequence)
+    }
+}
+
 /// What a commit says beside its changes.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
@@ -203,6 +209,10 @@ pub struct CommitHead {
     pub allow_empty: bool,
     /// The op's place in a producer's sequence, for exactly-once without a time limit.
     pub producer: Option<ProducerShape>,
+    /// Its places in the sequences of several producers, at most 256, instead of one: all of them
+    /// advance with the op, or none does.
+    #[cfg_attr(feature = "describe", schema(max_items = 256))]
+    pub producers: Option<Vec<ProducerShape>>,
     /// The op's id, if the client chooses it: sending it again is the same op.
     #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
     pub op_id: Option<String>,

@@ -39,6 +39,7 @@ enum Field {
     OnConflict,
     AllowEmpty,
     Producer,
+    Producers,
     OpId,
     Changes,
 }
@@ -65,6 +66,7 @@ impl<'de> Visitor<'de> for Document<'_> {
                 Field::OnConflict => head.on_conflict = map.next_value()?,
                 Field::AllowEmpty => head.allow_empty = map.next_value()?,
                 Field::Producer => head.producer = map.next_value()?,
+                Field::Producers => head.producers = map.next_value()?,
                 Field::OpId => head.op_id = map.next_value()?,
                 Field::Changes => map.next_value_seed(Changes { change: self.change })?,
             }

@@ -48,6 +48,7 @@ async fn list(
     let results = page.items.into_iter().map(|info| Ref {
         id: info.name.to_string(),
         commit_id: info.commit.map(|commit| commit.to_string()).unwrap_or_default(),
+        damage: info.damage,
     });
     Ok(Body(List::new(results.collect(), next)))
 }
@@ -82,7 +83,7 @@ async fn show(
 ) -> ApiResult<Body<Ref>> {
     let info = branch(&app, &repo, &name).show().await?;
     let commit_id = info.commit.map(|commit| commit.to_string()).unwrap_or_default();
-    Ok(Body(Ref { id: info.name.to_string(), commit_id }))
+    Ok(Body(Ref { id: info.name.to_string(), commit_id, damage: None }))
 }
 
 async fn delete(

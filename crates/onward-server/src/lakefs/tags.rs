@@ -23,7 +23,7 @@ pub fn routes() -> Router<AppState> {
 }
 
 fn shape(tag: TagInfo) -> Ref {
-    Ref { id: tag.name.to_string(), commit_id: tag.commit.to_string() }
+    Ref { id: tag.name.to_string(), commit_id: tag.commit.to_string(), damage: None }
 }
 
 async fn list(

@@ -97,6 +97,9 @@ pub struct Repository {
 pub struct Ref {
     pub id: String,
     pub commit_id: String,
+    /// Why its commit is not told: not in lakeFS, and only where there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

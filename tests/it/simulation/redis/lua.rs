@@ -22,20 +22,71 @@ pub fn unchanged(_name: &str, text: &str) -> String {
 pub struct Scripts {
     lua: Lua,
     by_sha: HashMap<String, Function>,
-    /// What the running script works on, and when it runs.
-    running: Arc<Mutex<(Keyspace, u64)>>,
+    /// What the running script works on.
+    running: Arc<Mutex<Running>>,
+}
+
+/// A call of a script under way.
+#[derive(Default)]
+struct Running {
+    keyspace: Keyspace,
+    now: u64,
+    /// The keys that came with it.
+    keys: Vec<Bytes>,
+}
+
+impl Running {
+    /// Fails where a command touches a key that the script was not given: a cluster has it perhaps on
+    /// another server. Those of sealed areas are made from the head's, with its hash tag
+    /// (`lua/includes/area_keys.lua`).
+    fn may_touch(&self, args: &[Bytes]) -> Result<(), String> {
+        let is_area = |key: &Bytes| {
+            let head = self.keys.first().and_then(|head| head.strip_suffix(b"head"));
+            let rest = head.and_then(|prefix| key.strip_prefix(prefix));
+            rest.is_some_and(|rest| {
+                rest.starts_with(b"sealed:") || rest.starts_with(b"sealed-paths:")
+            })
+        };
+        match keys_of(args).iter().find(|key| !self.keys.contains(key) && !is_area(key)) {
+            None => Ok(()),
+            Some(key) => Err(format!(
+                "ERR a script touches the key '{}', which is not among its KEYS",
+                String::from_utf8_lossy(key)
+            )),
+        }
+    }
+}
+
+/// Which arguments of a command are keys: the first, but for those that have several or none.
+fn keys_of(args: &[Bytes]) -> &[Bytes] {
+    match args {
+        [name, rest @ ..] => match name.to_ascii_uppercase().as_slice() {
+            b"TIME" => &[],
+            b"DEL" | b"UNLINK" | b"EXISTS" | b"RENAME" => rest,
+            _ => rest.get(..1).unwrap_or_default(),
+        },
+        [] => &[],
+    }
+}
+
+/// What a cluster takes the slot of a key from.
+fn hash_tag(key: &[u8]) -> &[u8] {
+    let inside = key.split(|byte| *byte == b'{').nth(1).unwrap_or_default();
+    inside.split(|byte| *byte == b'}').next().unwrap_or_default()
 }
 
 impl Scripts {
     pub fn new(change: Change) -> Self {
         let lua = Lua::new();
-        let running: Arc<Mutex<(Keyspace, u64)>> = Arc::default();
+        let running: Arc<Mutex<Running>> = Arc::default();
         let shared = Arc::clone(&running);
         let call = lua
             .create_function(move |lua, args: Variadic<LuaValue>| {
                 let args: Vec<Bytes> = args.iter().map(argument).collect::<mlua::Result<_>>()?;
-                let (keyspace, now) = &mut *shared.lock().unwrap();
-                match keyspace.call(*now, &args) {
+                let mut running = shared.lock().unwrap();
+                running.may_touch(&args).map_err(mlua::Error::RuntimeError)?;
+                let now = running.now;
+                match running.keyspace.call(now, &args) {
                     Ok(value) => to_lua(lua, value),
                     Err(message) => Err(mlua::Error::RuntimeError(message)),
                 }
@@ -71,9 +122,13 @@ impl Scripts {
         };
         globals.set("KEYS", list(keys)).unwrap();
         globals.set("ARGV", list(args)).unwrap();
-        *self.running.lock().unwrap() = (std::mem::take(keyspace), now);
+        if keys.iter().any(|key| hash_tag(key) != hash_tag(&keys[0])) {
+            return Some(Err("CROSSSLOT Keys in request don't hash to the same slot".into()));
+        }
+        let keys = keys.to_vec();
+        *self.running.lock().unwrap() = Running { keyspace: std::mem::take(keyspace), now, keys };
         let result = script.call::<LuaValue>(());
-        *keyspace = std::mem::take(&mut self.running.lock().unwrap().0);
+        *keyspace = std::mem::take(&mut self.running.lock().unwrap().keyspace);
         Some(match result {
             Ok(value) => from_lua(value).map_err(|error| format!("ERR {error}")),
             Err(error) => Err(format!("ERR script: {}", error.to_string().replace('\n', " "))),
@@ -137,4 +192,44 @@ fn from_lua(value: LuaValue) -> mlua::Result<Value> {
         }
         other => return Err(mlua::Error::RuntimeError(format!("cannot return {other:?}"))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "onward:{lake/1}:head";
+
+    /// What the script that answers by rows comes to when it ends by touching a key.
+    fn touching(change: Change) -> Option<Reply> {
+        let keys = [HEAD, "onward:{lake/1}:producers"].map(|key| key.as_bytes().to_vec());
+        Scripts::new(change).run(&mut Keyspace::default(), 1, script::ROWS.sha(), &keys, &[])
+    }
+
+    #[test]
+    fn a_script_that_touches_a_key_it_was_not_given_is_found() {
+        assert!(touching(unchanged).unwrap().is_ok());
+        let refused = touching(|_, text| format!("redis.call('EXISTS', 'elsewhere')\n{text}"));
+        assert!(refused.unwrap().unwrap_err().contains("'elsewhere'"));
+        let several = |_: &str, text: &str| {
+            format!("redis.call('RENAME', KEYS[1], 'onward:{{lake/1}}:other')\n{text}")
+        };
+        assert!(touching(several).unwrap().unwrap_err().contains(":other'"));
+        let area = |_: &str, text: &str| {
+            format!("redis.call('EXISTS', 'onward:{{lake/1}}:sealed:x')\n{text}")
+        };
+        assert!(touching(area).unwrap().is_ok(), "an area of the branch");
+        let strange = |_: &str, text: &str| {
+            format!("redis.call('EXISTS', 'onward:{{lake/2}}:sealed:x')\n{text}")
+        };
+        assert!(touching(strange).unwrap().is_err(), "an area of another branch");
+    }
+
+    #[test]
+    fn keys_of_two_slots_are_refused_as_by_a_cluster() {
+        let keys = [HEAD, "onward:{lake/2}:producers"].map(|key| key.as_bytes().to_vec());
+        let scripts = Scripts::new(unchanged);
+        let refused = scripts.run(&mut Keyspace::default(), 1, script::ROWS.sha(), &keys, &[]);
+        assert!(refused.unwrap().unwrap_err().starts_with("CROSSSLOT"));
+    }
 }

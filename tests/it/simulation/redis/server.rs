@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use onward::internals::coord::script;
 use redis::Value;
 use tokio::io::{AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::Notify;
@@ -75,6 +76,11 @@ impl Server {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap()
+    }
+
+    /// Whether its scripts are as they are: broken ones can keep who finds no room busy for ever.
+    pub fn is_sound(&self) -> bool {
+        script::ALL.iter().all(|script| (self.change)(script.name, script.text) == script.text)
     }
 
     /// Whether it takes connections.
@@ -288,8 +294,7 @@ fn describe(args: &[Bytes]) -> String {
                 b"EVAL" => sha_of(script),
                 _ => String::from_utf8_lossy(script).into_owned(),
             };
-            let script =
-                onward::internals::coord::script::ALL.iter().find(|script| script.sha() == sha);
+            let script = script::ALL.iter().find(|script| script.sha() == sha);
             script.map_or("?", |script| script.name).to_owned()
         }
         _ => String::new(),

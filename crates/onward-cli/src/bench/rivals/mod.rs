@@ -159,7 +159,7 @@ fn op(wanted: &Wanted) -> Result<Op> {
         committer: "bench".into(),
         created_ms: clock::now_ms(),
         prepared_ms: None,
-        producer: None,
+        producers: Vec::new(),
         fingerprint: None,
         request: Request::Commit(request(Changes::Inline(ByteBuf::from(run.encode())))),
     })
@@ -181,7 +181,7 @@ fn request(changes: Changes) -> CommitRequest {
 fn prepared(wanted: Wanted) -> Prepared {
     Prepared {
         id: wanted.op_id,
-        producer: None,
+        producers: Vec::new(),
         areas: None,
         fingerprint: None,
         work: Work::Commit {
