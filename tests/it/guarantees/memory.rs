@@ -23,16 +23,32 @@ fn large(n: usize) -> Entry {
     entry
 }
 
+/// A deployment on files of its own, whose branch main is held up.
+struct HeldUp {
+    redis: RedisServer,
+    _dir: tempfile::TempDir,
+    storage: String,
+    onward: Onward,
+    ghost: Ghost,
+}
+
+impl HeldUp {
+    async fn new() -> Self {
+        let redis = RedisServer::forgetful();
+        let dir = tempfile::tempdir().unwrap();
+        let storage = format!("file://{}", dir.path().display());
+        let onward = Onward::connect(Config::new(redis.url(), &storage)).await.unwrap();
+        onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+        let objects = onward.coordinator().objects().clone();
+        let ghost = Ghost::haunt(&redis, &keys(&objects, "main").await);
+        Self { redis, _dir: dir, storage, onward, ghost }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_helper_holds_one_batch_however_heavy_the_queue_is() {
-    let redis = RedisServer::forgetful();
-    let dir = tempfile::tempdir().unwrap();
-    let storage = format!("file://{}", dir.path().display());
-    let onward = Onward::connect(Config::new(redis.url(), &storage)).await.unwrap();
-    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let HeldUp { redis, _dir, storage, onward, ghost } = HeldUp::new().await;
     let main = onward.repo("lake").branch("main");
-    let objects = onward.coordinator().objects().clone();
-    let ghost = Ghost::haunt(&redis, &keys(&objects, "main").await);
     for n in 0..OPS {
         let mut builder = main.change().op_id(op_id(n));
         for at in 0..CHANGES {
@@ -60,14 +76,8 @@ const WAITING_MAX_KIB: u64 = 6 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_waits_takes_little_memory_of_its_own() {
-    let redis = RedisServer::forgetful();
-    let dir = tempfile::tempdir().unwrap();
-    let storage = format!("file://{}", dir.path().display());
-    let onward = Onward::connect(Config::new(redis.url(), &storage)).await.unwrap();
-    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let HeldUp { redis, _dir: dir, storage, onward, ghost } = HeldUp::new().await;
     let main = onward.repo("lake").branch("main");
-    let objects = onward.coordinator().objects().clone();
-    let ghost = Ghost::haunt(&redis, &keys(&objects, "main").await);
     let changes = dir.path().join("changes.jsonl");
     std::fs::write(&changes, r#"{"delete": {"path": "a"}}"#).unwrap();
     let mut waiting = Command::new(env!("CARGO_BIN_EXE_onward"))
