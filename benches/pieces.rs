@@ -195,6 +195,7 @@ fn log_entry() -> LogEntry {
         levels: vec![written],
         runs: vec![Arc::new(run)],
         producers: BTreeMap::new(),
+        forgotten: Default::default(),
         closes: false,
     }
 }

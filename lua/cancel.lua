@@ -1,7 +1,7 @@
 -- Marks a pending op as cancelled. Its place in the queue stays, so that no ticket moves; whoever
 -- decides it gives it the outcome `cancelled`, unless a helper had read it before the mark.
 --
--- Includes  head, element
+-- Includes  head, element, adopting
 -- KEYS  1 head  2 queue  3 ops
 -- ARGV  1 op_id
 -- Returns
@@ -10,7 +10,7 @@
 -- Cost   O(position in the queue).
 local head_key, queue_key, ops_key = KEYS[1], KEYS[2], KEYS[3]
 local op_id = ARGV[1]
-local state, done = read_head(head_key)
+local state, done, _, _, _, _, adopted = read_head(head_key, 'adopting')
 if not state then
   return {0}
 end
@@ -22,10 +22,13 @@ local ticket = tonumber(known)
 if ticket <= done then
   return {3, ticket}
 end
-local index = ticket - done - 1
-local element = redis.call('LINDEX', queue_key, index)
-if not element or op_of(element) ~= op_id then
-  return {1, 0}
+-- Its ticket may be the one that it will have behind a batch that is being adopted.
+for _, ahead in ipairs({0, (adopting(adopted, done))}) do
+  local index = ticket - done - 1 - ahead
+  local element = index >= 0 and redis.call('LINDEX', queue_key, index)
+  if element and op_of(element) == op_id then
+    redis.call('LSET', queue_key, index, with_mark(element, 'C'))
+    return {2, ticket}
+  end
 end
-redis.call('LSET', queue_key, index, with_mark(element, 'C'))
-return {2, ticket}
+return {1, 0}

@@ -4,14 +4,16 @@
 -- somebody else is harmless: only the call that finds `done` where the batch begins changes
 -- anything. When the front of the queue is not the batch (this Redis lost data and is catching up
 -- with the log), the ops of the batch are taken out wherever they stand, and the tickets of those
--- that stay are counted anew.
+-- that stay are counted anew, so many a call. Until that is done nothing is published: tickets of those
+-- that stay only grow, so that all of them are pending to whoever asks, and whoever goes on goes on from
+-- there, or (as older programs do) counts all of them in one call.
 --
 -- The first write is one that Redis allows even when it is out of memory: publishing frees memory.
 --
 -- An area whose op did not commit is given back, once what newer areas have is out of it: where much
 -- is to be taken out the caller is told to do that first, with `prune`.
 --
--- Includes  clock, head, turn, areas, area_keys, changes, prune, element, front, outcomes, idle
+-- Includes  clock, head, turn, areas, area_keys, changes, prune, element, front, adopting, outcomes, idle
 -- KEYS  1 head  2 queue  3 outcomes  4 ops  5 producers  6 sealed  7 staged  8 paths  9 pruned
 --   then for each area that the batch consumed  +1 values  +2 area_paths
 --   last  absent: never there, so that a cluster refuses the call as a whole while the slot is on
@@ -26,15 +28,17 @@
 --   14 window_ms: how long an outcome is kept in any case  15 kept_max: outcomes, at the most
 --   16 forgotten_max: outcomes forgotten in one call, at the most
 --   17 budget: paths taken out of areas in this call, at the most
+--   18 adopted_max: elements of the queue counted anew in this call, at the most
 --   then count times  +1 op_id  +2 record
---   then producer_count times  +1 producer  +2 row
+--   then producer_count times  +1 producer  +2 row: '' when it is forgotten
 -- Returns
 --   {0} when the branch is not in this Redis; {1, done} when `done` is not where the batch begins;
 --   {2, done, depth, turn (1 mine), sealed, elements} when published;
 --   {3, ...} the same, where the front of the queue was not the batch;
 --   {4, area} when nothing was published: `prune` this area, the element of its list, first
--- Cost   O(count + wanted + forgotten_max + budget), and O(number of areas); O(depth of the queue) for
---        each batch adopted after a loss of data.
+--   {5} when nothing was published: the queue is not counted to its end yet, call again
+-- Cost   O(count + wanted + forgotten_max + budget + adopted_max), and O(number of areas); a look through
+--        the queue, without a copy, where one of the batch's ops stands behind others.
 local head_key, queue_key, outcomes_key, ops_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producers_key, sealed_key, staged_key, paths_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local pruned_key = KEYS[9]
@@ -44,13 +48,13 @@ local commit, position, closes = ARGV[6], ARGV[7], ARGV[8] == '1'
 local kept_min, idle_ms, areas_ms = tonumber(ARGV[9]), ARGV[10], ARGV[11]
 local wanted, producer_count = tonumber(ARGV[12]), tonumber(ARGV[13])
 local window_ms, kept_max, forgotten_max = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
-local budget = tonumber(ARGV[17])
-local consumed_at, ops_at = 9, 17
+local budget, adopted_max = tonumber(ARGV[17]), tonumber(ARGV[18])
+local consumed_at, ops_at = 9, 18
 local rows_at = ops_at + count * 2
 local now_ms = clock(now)
 
-local state, done_now, _, _, holder_now, _, mark_at, mark_done, mark_before =
-  read_head(head_key, 'mark_at', 'mark_done', 'mark_before')
+local state, done_now, _, _, holder_now, _, mark_at, mark_done, mark_before, adopted =
+  read_head(head_key, 'mark_at', 'mark_done', 'mark_before', 'adopting')
 if not state then
   return {0}
 end
@@ -98,36 +102,56 @@ if #areas > 0 and not closes then
   end
 end
 
-local front = redis.call('LRANGE', queue_key, 0, count - 1)
+local front = front_of(queue_key, count)
 local in_front = #front == count
 for i = 1, #front do
   in_front = in_front and op_of(front[i]) == op_at(i)
 end
 
--- Rebuilds the queue without the batch's ops, and the tickets of what stays.
-local function take_out()
-  local is_decided = decided()
-  for i = 1, count do
-    redis.call('HSET', ops_key, op_at(i), string.format('%d', done_before + i))
-  end
-  local staying = {}
-  for _, element in ipairs(redis.call('LRANGE', queue_key, 0, -1)) do
-    if not is_decided[op_of(element)] then
-      staying[#staying + 1] = element
+-- Goes on taking the batch's ops out, and counting the tickets of those that stay. Whether all is done.
+local function adopt()
+  local is_decided, tickets, gone = decided(), {}, 0
+  local _, at = adopting(adopted, done_before)
+  local from, middle = at, redis.call('LLEN', queue_key) / 2
+  for i, element in ipairs(page_of(queue_key, from, adopted_max)) do
+    local op_id = op_of(element)
+    if is_decided[op_id] then
+      -- An element is never empty: those that are go together.
+      redis.call('LSET', queue_key, from + i - 1, '')
+      gone = gone + 1
+    else
+      at = at + 1
+      tickets[#tickets + 1] = op_id
+      tickets[#tickets + 1] = string.format('%d', done + at)
     end
   end
-  redis.call('UNLINK', queue_key)
-  for i, element in ipairs(staying) do
-    redis.call('RPUSH', queue_key, element)
-    redis.call('HSET', ops_key, op_of(element), string.format('%d', done + i))
+  if gone > 0 then
+    redis.call('LREM', queue_key, from < middle and gone or -gone, '')
   end
+  if #tickets > 0 then
+    redis.call('HSET', ops_key, unpack(tickets))
+  end
+  if at < redis.call('LLEN', queue_key) then
+    redis.call('HSET', head_key, 'adopting', as_adopting(done_before, count, at))
+    return false
+  end
+  redis.call('HDEL', head_key, 'adopting')
+  tickets = {}
+  for i = 1, count do
+    tickets[#tickets + 1] = op_at(i)
+    tickets[#tickets + 1] = string.format('%d', done_before + i)
+  end
+  redis.call('HSET', ops_key, unpack(tickets))
+  return true
 end
 
 if in_front then
   redis.call('LTRIM', queue_key, count, -1)
 else
   redis.call('LTRIM', queue_key, 0, -1)
-  take_out()
+  if not adopt() then
+    return {5}
+  end
 end
 
 -- A restored stream may hold outcomes of the log already; they say the same.
@@ -167,15 +191,22 @@ if surplus > 0 then
 end
 
 -- Many in a command: calls cost more than what they do.
-local rows = {}
+local rows, gone = {}, {}
 for i = 1, producer_count do
   local at = rows_at + (i - 1) * 2
   local producer, row = ARGV[at + 1], ARGV[at + 2]
-  rows[#rows + 1], rows[#rows + 2] = producer, row
-  if #rows == 1000 or i == producer_count then
+  if row == '' then
+    gone[#gone + 1] = producer
+  else
+    rows[#rows + 1], rows[#rows + 2] = producer, row
+  end
+  if #rows == 1000 or #rows > 0 and i == producer_count then
     redis.call('HSET', producers_key, unpack(rows))
     rows = {}
   end
+end
+if #gone > 0 then
+  redis.call('HDEL', producers_key, unpack(gone))
 end
 
 -- Removing an element moves those behind it, so what is removed is removed last.

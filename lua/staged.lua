@@ -10,7 +10,8 @@
 --   else, from 2 on, the paths
 -- Returns
 --   {0} when the branch is not in this Redis; else {1 open | 2 deleted, done, commit, position,
---   sealed, values}; values alternate path and value, paths that are not staged left out
+--   sealed, values, more}; values alternate path and value, paths that are not staged left out;
+--   of a range none behind the first MiB of values is told, and more is 1 where there may be others
 -- Cost   O(log staged + paths).
 local head_key, staged_key, paths_key, sealed_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local kind, lower, upper, paths_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -25,18 +26,25 @@ if kind == 'range' then
 else
   paths = {unpack(ARGV, 2)}
 end
-local values = {}
--- One command for all of them: calls cost more than what they do.
-if #paths > 0 and redis.call('EXISTS', staged_key) == 1 then
-  local found = redis.call('HMGET', staged_key, unpack(paths))
-  for i, path in ipairs(paths) do
+local more = kind == 'range' and #paths == tonumber(paths_max) and 1 or 0
+-- Many in a command, as calls cost more than what they do; and not all, as copying many megabytes does.
+local values, bytes = {}, 0
+for from = 1, #paths, 32 do
+  if kind == 'range' and bytes >= 1048576 then
+    more = 1
+    break
+  end
+  local piece = {unpack(paths, from, math.min(from + 31, #paths))}
+  local found = redis.call('HMGET', staged_key, unpack(piece))
+  for i, path in ipairs(piece) do
     if found[i] then
       values[#values + 1] = path
       values[#values + 1] = found[i]
+      bytes = bytes + #path + #found[i]
     end
   end
 end
 return {
   state, done, commit, position,
-  redis.call('LRANGE', sealed_key, 0, -1), values,
+  redis.call('LRANGE', sealed_key, 0, -1), values, more,
 }

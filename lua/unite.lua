@@ -1,4 +1,5 @@
--- Makes one area of two neighbours that were given back, a bounded number of changes a call: those of
+-- Makes one area of two neighbours that were given back, a bounded number of changes, and about a MiB of
+-- them, a call: those of
 -- the older one go into the newer one, which keeps its own where it has the path. An older one that
 -- has none left goes off the list.
 --
@@ -39,22 +40,28 @@ local older, newer = areas[at], areas[at + 1]
 local values_key, area_paths_key = area_keys(head_key, id_of(older))
 local newer_values_key, newer_paths_key = area_keys(head_key, id_of(newer))
 local paths = redis.call('ZRANGEBYLEX', area_paths_key, '-', '+', 'LIMIT', 0, paths_max)
-if #paths > 0 then
-  local values = redis.call('HMGET', values_key, unpack(paths))
-  local newer_values = redis.call('HMGET', newer_values_key, unpack(paths))
+-- Many in a command, as calls cost more than what they do; and not all, as copying many megabytes does.
+local bytes = 0
+for from = 1, #paths, 32 do
+  if bytes >= 1048576 then
+    break
+  end
+  local piece = {unpack(paths, from, math.min(from + 31, #paths))}
+  local values = redis.call('HMGET', values_key, unpack(piece))
+  local newer_values = redis.call('HMGET', newer_values_key, unpack(piece))
   local moved, members = {}, {}
-  for i, path in ipairs(paths) do
+  for i, path in ipairs(piece) do
+    bytes = bytes + #(values[i] or '') + #(newer_values[i] or '')
     if values[i] and not newer_values[i] then
       moved[#moved + 1], moved[#moved + 2] = path, values[i]
       members[#members + 1], members[#members + 2] = 0, path
     end
   end
-  -- One command for all of them: calls cost more than what they do.
   if #moved > 0 then
     redis.call('HSET', newer_values_key, unpack(moved))
     redis.call('ZADD', newer_paths_key, unpack(members))
   end
-  forget_all(values_key, area_paths_key, paths)
+  forget_all(values_key, area_paths_key, piece)
 end
 drop_empty(sealed_key, older, values_key)
 return {redis.call('EXISTS', values_key) == 1 and 1 or 2, id_of(older)}

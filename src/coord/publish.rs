@@ -30,7 +30,7 @@ pub struct Publication {
     pub closes: bool,
     /// Op ids and outcome records, in ticket order.
     pub outcomes: Vec<(OpId, Bytes)>,
-    /// New rows of producers.
+    /// New rows of producers; an empty one is forgotten.
     pub producers: Vec<(String, Bytes)>,
     /// Areas that were committed. What else its ops had sealed is given back.
     pub consumed: Vec<OpId>,
@@ -46,6 +46,10 @@ const PRUNED_ALONG: usize = 256;
 /// Paths that are taken out of an area in a call of its own, at most: some two milliseconds of the
 /// server's time.
 const PRUNED_MAX: usize = 500;
+
+/// Elements of the queue that one call counts anew, at most: two to three milliseconds of the
+/// server's time. A simulated queue is short, and takes several calls all the same.
+const ADOPTED_MAX: usize = if cfg!(feature = "simulation") { 3 } else { 500 };
 
 /// What publishing did.
 #[derive(Debug)]
@@ -71,18 +75,23 @@ pub(crate) enum Attempt {
     Told(Published),
     /// Nothing was published: this area is to be pruned first.
     PruneFirst(Area),
+    /// Nothing was published: the queue, of which the batch is not the front, is not counted to its end.
+    CountOn,
 }
 
 impl RedisBranch {
     /// Publishes a batch and, with `wanted` above 0, keeps the turn and brings the next batch.
     ///
     /// An area that it gives back loses first what newer areas have, in as many calls as the smaller
-    /// of two takes. Whoever else publishes the batch goes on where this has come to.
+    /// of two takes. So does a queue of which the batch is not the front: it is counted anew. Whoever
+    /// else publishes the batch goes on where this has come to.
     pub async fn publish(&self, batch: &Publication, wanted: usize) -> Result<Answer<Published>> {
-        // It ends: each call takes paths out, and no more areas than may be sealed come in between.
+        // It ends: each call takes paths out, or counts more ops than come in between, and no more areas
+        // than may be sealed do.
         loop {
             match self.publish_once(batch, wanted).await? {
                 Answer::Given(Attempt::Told(published)) => return Ok(Answer::Given(published)),
+                Answer::Given(Attempt::CountOn) => {}
                 Answer::Given(Attempt::PruneFirst(area)) => self.prune(batch, area).await?,
                 Answer::Absent => return Ok(Answer::Absent),
                 Answer::Ended => return Ok(Answer::Ended),
@@ -122,7 +131,8 @@ impl RedisBranch {
             .millis(retention.window)
             .number(retention.outcomes_max)
             .count(FORGOTTEN_MIN + batch.outcomes.len() * 3 / 2)
-            .count(PRUNED_ALONG);
+            .count(PRUNED_ALONG)
+            .count(ADOPTED_MAX);
         for (op_id, record) in &batch.outcomes {
             call.text(op_id).bytes(record);
         }
@@ -160,6 +170,7 @@ pub(crate) fn parse(value: Value, batch: &Publication) -> Result<Answer<Attempt>
         2 => false,
         3 => true,
         4 => return Ok(Answer::Given(Attempt::PruneFirst(Area::parse(&reply.bytes()?)?))),
+        5 => return Ok(Answer::Given(Attempt::CountOn)),
         other => return Err(unknown_code(PUBLISH.name, other)),
     };
     let done = reply.count()?;

@@ -60,14 +60,14 @@ scripts! {
     ROWS = "rows" with "head";
     /// Makes a decided batch visible.
     PUBLISH = "publish"
-        with "clock" "head" "turn" "areas" "area_keys" "changes" "prune" "element" "front" "outcomes"
-        "idle";
+        with "clock" "head" "turn" "areas" "area_keys" "changes" "prune" "element" "front" "adopting"
+        "outcomes" "idle";
     /// Takes out of an area what newer ones have.
     PRUNE = "prune" with "head" "areas" "area_keys" "changes" "prune";
     /// Tells what became of ops.
     STATUS = "status" with "head" "outcomes";
     /// Marks a pending op as cancelled.
-    CANCEL = "cancel" with "head" "element";
+    CANCEL = "cancel" with "head" "element" "adopting";
     /// Writes staged changes.
     STAGE = "stage" with "head" "changes";
     /// Reads staged changes.

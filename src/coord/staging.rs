@@ -20,7 +20,14 @@ use super::script::{STAGE, STAGED, UNSTAGE};
 /// Changes in one staging call, at most.
 pub const STAGE_MAX: usize = 500;
 
-/// Paths in one page of staged changes, at most.
+/// Paths and values of one staging call, in bytes, at most: copying more would keep the server for too long.
+pub const STAGE_BYTES: usize = 1024 * 1024;
+
+/// Paths that one call looks up by name, and changes of one staging call that say what was seen, at most:
+/// each may come with the largest value there is.
+pub const NAMED_MAX: usize = 128;
+
+/// Paths in one page of staged changes, at most. A page has a MiB of values, and those of 32 paths more.
 pub const PAGE_MAX: usize = 1000;
 
 /// One staged change.
@@ -103,6 +110,8 @@ pub struct StagedPage {
     pub areas: Vec<Area>,
     /// The changes, in path order for a range.
     pub values: Vec<StagedValue>,
+    /// Whether there may be others behind them.
+    pub more: bool,
 }
 
 /// What to read.
@@ -110,7 +119,7 @@ pub struct StagedPage {
 pub enum Wanted<'a> {
     /// Paths from a lower bound on, at most so many.
     From(&'a Bound, usize),
-    /// These paths and no others.
+    /// These paths and no others, at most [`NAMED_MAX`].
     Paths(&'a [&'a str]),
 }
 
@@ -213,5 +222,6 @@ pub(crate) fn parse(value: Value) -> Result<Answer<StagedPage>> {
             .map_err(|_| Error::corrupt("a staged path in Redis is not UTF-8"))?;
         values.push(StagedValue { path, value });
     }
-    Ok(Answer::Given(StagedPage { head, areas, values }))
+    let more = reply.int()? == 1;
+    Ok(Answer::Given(StagedPage { head, areas, values, more }))
 }

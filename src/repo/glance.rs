@@ -12,7 +12,7 @@ use crate::commit::context::BranchContext;
 use crate::commit::gathering::Gathering;
 use crate::commit::log::head::Head;
 use crate::coord::areas::Area;
-use crate::coord::staging::{PAGE_MAX, StagedValue, Wanted, Which};
+use crate::coord::staging::{NAMED_MAX, StagedValue, Wanted, Which};
 use crate::coord::{Answer, HeadView};
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
@@ -64,7 +64,7 @@ impl Glances {
         Self { context, state: Mutex::default() }
     }
 
-    /// Looks at the branch and at what is staged of `paths`, at most [`PAGE_MAX`].
+    /// Looks at the branch and at what is staged of `paths`, at most [`NAMED_MAX`].
     pub(super) async fn look(self: &Arc<Self>, paths: Vec<ObjectPath>) -> Result<Answer<Glanced>> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
@@ -110,7 +110,7 @@ impl Glances {
         let mut paths = 0;
         let fits = |reader: &Reader| {
             paths += reader.paths.len();
-            paths <= PAGE_MAX
+            paths <= NAMED_MAX
         };
         let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count();
         // A single reader has no more paths than that.

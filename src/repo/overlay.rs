@@ -46,7 +46,7 @@ impl Overlay {
         first: StagedPage,
         at: &str,
     ) -> Result<Self> {
-        let areas = first.areas;
+        let StagedPage { areas, values, more, .. } = first;
         let committed = scan(&context, &metarange, at);
         let mut overlay = Self {
             context,
@@ -57,7 +57,7 @@ impl Overlay {
             peeked: None,
             at: at.to_owned(),
         };
-        overlay.fill(first.values).await?;
+        overlay.fill(values, more).await?;
         Ok(overlay)
     }
 
@@ -120,7 +120,7 @@ impl Overlay {
     async fn refill(&mut self) -> Result<()> {
         let from = Bound::At(self.at.clone());
         let wanted = Wanted::From(&from, PAGE_MAX);
-        let mut staged = Vec::new();
+        let (mut staged, mut more) = (Vec::new(), false);
         if let Some(page) = page(&self.context, Which::Staged, wanted).await? {
             // What was staged at the first moment may have been sealed since.
             for area in page.areas {
@@ -128,17 +128,17 @@ impl Overlay {
                     self.areas.push(area);
                 }
             }
-            staged = page.values;
+            (staged, more) = (page.values, page.more);
         }
-        self.fill(staged).await
+        self.fill(staged, more).await
     }
 
-    async fn fill(&mut self, staged: Vec<StagedValue>) -> Result<()> {
+    async fn fill(&mut self, staged: Vec<StagedValue>, more: bool) -> Result<()> {
         let from = Bound::At(self.at.clone());
         let mut until: Option<String> = None;
         let mut changes = BTreeMap::new();
-        let mut take = |values: Vec<StagedValue>| {
-            if let (true, Some(last)) = (values.len() >= PAGE_MAX, values.last()) {
+        let mut take = |values: Vec<StagedValue>, more: bool| {
+            if let (true, Some(last)) = (more, values.last()) {
                 let end = behind(&last.path);
                 until = Some(until.take().map_or(end.clone(), |until| until.min(end)));
             }
@@ -147,9 +147,10 @@ impl Overlay {
         for area in &self.areas {
             let wanted = Wanted::From(&from, PAGE_MAX);
             let page = page(&self.context, Which::Area(area.id), wanted).await?;
-            take(page.map(|page| page.values).unwrap_or_default());
+            let (values, more) = page.map(|page| (page.values, page.more)).unwrap_or_default();
+            take(values, more);
         }
-        take(staged);
+        take(staged, more);
         if let Some(until) = &until {
             changes.split_off(until);
         }

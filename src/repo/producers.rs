@@ -71,7 +71,7 @@ impl Branch {
             let ask = |context: BranchContext| async move { context.redis.rows(names).await };
             let found = present_in(&context, ask).await?;
             let rows = read_rows(&context.lake, context.uid, found.done, found.rows).await?;
-            for (name, ProducerRow { epoch, sequence, commit }) in rows {
+            for (name, ProducerRow { epoch, sequence, commit, .. }) in rows {
                 last.insert(name, LastDecided { epoch, sequence, commit });
             }
         }
@@ -111,7 +111,8 @@ async fn newest_queued(
                 let what = format_args!("op {}, which waits on the branch,", queued.id);
                 return Err(Error::newer(what, version.into(), VERSION.into()));
             }
-            if let Some(asked) = queued.producers().iter().find(|each| names.contains(&each.name)) {
+            if let Some(asked) = queued.rows_named().iter().find(|each| names.contains(&each.name))
+            {
                 return Ok(Some((queued.id, asked.name.clone())));
             }
         }

@@ -12,7 +12,8 @@ use crate::commit::context::BranchContext;
 use crate::commit::mend::present::present;
 use crate::coord::areas::Area;
 use crate::coord::staging::{
-    Bound, PAGE_MAX, STAGE_MAX, Seen, Stage, StagedPage, StagedValue, Wanted, Which,
+    Bound, NAMED_MAX, PAGE_MAX, STAGE_BYTES, STAGE_MAX, Seen, Stage, StagedPage, StagedValue,
+    Wanted, Which,
 };
 use crate::coord::{Answer, HeadView};
 use crate::model::change::{Change, Condition, PathChange, decode_value, encode_value};
@@ -35,7 +36,8 @@ pub const STAGED_MAX: u64 = 4_000_000;
 const ATTEMPTS: usize = 64;
 
 impl Branch {
-    /// Stages changes, in calls of at most [`STAGE_MAX`]; each call is all or none. A removal of what
+    /// Stages changes, in calls of at most 500, or 128 with conditions or removals among them, and 1 MiB;
+    /// each call is all or none. A removal of what
     /// the branch does not have leaves nothing behind: what was only staged is taken back. Fails with
     /// [`crate::ErrorKind::Forbidden`] on a branch that is protected from it, and with
     /// [`crate::ErrorKind::InvalidInput`] where an entry names an object of an earlier life of the
@@ -43,8 +45,7 @@ impl Branch {
     pub async fn stage(&self, changes: &[PathChange]) -> Result<()> {
         self.check_protection(Action::Stage).await?;
         let named = &self.named_lives(changes)?;
-        for chunk in changes.chunks(STAGE_MAX) {
-            let is_plain = |c: &PathChange| c.condition.is_none() && c.change != Change::Delete;
+        for chunk in in_calls(changes) {
             if chunk.iter().all(is_plain) {
                 self.stage_plain(chunk, named).await?;
             } else {
@@ -194,23 +195,29 @@ impl Branch {
     ) -> Result<Vec<PathChange>> {
         let limit = limit.min(PAGE_MAX);
         let prefix = start.prefix.as_str();
-        let from = match &start.position {
+        let mut from = match &start.position {
             Position::After(after) if after.as_str() >= prefix => Bound::Behind(after.clone()),
             Position::At(at) if at.as_str() >= prefix => Bound::At(at.clone()),
             _ => Bound::At(prefix.to_owned()),
         };
-        let wanted = &Wanted::From(&from, limit);
-        let ask = |context| async move { uncommitted(&context, wanted).await };
-        let (_, page) = present(self, ask).await?;
-        page.values
-            .into_iter()
-            .take_while(|value| value.path.starts_with(prefix))
-            .take(limit)
-            .map(|StagedValue { path, value }| {
+        let mut found = Vec::new();
+        loop {
+            let wanted = &Wanted::From(&from, limit - found.len());
+            let ask = |context| async move { uncommitted(&context, wanted).await };
+            let StagedPage { values, more, .. } = present(self, ask).await?.1;
+            let last = values.last().map(|value| value.path.clone());
+            for StagedValue { path, value } in values {
+                if !path.starts_with(prefix) || found.len() == limit {
+                    return Ok(found);
+                }
                 let (change, condition) = decode_value(&value)?;
-                Ok(PathChange { path: ObjectPath::new(path)?, change, condition })
-            })
-            .collect()
+                found.push(PathChange { path: ObjectPath::new(path)?, change, condition });
+            }
+            match last.filter(|_| more && found.len() < limit) {
+                Some(last) => from = Bound::Behind(last),
+                None => return Ok(found),
+            }
+        }
     }
 
     /// Takes staged changes back: of all paths that begin with `prefix` (all, where it is empty),
@@ -247,18 +254,50 @@ async fn uncommitted(context: &BranchContext, wanted: &Wanted<'_>) -> Result<Ans
         none => return Ok(none),
     };
     let mut merged = BTreeMap::new();
-    let mut take = |values: Vec<StagedValue>| {
+    // The last path up to which all of them are known.
+    let mut until: Option<String> = None;
+    let mut take = |values: Vec<StagedValue>, more: bool| {
+        if let (true, Some(last)) = (more, values.last()) {
+            let nearer = until.take().filter(|until| *until < last.path);
+            until = Some(nearer.unwrap_or_else(|| last.path.clone()));
+        }
         merged.extend(values.into_iter().map(|value| (value.path, value.value)));
     };
     for Area { id, .. } in page.areas.iter().filter(|area| area.owner.is_none()) {
         match context.redis.staged(Which::Area(*id), wanted.clone()).await? {
-            Answer::Given(area) => take(area.values),
+            Answer::Given(area) => take(area.values, area.more),
             none => return Ok(none),
         }
     }
-    take(page.values);
+    take(page.values, page.more);
+    if let Some(until) = &until {
+        merged.retain(|path, _| path <= until);
+    }
+    page.more = until.is_some();
     page.values = merged.into_iter().map(|(path, value)| StagedValue { path, value }).collect();
     Ok(Answer::Given(page))
+}
+
+/// Whether a change is written as it is, whatever there is.
+fn is_plain(change: &PathChange) -> bool {
+    change.condition.is_none() && change.change != Change::Delete
+}
+
+/// Changes in their order, as many in a call as it may carry.
+fn in_calls(changes: &[PathChange]) -> Vec<&[PathChange]> {
+    let mut calls = Vec::new();
+    let (mut from, mut bytes, mut all_plain) = (0, 0, true);
+    for (index, change) in changes.iter().enumerate() {
+        let len = change.path.as_str().len() + change.change.entry().map_or(0, Entry::encoded_len);
+        (bytes, all_plain) = (bytes + len, all_plain && is_plain(change));
+        let most = if all_plain { STAGE_MAX } else { NAMED_MAX };
+        if index > from && (bytes > STAGE_BYTES || index - from >= most) {
+            calls.extend(changes.get(from..index));
+            (from, bytes, all_plain) = (index, len, is_plain(change));
+        }
+    }
+    calls.extend(changes.get(from..).filter(|rest| !rest.is_empty()));
+    calls
 }
 
 /// The last change of each path.
@@ -336,4 +375,36 @@ fn full() -> Error {
         crate::ErrorKind::Overloaded { retry_after: std::time::Duration::from_secs(1) },
         format!("the staging area holds {STAGED_MAX} changes: commit them first"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(n: usize, len: usize) -> PathChange {
+        let mut entry = Entry::new("mem://x", 1, "c");
+        entry.metadata.insert("k".into(), "v".repeat(len));
+        let path = format!("p/{n:06}").parse().unwrap();
+        PathChange { path, change: Change::Put(entry), condition: None }
+    }
+
+    fn lens(changes: &[PathChange]) -> Vec<usize> {
+        let calls = in_calls(changes);
+        assert_eq!(calls.concat(), changes, "all of them, in their order");
+        calls.iter().map(|call| call.len()).collect()
+    }
+
+    #[test]
+    fn a_call_carries_so_many_changes_and_so_many_bytes() {
+        assert_eq!(lens(&[]), [0; 0]);
+        let small: Vec<_> = (0..1200).map(|n| put(n, 10)).collect();
+        assert_eq!(lens(&small), [500, 500, 200]);
+        let large: Vec<_> = (0..400).map(|n| put(n, 5000)).collect();
+        let calls = lens(&large);
+        assert!(calls.iter().all(|len| len * 5000 <= STAGE_BYTES) && calls[0] > 200, "{calls:?}");
+        // One removal among them is looked at, with as many as may be looked at.
+        let mut mixed = small[..300].to_vec();
+        mixed[100].change = Change::Delete;
+        assert_eq!(lens(&mixed), [128, 172]);
+    }
 }

@@ -31,6 +31,24 @@ pub struct QueueOptions {
     /// How long the holder of a turn may make no visible progress before this process runs a
     /// round all the same.
     pub patience: Duration,
+    /// How many producers a branch knows.
+    pub producers: ProducerLimits,
+}
+
+/// How many producers a branch knows. Past that those are forgotten that have done nothing for longest.
+#[derive(Debug, Clone, Copy)]
+pub struct ProducerLimits {
+    /// So many; past it as many are forgotten as leave seven eighths of it.
+    pub kept: usize,
+    /// How long one has done nothing that is forgotten, at the least. Younger ones stay, however many
+    /// they are.
+    pub idle: Duration,
+}
+
+impl Default for ProducerLimits {
+    fn default() -> Self {
+        Self { kept: 100_000, idle: Duration::from_secs(30 * 24 * 3600) }
+    }
 }
 
 impl Default for QueueOptions {
@@ -39,6 +57,7 @@ impl Default for QueueOptions {
             limits: SubmitLimits { queue: 131_072, sealed: 256 },
             linger: true,
             patience: Duration::from_secs(30),
+            producers: ProducerLimits::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! background of a branch.
 
 mod doubts;
+mod forget;
 pub(in crate::commit) mod helper;
 mod others;
 mod reconcile;

@@ -13,6 +13,7 @@ use crate::model::ids::OpId;
 use crate::tree::Level;
 use crate::tree::fold::{FoldLimits, LevelSize, plan_background_fold};
 
+use super::forget::forget_producers;
 use crate::commit::accept::shared::Shared;
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
@@ -69,10 +70,18 @@ impl Upkeep {
     ) {
         while self.tasks.try_join_next().is_some() {}
         if (entry.sequence + 1).is_multiple_of(CHECKPOINT_EVERY) {
-            let context = context.clone();
+            let (context, shared) = (context.clone(), Arc::clone(shared));
             self.tasks.spawn(async move {
-                if let Err(error) = write_checkpoint(&context).await {
-                    tracing::warn!(%error, "a checkpoint could not be written");
+                let checkpoint = match write_checkpoint(&context).await {
+                    Ok(checkpoint) => checkpoint,
+                    Err(error) => {
+                        tracing::warn!(%error, "a checkpoint could not be written");
+                        return;
+                    }
+                };
+                let Some(checkpoint) = checkpoint else { return };
+                if let Err(error) = forget_producers(&context, &shared, &checkpoint).await {
+                    tracing::warn!(%error, "producers could not be forgotten; the next checkpoint tries again");
                 }
             });
         }

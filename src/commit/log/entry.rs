@@ -4,9 +4,10 @@
 //! Every entry is a complete starting point: it carries the commits of its batch, the whole stack
 //! of levels after each of them, and the small runs themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::coord::publish::Publication;
@@ -42,6 +43,10 @@ pub struct LogEntry {
     pub runs: Vec<Arc<InlineRun>>,
     /// Rows of producers that the batch changed.
     pub producers: BTreeMap<String, ProducerRow>,
+    /// Producers of which nothing is known any more. Programs that do not know of it keep their rows,
+    /// until the next that does forgets them again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub forgotten: BTreeSet<String>,
     /// Whether the batch ends the branch.
     pub closes: bool,
 }
@@ -187,6 +192,7 @@ impl LogEntry {
                 .producers
                 .iter()
                 .map(|(name, row)| (name.clone(), row.encode()))
+                .chain(self.forgotten.iter().map(|name| (name.clone(), Bytes::new())))
                 .collect(),
             consumed,
         })

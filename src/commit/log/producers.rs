@@ -55,7 +55,7 @@ async fn newest_rows(
                 found.insert(name.clone(), row.clone());
                 false
             }
-            None => true,
+            None => !entry.forgotten.contains(name),
         });
     }
     Ok(found)

@@ -70,7 +70,12 @@ impl Checkpoint {
         self.commit = entry.head_after()?.0;
         self.position = entry.first.0;
         self.closed = entry.closes;
-        self.producers.extend(entry.producers.iter().map(|(k, v)| (k.clone(), v.clone())));
+        for name in &entry.forgotten {
+            self.producers.remove(name);
+        }
+        let used = Some(entry.first);
+        let rows = entry.producers.iter();
+        self.producers.extend(rows.map(|(k, v)| (k.clone(), ProducerRow { used, ..v.clone() })));
         for (index, op) in entry.ops.iter().enumerate() {
             let record = entry.outcome(index, op)?.encode()?;
             let ticket = entry.first.plus(index as u64);
@@ -161,17 +166,18 @@ async fn stored(lake: &Lake, uid: BranchUid) -> Result<Stored> {
     Ok(if fits { Stored::Good(checkpoint) } else { Stored::Useless })
 }
 
-/// Writes a new checkpoint of a branch, unless there is one of a newer program.
-pub async fn write_checkpoint(context: &BranchContext) -> Result<()> {
+/// Writes a new checkpoint of a branch, unless there is one of a newer program, and returns it.
+pub async fn write_checkpoint(context: &BranchContext) -> Result<Option<Checkpoint>> {
     let lake = &context.lake;
     let stored = stored(lake, context.uid).await?;
     if matches!(stored, Stored::Newer) {
-        return Ok(());
+        return Ok(None);
     }
     let record = BranchRecord::of_uid(lake, &context.name, context.uid).await?;
     let checkpoint = read_on(lake, &record, stored).await?;
     let key = layout::checkpoint(lake.life(), context.uid);
-    lake.objects().put(&key, checkpoint.encode()?).await
+    lake.objects().put(&key, checkpoint.encode()?).await?;
+    Ok(Some(checkpoint))
 }
 
 /// Puts a new branch that starts at `commit` into Redis. Returns whether it was not there already:

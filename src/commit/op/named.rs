@@ -35,7 +35,7 @@ impl Op {
                 (vec![merge.base, merge.source, merge.against], Some(merge.plan.records()))
             }
             Request::Reset(to) => (vec![Some(*to)], None),
-            Request::DeleteBranch | Request::Fold(_) => (Vec::new(), None),
+            Request::DeleteBranch | Request::Fold(_) | Request::Forget(_) => (Vec::new(), None),
         };
         Ok(Named {
             runs: self.runs().into_iter().cloned().collect(),

@@ -108,7 +108,9 @@ impl Op {
         let (message, metadata) = match &self.request {
             Request::Commit(request) => (request.message.as_str(), Some(&request.metadata)),
             Request::Merge(request) => (request.message.as_str(), Some(&request.metadata)),
-            Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => ("", None),
+            Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) | Request::Forget(_) => {
+                ("", None)
+            }
         };
         let (committer, producers) = (self.committer.as_str(), self.producers.as_slice());
         Header { committer, producers, message, metadata }
@@ -121,6 +123,7 @@ impl Op {
             _ if self.producers.len() > 1 => 3,
             Request::Commit(_) | Request::DeleteBranch | Request::Fold(_) => 1,
             Request::Merge(_) | Request::Reset(_) => 2,
+            Request::Forget(_) => 3,
         }
     }
 }
@@ -165,6 +168,17 @@ impl QueuedOp {
     pub fn producers(&self) -> &[Producer] {
         match &self.body {
             Body::Op(op) => &op.producers,
+            Body::Damaged(_) | Body::Newer(_) => &[],
+        }
+    }
+
+    /// The producers whose rows decide it, or that it forgets, as far as that can be read.
+    pub fn rows_named(&self) -> &[Producer] {
+        match &self.body {
+            Body::Op(op) => match &op.request {
+                Request::Forget(rows) => rows,
+                _ => &op.producers,
+            },
             Body::Damaged(_) | Body::Newer(_) => &[],
         }
     }

@@ -63,6 +63,9 @@ pub enum Request {
     Merge(MergeRequest),
     /// Another commit as the head.
     Reset(CommitId),
+    /// An end of what is known of producers, each as far as it was when this was asked for: one that has
+    /// come further since stays.
+    Forget(#[serde(with = "super::producers")] Vec<Producer>),
 }
 
 /// A set of changes to become a commit.
@@ -125,7 +128,9 @@ impl Op {
             Request::Commit(CommitRequest { changes: Changes::Run(run), .. })
             | Request::Fold(FoldRequest { with: run, .. }) => vec![run],
             Request::Merge(MergeRequest { merge, .. }) => merge.run().into_iter().collect(),
-            Request::Commit(_) | Request::DeleteBranch | Request::Reset(_) => Vec::new(),
+            Request::Commit(_) | Request::DeleteBranch | Request::Reset(_) | Request::Forget(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -153,6 +158,7 @@ impl Request {
             Self::Fold(_) => "fold",
             Self::Merge(request) => request.merge.kind.name(),
             Self::Reset(_) => "reset",
+            Self::Forget(_) => "forget",
         }
     }
 }

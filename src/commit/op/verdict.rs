@@ -178,6 +178,10 @@ pub struct ProducerRow {
     pub sequence: u64,
     /// Its commit, if it became one.
     pub commit: Option<CommitId>,
+    /// First ticket of the batch that it was in: in checkpoints of programs that forget producers, by
+    /// which they know how long a producer has done nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Ticket>,
 }
 
 impl ProducerRow {
@@ -227,7 +231,8 @@ impl ProducerRow {
                 "" => None,
                 commit => Some(commit.parse().ok()?),
             };
-            Some(Self { epoch: epoch.parse().ok()?, sequence: sequence.parse().ok()?, commit })
+            let (epoch, sequence) = (epoch.parse().ok()?, sequence.parse().ok()?);
+            Some(Self { epoch, sequence, commit, used: None })
         };
         parse().ok_or_else(|| Error::corrupt("a producer's row in Redis is damaged"))
     }

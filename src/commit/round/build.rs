@@ -1,7 +1,7 @@
 //! The steps between deciding and the log: writing the batch's runs, keeping the stack short, and
 //! putting the log entry together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::error::Result;
 use crate::tree::Tree;
@@ -37,6 +37,7 @@ pub async fn build(
         levels,
         runs: embedded.into_runs(),
         producers: BTreeMap::new(),
+        forgotten: BTreeSet::new(),
         closes: judgement.ops.iter().any(|op| matches!(op.effect, Effect::Close)),
     };
     add_ops(entry, situation, judgement)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::commit::Commit;
 use crate::model::error::Result;
 use crate::model::ids::{CommitId, MetarangeId, RunId};
+use crate::model::producer::Producer;
 use crate::tree::{ALL, StackHash};
 
 use super::judged::{Effect, Judgement};
@@ -50,10 +51,16 @@ pub(super) fn add_ops(
             parent = commit_id;
             commit = Some(made);
         }
-        for advance in advance {
-            let row =
-                ProducerRow { epoch: advance.epoch, sequence: advance.sequence, commit: commit_id };
-            entry.producers.insert(advance.name, row);
+        if let Effect::Forget(names) = judged.effect {
+            for name in names {
+                entry.producers.remove(&name);
+                entry.forgotten.insert(name);
+            }
+        }
+        for Producer { name, epoch, sequence } in advance {
+            entry.forgotten.remove(&name);
+            let row = ProducerRow { epoch, sequence, commit: commit_id, used: None };
+            entry.producers.insert(name, row);
         }
         entry.ops.push(DecidedOp {
             op_id: id,

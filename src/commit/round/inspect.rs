@@ -114,6 +114,7 @@ mod tests {
             levels: Vec::new(),
             runs: Vec::new(),
             producers: Default::default(),
+            forgotten: Default::default(),
             closes: false,
         }
     }

@@ -97,6 +97,7 @@ impl Judge<'_> {
                 sequence: sequence.sequence,
                 // Known only once the commit has its id; within the batch nobody asks.
                 commit: None,
+                used: None,
             };
             self.producers.insert(sequence.name.clone(), row);
         }
@@ -112,6 +113,7 @@ impl Judge<'_> {
                 let effect = Effect::Reset { to: *to, levels: levels.clone() };
                 Judged { verdict: Verdict::Committed, effect }
             }
+            Work::Forget(rows) => self.forget(rows),
             Work::Commit { request, changes, validated, .. } => {
                 let room = &mut self.conflict_room;
                 judge_commit(&self.state, room, index, request, changes, *validated).await?
@@ -121,6 +123,23 @@ impl Judge<'_> {
                 judge_merge(&mut self.state, room, index, request, view).await?
             }
         })
+    }
+
+    /// A row that is not there any more is forgotten all the same: a checkpoint may have it.
+    fn forget(&mut self, rows: &[Producer]) -> Judged {
+        let is_as_seen = |seen: &&Producer| {
+            let row = self.producers.get(&seen.name);
+            row.is_none_or(|row| (row.epoch, row.sequence) == (seen.epoch, seen.sequence))
+        };
+        let names: Vec<String> =
+            rows.iter().filter(is_as_seen).map(|row| row.name.clone()).collect();
+        if names.is_empty() {
+            return Judged::idle(Verdict::NoChanges);
+        }
+        for name in &names {
+            self.producers.remove(name);
+        }
+        Judged { verdict: Verdict::Committed, effect: Effect::Forget(names) }
     }
 
     fn fold(&mut self, wanted: &[(RunId, u16)], bottom: bool, with: &Arc<RunRef>) -> Judged {

@@ -30,6 +30,8 @@ pub enum Effect {
     },
     /// The branch ends.
     Close,
+    /// Nothing is known of these producers any more.
+    Forget(Vec<String>),
     /// These levels of the head give way to a run of equal content.
     Fold {
         /// The first of them, as an index into the head's stack.

@@ -52,6 +52,7 @@ pub(in crate::commit) async fn load(
             PREPARED_MAX.as_secs() / 3600
         ))),
         Request::DeleteBranch => Ok(Work::DeleteBranch),
+        Request::Forget(rows) => Ok(Work::Forget(rows)),
         Request::Fold(fold) => {
             Ok(Work::Fold { levels: fold.levels, bottom: fold.bottom, with: Arc::new(fold.with) })
         }

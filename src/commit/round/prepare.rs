@@ -62,7 +62,7 @@ pub fn readable(elements: &[bytes::Bytes]) -> Result<Vec<QueuedOp>> {
             tracing::warn!(op_id = %op.id, version, "leaving an op to helpers of a newer version");
             break;
         }
-        producers += op.producers().len();
+        producers += op.rows_named().len();
         if producers > BATCH_PRODUCERS_MAX && !ops.is_empty() {
             break;
         }
@@ -100,7 +100,7 @@ async fn producer_rows(
     head: &Head,
     ops: &[QueuedOp],
 ) -> Result<BTreeMap<String, ProducerRow>> {
-    let asked = ops.iter().flat_map(QueuedOp::producers);
+    let asked = ops.iter().flat_map(QueuedOp::rows_named);
     let names: BTreeSet<String> = asked.map(|asked| asked.name.clone()).collect();
     let names: Vec<String> = names.into_iter().collect();
     let mut rows = BTreeMap::new();
@@ -172,7 +172,7 @@ fn expected_bytes(queued: &QueuedOp, areas: &[Area]) -> usize {
             }
         }
         Request::Merge(merge) => UNPACKED * merge.merge.plan.records().len(),
-        Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) => 0,
+        Request::DeleteBranch | Request::Fold(_) | Request::Reset(_) | Request::Forget(_) => 0,
     }
 }
 

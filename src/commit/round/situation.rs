@@ -129,6 +129,8 @@ pub enum Work {
     },
     /// The end of the branch.
     DeleteBranch,
+    /// An end of what is known of producers that have come no further than this.
+    Forget(Vec<Producer>),
     /// An exchange of levels.
     Fold {
         /// The levels, newest first: run and as-of index of each.

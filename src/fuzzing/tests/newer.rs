@@ -65,7 +65,7 @@ fn a_record_of_a_newer_version_is_refused_as_such() {
     let range = fixture("range-v1.bin");
     newer(Trailer::read(&with("range-v1.bin", range.len() - 1, 2).into()));
 
-    let op: Bytes = with("op-commit-inline-v1.bin", 37, 3).into();
+    let op: Bytes = with("op-commit-inline-v1.bin", 37, 4).into();
     assert!(matches!(QueuedOp::decode(&op).unwrap().body, Body::Newer(4)));
     newer(readable(std::slice::from_ref(&op)));
     let in_front: Bytes = fixture("op-delete-branch-v1.bin").into();

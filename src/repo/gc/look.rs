@@ -73,12 +73,12 @@ async fn area(context: &BranchContext, which: Which, objects: &Objects) -> Resul
     loop {
         let wanted = Wanted::From(&from, PAGE_MAX);
         let page = context.redis.staged(which, wanted).await?.given();
-        let values = page.map(|page| page.values).unwrap_or_default();
+        let (values, more) = page.map(|page| (page.values, page.more)).unwrap_or_default();
         for value in &values {
             objects.value(&value.value)?;
         }
         match values.last() {
-            Some(last) if values.len() >= PAGE_MAX => from = Bound::Behind(last.path.clone()),
+            Some(last) if more => from = Bound::Behind(last.path.clone()),
             _ => return Ok(()),
         }
     }

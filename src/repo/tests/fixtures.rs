@@ -183,6 +183,8 @@ fn all() -> Vec<Fixture> {
     }
     let checkpoint = samples::checkpoint();
     add("checkpoint-v1".into(), checkpoint.encode().unwrap().to_vec(), read_checkpoint);
+    let used = samples::checkpoint_used();
+    add("checkpoint-used-v1".into(), used.encode().unwrap().to_vec(), read_checkpoint);
     for (name, change, condition) in samples::values() {
         let mut value = Vec::new();
         encode_value(&change, condition.as_ref(), &mut value);

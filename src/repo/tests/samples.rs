@@ -1,6 +1,6 @@
 //! One value of every kind of stored record, and of every form a kind has: always the same values.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
@@ -168,6 +168,7 @@ fn keyed(op: Op) -> Op {
 /// An op of each kind.
 pub(super) fn ops() -> Vec<(&'static str, Op)> {
     let inline = Changes::Inline(inline_run().encode().into());
+    let last = Producer::new("orders-1", 1, u64::MAX);
     let fold = FoldRequest {
         levels: vec![(RunId([1; 16]), 5), (RunId([2; 16]), ALL)],
         bottom: true,
@@ -186,6 +187,7 @@ pub(super) fn ops() -> Vec<(&'static str, Op)> {
         ("revert", op(0, merge_request(MergeKind::Revert, few()))),
         ("cherry-pick", op(0, merge_request(MergeKind::CherryPick, few()))),
         ("reset", op(0, Request::Reset(commit_id(4)))),
+        ("forget", op(0, Request::Forget(vec![Producer::new("orders-0", 3, 7), last]))),
     ]
 }
 
@@ -263,6 +265,7 @@ fn log_entry(ops: Vec<DecidedOp>, levels: Vec<SpanLevel>) -> LogEntry {
         levels,
         runs: vec![Arc::new(inline_run())],
         producers: BTreeMap::new(),
+        forgotten: BTreeSet::new(),
         closes: false,
     }
 }
@@ -304,6 +307,8 @@ pub(super) fn log_entries() -> Vec<(&'static str, LogEntry)> {
     keyed.ops[0].fingerprint = FINGERPRINT;
     let mut end = log_entry(vec![decided(1, Verdict::Committed, None)], vec![bottom()]);
     end.closes = true;
+    let mut forget = log_entry(vec![decided(1, Verdict::Committed, None)], vec![bottom()]);
+    forget.forgotten.extend(["orders-0".to_owned(), "orders-1".to_owned()]);
     let first = LogEntry {
         first: Ticket(1),
         sequence: 0,
@@ -321,11 +326,21 @@ pub(super) fn log_entries() -> Vec<(&'static str, LogEntry)> {
         ("reset", reset),
         ("end", end),
         ("keyed", keyed),
+        ("forget", forget),
     ]
 }
 
 pub(super) fn producer_row(committed: bool) -> ProducerRow {
-    ProducerRow { epoch: 3, sequence: u64::MAX, commit: committed.then(|| commit_id(6)) }
+    let commit = committed.then(|| commit_id(6));
+    ProducerRow { epoch: 3, sequence: u64::MAX, commit, used: None }
+}
+
+/// A checkpoint of a program that forgets producers.
+pub(super) fn checkpoint_used() -> Checkpoint {
+    let mut checkpoint = checkpoint();
+    let row = ProducerRow { used: Some(Ticket(5)), ..producer_row(false) };
+    checkpoint.producers.insert("orders-1".to_owned(), row);
+    checkpoint
 }
 
 pub(super) fn checkpoint() -> Checkpoint {

@@ -5,6 +5,7 @@ mod budgets;
 mod damage;
 mod endings;
 mod folds;
+mod forgotten;
 mod giving_back;
 mod huge;
 mod identity;

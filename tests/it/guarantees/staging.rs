@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::TryStreamExt;
-use onward::{Onward, Outcome, RefExpr, Ticket};
+use onward::internals::tree::ListRequest;
+use onward::{Change, Onward, Outcome, PathChange, RefExpr, Ticket};
 
 use crate::support::branch::{Audit, Ghost, Snapshot, keys, op_id};
 use crate::support::lake::{Deployment, entry};
@@ -214,4 +215,38 @@ async fn what_a_called_off_commit_gives_back_does_not_undo_a_newer_one() {
     assert!(main.commit_staged().message("rest").commit().await.unwrap().commit().is_some());
     assert_eq!(lake.stat(&reference, &path).await.unwrap(), entry(2));
     assert_eq!(lake.stat(&reference, &other).await.unwrap(), entry(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_staged_is_shown_whole_however_large_its_entries_are() {
+    const PATHS: usize = 600;
+    let (deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let put = |n: usize| {
+        let mut entry = entry(n);
+        entry.metadata.insert("padding".into(), "x".repeat(5000));
+        let (path, change) = (format!("s/{n:06}").parse().unwrap(), Change::Put(entry));
+        PathChange { path, change, condition: None }
+    };
+    let all: Vec<PathChange> = (0..PATHS).map(put).collect();
+    main.stage(&all).await.unwrap();
+    let calls = onward.coordinator().lanes().calls().get("stage").copied().unwrap_or(0);
+    assert!((3..8).contains(&calls), "{calls} calls for three MiB");
+    // Half of them are given back by a commit that was called off; some are staged anew over those.
+    let ghost = Ghost::haunt(&deployment.redis, &keys(&deployment.objects, "main").await);
+    let mut commit = main.commit_staged().op_id(op_id(1)).submit().await.unwrap();
+    commit.cancel().await.unwrap();
+    drop(ghost);
+    assert_eq!(commit.wait(PATIENCE).await.unwrap().name(), "cancelled");
+    let anew: Vec<PathChange> = all.iter().step_by(7).cloned().collect();
+    main.stage(&anew).await.unwrap();
+    assert_eq!(main.status("", None, 1000).await.unwrap(), all);
+    let page = main.status("s/", Some("s/000099"), 250).await.unwrap();
+    assert_eq!(page, all[100..350]);
+    let request = ListRequest { prefix: "s/".into(), amount: 1000, ..ListRequest::default() };
+    let listed = onward.repo("lake").list(&RefExpr::plain("main"), &request).await.unwrap();
+    assert_eq!(listed.items.len(), PATHS);
+    let committed = main.commit_staged().op_id(op_id(2)).commit().await.unwrap();
+    assert!(committed.commit().is_some(), "{committed:?}");
+    assert_eq!(main.status("", None, 1000).await.unwrap(), []);
 }

@@ -69,6 +69,7 @@ impl Forge {
             levels: Vec::new(),
             runs: Vec::new(),
             producers: BTreeMap::new(),
+            forgotten: Default::default(),
             closes: false,
         };
         self.lake.decide(entry).await.unwrap();

@@ -15,6 +15,8 @@ pub enum Bug {
     PublishEarly,
     /// `publish` takes as many ops off the front as the batch has, whatever they are.
     AdoptPopsFront,
+    /// `publish` moves on before the queue is counted to its end.
+    AdoptsPart,
     /// `submit` does not look the op id up.
     SubmitForgets,
     /// Each try of a call has a new op id.
@@ -48,13 +50,14 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 21] = [
         Self::DecideOverwrites,
         Self::DecideElsewhere,
         Self::BelievesItself,
         Self::PublishBlindly,
         Self::PublishEarly,
         Self::AdoptPopsFront,
+        Self::AdoptsPart,
         Self::SubmitForgets,
         Self::NewIds,
         Self::TellsEarly,

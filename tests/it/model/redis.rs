@@ -21,6 +21,8 @@ pub struct Redis {
     pub areas: BTreeMap<Op, Staging>,
     /// Marks of staging calls.
     pub calls: BTreeSet<Write>,
+    /// Behind which ticket a batch is being adopted, and how many elements have tickets behind it.
+    pub adopting: Option<(Ticket, usize)>,
     /// Only for [`Bug::TurnIsALock`]: as advice, the turn stops nobody and is left out.
     pub locked: bool,
 }
@@ -113,36 +115,52 @@ impl Redis {
         View { done: self.done, position: self.position, elements, areas: self.sealed.clone() }
     }
 
-    /// `lua/publish.lua`. Whether `done` was where the batch begins.
+    /// `lua/publish.lua`. Whether there is no more to it: one call counts one element anew.
     pub fn publish(&mut self, entry: &Entry, bug: Option<Bug>) -> bool {
         if self.done != entry.first - 1 && bug != Some(Bug::PublishBlindly) {
-            return false;
+            return true;
         }
         let count = entry.ops.len();
         let front = self.queue.iter().take(count).map(|element| element.op);
-        let in_front = front.eq(entry.ops.iter().map(|op| op.op));
+        let in_front =
+            front.eq(entry.ops.iter().map(|op| op.op)) || bug == Some(Bug::AdoptPopsFront);
+        if !in_front && !self.adopt(entry) && bug != Some(Bug::AdoptsPart) {
+            return false;
+        }
         self.done = entry.last();
         self.position = entry.first;
         for (op, outcome) in entry.outcomes() {
             self.ops.insert(op, outcome.ticket);
             self.outcomes.insert(outcome.ticket, (op, outcome.verdict));
         }
-        if in_front || bug == Some(Bug::AdoptPopsFront) {
+        if in_front {
             self.queue.drain(..count.min(self.queue.len()));
-        } else {
-            self.take_out(entry);
         }
         self.settle_areas(entry, bug);
         self.locked = false;
         true
     }
 
-    /// Rebuilds the queue without the batch's ops, and the tickets of what stays.
-    fn take_out(&mut self, entry: &Entry) {
-        self.queue.retain(|element| entry.ops.iter().all(|op| op.op != element.op));
-        for (element, ticket) in self.queue.iter().zip(self.done + 1..) {
-            self.ops.insert(element.op, ticket);
-        }
+    /// Takes the next element out if it is of the batch, and else gives it the ticket that it will have.
+    /// Whether it was the last.
+    fn adopt(&mut self, entry: &Entry) -> bool {
+        let at = self.adopting.take_if(|(done, _)| *done == self.done).map_or(0, |(_, at)| at);
+        let next = self.queue.get(at).map(|element| element.op);
+        let is_decided = next.is_some_and(|next| entry.ops.iter().any(|op| op.op == next));
+        let at = match next {
+            Some(_) if is_decided => {
+                self.queue.remove(at);
+                at
+            }
+            Some(op) => {
+                self.ops.insert(op, entry.last() + 1 + at as Ticket);
+                at + 1
+            }
+            None => at,
+        };
+        let is_last = at >= self.queue.len();
+        self.adopting = (!is_last).then_some((self.done, at));
+        is_last
     }
 
     /// The part of `publish.lua` about areas that the batch's ops owned.
@@ -195,11 +213,13 @@ impl Redis {
     /// `lua/cancel.lua`
     pub fn cancel(&mut self, op: Op, bug: Option<Bug>) {
         let Known::Pending(ticket) = self.status(op) else { return };
-        let index = usize::from(ticket - self.done - 1);
-        match self.queue.get_mut(index) {
-            Some(element) if element.op == op => element.cancelled = true,
-            _ => return,
+        // By its place, whichever of two tickets it has while a batch is adopted.
+        let Some(index) = self.queue.iter().position(|element| element.op == op) else { return };
+        let is_counted = self.adopting.is_some_and(|(done, at)| done == self.done && index < at);
+        if !is_counted && index != usize::from(ticket - self.done - 1) {
+            return;
         }
+        self.queue[index].cancelled = true;
         if bug == Some(Bug::CancelRemoves) {
             self.queue.remove(index);
         }

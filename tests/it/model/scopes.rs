@@ -193,6 +193,10 @@ pub fn broken(bug: Bug) -> Scope {
         Bug::DecideElsewhere | Bug::AdoptPopsFront | Bug::RestoreForgets => {
             Scope { losses: 1, ..scope("", two) }
         }
+        // The batch, and two that wait behind it.
+        Bug::AdoptsPart => {
+            Scope { losses: 1, merged: true, ..scope("", &[&[Commit], &[Commit], &[Commit]]) }
+        }
         Bug::CancelRemoves => Scope { cancels: 1, ..scope("", two) },
         Bug::SealCopies | Bug::AreaDropped => {
             Scope { cancels: 1, real_time: true, ..scope("", stage_and_commit) }

@@ -262,8 +262,8 @@ impl Scope {
         if state.at(at).is_none() {
             return;
         }
-        state.at_mut(at).publish(&entry, self.bug);
-        let stage = match (reply, mine) {
+        let is_over = state.at_mut(at).publish(&entry, self.bug);
+        let stage = match (reply && is_over, mine) {
             (true, true) if self.bug == Some(Bug::PublishEarly) => Stage::Built(entry),
             (true, true) => return,
             (true, false) => Stage::Following { done: entry.last() },

@@ -40,6 +40,8 @@ pub struct Batch {
     pub forgotten: usize,
     /// Paths taken out of areas, at the most.
     pub budget: usize,
+    /// Elements counted anew, at the most.
+    pub adopted: usize,
     pub wanted: usize,
     pub producers: Vec<(String, String)>,
     /// Areas that were committed, whether they are here or not.
@@ -218,18 +220,17 @@ impl Branch {
         head.done += count as u64;
         if in_front {
             self.queue.drain(..count);
-        } else {
-            for (index, op) in decided.iter().enumerate() {
-                self.ops.insert((*op).to_owned(), batch.done_before + 1 + index as u64);
-            }
-            self.queue.retain(|element| !decided.contains(&id_of(element)));
-            for (index, element) in self.queue.iter().enumerate() {
-                self.ops.insert(id_of(element).to_owned(), head.done + 1 + index as u64);
-            }
+        } else if !self.adopt(&mut head, batch) {
+            return ints(&[5]);
         }
         let kept = head.mark(asker.now, batch);
         self.tell(batch, kept);
-        self.producers.extend(batch.producers.iter().cloned());
+        let (gone, rows): (Vec<_>, Vec<_>) =
+            batch.producers.iter().cloned().partition(|(_, row)| row.is_empty());
+        self.producers.extend(rows);
+        for (name, _) in gone {
+            self.producers.remove(&name);
+        }
         self.settle_areas(batch, &given_back);
         if batch.closes {
             self.queue.clear();
@@ -272,6 +273,35 @@ impl Branch {
             texts(&self.sealed),
             texts(&self.queue[..shown]),
         ])
+    }
+
+    /// Takes decided ops out of the next elements, and counts the others. Whether all are counted.
+    fn adopt(&mut self, head: &mut Head, batch: &Batch) -> bool {
+        let from = match head.adopting {
+            Some((done, _, at)) if done == batch.done_before => at as usize,
+            _ => 0,
+        };
+        let to = self.queue.len().min(from + batch.adopted);
+        let mut page = self.queue.split_off(from);
+        let behind = page.split_off(to - from);
+        page.retain(|element| batch.ops.iter().all(|(op, _)| op != id_of(element)));
+        self.queue.extend(page);
+        for (element, ticket) in self.queue.iter().zip(head.done + 1..).skip(from) {
+            self.ops.insert(id_of(element).to_owned(), ticket);
+        }
+        let at = self.queue.len() as u64;
+        if !behind.is_empty() {
+            self.queue.extend(behind);
+            let count = batch.ops.len() as u64;
+            head.adopting = Some((batch.done_before, count, at));
+            self.head = Some(Head { done: batch.done_before, ..head.clone() });
+            return false;
+        }
+        head.adopting = None;
+        for ((op, _), ticket) in batch.ops.iter().zip(batch.done_before + 1..) {
+            self.ops.insert(op.clone(), ticket);
+        }
+        true
     }
 
     /// Adds outcomes that are not there yet, and keeps only so many of the newest.
@@ -427,6 +457,7 @@ impl Branch {
             turn: String::new(),
             turn_until: 0,
             marks: None,
+            adopting: None,
         });
     }
 }

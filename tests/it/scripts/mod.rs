@@ -212,6 +212,7 @@ fn batch(model: &Branch, wish: &Wish) -> Option<Batch> {
         kept: wish.kept,
         forgotten: wish.forgotten,
         budget: wish.budget,
+        adopted: wish.adopted,
         wanted: wish.wanted,
         producers: wish.producers.clone(),
         consumed,

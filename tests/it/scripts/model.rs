@@ -20,6 +20,9 @@ pub struct Head {
     pub turn_until: u64,
     /// When outcomes were last marked, how far the branch was then, and the time before.
     pub marks: Option<(u64, u64, u64)>,
+    /// Behind which ticket a batch is being adopted, of how many ops, and how many elements have tickets
+    /// behind it.
+    pub adopting: Option<(u64, u64, u64)>,
 }
 
 /// A key that may be given an end of life.
@@ -275,10 +278,14 @@ impl Branch {
 
     pub fn staged_range(&self, area: Option<&String>, bounds: &Bounds) -> Reply {
         let paths = bounds.page(&self.values(area));
-        self.staged_paths(area, &paths)
+        self.told(area, &paths, paths.len() == bounds.limit)
     }
 
     pub fn staged_paths(&self, area: Option<&String>, paths: &[String]) -> Reply {
+        self.told(area, paths, false)
+    }
+
+    fn told(&self, area: Option<&String>, paths: &[String], more: bool) -> Reply {
         let Some(head) = &self.head else {
             return ints(&[0]);
         };
@@ -289,7 +296,7 @@ impl Branch {
             .flatten()
             .collect();
         let mut reply = self.page_head(head);
-        reply.extend([texts(&self.sealed), texts(&found)]);
+        reply.extend([texts(&self.sealed), texts(&found), Int(more.into())]);
         List(reply)
     }
 

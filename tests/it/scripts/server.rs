@@ -139,6 +139,7 @@ impl<'a> Server<'a> {
             number(KEPT_MAX),
             number(batch.forgotten as u64),
             number(batch.budget as u64),
+            number(batch.adopted as u64),
         ]);
         args.extend(batch.ops.iter().flat_map(|(op, record)| [op.clone(), record.clone()]));
         args.extend(batch.producers.iter().flat_map(|(name, row)| [name.clone(), row.clone()]));
@@ -444,7 +445,12 @@ fn outcome(reply: &Reply) -> (u64, (String, String)) {
 fn parse_head(fields: &BTreeMap<String, String>) -> Head {
     let number = |name: &str| fields.get(name).map(|text| text.parse().unwrap());
     let marks = number("mark_at").zip(number("mark_done")).zip(number("mark_before"));
-    assert_eq!(fields.len(), if marks.is_some() { 9 } else { 6 }, "{fields:?}");
+    let adopting = fields.get("adopting").map(|text| {
+        let numbers: Vec<u64> = text.split(' ').map(|number| number.parse().unwrap()).collect();
+        (numbers[0], numbers[1], numbers[2])
+    });
+    let optional = if marks.is_some() { 3 } else { 0 } + usize::from(adopting.is_some());
+    assert_eq!(fields.len(), 6 + optional, "{fields:?}");
     Head {
         state: fields["state"].clone(),
         done: fields["done"].parse().unwrap(),
@@ -453,5 +459,6 @@ fn parse_head(fields: &BTreeMap<String, String>) -> Head {
         turn: fields["turn"].clone(),
         turn_until: fields["turn_until"].parse().unwrap(),
         marks: marks.map(|((at, done), before)| (at, done, before)),
+        adopting,
     }
 }

@@ -127,6 +127,7 @@ pub struct Wish {
     pub kept: usize,
     pub forgotten: usize,
     pub budget: usize,
+    pub adopted: usize,
     pub wanted: usize,
     pub producers: Vec<(String, String)>,
     /// Which of its ops committed what they sealed, as bits.
@@ -196,6 +197,12 @@ fn any_row() -> impl Strategy<Value = (String, String)> {
     })
 }
 
+/// A row, or that it is forgotten.
+fn any_told() -> impl Strategy<Value = (String, String)> {
+    let gone = prop_oneof![Just("p"), Just("q")].prop_map(|name| (name.to_owned(), String::new()));
+    prop_oneof![4 => any_row(), 1 => gone]
+}
+
 fn any_wish() -> impl Strategy<Value = Wish> {
     let offset = prop_oneof![9 => Just(0i64), 1 => -2..3i64];
     let skip = prop_oneof![5 => Just(0usize), 1 => 1..3usize];
@@ -206,8 +213,9 @@ fn any_wish() -> impl Strategy<Value = Wish> {
     let budget = prop_oneof![1 => 0..8usize, 1 => Just(100)];
     let unlike = prop_oneof![5 => Just(None), 1 => (0..3usize).prop_map(Some)];
     let batch = (offset, 1..5usize, skip, strangers, closes, (kept, forgotten, budget), 0..4usize);
-    let rest = (vec(any_row(), 0..2), any::<u8>(), unlike);
-    (batch, rest).prop_map(|(batch, (producers, committed, unlike))| {
+    let adopted = prop_oneof![1 => 1..4usize, 1 => Just(100)];
+    let rest = (vec(any_told(), 0..3), any::<u8>(), unlike, adopted);
+    (batch, rest).prop_map(|(batch, (producers, committed, unlike, adopted))| {
         let (offset, count, skip, strangers, closes, kept, wanted) = batch;
         let (kept, forgotten, budget) = kept;
         Wish {
@@ -219,6 +227,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             kept,
             forgotten,
             budget,
+            adopted,
             wanted,
             producers,
             committed,

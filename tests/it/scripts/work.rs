@@ -18,6 +18,9 @@ use crate::support::redis::RedisServer;
 /// Ops in a batch, at the most.
 const BATCH: usize = 1024;
 
+/// Elements that one call counts anew.
+const ADOPTED: usize = 500;
+
 /// The most areas that may be sealed.
 const AREAS: usize = 256;
 
@@ -123,7 +126,7 @@ impl Rig {
         args.push(count.to_string());
         args.extend(["c", "1", "0", "10", "60000", "60000"].map(str::to_owned));
         args.extend([wanted.to_string(), producers.to_string(), "0".into(), "10".into()]);
-        args.extend([forgotten.to_string(), budget.to_string()]);
+        args.extend([forgotten.to_string(), budget.to_string(), ADOPTED.to_string()]);
         args.extend((0..count).flat_map(|n| [op(n), format!("record-{n:60}")]));
         args.extend((0..producers).flat_map(|n| [format!("producer-{n:040}"), row(1, n as u64)]));
         self.run(&script::PUBLISH, &all, &args)
@@ -250,7 +253,85 @@ fn a_full_batch_is_published_with_a_few_commands_for_each_op() {
     }
     let published = rig.publish(BATCH, 256 + BATCH * 3 / 2, 256, BATCH);
     assert_eq!(code(&published.reply), 2);
-    assert!(published.commands <= BATCH as u64 + 60, "{} commands", published.commands);
+    // What stands in front, and the batch behind it, in pieces.
+    assert!(published.commands <= BATCH as u64 + 100, "{} commands", published.commands);
+}
+
+#[test]
+fn a_batch_is_adopted_in_steps_however_long_the_queue_is() {
+    const DEPTH: usize = 10_000;
+    let mut rig = Rig::new();
+    // Of the batch only five are in the queue, and those far apart.
+    let queue = rig.keys.queue.clone();
+    for n in 0..DEPTH {
+        let element = format!("{}P{}", op(50_000 + n), "x".repeat(163));
+        let _: i64 = rig.plain("RPUSH", &queue, &[&element]);
+    }
+    for n in 0..5 {
+        let at = (n + 1) * (DEPTH / 6);
+        let _: String = rig.plain("LSET", &queue, &[&at.to_string(), &format!("{}P", op(n))]);
+    }
+    let before: Vec<String> = rig.plain("LRANGE", &queue, &["0", "-1"]);
+    let mut calls = 0;
+    let head = rig.keys.head.clone();
+    loop {
+        let published = rig.publish(BATCH, 100, 256, 0);
+        calls += 1;
+        // A page of the queue in pieces, what stands in it of the batch, and a few for all.
+        let most = if code(&published.reply) == 5 { 110 } else { BATCH as u64 + 150 };
+        assert!(published.commands <= most, "{} commands", published.commands);
+        if code(&published.reply) == 3 {
+            break;
+        }
+        assert_eq!(code(&published.reply), 5, "{:?}", published.reply);
+        assert_eq!(rig.plain::<String>("HGET", &head, &["done"]), "0");
+    }
+    assert!((DEPTH / ADOPTED..=DEPTH / ADOPTED + 1).contains(&calls), "{calls} calls");
+    let is_decided = |element: &String| (0..BATCH).any(|n| element.starts_with(&op(n)));
+    let staying: Vec<&String> = before.iter().filter(|element| !is_decided(element)).collect();
+    let after: Vec<String> = rig.plain("LRANGE", &queue, &["0", "-1"]);
+    assert!(after.iter().eq(staying), "in their order");
+    assert!(!rig.plain::<bool>("HEXISTS", &head, &["adopting"]));
+    let ops = rig.keys.ops.clone();
+    for index in [0, after.len() / 2, after.len() - 1] {
+        let ticket: usize = rig.plain("HGET", &ops, &[&after[index][..36]]);
+        assert_eq!(ticket, BATCH + 1 + index);
+    }
+}
+
+#[test]
+fn what_is_staged_is_told_and_moved_a_mebibyte_at_a_time() {
+    const PATHS: usize = 1000;
+    const VALUE: usize = 6 * 1024;
+    let mut rig = Rig::new();
+    for n in 0..2 {
+        rig.seal(n, NOBODY, 0);
+    }
+    let (values, set) = rig.keys.area(op(0).parse().unwrap());
+    for n in 0..PATHS {
+        let path = format!("{n:06}");
+        let _: i64 = rig.plain("HSET", &values, &[&path, &"v".repeat(VALUE)]);
+        let _: i64 = rig.plain("ZADD", &set, &["0", &path]);
+    }
+    let most = (1 << 20) + 32 * VALUE;
+    let (head, sealed) = (rig.keys.head.clone(), rig.keys.sealed.clone());
+    let keys = [head.clone(), values.clone(), set, sealed.clone()];
+    let args = ["range", "-", "+", "1000"].map(str::to_owned);
+    let staged = rig.run(&script::STAGED, &keys, &args);
+    assert!((1 << 20..=most).contains(&bytes(&staged.reply)), "{} bytes", bytes(&staged.reply));
+    let Value::Array(told) = &staged.reply else { panic!("{:?}", staged.reply) };
+    assert_eq!(code(&told[6]), 1, "there are others behind them");
+    let mut left = PATHS;
+    while left > 0 {
+        let args = [String::new(), "500".into()];
+        let united = rig.run(&script::UNITE, &[head.clone(), sealed.clone()], &args);
+        let now: usize = rig.plain("HLEN", &values, &[]);
+        assert!(left > now && (left - now) * VALUE <= most, "{} moved", left - now);
+        assert!(united.commands < 60, "{} commands", united.commands);
+        left = now;
+    }
+    let (newer, _) = rig.keys.area(op(1).parse().unwrap());
+    assert_eq!(rig.plain::<usize>("HLEN", &newer, &[]), PATHS);
 }
 
 #[test]

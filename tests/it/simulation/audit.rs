@@ -9,7 +9,8 @@ use std::sync::Arc;
 use onward::internals::commit::log::entry::LogEntry;
 use onward::internals::commit::log::lake::{Lake, LakeOptions};
 use onward::internals::commit::log::record::BranchRecord;
-use onward::internals::commit::op::verdict::Verdict;
+use onward::internals::commit::mend::restore::read_back;
+use onward::internals::commit::op::verdict::{ProducerRow, Verdict};
 use onward::internals::invariants::{self, Interval, Violation};
 use onward::internals::model::commit::Commit;
 use onward::internals::model::ids::BranchUid;
@@ -143,8 +144,9 @@ fn one_line(branch: &Line) -> Result<(), Violation> {
 
 /// Everybody was told one thing, and that is what the log has.
 fn told(journals: &[Entry], by_op: &HashMap<OpId, &Decided>) -> Result<(), Violation> {
-    let asked =
-        journals.iter().filter(|entry| !matches!(entry.plan.act, Act::Stage { .. } | Act::Show));
+    let asked = journals.iter().filter(|entry| {
+        !matches!(entry.plan.act, Act::Stage { .. } | Act::Forget { .. } | Act::Show)
+    });
     let queued = || {
         asked.clone().flat_map(|entry| {
             let answers = entry.told.iter().filter(|told| told.ticket.is_some());
@@ -264,6 +266,7 @@ async fn replay(
             Some((Act::Produce { producers, .. }, _)) => {
                 late(&mut rows, producers, decided, &what)?
             }
+            Some((Act::Forget { rows: named }, _)) => forget(&mut rows, named, decided, &what)?,
             _ => false,
         };
         let expected = match act {
@@ -314,7 +317,44 @@ async fn replay(
             contents.insert(*id, now.clone());
         }
     }
-    Ok(staged)
+    known(lake, main, &rows).await.map(|()| staged)
+}
+
+/// What a Redis that is put back from the log is told of producers.
+async fn known(lake: &Lake, main: &Line, rows: &Rows) -> Result<(), String> {
+    let record = BranchRecord::newest(lake, &main.name.parse().unwrap()).await.unwrap().unwrap().0;
+    let image = read_back(lake, &record).await.map_err(|error| error.to_string())?;
+    let row = |(name, row): (String, ProducerRow)| (name, (row.epoch, row.sequence));
+    let there: Rows = image.producers.into_iter().map(row).collect();
+    match there == *rows {
+        true => Ok(()),
+        false => Err(format!("by the log producers are at {there:?}, and they came to {rows:?}")),
+    }
+}
+
+/// Takes out what an op that forgets finds as it was named; it leaves the branch as it is.
+fn forget(
+    rows: &mut Rows,
+    named: &[Producer],
+    decided: &Decided,
+    what: &str,
+) -> Result<bool, String> {
+    let before = rows.clone();
+    let is_as_named = |row: &&Producer| {
+        before.get(&row.name).is_none_or(|there| *there == (row.epoch, row.sequence))
+    };
+    let mut any = false;
+    for row in named.iter().filter(is_as_named) {
+        rows.remove(&row.name);
+        any = true;
+    }
+    let outcome = decided.told().outcome;
+    match outcome == if any { "applied" } else { "no_changes" } {
+        true => Ok(true),
+        false => {
+            Err(format!("{what} of {named:?} came to {outcome} where the rows are {before:?}"))
+        }
+    }
 }
 
 /// Epoch and sequence of each producer.

@@ -4,9 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use onward::internals::commit::op::request::{Op, Request};
+use onward::internals::coord::submit::{Seal, Submission};
 use onward::internals::model::ids::Fingerprint;
 use onward::internals::repo::ChangeBuilder;
-use onward::{CommitId, Condition, Error, ErrorKind, Onward, Outcome, RefExpr};
+use onward::{CommitId, Condition, Error, ErrorKind, Onward, OpId, Outcome, Producer, RefExpr};
 
 use super::plan::{Act, Guard, Plan, Put, entry};
 use super::world::World;
@@ -65,7 +67,7 @@ fn next(world: &World, client: &Shared) -> Option<Plan> {
     let mut client = client.lock().unwrap();
     if let Some(last) = client.journal.last()
         && last.ended.is_none()
-        && !matches!(last.plan.act, Act::Stage { .. })
+        && !matches!(last.plan.act, Act::Stage { .. } | Act::Forget { .. })
     {
         let plan = last.plan.clone();
         // The process that had promised it is gone: this is another commit of what is staged.
@@ -106,6 +108,14 @@ async fn perform(
         } else {
             record(client, |entry| entry.told.push(unknown()));
         }
+        return Ok(());
+    }
+    if let Act::Forget { rows } = &plan.act {
+        // Once, whatever comes of it: nobody waits for such an op.
+        if let Err(error) = forget(onward, plan.op_id, rows).await {
+            world.note(|| format!("a client forgets nothing: {error}"));
+        }
+        record(client, |entry| entry.told.push(unknown()));
         return Ok(());
     }
     if let Act::Show = plan.act {
@@ -157,6 +167,24 @@ async fn perform(
         not_another(world, onward, client, plan, base).await?;
     }
     Ok(())
+}
+
+async fn forget(onward: &Onward, op_id: OpId, rows: &[Producer]) -> Result<(), Error> {
+    let head = onward.repo("lake").commit_of(&RefExpr::plain("main")).await?;
+    let Some(head) = head else { return Ok(()) };
+    let op = Op {
+        committer: "onward".into(),
+        created_ms: 0,
+        prepared_ms: None,
+        producers: Vec::new(),
+        fingerprint: None,
+        request: Request::Forget(rows.to_vec()),
+    };
+    let (element, producers) = (op.encode(op_id)?, Vec::new());
+    let (life, main) = ("lake".parse().unwrap(), "main".parse().unwrap());
+    let queue = onward.coordinator().queue(&life, &main, head.uid());
+    let submission = Submission { op_id, element, producers, seal: Seal::No, may_repeat: false };
+    queue.submit(submission).await.map(drop)
 }
 
 /// Submits another request under the id of an op that was decided: nobody may be told that it was done.
@@ -232,7 +260,7 @@ async fn attempt(
         }
         Act::CommitStaged { .. } => main.commit_staged().op_id(plan.op_id),
         Act::Side { changes } => with(side.change(), changes, None).op_id(plan.op_id),
-        Act::Stage { .. } | Act::Show => unreachable!(),
+        Act::Stage { .. } | Act::Forget { .. } | Act::Show => unreachable!(),
     };
     let builder =
         builder.message(message).committer("committer").meta("op", plan.op_id.to_string());

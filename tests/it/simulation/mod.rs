@@ -129,10 +129,23 @@ fn a_publish_that_takes_whatever_is_in_front_is_found() {
             "publish",
             name,
             text,
-            "  take_out()\nend",
-            "  redis.call('LTRIM', queue_key, count, -1)\nend",
+            "  if not adopt() then\n    return {5}\n  end",
+            "  redis.call('LTRIM', queue_key, count, -1)",
         );
-        without("publish", name, &text, "local function take_out()", "local function unused()")
+        without("publish", name, &text, "local function adopt()", "local function unused()")
+    });
+}
+
+#[test]
+fn a_publish_that_moves_on_before_the_queue_is_counted_is_found() {
+    is_found(|name, text| {
+        without(
+            "publish",
+            name,
+            text,
+            "  if not adopt() then\n    return {5}",
+            "  if adopt() == 7 then\n    return {5}",
+        )
     });
 }
 
@@ -153,6 +166,6 @@ fn a_submit_that_takes_what_it_forgot_for_new_is_found() {
 #[test]
 fn a_publish_that_tells_the_first_of_several_producers_only_is_found() {
     is_found(|name, text| {
-        without("publish", name, text, "or i == producer_count then", "or i == 1 then")
+        without("publish", name, text, "#rows > 0 and i == producer_count then", "i == 1 then")
     });
 }

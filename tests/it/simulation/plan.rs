@@ -22,6 +22,8 @@ pub enum Act {
     Side { changes: Vec<Put> },
     /// A merge of `side`.
     Merge,
+    /// An op that forgets producers that are as they are named, as upkeep submits it.
+    Forget { rows: Vec<Producer> },
     /// A look at the head.
     Show,
 }
@@ -112,10 +114,27 @@ impl<'a> Planner<'a> {
         producers
     }
 
+    /// Rows as they may be by then, or may have been.
+    fn rows(&mut self) -> Vec<Producer> {
+        let mut rows = Vec::new();
+        for client in 0..3 {
+            rows.push(Producer::new(
+                format!("producer-{client}"),
+                1,
+                1 + self.world.pick(3) as u64,
+            ));
+        }
+        for shared in ["t/0", "t/1"] {
+            let (epoch, sequence) = (self.world.pick(3) as u64, 1 + self.world.pick(3) as u64);
+            rows.push(Producer::new(shared, epoch, sequence));
+        }
+        rows
+    }
+
     /// The next op of client `client`.
     pub fn plan(&mut self, client: usize, sequence: u64) -> Plan {
         self.ops += 1;
-        let act = match self.world.pick(12) {
+        let act = match self.world.pick(13) {
             0 | 1 if self.staging => Act::Stage { value: self.value() },
             2 if self.staging => Act::CommitStaged { cancel: self.world.one_in(3) },
             0 | 1 if self.merges => Act::Side { changes: self.changes() },
@@ -125,6 +144,7 @@ impl<'a> Planner<'a> {
                 changes: if self.world.one_in(6) { Vec::new() } else { self.changes() },
                 producers: self.producers(client, sequence),
             },
+            12 => Act::Forget { rows: self.rows() },
             5 => Act::Commit { changes: self.changes(), guard: Guard::Absent, cancel: false },
             6 => Act::Commit { changes: self.changes(), guard: Guard::Base, cancel: false },
             7 => Act::Commit { changes: self.changes(), guard: Guard::Nothing, cancel: true },

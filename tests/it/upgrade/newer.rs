@@ -136,6 +136,7 @@ async fn next_entry(lake: &Lake, uid: BranchUid, ops: &[OpId]) -> LogEntry {
         levels: before.metarange_after().levels.into_iter().map(level).collect(),
         runs: Vec::new(),
         producers: Default::default(),
+        forgotten: Default::default(),
         closes: false,
     }
 }

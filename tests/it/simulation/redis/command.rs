@@ -189,16 +189,19 @@ impl Keyspace {
                 })
             }
             ("LREM", [count, value]) => {
-                let count: usize = parse(count)?;
+                let count: i64 = parse(count)?;
                 self.with_list(key, now, |list| {
-                    let mut left = if count == 0 { usize::MAX } else { count };
-                    let before = list.len();
-                    list.retain(|each| {
-                        let goes = left > 0 && each == value;
-                        left -= usize::from(goes);
-                        !goes
-                    });
-                    int(before - list.len())
+                    let most = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
+                    let equal = list.iter().enumerate().filter(|(_, each)| *each == value);
+                    let mut gone: Vec<usize> = equal.map(|(index, _)| index).collect();
+                    match count < 0 {
+                        true => drop(gone.drain(..gone.len().saturating_sub(most))),
+                        false => gone.truncate(most),
+                    }
+                    for index in gone.iter().rev() {
+                        list.remove(*index);
+                    }
+                    int(gone.len())
                 })
             }
             ("RPUSH", values) if !values.is_empty() => self.with_list(key, now, |list| {
