@@ -68,9 +68,6 @@ fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let out = Out::new(&args.global);
-    if !args.verb.is_alone() {
-        spare_memory();
-    }
     let _kept = match trace::begin(&args) {
         Ok(kept) => kept,
         Err(error) => return Failure::from(error).tell(&out).into(),
@@ -92,15 +89,6 @@ fn main() -> ExitCode {
         }
     };
     exit.into()
-}
-
-/// Pages of the usual size from here on. Large ones make much memory fast and little memory large: of a
-/// process that waits for its turn 8 MiB would be resident where 2 are used.
-fn spare_memory() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
-        tracing::debug!(%error, "this process goes on with large pages");
-    }
 }
 
 async fn run(args: Args, out: &Out) -> Done {

@@ -258,14 +258,6 @@ pub enum Verb {
     },
 }
 
-impl Verb {
-    /// Whether it has a machine to itself, or much of it. All others are processes of which there may be
-    /// many, most of them waiting.
-    pub fn is_alone(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Serve(_) | Self::Bench(_))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
