@@ -33,7 +33,8 @@ impl Folders {
                 let is_synced_now = self.lock().contains_key(above);
                 return if is_synced_now { self.sync(above) } else { Ok(()) };
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // The root is not made again where it has gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && above != root => {
                 self.make(above, root)?;
                 return self.make(folder, root);
             }
