@@ -75,6 +75,8 @@ struct State {
     done: u64,
     /// Whether one is under way.
     running: bool,
+    /// How many wait for its end.
+    waiting: usize,
 }
 
 impl Syncs {
@@ -85,7 +87,9 @@ impl Syncs {
         let wanted = state.begun + 1;
         while state.done < wanted {
             if state.running {
+                state.waiting += 1;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.waiting -= 1;
                 continue;
             }
             state.begun += 1;
@@ -120,37 +124,29 @@ mod tests {
 
     #[test]
     fn one_sync_is_enough_for_all_who_came_before_it_began() {
-        const LATER: u64 = 8;
+        const LATER: usize = 8;
         let syncs = Syncs::default();
         let made = AtomicU64::new(0);
         let (begun, has_begun) = mpsc::channel();
-        let (go, may_go) = mpsc::channel::<()>();
-        let may_go = Mutex::new(may_go);
+        // The first goes on until all others wait, for whom it is not enough.
         let sync = || {
-            made.fetch_add(1, Ordering::Relaxed);
-            begun.send(()).unwrap();
-            may_go.lock().unwrap().recv().unwrap();
+            if made.fetch_add(1, Ordering::Relaxed) == 0 {
+                begun.send(()).unwrap();
+                while syncs.lock().waiting < LATER {
+                    thread::yield_now();
+                }
+            }
             Ok(())
         };
         thread::scope(|scope| {
-            let first = scope.spawn(|| syncs.join(sync));
+            scope.spawn(|| syncs.join(sync).unwrap());
             has_begun.recv().unwrap();
-            // These come while the first is under way, which is not enough for them.
-            let later: Vec<_> = (0..LATER).map(|_| scope.spawn(|| syncs.join(sync))).collect();
-            go.send(()).unwrap();
-            first.join().unwrap().unwrap();
-            while later.iter().any(|one| !one.is_finished()) {
-                // One of them makes the sync of all that have come by now.
-                let _ = go.send(());
-                thread::yield_now();
-            }
-            for one in later {
-                one.join().unwrap().unwrap();
+            for _ in 0..LATER {
+                scope.spawn(|| syncs.join(sync).unwrap());
             }
         });
-        let made = made.load(Ordering::Relaxed);
-        assert!((2..=1 + LATER).contains(&made), "{made}");
-        assert_eq!(syncs.lock().begun, made);
+        assert_eq!(made.load(Ordering::Relaxed), 2);
+        assert_eq!((syncs.lock().begun, syncs.lock().done), (2, 2));
     }
 
     #[test]
