@@ -156,7 +156,8 @@ impl Objects {
         self.in_time(call, root.check(call)).await
     }
 
-    /// The same, before something is written as `key`: its folder is made, where there are any.
+    /// Makes sure, before something is written as `key`, that local storage is the directory that was
+    /// opened, and makes the folder that the object is to lie in.
     pub(super) async fn prepare(&self, call: Call<'_>, key: &str) -> Result<()> {
         let Some(root) = &self.root else { return Ok(()) };
         self.in_time(call, root.prepare(call, key)).await

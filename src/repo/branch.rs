@@ -116,36 +116,22 @@ impl Branch {
 
     /// Creates the branch at the commit that `from` names, with a say in what it is like.
     pub async fn create_as(&self, from: &RefExpr, new: NewBranch) -> Result<BranchInfo> {
-        let life = self.repo.life().await?;
-        let created = self.create_from(&life, from, new).await;
-        let Err(error) = created else { return created };
-        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) {
-            return Err(error);
-        }
-        // The repository may have been deleted and made again since it was last asked for.
-        match self.repo.live().await {
-            Ok((now, _)) if now != life => self.create_from(&now, from, new).await,
-            Err(gone) if error.kind() == ErrorKind::Conflict => Err(gone),
-            _ => Err(error),
-        }
-    }
-
-    async fn create_from(
-        &self,
-        life: &RepoLife,
-        from: &RefExpr,
-        new: NewBranch,
-    ) -> Result<BranchInfo> {
         let start = async {
             let start = self.repo.commit_of(from).await?;
             if let Some(start) = &start {
-                self.repo.onward.coordinator().lake(life).require_content(start).await?;
+                self.repo.lake().await?.require_content(start).await?;
             }
             Ok(start)
         };
-        // None of these waits for another.
-        let (start, incarnation) = tokio::join!(start, self.free_incarnation(life));
-        self.record(life, start?, incarnation?, new).await
+        let free = async {
+            let (life, _) = self.repo.live().await?;
+            let incarnation = self.free_incarnation(&life).await?;
+            Ok((life, incarnation))
+        };
+        // Neither waits for the other.
+        let (start, free) = tokio::join!(start, free);
+        let (start, (life, incarnation)) = (start?, free?);
+        self.record(&life, start, incarnation, new).await
     }
 
     /// Creates the branch in the life that its repository is in.

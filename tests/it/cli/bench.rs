@@ -174,7 +174,7 @@ async fn any_server_that_speaks_lakefs_can_be_measured() {
     assert!(log["results"].as_array().unwrap().len() > 4, "it was merged into this one: {log}");
     let said = cycle("--count 1", "a secret that is not the right one").await;
     assert_eq!(
-        (said.code, said.error()["code"].as_str()),
+        (said.code, said.error()["kind"].as_str()),
         (3, Some("forbidden")),
         "{}",
         said.stderr
