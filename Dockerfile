@@ -9,6 +9,10 @@ ARG RUST_VERSION=1.95
 ARG DEBIAN_RELEASE=trixie
 
 FROM rust:${RUST_VERSION}-slim-${DEBIAN_RELEASE} AS build
+# What librdkafka is built with, besides the C compiler that Rust has needed anyway.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 ARG TARGETPLATFORM
@@ -18,7 +22,7 @@ ARG TARGETPLATFORM
 # do not reach from one build to another. The caches are no part of the layer, hence the copy.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=onward-target-${TARGETPLATFORM},target=/src/target,sharing=locked \
-    cargo build --locked --release --package onward-cli --features gcp,azure,tls \
+    cargo build --locked --release --package onward-cli --features gcp,azure,tls,kafka \
     && cp target/release/onward /onward
 
 FROM debian:${DEBIAN_RELEASE}-slim

@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-redis-6.2 test-clients bench-sidecar bench-compare openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
+.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients bench-sidecar bench-compare openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /  make \1\t/'
@@ -15,6 +15,7 @@ demo: build ## Build, then show the main job on real files; ends by itself
 
 test: setup ## Run every test against real servers
 	$(CARGO) test --locked --features $(TEST_FEATURES) --lib --bins --test it
+	$(CARGO) test --locked --package onward-kafka --features parquet
 	$(CARGO) test --locked --features $(TEST_FEATURES) --doc
 
 campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD_TEST_SEED change it
@@ -28,6 +29,9 @@ test-valkey: ## Run those that talk to Redis on Valkey instead
 
 test-redis-6.2: ## The same on the oldest Redis that Onward works on
 	TEST_FEATURES=$(TEST_FEATURES) ./scripts/test-redis 6.2
+
+test-kafka: setup ## The Kafka sink on a real broker, from its published jars; needs Java and Maven
+	./scripts/test-kafka
 
 test-clients: setup ## lakeFS's own Python clients, as they come from PyPI, against a sidecar; --lakectl by the script
 	./scripts/test-clients
@@ -58,6 +62,7 @@ lint: ## Formatting and lints, in every feature set
 	$(CARGO) clippy --locked --lib --bins --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features otel,tls -- -D warnings
+	$(CARGO) clippy --locked --package onward-kafka --all-targets --features parquet,broker-tests -- -D warnings
 
 public-api: ## Take the public face of the library as it is into docs/public-api.txt
 	./scripts/public-api --write
@@ -72,6 +77,7 @@ licences: ## Licences, sources and known vulnerabilities of what is compiled in
 
 doc: ## The documentation of the library
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features $(TEST_FEATURES)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --package onward-kafka --features parquet
 
 fuzz: ## Hostile bytes against every decoder, for FUZZ_SECONDS=60, under a coverage-guided fuzzer
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) ./scripts/fuzz

@@ -8,14 +8,15 @@
 -- ARGV
 --   1 now: milliseconds, or '-' for this server's clock  2 helper  3 turn_ms
 --   4 wish: '0' only look, '1' take the turn if free, '2' insist  5 wanted: ops, at the most
+--   6 skip: ops in front of those wanted
 -- Returns
 --   {0} when the branch is not in this Redis; else
 --   {1 open | 2 deleted, done, commit, position, depth, turn (1 mine), turn left in ms, sealed,
 --    elements}; elements are empty when the turn is somebody else's, unless only looking
--- Cost   O(wanted).
+-- Cost   O(skip + wanted).
 local head_key, queue_key, sealed_key = KEYS[1], KEYS[2], KEYS[3]
 local now, helper, turn_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local wish, wanted = ARGV[4], tonumber(ARGV[5])
+local wish, wanted, skip = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local now_ms = clock(now)
 
 local state, done, commit, position, holder, until_ms = read_head(head_key)
@@ -31,7 +32,7 @@ if state == open and depth > 0 and (wish == '2' or (wish == '1' and is_free)) th
 end
 local elements = {}
 if wanted > 0 and (turn == 1 or wish == '0') then
-  elements = front_of(queue_key, wanted)
+  elements = page_of(queue_key, skip, wanted)
 end
 return {
   state, done, commit, position, depth, turn, left,

@@ -161,6 +161,7 @@ pub mod history {
     pub use crate::repo::history::CommitInfo;
     pub use crate::repo::log::LogRequest;
     pub use crate::repo::merge::MergePreview;
+    pub use crate::repo::valid_through::{GROUP_KEY, VALID_THROUGH_KEY, ValidThrough};
     pub use crate::tree::{Decision, Diff, Position, ScanStart};
 }
 

@@ -35,6 +35,8 @@ counters! {
     decided,
     /// Batches this process decided.
     batches,
+    /// Batches that it got ready while the one before them was decided.
+    ahead,
     /// Ops it decided that others had submitted.
     helped,
     /// Decisions that found their place in the log taken.

@@ -23,6 +23,9 @@ pub const LOSS_POINTS: &[&str] = &["resubmit", "ends-early"];
 /// Points of an upload: its object is there, and nothing names it.
 pub const UPLOAD_POINTS: &[&str] = &["uploaded"];
 
+/// Points of getting a batch ready while the one before it is decided: not every round comes by.
+pub const AHEAD_POINTS: &[&str] = &["ahead"];
+
 /// Points of a round, in order.
 pub const POINTS: &[&str] = &[
     "submit",
@@ -132,7 +135,8 @@ mod imp {
                 ))
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
-            let all = [super::POINTS, super::LIFE_POINTS, super::LOSS_POINTS, super::UPLOAD_POINTS];
+            use super::{AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, POINTS, UPLOAD_POINTS};
+            let all = [POINTS, AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, UPLOAD_POINTS];
             if !all.iter().any(|points| points.contains(&point)) {
                 return Err(wrong());
             }

@@ -45,6 +45,15 @@ impl RedisBranch {
     /// Looks at the branch, and at no more than `wanted` ops of its queue. One that has ended is
     /// seen, too.
     pub async fn view(&self, wish: Wish, wanted: usize) -> Result<Answer<View>> {
+        self.view_from(wish, 0, wanted).await
+    }
+
+    /// Only looks, and at what is behind the first `skip` ops of the queue.
+    pub async fn view_behind(&self, skip: usize, wanted: usize) -> Result<Answer<View>> {
+        self.view_from(Wish::Look, skip, wanted).await
+    }
+
+    async fn view_from(&self, wish: Wish, skip: usize, wanted: usize) -> Result<Answer<View>> {
         let keys = self.keys();
         let mut call = ScriptCall::on(&VIEW, &[&keys.head, &keys.queue, &keys.sealed]);
         self.turn().put_into(&mut call);
@@ -53,7 +62,7 @@ impl RedisBranch {
             Wish::TakeIfFree => "1",
             Wish::Insist => "2",
         });
-        call.count(wanted);
+        call.count(wanted).count(skip);
         parse(self.run(&call).await?)
     }
 

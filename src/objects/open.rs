@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use url::Url;
 
 use super::backend::{InMemory, ObjectStore, Path};
+use super::local::LocalFiles;
 use super::root::LocalRoot;
 use crate::model::error::{Error, Result};
 
@@ -80,8 +81,10 @@ pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
                     "a file URL holds an absolute path behind three slashes: file:///srv/lake",
                 )
             })?;
-            let (root, store) = LocalRoot::open(&path, url)?;
-            Ok(Opened { store: Arc::new(store), root: Some(Arc::new(root)), signer: None })
+            let (root, files) = LocalRoot::open(&path, url)?;
+            let root = Arc::new(root);
+            let store = LocalFiles::new(files, Arc::clone(&root));
+            Ok(Opened { store: Arc::new(store), root: Some(root), signer: None })
         }
         "memory" => Ok(Opened { store: Arc::new(InMemory::new()), root: None, signer: None }),
         "s3" | "gs" | "az" => {

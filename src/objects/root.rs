@@ -50,7 +50,7 @@ impl LocalRoot {
             // Nothing is made in another directory.
             let found = fs::metadata(&root.path).map(|now| root.is(&now));
             let folder = file.parent().filter(|_| matches!(found, Ok(true)));
-            let made = folder.map_or(Ok(()), |folder| root.folders.make(folder, &root.path));
+            let made = folder.map_or(Ok(()), |folder| root.make_folder(folder));
             (found, made)
         });
         match prepared.await {
@@ -110,6 +110,23 @@ impl LocalRoot {
         });
         let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         kept.map_err(|error| io_failed(call, error))
+    }
+
+    /// Fails when the directory is not the one that was opened. Blocks.
+    pub(super) fn compare(&self) -> io::Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(now) if self.is(&now) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                "the root is not the directory that was opened",
+            )),
+        }
+    }
+
+    /// Makes a folder below it. Blocks.
+    pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.folders.make(folder, &self.path)
     }
 }
 

@@ -9,21 +9,12 @@ use std::time::UNIX_EPOCH;
 use super::failure::{io_failed, late};
 use super::key;
 use super::list::Listed;
+use super::staged::becoming;
 use super::store::Objects;
 use crate::model::error::Result;
 
 /// Unfinished files told at once, at most; the rest are there for who asks again.
 pub const UNFINISHED_MAX: usize = 10_000;
-
-/// What stands in the name of a file between the object's and a number while it is written.
-const MARK: char = '#';
-
-/// The name of the object that a file was to become, if the file is not finished.
-fn becoming(name: &str) -> Option<&str> {
-    let (object, number) = name.rsplit_once(MARK)?;
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then_some(object)
-}
 
 impl Objects {
     /// The files below a folder of local storage that are being written, or were when their process

@@ -39,7 +39,7 @@ impl Objects {
         check_len(call, bytes.len() as u64)?;
         let mut pause = CREATE_PAUSE;
         for _ in 0..CREATE_ATTEMPTS_MAX {
-            self.prepare(call, key).await?;
+            // A local root is compared by its store, right before the file is made.
             self.meter.create(bytes.len());
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             let put = self.store.put_opts(&path, PutPayload::from(bytes.clone()), options);

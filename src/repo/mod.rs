@@ -56,6 +56,7 @@ pub mod ticket;
 mod touching;
 mod trust;
 pub mod upload_address;
+pub mod valid_through;
 pub mod verify;
 pub mod watch;
 

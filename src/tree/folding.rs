@@ -12,6 +12,7 @@ use super::merge::Merge;
 use super::metarange::Level;
 use super::record::Record;
 use super::run::RangeRef;
+use crate::clock;
 use crate::measures;
 use crate::model::change::{decode_value, encode_value, value_has_condition, value_is_delete};
 use crate::model::error::Result;
@@ -19,6 +20,10 @@ use crate::model::error::Result;
 /// A fold of at most so many records stays in memory: no range is written, or read again, while a
 /// batch is waiting. [`super::fold::FoldLimits`] lets a batch fold as many.
 pub const INLINE_RECORDS: usize = 4 * 1024;
+
+/// Records of a long fold after which others have their turn: it has no deadline, and commits that share
+/// its thread do.
+const TAKEN_AT_ONCE: usize = 128;
 
 const INLINE_MAX: SmallMax = SmallMax { records: INLINE_RECORDS, bytes: 1024 * 1024 };
 
@@ -32,7 +37,7 @@ impl Tree {
         if let Some(records) = self.fold_inline(levels, bottom).await? {
             return ChangeSetWriter::with(self, INLINE_MAX, records).await?.finish().await;
         }
-        let mut sink = Sink { bottom, folded: ChangeSetWriter::new(self, INLINE_MAX) };
+        let mut sink = Sink { bottom, folded: ChangeSetWriter::new(self, INLINE_MAX), taken: 0 };
         let Some((oldest, newer)) = levels.split_last() else { return sink.folded.finish().await };
         let mut cursors = Vec::with_capacity(levels.len());
         for level in newer {
@@ -136,6 +141,8 @@ async fn merge_range(
 struct Sink<'a> {
     bottom: bool,
     folded: ChangeSetWriter<'a>,
+    /// Records taken so far.
+    taken: usize,
 }
 
 impl Sink<'_> {
@@ -161,6 +168,10 @@ impl Sink<'_> {
 
     async fn put(&mut self, cursor: &RunCursor) -> Result<()> {
         let (Some(path), Some(value)) = (cursor.path(), cursor.value()) else { return Ok(()) };
+        self.taken += 1;
+        if self.taken.is_multiple_of(TAKEN_AT_ONCE) {
+            clock::yield_now().await;
+        }
         if self.bottom && value_is_delete(value) {
             return Ok(());
         }

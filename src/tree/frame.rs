@@ -8,6 +8,8 @@
 //!
 //! The length of the content is kept by whoever keeps the frame, and bounds the decompression.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 
 use crate::model::error::{Error, Result};
@@ -87,8 +89,17 @@ pub(crate) fn decompress(packed: &[u8], len: usize) -> Result<Vec<u8>> {
             packed.len()
         )));
     }
-    zstd::bulk::decompress(packed, len)
-        .map_err(|error| Error::corrupt("cannot decompress").with_source(error))
+    let content = DECOMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(context) => context.decompress(packed, len),
+        None => kept.insert(zstd::bulk::Decompressor::new()?).decompress(packed, len),
+    });
+    content.map_err(|error| Error::corrupt("cannot decompress").with_source(error))
+}
+
+thread_local! {
+    /// A context of the thread's own: making one takes longer than decompressing a common block.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Tree {
     ) -> Result<Option<T>> {
         match &level.run.place {
             RunPlace::Inline(at) => {
-                let run = self.pieces.store.read_inline(*at).await?;
+                let run = self.inline(*at).await?;
                 run.get(path, level.as_of).map(|record| read(record.value.clone())).transpose()
             }
             RunPlace::Ranges(ranges) => self.read_in_ranges(ranges, path, level.as_of, read).await,

@@ -8,22 +8,53 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::block::Block;
+use super::inline::InlineRun;
 use super::options::TreeOptions;
 use super::range_index::RangeIndex;
-use super::run::RangeRef;
+use super::run::{InlineAddress, RangeRef};
 use super::store::TreeStore;
-use crate::model::ids::{RangeId, RunId};
+use crate::model::error::Result;
+use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
 
 /// Reads and writes commits' contents. Cheap to clone; clones share their caches.
 #[derive(Clone)]
 pub struct Tree {
     pub(crate) pieces: Arc<Pieces>,
+    supposed: Option<Arc<Supposed>>,
+}
+
+/// Runs inside a log entry that is not there yet.
+struct Supposed {
+    uid: BranchUid,
+    first: Ticket,
+    runs: Vec<Arc<InlineRun>>,
 }
 
 impl Tree {
     /// A tree over `store`.
     pub fn new(store: Arc<dyn TreeStore>, options: TreeOptions) -> Self {
-        Self { pieces: Arc::new(Pieces::new(store, options)) }
+        Self { pieces: Arc::new(Pieces::new(store, options)), supposed: None }
+    }
+
+    /// The same tree as if the log entry of branch `uid` that begins at `first` were there, with these
+    /// runs in it. Nobody else sees them: should another entry come to stand there, who reads the tree
+    /// without the supposition reads that one.
+    #[must_use]
+    pub fn supposing(&self, uid: BranchUid, first: Ticket, runs: Vec<Arc<InlineRun>>) -> Self {
+        let supposed = Some(Arc::new(Supposed { uid, first, runs }));
+        Self { pieces: Arc::clone(&self.pieces), supposed }
+    }
+
+    /// A run inside a log entry.
+    pub(crate) async fn inline(&self, at: InlineAddress) -> Result<Arc<InlineRun>> {
+        let supposed = self.supposed.as_ref();
+        let run = supposed
+            .filter(|entry| (entry.uid, entry.first) == (at.uid, at.first))
+            .and_then(|entry| entry.runs.get(usize::from(at.segment)));
+        match run {
+            Some(run) => Ok(Arc::clone(run)),
+            None => self.pieces.store.read_inline(at).await,
+        }
     }
 
     /// The store below.

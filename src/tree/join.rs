@@ -58,7 +58,7 @@ impl Tree {
                 .zip(ranges.last())
                 .map(|(first, last)| (first.first.clone(), last.last.clone())),
             RunPlace::Inline(at) => {
-                let run = self.pieces.store.read_inline(*at).await?;
+                let run = self.inline(*at).await?;
                 let (first, last) = (run.records().first(), run.records().last());
                 first.zip(last).map(|(first, last)| (first.path.clone(), last.path.clone()))
             }

@@ -36,7 +36,7 @@ impl Tree {
     pub(crate) async fn locate(&self, run: &RunRef) -> Result<Located> {
         match &run.place {
             RunPlace::Inline(at) => {
-                let run = self.pieces.store.read_inline(*at).await?;
+                let run = self.inline(*at).await?;
                 Ok(Located::Inline(run))
             }
             RunPlace::Ranges(ranges) => Ok(Located::Ranges(ranges.as_slice().into())),

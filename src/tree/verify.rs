@@ -71,7 +71,7 @@ impl Tree {
     pub async fn verify_list(&self, run: &RunRef) -> Result<Vec<RangeRef>> {
         let ranges = match &run.place {
             RunPlace::Inline(at) => {
-                let found = self.pieces.store.read_inline(*at).await?.run_ref(*at);
+                let found = self.inline(*at).await?.run_ref(*at);
                 same(&found == run, format!("inline run {}", run.id))?;
                 return Ok(Vec::new());
             }

@@ -29,7 +29,7 @@ pub enum Exit {
     Overloaded = 6,
     /// Fenced by a newer epoch of its producer.
     Fenced = 7,
-    /// Accepted, but not decided before the deadline.
+    /// Accepted, but not decided before the deadline; or not there yet what was waited for.
     StillQueued = 8,
     /// There was nothing to commit.
     NoChanges = 9,

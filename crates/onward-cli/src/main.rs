@@ -23,6 +23,7 @@ mod history;
 mod import;
 mod ingest;
 mod instance;
+mod kafka;
 mod key;
 mod list;
 mod log;
@@ -47,6 +48,7 @@ mod ticket;
 mod trace;
 mod verbs;
 mod verify;
+mod wait_until;
 
 use std::process::ExitCode;
 
@@ -114,6 +116,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Cat { address } => object::cat(global, out, &address).await,
         Verb::Commit(commit) => commit::run(global, out, *commit).await,
         Verb::Ticket(verb) => ticket::run(global, out, verb).await,
+        Verb::WaitUntil(args) => wait_until::run(global, out, args).await,
         Verb::Producer(verb) => producer::run(global, out, verb).await,
         Verb::Queue { branch, watch } => queue::run(global, out, &branch, watch).await,
         Verb::Log(args) => log::log(global, out, args).await,
@@ -125,6 +128,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::CherryPick(pick) => merge::cherry_pick(global, out, *pick).await,
         Verb::Import(args) => import::run(global, out, args).await,
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
+        Verb::Kafka(args) => kafka::run(global, out, *args).await,
         Verb::Bench(args) => bench::run(global, out, args).await,
         Verb::BenchJob(job) => bench::jobs::run(global, job).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,

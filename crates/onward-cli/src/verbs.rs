@@ -17,6 +17,7 @@ use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::import::ImportArgs;
 use super::ingest::IngestArgs;
+use super::kafka::KafkaArgs;
 use super::key::KeyVerb;
 use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
@@ -28,6 +29,7 @@ use super::serve::ServeArgs;
 use super::tag::TagVerb;
 use super::ticket::TicketVerb;
 use super::verify::VerifyArgs;
+use super::wait_until::WaitUntilArgs;
 
 /// The first help: verbs in groups, not in one long list.
 const HELP: &str = "\
@@ -50,11 +52,11 @@ Files:
   rm           Stage the removal of an object
   ls           List a ref
   stat, cat    What a path names, and its bytes
-  ingest       Commit a directory tree from many writers
+  ingest, kafka        A directory tree from many writers; topics of Kafka
   import       Commit a folder of an object store, without a copy
 Commits and merges:
   commit       Commit what is staged, or a file of changes
-  ticket       show, wait, cancel an op that was accepted
+  ticket, wait-until   An op that was accepted; wait for a branch's data
   queue, producer      What waits on a branch; where a producer starts again
   log, show    History
   diff         What a merge would bring, or what differs between two refs
@@ -174,6 +176,11 @@ pub enum Verb {
         after_help = "Example: onward ticket wait lake/main 0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d"
     )]
     Ticket(TicketVerb),
+    /// Wait until a branch has everything up to a time, as the Kafka sink says it has
+    #[command(
+        after_help = "Example: onward wait-until lake/main --valid-through 2026-11-28T09:00:00Z --timeout 1h"
+    )]
+    WaitUntil(WaitUntilArgs),
     /// How far a producer is decided on a branch
     #[command(subcommand, after_help = "Example: onward producer show lake/main orders-0")]
     Producer(ProducerVerb),
@@ -223,6 +230,11 @@ pub enum Verb {
         after_help = "Examples:\n  onward ingest ~/data lake/main/data\n  onward ingest ~/data lake/main --upload --writers 4 --files-per-commit 500"
     )]
     Ingest(IngestArgs),
+    /// Bring the records of Kafka topics to a branch as files, each record exactly once
+    #[command(
+        after_help = "Examples:\n  onward kafka --brokers localhost:9092 --topic orders --group lake lake/main/raw\n  onward kafka --brokers b1:9092,b2:9092 --topic orders --group lake --format parquet --dead-letter \\\n    --commit-every 5s lake/main/tables\n  onward kafka --from-config orders.toml --exit-at-end\n\nOffsets are kept in the commits, by the name of the group. docs/kafka.md says what is promised."
+    )]
+    Kafka(Box<KafkaArgs>),
     /// Measure how fast this deployment is
     #[command(after_help = "Example: onward bench contend --writers 1,8,64")]
     Bench(BenchArgs),

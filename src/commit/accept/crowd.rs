@@ -70,11 +70,20 @@ impl Crowd {
 
     /// How long it is worth waiting for more before a round of only `ready` ops, zero when it is
     /// not.
-    pub(in crate::commit) fn patience_before_round(&self, ready: usize) -> Duration {
+    pub(in crate::commit) fn patience_before_round(&self, ready: u64) -> Duration {
         if ready as f32 * 2.0 > self.expected() {
             return Duration::ZERO;
         }
         self.patience_for(self.accepted)
+    }
+
+    /// How long since the beginning of a round it is worth waiting for more before the next one is
+    /// prepared beside it, zero when it is not: up to half of it nobody is kept waiting.
+    pub(in crate::commit) fn patience_beside_round(&self) -> Duration {
+        match self.accepted as f32 >= self.expected() {
+            true => Duration::ZERO,
+            false => self.round / 2,
+        }
     }
 
     /// One in sixteen may be late without keeping the others.
@@ -109,7 +118,9 @@ mod tests {
         assert!(crowd.patience() > Duration::ZERO, "the others will come");
         assert!(crowd.patience_before_round(1) > Duration::ZERO);
         assert_eq!(crowd.patience_before_round(40), Duration::ZERO, "a good round as it is");
+        assert_eq!(crowd.patience_beside_round(), hour / 2);
         crowd.accepted(61);
+        assert_eq!(crowd.patience_beside_round(), Duration::ZERO);
         assert_eq!(crowd.patience_before_round(1), Duration::ZERO, "they are in the queue");
         for _ in 0..8 {
             crowd.told(64, hour);

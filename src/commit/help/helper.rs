@@ -20,7 +20,7 @@ use crate::commit::context::{BATCH_MAX, BranchContext};
 use crate::commit::counters::add;
 use crate::commit::log::entry::{DecidedOp, LogEntry};
 use crate::commit::log::head::Head;
-use crate::commit::round::run::RoundEnd;
+use crate::commit::round::run::{Begin, Pace, RoundEnd};
 
 /// Pauses between failed rounds.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ const FAILURES_TOLD: u32 = 4;
 
 pub(in crate::commit) struct Helper {
     shared: Arc<Shared>,
-    head: Option<Head>,
+    head: Option<Box<Head>>,
     others: Others,
     doubts: Doubts,
     failures: u32,
@@ -211,34 +211,29 @@ impl Helper {
 
     /// Runs rounds for as long as the turn stays here.
     async fn drive(&mut self, view: View) -> Result<()> {
-        let mut view = view;
+        let context = self.context();
+        let mut begin = Begin::View(view, self.head.take());
         loop {
             self.shared.state().waiters.begin_round();
-            let wanted = self.wanted(&view);
-            let context = self.context();
-            let helped_from = view.head.done;
-            let expected = view.depth.min(BATCH_MAX as u64);
+            let wanted = self.wanted(begin.last());
             let watch = Stopwatch::start();
-            let end = context.round(view, self.head.take(), wanted).await?;
+            let pace = Writers { shared: &self.shared, stays: wanted > 0 };
+            let end = context.round(begin, wanted, &pace).await?;
             self.doubts.note();
-            if !matches!(end, Answer::Given(RoundEnd::Published { .. })) {
+            if !matches!(end, Answer::Given(RoundEnd::Published { is_cut: false, .. })) {
                 self.shared.state().waiters.doubt();
             }
             match end {
-                Answer::Given(RoundEnd::Published { entry, next, head }) => {
-                    if entry.len() < expected {
-                        // It ended early: heavy ops, or one behind which another head is needed.
-                        self.shared.state().waiters.doubt();
-                    }
+                Answer::Given(RoundEnd::Published { entry, next, head, ahead, .. }) => {
                     self.tell(&entry, watch.elapsed())?;
                     self.shared.rate.observe(head.done);
-                    tracing::trace!(from = helped_from, ops = entry.len(), "batch published");
+                    tracing::trace!(first = %entry.first, ops = entry.len(), "batch published");
                     self.upkeep.after(&context, &self.shared, &head, &entry);
-                    self.head = Some(*head);
+                    self.head = Some(head);
                     if !next.turn_is_mine {
                         return Ok(());
                     }
-                    view = self.with_crowd(next).await?;
+                    begin = self.next_round(next, ahead).await?;
                 }
                 Answer::Given(RoundEnd::Overtaken) => {
                     self.overtaken = true;
@@ -249,15 +244,37 @@ impl Helper {
         }
     }
 
-    /// The next batch with those who were told of the last one, where they are worth waiting for:
-    /// a round for the few that were in the queue already would keep all of them waiting.
-    async fn with_crowd(&mut self, next: View) -> Result<View> {
-        let ready = next.elements.len();
+    /// The next round: with the batch that was got ready `ahead`, or by the view that came with the end
+    /// of the last one. Those who were told of the last batch are in it where they are worth waiting
+    /// for: a round for the few that were in the queue already would keep all of them waiting.
+    async fn next_round(&mut self, next: View, ahead: Option<Box<Begin>>) -> Result<Begin> {
+        let here = match ahead.as_deref() {
+            Some(Begin::Deciding(_)) => u64::MAX,
+            Some(Begin::Ready(ready)) => ready.ops(),
+            _ => next.elements.len() as u64,
+        };
+        let looked = match self.crowd_came(here).await {
+            false => None,
+            true => self.look().await?.given(),
+        };
+        let looked = looked
+            .filter(|view| view.turn_is_mine && view.head.done == next.head.done)
+            .filter(|view| ahead.is_none() || view.elements.len() as u64 / 2 > here);
+        Ok(match (looked, ahead) {
+            (Some(view), _) => Begin::View(view, self.head.take()),
+            (None, Some(ahead)) => *ahead,
+            (None, None) => Begin::View(next, self.head.take()),
+        })
+    }
+
+    /// Waits for those who were told of the last batch, where a round for the ops that are `here`, at
+    /// its front, is better begun with them. Returns whether it has waited.
+    async fn crowd_came(&mut self, here: u64) -> bool {
         let mut waited = false;
         loop {
-            let patience = self.shared.state().crowd.patience_before_round(ready);
+            let patience = self.shared.state().crowd.patience_before_round(here);
             if patience.is_zero() {
-                break;
+                return waited;
             }
             waited = true;
             match patience >= TIMER {
@@ -265,19 +282,13 @@ impl Helper {
                 false => clock::yield_now().await,
             }
         }
-        if !waited {
-            return Ok(next);
-        }
-        let looked = self.look().await?.given();
-        let same = |view: &View| view.turn_is_mine && view.head.done == next.head.done;
-        Ok(looked.filter(same).unwrap_or(next))
     }
 
-    /// How many ops of the next batch to ask for: none when this process is about to leave.
-    fn wanted(&self, view: &View) -> usize {
+    /// How many ops of the next batch, behind ticket `last`, to ask for: none when this process is about
+    /// to leave.
+    fn wanted(&self, last: Ticket) -> usize {
         let state = self.shared.state();
-        let batch_end = Ticket(view.head.done + view.elements.len() as u64);
-        let stays = self.shared.options.linger || state.waiters.any_behind(batch_end);
+        let stays = self.shared.options.linger || state.waiters.any_behind(last);
         if state.closing || !stays { 0 } else { BATCH_MAX }
     }
 
@@ -300,5 +311,38 @@ impl Helper {
         }
         add(&self.shared.context.counters.helped, entry.len() - count);
         Ok(())
+    }
+}
+
+/// The pace of a process whose writers come back when they are told.
+struct Writers<'a> {
+    shared: &'a Shared,
+    /// Whether it goes on with its rounds.
+    stays: bool,
+}
+
+impl Pace for Writers<'_> {
+    /// Not where a batch is decided in no time, nor in a process that is about to leave; and rather when
+    /// those who were told last are back than for the first of them.
+    async fn behind(&self, last: Ticket) {
+        let begun = Stopwatch::start();
+        tokio::time::sleep(TIMER).await;
+        loop {
+            let woken = self.shared.wake.notified();
+            let patience = {
+                let state = self.shared.state();
+                let is_due = self.stays && !state.closing && state.waiters.any_behind(last);
+                is_due.then(|| state.crowd.patience_beside_round().saturating_sub(begun.elapsed()))
+            };
+            match patience {
+                None => woken.await,
+                Some(Duration::ZERO) => return,
+                Some(patience) => drop(tokio::time::timeout(patience, woken).await),
+            }
+        }
+    }
+
+    fn is_enough(&self, ops: u64) -> bool {
+        self.shared.state().crowd.patience_before_round(ops).is_zero()
     }
 }

@@ -28,6 +28,11 @@ const FINISH_MAX: Duration = Duration::from_secs(30);
 /// Batches after which a queued fold that was not among them is planned anew.
 const FOLD_PATIENCE: u32 = 32;
 
+/// Levels that a branch may have before a fold begins while writers stand in line: it takes from the
+/// processors that they wait for, and a fold of more levels at a time writes each record less often. Below
+/// the height at which batches have to fold, whatever that costs them.
+const LEVELS_BUSY: usize = 9;
+
 /// Work of one branch that runs beside its rounds.
 #[derive(Debug, Default)]
 pub(in crate::commit) struct Upkeep {
@@ -99,6 +104,9 @@ impl Upkeep {
             return;
         }
         let levels = &head.metarange.levels;
+        if entry.len() > 1 && levels.len() < LEVELS_BUSY {
+            return;
+        }
         let sizes: Vec<LevelSize> =
             levels.iter().map(|level| LevelSize { records: level.run.records }).collect();
         let Some(range) = plan_background_fold(&sizes, &FoldLimits::default()) else {

@@ -75,18 +75,18 @@ impl EntryCache {
                 entry.first, entry.uid
             )));
         }
-        Ok(self.keep(entry, bytes.len()))
+        let entry = Arc::new(entry);
+        self.keep(&entry, bytes.len());
+        Ok(entry)
     }
 
     /// Remembers an entry that takes so many bytes in the object store.
-    pub(super) fn keep(&self, entry: LogEntry, encoded_len: usize) -> Arc<LogEntry> {
+    pub(super) fn keep(&self, entry: &Arc<LogEntry>, encoded_len: usize) {
         let runs_len: usize = entry.runs.iter().map(|run| run.encoded_len()).sum();
         // Decoded commits and records take a few times the room of their compressed form.
         let weight = (encoded_len * 4 + runs_len * 2 + 512) as u64;
-        let entry = Arc::new(entry);
-        let cached = CachedEntry { entry: Arc::clone(&entry), weight };
+        let cached = CachedEntry { entry: Arc::clone(entry), weight };
         self.entries.insert((entry.uid, entry.first), cached);
-        entry
     }
 
     /// The error of an entry that must be there and is not.

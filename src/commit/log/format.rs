@@ -1,6 +1,7 @@
 //! The bytes of a log entry: magic, version, length, compressed body, checksum.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -22,6 +23,23 @@ const LEVEL: i32 = 1;
 
 /// The largest log entry before compression. A batch is cut so that it stays far below.
 pub const ENTRY_MAX: usize = 64 * 1024 * 1024;
+
+/// A log entry with its bytes: all that is left is to put it into its place.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// One decided batch, as it is read.
+    pub entry: Arc<LogEntry>,
+    /// The bytes of its object, as they are stored.
+    pub bytes: Bytes,
+}
+
+impl Encoded {
+    /// What is stored for `entry`. Fails where that is over [`ENTRY_MAX`].
+    pub fn of(entry: LogEntry) -> Result<Self> {
+        let bytes = entry.encode()?;
+        Ok(Self { entry: Arc::new(entry), bytes })
+    }
+}
 
 impl LogEntry {
     /// The first version that has all that the entry says: an older program goes on with a branch

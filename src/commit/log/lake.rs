@@ -11,6 +11,7 @@ use crate::tree::{Tree, TreeOptions};
 
 use super::cache::EntryCache;
 use super::entry::LogEntry;
+use super::format::Encoded;
 use super::pieces::Pieces;
 use crate::commit::op::merge::MergeLimits;
 
@@ -111,14 +112,25 @@ impl Lake {
         self.entries.require(uid, first).await
     }
 
-    /// Decides: creates `entry` if its place in the log is free. Returns what is there afterwards,
-    /// and whether it is the given one.
-    pub async fn decide(&self, entry: LogEntry) -> Result<(Arc<LogEntry>, bool)> {
+    /// The repository as if `entry` were decided, for what is prepared on top of it meanwhile: its tree
+    /// reads the runs inside that entry. Everybody else sees it when it is.
+    #[must_use]
+    pub fn supposing(&self, entry: &LogEntry) -> Self {
+        let tree = self.tree.supposing(entry.uid, entry.first, entry.runs.clone());
+        Self { entries: Arc::clone(&self.entries), tree, merge: self.merge }
+    }
+
+    /// Decides: creates the entry if its place in the log is free. Returns what is there afterwards, and
+    /// whether it is the given one.
+    pub async fn decide(&self, encoded: &Encoded) -> Result<(Arc<LogEntry>, bool)> {
+        let Encoded { entry, bytes } = encoded;
         let (uid, first) = (entry.uid, entry.first);
         let key = layout::log_entry(&self.entries.repo, uid, first);
-        let bytes = entry.encode()?;
         match self.entries.objects.create(&key, bytes.clone()).await? {
-            Created::Written => Ok((self.entries.keep(entry, bytes.len()), true)),
+            Created::Written => {
+                self.entries.keep(entry, bytes.len());
+                Ok((Arc::clone(entry), true))
+            }
             Created::Found(theirs) => {
                 self.entries.objects.ensure_durable(&key).await?;
                 Ok((self.entries.read(uid, first, &theirs)?, false))

@@ -4,29 +4,27 @@
 //! A round that does not decide or publish found that somebody else's did, so the branch moved on
 //! all the same. Nothing here waits for another process.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{Either, MaybeDone, maybe_done, select};
 
 use crate::coord::publish::Published;
 use crate::coord::view::{View, Wish};
 use crate::coord::{Answer, BranchState, HeadView};
 use crate::measures;
-use crate::model::error::{ErrorKind, Result};
+use crate::model::error::Result;
+use crate::model::ids::Ticket;
 use crate::model::outcome::Details;
 
-use super::build::build;
-use super::judge::judge;
-use super::prepare::{prepare, readable};
-use super::rescue::fail_damaged;
-use super::situation::Sources;
+use super::deciding::{Deciding, beside, end_of};
+use super::ready::{Begun, Ready};
 use crate::commit::context::BranchContext;
 use crate::commit::counters::add;
 use crate::commit::log::entry::LogEntry;
 use crate::commit::log::head::Head;
-use crate::commit::op::queued::QueuedOp;
 
 /// How often a long round asks to keep the turn.
 const EXTEND_EVERY: Duration = Duration::from_millis(100);
@@ -45,22 +43,89 @@ pub enum RoundEnd {
         next: View,
         /// The head right after it.
         head: Box<Head>,
+        /// The round behind it, where that was begun meanwhile.
+        ahead: Option<Box<Begin>>,
+        /// Whether it ended early: heavy ops, or one behind which another head is needed.
+        is_cut: bool,
     },
     /// Somebody else has decided or published, and Redis is up to the log: look again.
     Overtaken,
 }
 
+/// Where a round begins.
+#[derive(Debug)]
+pub enum Begin {
+    /// With a view of the branch, and the head that an earlier round of this process left, if there was
+    /// one.
+    View(View, Option<Box<Head>>),
+    /// With a batch that was got ready while the one before it was decided.
+    Ready(Box<Ready>),
+    /// With one that is being decided since the one before it was.
+    Deciding(Box<Deciding>),
+}
+
+/// How a process wants its rounds to follow each other.
+pub trait Pace: Sync {
+    /// Waits, while a batch up to ticket `last` is decided, until a look at what is behind it is worth a
+    /// call.
+    fn behind(&self, last: Ticket) -> impl Future<Output = ()> + Send;
+
+    /// Whether a batch of so many ops is to be decided as soon as it can be.
+    fn is_enough(&self, ops: u64) -> bool;
+}
+
+/// One round after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct OneByOne;
+
+impl Pace for OneByOne {
+    fn behind(&self, _: Ticket) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    fn is_enough(&self, _: u64) -> bool {
+        false
+    }
+}
+
+/// What there is behind a batch that is decided.
+enum Behind<'a, F: Future> {
+    Nothing,
+    /// It was looked at, and is being prepared.
+    Coming(Pin<&'a mut MaybeDone<F>>),
+    Ready(Box<Ready>),
+    Deciding(Box<Deciding>),
+}
+
+/// A batch that this process has published, and the branch right after it.
+struct Next {
+    entry: Arc<LogEntry>,
+    view: View,
+    head: Box<Head>,
+}
+
+impl Begin {
+    /// The ticket of the last op that it may decide.
+    pub fn last(&self) -> Ticket {
+        match self {
+            Self::View(view, _) => Ticket(view.head.done + view.elements.len() as u64),
+            Self::Ready(ready) => ready.last(),
+            Self::Deciding(deciding) => deciding.ready.last(),
+        }
+    }
+}
+
 impl BranchContext {
-    /// Runs one round on `view`, keeping the turn while it lasts. `head` is the head that an
-    /// earlier round of this process left, if there was one.
+    /// Runs one round, keeping the turn while it lasts. What comes behind it is on its way meanwhile, at
+    /// the given pace.
     pub async fn round(
         &self,
-        view: View,
-        head: Option<Head>,
+        begin: Begin,
         wanted: usize,
+        pace: &impl Pace,
     ) -> Result<Answer<RoundEnd>> {
         add(&self.counters.rounds, 1);
-        let work = pin!(self.steps(view, head, wanted));
+        let work = pin!(self.steps(begin, wanted, pace));
         // Beside the work, not between its steps: each may wait for a connection that the other is
         // about to open.
         match select(work, pin!(self.keep_turn())).await {
@@ -81,132 +146,110 @@ impl BranchContext {
 
     async fn steps(
         &self,
-        view: View,
-        head: Option<Head>,
+        begin: Begin,
         wanted: usize,
+        pace: &impl Pace,
     ) -> Result<Answer<RoundEnd>> {
-        self.faults.pass("view").await?;
-        let head = match head.filter(|head| head.is_shown_by(&view.head)) {
-            Some(head) => head,
-            None => Head::load(&self.lake, self.uid, &view.head).await?,
+        let Deciding { ready, decision } = match begin {
+            Begin::Deciding(deciding) => *deciding,
+            Begin::Ready(ready) => Deciding::of(self, ready),
+            Begin::View(view, head) => match self.begin(view, head).await? {
+                Begun::Ready(ready) => Deciding::of(self, ready),
+                Begun::Overtaken => return Ok(Answer::Given(RoundEnd::Overtaken)),
+                Begun::Decided(entry) => return self.catch_up(entry).await,
+            },
         };
-        if self.mend(&view).await? {
-            return Ok(Answer::Given(RoundEnd::Overtaken));
+        let looked = AtomicBool::new(false);
+        let mut ahead = pin!(maybe_done(self.prepare_ahead(&ready, pace, &looked)));
+        let (entry, mine) = beside(ahead.as_mut(), end_of(decision)).await?;
+        let next = ahead.as_mut().take_output();
+        let is_coming = mine && next.is_none() && looked.load(Ordering::Relaxed);
+        if !is_coming {
+            // Left as it is it could hold what the next call waits for: a connection being opened.
+            ahead.set(MaybeDone::Gone);
         }
-        let ops = readable(&view.elements)?;
-        // A merge was worked out against a head: where there is none, Redis has fallen back.
-        if head.commit.is_none()
-            && ops.iter().any(QueuedOp::is_merge)
-            && let Some(entry) = head.successor(&self.lake).await?
-        {
-            return self.catch_up(entry).await;
-        }
-        self.faults.pass("prepare").await?;
-        let (entry, wasted) = match self.entry_in_spite_of_damage(&head, &ops, &view).await {
-            // One of the ops needs what only a newer program can read. Those in front of it get on:
-            // it is left to helpers that know it.
-            Err(error) if error.kind() == ErrorKind::NewerVersion && ops.len() > 1 => {
-                tracing::warn!(%error, "going on op by op");
-                self.entry_in_spite_of_damage(&head, ops.get(..1).unwrap_or_default(), &view)
-                    .await?
-            }
-            // What was read is gone when somebody else was faster.
-            Err(error) if error.is_retryable() && self.has_moved(&view).await? => {
-                tracing::debug!(%error, "overtaken while preparing a batch");
-                return Ok(Answer::Given(RoundEnd::Overtaken));
-            }
-            built => built?,
-        };
-        self.inspect_own(&head, &entry)?;
-        self.faults.pass("decide").await?;
-        let (entry, mine) = self.lake.decide(entry).await?;
         self.faults.pass("decided").await?;
         if !mine {
-            self.inspect_found(&head, &entry)?;
+            self.inspect_found(&ready.head, &entry)?;
         }
-        self.note_decision(&entry, &ops, mine, wasted)?;
-        match mine {
-            true => self.publish(entry, wanted).await,
-            false => self.catch_up(entry).await,
+        self.note_decision(&entry, &ready, mine)?;
+        if !mine {
+            // What was prepared behind this batch stands on what did not come to be.
+            return self.catch_up(entry).await;
         }
-    }
-
-    /// Gives elements without a readable op id one, so that they do not block those behind them.
-    /// Returns whether there were any.
-    async fn mend(&self, view: &View) -> Result<bool> {
-        let mut any = false;
-        for (index, element) in view.elements.iter().enumerate() {
-            if QueuedOp::id_of(element).is_none() {
-                tracing::error!(uid = %self.uid, index, "a queue element has no readable op id: it will be failed");
-                any = true;
-                let stand_in = QueuedOp::stand_in(element);
-                self.redis.mend(index, element, &stand_in).await?;
+        let behind = match next.flatten() {
+            // This batch is decided, so that the next may be.
+            Some(next) if pace.is_enough(next.ops()) => {
+                Behind::Deciding(Box::new(Deciding::of(self, next)))
             }
-        }
-        Ok(any)
-    }
-
-    /// The log entry for a batch, and what of it came to nothing, whatever of it is damaged.
-    async fn entry_in_spite_of_damage(
-        &self,
-        head: &Head,
-        ops: &[QueuedOp],
-        view: &View,
-    ) -> Result<(LogEntry, u64)> {
-        match self.entry(head, ops.to_vec(), view, None).await {
-            // The same again would end the same way, and the branch would stand still for ever.
-            Err(error) if error.is_permanent() => {
-                tracing::error!(%error, uid = %self.uid, "something that the batch needs is damaged");
-                self.entry(head, ops.to_vec(), view, Some(error.to_string())).await
+            Some(next) => Behind::Ready(next),
+            None if is_coming => Behind::Coming(ahead),
+            None => Behind::Nothing,
+        };
+        let is_cut = ready.ops() < ready.found;
+        let (published, ahead) = self.publish_before(entry, wanted, behind).await?;
+        let ahead = ahead.map(Box::new);
+        Ok(match published {
+            Answer::Given(Some(Next { entry, view, head })) => {
+                Answer::Given(RoundEnd::Published { entry, next: view, head, ahead, is_cut })
             }
-            built => built,
-        }
+            other => other.map(|_| RoundEnd::Overtaken),
+        })
     }
 
-    /// The log entry for a batch, and what of it came to nothing. With `damage`, which the first
-    /// try has met, ops whose runs cannot be read fail, and nothing is folded.
-    async fn entry(
+    /// Gets the batch behind `ready` ready as soon as that is worth it. Notes when it has `looked`.
+    async fn prepare_ahead(
         &self,
-        head: &Head,
-        ops: Vec<QueuedOp>,
-        view: &View,
-        damage: Option<String>,
-    ) -> Result<(LogEntry, u64)> {
-        let sources = Sources { redis: &self.redis, lake: &self.lake };
-        let mut situation = prepare(sources, head, ops, &view.areas).await?;
-        if let Some(damage) = &damage {
-            fail_damaged(&self.lake, head, &mut situation, damage).await?;
-        }
-        let judgement = judge(&self.lake, head, &mut situation, damage.is_some()).await?;
-        let wasted = judgement.wasted;
-        self.faults.pass("write").await?;
-        let folds = damage.is_none();
-        let entry = build(self.lake.tree(), head, situation, judgement, folds).await?;
-        Ok((entry, wasted))
+        ready: &Ready,
+        pace: &impl Pace,
+        looked: &AtomicBool,
+    ) -> Option<Box<Ready>> {
+        pace.behind(ready.last()).await;
+        // Boxed: what seldom happens should not make every round's future large.
+        let ahead = Box::pin(self.ahead_of(ready, looked)).await;
+        ahead.unwrap_or_else(|error| {
+            // The next round does without, and meets what was wrong itself.
+            tracing::debug!(%error, "the next batch could not be prepared ahead");
+            None
+        })
     }
 
-    /// Whether Redis shows another state of the log than `view`.
-    async fn has_moved(&self, view: &View) -> Result<bool> {
-        Ok(self.look(0).await?.given().is_some_and(|now| now.head.done != view.head.done))
-    }
-
-    fn note_decision(
+    /// Publishes a decided entry, while the batch behind it is on its way. Returns that with it.
+    async fn publish_before<F: Future<Output = Option<Box<Ready>>>>(
         &self,
-        entry: &LogEntry,
-        ops: &[QueuedOp],
-        mine: bool,
-        wasted: u64,
-    ) -> Result<()> {
+        entry: Arc<LogEntry>,
+        wanted: usize,
+        behind: Behind<'_, F>,
+    ) -> Result<(Answer<Option<Next>>, Option<Begin>)> {
+        // Of the ops behind this batch those are here that come next. One keeps the turn.
+        let one = wanted.min(1);
+        Ok(match behind {
+            Behind::Nothing => (self.publish(entry, wanted).await?, None),
+            Behind::Ready(next) => (self.publish(entry, one).await?, Some(Begin::Ready(next))),
+            Behind::Deciding(mut next) => {
+                let decision = Pin::new(&mut next.decision);
+                let published = beside(decision, self.publish(entry, one)).await?;
+                (published, Some(Begin::Deciding(next)))
+            }
+            Behind::Coming(mut ahead) => {
+                let published = beside(ahead.as_mut(), self.publish(entry, wanted)).await?;
+                ahead.as_mut().await;
+                (published, ahead.take_output().flatten().map(Begin::Ready))
+            }
+        })
+    }
+
+    fn note_decision(&self, entry: &LogEntry, ready: &Ready, mine: bool) -> Result<()> {
         if mine {
-            add(&self.counters.bytes_wasted, wasted);
+            add(&self.counters.bytes_wasted, ready.wasted);
             add(&self.counters.batches, 1);
             add(&self.counters.decided, entry.len());
             measures::batch(entry.len(), entry.levels.len());
-            for (index, (asked, decided)) in ops.iter().zip(&entry.ops).enumerate() {
+            for (index, (kind, decided)) in ready.kinds.iter().zip(&entry.ops).enumerate() {
                 let record = entry.outcome(index, decided)?;
                 let ticket = entry.first.plus(index as u64);
                 let outcome = record.outcome(ticket, Details::of(decided.op_id));
-                measures::decided(asked.kind(), outcome.name());
+                measures::decided(kind, outcome.name());
             }
         } else {
             add(&self.counters.lost_races, 1);
@@ -214,21 +257,21 @@ impl BranchContext {
         Ok(())
     }
 
-    /// Publishes a decided entry.
-    pub async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<Answer<RoundEnd>> {
+    /// Publishes a decided entry. `None` where somebody else has.
+    async fn publish(&self, entry: Arc<LogEntry>, wanted: usize) -> Result<Answer<Option<Next>>> {
         self.faults.pass("publish").await?;
         let batch = entry.publication()?;
         let published = self.redis.publish(&batch, wanted).await?;
         self.faults.pass("published").await?;
-        let (next, adopted) = match published {
+        let (view, adopted) = match published {
             Answer::Given(Published::Done { next, adopted }) => (next, adopted),
-            other => return Ok(other.map(|_| RoundEnd::Overtaken)),
+            other => return Ok(other.map(|_| None)),
         };
         if adopted {
             tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
         }
         let head = Box::new(Head::after(&entry)?);
-        Ok(Answer::Given(RoundEnd::Published { entry, next, head }))
+        Ok(Answer::Given(Some(Next { entry, view, head })))
     }
 
     /// Another helper had decided: publishes its entry, in case it did not live to, and every
@@ -236,9 +279,9 @@ impl BranchContext {
     /// of losing one race for each entry.
     async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<Answer<RoundEnd>> {
         let head = Head::after(&entry)?;
-        match self.publish(entry, 0).await? {
-            Answer::Given(_) => Ok(self.follow(head).await?.map(|_| RoundEnd::Overtaken)),
-            none => Ok(none),
+        match self.publish(entry, 0).await?.given_or_none() {
+            Ok(_) => Ok(self.follow(head).await?.map(|_| RoundEnd::Overtaken)),
+            Err(none) => Ok(none),
         }
     }
 

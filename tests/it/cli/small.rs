@@ -168,3 +168,17 @@ fn an_ingestion_ends_at_once_when_it_is_told_twice() {
         desk.done("commit lake/main -m next --allow-empty");
     }
 }
+
+#[test]
+fn branches_are_listed_beside_one_that_cannot_be_read_and_the_exit_code_says_so() {
+    let desk = Desk::lake();
+    desk.done("branch create lake/dev --from main");
+    desk.file(".onward/store/lake/branches/dev/0000000001", b"\x01garbage");
+    let said = desk.fails(1, "branch list lake");
+    assert!(said.stderr.contains("onward verify lake"), "{}", said.stderr);
+    let rows: Vec<&str> = said.stdout.lines().collect();
+    assert!(rows[0].starts_with("dev\t-\tdamaged: ") && rows[1].starts_with("main\t"), "{rows:?}");
+    let rows = desk.run("branch list lake --json").lines();
+    assert!(rows[0]["damage"].as_str().unwrap().contains("branches/dev"), "{rows:?}");
+    assert_eq!((&rows[0]["commit"], &rows[1]["damage"]), (&json!(null), &json!(null)));
+}

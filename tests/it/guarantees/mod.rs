@@ -1,6 +1,7 @@
 //! What the protocol promises, held against real servers and real processes that are killed,
 //! stopped, cut off, wiped and taken back in time.
 
+mod ahead;
 mod budgets;
 mod damage;
 mod endings;

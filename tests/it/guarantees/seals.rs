@@ -2,6 +2,7 @@
 //! (`tests/it/model`) found these.
 
 use onward::internals::commit::faults::Faults;
+use onward::internals::commit::round::run::{Begin, OneByOne};
 use onward::internals::coord::script::SUBMIT;
 use onward::internals::repo::TicketHandle;
 use onward::{Error, ErrorKind, ObjectPath, Onward, Outcome, RefExpr};
@@ -17,7 +18,7 @@ async fn round(onward: &Onward, deployment: &Deployment) -> impl Future<Output =
     let context = context(onward, &deployment.objects, "main").await;
     let view = context.look(1024).await.unwrap().given().unwrap();
     async move {
-        let _ = context.round(view, None, 0).await.unwrap();
+        let _ = context.round(Begin::View(view, None), 0, &OneByOne).await.unwrap();
     }
 }
 

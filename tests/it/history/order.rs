@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onward::internals::clock;
 use onward::internals::commit::log::entry::{DecidedOp, LogEntry};
+use onward::internals::commit::log::format::Encoded;
 use onward::internals::commit::op::verdict::Verdict;
 use onward::internals::model::commit::Commit;
 use onward::internals::model::ids::BranchUid;
@@ -72,7 +73,7 @@ impl Forge {
             forgotten: Default::default(),
             closes: false,
         };
-        self.lake.decide(entry).await.unwrap();
+        self.lake.decide(&Encoded::of(entry).unwrap()).await.unwrap();
         self.made.insert(id, commit);
         id
     }

@@ -3,7 +3,7 @@
 use super::bugs::Bug;
 use super::redis::Known;
 use super::round::plan_fold;
-use super::state::{Progress, Scope, Stage, State, What};
+use super::state::{Behind, Progress, Scope, Stage, State, What};
 use super::values::Op;
 
 /// One request and what its answer makes of the one who asked; or a fault.
@@ -27,6 +27,10 @@ pub enum Action {
     Look { at: u8 },
     /// `staged.lua`: the sealed areas of a batch are read.
     Load(usize),
+    /// `view.lua` behind the batch that a round is about to decide (`ahead.rs`).
+    Ahead(usize),
+    /// The log entry behind a decided one is created if absent (`deciding.rs`).
+    DecideAhead(usize),
     /// The log entry is created if absent (`lake.rs`).
     Decide { helper: usize, reply: bool },
     /// `publish.lua`
@@ -182,8 +186,16 @@ impl Scope {
                 continue;
             }
             actions.push(self.next_of(index, &helper.stage));
+            if self.ahead && self.prepared_ahead(state, helper).is_some() {
+                actions.push(Action::Ahead(index));
+            }
+            if let Stage::Decided { ahead: Some(Behind::Ready(_)), .. } = &helper.stage {
+                actions.push(Action::DecideAhead(index));
+            }
             match &helper.stage {
-                Stage::Built(entry) if self.lost_replies && state.entry(entry.first).is_none() => {
+                Stage::Built { entry, .. }
+                    if self.lost_replies && state.entry(entry.first).is_none() =>
+                {
                     actions.push(Action::Decide { helper: index, reply: false });
                 }
                 Stage::Decided { .. } if self.lost_replies => {
@@ -215,7 +227,7 @@ impl Scope {
     pub fn next_of(&self, helper: usize, stage: &Stage) -> Action {
         match stage {
             Stage::Viewed(_) => Action::Load(helper),
-            Stage::Built(_) => Action::Decide { helper, reply: true },
+            Stage::Built { .. } => Action::Decide { helper, reply: true },
             Stage::Decided { .. } => Action::Publish { helper, reply: true },
             Stage::Following { .. } => Action::Successor(helper),
             Stage::Restoring { .. } => Action::Restore(helper),

@@ -78,7 +78,7 @@ impl Scope {
         let done = state.at(at).map_or(0, |redis| redis.done);
         let behind = state.log.iter().filter(|entry| entry.first > done).count() as u64;
         let mut alone = state.clone();
-        let begun = |stage: &Stage| matches!(stage, Stage::Viewed(_) | Stage::Built(_));
+        let begun = |stage: &Stage| matches!(stage, Stage::Viewed(_) | Stage::Built { .. });
         let mut rounds = u64::from(under_way.as_ref().is_some_and(|helper| begun(&helper.stage)));
         alone.helpers = under_way.into_iter().collect();
         self.run_to_its_end(&mut alone, at)?;

@@ -46,11 +46,17 @@ pub enum Bug {
     SettlesLostSeals,
     /// An op that had sealed and was lost takes what is staged when it is submitted again.
     LostSealsAnew,
+    /// What was prepared behind a batch is decided although another's has the batch's place.
+    AheadStays,
+    /// What was prepared behind a batch is decided before it.
+    AheadEarly,
+    /// What is behind a batch is prepared whatever Redis shows in front of it.
+    AheadBlindly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 21] = [
+    pub const ALL: [Bug; 24] = [
         Self::DecideOverwrites,
         Self::DecideElsewhere,
         Self::BelievesItself,
@@ -72,5 +78,8 @@ impl Bug {
         Self::StageForgets,
         Self::SettlesLostSeals,
         Self::LostSealsAnew,
+        Self::AheadStays,
+        Self::AheadEarly,
+        Self::AheadBlindly,
     ];
 }

@@ -29,6 +29,12 @@ impl fmt::Display for Action {
                 write!(f, "view: client {by} begins a round at Redis {at}")
             }
             Self::Look { at } => write!(f, "view: somebody looks at Redis {at}, to follow the log"),
+            Self::Ahead(helper) => {
+                write!(f, "view: round {helper} prepares what is behind its batch")
+            }
+            Self::DecideAhead(helper) => {
+                write!(f, "decide: round {helper} creates the log entry behind its own")
+            }
             Self::Load(helper) => write!(f, "staged: round {helper} reads sealed areas"),
             Self::Decide { helper, reply } => {
                 write!(f, "decide: round {helper} creates its log entry{}", lost(reply))
@@ -108,7 +114,7 @@ impl fmt::Display for State {
                 Stage::Viewed(view) => {
                     write!(f, "; round {number} has seen [{}]", list(view.elements.iter()))?;
                 }
-                Stage::Built(entry) => {
+                Stage::Built { entry, .. } => {
                     write!(
                         f,
                         "; round {number} would decide {}: [{}]",

@@ -4,7 +4,7 @@
 use stateright::Property;
 
 use super::redis::Redis;
-use super::state::{Progress, Scope, Stage, State, What};
+use super::state::{Behind, Progress, Scope, Stage, State, What};
 use super::values::{Verdict, call_of};
 
 /// Whether something can be seen in a scope at all.
@@ -36,6 +36,32 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
         "a place of the log is taken",
         |scope| scope.helpers > 1 && scope.batch_max > 1,
         |_, state| lost_race(state),
+    ),
+    (
+        "a batch is decided before the one in front of it is published",
+        |scope| scope.ahead,
+        |_, state| {
+            let ahead = |stage: &Stage| {
+                matches!(
+                    stage,
+                    Stage::Decided { ahead: Some(Behind::Decided { mine: true, .. }), .. }
+                )
+            };
+            state.helpers.iter().any(|helper| ahead(&helper.stage))
+        },
+    ),
+    (
+        "a batch was prepared behind one that another's has the place of",
+        |scope| scope.ahead && scope.helpers > 1,
+        |_, state| {
+            let in_vain = |stage: &Stage| match stage {
+                Stage::Built { entry, ahead } if ahead.is_some() => {
+                    state.entry(entry.first).is_some_and(|theirs| theirs != entry)
+                }
+                _ => false,
+            };
+            state.helpers.iter().any(|helper| in_vain(&helper.stage))
+        },
     ),
     (
         "a client is told again",
@@ -99,7 +125,7 @@ const SIGHTS: &[(&str, Applies, Sight)] = &[
         |_, state| {
             let built = || {
                 state.helpers.iter().filter_map(|helper| match &helper.stage {
-                    Stage::Built(entry) => Some((helper.at, entry)),
+                    Stage::Built { entry, .. } => Some((helper.at, entry)),
                     _ => None,
                 })
             };
@@ -184,7 +210,9 @@ fn seals_and_cancels(scope: &Scope) -> bool {
 /// A round has a batch for a place that another batch has.
 fn lost_race(state: &State) -> bool {
     state.helpers.iter().any(|helper| match &helper.stage {
-        Stage::Built(entry) => state.entry(entry.first).is_some_and(|theirs| theirs != entry),
+        Stage::Built { entry, .. } => {
+            state.entry(entry.first).is_some_and(|theirs| theirs != entry)
+        }
         _ => false,
     })
 }

@@ -6,7 +6,7 @@ use onward::internals::invariants::{
     nothing_later, nothing_lost, one_outcome, staged_in_time, staged_once, within_rounds,
 };
 
-use super::state::{Progress, Scope, Stage, State, What};
+use super::state::{Behind, Progress, Scope, Stage, State, What};
 use super::values::{Op, Outcome, Ticket, Verdict, Write, call_of};
 
 impl Scope {
@@ -206,7 +206,11 @@ fn seen(state: &State) -> impl Iterator<Item = (Ticket, (Op, Verdict))> + '_ {
         Stage::Decided { entry, .. } => Some(entry),
         _ => None,
     });
-    let read = in_hand.flat_map(|entry| entry.outcomes());
+    let behind = state.helpers.iter().filter_map(|helper| match &helper.stage {
+        Stage::Decided { ahead: Some(Behind::Decided { entry, .. }), .. } => Some(entry),
+        _ => None,
+    });
+    let read = in_hand.chain(behind).flat_map(|entry| entry.outcomes());
     recorded(state).chain(read).map(|(op, outcome)| (outcome.ticket, (op, outcome.verdict)))
 }
 

@@ -1,8 +1,10 @@
 //! What a round does in memory: `prepare.rs`, `judge.rs` and `build.rs` of the product.
 
+use std::sync::Arc;
+
 use super::bugs::Bug;
 use super::redis::View;
-use super::state::{Scope, State, What};
+use super::state::{Helper, Scope, Stage, State, What};
 use super::values::{Decided, Entry, Level, Op, Staging, Verdict, call_of};
 
 /// Whether deciding a view takes a read of sealed areas.
@@ -14,7 +16,17 @@ pub fn reads_areas(scope: &Scope, view: &View) -> bool {
 /// The log entry for the front of the queue; `None` where a sealed area went away while it was
 /// read, which ends the round (`load.rs`, `area_page`).
 pub fn build(scope: &Scope, state: &State, at: u8, view: &View) -> Option<Entry> {
-    let before = state.entry(view.position);
+    build_on(scope, state, at, view, state.entry(view.position))
+}
+
+/// The same on top of an entry, whether or not it is in the log.
+fn build_on(
+    scope: &Scope,
+    state: &State,
+    at: u8,
+    view: &View,
+    before: Option<&Arc<Entry>>,
+) -> Option<Entry> {
     let mut head = before.and_then(|entry| entry.head);
     let mut levels: Vec<Level> = before.map_or_else(Vec::new, |entry| entry.levels.clone());
     let mut on_top: Vec<Level> = Vec::new();
@@ -43,6 +55,30 @@ pub fn build(scope: &Scope, state: &State, at: u8, view: &View) -> Option<Entry>
     }
     on_top.extend(levels);
     Some(Entry { first: view.done + 1, ops, head, levels: on_top })
+}
+
+impl Scope {
+    /// The batch that a round which is about to decide one prepares behind it, if there is one now:
+    /// `ahead_of`.
+    pub fn prepared_ahead(&self, state: &State, helper: &Helper) -> Option<Entry> {
+        let Stage::Built { entry, ahead: None } = &helper.stage else { return None };
+        let redis = state.at(helper.at)?;
+        let blindly = self.bug == Some(Bug::AheadBlindly);
+        if redis.done != entry.first - 1 && !blindly {
+            return None;
+        }
+        let behind = redis.queue.iter().skip(entry.ops.len()).take(self.batch_max);
+        let elements: Vec<_> = behind.cloned().collect();
+        let is_known = |op| entry.ops.iter().any(|known| known.op == op) && !blindly;
+        let is_plain = |op| self.calls[call_of(op)].what == What::Commit;
+        let fits = elements.iter().all(|element| is_plain(element.op) && !is_known(element.op));
+        if elements.is_empty() || !fits {
+            return None;
+        }
+        let areas = redis.sealed.clone();
+        let view = View { done: entry.last(), position: entry.first, elements, areas };
+        build_on(self, state, helper.at, &view, Some(entry))
+    }
 }
 
 fn owned(view: &View, op: Op) -> Vec<Op> {

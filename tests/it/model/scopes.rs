@@ -22,6 +22,7 @@ fn scope(name: &'static str, clients: &[&[What]]) -> Scope {
         forgetful: false,
         real_time: false,
         counted: false,
+        ahead: false,
         merged: false,
         depth: None,
         bug: None,
@@ -80,6 +81,16 @@ pub fn small() -> Vec<Scope> {
         },
         scope("folds", &[&[Commit, Commit, Fold], &[Fold]]),
         Scope {
+            ahead: true,
+            counted: true,
+            ..scope("batches prepared ahead, rounds counted", &[&[Commit, Commit], &[Commit]])
+        },
+        Scope {
+            ahead: true,
+            losses: 1,
+            ..scope("batches prepared ahead, a loss", &[&[Commit], &[Commit]])
+        },
+        Scope {
             forgetful: true,
             merged: true,
             ..scope("three clients", &[&[Commit, Commit], &[Commit, Commit], &[Commit]])
@@ -128,6 +139,33 @@ pub fn large() -> Vec<Scope> {
             ..scope(
                 "three stage and commit, two paths",
                 &[&[Stage(0), Seal], &[Stage(1), Seal], &[Stage(0), Seal]],
+            )
+        },
+        Scope {
+            ahead: true,
+            counted: true,
+            lost_replies: true,
+            batch_max: 1,
+            ..scope("batches of one prepared ahead, rounds counted", three_singles)
+        },
+        Scope {
+            ahead: true,
+            forgetful: true,
+            losses: 1,
+            ..scope("batches prepared ahead, three clients, a loss", three_singles)
+        },
+        Scope {
+            ahead: true,
+            forgetful: true,
+            split: true,
+            ..scope("batches prepared ahead, two primaries", &[&[Commit, Commit], &[Commit]])
+        },
+        Scope {
+            ahead: true,
+            cancels: 1,
+            ..scope(
+                "batches prepared ahead of what is staged",
+                &[&[Stage(0), Seal, Commit], &[Commit, Commit]],
             )
         },
         Scope { losses: 1, ..scope("staged commits, a loss", &[&[Stage(0), Seal], &[Commit]]) },
@@ -193,6 +231,8 @@ pub fn broken(bug: Bug) -> Scope {
         Bug::DecideElsewhere | Bug::AdoptPopsFront | Bug::RestoreForgets => {
             Scope { losses: 1, ..scope("", two) }
         }
+        Bug::AheadStays | Bug::AheadEarly => Scope { ahead: true, ..scope("", two) },
+        Bug::AheadBlindly => Scope { ahead: true, losses: 1, ..scope("", two) },
         // The batch, and two that wait behind it.
         Bug::AdoptsPart => {
             Scope { losses: 1, merged: true, ..scope("", &[&[Commit], &[Commit], &[Commit]]) }

@@ -50,6 +50,8 @@ pub struct Scope {
     pub real_time: bool,
     /// Whether rounds are counted: each has its client then, and a client runs one at a time.
     pub counted: bool,
+    /// Whether a round prepares the next batch before its own is decided.
+    pub ahead: bool,
     /// Whether steps that only bring Redis closer to the log are taken as one (`faults.rs`).
     pub merged: bool,
     /// How many steps are taken at the most, where taking all is too much.
@@ -88,14 +90,23 @@ pub struct Helper {
 pub enum Stage {
     /// Has a view in which ops own sealed areas, and reads those next.
     Viewed(View),
-    /// Has a log entry, and decides next.
-    Built(Arc<Entry>),
+    /// Has a log entry, and decides next. Perhaps also the one behind it, prepared ahead.
+    Built { entry: Arc<Entry>, ahead: Option<Arc<Entry>> },
     /// Knows what was decided, and publishes next. Not `mine`: follows the log afterwards.
-    Decided { entry: Arc<Entry>, mine: bool },
+    Decided { entry: Arc<Entry>, mine: bool, ahead: Option<Behind> },
     /// Reads the log entry behind this ticket next.
     Following { done: Ticket },
     /// Has read the log, of so many entries, and puts the branch into Redis next.
     Restoring { entries: usize },
+}
+
+/// What a round has behind a batch that it has decided and not published.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Behind {
+    /// A log entry that may be decided.
+    Ready(Arc<Entry>),
+    /// What was decided at its place, and whether it is that.
+    Decided { entry: Arc<Entry>, mine: bool },
 }
 
 /// Everything there is.
@@ -134,6 +145,18 @@ pub struct History {
     /// For each call that seals and whose client knows that it was accepted: writes that had not begun
     /// by then.
     pub later: Vec<Vec<Write>>,
+}
+
+impl Stage {
+    /// Has a log entry, and nothing behind it.
+    pub fn built(entry: Arc<Entry>) -> Self {
+        Self::Built { entry, ahead: None }
+    }
+
+    /// Knows what was decided, and has nothing behind it.
+    pub fn decided(entry: Arc<Entry>, mine: bool) -> Self {
+        Self::Decided { entry, mine, ahead: None }
+    }
 }
 
 impl Scope {

@@ -7,7 +7,7 @@ use super::actions::Action;
 use super::bugs::Bug;
 use super::redis::{Accepted, Known, Redis, Seal};
 use super::round::{build, plan_fold, reads_areas};
-use super::state::{Helper, Progress, Scope, Stage, State, What};
+use super::state::{Behind, Helper, Progress, Scope, Stage, State, What};
 use super::values::{Entry, Op, Outcome, Verdict, call_of};
 
 impl Scope {
@@ -39,6 +39,8 @@ impl Scope {
                 state.helpers.push(Helper { at, by: None, stage: Stage::Following { done } });
             }
             Action::Load(helper) => self.load(state, helper),
+            Action::Ahead(helper) => self.prepare_ahead(state, helper),
+            Action::DecideAhead(helper) => decide_ahead(state, helper),
             Action::Decide { helper, reply } => self.decide(state, helper, reply),
             Action::Publish { helper, reply } => self.publish(state, helper, reply),
             Action::Successor(helper) => self.successor(state, helper),
@@ -173,13 +175,7 @@ impl Scope {
         if self.bug == Some(Bug::TurnIsALock) {
             state.at_mut(at).locked = true;
         }
-        for (call, progress) in self.calls.iter().zip(&mut state.calls) {
-            if let Progress::Accepted { rounds, .. } = progress
-                && Some(call.client) == by
-            {
-                *rounds += 1;
-            }
-        }
+        self.count_round(state, by);
         let Some(view) = state.at(at).map(|redis| redis.view(self.batch_max)) else { return };
         let stage = match reads_areas(self, &view) {
             true => Stage::Viewed(view),
@@ -192,6 +188,16 @@ impl Scope {
         state.helpers.push(Helper { at, by, stage });
     }
 
+    fn count_round(&self, state: &mut State, by: Option<u8>) {
+        for (call, progress) in self.calls.iter().zip(&mut state.calls) {
+            if let Progress::Accepted { rounds, .. } = progress
+                && Some(call.client) == by
+            {
+                *rounds += 1;
+            }
+        }
+    }
+
     fn built(&self, state: &mut State, entry: Entry) -> Stage {
         if self.bug == Some(Bug::TellsEarly) {
             for (op, outcome) in entry.outcomes() {
@@ -202,8 +208,8 @@ impl Scope {
         }
         let entry = Arc::new(entry);
         match self.bug {
-            Some(Bug::PublishEarly) => Stage::Decided { entry, mine: true },
-            _ => Stage::Built(entry),
+            Some(Bug::PublishEarly) => Stage::decided(entry, true),
+            _ => Stage::built(entry),
         }
     }
 
@@ -217,8 +223,22 @@ impl Scope {
         }
     }
 
+    fn prepare_ahead(&self, state: &mut State, index: usize) {
+        let Some(behind) = self.prepared_ahead(state, &state.helpers[index]).map(Arc::new) else {
+            return;
+        };
+        match &mut state.helpers[index].stage {
+            // Decides what it has prepared, and not what that stands on.
+            stage if self.bug == Some(Bug::AheadEarly) => *stage = Stage::built(behind),
+            Stage::Built { ahead, .. } => *ahead = Some(behind),
+            _ => {}
+        }
+    }
+
     fn decide(&self, state: &mut State, index: usize, reply: bool) {
-        let Helper { at, by, stage: Stage::Built(mut entry) } = state.helpers.remove(index) else {
+        let Helper { at, by, stage: Stage::Built { mut entry, ahead } } =
+            state.helpers.remove(index)
+        else {
             return;
         };
         let mut found = state.entry(entry.first).cloned();
@@ -235,8 +255,7 @@ impl Scope {
         }
         let (entry, mine) = match found {
             None => {
-                let at = state.log.iter().take_while(|each| each.first < entry.first).count();
-                state.log.insert(at, Arc::clone(&entry));
+                create(state, &entry);
                 (entry, true)
             }
             Some(found) => match found == entry || self.bug == Some(Bug::BelievesItself) {
@@ -245,9 +264,12 @@ impl Scope {
                 false => (found, false),
             },
         };
-        let stage = match reply {
-            true => Stage::Decided { entry, mine },
-            false => Stage::Built(entry),
+        let stage = match (reply, mine, ahead) {
+            (true, true, ahead) => Stage::Decided { entry, mine, ahead: ahead.map(Behind::Ready) },
+            (true, false, Some(ahead)) if self.bug == Some(Bug::AheadStays) => Stage::built(ahead),
+            // What was prepared stands on what did not come to be.
+            (true, false, _) => Stage::decided(entry, mine),
+            (false, _, ahead) => Stage::Built { entry, ahead },
         };
         if !(self.merged && reply) && self.bug != Some(Bug::PublishEarly) {
             state.helpers.push(Helper { at, by, stage });
@@ -255,19 +277,36 @@ impl Scope {
     }
 
     fn publish(&self, state: &mut State, index: usize, reply: bool) {
-        let Helper { at, by, stage: Stage::Decided { entry, mine } } = state.helpers.remove(index)
+        let Helper { at, by, stage: Stage::Decided { entry, mine, ahead } } =
+            state.helpers.remove(index)
         else {
             return;
         };
         if state.at(at).is_none() {
             return;
         }
+        let begins = state.at(at).is_some_and(|redis| redis.done + 1 == entry.first);
         let is_over = state.at_mut(at).publish(&entry, self.bug);
-        let stage = match (reply && is_over, mine) {
-            (true, true) if self.bug == Some(Bug::PublishEarly) => Stage::Built(entry),
-            (true, true) => return,
-            (true, false) => Stage::Following { done: entry.last() },
-            (false, _) => Stage::Decided { entry, mine },
+        let stage = match (reply && is_over, mine, ahead) {
+            (true, true, _) if self.bug == Some(Bug::PublishEarly) => Stage::built(entry),
+            // The next round begins with what is there already.
+            (true, true, Some(behind)) if begins => {
+                // Its client is told before it begins the next round.
+                for (op, outcome) in entry.outcomes() {
+                    let asks = matches!(state.calls[call_of(op)], Progress::Accepted { .. });
+                    if asks && Some(self.calls[call_of(op)].client) == by {
+                        self.tell(state, call_of(op) as u8, outcome);
+                    }
+                }
+                self.count_round(state, by);
+                match behind {
+                    Behind::Ready(entry) => Stage::built(entry),
+                    Behind::Decided { entry, mine } => Stage::decided(entry, mine),
+                }
+            }
+            (true, true, _) => return,
+            (true, false, _) => Stage::Following { done: entry.last() },
+            (false, _, ahead) => Stage::Decided { entry, mine, ahead },
         };
         state.helpers.push(Helper { at, by, stage });
     }
@@ -278,7 +317,7 @@ impl Scope {
             return;
         };
         if let Some(entry) = state.entry(done + 1).cloned() {
-            state.helpers.push(Helper { at, by, stage: Stage::Decided { entry, mine: false } });
+            state.helpers.push(Helper { at, by, stage: Stage::decided(entry, false) });
         }
     }
 
@@ -295,6 +334,30 @@ impl Scope {
         if !self.merged {
             state.helpers.push(Helper { at, by, stage: Stage::Following { done } });
         }
+    }
+}
+
+/// Creates a log entry at its place, which is free.
+fn create(state: &mut State, entry: &Arc<Entry>) {
+    let at = state.log.iter().take_while(|each| each.first < entry.first).count();
+    state.log.insert(at, Arc::clone(entry));
+}
+
+/// The entry behind one that is decided is created if absent, before that is published.
+fn decide_ahead(state: &mut State, index: usize) {
+    let Stage::Decided { ahead: Some(Behind::Ready(entry)), .. } = &state.helpers[index].stage
+    else {
+        return;
+    };
+    let entry = Arc::clone(entry);
+    let found = state.entry(entry.first).cloned();
+    if found.is_none() {
+        create(state, &entry);
+    }
+    let mine = found.as_ref().is_none_or(|found| *found == entry);
+    let decided = Behind::Decided { entry: found.unwrap_or(entry), mine };
+    if let Stage::Decided { ahead, .. } = &mut state.helpers[index].stage {
+        *ahead = Some(decided);
     }
 }
 

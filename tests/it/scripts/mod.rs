@@ -81,8 +81,8 @@ fn take(server: &mut Server, model: &mut Branch, step: &Step) -> Result<(), Test
             let ops = &naming(model, ops);
             (server.submit(asker, *limits, ops), model.submit(asker, *limits, ops))
         }
-        Step::View { asker, wish, wanted } => {
-            (server.view(asker, *wish, *wanted), model.view(asker, *wish, *wanted))
+        Step::View { asker, wish, wanted, skip } => {
+            (server.view(asker, *wish, *wanted, *skip), model.view(asker, *wish, *wanted, *skip))
         }
         Step::Extend { asker } => (server.extend(asker), model.extend(asker)),
         Step::Publish { asker, wish } => {

@@ -137,7 +137,7 @@ impl Branch {
         ]
     }
 
-    pub fn view(&mut self, asker: &Asker, wish: char, wanted: usize) -> Reply {
+    pub fn view(&mut self, asker: &Asker, wish: char, wanted: usize, skip: usize) -> Reply {
         let Some(mut head) = self.head.clone() else {
             return ints(&[0]);
         };
@@ -155,7 +155,8 @@ impl Branch {
         let mut reply = self.page_head(&head);
         reply.extend([Int(depth as i64), Int(mine.into()), Int(left as i64)]);
         reply.push(texts(&self.sealed));
-        reply.push(texts(&self.queue[..shown.min(depth)]));
+        let from = skip.min(depth);
+        reply.push(texts(&self.queue[from..(from + shown).min(depth)]));
         List(reply)
     }
 

@@ -90,10 +90,10 @@ impl<'a> Server<'a> {
         self.run(&script::SUBMIT, &all, &args)
     }
 
-    pub fn view(&mut self, asker: &Asker, wish: char, wanted: usize) -> Reply {
+    pub fn view(&mut self, asker: &Asker, wish: char, wanted: usize, skip: usize) -> Reply {
         let keys = self.keys.clone();
         let mut args = asked(asker);
-        args.extend([wish.to_string(), wanted.to_string()]);
+        args.extend([wish.to_string(), wanted.to_string(), skip.to_string()]);
         self.run(&script::VIEW, &[&keys.head, &keys.queue, &keys.sealed], &args)
     }
 

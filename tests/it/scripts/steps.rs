@@ -21,6 +21,7 @@ pub enum Step {
         asker: Asker,
         wish: char,
         wanted: usize,
+        skip: usize,
     },
     Extend {
         asker: Asker,
@@ -300,8 +301,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         2 => (0..4u64, vec((any_op(), 1..8u64), 0..4))
             .prop_map(|(remembered, ops)| Step::Remember { remembered, ops }),
         1 => Just(Step::Forget),
-        4 => (any_asker(), prop_oneof![Just('0'), Just('1'), Just('2')], 0..4usize)
-            .prop_map(|(asker, wish, wanted)| Step::View { asker, wish, wanted }),
+        4 => (any_asker(), prop_oneof![Just('0'), Just('1'), Just('2')], 0..4usize, 0..3usize)
+            .prop_map(|(asker, wish, wanted, skip)| Step::View { asker, wish, wanted, skip }),
         2 => any_asker().prop_map(|asker| Step::Extend { asker }),
         8 => (any_asker(), any_wish()).prop_map(|(asker, wish)| Step::Publish { asker, wish }),
         3 => (0..4usize, prop::bool::weighted(0.8), 1..8usize)

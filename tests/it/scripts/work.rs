@@ -355,7 +355,7 @@ fn a_reply_carries_no_more_of_a_queue_than_a_mebibyte_and_some() {
     rig.queue(200, ELEMENT);
     let most = (1 << 20) + 32 * ELEMENT;
     let keys = [rig.keys.head.clone(), rig.keys.queue.clone(), rig.keys.sealed.clone()];
-    let args = ["-", "helper", "250", "1", "1024"].map(str::to_owned);
+    let args = ["-", "helper", "250", "1", "1024", "0"].map(str::to_owned);
     let viewed = rig.run(&script::VIEW, &keys, &args);
     assert!((1 << 20..=most).contains(&bytes(&viewed.reply)), "{} bytes", bytes(&viewed.reply));
     let published = rig.publish(1, 100, 256, BATCH);

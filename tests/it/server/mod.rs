@@ -17,6 +17,7 @@ mod rules;
 mod standing;
 mod texts;
 mod uploads;
+mod valid_through;
 
 /// The lakeFS API of `lake`.
 const LAKE: &str = "/api/v1/repositories/lake";

@@ -12,6 +12,7 @@ use onward::internals::objects::backend::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, Path, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::Semaphore;
 
 /// Kinds of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum Fault {
     Delay(Duration),
     /// The operation never returns.
     Hang,
+    /// The operation waits until [`FaultyStore::release`], then is done.
+    Held,
 }
 
 #[derive(Debug, Default)]
@@ -60,11 +63,12 @@ struct Plan {
 pub struct FaultyStore {
     inner: Arc<dyn ObjectStore>,
     plan: Arc<Mutex<Plan>>,
+    held: Arc<Semaphore>,
 }
 
 impl FaultyStore {
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, plan: Arc::default() }
+        Self { inner, plan: Arc::default(), held: Arc::new(Semaphore::new(0)) }
     }
 
     /// The next `count` operations of kind `op` fail so.
@@ -88,6 +92,11 @@ impl FaultyStore {
         for op in [Op::Put, Op::Create, Op::Delete, Op::Multipart] {
             self.fail_all(op, fault);
         }
+    }
+
+    /// Lets one operation that is held, or will be, go on.
+    pub fn release(&self) {
+        self.held.add_permits(1);
     }
 
     /// Creates write like puts from now on, as some stores that imitate S3 do.
@@ -160,6 +169,10 @@ impl FaultyStore {
                 work.await
             }
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Held) => {
+                self.held.acquire().await.unwrap().forget();
+                work.await
+            }
         }
     }
 }

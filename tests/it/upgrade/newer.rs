@@ -2,6 +2,7 @@
 //! is, other branches do not notice, and everything goes on when it has done its part.
 
 use onward::internals::commit::log::entry::{DecidedOp, LogEntry};
+use onward::internals::commit::log::format::Encoded;
 use onward::internals::commit::log::lake::Lake;
 use onward::internals::commit::log::levels::SpanLevel;
 use onward::internals::commit::op::queued::VERSION;
@@ -205,7 +206,7 @@ async fn an_outcome_of_a_newer_program_is_looked_up_in_the_log_and_holds_nobody_
     }
     // A newer helper decides both, and says of the first in a way that only it understands.
     let entry = next_entry(&context.lake, uid, &[op_id(1), op_id(2)]).await;
-    let (entry, mine) = context.lake.decide(entry).await.unwrap();
+    let (entry, mine) = context.lake.decide(&Encoded::of(entry).unwrap()).await.unwrap();
     assert!(mine);
     let mut publication = entry.publication().unwrap();
     publication.outcomes[0].1 = vec![2, 0xff, 0xff].into();

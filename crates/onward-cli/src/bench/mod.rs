@@ -23,6 +23,8 @@ mod floor;
 mod grow;
 mod huge;
 pub mod jobs;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod merges;
 mod plot;
 mod processes;
@@ -90,6 +92,12 @@ pub enum Scenario {
         after_help = "Examples:\n  onward bench compare --old ./onward-1.0\n  onward bench compare --old ./onward-1.0 --in /dev/shm -- contend --writers 64 --processes 32\n  onward bench compare --old ./onward-1.0 -- cycle --clients 8,32"
     )]
     Compare(compare::CompareArgs),
+    /// Records of a topic to a branch, beside a consumer that only counts them
+    #[cfg(feature = "kafka")]
+    #[command(
+        after_help = "Example: onward bench kafka --brokers localhost:9092 --records 1000000 --formats jsonl,parquet"
+    )]
+    Kafka(kafka::KafkaArgs),
 }
 
 /// Measures.
@@ -130,6 +138,8 @@ async fn here(
             Scenario::Cycle(args) => cycle::here(&bench, args).await,
             // Is not about this deployment.
             Scenario::Compare(args) => compare::run(teller, args).await,
+            #[cfg(feature = "kafka")]
+            Scenario::Kafka(args) => kafka::run(&bench, args).await,
         }
     };
     let mut signals = Signals::listen(*out)?;

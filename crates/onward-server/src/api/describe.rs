@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
-use super::{changes, events, merges, producers, table, tickets};
+use super::{changes, events, merges, producers, table, tickets, valid_through};
 
 /// Where the API is.
 const ROOT: &str = "/onward/v1";
@@ -38,7 +38,8 @@ struct Document;
     tickets::cancel,
     tickets::queue,
     producers::show,
-    events::listen
+    events::listen,
+    valid_through::show
 ))]
 struct Paths;
 

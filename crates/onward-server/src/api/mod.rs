@@ -15,6 +15,7 @@ pub mod outcome;
 mod producers;
 pub mod shapes;
 mod tickets;
+mod valid_through;
 mod waiting;
 mod whole;
 
@@ -37,7 +38,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 6] {
+fn table() -> [Route; 7] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -48,6 +49,11 @@ fn table() -> [Route; 6] {
         ("/repositories/{repo}/branches/{branch}/producers/{name}", &["get"], get(producers::show)),
         ("/repositories/{repo}/branches/{branch}/queue", &["get"], get(tickets::queue)),
         ("/repositories/{repo}/branches/{branch}/events", &["get"], get(events::listen)),
+        (
+            "/repositories/{repo}/branches/{branch}/valid_through",
+            &["get"],
+            get(valid_through::show),
+        ),
     ]
 }
 

@@ -16,8 +16,8 @@ use crate::state::AppState;
 use onward::internals::repo::ticket::TicketStatus;
 use onward::{Cancelled, OpId, Outcome};
 
-/// How long one request waits for a ticket, at most: what is in between likes requests to end.
-const WAIT_MAX: Duration = Duration::from_secs(300);
+/// How long one request waits, at most: what is in between likes requests to end.
+pub const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Ops of a queue shown unless the client says, and at most.
 const SHOWN: usize = 100;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use onward::Strategy as OnConflict;
 use onward::internals::clock;
+use onward::internals::commit::log::format::Encoded;
 use onward::internals::commit::log::head::Head;
 use onward::internals::commit::log::lake::Lake;
 use onward::internals::commit::op::request::{Changes, CommitRequest, Op, Request};
@@ -121,7 +122,7 @@ impl Rival {
         };
         let judgement = judge(&self.lake, &head, &mut situation, false).await?;
         let entry = build(self.lake.tree(), &head, situation, judgement, true).await?;
-        let (entry, _) = self.lake.decide(entry).await?;
+        let (entry, _) = self.lake.decide(&Encoded::of(entry)?).await?;
         entry.head_after()?.0.ok_or_else(|| Error::internal("an attempt made no commit"))
     }
 

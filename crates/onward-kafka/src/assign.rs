@@ -1,0 +1,258 @@
+//! Partitions come and go: where they begin, what is missing, who else has them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use onward::{Error, ErrorKind, Result};
+
+use crate::broker::{Place, TopicFacts};
+use crate::clock::Stopwatch;
+use crate::engine::Engine;
+use crate::event::{Event, Gap};
+use crate::ledger::{Known, Move, Written};
+use crate::partition::Partition;
+use crate::settings::OnGap;
+use crate::state::State;
+
+/// How often a claim is made again because somebody else has moved a partition meanwhile.
+const CLAIMS_MAX: usize = 20;
+
+/// How long one try of a claim may take.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Engine {
+    /// Reads partitions from where the branch is, after it was made sure that nobody else moves them.
+    pub(crate) fn assign(&mut self, places: &[Place]) -> Result<()> {
+        self.assigned = Stopwatch::start();
+        let begun = Stopwatch::start();
+        let starts = loop {
+            match self.claim(places) {
+                Ok(starts) => break starts,
+                Err(error) if !error.is_retryable() => return Err(error),
+                Err(error) if begun.has_run(self.settings.assign_patience) => {
+                    let all = places.len();
+                    return Err(error.context(format!("{all} partitions cannot be begun")));
+                }
+                Err(error) => self.tell(Event::Trouble(error.to_string())),
+            }
+            std::thread::sleep(PAUSE);
+        };
+        self.broker.assign(&starts)?;
+        // A partition that was paused in an earlier assignment stays so otherwise.
+        self.broker.resume(places)?;
+        self.tell(Event::Assigned(starts));
+        Ok(())
+    }
+
+    /// Takes partitions for this process and tells where each begins.
+    fn claim(&mut self, places: &[Place]) -> Result<Vec<(Place, i64)>> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut topics: Vec<Arc<str>> =
+            places.iter().map(|place| Arc::clone(&place.topic)).collect();
+        topics.sort();
+        topics.dedup();
+        self.learn_topics(&topics)?;
+        for _ in 0..CLAIMS_MAX {
+            if let Some(starts) = self.try_claim(places)? {
+                return Ok(starts);
+            }
+        }
+        Err(Error::unavailable(format!(
+            "another process moves partitions of group '{}' all the time: is a second sink running under this name?",
+            self.settings.group
+        )))
+    }
+
+    /// Takes partitions for this process, once; `None` where somebody else was faster.
+    fn try_claim(&mut self, places: &[Place]) -> Result<Option<Vec<(Place, i64)>>> {
+        let known = self.runtime.block_on(self.ledger.read(places))?;
+        let mut moves = Vec::new();
+        for place in places {
+            let Some(known) = known.get(place) else { continue };
+            let state = self.begin(place, known)?;
+            let sequence = known.sequence + 1;
+            let (files, skipped) = (Vec::new(), Vec::new());
+            moves.push(Move { place: place.clone(), sequence, state, files, skipped });
+        }
+        let mut starts = Vec::new();
+        for part in self.ledger.split(moves) {
+            match self.runtime.block_on(self.ledger.write(&part, &[], CLAIM_PATIENCE))? {
+                Written::TakenOver(_) => return Ok(None),
+                Written::Committed(commit) => self.check_incarnation(commit)?,
+            }
+            for Move { place, sequence, state, .. } in part {
+                starts.push((place.clone(), state.next));
+                self.assignments += 1;
+                let partition = Partition::new(place.clone(), self.assignments, sequence, state);
+                self.partitions.insert(place, partition);
+            }
+        }
+        Ok(Some(starts))
+    }
+
+    /// Where a partition begins, by what the branch knows of it.
+    fn begin(&mut self, place: &Place, known: &Known) -> Result<State> {
+        let facts: Option<&TopicFacts> = self.topics.get(&place.topic);
+        let topic_id = facts.and_then(|facts| facts.id.clone());
+        let Some(state) = &known.state else {
+            let next = self.broker.range(place)?.start;
+            return Ok(State { topic_id, next, life: 0, through_ms: None });
+        };
+        match (&topic_id, &state.topic_id) {
+            (Some(now), Some(before)) if now != before => {
+                let next = self.broker.range(place)?.start;
+                self.skip_or_fail(place, &Gap::MadeAgain, next)?;
+                Ok(State { topic_id, next, life: state.life + 1, through_ms: state.through_ms })
+            }
+            _ => {
+                Ok(State { topic_id: topic_id.or_else(|| state.topic_id.clone()), ..state.clone() })
+            }
+        }
+    }
+
+    /// Goes on at `next` behind a gap, or fails with it.
+    fn skip_or_fail(&mut self, place: &Place, gap: &Gap, next: i64) -> Result<()> {
+        let what = gap.to_string();
+        match self.settings.on_gap {
+            OnGap::Skip => {
+                self.tell(Event::Skipped { place: place.clone(), what, next });
+                Ok(())
+            }
+            OnGap::Fail => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "partition {place} of group '{}': {what}. All that was read is safe; with `--on-gap skip` the sink goes on at offset {next}",
+                    self.settings.group
+                ),
+            )),
+        }
+    }
+
+    /// Asks the cluster about topics.
+    pub(crate) fn learn_topics(&mut self, topics: &[Arc<str>]) -> Result<()> {
+        for facts in self.broker.topics(topics)? {
+            self.topics.insert(Arc::clone(&facts.topic), facts);
+        }
+        Ok(())
+    }
+
+    /// Partitions whose offsets mean something else now: what was read and not committed is discarded, and
+    /// they begin as if they were assigned.
+    pub(crate) fn begin_anew(&mut self, places: &[Place]) -> Result<()> {
+        let starts = self.claim(places)?;
+        self.begin_again(&starts)
+    }
+
+    /// Reads these partitions from elsewhere on.
+    fn begin_again(&mut self, moved: &[(Place, i64)]) -> Result<()> {
+        let next = |partition: &Partition| (partition.place.clone(), partition.next);
+        let all: Vec<(Place, i64)> = self.partitions.values().map(next).collect();
+        self.broker.begin_again(moved, &all)?;
+        let places: Vec<Place> = moved.iter().map(|(place, _)| place.clone()).collect();
+        for place in &places {
+            if let Some(partition) = self.partitions.get_mut(place) {
+                partition.is_paused = false;
+                partition.end_seen_ms = None;
+            }
+        }
+        self.broker.resume(&places)
+    }
+
+    /// Lets go of partitions, after what was read of them is committed if there is time for that.
+    pub(crate) fn revoke(&mut self, places: &[Place], is_lost: bool) -> Result<()> {
+        self.assigned = Stopwatch::start();
+        let is_all_committed = !is_lost && self.commit_all(places)?;
+        self.forget(places);
+        self.broker.unassign(places)?;
+        self.tell(Event::Revoked { places: places.to_vec(), is_all_committed });
+        Ok(())
+    }
+
+    /// Forgets partitions, and what was read of them and not committed.
+    pub(crate) fn forget(&mut self, places: &[Place]) {
+        for place in places {
+            self.partitions.remove(place);
+        }
+    }
+
+    /// Looks at what there is to read where a partition asked for what is not there, or stands still: the
+    /// client tells it once and then is silent.
+    pub(crate) fn look_for_gaps(&mut self) -> Result<()> {
+        let standstill = self.settings.standstill;
+        let is_told = self.is_out_of_range && self.looked.has_run(PAUSE);
+        if !is_told && !self.looked.has_run(standstill) {
+            return Ok(());
+        }
+        self.looked = Stopwatch::start();
+        let still = |partition: &&Partition| {
+            let is_still = partition.quiet.has_run(standstill) && partition.end_seen_ms.is_none();
+            !partition.is_paused && (is_told || is_still)
+        };
+        let places: Vec<Place> = self
+            .partitions
+            .values()
+            .filter(still)
+            .map(|partition| partition.place.clone())
+            .collect();
+        for place in places {
+            match self.look_at(&place, is_told) {
+                Ok(()) => {}
+                Err(error) if error.is_retryable() => {
+                    self.tell(Event::Trouble(error.to_string()));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.is_out_of_range = false;
+        Ok(())
+    }
+
+    fn look_at(&mut self, place: &Place, is_told: bool) -> Result<()> {
+        let range = self.broker.range(place)?;
+        let Some(partition) = self.partitions.get_mut(place) else { return Ok(()) };
+        let next = partition.next;
+        if next < range.start {
+            let gap = next..range.start;
+            let finished = partition.finish(&self.settings)?;
+            let assignment = partition.assignment;
+            self.upload(place, assignment, finished);
+            self.skip_or_fail(place, &Gap::Deleted(gap.clone()), gap.end)?;
+            if let Some(partition) = self.partitions.get_mut(place) {
+                partition.next = gap.end;
+                partition.skipped.push(gap.clone());
+                partition.quiet = Stopwatch::start();
+            }
+            return self.begin_again(&[(place.clone(), gap.end)]);
+        }
+        // A new leader may not know its end for a moment: only what is so twice, or was told, counts.
+        let is_cut_off = next > range.end;
+        let is_sure = is_told || partition.is_suspect;
+        partition.is_suspect = is_cut_off;
+        if !is_cut_off || !is_sure {
+            return Ok(());
+        }
+        self.skip_or_fail(place, &Gap::CutOff { next, end: range.end }, range.end)?;
+        self.cut_off(place, range.end)
+    }
+
+    /// Goes on in a partition that was cut off: offsets come once more, and so belong to another life.
+    fn cut_off(&mut self, place: &Place, end: i64) -> Result<()> {
+        let finished = match self.partitions.get_mut(place) {
+            Some(partition) => partition.finish(&self.settings)?,
+            None => return Ok(()),
+        };
+        if let Some(partition) = self.partitions.get_mut(place) {
+            let assignment = partition.assignment;
+            partition.next = end;
+            partition.life += 1;
+            partition.quiet = Stopwatch::start();
+            self.upload(place, assignment, finished);
+        }
+        self.begin_again(&[(place.clone(), end)])
+    }
+}

@@ -1,0 +1,288 @@
+//! When and what the sink commits: what is finished and uploaded, of all partitions in one op, after the
+//! cluster has said that their topics are still the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onward::{CommitId, Error, Result};
+
+use crate::broker::Place;
+use crate::clock::Stopwatch;
+use crate::engine::{Done, Engine, Taken, UnderWay};
+use crate::event::Event;
+use crate::ledger::{Ledger, Move, Written};
+use crate::partition::Partition;
+use crate::state::{State, VALID_THROUGH_KEY};
+
+/// How long the cluster may be unable to say whether topics are the same before that ends the sink.
+const UNVERIFIED_MAX: Duration = Duration::from_secs(300);
+
+/// How often it is asked while it cannot.
+const VERIFY_EVERY: Duration = Duration::from_secs(1);
+
+/// A commit is tried for ever: while it cannot be made, limits keep what waits for it small.
+const PATIENCE: Duration = Duration::MAX;
+
+impl Engine {
+    /// Commits what is finished, if there is any and no commit is under way.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        let waits = self.unverified.is_some_and(|since| !since.has_run(VERIFY_EVERY));
+        if self.under_way.is_some() || waits {
+            return Ok(());
+        }
+        let (mut moves, mut taken) = self.finished();
+        if moves.is_empty() {
+            (moves, taken) = self.idle();
+        }
+        if moves.is_empty() || !self.verify(&moves)? {
+            return Ok(());
+        }
+        self.last_commit = Stopwatch::start();
+        let valid_through = self.valid_through(&moves);
+        let mut parts = self.ledger.split(moves);
+        let last = parts.pop();
+        self.under_way = Some(UnderWay { taken });
+        let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
+        let task = async move {
+            let mut done = Vec::new();
+            for part in parts {
+                let result = ledger.write(&part, &[], PATIENCE).await;
+                done.push((part, result, None));
+            }
+            if let Some(part) = last {
+                // When this part is a commit, everything is.
+                let through_ms = together(&ledger, valid_through).await;
+                let pair = through_ms.map(|ms| (VALID_THROUGH_KEY.to_owned(), rfc3339(ms)));
+                let result = ledger.write(&part, pair.as_slice(), PATIENCE).await;
+                done.push((part, result, through_ms));
+            }
+            // Nobody hears it when the sink has ended.
+            let _ = sender.send(Done::Committed(done));
+        };
+        self.tasks.spawn_on(task, &self.runtime);
+        Ok(())
+    }
+
+    /// What is uploaded of each partition, up to the first file that is not.
+    fn finished(&self) -> (Vec<Move>, BTreeMap<Place, Taken>) {
+        let (mut moves, mut taken) = (Vec::new(), BTreeMap::new());
+        for partition in self.partitions.values().filter(|partition| !partition.is_taken_over) {
+            let ready = partition.waiting.iter().take_while(|finished| finished.is_uploaded());
+            let mut state = partition.state.clone();
+            let mut of_this = Taken {
+                assignment: partition.assignment,
+                finished: 0,
+                gaps: 0,
+                records: 0,
+                bytes: 0,
+            };
+            let mut files = Vec::new();
+            for finished in ready {
+                (state.next, state.life) = (finished.next, finished.life);
+                state.through_ms = state.through_ms.max(finished.through_ms);
+                of_this.finished += 1;
+                of_this.records += finished.records;
+                of_this.bytes += finished.bytes;
+                files.extend(
+                    finished.files.iter().filter_map(|file| {
+                        file.entry.clone().map(|entry| (file.path.clone(), entry))
+                    }),
+                );
+            }
+            if partition.is_idle_behind(of_this.finished) {
+                // Whatever was skipped behind the last file is passed as well.
+                (state.next, state.life) = (partition.next, partition.life);
+                state.through_ms = state.through_ms.max(partition.end_seen_ms);
+            }
+            let gaps = partition.skipped.iter().take_while(|gap| gap.end <= state.next);
+            let skipped: Vec<_> = gaps.cloned().collect();
+            of_this.gaps = skipped.len();
+            if of_this.finished > 0 || of_this.gaps > 0 {
+                moves.push(partition.move_to(state, files, skipped));
+                taken.insert(partition.place.clone(), of_this);
+            }
+        }
+        (moves, taken)
+    }
+
+    /// Where nothing comes: all partitions with the time up to which they are there.
+    fn idle(&self) -> (Vec<Move>, BTreeMap<Place, Taken>) {
+        let is_idle = |partition: &Partition| {
+            partition.is_committed() && partition.end_seen_ms.is_some() && !partition.is_taken_over
+        };
+        let is_due =
+            self.settings.idle_commit_every.is_some_and(|every| self.last_commit.has_run(every));
+        if !is_due || !self.partitions.values().all(is_idle) {
+            return (Vec::new(), BTreeMap::new());
+        }
+        let mut taken = BTreeMap::new();
+        let mut moves = Vec::new();
+        for partition in self.partitions.values() {
+            let through_ms = partition.state.through_ms.max(partition.end_seen_ms);
+            let state = State { through_ms, ..partition.state.clone() };
+            moves.push(partition.move_to(state, Vec::new(), Vec::new()));
+            let assignment = partition.assignment;
+            let none = Taken { assignment, finished: 0, gaps: 0, records: 0, bytes: 0 };
+            taken.insert(partition.place.clone(), none);
+        }
+        (moves, taken)
+    }
+
+    /// Whether the topics are the ones that were read: an id never comes back, so what was read before the
+    /// cluster says this is of the topic with that id. A topic that is another one is dealt with.
+    fn verify(&mut self, moves: &[Move]) -> Result<bool> {
+        let mut topics: Vec<Arc<str>> =
+            moves.iter().map(|each| Arc::clone(&each.place.topic)).collect();
+        topics.dedup();
+        match self.learn_topics(&topics) {
+            Ok(()) => self.unverified = None,
+            Err(error) => {
+                let since = *self.unverified.get_or_insert_with(Stopwatch::start);
+                if !error.is_retryable() || since.has_run(UNVERIFIED_MAX) {
+                    return Err(error);
+                }
+                self.tell(Event::Trouble(error.to_string()));
+                return Ok(false);
+            }
+        }
+        let other: Vec<Place> = self
+            .partitions
+            .values()
+            .filter(|partition| self.is_another_topic(partition))
+            .map(|partition| partition.place.clone())
+            .collect();
+        if other.is_empty() {
+            return Ok(true);
+        }
+        self.begin_anew(&other)?;
+        Ok(false)
+    }
+
+    fn is_another_topic(&self, partition: &Partition) -> bool {
+        let now = self.topics.get(&partition.place.topic).and_then(|facts| facts.id.as_ref());
+        matches!((now, &partition.state.topic_id), (Some(now), Some(before)) if now != before)
+    }
+
+    /// The time up to which the partitions of this member are there when these moves are made, and those that
+    /// others have.
+    fn valid_through(&self, moves: &[Move]) -> Option<(i64, Vec<Place>)> {
+        let moved: BTreeMap<&Place, &State> =
+            moves.iter().map(|each| (&each.place, &each.state)).collect();
+        let (mut through, mut others) = (i64::MAX, Vec::new());
+        for topic in &self.settings.topics {
+            for partition in 0..self.topics.get(topic)?.partitions {
+                let place = Place::new(Arc::clone(topic), partition);
+                let Some(partition) = self.partitions.get(&place) else {
+                    others.push(place);
+                    continue;
+                };
+                let state = moved.get(&place).copied().unwrap_or(&partition.state);
+                let idle = partition.end_seen_ms.filter(|_| partition.is_committed());
+                through = through.min(state.through_ms.max(idle)?);
+            }
+        }
+        Some((through, others))
+    }
+
+    /// What a task has told.
+    pub(crate) fn hear(&mut self, done: Done) -> Result<()> {
+        match done {
+            Done::Uploaded { place, assignment, path, result } => {
+                let entry = result?;
+                if let Some(partition) = self.partitions.get_mut(&place)
+                    && partition.assignment == assignment
+                {
+                    partition.uploaded(&path, entry);
+                }
+                Ok(())
+            }
+            Done::Committed(parts) => {
+                let Some(under_way) = self.under_way.take() else { return Ok(()) };
+                for (moves, result, valid_through_ms) in parts {
+                    match result? {
+                        Written::Committed(commit) => {
+                            self.committed(commit, &moves, &under_way, valid_through_ms)?;
+                        }
+                        Written::TakenOver(place) => self.taken_over(&place, &under_way),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn committed(
+        &mut self,
+        commit: CommitId,
+        moves: &[Move],
+        under_way: &UnderWay,
+        valid_through_ms: Option<i64>,
+    ) -> Result<()> {
+        self.check_incarnation(commit)?;
+        let (mut records, mut bytes, mut hints) = (0, 0, Vec::new());
+        for each in moves {
+            let Some(taken) = under_way.taken.get(&each.place) else { continue };
+            records += taken.records;
+            bytes += taken.bytes;
+            if let Some(partition) = self.partitions.get_mut(&each.place)
+                && partition.assignment == taken.assignment
+            {
+                partition.moved(each, taken.finished, taken.gaps);
+                hints.push((each.place.clone(), each.state.next));
+            }
+        }
+        let files = moves.iter().map(|each| each.files.len() as u64).sum();
+        self.broker.hint(&hints);
+        self.report.records += records;
+        self.report.files += files;
+        self.report.bytes += bytes;
+        self.report.commits += u64::from(files > 0);
+        self.tell(Event::Committed { commit, files, records, bytes, valid_through_ms });
+        Ok(())
+    }
+
+    /// Fails where the branch is another one under its name: its offsets are not those that were read.
+    pub(crate) fn check_incarnation(&mut self, commit: CommitId) -> Result<()> {
+        let uid = *self.uid.get_or_insert(commit.uid());
+        if uid == commit.uid() {
+            return Ok(());
+        }
+        Err(Error::conflict(format!(
+            "the branch was deleted and made again while group '{}' was writing to it: commit {commit} is on the new one and goes on where the old one was. Look whether that is what you want, then start again",
+            self.settings.group
+        )))
+    }
+
+    fn taken_over(&mut self, place: &Place, under_way: &UnderWay) {
+        let Some(partition) = self.partitions.get_mut(place) else { return };
+        if under_way.taken.get(place).is_none_or(|taken| taken.assignment != partition.assignment) {
+            return;
+        }
+        partition.discard();
+        partition.is_taken_over = true;
+        self.taken_over.get_or_insert_with(Stopwatch::start);
+        self.tell(Event::TakenOver(place.clone()));
+    }
+}
+
+/// The time up to which all partitions are there, with those of other members as their commits say.
+async fn together(ledger: &Ledger, mine: Option<(i64, Vec<Place>)>) -> Option<i64> {
+    let (mine, others) = mine?;
+    if others.is_empty() {
+        return Some(mine);
+    }
+    match ledger.through(&others).await {
+        Ok(theirs) => theirs.map(|theirs| theirs.min(mine)),
+        // The commit is more than what it says of others.
+        Err(error) => {
+            tracing::debug!(%error, "a commit does not say up to when everything is there");
+            None
+        }
+    }
+}
+
+/// A moment as RFC 3339 in UTC.
+fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+}

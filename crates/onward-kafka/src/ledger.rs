@@ -1,0 +1,302 @@
+//! The offsets on the branch: read when partitions are assigned, moved by commits, each move on the
+//! condition that nobody else has moved the partition since it was read.
+//!
+//! Each partition is a producer of the protocol, under one epoch for ever. Its sequence counts its commits:
+//! whoever has read the partition at sequence n moves it with n + 1, and of all who try only one can. So a
+//! claim, which is a commit without files, shuts out whoever had the partition before, and a claim that was
+//! made from an old reading is itself shut out. The row of the producer names the commit, and that says the
+//! offset.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use onward::history::LogRequest;
+use onward::{
+    Branch, CommitId, Entry, Error, ErrorKind, Outcome, Producer, RefExpr, Repository, Result,
+};
+
+use crate::broker::Place;
+use crate::clock::{Stopwatch, new_op_id};
+use crate::state::{State, decode, encode, partition_len, topic_len};
+
+/// What names of producers and offsets may take of an op's header of 8 KiB, in bytes; the rest is for
+/// message, committer and the other pairs.
+const OP_BYTES_MAX: usize = 6 * 1024;
+
+/// What the place of a producer takes in the header, besides its name.
+const PLACE_BYTES: usize = 16;
+
+/// Partitions of one op, at most.
+pub const PARTITIONS_PER_COMMIT_MAX: usize = 200;
+
+/// Ranges that a commit says were skipped, at most.
+const SKIPPED_MAX: usize = 16;
+
+/// Commits looked through for a partition that has no row: one that was forgotten, or of the branch that
+/// this one was made from.
+const LOOKED_THROUGH: usize = 1_000;
+
+/// Commits looked through where a row says that there is something to find.
+const LOOKED_THROUGH_FOR_ROW: usize = 100_000;
+
+/// Commits read at the same time.
+const READS_AT_ONCE: usize = 16;
+
+const EPOCH: u64 = 1;
+
+/// How far a partition is on the branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The sequence of its newest op; 0 where it had none.
+    pub(crate) sequence: u64,
+    /// What the newest commit said; `None` where it never had one.
+    pub(crate) state: Option<State>,
+}
+
+/// A partition moved on, by files or by nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Move {
+    pub(crate) place: Place,
+    /// The sequence of this op: one more than that of the op before.
+    pub(crate) sequence: u64,
+    pub(crate) state: State,
+    pub(crate) files: Vec<(String, Entry)>,
+    pub(crate) skipped: Vec<Range<i64>>,
+}
+
+/// What became of moves that were asked for together.
+#[derive(Debug, Clone)]
+pub(crate) enum Written {
+    /// They are a commit.
+    Committed(CommitId),
+    /// Somebody else has moved one of them. None is moved.
+    TakenOver(Place),
+}
+
+/// The offsets of a group on a branch.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    branch: Branch,
+    /// The branch by what is committed.
+    head: RefExpr,
+    group: String,
+}
+
+impl Ledger {
+    pub(crate) fn new(repo: &Repository, branch: &str, group: &str) -> Result<Self> {
+        let head = format!("{branch}@").parse()?;
+        Ok(Self { branch: repo.branch(branch), head, group: group.to_owned() })
+    }
+
+    pub(crate) fn branch(&self) -> &Branch {
+        &self.branch
+    }
+
+    fn name(&self, place: &Place) -> String {
+        format!("kafka/{}/{}/{}", self.group, place.topic, place.partition)
+    }
+
+    /// How far partitions are. What waits in the queue for them is decided first.
+    pub(crate) async fn read(&self, places: &[Place]) -> Result<BTreeMap<Place, Known>> {
+        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
+        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
+        let mut known = BTreeMap::new();
+        let (mut unsaid, mut rowless) = (Vec::new(), Vec::new());
+        for place in places {
+            let row = rows.get(&self.name(place));
+            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
+            let state = match pairs {
+                Some(pairs) => decode(pairs, &self.group, place)?,
+                None => None,
+            };
+            match (&state, row) {
+                (Some(_), _) => {}
+                (None, Some(_)) => unsaid.push(place.clone()),
+                (None, None) => rowless.push(place.clone()),
+            }
+            let sequence = row.map_or(0, |row| row.sequence);
+            known.insert(place.clone(), Known { sequence, state });
+        }
+        self.look_through(&rowless, LOOKED_THROUGH, &mut known).await?;
+        let left = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
+        if let Some(place) = left.first() {
+            return Err(Error::corrupt(format!(
+                "the newest op of partition {place} (group '{}') made no commit, and none of the newest {LOOKED_THROUGH_FOR_ROW} commits of the branch says how far it is: look it up in the files, and begin with another group there",
+                self.group
+            )));
+        }
+        Ok(known)
+    }
+
+    /// The time up to which these partitions are on the branch, where all of them have one: what their newest
+    /// commits say, and no more is looked for.
+    pub(crate) async fn through(&self, places: &[Place]) -> Result<Option<i64>> {
+        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
+        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
+        let mut through = i64::MAX;
+        for place in places {
+            let row = rows.get(&self.name(place));
+            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
+            let state = pairs.map(|pairs| decode(pairs, &self.group, place)).transpose()?.flatten();
+            match state.and_then(|state| state.through_ms) {
+                Some(ms) => through = through.min(ms),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(through))
+    }
+
+    /// What commits say.
+    async fn said(
+        &self,
+        commits: BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, BTreeMap<String, String>>> {
+        let repo = self.branch.repository();
+        stream::iter(commits)
+            .map(|id| async move { Ok((id, repo.commit_info(id).await?.commit.metadata)) })
+            .buffer_unordered(READS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Finds what the newest commit of the branch says of each of these. Returns those of which none does.
+    async fn look_through(
+        &self,
+        places: &[Place],
+        commits_max: usize,
+        known: &mut BTreeMap<Place, Known>,
+    ) -> Result<Vec<Place>> {
+        let mut wanted = places.to_vec();
+        if wanted.is_empty() {
+            return Ok(wanted);
+        }
+        let request = LogRequest { first_parent: true, ..LogRequest::default() };
+        let commits = self.branch.repository().log(&self.head, &request).await?;
+        let mut commits = commits.take(commits_max);
+        while let Some(info) = commits.try_next().await? {
+            let mut left = Vec::new();
+            for place in wanted {
+                match (decode(&info.commit.metadata, &self.group, &place)?, known.get_mut(&place)) {
+                    (Some(state), Some(known)) => known.state = Some(state),
+                    _ => left.push(place),
+                }
+            }
+            wanted = left;
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Moves as many partitions at once as an op can carry: what is left comes with the next.
+    pub(crate) fn split(&self, moves: Vec<Move>) -> Vec<Vec<Move>> {
+        let mut parts: Vec<Vec<Move>> = Vec::new();
+        let mut bytes = 0;
+        for each in moves {
+            let (place, state) = (&each.place, &each.state);
+            let more = self.name(place).len() + PLACE_BYTES + partition_len(place, state);
+            let topic = topic_len(place, state);
+            // They come sorted, topic by topic.
+            let last = parts.last().and_then(|part| part.last());
+            let is_same = last.is_some_and(|last| last.place.topic == place.topic);
+            bytes += if is_same { more } else { more + topic };
+            match parts.last_mut() {
+                Some(part) if bytes <= OP_BYTES_MAX && part.len() < PARTITIONS_PER_COMMIT_MAX => {
+                    part.push(each);
+                }
+                _ => {
+                    bytes = more + topic;
+                    parts.push(vec![each]);
+                }
+            }
+        }
+        parts
+    }
+
+    /// Commits moves, and sees to it until it is known what became of them, or `patience` is over. The
+    /// same op is submitted each time, so it is committed once.
+    pub(crate) async fn write(
+        &self,
+        moves: &[Move],
+        pairs: &[(String, String)],
+        patience: Duration,
+    ) -> Result<Written> {
+        let begun = Stopwatch::start();
+        // The sequences alone are no name for it: whoever else tries them would be told that this is theirs.
+        let op_id = new_op_id();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let error = match self.op(moves, pairs).op_id(op_id).commit().await {
+                Ok(Outcome::Committed { commit, .. }) => return Ok(Written::Committed(commit)),
+                Ok(outcome @ (Outcome::Behind { .. } | Outcome::Fenced { .. })) => {
+                    return Ok(Written::TakenOver(self.taken_over(moves, &outcome)?));
+                }
+                Ok(Outcome::StillQueued { cause, .. }) => {
+                    let cause = cause.unwrap_or_default();
+                    Error::unavailable(format!("the commit still waits in the queue ({cause})"))
+                }
+                Ok(other) => return Err(self.came_to_nothing(&other)),
+                Err(error) => error,
+            };
+            if !error.is_retryable() || begun.has_run(patience) {
+                return Err(error.context(format!("committing offsets of group '{}'", self.group)));
+            }
+            let pause_now = error.kind().retry_after().unwrap_or(pause);
+            tokio::time::sleep(pause_now).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    fn op(&self, moves: &[Move], pairs: &[(String, String)]) -> onward::ChangeBuilder {
+        let states = moves.iter().map(|each| (&each.place, &each.state));
+        let skipped = moves
+            .iter()
+            .flat_map(|each| each.skipped.iter().map(|gap| (each.place.clone(), gap.clone())));
+        let skipped: Vec<(Place, Range<i64>)> = skipped.take(SKIPPED_MAX).collect();
+        let files: usize = moves.iter().map(|each| each.files.len()).sum();
+        let message = match files {
+            0 => format!("kafka: {} partitions, group {}", moves.len(), self.group),
+            _ => format!("kafka: {files} files, {} partitions, group {}", moves.len(), self.group),
+        };
+        let mut op = self.branch.change().message(message).allow_empty(true).producers(
+            moves.iter().map(|each| Producer::new(self.name(&each.place), EPOCH, each.sequence)),
+        );
+        for (key, value) in encode(&self.group, states, &skipped).iter().chain(pairs_of(pairs)) {
+            op = op.meta(key, value);
+        }
+        for (path, entry) in moves.iter().flat_map(|each| &each.files) {
+            op = op.put(path.as_str(), entry.clone());
+        }
+        op
+    }
+
+    fn taken_over(&self, moves: &[Move], outcome: &Outcome) -> Result<Place> {
+        let named = outcome.standing().map(|standing| standing.asked.name.as_str());
+        let found =
+            moves.iter().find(|each| named.is_none_or(|name| self.name(&each.place) == name));
+        found.map(|each| each.place.clone()).ok_or_else(|| {
+            Error::internal(format!(
+                "an op is behind of a producer that it does not have: {outcome:?}"
+            ))
+        })
+    }
+
+    fn came_to_nothing(&self, outcome: &Outcome) -> Error {
+        let reason = outcome.reason().unwrap_or("somebody called it off");
+        Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "a commit of group '{}' came to nothing ({}: {reason}): nothing of it is on the branch, and the offsets have not moved; start again to go on from there",
+                self.group,
+                outcome.name()
+            ),
+        )
+    }
+}
+
+fn pairs_of(pairs: &[(String, String)]) -> impl Iterator<Item = (&String, &String)> {
+    pairs.iter().map(|(key, value)| (key, value))
+}

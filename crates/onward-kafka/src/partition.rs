@@ -1,0 +1,366 @@
+//! One assigned partition: its own next offset, the file in the making, and those that wait to be committed.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use onward::{Entry, Error, ErrorKind, Result};
+
+use crate::broker::Place;
+use crate::clock::{Stopwatch, now_ms};
+use crate::file::{Content, FileFacts, FileWriter, Refused};
+use crate::format::DeadLetterFile;
+use crate::ledger::Move;
+use crate::path::PathTemplate;
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::state::State;
+
+/// Files that wait to be committed, at most; the partition is not read beyond it.
+pub(crate) const WAITING_MAX: usize = 64;
+
+/// A partition that this member of the group has.
+pub(crate) struct Partition {
+    pub(crate) place: Place,
+    /// Tells this assignment from earlier ones of the same partition.
+    pub(crate) assignment: u64,
+    /// The sequence of the newest op.
+    pub(crate) sequence: u64,
+    /// What the branch says.
+    pub(crate) state: State,
+    /// The next offset: that of the last record and one more, or where a gap ended. The client's own
+    /// position is none before the first record, and passes over what is no record.
+    pub(crate) next: i64,
+    /// The life that records belong to which come now.
+    pub(crate) life: u32,
+    open: Option<Open>,
+    pub(crate) waiting: VecDeque<Finished>,
+    /// Offsets that were skipped and not yet told by a commit.
+    pub(crate) skipped: Vec<Range<i64>>,
+    pub(crate) is_paused: bool,
+    /// Somebody else has moved it: nothing of it is committed any more.
+    pub(crate) is_taken_over: bool,
+    /// When it was assigned, milliseconds since the Unix epoch.
+    pub(crate) assigned_ms: i64,
+    /// Whether it seemed to end before where it was read to.
+    pub(crate) is_suspect: bool,
+    /// Whether an open transaction keeps records back.
+    pub(crate) is_held_back: bool,
+    /// Since when nothing has come.
+    pub(crate) quiet: Stopwatch,
+    /// When everything that there was had been handed out, if that is how it stands.
+    pub(crate) end_seen_ms: Option<i64>,
+    pub(crate) lag: u64,
+}
+
+/// The file in the making, with the dead letters of the same range.
+struct Open {
+    writer: Option<Box<dyn FileWriter>>,
+    dead: Option<DeadLetterFile>,
+    first: i64,
+    last: i64,
+    first_ms: Option<i64>,
+    through_ms: Option<i64>,
+    records: u64,
+    begun: Stopwatch,
+}
+
+impl Open {
+    fn size(&self) -> u64 {
+        let written = self.writer.as_ref().map_or(0, |writer| writer.size());
+        written + self.dead.as_ref().map_or(0, DeadLetterFile::size)
+    }
+
+    fn memory(&self) -> u64 {
+        let written = self.writer.as_ref().map_or(0, |writer| writer.memory());
+        written + self.dead.as_ref().map_or(0, DeadLetterFile::memory)
+    }
+}
+
+/// A range of offsets whose files are finished.
+pub(crate) struct Finished {
+    /// The next offset behind it.
+    pub(crate) next: i64,
+    pub(crate) life: u32,
+    pub(crate) through_ms: Option<i64>,
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    /// What its files hold in memory until they are uploaded.
+    pub(crate) memory: u64,
+    pub(crate) files: Vec<NamedFile>,
+}
+
+/// A file on its way to the branch.
+pub(crate) struct NamedFile {
+    pub(crate) path: String,
+    /// Where it lies, once it is uploaded.
+    pub(crate) entry: Option<Entry>,
+}
+
+/// A finished file that is to be uploaded.
+pub(crate) struct ToUpload {
+    pub(crate) path: String,
+    pub(crate) content: Content,
+    pub(crate) content_type: String,
+}
+
+impl Finished {
+    pub(crate) fn is_uploaded(&self) -> bool {
+        self.files.iter().all(|file| file.entry.is_some())
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(place: Place, assignment: u64, sequence: u64, state: State) -> Self {
+        Self {
+            place,
+            assignment,
+            sequence,
+            next: state.next,
+            life: state.life,
+            state,
+            open: None,
+            waiting: VecDeque::new(),
+            skipped: Vec::new(),
+            is_paused: false,
+            is_taken_over: false,
+            assigned_ms: now_ms(),
+            is_suspect: false,
+            is_held_back: false,
+            quiet: Stopwatch::start(),
+            end_seen_ms: None,
+            lag: 0,
+        }
+    }
+
+    /// Adds a record to the file in the making. Returns what is finished by that.
+    pub(crate) fn push(&mut self, record: &Record, settings: &Settings) -> Result<Vec<ToUpload>> {
+        self.quiet = Stopwatch::start();
+        self.end_seen_ms = None;
+        // One that was read before: a partition that is resumed begins where it was paused, or before.
+        if record.offset < self.next || self.is_taken_over {
+            return Ok(Vec::new());
+        }
+        let mut finished = Vec::new();
+        if !self.write(record, settings)? {
+            finished.extend(self.finish(settings)?);
+            if !self.write(record, settings)? {
+                return Err(Error::invalid(format!(
+                    "the record at offset {} of {} is larger than a file of this format can be ({} bytes): nothing of it is committed, and the offsets stand before it; use a format without that limit",
+                    record.offset,
+                    self.place,
+                    record.memory()
+                )));
+            }
+        }
+        self.next = record.offset.saturating_add(1);
+        let roll = &settings.roll;
+        let is_full = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.size() >= roll.bytes || open.records >= roll.records);
+        if is_full {
+            finished.extend(self.finish(settings)?);
+        }
+        Ok(finished)
+    }
+
+    /// Whether the record is in the file in the making, or among its dead letters; else it takes no more.
+    fn write(&mut self, record: &Record, settings: &Settings) -> Result<bool> {
+        let is_new = self.open.is_none();
+        let open = self.open.get_or_insert_with(|| Open {
+            writer: None,
+            dead: None,
+            first: record.offset,
+            last: record.offset,
+            first_ms: record.timestamp_ms,
+            through_ms: None,
+            records: 0,
+            begun: Stopwatch::start(),
+        });
+        let writer = match &mut open.writer {
+            Some(writer) => writer,
+            none => none.insert(settings.format.begin()?),
+        };
+        let is_taken = match writer.push(record) {
+            Ok(()) => true,
+            Err(Refused::Unparsable(reason)) => {
+                open.bury(record, &reason, settings, &self.place)?
+            }
+            Err(Refused::Full) => false,
+            Err(Refused::Failed(error)) => return Err(error),
+        };
+        if !is_taken {
+            if is_new {
+                self.open = None;
+            }
+            return Ok(false);
+        }
+        open.last = record.offset;
+        open.through_ms = open.through_ms.max(record.timestamp_ms);
+        open.records += 1;
+        Ok(true)
+    }
+
+    /// Ends the file in the making, if there is one.
+    pub(crate) fn finish(&mut self, settings: &Settings) -> Result<Vec<ToUpload>> {
+        let Some(open) = self.open.take() else { return Ok(Vec::new()) };
+        let mut uploads = Vec::new();
+        let facts = |extension| FileFacts {
+            topic: &self.place.topic,
+            partition: self.place.partition,
+            life: self.life,
+            first_offset: open.first,
+            last_offset: open.last,
+            timestamp_ms: open.first_ms,
+            extension,
+        };
+        if let Some(writer) = open.writer.filter(|writer| writer.records() > 0) {
+            let format = &settings.format;
+            uploads.push(ToUpload {
+                path: name(settings, &settings.path, &facts(format.extension()))?,
+                content: writer.finish()?,
+                content_type: format.content_type().to_owned(),
+            });
+        }
+        if let (Some(dead), Some(letters)) = (open.dead, &settings.dead_letters) {
+            uploads.push(ToUpload {
+                path: name(settings, &letters.path, &facts(letters.format.extension()))?,
+                content: dead.finish()?,
+                content_type: letters.format.content_type().to_owned(),
+            });
+        }
+        let (mut bytes, mut memory) = (0, 0);
+        for upload in &uploads {
+            match &upload.content {
+                Content::Memory(content) => {
+                    bytes += content.len() as u64;
+                    memory += content.len() as u64;
+                }
+                Content::File(file) => bytes += file.metadata().map_or(0, |facts| facts.len()),
+            }
+        }
+        let files =
+            uploads.iter().map(|upload| NamedFile { path: upload.path.clone(), entry: None });
+        self.waiting.push_back(Finished {
+            next: open.last.saturating_add(1),
+            life: self.life,
+            through_ms: open.through_ms,
+            records: open.records,
+            bytes,
+            memory,
+            files: files.collect(),
+        });
+        Ok(uploads)
+    }
+
+    /// Whether the file in the making is as old as one may be.
+    pub(crate) fn is_due(&self, settings: &Settings) -> bool {
+        self.open.as_ref().is_some_and(|open| open.begun.has_run(settings.roll.age))
+    }
+
+    /// Whether nothing is behind the first `finished` of what waits.
+    pub(crate) fn is_idle_behind(&self, finished: usize) -> bool {
+        self.open.is_none() && self.waiting.len() == finished
+    }
+
+    /// This partition moved to `state`, by these files.
+    pub(crate) fn move_to(
+        &self,
+        state: State,
+        files: Vec<(String, Entry)>,
+        skipped: Vec<Range<i64>>,
+    ) -> Move {
+        Move { place: self.place.clone(), sequence: self.sequence + 1, state, files, skipped }
+    }
+
+    /// The branch has a move of it, with so much of what waits.
+    pub(crate) fn moved(&mut self, by: &Move, finished: usize, gaps: usize) {
+        self.sequence = by.sequence;
+        self.state = by.state.clone();
+        self.waiting.drain(..finished.min(self.waiting.len()));
+        self.skipped.drain(..gaps.min(self.skipped.len()));
+    }
+
+    /// Whether everything that was read is on the branch.
+    pub(crate) fn is_committed(&self) -> bool {
+        self.open.is_none() && self.waiting.is_empty() && self.skipped.is_empty()
+    }
+
+    /// Forgets what was read and not committed.
+    pub(crate) fn discard(&mut self) {
+        self.open = None;
+        self.waiting.clear();
+        self.skipped.clear();
+        self.next = self.state.next;
+        self.life = self.state.life;
+    }
+
+    /// What it holds in memory, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.open.as_ref().map_or(0, Open::memory)
+            + self.waiting.iter().map(|finished| finished.memory).sum::<u64>()
+    }
+
+    /// Bytes of files that are not committed.
+    pub(crate) fn pending(&self) -> u64 {
+        self.open.as_ref().map_or(0, Open::size)
+            + self.waiting.iter().map(|finished| finished.bytes).sum::<u64>()
+    }
+
+    /// Whether it is not to be read further for now.
+    pub(crate) fn is_full(&self, settings: &Settings) -> bool {
+        self.is_taken_over
+            || self.pending() >= settings.partition_max
+            || self.waiting.len() >= WAITING_MAX
+    }
+
+    /// An upload of this path has its place now.
+    pub(crate) fn uploaded(&mut self, path: &str, entry: Entry) {
+        for finished in &mut self.waiting {
+            if let Some(file) = finished.files.iter_mut().find(|file| file.path == path) {
+                file.entry = Some(entry);
+                if finished.is_uploaded() {
+                    finished.memory = 0;
+                }
+                return;
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Puts a record that does not parse among the dead letters. False where they take no more.
+    fn bury(
+        &mut self,
+        record: &Record,
+        reason: &str,
+        settings: &Settings,
+        place: &Place,
+    ) -> Result<bool> {
+        let Some(letters) = &settings.dead_letters else {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "the record at offset {} of {place} does not parse: {reason}. Nothing of it is committed, and the offsets stand before it: name a place for dead letters, or use another format",
+                    record.offset
+                ),
+            ));
+        };
+        let dead = match &mut self.dead {
+            Some(dead) => dead,
+            none => none.insert(letters.format.begin()?),
+        };
+        match dead.push(record, reason) {
+            Ok(()) => Ok(true),
+            Err(Refused::Failed(error)) => Err(error),
+            Err(Refused::Full) => Ok(false),
+            Err(Refused::Unparsable(why)) => {
+                Err(Error::internal(format!("a dead letter was refused: {why}")))
+            }
+        }
+    }
+}
+
+fn name(settings: &Settings, template: &PathTemplate, facts: &FileFacts<'_>) -> Result<String> {
+    Ok(format!("{}{}", settings.prefix, template.render(facts)?))
+}

@@ -1,0 +1,242 @@
+//! Local files as a store that creates objects in one visit to another thread.
+//!
+//! Every batch of commits waits until its log entry is created, and on local files a good part of that was
+//! handing the work over: once to compare the root, once to write. Here the root is compared and the
+//! object written, flushed and named in one go. Everything else is as the crate below has it.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use super::backend::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, LocalFileSystem, MultipartUpload,
+    ObjectMeta, ObjectStore, Path, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    RenameOptions, Result,
+};
+use super::root::LocalRoot;
+use super::staged::becoming_at;
+
+/// How many files of other writers of the same object a writer passes by.
+const STAGED_MAX: u32 = 1024;
+
+/// Files below a watched root.
+#[derive(Debug)]
+pub(super) struct LocalFiles {
+    files: LocalFileSystem,
+    root: Arc<LocalRoot>,
+}
+
+impl LocalFiles {
+    /// Those of `files` below `root`.
+    pub(super) fn new(files: LocalFileSystem, root: Arc<LocalRoot>) -> Self {
+        Self { files, root }
+    }
+}
+
+impl fmt::Display for LocalFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files.fmt(f)
+    }
+}
+
+/// What came of creating a file.
+enum Made {
+    /// It is there, with all it holds, whatever happens to the power.
+    Durably,
+    /// Somebody's is there.
+    Taken(io::Error),
+}
+
+/// Creates the file at `path` with `payload`. Blocks. It has its name only when its bytes are on disk.
+fn create(root: &LocalRoot, path: &FilePath, payload: &PutPayload) -> io::Result<Made> {
+    root.compare()?;
+    let Some(folder) = path.parent() else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an object lies in a folder"));
+    };
+    let (mut file, staged) = match stage(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            root.make_folder(folder)?;
+            stage(path)?
+        }
+        staged => staged?,
+    };
+    let mut fill = || {
+        payload.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()
+    };
+    let named = fill().and_then(|()| name(&staged, path));
+    match named {
+        Ok(()) => File::open(folder)?.sync_all().map(|()| Made::Durably),
+        Err(error) => {
+            // Should it stay, garbage collection finds it by its name.
+            let _ = fs::remove_file(&staged);
+            match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(Made::Taken(error)),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// A file that is to become the one at `path`, and nobody else's.
+fn stage(path: &FilePath) -> io::Result<(File, PathBuf)> {
+    for number in 1..STAGED_MAX {
+        let staged = becoming_at(path, number);
+        match File::create_new(&staged) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|file| (file, staged)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Gives a file its name unless that is taken, in one step where the file system has one.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn name(staged: &FilePath, path: &FilePath) -> io::Result<()> {
+    use nix::errno::Errno;
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    match renameat2(AT_FDCWD, staged, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE) {
+        Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => link(staged, path),
+        named => Ok(named?),
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn name(staged: &FilePath, path: &FilePath) -> io::Result<()> {
+    link(staged, path)
+}
+
+/// Gives a file its name unless that is taken, in two steps: for a moment it has both names.
+fn link(staged: &FilePath, path: &FilePath) -> io::Result<()> {
+    fs::hard_link(staged, path)?;
+    let _ = fs::remove_file(staged);
+    Ok(())
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::Generic { store: "LocalFileSystem", source: Box::new(error) }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for LocalFiles {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        if options.mode != PutMode::Create || !options.attributes.is_empty() {
+            return self.files.put_opts(location, payload, options).await;
+        }
+        let path = self.files.path_to_filesystem(location)?;
+        let root = Arc::clone(&self.root);
+        let created = tokio::task::spawn_blocking(move || create(&root, &path, &payload)).await;
+        match created.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)? {
+            Made::Durably => {
+                Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
+            }
+            Made::Taken(error) => {
+                Err(Error::AlreadyExists { path: location.to_string(), source: Box::new(error) })
+            }
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.files.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.files.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.files.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.files.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.files.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.files.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.files.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.files.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.files.rename_opts(from, to, options).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Created, Objects};
+    use super::*;
+
+    #[tokio::test]
+    async fn of_many_who_create_one_object_one_does_and_nothing_else_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::open(&format!("file://{}", dir.path().display())).unwrap();
+        let all = (0..16u8).map(|n| {
+            let objects = objects.clone();
+            async move { objects.create("a/b/object", vec![n; 100].into()).await.unwrap() }
+        });
+        let created = futures::future::join_all(all).await;
+        let winners = created.iter().filter(|created| **created == Created::Written).count();
+        assert_eq!(winners, 1, "{created:?}");
+        let names: Vec<_> = fs::read_dir(dir.path().join("a/b")).unwrap().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_stays_as_it_is_with_and_without_a_step_for_that() {
+        let dir = tempfile::tempdir().unwrap();
+        for (step, give) in [name, link].into_iter().enumerate() {
+            let path = dir.path().join(format!("object {step}"));
+            for turn in 0..2u8 {
+                let (mut file, staged) = stage(&path).unwrap();
+                file.write_all(&[turn]).unwrap();
+                let named = give(&staged, &path);
+                assert_eq!(named.is_ok(), turn == 0, "{named:?}");
+                assert_eq!(fs::read(&path).unwrap(), [0]);
+                let _ = fs::remove_file(&staged);
+            }
+        }
+    }
+
+    #[test]
+    fn a_writer_passes_by_what_another_is_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("object");
+        let (_first, first) = stage(&path).unwrap();
+        let (_second, second) = stage(&path).unwrap();
+        assert_ne!(first, second);
+    }
+}

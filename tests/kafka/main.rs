@@ -1,0 +1,16 @@
+//! `onward kafka` as users meet it: the real binary, a local instance, and topics of librdkafka's mock cluster,
+//! or of the brokers that `KAFKA_BROKERS` names (`scripts/test-kafka` starts some).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and may look at the clock of the machine it runs on"
+)]
+
+mod files;
+mod refusals;
+mod stop;
+mod support;
