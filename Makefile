@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients bench-sidecar openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
+.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients bench-sidecar bench-compare openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /  make \1\t/'
@@ -38,6 +38,9 @@ test-clients: setup ## lakeFS's own Python clients, as they come from PyPI, agai
 
 bench-sidecar: build ## How fast the sidecar is here: commits by wrk, streams, idle connections
 	./scripts/bench-sidecar
+
+bench-compare: build ## Ratios of this program to OLD=path (or of NEW=path), run in turns; BENCH="contend --writers 64"
+	./target/release/onward bench compare --old $(OLD) $(if $(NEW),--new $(NEW)) $(if $(BENCH),-- $(BENCH))
 
 openapi: ## Write docs/openapi.json anew from the code
 	$(CARGO) run --locked --package onward-server --features describe --example openapi > docs/openapi.json.new

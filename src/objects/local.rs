@@ -49,8 +49,6 @@ impl fmt::Display for LocalFiles {
 enum Made {
     /// It is there, with all it holds, whatever happens to the power.
     Durably,
-    /// Its folder is not there yet.
-    WithoutFolder,
     /// Somebody's is there.
     Taken(io::Error),
 }
@@ -62,7 +60,10 @@ fn create(root: &LocalRoot, path: &FilePath, payload: &PutPayload) -> io::Result
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an object lies in a folder"));
     };
     let (mut file, staged) = match stage(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Made::WithoutFolder),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            root.make_folder(folder)?;
+            stage(path)?
+        }
         staged => staged?,
     };
     let mut fill = || {
@@ -134,13 +135,12 @@ impl ObjectStore for LocalFiles {
             return self.files.put_opts(location, payload, options).await;
         }
         let path = self.files.path_to_filesystem(location)?;
-        let (root, written) = (Arc::clone(&self.root), payload.clone());
-        let created = tokio::task::spawn_blocking(move || create(&root, &path, &written)).await;
+        let root = Arc::clone(&self.root);
+        let created = tokio::task::spawn_blocking(move || create(&root, &path, &payload)).await;
         match created.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)? {
             Made::Durably => {
                 Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
             }
-            Made::WithoutFolder => self.files.put_opts(location, payload, options).await,
             Made::Taken(error) => {
                 Err(Error::AlreadyExists { path: location.to_string(), source: Box::new(error) })
             }

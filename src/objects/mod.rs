@@ -33,6 +33,7 @@ pub mod backend;
 mod counters;
 mod failure;
 mod folder;
+mod folders;
 mod foreign;
 mod key;
 pub mod layout;

@@ -8,9 +8,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::backend::LocalFileSystem;
 use super::failure::{Call, Refusal, io_failed, refused};
+use super::folders::Folders;
 use crate::model::error::Result;
 
 /// A local root directory and its identity.
@@ -19,6 +21,7 @@ pub(super) struct LocalRoot {
     path: PathBuf,
     device: u64,
     inode: u64,
+    folders: Folders,
 }
 
 impl LocalRoot {
@@ -29,13 +32,51 @@ impl LocalRoot {
         let store = LocalFileSystem::new_with_prefix(path)
             .map_err(|error| super::failure::classify(call, error).into_error(call))?
             .with_fsync(true);
-        let root = Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        let root = Self { path: path.to_owned(), device, inode, folders: Folders::default() };
         Ok((root, store))
     }
 
     /// The directory that is the root.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Fails when the directory is not the one that was opened, and makes the folder that `key` is to
+    /// lie in.
+    pub(super) async fn prepare(self: &Arc<Self>, call: Call<'_>, key: &str) -> Result<()> {
+        let (root, file) = (Arc::clone(self), self.path.join(key));
+        let prepared = tokio::task::spawn_blocking(move || {
+            // Nothing is made in another directory.
+            let found = fs::metadata(&root.path).map(|now| root.is(&now));
+            let folder = file.parent().filter(|_| matches!(found, Ok(true)));
+            let made = folder.map_or(Ok(()), |folder| root.make_folder(folder));
+            (found, made)
+        });
+        match prepared.await {
+            Ok((found, made)) => {
+                self.is_the_one(call, found)?;
+                made.map_err(|error| io_failed(call, error))
+            }
+            Err(error) => Err(io_failed(call, io::Error::other(error))),
+        }
+    }
+
+    /// Fails when the directory is not the one that was opened.
+    pub(super) async fn check(&self, call: Call<'_>) -> Result<()> {
+        let found = tokio::fs::metadata(&self.path).await;
+        self.is_the_one(call, found.map(|now| self.is(&now)))
+    }
+
+    fn is_the_one(&self, call: Call<'_>, found: io::Result<bool>) -> Result<()> {
+        match found {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(refused(call, Refusal::Gone)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(refused(call, Refusal::Gone))
+            }
+            Err(error) => Err(io_failed(call, error)),
+        }
     }
 
     /// Whether a directory is this one, by whatever way it was come to.
@@ -83,16 +124,9 @@ impl LocalRoot {
         }
     }
 
-    /// Fails when the directory is not the one that was opened.
-    pub(super) async fn check(&self, call: Call<'_>) -> Result<()> {
-        match tokio::fs::metadata(&self.path).await {
-            Ok(now) if self.is(&now) => Ok(()),
-            Ok(_) => Err(refused(call, Refusal::Gone)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(refused(call, Refusal::Gone))
-            }
-            Err(error) => Err(io_failed(call, error)),
-        }
+    /// Makes a folder below it. Blocks.
+    pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.folders.make(folder, &self.path)
     }
 }
 

@@ -156,6 +156,13 @@ impl Objects {
         self.in_time(call, root.check(call)).await
     }
 
+    /// Makes sure, before something is written as `key`, that local storage is the directory that was
+    /// opened, and makes the folder that the object is to lie in.
+    pub(super) async fn prepare(&self, call: Call<'_>, key: &str) -> Result<()> {
+        let Some(root) = &self.root else { return Ok(()) };
+        self.in_time(call, root.prepare(call, key)).await
+    }
+
     /// Runs work on local files under the deadline.
     pub(super) async fn in_time<T>(
         &self,

@@ -83,7 +83,7 @@ impl Objects {
         let path = key::object(key)?;
         let call = self.named("write", key);
         check_len(call, bytes.len() as u64)?;
-        self.check_root(call).await?;
+        self.prepare(call, key).await?;
         self.meter.put(bytes.len());
         let put = self.store.put(&path, PutPayload::from(bytes));
         self.within(call, put).await.map_err(|trouble| trouble.into_error(call))?;

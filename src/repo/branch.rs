@@ -1,8 +1,9 @@
 //! A branch: creating and showing it, submitting ops to it, and seeing its queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::commit::accept::admission::Admission;
 use crate::commit::accept::persist::persist;
 use crate::commit::accept::queue::BranchQueue;
@@ -30,6 +31,10 @@ use super::place::Place;
 use super::removal::require_live;
 use super::standing::{self, LOOK_WAITS};
 use super::ticket::{Again, HandleState, TicketHandle, same_request};
+
+/// How long after its record a branch is in Redis, if its maker did not sleep over it: while he slept
+/// others can have worked on it, ended it, and Redis have forgotten that.
+const OPENED_SOON: Duration = Duration::from_secs(60);
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +100,13 @@ impl QueuedView {
     }
 }
 
+fn exists(name: &BranchName, life: &RepoLife) -> Error {
+    Error::conflict(format!(
+        "branch '{name}' exists in repository '{}': choose another name or delete it first",
+        life.name()
+    ))
+}
+
 impl Branch {
     /// Creates the branch at the commit that `from` names. Fails with
     /// [`crate::ErrorKind::Conflict`] when it exists.
@@ -104,16 +116,22 @@ impl Branch {
 
     /// Creates the branch at the commit that `from` names, with a say in what it is like.
     pub async fn create_as(&self, from: &RefExpr, new: NewBranch) -> Result<BranchInfo> {
-        let start = self.repo.commit_of(from).await?;
-        if let Some(start) = &start {
-            self.repo.lake().await?.require_content(start).await?;
-        }
-        self.create_at(start, new).await
-    }
-
-    async fn create_at(&self, start: Option<CommitId>, new: NewBranch) -> Result<BranchInfo> {
-        let (life, _) = self.repo.live().await?;
-        self.create_in(&life, start, new).await
+        let start = async {
+            let start = self.repo.commit_of(from).await?;
+            if let Some(start) = &start {
+                self.repo.lake().await?.require_content(start).await?;
+            }
+            Ok(start)
+        };
+        let free = async {
+            let (life, _) = self.repo.live().await?;
+            let incarnation = self.free_incarnation(&life).await?;
+            Ok((life, incarnation))
+        };
+        // Neither waits for the other.
+        let (start, free) = tokio::join!(start, free);
+        let (start, (life, incarnation)) = (start?, free?);
+        self.record(&life, start, incarnation, new).await
     }
 
     /// Creates the branch in the life that its repository is in.
@@ -123,24 +141,40 @@ impl Branch {
         start: Option<CommitId>,
         new: NewBranch,
     ) -> Result<BranchInfo> {
-        let (repo, name) = (life.name(), self.branch_name()?);
-        let inner = &self.repo.onward.inner;
-        let exists = || {
-            Error::conflict(format!(
-                "branch '{name}' exists in repository '{repo}': choose another name or delete it first"
-            ))
-        };
-        if self.repo.tag_exists(name.as_str()).await? {
+        self.record(life, start, self.free_incarnation(life).await?, new).await
+    }
+
+    /// The incarnation that the branch will be. Fails with [`ErrorKind::Conflict`] where the name is
+    /// taken.
+    async fn free_incarnation(&self, life: &RepoLife) -> Result<u32> {
+        let name = self.branch_name()?;
+        let lake = self.repo.onward.coordinator().lake(life);
+        let (is_tag, newest) =
+            tokio::join!(self.repo.tag_exists(name.as_str()), BranchRecord::newest(&lake, &name));
+        if is_tag? {
             return Err(Error::conflict(format!(
-                "'{name}' is the name of a tag in repository '{repo}': choose another name"
+                "'{name}' is the name of a tag in repository '{}': choose another name",
+                life.name()
             )));
         }
-        let lake = inner.coordinator.lake(life);
-        let incarnation = match BranchRecord::newest(&lake, &name).await? {
-            Some((record, false)) if !self.has_ended(life, &record).await? => return Err(exists()),
-            Some((record, _)) => record.incarnation + 1,
-            None => 1,
-        };
+        match newest? {
+            Some((record, false)) if !self.has_ended(life, &record).await? => {
+                Err(exists(&name, life))
+            }
+            Some((record, _)) => Ok(record.incarnation + 1),
+            None => Ok(1),
+        }
+    }
+
+    /// Makes the branch: whoever writes the record of an incarnation has made it.
+    async fn record(
+        &self,
+        life: &RepoLife,
+        start: Option<CommitId>,
+        incarnation: u32,
+        new: NewBranch,
+    ) -> Result<BranchInfo> {
+        let (name, coordinator) = (self.branch_name()?, self.repo.onward.coordinator());
         let record = BranchRecord {
             name: name.clone(),
             incarnation,
@@ -149,27 +183,30 @@ impl Branch {
             created_ms: clock::now_ms(),
             hidden: new.hidden,
         };
+        let context = coordinator.context(life, &name, record.uid);
+        let (losses, begun) = (context.redis.losses(), Stopwatch::start());
         let key = layout::branch(life, &name, incarnation);
-        match inner.coordinator.objects().create(&key, encode(&record)?).await? {
+        match coordinator.objects().create(&key, encode(&record)?).await? {
             Created::Written => {}
-            Created::Found(_) => return Err(exists()),
+            Created::Found(_) => return Err(exists(&name, life)),
         }
-        inner.coordinator.faults().pass("branch-recorded").await?;
-        self.open(life, &record).await?;
+        coordinator.faults().pass("branch-recorded").await?;
+        if self.open(&context, &record).await? && begun.elapsed() < OPENED_SOON {
+            // It has no log that this Redis could be behind.
+            context.contact.note(losses);
+        }
         Ok(BranchInfo { name, commit: start, done: 0, damage: None })
     }
 
     /// Puts a branch that was just recorded into Redis, and sees whether its repository is still
     /// there. The record has made the branch: a Redis that cannot take it gets it at its first use.
-    async fn open(&self, life: &RepoLife, record: &BranchRecord) -> Result<()> {
+    /// Returns whether it was put there by this call.
+    async fn open(&self, context: &BranchContext, record: &BranchRecord) -> Result<bool> {
         let inner = &self.repo.onward.inner;
-        let (name, uid) = (&record.name, record.uid);
-        let context = inner.coordinator.context(life, name, uid);
-        let opened = async {
-            open_new(&context, record.start).await?;
-            inner.coordinator.names(life).name(name, uid).await
-        };
-        if let Err(error) = opened.await {
+        let (name, uid, life) = (&record.name, record.uid, context.lake.life());
+        let named = inner.coordinator.names(life);
+        let opened = tokio::try_join!(open_new(context, record.start), named.name(name, uid));
+        if let Err(error) = &opened {
             tracing::warn!(%error, branch = %name, "Redis does not have the new branch yet");
         }
         inner.coordinator.faults().pass("branch-opened").await?;
@@ -185,7 +222,7 @@ impl Branch {
             return Err(error);
         }
         inner.remember(name, Place { life: life.clone(), uid });
-        Ok(())
+        Ok(opened.is_ok_and(|(is_ours, ())| is_ours))
     }
 
     /// Whether an incarnation without a mark has ended by its log: its deletion was cut short.

@@ -130,7 +130,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Ingest(ingest) => ingest::run(global, out, ingest).await,
         Verb::Kafka(args) => kafka::run(global, out, *args).await,
         Verb::Bench(args) => bench::run(global, out, args).await,
-        Verb::BenchJob(job) => bench::processes::run(global, job).await,
+        Verb::BenchJob(job) => bench::jobs::run(global, job).await,
         Verb::Recover { repo } => recover::run(global, out, repo).await,
         Verb::Doctor => doctor::run(global, out).await,
         Verb::Verify(args) => verify::run(global, out, args).await,

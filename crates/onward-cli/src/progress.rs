@@ -1,8 +1,13 @@
 //! How far long work has come, for somebody who watches.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::out::Out;
+
+/// How often a line moves by itself.
+const TICK: Duration = Duration::from_millis(120);
 
 /// A line on stderr that moves; nothing where nobody watches.
 #[derive(Debug)]
@@ -12,6 +17,23 @@ impl Progress {
     /// Starts it.
     pub fn new(out: &Out) -> Self {
         Self(out.shows_progress().then(bar))
+    }
+
+    /// Starts one that moves by itself, for work that has nothing to show for a while.
+    pub fn moving(out: &Out) -> Self {
+        let progress = Self::new(out);
+        if let Some(bar) = &progress.0 {
+            bar.enable_steady_tick(TICK);
+        }
+        progress
+    }
+
+    /// Shows what is being done from now on, and for how long.
+    pub fn begin(&self, what: impl FnOnce() -> String) {
+        if let Some(bar) = &self.0 {
+            bar.reset_elapsed();
+        }
+        self.show(what);
     }
 
     /// Whether somebody watches.

@@ -8,7 +8,7 @@ use onward::internals::model::address::Address;
 
 use super::args::Global;
 use super::bench::BenchArgs;
-use super::bench::processes::JobArgs;
+use super::bench::jobs::JobArgs;
 use super::branch::BranchVerb;
 use super::commit::CommitArgs;
 use super::demo::DemoArgs;

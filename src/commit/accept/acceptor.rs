@@ -32,7 +32,8 @@ pub(super) fn shutting_down() -> Error {
 
 /// Serves those who come in through `arrivals`, until nobody can any more.
 pub(in crate::commit) async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::Receiver<Incoming>) {
-    let mut batch = Vec::with_capacity(SUBMISSIONS_MAX);
+    // Most branches never have many: room for them in each would be most of what an idle branch takes.
+    let mut batch = Vec::new();
     while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
         gather(&shared, &mut arrivals, &mut batch).await;
         for incoming in in_calls(std::mem::take(&mut batch), |each| &each.submission) {

@@ -180,10 +180,11 @@ pub async fn write_checkpoint(context: &BranchContext) -> Result<Option<Checkpoi
     Ok(Some(checkpoint))
 }
 
-/// Puts a new branch that starts at `commit` into Redis.
-pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Result<()> {
+/// Puts a new branch that starts at `commit` into Redis. Returns whether it was not there already:
+/// others may have found its record and worked on it.
+pub async fn open_new(context: &BranchContext, commit: Option<CommitId>) -> Result<bool> {
     let image = Checkpoint::start(commit).image();
-    context.redis.restore(&image).await.map(drop)
+    context.redis.restore(&image).await
 }
 
 /// Puts a branch that Redis has lost back, from the log alone, unless somebody has done so.

@@ -1,8 +1,10 @@
 //! The load tool, in small.
 
-use serde_json::Value;
+use onward_server::auth::Role;
+use serde_json::{Value, json};
 
-use super::Desk;
+use super::{Desk, Said};
+use crate::support::sidecar::{ADMIN, Sidecar};
 
 /// What scripts read of every point.
 const KEYS: &[&str] = &[
@@ -10,6 +12,7 @@ const KEYS: &[&str] = &[
     "strategy",
     "writers",
     "processes",
+    "branches",
     "commits",
     "seconds",
     "commits_per_second",
@@ -60,6 +63,170 @@ fn writers_can_be_processes() {
         check(&point, 30);
         assert_eq!(point["processes"], 3);
     }
+}
+
+#[test]
+fn writers_are_spread_over_branches() {
+    let desk = Desk::lake();
+    let line = "bench contend --writers 6 --branches 3 --count 30 --strategy onward,lock,floor";
+    for point in desk.done(&format!("{line} --json")).lines() {
+        check(&point, 30);
+        assert_eq!((&point["branches"], &point["processes"]), (&3.into(), &1.into()), "{point}");
+    }
+    let spread = desk.done(&format!("{line} --processes 3 --json")).lines();
+    assert_eq!(spread[0]["branches"], 3, "{spread:?}");
+    check(&spread[0], 30);
+}
+
+#[test]
+fn merges_reads_and_stalls_can_be_spread_over_processes() {
+    let desk = Desk::lake();
+    let merges = desk.done("bench merge --writers 4 --processes 3 --count 7 --json").json();
+    check(&merges, 7);
+    assert_eq!(merges["processes"], 3);
+    let reads = "bench read --entries 500 --tasks 4 --processes 2 --what get --duration 100ms";
+    for point in desk.done(&format!("{reads} --json")).lines() {
+        assert!(point["commits"].as_u64() > Some(0), "{point}");
+        assert_eq!((&point["errors"], &point["processes"]), (&0.into(), &2.into()), "{point}");
+    }
+    let stall = "bench stall --rate 40 --before 300ms --stall 300ms --after 1s --processes 2";
+    for part in ["storage", "redis"] {
+        let point = desk.done(&format!("{stall} --part {part} --json")).json();
+        // 1.6 seconds of them, whoever makes them.
+        assert_eq!((&point["arrived"], &point["commits"]), (&64.into(), &64.into()), "{point}");
+    }
+}
+
+#[test]
+fn what_people_see_fits_a_terminal_under_a_header() {
+    let desk = Desk::lake();
+    for (line, words, rows) in [
+        (
+            "bench contend --writers 4,16 --count 32 --processes 16 --branches 16 --strategy onward,optimistic",
+            "strategy",
+            4,
+        ),
+        ("bench grow --entries 0,1000 --count 2", "strategy", 2),
+        ("bench read --entries 300 --tasks 2 --duration 50ms", "reading", 8),
+        ("bench drain --count 20,40", "queued", 2),
+        ("bench bulk --changes 600 --by file,staging", "by", 2),
+        ("bench stall --rate 20 --before 300ms --stall 100ms --after 300ms", "strategy", 1),
+        ("bench cycle --clients 1,3 --count 6", "clients", 2),
+    ] {
+        let said = desk.done(line).stdout;
+        assert!(said.lines().all(|row| row.chars().count() <= 80), "{line}: {said}");
+        let headers = said.lines().filter(|row| row.trim_start().starts_with(words)).count();
+        assert!(headers >= 1 && said.lines().count() > rows, "{line}: {said}");
+        assert!(said.trim_start().starts_with(words), "{line}: {said}");
+    }
+}
+
+/// What a point of `bench cycle` has.
+fn check_cycles(point: &Value, clients: u64, cycles: u64) {
+    assert_eq!((&point["clients"], &point["cycles"]), (&clients.into(), &cycles.into()), "{point}");
+    assert_eq!((&point["errors"], &point["errors_by_status"]), (&0.into(), &json!({})), "{point}");
+    for name in ["branch", "upload", "commit", "merge"] {
+        let step = &point["steps"][name];
+        assert!(step["p99_ms"].as_f64() >= step["p50_ms"].as_f64(), "{name} of {point}");
+        assert!(step["p50_ms"].as_f64() > Some(0.0), "{name} of {point}");
+    }
+    assert!(point["cycles_per_second"].as_f64() > Some(0.0), "{point}");
+}
+
+#[test]
+fn the_cycle_of_an_ingestion_job_is_measured_over_http_and_leaves_nothing() {
+    let desk = Desk::lake();
+    let points = desk.done("bench cycle --clients 1,4 --count 8 --json").lines();
+    assert_eq!(points.len(), 2);
+    for (point, clients) in points.iter().zip([1, 4]) {
+        check_cycles(point, clients, 8);
+        // What it counts of the sidecar is about these cycles: at least what they cannot do without.
+        assert!(point["redis_calls_per_cycle"].as_f64() >= Some(4.0), "{point}");
+        assert!(point["object_requests_per_cycle"].as_f64() >= Some(3.0), "{point}");
+    }
+    assert_eq!(desk.done("repo list --json").lines().len(), 1);
+    assert_eq!(desk.done("key list --json").lines().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_server_that_speaks_lakefs_can_be_measured() {
+    let sidecar = Sidecar::start().await;
+    let desk = Desk::new();
+    let cycle = async |words: &str, secret: &str| {
+        let line = format!("bench cycle --json --server {} {words}", sidecar.url);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = desk.command(&words);
+        command.env("ONWARD_ACCESS_KEY_ID", ADMIN.0).env("ONWARD_SECRET_ACCESS_KEY", secret);
+        Said::of(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
+    };
+    let said = cycle("--clients 3 --count 9 --bytes 0", ADMIN.1).await;
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    check_cycles(&said.json(), 3, 9);
+    let (_, repos) = sidecar.get("/api/v1/repositories").await;
+    assert_eq!(
+        repos["results"].as_array().unwrap().len(),
+        1,
+        "its own repository is gone: {repos}"
+    );
+    let said = cycle("--clients 2 --count 4 --repository lake", ADMIN.1).await;
+    check_cycles(&said.json(), 2, 4);
+    let (_, log) = sidecar.get("/api/v1/repositories/lake/refs/main/commits").await;
+    assert!(log["results"].as_array().unwrap().len() > 4, "it was merged into this one: {log}");
+    let said = cycle("--count 1", "a secret that is not the right one").await;
+    assert_eq!(
+        (said.code, said.error()["kind"].as_str()),
+        (3, Some("forbidden")),
+        "{}",
+        said.stderr
+    );
+    let said = cycle("--count 1 --repository nowhere", ADMIN.1).await;
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    // Nothing of a deployment of ours was needed, or started.
+    assert!(!desk.path().join(".onward").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_refuses_is_told_by_status() {
+    let sidecar = Sidecar::start().await;
+    let desk = Desk::new();
+    // Of one who may only read.
+    let line = format!(
+        "bench cycle --json --count 3 --clients 1 --repository lake --server {}",
+        sidecar.url
+    );
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (reader, secret) = sidecar.key(Role::Read).await;
+    let mut command = desk.command(&words);
+    command.env("ONWARD_ACCESS_KEY_ID", reader).env("ONWARD_SECRET_ACCESS_KEY", secret);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = Said::of(output);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let point = said.json();
+    assert_eq!((&point["cycles"], &point["errors"]), (&0.into(), &3.into()), "{point}");
+    assert_eq!(point["errors_by_status"], json!({"403": 3}), "{point}");
+}
+
+#[test]
+fn two_programs_are_compared_in_turns() {
+    let desk = Desk::new();
+    let program = env!("CARGO_BIN_EXE_onward");
+    let folder = desk.path().to_str().unwrap();
+    let compared = format!("bench compare --json --old {program} --runs 2 --in {folder}");
+    let points = desk.done(&format!("{compared} -- contend --writers 1,3 --count 12")).lines();
+    let labels: Vec<&str> = points.iter().filter_map(|point| point["point"].as_str()).collect();
+    assert_eq!(labels, ["contend onward", "contend onward 3 writers"]);
+    for point in &points {
+        let [old, new, ratio] =
+            ["old", "new", "ratios"].map(|key| point[key]["commits_per_second"].as_f64().unwrap());
+        assert!((ratio - new / old).abs() < 0.01, "{point}");
+    }
+    let cycle = desk.done(&format!("{compared} -- cycle --clients 2 --count 4")).json();
+    assert_eq!(cycle["point"], "cycle 2 clients");
+    assert!(cycle["ratios"]["cycles_per_second"].as_f64() > Some(0.0), "{cycle}");
+    // Nothing of it stays.
+    assert_eq!(std::fs::read_dir(desk.path()).unwrap().count(), 0);
+    let said = desk.fails(2, "bench compare --old /nowhere/onward -- contend --count 1");
+    assert!(said.stderr.contains("/nowhere/onward"), "{}", said.stderr);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use onward::internals::objects::{ObjectCounters, Objects};
 
 use super::{change, commit, commit_all};
 use crate::support::branch::{Audit, Ghost, context, keys, op_id};
-use crate::support::lake::Deployment;
+use crate::support::lake::{Deployment, entry};
 use crate::support::redis::RedisServer;
 use crate::support::until::{PATIENCE, until_async};
 
@@ -89,6 +89,45 @@ async fn a_lone_commit_is_a_few_calls_and_one_object() {
         read += cost.read;
     }
     assert!(read < 10, "{read} objects read for 20 commits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_for_one_commit_costs_little_beside_it() {
+    const BRANCHES: usize = 10;
+    let (_deployment, onward) = Deployment::lake().await;
+    commit(&onward, "main", 1).await;
+    let repo = onward.repo("lake");
+    let mut read = 0;
+    for n in 0..=BRANCHES {
+        let branch = repo.branch(format!("job-{n}"));
+        let meter = Meter::start(&onward);
+        branch.create(&"main".parse().unwrap()).await.unwrap();
+        let made = meter.stop(&onward);
+        let meter = Meter::start(&onward);
+        branch.stage_put(format!("t/{n}").parse().unwrap(), entry(n), None).await.unwrap();
+        let staged = meter.stop(&onward);
+        let meter = Meter::start(&onward);
+        branch.commit_staged().message("load").commit().await.unwrap().commit().unwrap();
+        let committed = meter.stop(&onward);
+        let meter = Meter::start(&onward);
+        let merge = repo.branch("main").merge(format!("job-{n}").parse().unwrap());
+        merge.commit().await.unwrap().commit().unwrap();
+        let merged = meter.stop(&onward);
+        // The first time main is compared with its log, and Redis is given the scripts.
+        if n == 0 {
+            continue;
+        }
+        // A look at main, and the branch and its name put into Redis; the repository, whether there is a tag
+        // of the name, and whether the repository is still there.
+        assert_eq!((made.calls, made.written, made.read), (3, 1, 3), "{made:?}");
+        // What was made here a moment ago needs no comparison with its log.
+        assert_eq!((staged.calls, staged.written), (1, 0), "{staged:?}");
+        assert!(committed.calls <= 4 && committed.written == 1, "{committed:?}");
+        assert!(merged.calls <= 4 && merged.written == 1 && merged.read == 0, "{merged:?}");
+        read += staged.read + committed.read;
+    }
+    // The rules of protected branches, when those at hand are some seconds old.
+    assert!(read < BRANCHES as u64, "{read} objects read for {BRANCHES} branches");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,7 +30,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "clock", "tree", "objects", "coord", "commit", "repo", "local", "server",
+            "model",
+            "clock",
+            "encryption",
+            "tree",
+            "objects",
+            "coord",
+            "commit",
+            "repo",
+            "local",
+            "server",
             "kafka",
         ],
     ),

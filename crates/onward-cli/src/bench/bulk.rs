@@ -16,6 +16,7 @@ use super::merges::fill;
 use super::processes::alone;
 use super::run::{Bench, entries};
 use super::server::SlowLog;
+use super::table::Cell;
 
 /// How the changes come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,6 +47,12 @@ pub struct BulkArgs {
     by: Vec<By>,
 }
 
+impl By {
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 /// The same changes as a file, in the order in which a job that lists partitions gives them.
 fn write_file(file: &Path, count: u64) -> Result<()> {
     let failed = |error| Error::unavailable("the change file cannot be written").with_source(error);
@@ -65,6 +72,7 @@ fn write_file(file: &Path, count: u64) -> Result<()> {
 /// Measures every way.
 pub async fn run(bench: &Bench<'_>, args: &BulkArgs) -> Result<bool> {
     for by in &args.by {
+        bench.teller.begin(|| format!("{} changes by {}", args.changes, by.name()));
         let name = bench.repo().await?;
         let repo = bench.onward.repo(&name);
         fill(&repo.branch("main"), "main", 0, args.entries).await?;
@@ -86,7 +94,7 @@ pub async fn run(bench: &Bench<'_>, args: &BulkArgs) -> Result<bool> {
             }
         };
         let slow = SlowLog::watch(bench.onward.coordinator().lanes()).await;
-        let measured: Result<Measured> = alone(bench, &name, bulk).await;
+        let measured = alone(bench, &name, &bulk).await;
         let longest_ms = match slow {
             Some(slow) => Some(slow.longest_ms().await?),
             None => None,
@@ -104,7 +112,7 @@ fn tell(
     measured: &Measured,
     longest_ms: Option<f64>,
 ) -> Result<()> {
-    let by = by.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let by = by.name();
     let json = || {
         json!({
             "scenario": "bulk",
@@ -119,20 +127,22 @@ fn tell(
             "redis_longest_ms": longest_ms,
         })
     };
-    let line = || {
-        let memory = measured.peak_memory.map_or("?".into(), human_bytes);
-        let longest = longest_ms.map_or("not told".into(), |ms| match ms {
-            0.0 => "below 0.5 ms".into(),
-            ms => format!("{ms:.1} ms"),
+    let row = || {
+        let longest = longest_ms.map_or("?".into(), |ms| match ms {
+            0.0 => "<0.5".into(),
+            ms => format!("{ms:.1}"),
         });
-        format!(
-            "bulk     {by:<8} {} changes on {} entries  {:>7.2} s, deciding {:.3} s  memory {memory}  written {}  longest command of Redis {longest}",
-            args.changes,
-            args.entries,
-            measured.seconds,
-            measured.deciding_seconds,
-            human_bytes(measured.bytes_written),
-        )
+        vec![
+            Cell::words("by", 7, by.as_str()),
+            Cell::number("changes", 9, args.changes),
+            Cell::number("entries", 9, args.entries),
+            Cell::number("seconds", 8, format!("{:.2}", measured.seconds)),
+            Cell::number("deciding", 8, format!("{:.3}", measured.deciding_seconds)),
+            Cell::number("memory", 10, measured.peak_memory.map_or("?".into(), human_bytes)),
+            Cell::number("written", 10, human_bytes(measured.bytes_written)),
+            // The longest time that one command kept Redis busy.
+            Cell::number("redis ms", 8, longest),
+        ]
     };
-    bench.tell(json, line)
+    bench.teller.tell(json, row)
 }

@@ -1,13 +1,13 @@
-//! Many writers, one branch.
+//! Many writers, on one branch or several.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::plot::Chart;
-use super::processes::spread;
-use super::rig::{Rig, Strategy, Until, drive};
-use super::run::{Bench, writers};
-use super::sample::Point;
+use super::processes::{share, spread};
+use super::rig::{Rig, Spread, Strategy, Until, Writing};
+use super::run::{Bench, branches, processes, writers};
+use super::sample::{Point, Sample};
 use onward::Result;
 
 #[derive(Debug, clap::Args)]
@@ -16,8 +16,11 @@ pub struct ContendArgs {
     #[arg(long, value_name = "N[,N…]", value_delimiter = ',', default_values_t = [1usize, 2, 4, 8, 16, 32, 64, 128, 256], value_parser = writers)]
     writers: Vec<usize>,
     /// Spread them over so many processes
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = processes)]
     processes: usize,
+    /// Spread them over so many branches: the first writers, and so the first processes, on the first
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = branches)]
+    branches: usize,
     /// How long each point is measured
     #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "5s", conflicts_with = "count")]
     duration: Duration,
@@ -49,7 +52,7 @@ pub async fn run(bench: &Bench<'_>, args: &ContendArgs) -> Result<bool> {
             p99.add(point.strategy, *writers as f64, latencies.quantile_ms(0.99));
         }
     }
-    bench.draw(args.plot.as_deref(), &charts)?;
+    bench.teller.draw(args.plot.as_deref(), &charts)?;
     Ok(sound)
 }
 
@@ -59,30 +62,39 @@ async fn point(
     strategy: Strategy,
     writers: usize,
 ) -> Result<Point> {
+    bench.teller.begin(|| format!("{}, {writers} writers", strategy.name()));
     let repo = bench.repo().await?;
     // The floor has no log that others could follow: it is one process.
     let processes = match strategy {
         Strategy::Floor => 1,
         _ => args.processes.min(writers).max(1),
     };
-    let until = match args.count {
-        Some(count) => Until::Count(count),
-        None => Until::Seconds(args.duration.as_secs_f64()),
-    };
-    let sample = if processes > 1 {
-        spread(bench, &repo, strategy, writers, processes, until).await?
-    } else {
-        let rig = Rig::open(bench.onward, &repo, strategy).await?;
-        let sample = drive(&rig, 0, writers, until).await?;
-        rig.finish().await?;
-        sample
-    };
+    let spread_over = Spread::of(writers, args.branches);
+    let mut first = 0;
+    let shares = (0..processes).map(|process| {
+        let share = share(writers, process, processes);
+        let until = match args.count {
+            Some(count) => Until::Count(count * share as u64 / writers.max(1) as u64),
+            None => Until::Seconds(args.duration.as_secs_f64()),
+        };
+        let work = Writing { strategy, spread: spread_over, first, writers: share, until };
+        first += share;
+        work
+    });
+    let shares = shares.collect();
+    if strategy == Strategy::Onward {
+        Rig::over(bench.onward, &repo, strategy, spread_over).await?.prepare().await?;
+    }
+    let mut sample = Sample::new();
+    for found in spread(bench, &repo, shares).await? {
+        sample.add(&found);
+    }
+    if !matches!(strategy, Strategy::Onward | Strategy::Floor) {
+        Rig::over(bench.onward, &repo, strategy, spread_over).await?.finish().await?;
+    }
     Ok(Point {
-        scenario: "contend",
-        strategy: strategy.name(),
-        writers,
         processes,
-        entries: 0,
-        sample,
+        branches: spread_over.branches,
+        ..Point::new("contend", strategy.name(), writers, sample)
     })
 }

@@ -8,6 +8,7 @@ use onward::{Config, Entry, Error, Outcome, Result};
 use serde_json::json;
 
 use super::run::Bench;
+use super::table::Cell;
 use super::weather::Stalled;
 
 /// Ops submitted at the same time.
@@ -23,12 +24,13 @@ pub struct DrainArgs {
 /// Measures every backlog.
 pub async fn run(bench: &Bench<'_>, args: &DrainArgs) -> Result<bool> {
     for count in &args.count {
+        bench.teller.begin(|| format!("{count} queued commits"));
         let repo = bench.repo().await?;
         let seconds = drain(bench, &repo, *count).await;
         bench.weather.stall(Stalled::Nothing);
         let seconds = seconds?;
         let per_second = *count as f64 / seconds;
-        bench.tell(
+        bench.teller.tell(
             || {
                 json!({
                     "scenario": "drain",
@@ -38,7 +40,13 @@ pub async fn run(bench: &Bench<'_>, args: &DrainArgs) -> Result<bool> {
                     "commits_per_second": per_second,
                 })
             },
-            || format!("drain    {count:>7} queued commits in {seconds:>6.2} s: {per_second:.0}/s"),
+            || {
+                vec![
+                    Cell::number("queued", 7, count),
+                    Cell::number("seconds", 7, format!("{seconds:.2}")),
+                    Cell::number("commits/s", 9, format!("{per_second:.0}")),
+                ]
+            },
         )?;
     }
     Ok(true)

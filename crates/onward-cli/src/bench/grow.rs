@@ -43,8 +43,10 @@ struct Branch {
 pub async fn run(bench: &Bench<'_>, args: &GrowArgs) -> Result<bool> {
     let mut branches = Vec::new();
     for entries in &args.entries {
+        bench.teller.begin(|| format!("preparing {entries} entries"));
         branches.push(prepare(bench, *entries).await?);
     }
+    bench.teller.begin(|| format!("{} commits on each of {} branches", args.count, branches.len()));
     let mut left = args.count;
     while left > 0 {
         let turn = left.min(TURN);
@@ -68,7 +70,7 @@ pub async fn run(bench: &Bench<'_>, args: &GrowArgs) -> Result<bool> {
             chart.add(point.strategy, point.entries as f64, latencies.quantile_ms(quantile));
         }
     }
-    bench.draw(args.plot.as_deref(), &charts)?;
+    bench.teller.draw(args.plot.as_deref(), &charts)?;
     Ok(sound)
 }
 
@@ -77,13 +79,6 @@ async fn prepare(bench: &Bench<'_>, entries: u64) -> Result<Branch> {
     fill(&bench.onward.repo(&repo).branch("main"), "main", 0, entries).await?;
     let rig = Rig::open(bench.onward, &repo, Strategy::Onward).await?;
     drive(&rig, 0, 1, Until::Count(WARM_UP)).await?;
-    let point = Point {
-        scenario: "grow",
-        strategy: Strategy::Onward.name(),
-        writers: 1,
-        processes: 1,
-        entries,
-        sample: Sample::new(),
-    };
+    let point = Point { entries, ..Point::new("grow", Strategy::Onward.name(), 1, Sample::new()) };
     Ok(Branch { rig, point })
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::commit::read_changes;
 use super::super::session::blocking;
+use super::processes::{Place, Start, Work};
 use super::rig::made;
 use super::server::peak_memory;
 
@@ -55,9 +56,18 @@ pub struct Measured {
     pub redis_calls: u64,
 }
 
+impl Work for Bulk {
+    const NAME: &'static str = "bulk";
+    type Found = Measured;
+
+    async fn run(self, place: Place<'_>, start: Start) -> Result<Measured> {
+        start.given("ready").await?;
+        self.measured(place.onward, place.repo).await
+    }
+}
+
 impl Bulk {
-    /// Does it.
-    pub async fn run(self, onward: &Onward, repo: &str) -> Result<Measured> {
+    async fn measured(self, onward: &Onward, repo: &str) -> Result<Measured> {
         let branch = onward.repo(repo).branch("main");
         let watch = clock::Stopwatch::start();
         let mut handle = match self {

@@ -22,6 +22,7 @@ use serde_json::json;
 
 use super::super::session::blocking;
 use super::run::{Bench, entries};
+use super::table::Cell;
 
 /// How long a step may take that usually takes none.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -136,7 +137,7 @@ fn tell(
     let rate = args.records as f64 / seconds;
     let ratio = bare / seconds;
     let memory = memory_peak();
-    bench.tell(
+    bench.teller.tell(
         || {
             json!({
                 "scenario": "kafka", "strategy": what, "records": args.records, "bytes": args.bytes,
@@ -144,7 +145,15 @@ fn tell(
                 "commits": commits, "memory_peak": memory,
             })
         },
-        || format!("{what:<10} {rate:>10.0} records/s, {ratio:.2} of one that counts, {commits} commits"),
+        || {
+            vec![
+                Cell::words("records", 10, what),
+                Cell::number("records/s", 10, format!("{rate:.0}")),
+                // Of one that only counts them.
+                Cell::number("share", 5, format!("{ratio:.2}")),
+                Cell::number("commits", 8, commits),
+            ]
+        },
     )
 }
 

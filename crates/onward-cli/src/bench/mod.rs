@@ -11,19 +11,23 @@ use super::out::Out;
 use super::session::config;
 use super::signals::Signals;
 use run::{Bench, connect};
+use teller::Teller;
 use weather::Weather;
 
 mod bulk;
+mod compare;
 mod contend;
+mod cycle;
 mod drain;
 mod floor;
 mod grow;
 mod huge;
+pub mod jobs;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod merges;
 mod plot;
-pub mod processes;
+mod processes;
 mod read;
 mod rig;
 mod rivals;
@@ -31,6 +35,8 @@ mod run;
 mod sample;
 mod server;
 mod stall;
+mod table;
+mod teller;
 mod weather;
 
 /// What to measure, and under what conditions.
@@ -75,6 +81,17 @@ pub enum Scenario {
     /// One-change commits on branches of more and more entries, all measured in turns
     #[command(after_help = "Example: onward bench grow --entries 100,10000,1000000")]
     Grow(grow::GrowArgs),
+    /// Clients of a lakeFS server each make a branch, upload, commit and merge, over and over: this
+    /// deployment's sidecar, or any server that speaks lakeFS's API
+    #[command(
+        after_help = "Examples:\n  onward bench cycle --clients 1,8,32\n  onward bench cycle --server https://lakefs.example.org --storage-namespace s3://bucket/bench\n\nThe keys for --server: --access-key-id and the variable ONWARD_SECRET_ACCESS_KEY."
+    )]
+    Cycle(cycle::CycleArgs),
+    /// Two programs measured in turns, and the ratios of their medians
+    #[command(
+        after_help = "Examples:\n  onward bench compare --old ./onward-1.0\n  onward bench compare --old ./onward-1.0 --in /dev/shm -- contend --writers 64 --processes 32\n  onward bench compare --old ./onward-1.0 -- cycle --clients 8,32"
+    )]
+    Compare(compare::CompareArgs),
     /// Records of a topic to a branch, beside a consumer that only counts them
     #[cfg(feature = "kafka")]
     #[command(
@@ -85,11 +102,30 @@ pub enum Scenario {
 
 /// Measures.
 pub async fn run(global: &Global, out: &Out, args: BenchArgs) -> Done {
+    let teller = Teller::new(out);
+    let sound = match &args.scenario {
+        Scenario::Cycle(cycle) if cycle.server.is_some() => {
+            cycle::elsewhere(&teller, out, cycle).await
+        }
+        Scenario::Compare(args) => compare::run(&teller, args).await.map_err(Failure::from),
+        _ => here(global, out, &teller, &args).await,
+    };
+    teller.end();
+    Ok(if sound? { Exit::Done } else { Exit::Unexpected })
+}
+
+/// Measures this deployment; whether all went well.
+async fn here(
+    global: &Global,
+    out: &Out,
+    teller: &Teller,
+    args: &BenchArgs,
+) -> Result<bool, Failure> {
     let weather = Weather::new(args.storage_latency);
     let config = config(global).await?;
     let onward = connect(&config, &weather).await?;
-    let repos = Mutex::default();
-    let bench = Bench { onward: &onward, config: &config, weather: &weather, out, repos };
+    let made = Mutex::default();
+    let bench = Bench { onward: &onward, config: &config, weather: &weather, teller, made };
     let measure = async {
         match &args.scenario {
             Scenario::Contend(args) => contend::run(&bench, args).await,
@@ -99,6 +135,9 @@ pub async fn run(global: &Global, out: &Out, args: BenchArgs) -> Done {
             Scenario::Bulk(args) => bulk::run(&bench, args).await,
             Scenario::Read(args) => read::run(&bench, args).await,
             Scenario::Grow(args) => grow::run(&bench, args).await,
+            Scenario::Cycle(args) => cycle::here(&bench, args).await,
+            // Is not about this deployment.
+            Scenario::Compare(args) => compare::run(teller, args).await,
             #[cfg(feature = "kafka")]
             Scenario::Kafka(args) => kafka::run(&bench, args).await,
         }
@@ -112,5 +151,5 @@ pub async fn run(global: &Global, out: &Out, args: BenchArgs) -> Done {
     bench.clean().await?;
     let sound = sound?;
     onward.close().await;
-    Ok(if sound { Exit::Done } else { Exit::Unexpected })
+    Ok(sound)
 }

@@ -1,80 +1,114 @@
-//! Jobs in processes of their own: this program, run again.
+//! Work that can be spread over processes: this program, run again.
 
 use std::process::Stdio;
 use std::time::Duration;
 
-use onward::{Error, Result};
+use onward::{Config, Error, Onward, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::super::args::Global;
-use super::super::exit::{Done, Exit};
-use super::super::session::{blocking, config};
-use super::huge::Bulk;
-use super::rig::{Rig, Strategy, Until, drive};
+use super::super::session::blocking;
 use super::run::{Bench, connect};
-use super::sample::Sample;
 use super::weather::Weather;
 
-/// What one process is to do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Job {
-    repo: String,
-    storage_latency: Option<Duration>,
-    task: Task,
+/// The share of a measurement that one process does.
+pub trait Work: Serialize + DeserializeOwned {
+    /// What tells it from other work.
+    const NAME: &'static str;
+    /// What it measures.
+    type Found: Serialize + DeserializeOwned;
+
+    /// Prepares, waits for the start, and works.
+    async fn run(self, place: Place<'_>, start: Start) -> Result<Self::Found>;
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum Task {
-    /// Be so many writers.
-    Write { strategy: Strategy, first: usize, writers: usize, until: Until },
-    /// Make one commit of very many changes.
-    Bulk(Bulk),
+/// Where work is done.
+pub struct Place<'a> {
+    /// The deployment.
+    pub onward: &'a Onward,
+    /// How others connect to it.
+    pub config: &'a Config,
+    /// What its storage is like.
+    pub weather: &'a Weather,
+    /// The repository.
+    pub repo: &'a str,
 }
 
-/// The hidden verb of such a process: its job is a JSON object.
-#[derive(Debug, clap::Args)]
-pub struct JobArgs {
-    job: String,
-}
-
-/// Runs one: connects, says so, waits for a line, does its job, tells what it measured.
-pub async fn run(global: &Global, args: JobArgs) -> Done {
-    let wrong = |error| Error::invalid("this is not a job").with_source(error);
-    let job: Job = serde_json::from_str(&args.job).map_err(wrong)?;
-    let onward = connect(&config(global).await?, &Weather::new(job.storage_latency)).await?;
-    match job.task {
-        Task::Write { strategy, first, writers, until } => {
-            let rig = Rig::open(&onward, &job.repo, strategy).await?;
-            ready().await?;
-            tell(&drive(&rig, first, writers, until).await?)?;
-        }
-        Task::Bulk(bulk) => {
-            ready().await?;
-            tell(&bulk.run(&onward, &job.repo).await?)?;
-        }
+impl Place<'_> {
+    /// Another connection, which has read nothing yet, with so much room for decoded blocks.
+    pub async fn connect_anew(&self, block_cache_bytes: u64) -> Result<Onward> {
+        let mut config = self.config.clone();
+        config.coordinator.lake.tree.block_cache_bytes = block_cache_bytes;
+        connect(&config, self.weather).await
     }
-    onward.close().await;
-    Ok(Exit::Done)
 }
 
-async fn ready() -> Result<()> {
-    println!("ready");
-    let lost = |error| Error::unavailable("nobody gives the start").with_source(error);
-    blocking(move || std::io::stdin().read_line(&mut String::new()).map_err(lost)).await.map(drop)
+/// When work begins.
+#[derive(Debug)]
+pub enum Start {
+    /// At once: nobody else takes part.
+    Now,
+    /// When the process that gave us the work says so.
+    Told,
 }
 
-fn tell(result: &impl Serialize) -> Result<()> {
-    let told = serde_json::to_string(result)
-        .map_err(|error| Error::internal("a result cannot be told").with_source(error))?;
-    println!("{told}");
-    Ok(())
+impl Start {
+    /// Says that all is prepared, and `ready` with it, and waits until the others are.
+    pub async fn given(self, ready: &str) -> Result<()> {
+        if matches!(self, Self::Now) {
+            return Ok(());
+        }
+        println!("{ready}");
+        let lost = |error| Error::unavailable("nobody gives the start").with_source(error);
+        let line = move || std::io::stdin().read_line(&mut String::new()).map_err(lost);
+        blocking(line).await.map(drop)
+    }
 }
 
-/// A process with a job.
-struct Running {
+/// What a process is told to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    /// In which repository.
+    pub repo: String,
+    /// What the storage is like.
+    pub storage_latency: Option<Duration>,
+    /// The kind of work.
+    pub name: String,
+    /// The work.
+    pub work: Value,
+}
+
+impl Job {
+    fn of<W: Work>(bench: &Bench<'_>, repo: &str, work: &W) -> Result<Self> {
+        let untold = |error| Error::internal("a job cannot be told").with_source(error);
+        Ok(Self {
+            repo: repo.to_owned(),
+            storage_latency: bench.weather.latency(),
+            name: W::NAME.to_owned(),
+            work: serde_json::to_value(work).map_err(untold)?,
+        })
+    }
+
+    /// Connects, does it, and tells what was found.
+    pub async fn perform<W: Work>(self, config: &Config) -> Result<()> {
+        let wrong = |error| Error::invalid("this is not a job").with_source(error);
+        let work: W = serde_json::from_value(self.work).map_err(wrong)?;
+        let weather = &Weather::new(self.storage_latency);
+        let onward = &connect(config, weather).await?;
+        let place = Place { onward, config, weather, repo: &self.repo };
+        let found = work.run(place, Start::Told).await?;
+        let untold = |error| Error::internal("a result cannot be told").with_source(error);
+        println!("{}", serde_json::to_string(&found).map_err(untold)?);
+        onward.close().await;
+        Ok(())
+    }
+}
+
+/// A process with a job. It ends with this.
+pub struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
@@ -84,11 +118,9 @@ fn failed(error: std::io::Error) -> Error {
 }
 
 impl Running {
-    /// Starts a process and waits until it is ready to begin.
-    fn start(bench: &Bench<'_>, repo: &str, task: Task) -> Result<Self> {
-        let storage_latency = bench.weather.latency();
-        let job = Job { repo: repo.to_owned(), storage_latency, task };
-        let job = serde_json::to_string(&job)
+    /// Starts it.
+    pub fn start<W: Work>(bench: &Bench<'_>, repo: &str, work: &W) -> Result<Self> {
+        let job = serde_json::to_string(&Job::of(bench, repo, work)?)
             .map_err(|error| Error::internal("a job cannot be told").with_source(error))?;
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
             .arg("bench-job")
@@ -104,47 +136,55 @@ impl Running {
         Ok(Self { child, lines: BufReader::new(stdout).lines() })
     }
 
-    async fn is_ready(&mut self) -> Result<()> {
-        self.lines.next_line().await.map_err(failed).map(drop)
+    /// Waits until it is prepared; what it says then.
+    pub async fn is_ready(&mut self) -> Result<String> {
+        let ended = || Error::internal("a process of the benchmark ended before it began");
+        self.lines.next_line().await.map_err(failed)?.ok_or_else(ended)
     }
 
-    async fn go(&mut self) -> Result<()> {
+    /// Lets it go on.
+    pub async fn go(&mut self) -> Result<()> {
         match &mut self.child.stdin {
             Some(stdin) => stdin.write_all(b"go\n").await.map_err(failed),
             None => Ok(()),
         }
     }
 
-    async fn result<T: DeserializeOwned>(mut self) -> Result<T> {
+    /// What it found, when it has ended.
+    pub async fn found<T: DeserializeOwned>(mut self) -> Result<T> {
         let told = self.lines.next_line().await.map_err(failed)?.unwrap_or_default();
-        let result = serde_json::from_str(&told).map_err(|error| {
+        let found = serde_json::from_str(&told).map_err(|error| {
             Error::internal("a process of the benchmark ended without a result").with_source(error)
         })?;
         self.child.wait().await.map_err(failed)?;
-        Ok(result)
+        Ok(found)
     }
 }
 
-/// Spreads `writers` over `processes` and sums up what they measured. All begin at once.
-pub async fn spread(
+/// Does work in a process of its own.
+pub async fn alone<W: Work>(bench: &Bench<'_>, repo: &str, work: &W) -> Result<W::Found> {
+    let mut child = Running::start(bench, repo, work)?;
+    child.is_ready().await?;
+    child.go().await?;
+    child.found().await
+}
+
+/// Does each share in a process of its own, or the only one in this process. All begin at once.
+pub async fn spread<W: Work>(
     bench: &Bench<'_>,
     repo: &str,
-    strategy: Strategy,
-    writers: usize,
-    processes: usize,
-    until: Until,
-) -> Result<Sample> {
+    mut shares: Vec<W>,
+) -> Result<Vec<W::Found>> {
+    if shares.len() == 1
+        && let Some(work) = shares.pop()
+    {
+        let Bench { onward, config, weather, .. } = *bench;
+        let place = Place { onward, config, weather, repo };
+        return Ok(vec![work.run(place, Start::Now).await?]);
+    }
     let mut children = Vec::new();
-    let mut first = 0;
-    for process in 0..processes {
-        let share = writers / processes + usize::from(process < writers % processes);
-        let until = match until {
-            Until::Count(count) => Until::Count(count * share as u64 / writers.max(1) as u64),
-            seconds => seconds,
-        };
-        let task = Task::Write { strategy, first, writers: share, until };
-        first += share;
-        children.push(Running::start(bench, repo, task)?);
+    for share in &shares {
+        children.push(Running::start(bench, repo, share)?);
     }
     for child in &mut children {
         child.is_ready().await?;
@@ -152,17 +192,14 @@ pub async fn spread(
     for child in &mut children {
         child.go().await?;
     }
-    let mut all = Sample::new();
+    let mut found = Vec::new();
     for child in children {
-        all.add(&child.result().await?);
+        found.push(child.found().await?);
     }
-    Ok(all)
+    Ok(found)
 }
 
-/// Lets a process of its own make one large commit.
-pub async fn alone<T: DeserializeOwned>(bench: &Bench<'_>, repo: &str, bulk: Bulk) -> Result<T> {
-    let mut child = Running::start(bench, repo, Task::Bulk(bulk))?;
-    child.is_ready().await?;
-    child.go().await?;
-    child.result().await
+/// The part of `all` that process `number` of `processes` gets.
+pub fn share(all: usize, number: usize, processes: usize) -> usize {
+    all / processes + usize::from(number < all % processes)
 }

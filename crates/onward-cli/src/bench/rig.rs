@@ -1,4 +1,4 @@
-//! What a scenario runs on: a repository of its own, and one way to commit to a branch of it.
+//! What a scenario runs on: a repository of its own, and one way to commit to branches of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,11 @@ use onward::internals::model::ids::BranchUid;
 use onward::internals::objects::ObjectCounters;
 use onward::internals::repo::Branch;
 use onward::internals::tree::Record;
-use onward::{Change, Entry, Error, ObjectPath, Onward, OpId, Outcome, Result};
+use onward::{Change, Entry, Error, ObjectPath, Onward, OpId, Outcome, RefExpr, Result};
 use serde::{Deserialize, Serialize};
 
 use super::floor::Floor;
+use super::processes::{Place, Start, Work};
 use super::rivals::{Rival, Wanted, Way};
 use super::sample::{Asked, Made, Sample};
 
@@ -46,11 +47,37 @@ impl Strategy {
     }
 }
 
-/// One process's end of a branch that is committed to in one way.
+/// The branches that writers are spread over: the first of them on the first branch, and so on.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Spread {
+    /// Branches.
+    pub branches: usize,
+    /// Writers on each, the last may have fewer.
+    pub writers: usize,
+}
+
+impl Spread {
+    /// One branch for all.
+    pub const ONE: Self = Self { branches: 1, writers: usize::MAX };
+
+    /// So many writers over so many branches.
+    pub fn of(writers: usize, branches: usize) -> Self {
+        let each = writers.div_ceil(branches.max(1)).max(1);
+        Self { branches: writers.div_ceil(each).max(1), writers: each }
+    }
+
+    /// The names of the branches.
+    fn names(self) -> impl Iterator<Item = String> {
+        (0..self.branches).map(|n| if n == 0 { "main".to_owned() } else { format!("main-{n}") })
+    }
+}
+
+/// One process's end of branches that are committed to in one way.
 #[derive(Debug, Clone)]
 pub struct Rig {
     onward: Onward,
-    way: Ways,
+    spread: Spread,
+    ways: Vec<Ways>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,21 +98,43 @@ pub struct Before {
 impl Rig {
     /// On branch `main` of a repository that exists.
     pub async fn open(onward: &Onward, repo: &str, strategy: Strategy) -> Result<Self> {
-        let rival = |way| Rival::new(onward, repo, repo, way).map(Ways::Rival);
-        let branch = onward.repo(repo).branch("main");
-        let way = match strategy {
-            Strategy::Onward => Ways::Onward(branch),
-            Strategy::Optimistic => rival(Way::Optimistic)?,
-            Strategy::Bag => rival(Way::Bag)?,
-            Strategy::Lock => rival(Way::Lock)?,
-            Strategy::Floor => {
-                let uid = BranchUid(clock::random_u64());
-                let (repo, main) = (repo.parse()?, "main".parse()?);
-                let context = onward.coordinator().context(&repo, &main, uid);
-                Ways::Floor(Box::new(Floor::start(context).await?))
+        Self::over(onward, repo, strategy, Spread::ONE).await
+    }
+
+    /// On several branches of it.
+    pub async fn over(
+        onward: &Onward,
+        repo: &str,
+        strategy: Strategy,
+        spread: Spread,
+    ) -> Result<Self> {
+        let mut ways = Vec::new();
+        for name in spread.names() {
+            let rival = |way| Rival::new(onward, repo, &format!("{repo}/{name}"), way);
+            ways.push(match strategy {
+                Strategy::Onward => Ways::Onward(onward.repo(repo).branch(&name)),
+                Strategy::Optimistic => Ways::Rival(rival(Way::Optimistic)?),
+                Strategy::Bag => Ways::Rival(rival(Way::Bag)?),
+                Strategy::Lock => Ways::Rival(rival(Way::Lock)?),
+                Strategy::Floor => {
+                    let uid = BranchUid(clock::random_u64());
+                    let context = onward.coordinator().context(&repo.parse()?, &name.parse()?, uid);
+                    Ways::Floor(Box::new(Floor::start(context).await?))
+                }
+            });
+        }
+        Ok(Self { onward: onward.clone(), spread, ways })
+    }
+
+    /// Makes the branches that are not there yet. Others than Onward keep their heads elsewhere.
+    pub async fn prepare(&self) -> Result<()> {
+        let main = RefExpr::plain("main");
+        for way in self.ways.iter().skip(1) {
+            if let Ways::Onward(branch) = way {
+                branch.create(&main).await?;
             }
-        };
-        Ok(Self { onward: onward.clone(), way })
+        }
+        Ok(())
     }
 
     /// Commits one change, of a path of its own.
@@ -93,7 +142,8 @@ impl Rig {
         let path = format!("table/writer={writer:04}/{number:09}.parquet");
         let entry =
             Entry::new(format!("s3://bench/{path}"), 1_234, "9e107d9d372bb6826bd81d3542a419d6");
-        match &self.way {
+        let way = self.ways.get(writer / self.spread.writers);
+        match way.ok_or_else(|| Error::internal("a writer has no branch"))? {
             Ways::Onward(branch) => made(branch.change().put(path, entry).commit().await?),
             Ways::Rival(rival) => {
                 let wanted = Wanted { op_id: clock::new_op_id(), record: record(&path, entry)? };
@@ -125,20 +175,43 @@ impl Rig {
             redis: now.calls - before.calls,
             objects: requests(&now.objects) - requests(&before.objects),
             bytes_written: written,
-            bytes_wasted: match &self.way {
-                Ways::Rival(rival) => (written as f64 * rival.lost_share()) as u64,
+            bytes_wasted: match self.ways.first() {
+                Some(Ways::Rival(_)) => (written as f64 * self.lost_share()) as u64,
                 _ => now.counters.bytes_wasted - before.counters.bytes_wasted,
             },
         }
     }
 
-    /// Leaves nothing behind in Redis but what the repository's deletion takes away.
-    pub async fn finish(&self) -> Result<()> {
-        match &self.way {
-            Ways::Rival(rival) => rival.forget().await,
-            Ways::Floor(floor) => floor.forget().await,
-            Ways::Onward(_) => Ok(()),
+    /// The share of rivals' attempts that came to nothing, over their branches.
+    fn lost_share(&self) -> f64 {
+        let rivals = self.ways.iter().filter_map(|way| match way {
+            Ways::Rival(rival) => Some(rival.attempts()),
+            _ => None,
+        });
+        let (tries, lost) = rivals.fold((0, 0), |sum, (tries, lost)| (sum.0 + tries, sum.1 + lost));
+        lost as f64 / tries.max(1) as f64
+    }
+
+    /// Removes what no other process has a part in.
+    async fn finish_own(&self) -> Result<()> {
+        for way in &self.ways {
+            if let Ways::Floor(floor) = way {
+                floor.forget().await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Removes what all processes share, when all have ended: nothing stays in Redis but what the
+    /// repository's deletion takes away.
+    pub async fn finish(&self) -> Result<()> {
+        self.finish_own().await?;
+        for way in &self.ways {
+            if let Ways::Rival(rival) = way {
+                rival.forget().await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -225,4 +298,32 @@ pub async fn drive(rig: &Rig, first: usize, writers: usize, until: Until) -> Res
     all.seconds = watch.elapsed().as_secs_f64();
     all.asked = rig.since(&before);
     Ok(all)
+}
+
+/// Being so many of the writers.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Writing {
+    /// How they commit.
+    pub strategy: Strategy,
+    /// Where.
+    pub spread: Spread,
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub writers: usize,
+    /// When they stop.
+    pub until: Until,
+}
+
+impl Work for Writing {
+    const NAME: &'static str = "write";
+    type Found = Sample;
+
+    async fn run(self, place: Place<'_>, start: Start) -> Result<Sample> {
+        let rig = Rig::over(place.onward, place.repo, self.strategy, self.spread).await?;
+        start.given("ready").await?;
+        let sample = drive(&rig, self.first, self.writers, self.until).await?;
+        rig.finish_own().await?;
+        Ok(sample)
+    }
 }

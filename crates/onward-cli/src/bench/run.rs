@@ -1,31 +1,49 @@
-//! One run of a scenario: what it is connected to, where its results go, and what it leaves behind.
+//! One run of a scenario: what it is connected to, and what it leaves behind.
 
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use onward::internals::clock;
 use onward::internals::objects::Objects;
 use onward::{Config, Onward, Result};
-use serde_json::Value;
+use onward_server::auth::{Keys, NewKey, Role};
 
-use super::super::out::{Out, Unsaid, human_bytes};
-use super::plot::{self, Chart};
 use super::sample::Point;
+use super::teller::Teller;
 use super::weather::Weather;
 
 /// Writers at the same time, at most.
 const WRITERS_MAX: usize = 100_000;
 
-/// A number of writers, as users type it.
-pub fn writers(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=WRITERS_MAX) => Ok(count),
-        _ => Err(format!("a number from 1 to {WRITERS_MAX}")),
-    }
-}
+/// Processes of a benchmark, at most.
+const PROCESSES_MAX: usize = 1_024;
+
+/// Branches that are committed to at the same time, at most.
+const BRANCHES_MAX: usize = 10_000;
 
 /// Changes or entries, at most.
 const ENTRIES_MAX: u64 = 100_000_000;
+
+fn count(text: &str, max: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=max).contains(&count) => Ok(count),
+        _ => Err(format!("a number from 1 to {max}")),
+    }
+}
+
+/// A number of writers, as users type it.
+pub fn writers(text: &str) -> Result<usize, String> {
+    count(text, WRITERS_MAX)
+}
+
+/// A number of processes.
+pub fn processes(text: &str) -> Result<usize, String> {
+    count(text, PROCESSES_MAX)
+}
+
+/// A number of branches.
+pub fn branches(text: &str) -> Result<usize, String> {
+    count(text, BRANCHES_MAX)
+}
 
 /// A number of changes or entries, as users type it.
 pub fn entries(text: &str) -> Result<u64, String> {
@@ -44,9 +62,16 @@ pub struct Bench<'a> {
     /// What its storage is like.
     pub weather: &'a Weather,
     /// Where results go.
-    pub out: &'a Out,
-    /// The repositories made for it.
-    pub repos: Mutex<Vec<String>>,
+    pub teller: &'a Teller,
+    /// What was made for it.
+    pub made: Mutex<Made>,
+}
+
+/// What is removed in the end.
+#[derive(Debug, Default)]
+pub struct Made {
+    repos: Vec<String>,
+    keys: Vec<String>,
 }
 
 impl Bench<'_> {
@@ -54,52 +79,47 @@ impl Bench<'_> {
     pub async fn repo(&self) -> Result<String> {
         let name = format!("bench-{:016x}", clock::random_u64());
         self.onward.repo(&name).create(&"main".parse()?).await?;
-        self.repos.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        self.made().repos.push(name.clone());
         Ok(name)
     }
 
-    /// Removes all of them. Only in the end: file systems may take longer to create files when many
-    /// were deleted a moment ago, and one point would be measured under what another left behind.
+    /// An access key of an administrator: id and secret.
+    pub async fn access_key(&self) -> Result<(String, String)> {
+        let NewKey { key, secret } = self.keys().create(Role::Admin, "bench", None).await?;
+        self.made().keys.push(key.id.clone());
+        Ok((key.id, secret))
+    }
+
+    fn keys(&self) -> Keys {
+        Keys::new(self.onward.coordinator().objects().clone())
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes all that was made. Only in the end: file systems may take longer to create files when
+    /// many were deleted a moment ago, and one point would be measured under what another left behind.
     pub async fn clean(&self) -> Result<()> {
-        let repos = std::mem::take(&mut *self.repos.lock().unwrap_or_else(PoisonError::into_inner));
+        let Made { repos, keys } = std::mem::take(&mut *self.made());
+        self.teller.begin(|| format!("removing {} repositories", repos.len()));
+        for key in keys {
+            self.keys().delete(&key).await?;
+        }
         for repo in repos {
             self.onward.repo(repo).delete().await?;
         }
         Ok(())
     }
 
-    /// Another connection, which has read nothing yet, with so much room for decoded blocks.
-    pub async fn connect_anew(&self, block_cache_bytes: u64) -> Result<Onward> {
-        let mut config = self.config.clone();
-        config.coordinator.lake.tree.block_cache_bytes = block_cache_bytes;
-        connect(&config, self.weather).await
-    }
-
-    /// Tells one result as soon as it is there.
-    pub fn tell(&self, json: impl FnOnce() -> Value, line: impl FnOnce() -> String) -> Result<()> {
-        // A reader that has gone ends the run when the next command writes.
-        self.out.data(json, line).or_else(|unsaid| match unsaid {
-            Unsaid::Error(error) => Err(error),
-            Unsaid::Unheard => Ok(()),
-        })
-    }
-
     /// Tells one point, and whether all of it went well.
     pub fn tell_point(&self, point: &Point) -> Result<bool> {
         let sample = &point.sample;
-        self.tell(|| point.json(), || line(point))?;
+        self.teller.tell(|| point.json(), || point.row())?;
         if let Some(error) = &sample.error {
-            self.out.note(&format!("{} commits failed, the first: {error}", sample.errors));
+            self.teller.note(&format!("{} commits failed, the first: {error}", sample.errors));
         }
         Ok(sample.errors == 0 && sample.beyond_bound == 0)
-    }
-
-    /// Draws charts beside each other, if a picture is wanted.
-    pub fn draw(&self, file: Option<&Path>, charts: &[Chart]) -> Result<()> {
-        let Some(file) = file else { return Ok(()) };
-        plot::draw(file, charts)?;
-        self.out.note(&format!("drawn into {}", file.display()));
-        Ok(())
     }
 }
 
@@ -107,29 +127,4 @@ impl Bench<'_> {
 pub async fn connect(config: &Config, weather: &Weather) -> Result<Onward> {
     let objects = weather.over(Objects::open(&config.storage)?);
     Onward::with_objects(config.clone(), objects).await
-}
-
-fn line(point: &Point) -> String {
-    let sample = &point.sample;
-    let latencies = sample.latencies.corrected();
-    let rounds = match sample.rounds_bound {
-        0 => format!("{} tries", sample.rounds_max),
-        bound => format!("rounds {} of {bound}", sample.rounds_max),
-    };
-    let size = match point.entries {
-        0 => String::new(),
-        entries => format!(" {entries:>9} entries"),
-    };
-    format!(
-        "{:<8} {:<10} {:>4} writers{size} {:>9.0}/s  p50 {:>8.2} ms  p99 {:>8.2} ms  max {:>8.1} ms  fair {:.3}  {rounds}  wasted {}",
-        point.scenario,
-        point.strategy,
-        point.writers,
-        point.per_second(),
-        latencies.quantile_ms(0.5),
-        latencies.quantile_ms(0.99),
-        latencies.max_ms(),
-        sample.jain(),
-        human_bytes(sample.asked.bytes_wasted),
-    )
 }

@@ -6,6 +6,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::table::Cell;
+
 /// Latencies up to an hour, in microseconds, to three digits.
 const LONGEST_US: u64 = 3_600_000_000;
 
@@ -39,16 +41,24 @@ impl Latencies {
     /// would have begun meanwhile, so each long latency stands for those too, one for each
     /// typical latency that fits into it.
     pub fn corrected(&self) -> Self {
-        let corrected = self.0.as_ref().map(|histogram| {
-            let typical = histogram.value_at_quantile(0.5).max(1);
-            histogram.clone_correct(typical)
-        });
-        Self(corrected)
+        self.corrected_by(self)
+    }
+
+    /// The same for a part of what is repeated, such as one request of several: as many stand for a
+    /// long one as would have begun meanwhile, and those begin as often as the `whole` does.
+    pub fn corrected_by(&self, whole: &Self) -> Self {
+        let typical = whole.0.as_ref().map_or(1, |whole| whole.value_at_quantile(0.5)).max(1);
+        Self(self.0.as_ref().map(|histogram| histogram.clone_correct(typical)))
     }
 
     /// The latency below which a share of all are, in milliseconds.
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
         self.0.as_ref().map_or(0.0, |histogram| histogram.value_at_quantile(quantile) as f64 / 1e3)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, Histogram::len)
     }
 
     /// The longest, in milliseconds.
@@ -223,6 +233,8 @@ pub struct Point {
     pub writers: usize,
     /// Processes they were in.
     pub processes: usize,
+    /// Branches they were on.
+    pub branches: usize,
     /// Entries on the branch beforehand.
     pub entries: u64,
     /// The result.
@@ -230,6 +242,16 @@ pub struct Point {
 }
 
 impl Point {
+    /// Of writers in one process and on one branch, which was empty.
+    pub fn new(
+        scenario: &'static str,
+        strategy: &'static str,
+        writers: usize,
+        sample: Sample,
+    ) -> Self {
+        Self { scenario, strategy, writers, processes: 1, branches: 1, entries: 0, sample }
+    }
+
     /// Commits, or what else was counted, in a second.
     pub fn per_second(&self) -> f64 {
         if self.sample.seconds > 0.0 {
@@ -252,6 +274,7 @@ impl Point {
             "strategy": self.strategy,
             "writers": self.writers,
             "processes": self.processes,
+            "branches": self.branches,
             "entries": self.entries,
             "commits": sample.total(),
             "seconds": rounded(sample.seconds),
@@ -272,9 +295,48 @@ impl Point {
             "errors": sample.errors,
         })
     }
+
+    /// The row.
+    pub fn row(&self) -> Vec<Cell> {
+        let sample = &self.sample;
+        let latencies = sample.latencies.corrected();
+        let writers = match (self.processes, self.branches) {
+            (1, 1) => self.writers.to_string(),
+            (processes, 1) => format!("{} in {processes}", self.writers),
+            (processes, branches) => format!("{} in {processes} on {branches}", self.writers),
+        };
+        let rounds = match sample.rounds_bound {
+            0 => sample.rounds_max.to_string(),
+            bound => format!("{}/{bound}", sample.rounds_max),
+        };
+        let mut row = vec![match self.scenario {
+            // Those that read tell several apart.
+            what if what.contains('-') => {
+                Cell::words("reading", 17, format!("{what} {}", self.strategy))
+            }
+            _ => Cell::words("strategy", 10, self.strategy),
+        }];
+        if self.entries > 0 {
+            row.push(Cell::number("entries", 8, self.entries));
+        }
+        row.extend([
+            Cell::words("writers", 7, writers),
+            Cell::number("a second", 8, format!("{:.0}", self.per_second())),
+            Cell::ms("p50 ms", latencies.quantile_ms(0.5)),
+            Cell::ms("p99 ms", latencies.quantile_ms(0.99)),
+            Cell::ms("max ms", latencies.max_ms()),
+            Cell::number("fair", 4, format!("{:.2}", sample.jain())),
+        ]);
+        if sample.rounds_max > 0 {
+            row.push(Cell::number("rounds", 6, rounds));
+        }
+        row.push(Cell::number("calls", 5, format!("{:.2}", self.each(sample.asked.redis))));
+        row
+    }
 }
 
-fn rounded(value: f64) -> f64 {
+/// To four digits behind the point.
+pub fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }
 

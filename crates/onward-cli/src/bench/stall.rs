@@ -9,12 +9,15 @@ use clap::ValueEnum;
 use onward::Result;
 use onward::internals::clock;
 use onward::internals::clock::Deadline;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::plot::Chart;
+use super::processes::{Place, Start, Work, spread};
 use super::rig::{Rig, Strategy};
-use super::run::Bench;
+use super::run::{Bench, processes};
 use super::sample::Latencies;
+use super::table::Cell;
 use super::weather::Stalled;
 
 /// Length of a slot of the series, in seconds.
@@ -24,7 +27,7 @@ const SLOT: f64 = 0.25;
 const TICK: Duration = Duration::from_millis(2);
 
 /// What does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Part {
     /// Requests to the storage wait
     Storage,
@@ -49,6 +52,9 @@ pub struct StallArgs {
     /// What does not answer
     #[arg(long, value_name = "PART", default_value = "storage")]
     part: Part,
+    /// Spread the commits over so many processes, which take turns
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = processes)]
+    processes: usize,
     /// How commits are made; several are compared
     #[arg(long, value_name = "S[,S…]", value_delimiter = ',', default_value = "onward")]
     strategy: Vec<Strategy>,
@@ -58,18 +64,42 @@ pub struct StallArgs {
 }
 
 /// What happened, by slots of time.
-#[derive(Debug, Default)]
-struct Series {
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Series {
     slots: Vec<Slot>,
     errors: u64,
     error: Option<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Slot {
     arrived: u64,
     done: u64,
     latencies: Latencies,
+}
+
+impl Series {
+    /// The slot of a moment, in seconds.
+    fn slot(&mut self, seconds: f64) -> Option<&mut Slot> {
+        let number = (seconds / SLOT) as usize;
+        while self.slots.len() <= number {
+            self.slots.push(Slot { arrived: 0, done: 0, latencies: Latencies::new() });
+        }
+        self.slots.get_mut(number)
+    }
+
+    /// Adds what happened in another process at the same time.
+    fn add(&mut self, other: Self) {
+        for (number, slot) in other.slots.into_iter().enumerate() {
+            if let Some(sum) = self.slot((number as f64 + 0.5) * SLOT) {
+                sum.arrived += slot.arrived;
+                sum.done += slot.done;
+                sum.latencies.add(&slot.latencies);
+            }
+        }
+        self.errors += other.errors;
+        self.error = self.error.take().or(other.error);
+    }
 }
 
 /// How one strategy came through it.
@@ -103,38 +133,32 @@ pub async fn run(bench: &Bench<'_>, args: &StallArgs) -> Result<bool> {
                 p99.add(name, at, slot.latencies.quantile_ms(0.99));
             }
         }
-        bench.tell(|| json(args, &course), || line(args, &course))?;
+        bench.teller.tell(|| json(args, &course), || row(args, &course))?;
         if let Some(error) = &course.series.error {
             let errors = course.series.errors;
-            bench.out.note(&format!("{errors} commits failed, the first: {error}"));
+            bench.teller.note(&format!("{errors} commits failed, the first: {error}"));
         }
     }
-    bench.draw(args.plot.as_deref(), &charts)?;
+    bench.teller.draw(args.plot.as_deref(), &charts)?;
     Ok(sound)
 }
 
 async fn course(bench: &Bench<'_>, args: &StallArgs, strategy: Strategy) -> Result<Course> {
+    bench.teller.begin(|| format!("{}, {} commits a second", strategy.name(), args.rate));
     let repo = bench.repo().await?;
-    let rig = Rig::open(bench.onward, &repo, strategy).await?;
-    let series: Arc<Mutex<Series>> = Arc::default();
-    let watch = clock::Stopwatch::start();
-    let stall = async {
-        tokio::time::sleep(args.before).await;
-        stall(bench, args).await
-    };
-    let (tasks, stalled) = tokio::join!(arrivals(&rig, &series, args, watch), stall);
-    bench.weather.stall(Stalled::Nothing);
-    stalled?;
-    // Those that are still under way get as long again; then they are left.
-    let deadline = Deadline::after(args.after);
-    for task in &tasks {
-        while !task.is_finished() && !deadline.is_over() {
-            tokio::time::sleep(TICK).await;
-        }
-        task.abort();
+    let shares = (0..args.processes).map(|process| Arriving {
+        strategy,
+        rate: args.rate,
+        times: [args.before, args.stall, args.after],
+        part: args.part,
+        first: process,
+        step: args.processes,
+    });
+    let mut series = Series::default();
+    for found in spread(bench, &repo, shares.collect()).await? {
+        series.add(found);
     }
-    rig.finish().await?;
-    let series = std::mem::take(&mut *series.lock().unwrap_or_else(PoisonError::into_inner));
+    Rig::open(bench.onward, &repo, strategy).await?.finish().await?;
     let mut under_way = 0u64;
     let depths: Vec<u64> = series
         .slots
@@ -148,71 +172,124 @@ async fn course(bench: &Bench<'_>, args: &StallArgs, strategy: Strategy) -> Resu
     Ok(Course { strategy, series, depths, recovered })
 }
 
-async fn stall(bench: &Bench<'_>, args: &StallArgs) -> Result<()> {
-    match args.part {
-        Part::Storage => {
-            bench.weather.stall(Stalled::All);
-            tokio::time::sleep(args.stall).await;
-            bench.weather.stall(Stalled::Nothing);
-            Ok(())
+/// Making some of the commits that arrive: each `step`th from the `first` on.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Arriving {
+    strategy: Strategy,
+    /// Of all processes together.
+    rate: u32,
+    /// Before, during and after the stall.
+    times: [Duration; 3],
+    part: Part,
+    first: usize,
+    step: usize,
+}
+
+impl Work for Arriving {
+    const NAME: &'static str = "stall";
+    type Found = Series;
+
+    async fn run(self, place: Place<'_>, start: Start) -> Result<Series> {
+        let rig = Rig::open(place.onward, place.repo, self.strategy).await?;
+        start.given("ready").await?;
+        let series: Arc<Mutex<Series>> = Arc::default();
+        let watch = clock::Stopwatch::start();
+        let (tasks, stalled) =
+            tokio::join!(self.arrivals(&rig, &series, watch), self.stalls(&place));
+        place.weather.stall(Stalled::Nothing);
+        stalled?;
+        // Those that are still under way get as long again; then they are left.
+        let [_, _, after] = self.times;
+        let deadline = Deadline::after(after);
+        for task in &tasks {
+            while !task.is_finished() && !deadline.is_over() {
+                tokio::time::sleep(TICK).await;
+            }
+            task.abort();
         }
-        Part::Redis => {
-            let mut pause = redis::cmd("CLIENT");
-            pause.arg("PAUSE").arg(args.stall.as_millis() as u64).arg("ALL");
-            bench.onward.coordinator().lanes().call("client", &pause).await.map(drop)
+        Ok(std::mem::take(&mut *series.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Arriving {
+    async fn stalls(&self, place: &Place<'_>) -> Result<()> {
+        let [before, stall, _] = self.times;
+        tokio::time::sleep(before).await;
+        match self.part {
+            Part::Storage => {
+                place.weather.stall(Stalled::All);
+                tokio::time::sleep(stall).await;
+                place.weather.stall(Stalled::Nothing);
+                Ok(())
+            }
+            // One for all: others have no such call under way when Redis is told.
+            Part::Redis if self.first > 0 => Ok(()),
+            Part::Redis => {
+                let mut pause = redis::cmd("CLIENT");
+                pause.arg("PAUSE").arg(stall.as_millis() as u64).arg("ALL");
+                place.onward.coordinator().lanes().call("client", &pause).await.map(drop)
+            }
+        }
+    }
+
+    /// Begins commits at the rate, each in a task of its own.
+    async fn arrivals(
+        &self,
+        rig: &Rig,
+        series: &Arc<Mutex<Series>>,
+        watch: clock::Stopwatch,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
+        let end = self.times.iter().sum::<Duration>().as_secs_f64();
+        let rate = f64::from(self.rate);
+        let mut tasks = Vec::new();
+        loop {
+            let now = watch.elapsed().as_secs_f64();
+            let due = (now.min(end) * rate) as usize;
+            while self.first + tasks.len() * self.step < due {
+                let number = self.first + tasks.len() * self.step;
+                // The moment at which it should have begun, however late this task is.
+                let begun = number as f64 / rate;
+                note(series, begun, |slot| slot.arrived += 1);
+                tasks.push(tokio::spawn(arrive(
+                    rig.clone(),
+                    Arc::clone(series),
+                    number,
+                    (begun, watch),
+                )));
+            }
+            if now >= end {
+                return tasks;
+            }
+            tokio::time::sleep(TICK).await;
         }
     }
 }
 
-/// Begins commits at the rate, each in a task of its own.
-async fn arrivals(
-    rig: &Rig,
-    series: &Arc<Mutex<Series>>,
-    args: &StallArgs,
-    watch: clock::Stopwatch,
-) -> Vec<tokio::task::JoinHandle<()>> {
-    let end = (args.before + args.stall + args.after).as_secs_f64();
-    let mut tasks = Vec::new();
-    loop {
-        let now = watch.elapsed().as_secs_f64();
-        let due = (now.min(end) * f64::from(args.rate)) as usize;
-        while tasks.len() < due {
-            let (rig, series, number) = (rig.clone(), Arc::clone(series), tasks.len());
-            // The moment at which it should have begun, however late this task is.
-            let begun = number as f64 / f64::from(args.rate);
-            note(&series, begun, |slot| slot.arrived += 1);
-            tasks.push(tokio::spawn(async move {
-                let made = rig.commit(number, 0).await;
-                let now = watch.elapsed().as_secs_f64();
-                match made {
-                    Ok(_) => note(&series, now, |slot| {
-                        slot.done += 1;
-                        slot.latencies.record(Duration::from_secs_f64((now - begun).max(0.0)));
-                    }),
-                    Err(error) => {
-                        note(&series, now, |slot| slot.done += 1);
-                        let mut series = series.lock().unwrap_or_else(PoisonError::into_inner);
-                        series.errors += 1;
-                        series.error.get_or_insert_with(|| error.to_string());
-                    }
-                }
-            }));
+/// One of them: it should have `begun` at that moment of the watch.
+async fn arrive(
+    rig: Rig,
+    series: Arc<Mutex<Series>>,
+    number: usize,
+    (begun, watch): (f64, clock::Stopwatch),
+) {
+    let made = rig.commit(number, 0).await;
+    let now = watch.elapsed().as_secs_f64();
+    note(&series, now, |slot| {
+        slot.done += 1;
+        if made.is_ok() {
+            slot.latencies.record(Duration::from_secs_f64((now - begun).max(0.0)));
         }
-        if now >= end {
-            return tasks;
-        }
-        tokio::time::sleep(TICK).await;
+    });
+    if let Err(error) = made {
+        let mut series = series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.errors += 1;
+        series.error.get_or_insert_with(|| error.to_string());
     }
 }
 
 fn note(series: &Mutex<Series>, seconds: f64, change: impl FnOnce(&mut Slot)) {
     let mut series = series.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = (seconds / SLOT) as usize;
-    while series.slots.len() <= number {
-        let slot = Slot { arrived: 0, done: 0, latencies: Latencies::new() };
-        series.slots.push(slot);
-    }
-    if let Some(slot) = series.slots.get_mut(number) {
+    if let Some(slot) = series.slot(seconds) {
         change(slot);
     }
 }
@@ -236,6 +313,7 @@ fn json(args: &StallArgs, course: &Course) -> Value {
         "scenario": "stall",
         "strategy": course.strategy.name(),
         "rate": args.rate,
+        "processes": args.processes,
         "stall_seconds": args.stall.as_secs_f64(),
         "arrived": arrived,
         "commits": done - series.errors,
@@ -249,20 +327,22 @@ fn json(args: &StallArgs, course: &Course) -> Value {
     })
 }
 
-fn line(args: &StallArgs, course: &Course) -> String {
-    let recovered = match course.recovered {
-        Some(seconds) => format!("back to normal {seconds:.2} s after it"),
-        None => format!("not back to normal {:.0} s after it", args.after.as_secs_f64()),
-    };
+fn row(args: &StallArgs, course: &Course) -> Vec<Cell> {
     let slots = &course.series.slots;
     let unfinished = slots.iter().map(|slot| slot.arrived).sum::<u64>()
         - slots.iter().map(|slot| slot.done).sum::<u64>();
-    format!(
-        "stall    {:<10} {}/s, {:.0} s without answers: up to {} under way, {recovered}, {unfinished} unfinished, {} failed",
-        course.strategy.name(),
-        args.rate,
-        args.stall.as_secs_f64(),
-        course.depths.iter().max().unwrap_or(&0),
-        course.series.errors,
-    )
+    vec![
+        Cell::words("strategy", 10, course.strategy.name()),
+        Cell::number("arriving/s", 10, args.rate),
+        Cell::number("stall s", 7, format!("{:.1}", args.stall.as_secs_f64())),
+        // The most that were under way at once.
+        Cell::number("waiting", 7, course.depths.iter().max().unwrap_or(&0)),
+        // How long after the stall it took until no more waited than before it.
+        match course.recovered {
+            Some(seconds) => Cell::number("recovered s", 11, format!("{seconds:.2}")),
+            None => Cell::number("recovered s", 11, "never"),
+        },
+        Cell::number("unfinished", 10, unfinished),
+        Cell::number("failed", 7, course.series.errors),
+    ]
 }

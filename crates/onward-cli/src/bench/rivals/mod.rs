@@ -83,10 +83,9 @@ impl Rival {
         }
     }
 
-    /// The share of attempts that came to nothing.
-    pub fn lost_share(&self) -> f64 {
-        let tries = self.tries.load(Ordering::Relaxed).max(1);
-        self.lost.load(Ordering::Relaxed) as f64 / tries as f64
+    /// Attempts, and how many of them came to nothing.
+    pub fn attempts(&self) -> (u64, u64) {
+        (self.tries.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed))
     }
 
     /// Removes its keys.

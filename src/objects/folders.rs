@@ -1,0 +1,202 @@
+//! Folders of local storage, made so that they outlive a power failure before anything lies in them.
+//!
+//! A name in a folder lasts from the next sync of the folder on. Where many make names in one folder at
+//! the same time, as branches do that begin, one sync is enough for all who made theirs before it began.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Makes folders. Everything here blocks.
+#[derive(Debug, Default)]
+pub(super) struct Folders {
+    /// Those that are being synced, or waited for.
+    syncs: Mutex<HashMap<PathBuf, Arc<Syncs>>>,
+}
+
+impl Folders {
+    /// Makes `folder`, and those above it up to `root`, which must be there. Returns when the names of
+    /// all that were made last.
+    pub(super) fn make(&self, folder: &Path, root: &Path) -> io::Result<()> {
+        if folder == root {
+            return Ok(());
+        }
+        let Some(above) = folder.parent().filter(|above| above.starts_with(root)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        match fs::create_dir(folder) {
+            Ok(()) => {}
+            // Who makes it may still be syncing its name.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_synced_now = self.lock().contains_key(above);
+                return if is_synced_now { self.sync(above) } else { Ok(()) };
+            }
+            // The root is not made again where it has gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && above != root => {
+                self.make(above, root)?;
+                return self.make(folder, root);
+            }
+            Err(error) => return Err(error),
+        }
+        self.sync(above)
+    }
+
+    /// Makes all names last that the folder has now.
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        let syncs = Arc::clone(self.lock().entry(folder.to_owned()).or_default());
+        let synced = syncs.join(|| File::open(folder)?.sync_all());
+        let mut all = self.lock();
+        drop(syncs);
+        if all.get(folder).is_some_and(|syncs| Arc::strong_count(syncs) == 1) {
+            all.remove(folder);
+        }
+        synced
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Syncs>>> {
+        self.syncs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The syncs of one folder, one after the other.
+#[derive(Debug, Default)]
+struct Syncs {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many were begun.
+    begun: u64,
+    /// The newest that succeeded.
+    done: u64,
+    /// Whether one is under way.
+    running: bool,
+    /// How many wait for its end.
+    waiting: usize,
+}
+
+impl Syncs {
+    /// Returns when a sync that began after this call has succeeded: somebody else's, or one that this
+    /// call makes.
+    fn join(&self, sync: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        let mut state = self.lock();
+        let wanted = state.begun + 1;
+        while state.done < wanted {
+            if state.running {
+                state.waiting += 1;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.waiting -= 1;
+                continue;
+            }
+            state.begun += 1;
+            state.running = true;
+            let number = state.begun;
+            drop(state);
+            let synced = sync();
+            state = self.lock();
+            state.running = false;
+            if synced.is_ok() {
+                state.done = number;
+            }
+            // Where it failed each of the others tries, and has its own error.
+            self.changed.notify_all();
+            synced?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    impl Syncs {
+        /// Those that were begun, and the newest that succeeded.
+        fn counted(&self) -> (u64, u64) {
+            let state = self.lock();
+            (state.begun, state.done)
+        }
+    }
+
+    #[test]
+    fn one_sync_is_enough_for_all_who_came_before_it_began() {
+        const LATER: usize = 8;
+        let syncs = Syncs::default();
+        let made = AtomicU64::new(0);
+        let (begun, has_begun) = mpsc::channel();
+        // The first goes on until all others wait, for whom it is not enough.
+        let sync = || {
+            if made.fetch_add(1, Ordering::Relaxed) == 0 {
+                begun.send(()).unwrap();
+                while syncs.lock().waiting < LATER {
+                    thread::yield_now();
+                }
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| syncs.join(sync).unwrap());
+            has_begun.recv().unwrap();
+            for _ in 0..LATER {
+                scope.spawn(|| syncs.join(sync).unwrap());
+            }
+        });
+        assert_eq!(made.load(Ordering::Relaxed), 2);
+        assert_eq!(syncs.counted(), (2, 2));
+    }
+
+    #[test]
+    fn a_sync_that_failed_is_nobodys() {
+        let syncs = Syncs::default();
+        assert!(syncs.join(|| Err(io::ErrorKind::StorageFull.into())).is_err());
+        assert_eq!(syncs.counted(), (1, 0));
+        syncs.join(|| Ok(())).unwrap();
+        assert_eq!(syncs.counted(), (2, 2));
+    }
+
+    #[test]
+    fn many_make_the_same_folder_and_its_neighbours_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folders, root) = (Folders::default(), dir.path());
+        for turn in 0..50 {
+            thread::scope(|scope| {
+                for n in 0..16 {
+                    let folder = root.join(format!("{turn}/{}", n % 4));
+                    let folders = &folders;
+                    scope.spawn(move || folders.make(&folder, root).unwrap());
+                }
+            });
+            assert_eq!(fs::read_dir(root.join(turn.to_string())).unwrap().count(), 4);
+        }
+        assert!(folders.lock().is_empty());
+    }
+
+    #[test]
+    fn folders_are_made_below_the_root_and_never_the_root_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folders, root) = (Folders::default(), dir.path());
+        folders.make(&root.join("a/b/c"), root).unwrap();
+        folders.make(&root.join("a/b/c"), root).unwrap();
+        folders.make(root, root).unwrap();
+        assert!(root.join("a/b/c").is_dir());
+        assert!(folders.lock().is_empty(), "nothing is kept of what is done");
+        let gone = root.join("gone");
+        assert!(folders.make(&gone.join("a"), &gone).is_err());
+        assert!(!gone.exists());
+        assert!(folders.make(dir.path().parent().unwrap(), root).is_err());
+        fs::write(root.join("file"), "").unwrap();
+        assert!(folders.make(&root.join("file/a"), root).is_err());
+    }
+}
