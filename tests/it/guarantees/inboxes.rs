@@ -44,13 +44,15 @@ async fn a_process_of_one_writer_asks_twice_a_commit_and_hears_of_its_own_ops_al
     for task in tasks {
         task.await.unwrap();
     }
-    let mut woken = 0;
+    let (mut woken, mut missed) = (0, 0);
     let mut waited_only = 0;
     for (process, before) in processes.iter().zip(before) {
         let now = figures(process);
-        assert_eq!((now.overheard, now.missed), (before.overheard, before.missed), "{now:?}");
+        assert_eq!(now.overheard, before.overheard, "{now:?}");
         woken += now.woken - before.woken;
-        if now.rounds == before.rounds {
+        // On a machine that is busy a wait may run out while its letter is on the way: then it looks.
+        missed += now.missed - before.missed;
+        if now.rounds == before.rounds && now.missed == before.missed {
             waited_only += 1;
             let asked = now.calls - before.calls;
             assert!(asked as f64 <= 2.1 * EACH as f64, "{asked} calls: {before:?} {now:?}");
@@ -58,8 +60,9 @@ async fn a_process_of_one_writer_asks_twice_a_commit_and_hears_of_its_own_ops_al
     }
     let commits = (PROCESSES * EACH) as f64;
     println!("{} wake-ups a commit; {waited_only} only waited", woken as f64 / commits);
-    assert!(woken as f64 <= 1.2 * commits, "{woken} wake-ups for {commits} commits");
-    assert!(waited_only > 0, "the turn stays with some");
+    let allowed = 1.2 * commits + 2.0 * missed as f64;
+    assert!(woken as f64 <= allowed, "{woken} wake-ups for {commits} commits");
+    assert!(waited_only > 0, "the turn stays with some, and letters arrive");
     let audit = Audit::of(&deployment.objects, "main").await;
     audit.has_all((1..=PROCESSES).flat_map(|number| number * 1000..number * 1000 + EACH));
 }
