@@ -23,6 +23,9 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 /// Longer than any request is on its way.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
+/// Longer than any call is waited for and made again.
+const CALL_MAX: Duration = Duration::from_secs(12);
+
 /// How long the last commits may take: a while longer than the longest pause of anything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -317,10 +320,14 @@ impl History {
         }
     }
 
-    /// Two days go by, in which nobody does anything: what Redis keeps for a day is gone.
+    /// Two days go by, in which nobody does anything: what Redis keeps for a day is gone. A call whose
+    /// reply was lost is made again for seconds, and not for days: none such is under way then.
     async fn days_pass(&mut self) {
         const DAYS_MS: i64 = 2 * 24 * 3600 * 1000;
         tokio::time::sleep(self.world.moment(2000)).await;
+        if self.world.has_lost_replies(CALL_MAX) {
+            return;
+        }
         self.world.note(|| "two days go by".into());
         for server in &self.servers {
             server.jump(DAYS_MS);

@@ -67,6 +67,8 @@ struct Inner {
     fingerprint: DefaultHasher,
     record: Vec<String>,
     notes: u64,
+    /// When a reply to a request that took effect was lost last.
+    lost: Option<Instant>,
 }
 
 impl World {
@@ -79,6 +81,7 @@ impl World {
             fingerprint: DefaultHasher::new(),
             record: Vec::new(),
             notes: 0,
+            lost: None,
         };
         let printed = std::env::var_os("ONWARD_TEST_RECORD").is_some();
         Self { inner: Arc::new(Mutex::new(inner)), start: Instant::now(), recorded, printed }
@@ -132,12 +135,25 @@ impl World {
         let cut = weather.cut_before;
         let cut_after = cut + weather.cut_after;
         let lost = cut_after + weather.lost;
+        if (cut..lost).contains(&drawn) {
+            inner.lost = Some(Instant::now());
+        }
         match drawn {
             drawn if drawn < cut => Travel::CutBefore,
             drawn if drawn < cut_after => Travel::CutAfter { there },
             drawn if drawn < lost => Travel::Lost { there },
             _ => Travel::Through { there, back },
         }
+    }
+
+    /// Notes that replies on their way do not arrive.
+    pub fn loses_replies(&self) {
+        self.inner().lost = Some(Instant::now());
+    }
+
+    /// Whether any reply to a request that took effect was lost so short a while ago.
+    pub fn has_lost_replies(&self, within: Duration) -> bool {
+        self.inner().lost.is_some_and(|at| at.elapsed() < within)
     }
 
     /// What becomes of the next request to the object store, and how long each way takes.

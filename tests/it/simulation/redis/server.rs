@@ -96,6 +96,7 @@ impl Server {
     /// Ends it: every connection is cut.
     pub fn stop(&self) {
         self.inner().up = false;
+        self.world.loses_replies();
         self.life.change(|life| *life += 1);
     }
 
