@@ -26,27 +26,26 @@ impl Folders {
         let Some(above) = folder.parent().filter(|above| above.starts_with(root)) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match fs::create_dir(folder) {
-            Ok(()) => {}
-            // Who makes it may still be syncing its name.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let is_synced_now = self.lock().contains_key(above);
-                return if is_synced_now { self.sync(above) } else { Ok(()) };
-            }
-            // The root is not made again where it has gone.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && above != root => {
-                self.make(above, root)?;
-                return self.make(folder, root);
-            }
-            Err(error) => return Err(error),
+        // Whoever makes a folder stands among the syncs from before it is there until its name lasts: so
+        // where it is there, and nobody does, it lasts, and so do those above.
+        let is_there = folder.try_exists()?;
+        if is_there && self.lock().is_empty() {
+            return Ok(());
         }
-        self.sync(above)
+        self.make(above, root)?;
+        if is_there && !self.lock().contains_key(above) {
+            return Ok(());
+        }
+        self.sync(above, || match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        })
     }
 
-    /// Makes all names last that the folder has now.
-    fn sync(&self, folder: &Path) -> io::Result<()> {
+    /// Makes all names last that the folder has after this `change`.
+    fn sync(&self, folder: &Path, change: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let syncs = Arc::clone(self.lock().entry(folder.to_owned()).or_default());
-        let synced = syncs.join(|| File::open(folder)?.sync_all());
+        let synced = change().and_then(|()| syncs.join(|| File::open(folder)?.sync_all()));
         let mut all = self.lock();
         drop(syncs);
         if all.get(folder).is_some_and(|syncs| Arc::strong_count(syncs) == 1) {
@@ -181,6 +180,22 @@ mod tests {
             assert_eq!(fs::read_dir(root.join(turn.to_string())).unwrap().count(), 4);
         }
         assert!(folders.lock().is_empty());
+    }
+
+    #[test]
+    fn who_finds_a_folder_that_somebody_still_makes_last_waits_for_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folders, root) = (Folders::default(), dir.path());
+        // Somebody has made it, and has not come to the sync.
+        fs::create_dir(root.join("a")).unwrap();
+        let syncs = Arc::clone(folders.lock().entry(root.to_owned()).or_default());
+        folders.make(&root.join("a"), root).unwrap();
+        assert_eq!(syncs.counted(), (1, 1), "of its name");
+        folders.make(&root.join("a/b"), root).unwrap();
+        assert_eq!(syncs.counted(), (2, 2), "of that of the folder above");
+        fs::create_dir(root.join("a/c")).unwrap();
+        folders.make(&root.join("a/c"), root).unwrap();
+        assert_eq!(syncs.counted(), (3, 3), "also where it is there already");
     }
 
     #[test]

@@ -59,13 +59,8 @@ fn create(root: &LocalRoot, path: &FilePath, payload: &PutPayload) -> io::Result
     let Some(folder) = path.parent() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an object lies in a folder"));
     };
-    let (mut file, staged) = match stage(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            root.make_folder(folder)?;
-            stage(path)?
-        }
-        staged => staged?,
-    };
+    root.make_folder(folder)?;
+    let (mut file, staged) = stage(path)?;
     let mut fill = || {
         payload.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()
