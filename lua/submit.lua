@@ -109,16 +109,15 @@ local known_tickets = count > 0 and redis.call('HMGET', ops_key, unpack(op_ids))
 -- Which of an op's producers has come past its place: the code, its number, its row. A newer epoch
 -- counts before a sequence, as in the op's turn.
 local function find_late(producers)
-  local names, places, behind = {}, {}, nil
+  local names, behind = {}, nil
   for i = 1, producers do
-    local at = places_at + (i - 1) * 3
-    local name, epoch, sequence = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-    names[i], places[i] = name, {epoch, sequence}
+    names[i] = ARGV[places_at + (i - 1) * 3 + 1]
   end
   local rows = redis.call('HMGET', producers_key, unpack(names))
   for i, row in ipairs(rows) do
     if row then
-      local epoch, sequence = unpack(places[i])
+      local at = places_at + (i - 1) * 3
+      local epoch, sequence = ARGV[at + 2], ARGV[at + 3]
       local row_epoch = string.sub(row, 1, 20)
       if epoch < row_epoch then
         return 4, i, row

@@ -125,7 +125,7 @@ impl Coordinator {
             // They would keep the caches of the repositories they are in.
             self.contexts().clear();
         }
-        let lake = Lake::new(repo.clone(), self.objects.clone(), self.options.lake.clone());
+        let lake = self.fresh_lake(repo);
         lakes.insert(repo.clone(), lake.clone());
         lake
     }

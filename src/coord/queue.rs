@@ -53,18 +53,17 @@ impl RedisBranch {
     /// not go back.
     pub async fn put_queue_aside(&self) -> Result<()> {
         let keys = self.keys();
-        let mut exists = redis::cmd("EXISTS");
-        let there = int("exists", &self.lanes().call("exists", exists.arg(&keys.queue)).await?)?;
-        if there == 0 {
-            return Ok(());
-        }
-        let mut aside = redis::cmd("EXISTS");
-        if int("exists", &self.lanes().call("exists", aside.arg(&keys.aside)).await?)? == 1 {
+        if !self.is_there(&keys.queue).await? || self.is_there(&keys.aside).await? {
             return Ok(());
         }
         let mut rename = redis::cmd("RENAME");
         rename.arg(&keys.queue).arg(&keys.aside);
         self.lanes().call("rename", &rename).await.map(drop)
+    }
+
+    async fn is_there(&self, key: &str) -> Result<bool> {
+        let mut call = redis::cmd("EXISTS");
+        Ok(int("exists", &self.lanes().call("exists", call.arg(key)).await?)? == 1)
     }
 
     /// The first of what was put aside, at most [`QUEUE_PAGE_MAX`].

@@ -65,6 +65,7 @@ pub use probe::{Probed, Replaces};
 pub use read::{Span, Streamed};
 pub use secret::{SECRET_LEN, Secret};
 pub use source::Source;
+pub use staged::becoming;
 pub use store::{DEADLINE, OBJECT_LEN_MAX, Objects};
 pub use unfinished::UNFINISHED_MAX;
 pub use upload::{Checksum, Hasher, UPLOAD_LEN_MAX, Uploaded};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::backend::LocalFileSystem;
-use super::failure::{Call, Refusal, io_failed, refused};
+use super::failure::{Call, io_failed};
 use super::folders::Folders;
 use crate::model::error::Result;
 
@@ -46,37 +46,18 @@ impl LocalRoot {
     /// lie in.
     pub(super) async fn prepare(self: &Arc<Self>, call: Call<'_>, key: &str) -> Result<()> {
         let (root, file) = (Arc::clone(self), self.path.join(key));
-        let prepared = tokio::task::spawn_blocking(move || {
+        blocking(call, move || {
             // Nothing is made in another directory.
-            let found = fs::metadata(&root.path).map(|now| root.is(&now));
-            let folder = file.parent().filter(|_| matches!(found, Ok(true)));
-            let made = folder.map_or(Ok(()), |folder| root.make_folder(folder));
-            (found, made)
-        });
-        match prepared.await {
-            Ok((found, made)) => {
-                self.is_the_one(call, found)?;
-                made.map_err(|error| io_failed(call, error))
-            }
-            Err(error) => Err(io_failed(call, io::Error::other(error))),
-        }
+            root.compare()?;
+            file.parent().map_or(Ok(()), |folder| root.make_folder(folder))
+        })
+        .await
     }
 
     /// Fails when the directory is not the one that was opened.
-    pub(super) async fn check(&self, call: Call<'_>) -> Result<()> {
-        let found = tokio::fs::metadata(&self.path).await;
-        self.is_the_one(call, found.map(|now| self.is(&now)))
-    }
-
-    fn is_the_one(&self, call: Call<'_>, found: io::Result<bool>) -> Result<()> {
-        match found {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(refused(call, Refusal::Gone)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(refused(call, Refusal::Gone))
-            }
-            Err(error) => Err(io_failed(call, error)),
-        }
+    pub(super) async fn check(self: &Arc<Self>, call: Call<'_>) -> Result<()> {
+        let root = Arc::clone(self);
+        blocking(call, move || root.compare()).await
     }
 
     /// Whether a directory is this one, by whatever way it was come to.
@@ -93,23 +74,21 @@ impl LocalRoot {
     /// its bytes are on disk before it has the name, the name itself perhaps not yet.
     pub(super) async fn sync_name(&self, call: Call<'_>, key: &str) -> Result<()> {
         let path = self.path.join(key);
-        let synced = tokio::task::spawn_blocking(move || match path.parent() {
+        blocking(call, move || match path.parent() {
             Some(dir) => fs::File::open(dir)?.sync_all(),
             None => Ok(()),
-        });
-        let synced = synced.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        synced.map_err(|error| io_failed(call, error))
+        })
+        .await
     }
 
     /// Makes a folder, if it is not there, that only the user who runs this can look into.
     pub(super) async fn keep_private(&self, call: Call<'_>, folder: &str) -> Result<()> {
         let path = self.path.join(folder);
-        let kept = tokio::task::spawn_blocking(move || {
+        blocking(call, move || {
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-        });
-        let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        kept.map_err(|error| io_failed(call, error))
+        })
+        .await
     }
 
     /// Fails when the directory is not the one that was opened. Blocks.
@@ -128,6 +107,16 @@ impl LocalRoot {
     pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         self.folders.make(folder, &self.path)
     }
+}
+
+/// Does what blocks on another thread.
+async fn blocking(
+    call: Call<'_>,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<()> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error)))
+        .map_err(|error| io_failed(call, error))
 }
 
 fn make(path: &Path) -> io::Result<fs::Metadata> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MARK: char = '#';
 
 /// The name of the object that a file was to become, if the file is not finished.
-pub(super) fn becoming(name: &str) -> Option<&str> {
+pub fn becoming(name: &str) -> Option<&str> {
     let (object, number) = name.rsplit_once(MARK)?;
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then_some(object)

@@ -379,16 +379,17 @@ impl Branch {
     }
 
     /// Submits an op that takes nothing from the staging area, in the name of `committer` or else
-    /// of the connection's.
+    /// of the connection's, with what tells the request that is asked for from others under its id.
     pub(super) async fn submit_op(
         &self,
         op_id: OpId,
         committer: Option<String>,
         request: Request,
+        asked: Option<Fingerprint>,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
-        let submission = self.submission(op_id, committer, request, None)?;
-        self.submit(submission, None, NamedLives::default(), deadline).await
+        let submission = self.submission(op_id, committer, request, asked)?;
+        self.submit(submission, asked, NamedLives::default(), deadline).await
     }
 
     /// An op that takes nothing from the staging area, with what tells the request that is asked for

@@ -30,7 +30,7 @@ impl Branch {
         self.check_protection(Action::Delete).await?;
         let deadline = Deadline::after(self.repo.onward.inner.timeout);
         let (op_id, request) = (clock::new_op_id(), Request::DeleteBranch);
-        match self.submit_op(op_id, None, request, Some(deadline)).await {
+        match self.submit_op(op_id, None, request, None, Some(deadline)).await {
             Ok(handle) => self.see_ended(handle, deadline).await,
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 self.end_if_damaged(&self.context().await?, error).await

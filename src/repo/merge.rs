@@ -25,7 +25,6 @@ use crate::model::outcome::{Details, Outcome};
 use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
-use super::named_lives::NamedLives;
 use super::protection::Action;
 use super::ticket::{TicketHandle, TicketStatus, late, same_request, see_through};
 
@@ -226,9 +225,8 @@ impl MergeBuilder {
         match persist(deadline, || self.prepare(op_id)).await? {
             Ready::Clear(handle) => Ok(handle),
             Ready::Op(request) => {
-                let (branch, asked) = (&self.branch, self.fingerprint);
-                let submission = branch.submission(op_id, self.committer, *request, asked)?;
-                branch.submit(submission, asked, NamedLives::default(), deadline).await
+                let (committer, asked) = (self.committer, self.fingerprint);
+                self.branch.submit_op(op_id, committer, *request, asked, deadline).await
             }
         }
     }

@@ -18,11 +18,31 @@ use crate::model::path::ObjectPath;
 use crate::tree::{Metarange, ScanStart};
 
 /// Uncommitted changes of a stretch of paths.
-struct Window {
+#[derive(Default)]
+pub(super) struct Window {
     /// Newest change of each path.
-    changes: BTreeMap<String, Bytes>,
+    pub(super) changes: BTreeMap<String, Bytes>,
     /// The window knows all changes before this text; `None`: all there are.
-    until: Option<String>,
+    pub(super) until: Option<String>,
+}
+
+impl Window {
+    /// Takes in a page of one area: newer areas go last. `more` says that there are others behind it.
+    pub(super) fn take(&mut self, values: Vec<StagedValue>, more: bool) {
+        if let (true, Some(last)) = (more, values.last()) {
+            let end = behind(&last.path);
+            self.until = Some(self.until.take().map_or(end.clone(), |until| until.min(end)));
+        }
+        self.changes.extend(values.into_iter().map(|value| (value.path, value.value)));
+    }
+
+    /// What is known of every area: where one has a page more, changes behind that are left out.
+    pub(super) fn cut(mut self) -> Self {
+        if let Some(until) = &self.until {
+            self.changes.split_off(until);
+        }
+        self
+    }
 }
 
 /// The merged sequence, standing before some path.
@@ -52,7 +72,7 @@ impl Overlay {
             context,
             metarange,
             areas,
-            window: Window { changes: BTreeMap::new(), until: None },
+            window: Window::default(),
             committed,
             peeked: None,
             at: at.to_owned(),
@@ -135,26 +155,15 @@ impl Overlay {
 
     async fn fill(&mut self, staged: Vec<StagedValue>, more: bool) -> Result<()> {
         let from = Bound::At(self.at.clone());
-        let mut until: Option<String> = None;
-        let mut changes = BTreeMap::new();
-        let mut take = |values: Vec<StagedValue>, more: bool| {
-            if let (true, Some(last)) = (more, values.last()) {
-                let end = behind(&last.path);
-                until = Some(until.take().map_or(end.clone(), |until| until.min(end)));
-            }
-            changes.extend(values.into_iter().map(|value| (value.path, value.value)));
-        };
+        let mut window = Window::default();
         for area in &self.areas {
             let wanted = Wanted::From(&from, PAGE_MAX);
             let page = page(&self.context, Which::Area(area.id), wanted).await?;
             let (values, more) = page.map(|page| (page.values, page.more)).unwrap_or_default();
-            take(values, more);
+            window.take(values, more);
         }
-        take(staged, more);
-        if let Some(until) = &until {
-            changes.split_off(until);
-        }
-        self.window = Window { changes, until };
+        window.take(staged, more);
+        self.window = window.cut();
         Ok(())
     }
 }

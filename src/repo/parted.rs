@@ -10,7 +10,6 @@ use crate::commit::op::queued::QueuedOp;
 use crate::commit::op::verdict::OutcomeRecord;
 use crate::coord::Answer;
 use crate::coord::outcomes::StreamRecord;
-
 use crate::coord::submit::{Accepted, Seal, Submission, SubmitLimits, in_calls};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, CommitId, OpId, Ticket};
@@ -30,14 +29,6 @@ pub struct GivenUp {
     pub commit: Option<CommitId>,
 }
 
-/// What rebuilding came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Rebuilt {
-    pub(super) given_up: Vec<GivenUp>,
-    /// Ops that had not been decided, and are queued again.
-    pub(super) requeued: u64,
-}
-
 /// Whether Redis has the branch, by a head that the log does not lead to.
 ///
 /// Redis is asked first: the log is ahead of it at every moment, so what Redis shows must be in it.
@@ -54,21 +45,21 @@ pub(super) async fn has_parted(context: &BranchContext, lake: &Lake) -> Result<b
 
 /// Rebuilds what Redis has of the branch from the log, which is read to its end before anything is
 /// touched. What is staged stays; what is queued is queued again. One that was broken off is gone on
-/// with by the next: see [`requeue`].
+/// with by the next: see [`requeue`]. Returns what is given up.
 pub(super) async fn rebuild(
     context: &BranchContext,
     lake: &Lake,
     record: &BranchRecord,
     limits: SubmitLimits,
-) -> Result<Rebuilt> {
+) -> Result<Vec<GivenUp>> {
     let image = read_back(lake, record).await?.image();
     let mut given_up = given_up(context, lake).await?;
     let redis = &context.redis;
     redis.put_queue_aside().await?;
     redis.forget_decided().await?;
     redis.restore(&image).await?;
-    let requeued = requeue(context, limits, &mut given_up).await?;
-    Ok(Rebuilt { given_up, requeued })
+    requeue(context, limits, &mut given_up).await?;
+    Ok(given_up)
 }
 
 /// The ops that Redis has as decided and the log has not, newest last. Both histories begin alike, so
@@ -98,27 +89,23 @@ async fn is_in_log(lake: &Lake, uid: BranchUid, outcome: &StreamRecord) -> Resul
     let Ok(told) = OutcomeRecord::decode(&outcome.record) else { return Ok(false) };
     let Some(entry) = lake.entry(uid, told.first).await? else { return Ok(false) };
     let index = outcome.ticket.0.saturating_sub(entry.first.0);
-    let op = usize::try_from(index).ok().and_then(|index| entry.ops.get(index));
-    let is_same = op.is_some_and(|op| op.op_id == outcome.op_id);
-    Ok(is_same && told.commit.is_none_or(|commit| holds(&entry, &commit)))
-}
-
-fn holds(entry: &crate::commit::log::entry::LogEntry, commit: &CommitId) -> bool {
-    (0..entry.ops.len()).any(|index| entry.commit_id(index).ok().flatten() == Some(*commit))
+    let Ok(index) = usize::try_from(index) else { return Ok(false) };
+    let is_same = entry.ops.get(index).is_some_and(|op| op.op_id == outcome.op_id);
+    let is_its = |commit| entry.commit_id(index).ok().flatten() == Some(commit);
+    Ok(is_same && told.commit.is_none_or(is_its))
 }
 
 /// Submits what was put aside, in its order, under the same op ids. What an op has sealed is still
-/// its own, so it takes nothing more. Returns how many are queued again.
+/// its own, so it takes nothing more.
 pub(super) async fn requeue(
     context: &BranchContext,
     limits: SubmitLimits,
     given_up: &mut Vec<GivenUp>,
-) -> Result<u64> {
-    let mut requeued = 0;
+) -> Result<()> {
     loop {
         let page = context.redis.put_aside().await?;
         if page.is_empty() {
-            return Ok(requeued);
+            return Ok(());
         }
         // Where they were put aside long ago, Redis may have forgotten what was decided since.
         remember(context).await?;
@@ -130,7 +117,7 @@ pub(super) async fn requeue(
             submissions.push(Submission { op_id, element, producers, seal, may_repeat });
         }
         for call in in_calls(submissions, |each| each) {
-            requeued += requeue_call(context, limits, &call, given_up).await?;
+            requeue_call(context, limits, &call, given_up).await?;
             context.redis.took_back(call.len()).await?;
         }
     }
@@ -141,7 +128,7 @@ async fn requeue_call(
     limits: SubmitLimits,
     submissions: &[Submission],
     given_up: &mut Vec<GivenUp>,
-) -> Result<u64> {
+) -> Result<()> {
     let reply = match context.redis.submit(limits, submissions).await? {
         Answer::Given(reply) => reply,
         Answer::Absent | Answer::Ended => {
@@ -150,11 +137,9 @@ async fn requeue_call(
             ));
         }
     };
-    let mut requeued = 0;
     for (submission, accepted) in submissions.iter().zip(reply.accepted) {
         match accepted {
-            Accepted::Queued(_) | Accepted::Pending(_) => requeued += 1,
-            Accepted::Decided(..) => {}
+            Accepted::Queued(_) | Accepted::Pending(_) | Accepted::Decided(..) => {}
             Accepted::Overloaded { .. } | Accepted::Forgotten => {
                 return Err(Error::unavailable(
                     "what was put aside cannot go back into the queue yet, which is full or was lost meanwhile: recover the branch again",
@@ -163,5 +148,5 @@ async fn requeue_call(
             _ => given_up.push(GivenUp { op_id: submission.op_id, ticket: None, commit: None }),
         }
     }
-    Ok(requeued)
+    Ok(())
 }

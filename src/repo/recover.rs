@@ -83,7 +83,7 @@ impl Repository {
         let mut given_up = Vec::new();
         let has_parted = has_parted(&context, &fresh).await?;
         if has_parted {
-            given_up = rebuild(&context, &fresh, record, limits).await?.given_up;
+            given_up = rebuild(&context, &fresh, record, limits).await?;
         } else {
             // What an earlier recovery that was broken off had put aside.
             requeue(&context, limits, &mut given_up).await?;

@@ -16,7 +16,7 @@ use crate::commit::context::BranchContext;
 use crate::commit::log::record::{RepoRecord, RepoState};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::life::{LIVES, RepoLife};
-use crate::objects::{Objects, layout};
+use crate::objects::{Objects, becoming, layout};
 
 use super::handles::Repository;
 use super::lives::{self, Life};
@@ -113,10 +113,10 @@ pub(super) async fn remove_all(objects: &Objects, life: &RepoLife) -> Result<()>
     }
     let later = format!("{folder}/{LIVES}/");
     // Who deletes it at the same time may be writing its record.
-    let record = format!("{}#", layout::repo(life));
+    let record = layout::repo(life);
     for listed in objects.unfinished(&folder).await? {
         let is_later = life.number() == 1 && listed.key.starts_with(&later);
-        if !is_later && !listed.key.starts_with(&record) {
+        if !is_later && becoming(&listed.key) != Some(record.as_str()) {
             objects.remove_unfinished(&listed.key).await?;
         }
     }

@@ -26,7 +26,8 @@ impl Branch {
         }
         let op_id = clock::new_op_id();
         let deadline = Deadline::after(self.repo.onward.inner.timeout);
-        let mut handle = self.submit_op(op_id, None, Request::Reset(to), Some(deadline)).await?;
+        let request = Request::Reset(to);
+        let mut handle = self.submit_op(op_id, None, request, None, Some(deadline)).await?;
         match handle.wait(deadline.left()).await? {
             Outcome::Applied { .. } => self.show().await,
             Outcome::Failed { reason, .. } => Err(Error::invalid(reason)),

@@ -26,7 +26,7 @@ use crate::tree::{Position, ScanStart};
 use super::current::{Asked, Current};
 use super::handles::Branch;
 use super::named_lives::NamedLives;
-use super::overlay::text_behind_prefix;
+use super::overlay::{Window, text_behind_prefix};
 use super::protection::Action;
 
 /// Staged paths per branch, at most: they live in Redis's memory.
@@ -253,28 +253,18 @@ async fn uncommitted(context: &BranchContext, wanted: &Wanted<'_>) -> Result<Ans
         Answer::Given(page) => page,
         none => return Ok(none),
     };
-    let mut merged = BTreeMap::new();
-    // The last path up to which all of them are known.
-    let mut until: Option<String> = None;
-    let mut take = |values: Vec<StagedValue>, more: bool| {
-        if let (true, Some(last)) = (more, values.last()) {
-            let nearer = until.take().filter(|until| *until < last.path);
-            until = Some(nearer.unwrap_or_else(|| last.path.clone()));
-        }
-        merged.extend(values.into_iter().map(|value| (value.path, value.value)));
-    };
+    let mut window = Window::default();
     for Area { id, .. } in page.areas.iter().filter(|area| area.owner.is_none()) {
         match context.redis.staged(Which::Area(*id), wanted.clone()).await? {
-            Answer::Given(area) => take(area.values, area.more),
+            Answer::Given(area) => window.take(area.values, area.more),
             none => return Ok(none),
         }
     }
-    take(page.values, page.more);
-    if let Some(until) = &until {
-        merged.retain(|path, _| path <= until);
-    }
-    page.more = until.is_some();
-    page.values = merged.into_iter().map(|(path, value)| StagedValue { path, value }).collect();
+    window.take(page.values, page.more);
+    let window = window.cut();
+    page.more = window.until.is_some();
+    let values = window.changes.into_iter().map(|(path, value)| StagedValue { path, value });
+    page.values = values.collect();
     Ok(Answer::Given(page))
 }
 

@@ -58,9 +58,15 @@ pub fn media_type(headers: &HeaderMap) -> ApiResult<Option<String>> {
 /// How the body is packed: the names of its codings in lower case, which have no case either (RFC 9110,
 /// 8.4.1), without those that say nothing.
 pub fn codings(headers: &HeaderMap) -> ApiResult<Vec<String>> {
-    let text = list(headers, &header::CONTENT_ENCODING)?.unwrap_or_default();
+    let names = tokens(headers, &header::CONTENT_ENCODING)?;
+    Ok(names.into_iter().filter(|name| name != "identity").collect())
+}
+
+/// The names that a header lists, which have no case, in lower case.
+pub fn tokens(headers: &HeaderMap, name: &HeaderName) -> ApiResult<Vec<String>> {
+    let text = list(headers, name)?.unwrap_or_default();
     let names = text.split(',').map(|name| name.trim().to_ascii_lowercase());
-    Ok(names.filter(|name| !name.is_empty() && name != "identity").collect())
+    Ok(names.filter(|name| !name.is_empty()).collect())
 }
 
 #[cfg(test)]

@@ -66,9 +66,9 @@ pub fn is_replayed(outcome: &Outcome) -> bool {
     outcome.details().repeated
 }
 
-/// The answer, which says so where it is that of an earlier request.
-pub fn replayed(is_replayed: bool, mut answer: Response) -> Response {
-    if is_replayed {
+/// The answer that tells an outcome, which says so where it is that of an earlier request.
+pub fn replayed(outcome: &Outcome, mut answer: Response) -> Response {
+    if is_replayed(outcome) {
         answer.headers_mut().insert(REPLAYED.0, REPLAYED.1);
     }
     answer

@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 
 use super::error::ApiError;
-use super::headers::list;
+use super::headers::tokens;
 use super::refused::refused;
 use super::{conditions, idempotency};
 use onward::internals::model::error::quoted;
@@ -34,18 +34,17 @@ fn why(request: &Request) -> Option<ApiError> {
 /// Why a body is refused that comes in another transfer coding than in chunks: what was meant is not what
 /// would be stored. A server that does not know one says so with 501 (RFC 9112, 6.1).
 fn packed_on_its_way(headers: &HeaderMap) -> Option<ApiError> {
-    let codings = match list(headers, &header::TRANSFER_ENCODING) {
-        Ok(codings) => codings?,
+    let names = match tokens(headers, &header::TRANSFER_ENCODING) {
+        Ok(names) => names,
         Err(unreadable) => return Some(unreadable),
     };
-    let mut names = codings.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let other = names.find(|name| !name.eq_ignore_ascii_case("chunked"))?;
+    let other = names.into_iter().find(|name| name != "chunked")?;
     Some(ApiError::new(
         StatusCode::NOT_IMPLEMENTED,
         "not_supported",
         format!(
             "the Transfer-Encoding '{}' is not taken, and nothing was done: send the bytes as they are, with a Content-Length or chunked",
-            quoted(other)
+            quoted(&other)
         ),
     ))
 }

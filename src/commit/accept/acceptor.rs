@@ -37,7 +37,9 @@ pub(in crate::commit) async fn accept(shared: Arc<Shared>, mut arrivals: mpsc::R
     while arrivals.recv_many(&mut batch, SUBMISSIONS_MAX).await > 0 {
         gather(&shared, &mut arrivals, &mut batch).await;
         for incoming in in_calls(std::mem::take(&mut batch), |each| &each.submission) {
-            if let Err((error, incoming)) = accept_batch(&shared, incoming).await {
+            let accepted = accept_batch(&shared, incoming).await;
+            shared.answered.notify_waiters();
+            if let Err((error, incoming)) = accepted {
                 for each in incoming {
                     let _ = each.answer.send(Err(error.again()));
                 }
@@ -105,7 +107,6 @@ async fn accept_batch(
             let mut state = shared.state();
             submissions.iter().for_each(|each| state.waiters.not_accepted(each.op_id));
             drop(state);
-            shared.answered.notify_waiters();
             if let Err(error) = none {
                 return Err((error, incoming));
             }
@@ -117,7 +118,6 @@ async fn accept_batch(
     if let Err(error) = context.faults.pass("submitted").await {
         tracing::debug!(%error, "after submitting");
     }
-    shared.answered.notify_waiters();
     shared.wake.notify_one();
     Ok(())
 }

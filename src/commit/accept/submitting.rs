@@ -1,5 +1,6 @@
 //! An op on its way into the queue of a branch, under the same id however often it is tried.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,23 +64,25 @@ impl Submitting {
                 return Ok(Answer::Given(Admission::Settled(Box::new(outcome))));
             }
         }
-        let mut admission = self.submit(queue, &self.submission).await?;
+        // What one try has settled is settled for those after it.
+        let mut submission = Cow::Borrowed(&self.submission);
+        let mut admission = self.submit(queue, &submission).await?;
         if matches!(admission, Admission::Unsure) {
             // Whatever the log brings back is known then: an op that is not among it is new.
             bring_up(queue.context()).await?;
             remember(queue.context()).await?;
-            let known = Submission { may_repeat: false, ..self.submission.clone() };
-            admission = self.submit(queue, &known).await?;
+            submission.to_mut().may_repeat = false;
+            admission = self.submit(queue, &submission).await?;
         }
         if matches!(admission, Admission::Unreadable) {
-            let unasked = Submission { producers: Vec::new(), ..self.submission.clone() };
-            admission = self.submit(queue, &unasked).await?;
+            submission.to_mut().producers.clear();
+            admission = self.submit(queue, &submission).await?;
         }
         let lost_connection = queue.context().redis.losses() != first.losses;
         if matches!(admission, Admission::NothingStaged(_)) && lost_connection {
             // The call may have been made twice, the first time to a Redis that took what was staged
             // and whose newest writes this one does not have. Nothing says that it was.
-            admission = queue.submit(lost(self.submission.clone(), false)?).await?;
+            admission = queue.submit(lost(submission.into_owned(), false)?).await?;
         }
         Ok(match admission {
             Admission::BranchDeleted => Answer::Ended,

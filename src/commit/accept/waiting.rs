@@ -365,7 +365,7 @@ impl Waiters {
 
     /// Whether the front of the queue is an op of this process.
     pub fn owns_front(&self) -> bool {
-        self.by_ticket.first().is_some_and(|(ticket, _)| ticket.0 <= self.seen + 1)
+        self.first().is_some_and(|ticket| ticket.0 <= self.seen + 1)
     }
 
     /// Whether ops beyond the given ticket are waited for.

@@ -2,16 +2,16 @@
 //! checkpoint, and what Redis has of the branch, grow without end.
 
 use crate::clock;
-use crate::coord::submit::{Seal, Submission};
 use crate::model::error::Result;
-use crate::model::ids::{OpId, Ticket};
+use crate::model::ids::Ticket;
 use crate::model::producer::Producer;
 use crate::objects::layout;
 
 use crate::commit::accept::shared::{ProducerLimits, Shared};
 use crate::commit::context::BranchContext;
 use crate::commit::mend::restore::Checkpoint;
-use crate::commit::op::request::{Op, Request};
+use crate::commit::op::request::Request;
+use crate::commit::op::upkeep::upkeep;
 use crate::commit::op::verdict::ProducerRow;
 
 /// Producers that one op forgets, at most, and their names and places in bytes.
@@ -42,22 +42,10 @@ pub(super) async fn forget_producers(
     surplus.truncate(old);
     for rows in in_ops(surplus.into_iter().map(|(_, row)| row)) {
         let op_id = clock::new_op_id();
-        shared.submit_along(submission(op_id, rows)?).await?;
+        let op = upkeep(op_id, Request::Forget(rows), clock::now_ms(), None)?;
+        shared.submit_along(op).await?;
     }
     Ok(())
-}
-
-fn submission(op_id: OpId, rows: Vec<Producer>) -> Result<Submission> {
-    let op = Op {
-        committer: "onward".into(),
-        created_ms: clock::now_ms(),
-        prepared_ms: None,
-        producers: Vec::new(),
-        fingerprint: None,
-        request: Request::Forget(rows),
-    };
-    let (element, producers) = (op.encode(op_id)?, Vec::new());
-    Ok(Submission { op_id, element, producers, seal: Seal::No, may_repeat: false })
 }
 
 /// The producers that are more than seven eighths of what is kept, where there are more than that:
@@ -67,16 +55,19 @@ fn surplus(checkpoint: &Checkpoint, limits: ProducerLimits) -> Vec<(Ticket, Prod
     if known <= limits.kept {
         return Vec::new();
     }
-    let place = |(name, row): (&String, &ProducerRow)| {
+    let used = |row: &ProducerRow| {
         // What an older program has left out of a checkpoint counts as done now.
         let by_commit = row.commit.map(|commit| commit.first_ticket());
-        let used = row.used.or(by_commit).unwrap_or(Ticket(checkpoint.position));
+        row.used.or(by_commit).unwrap_or(Ticket(checkpoint.position))
+    };
+    let mut all: Vec<(Ticket, &String, &ProducerRow)> =
+        checkpoint.producers.iter().map(|(name, row)| (used(row), name, row)).collect();
+    all.sort_unstable_by_key(|(used, name, _)| (*used, *name));
+    all.truncate(known - (limits.kept - limits.kept / 8));
+    let named = |(used, name, row): (Ticket, &String, &ProducerRow)| {
         (used, Producer::new(name.clone(), row.epoch, row.sequence))
     };
-    let mut all: Vec<(Ticket, Producer)> = checkpoint.producers.iter().map(place).collect();
-    all.sort_by(|(used, row), (other, than)| (used, &row.name).cmp(&(other, &than.name)));
-    all.truncate(known - (limits.kept - limits.kept / 8));
-    all
+    all.into_iter().map(named).collect()
 }
 
 /// How many of these, the oldest first, have done nothing for as long as it takes, by the clock of the
@@ -127,6 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::ids::OpId;
 
     fn row(used: Option<u64>) -> ProducerRow {
         ProducerRow { epoch: 1, sequence: 2, commit: None, used: used.map(Ticket) }
@@ -160,7 +152,8 @@ mod tests {
         let long = named(100, Producer::NAME_LEN_MAX);
         assert_eq!(long.iter().map(Vec::len).sum::<usize>(), 100);
         for rows in short.into_iter().take(1).chain(long) {
-            let submission = submission(OpId::of_bytes(b"op"), rows).unwrap();
+            let op_id = OpId::of_bytes(b"op");
+            let submission = upkeep(op_id, Request::Forget(rows), 0, None).unwrap();
             assert!(submission.element.len() < 18 * 1024, "{} bytes", submission.element.len());
         }
     }

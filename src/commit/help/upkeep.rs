@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::clock::{self, Stopwatch};
-use crate::coord::submit::{Seal, Submission};
 use crate::model::error::Result;
 use crate::model::ids::OpId;
 use crate::tree::Level;
@@ -20,7 +19,8 @@ use crate::commit::counters::add;
 use crate::commit::log::entry::LogEntry;
 use crate::commit::log::head::Head;
 use crate::commit::mend::restore::{CHECKPOINT_EVERY, write_checkpoint};
-use crate::commit::op::request::{FoldRequest, Op, Request};
+use crate::commit::op::request::{FoldRequest, Request};
+use crate::commit::op::upkeep::upkeep;
 
 /// How long the end of a process waits for work under way.
 const FINISH_MAX: Duration = Duration::from_secs(30);
@@ -166,23 +166,10 @@ async fn fold_and_submit(
     let tree = context.lake.tree();
     let with = tree.fold(&levels, bottom).await?.stored(tree).await?;
     let levels = levels.iter().map(|level| (level.run.id, level.as_of)).collect();
-    let op = Op {
-        committer: "onward".into(),
-        created_ms,
-        prepared_ms: Some(context.redis.began_ms(begun).await?),
-        producers: Vec::new(),
-        fingerprint: None,
-        request: Request::Fold(FoldRequest { levels, bottom, with }),
-    };
+    let prepared_ms = Some(context.redis.began_ms(begun).await?);
+    let request = Request::Fold(FoldRequest { levels, bottom, with });
     let op_id: OpId = clock::new_op_id();
-    let submission = Submission {
-        op_id,
-        element: op.encode(op_id)?,
-        producers: Vec::new(),
-        seal: Seal::No,
-        may_repeat: false,
-    };
-    shared.submit_along(submission).await?;
+    shared.submit_along(upkeep(op_id, request, created_ms, prepared_ms)?).await?;
     add(&context.counters.folds, 1);
     Ok(op_id)
 }

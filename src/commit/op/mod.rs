@@ -3,7 +3,7 @@
 //! [`request`] is what is asked, [`merge`] of it what a merge asks, [`producers`] whose op it is,
 //! [`queued`] the element of the queue,
 //! [`named`] what an op needs of the object store until it is decided, [`verdict`] the one outcome that
-//! the log keeps, [`lost`] an op that Redis has lost.
+//! the log keeps, [`lost`] an op that Redis has lost, [`upkeep`] one that nobody has asked for.
 
 pub mod lost;
 pub mod merge;
@@ -11,4 +11,5 @@ pub mod named;
 pub mod producers;
 pub mod queued;
 pub mod request;
+pub mod upkeep;
 pub mod verdict;

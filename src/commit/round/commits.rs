@@ -25,14 +25,14 @@ pub(super) fn add_ops(
     let mut generation = entry.parent_generation;
     let mut contents = Contents::new(judgement.ops.len());
     let decided = situation.ops.into_iter().zip(judgement.ops).zip(judgement.advances);
-    for (index, ((op, judged), advance)) in decided.enumerate() {
+    for (index, ((op, judged), advances)) in decided.enumerate() {
         let position = index as u16;
         let makes_commit = matches!(judged.effect, Effect::Changes { .. });
         let reset = match &judged.effect {
             Effect::Reset { to, .. } => Some(*to),
             _ => None,
         };
-        let Prepared { id, areas, fingerprint, work, .. } = op;
+        let Prepared { id, areas, fingerprint, work, producers } = op;
         let mut commit = None;
         let mut commit_id: Option<CommitId> = None;
         if let Some(words) = words_of(work).filter(|_| makes_commit) {
@@ -57,7 +57,7 @@ pub(super) fn add_ops(
                 entry.forgotten.insert(name);
             }
         }
-        for Producer { name, epoch, sequence } in advance {
+        for Producer { name, epoch, sequence } in producers.into_iter().filter(|_| advances) {
             entry.forgotten.remove(&name);
             let row = ProducerRow { epoch, sequence, commit: commit_id, used: None };
             entry.producers.insert(name, row);

@@ -46,11 +46,11 @@ pub async fn judge(
     for (index, op) in ops.iter_mut().enumerate() {
         let index = u16::try_from(index)
             .map_err(|_| Error::internal("a batch has more ops than its limit"))?;
-        let (judged, advance) = judge.op(index, op).await?;
+        let (judged, advances) = judge.op(index, op).await?;
         judgement.wasted += wasted(op, &judged);
         op.let_go();
         judgement.ops.push(judged);
-        judgement.advances.push(advance);
+        judgement.advances.push(advances);
     }
     Ok(judgement)
 }
@@ -68,14 +68,15 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    async fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, Vec<Producer>)> {
+    /// What becomes of an op, and whether its producers advance with it.
+    async fn op(&mut self, index: u16, op: &Prepared) -> Result<(Judged, bool)> {
         if let Some(late) = ProducerRow::first_late(&self.producers, &op.producers) {
             // Called off is called off, whatever became of its producer.
             let verdict = match &op.work {
                 Work::Settled(Verdict::Cancelled) => Verdict::Cancelled,
                 _ => late.verdict(),
             };
-            return Ok((Judged::idle(verdict), Vec::new()));
+            return Ok((Judged::idle(verdict), false));
         }
         let judged = match self.work(index, op).await {
             Ok(judged) => judged,
@@ -101,7 +102,7 @@ impl Judge<'_> {
             };
             self.producers.insert(sequence.name.clone(), row);
         }
-        Ok((judged, op.producers.clone()))
+        Ok((judged, true))
     }
 
     async fn work(&mut self, index: u16, op: &Prepared) -> Step<Judged> {

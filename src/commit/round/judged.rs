@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::model::error::Error;
-use crate::model::producer::Producer;
 use crate::tree::{Level, Record, RunRef};
 
 use crate::commit::log::entry::ResetTo;
@@ -69,8 +68,8 @@ impl Judged {
 pub struct Judgement {
     /// One per op, in order.
     pub ops: Vec<Judged>,
-    /// For each op: its producers, where it was decided in their sequences.
-    pub advances: Vec<Vec<Producer>>,
+    /// For each op: whether its producers advance with it, as it was decided in their sequences.
+    pub advances: Vec<bool>,
     /// Bytes of runs that merges had written beforehand and that came to nothing.
     pub wasted: u64,
 }

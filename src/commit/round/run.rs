@@ -103,7 +103,6 @@ enum Behind<'a, F: Future> {
 struct Next {
     entry: Arc<LogEntry>,
     view: View,
-    head: Box<Head>,
     kept: bool,
 }
 
@@ -193,7 +192,8 @@ impl BranchContext {
         let (published, ahead) = self.publish_before(entry, after, behind).await?;
         let ahead = ahead.map(Box::new);
         Ok(match published {
-            Answer::Given(Some(Next { entry, view, head, kept })) => {
+            Answer::Given(Some(Next { entry, view, kept })) => {
+                let head = Box::new(Head::after(&entry)?);
                 Answer::Given(RoundEnd::Published { entry, next: view, head, ahead, is_cut, kept })
             }
             other => other.map(|_| RoundEnd::Overtaken),
@@ -264,7 +264,7 @@ impl BranchContext {
     async fn publish(
         &self,
         entry: Arc<LogEntry>,
-        after: impl Into<AfterBatch>,
+        after: AfterBatch,
     ) -> Result<Answer<Option<Next>>> {
         self.faults.pass("publish").await?;
         let batch = entry.publication()?;
@@ -277,8 +277,7 @@ impl BranchContext {
         if adopted {
             tracing::warn!(uid = %self.uid, first = %entry.first, "Redis had lost data: took the batch from the log");
         }
-        let head = Box::new(Head::after(&entry)?);
-        Ok(Answer::Given(Some(Next { entry, view, head, kept })))
+        Ok(Answer::Given(Some(Next { entry, view, kept })))
     }
 
     /// Another helper had decided: publishes its entry, in case it did not live to, and every
@@ -286,7 +285,7 @@ impl BranchContext {
     /// of losing one race for each entry.
     async fn catch_up(&self, entry: Arc<LogEntry>) -> Result<Answer<RoundEnd>> {
         let head = Head::after(&entry)?;
-        match self.publish(entry, 0).await?.given_or_none() {
+        match self.publish(entry, AfterBatch::default()).await?.given_or_none() {
             Ok(_) => Ok(self.follow(head).await?.map(|_| RoundEnd::Overtaken)),
             Err(none) => Ok(none),
         }
@@ -299,7 +298,7 @@ impl BranchContext {
             self.inspect_found(&head, &entry)?;
             head = Head::after(&entry)?;
             behind += 1;
-            match self.publish(entry, 0).await? {
+            match self.publish(entry, AfterBatch::default()).await? {
                 Answer::Given(_) => add(&self.counters.adopted, 1),
                 none => return Ok(none.map(|_| behind)),
             }

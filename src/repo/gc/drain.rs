@@ -6,8 +6,8 @@ use crate::commit::Coordinator;
 use crate::commit::accept::admission::Admission;
 use crate::commit::context::BranchContext;
 use crate::commit::mend::present::bring_up;
-use crate::commit::op::request::{FoldRequest, Op, Request};
-use crate::coord::submit::{Seal, Submission};
+use crate::commit::op::request::{FoldRequest, Request};
+use crate::commit::op::upkeep::upkeep;
 use crate::model::error::{Error, Result};
 use crate::repo::standing::{decided, see_through};
 
@@ -30,20 +30,11 @@ pub(super) async fn fence(
     deadline: Deadline,
 ) -> Result<()> {
     let with = context.lake.tree().run_writer().finish().await?;
-    let op = Op {
-        committer: "onward".into(),
-        created_ms: clock::now_ms(),
-        prepared_ms: Some(context.redis.now_ms().await?),
-        producers: Vec::new(),
-        fingerprint: None,
-        // No levels: an exchange that comes to nothing.
-        request: Request::Fold(FoldRequest { levels: Vec::new(), bottom: false, with }),
-    };
-    let op_id = clock::new_op_id();
-    let element = op.encode(op_id)?;
+    // No levels: an exchange that comes to nothing.
+    let request = Request::Fold(FoldRequest { levels: Vec::new(), bottom: false, with });
+    let (created_ms, prepared_ms) = (clock::now_ms(), Some(context.redis.now_ms().await?));
+    let submission = upkeep(clock::new_op_id(), request, created_ms, prepared_ms)?;
     let queue = coordinator.queue(context.lake.life(), &context.name, context.uid);
-    let submission =
-        Submission { op_id, element, producers: Vec::new(), seal: Seal::No, may_repeat: false };
     match queue.submit(submission).await? {
         Admission::Queued(pending) => {
             decided(context, pending, deadline).await.map_err(does_not_empty)

@@ -34,8 +34,8 @@ async fn a_head_that_was_folded_since_its_last_commit_stays() {
 /// Exchanges levels of main for their fold, as a helper does in the background.
 async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
     use onward::internals::commit::accept::admission::Admission;
-    use onward::internals::commit::op::request::{FoldRequest, Op, Request};
-    use onward::internals::coord::submit::{Seal, Submission};
+    use onward::internals::commit::op::request::{FoldRequest, Request};
+    use onward::internals::commit::op::upkeep::upkeep;
     let lake = onward.coordinator().lake(&"lake".parse().unwrap());
     let head = onward.repo("lake").commit_of(&RefExpr::plain("main")).await.unwrap().unwrap();
     let firsts = lake.log_tickets(head.uid(), Default::default()).await.unwrap();
@@ -46,20 +46,10 @@ async fn fold(onward: &Onward, levels: std::ops::Range<usize>) {
     let with = lake.tree().fold(folded, bottom).await.unwrap();
     let with = with.stored(lake.tree()).await.unwrap();
     let levels = folded.iter().map(|level| (level.run.id, level.as_of)).collect();
-    let op = Op {
-        committer: "onward".into(),
-        created_ms: clock::now_ms(),
-        prepared_ms: None,
-        producers: Vec::new(),
-        fingerprint: None,
-        request: Request::Fold(FoldRequest { levels, bottom, with }),
-    };
-    let op_id = clock::new_op_id();
-    let element = op.encode(op_id).unwrap();
+    let request = Request::Fold(FoldRequest { levels, bottom, with });
+    let submission = upkeep(clock::new_op_id(), request, clock::now_ms(), None).unwrap();
     let (repo, main) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let queue = onward.coordinator().queue(&repo, &main, head.uid());
-    let submission =
-        Submission { op_id, element, producers: Vec::new(), seal: Seal::No, may_repeat: false };
     let Admission::Queued(mut pending) = queue.submit(submission).await.unwrap() else { panic!() };
     pending.outcome().await.unwrap();
 }

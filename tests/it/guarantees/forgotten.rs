@@ -8,8 +8,8 @@ use onward::internals::clock;
 use onward::internals::commit::accept::admission::Admission;
 use onward::internals::commit::accept::waiting::Told;
 use onward::internals::commit::op::queued::QueuedOp;
-use onward::internals::commit::op::request::{Op, Request};
-use onward::internals::coord::submit::{Seal, Submission};
+use onward::internals::commit::op::request::Request;
+use onward::internals::commit::op::upkeep::upkeep;
 use onward::internals::repo::ChangeBuilder;
 use onward::{Onward, Outcome, Producer};
 
@@ -99,22 +99,13 @@ async fn young_producers_stay_however_many_they_are() {
 /// Asks that rows are forgotten, as upkeep does; what becomes of it.
 async fn forget(onward: &Onward, deployment: &Deployment, rows: &[(&str, u64, u64)]) -> Pending {
     let rows = rows.iter().map(|(name, epoch, sequence)| Producer::new(*name, *epoch, *sequence));
-    let op = Op {
-        committer: "onward".into(),
-        created_ms: clock::now_ms(),
-        prepared_ms: None,
-        producers: Vec::new(),
-        fingerprint: None,
-        request: Request::Forget(rows.collect()),
-    };
-    let op_id = clock::new_op_id();
-    let element = op.encode(op_id).unwrap();
+    let (op_id, request) = (clock::new_op_id(), Request::Forget(rows.collect()));
+    let submission = upkeep(op_id, request, clock::now_ms(), None).unwrap();
+    let element = &submission.element;
     assert_eq!(element[37], 3, "programs that do not know of it leave it to others");
-    assert_eq!(QueuedOp::decode(&element).unwrap().kind(), "forget");
+    assert_eq!(QueuedOp::decode(element).unwrap().kind(), "forget");
     let context = context(onward, &deployment.objects, "main").await;
     let queue = onward.coordinator().queue(context.lake.life(), &context.name, context.uid);
-    let submission =
-        Submission { op_id, element, producers: Vec::new(), seal: Seal::No, may_repeat: false };
     let Admission::Queued(pending) = queue.submit(submission).await.unwrap() else { panic!() };
     Pending(pending)
 }

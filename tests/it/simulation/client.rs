@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onward::internals::commit::op::request::{Op, Request};
-use onward::internals::coord::submit::{Seal, Submission};
+use onward::internals::commit::op::request::Request;
+use onward::internals::commit::op::upkeep::upkeep;
 use onward::internals::model::ids::Fingerprint;
 use onward::internals::repo::ChangeBuilder;
 use onward::{CommitId, Condition, Error, ErrorKind, Onward, OpId, Outcome, Producer, RefExpr};
@@ -172,18 +172,9 @@ async fn perform(
 async fn forget(onward: &Onward, op_id: OpId, rows: &[Producer]) -> Result<(), Error> {
     let head = onward.repo("lake").commit_of(&RefExpr::plain("main")).await?;
     let Some(head) = head else { return Ok(()) };
-    let op = Op {
-        committer: "onward".into(),
-        created_ms: 0,
-        prepared_ms: None,
-        producers: Vec::new(),
-        fingerprint: None,
-        request: Request::Forget(rows.to_vec()),
-    };
-    let (element, producers) = (op.encode(op_id)?, Vec::new());
+    let submission = upkeep(op_id, Request::Forget(rows.to_vec()), 0, None)?;
     let (life, main) = ("lake".parse().unwrap(), "main".parse().unwrap());
     let queue = onward.coordinator().queue(&life, &main, head.uid());
-    let submission = Submission { op_id, element, producers, seal: Seal::No, may_repeat: false };
     queue.submit(submission).await.map(drop)
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::shapes::{AcceptedShape, TicketShape};
 use crate::error::ApiResult;
 use crate::extract::Flag;
-use crate::idempotency::{is_replayed, replayed};
+use crate::idempotency::replayed;
 use onward::internals::repo::TicketHandle;
 use onward::{Config, Outcome};
 
@@ -61,8 +61,8 @@ pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
 
 /// The answer that tells an outcome.
 pub fn answer(outcome: Outcome) -> Response {
-    let is_replayed = is_replayed(&outcome);
-    replayed(is_replayed, (status_of(&outcome), Json(outcome)).into_response())
+    let answer = (status_of(&outcome), Json(&outcome)).into_response();
+    replayed(&outcome, answer)
 }
 
 fn status_of(outcome: &Outcome) -> StatusCode {

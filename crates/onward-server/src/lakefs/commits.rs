@@ -13,7 +13,7 @@ use super::wire::{Commit, CommitCreation};
 use crate::auth::{Reader, Writer};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, PrintedJson, Query};
-use crate::idempotency::{idempotent_op, is_replayed, replayed};
+use crate::idempotency::{idempotent_op, replayed};
 use crate::state::AppState;
 
 /// What a commit's date can be, in seconds since the Unix epoch.
@@ -66,11 +66,10 @@ async fn commit(
         change = change.op_id(op_id).fingerprint(fingerprint);
     }
     let outcome = change.commit().await?;
-    let is_replayed = is_replayed(&outcome);
-    let id = committed(outcome, "commit")?;
+    let id = committed(&outcome, "commit")?;
     let info = branch.repository().commit_info(id).await?;
     let answer = (StatusCode::CREATED, Body(Commit::from(info))).into_response();
-    Ok(replayed(is_replayed, answer))
+    Ok(replayed(&outcome, answer))
 }
 
 async fn show(

@@ -7,17 +7,16 @@ use crate::idempotency::{REPLAYED, is_replayed};
 use onward::{CommitId, Outcome};
 
 /// The commit that an op became, or what the client is told instead.
-pub fn committed(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
-    let is_replayed = is_replayed(&outcome);
-    commit_of(outcome, what).map_err(|error| match is_replayed {
+pub fn committed(outcome: &Outcome, what: &str) -> ApiResult<CommitId> {
+    commit_of(outcome, what).map_err(|error| match is_replayed(outcome) {
         true => error.with_header(REPLAYED.0, REPLAYED.1),
         false => error,
     })
 }
 
-fn commit_of(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
+fn commit_of(outcome: &Outcome, what: &str) -> ApiResult<CommitId> {
     match outcome {
-        Outcome::Committed { commit, .. } => Ok(commit),
+        Outcome::Committed { commit, .. } => Ok(*commit),
         Outcome::NoChanges { .. } | Outcome::Applied { .. } => {
             Err(ApiError::new(StatusCode::BAD_REQUEST, "no_changes", format!("{what}: no changes")))
         }
@@ -39,7 +38,7 @@ fn commit_of(outcome: Outcome, what: &str) -> ApiResult<CommitId> {
         Outcome::StillQueued { ticket, cause, details } => {
             Err(ApiError::from(onward::Error::unavailable(format!(
                 "{what}: it is accepted as ticket {ticket} and will be decided, but was not within the time that a request may take{}; its outcome: /onward/v1/repositories/REPO/branches/BRANCH/tickets/{}",
-                cause.map(|cause| format!(" ({cause})")).unwrap_or_default(),
+                cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default(),
                 details.op_id
             ))))
         }

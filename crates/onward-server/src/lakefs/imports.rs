@@ -82,7 +82,7 @@ async fn run(
     if matches!(outcome, Outcome::Cancelled { .. }) {
         return Ok(None);
     }
-    let commit = committed(outcome, "import").map_err(|error| Error::conflict(error.message()))?;
+    let commit = committed(&outcome, "import").map_err(|error| Error::conflict(error.message()))?;
     let info = branch.repository().commit_info(commit).await?;
     let commit = serde_json::to_value(Commit::from(info))
         .map_err(|error| Error::internal("a commit cannot be shown").with_source(error))?;

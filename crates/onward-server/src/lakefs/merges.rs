@@ -15,7 +15,7 @@ use super::wire::{CherryPickCreation, Commit, Merge, RevertCreation};
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, PrintedJson};
-use crate::idempotency::{idempotent_op, is_replayed, replayed};
+use crate::idempotency::{idempotent_op, replayed};
 use crate::state::AppState;
 use onward::internals::model::error::quoted;
 use onward::internals::model::ids::Fingerprint;
@@ -75,10 +75,9 @@ async fn merge(
     let what = ["merge", &repo_name, &dest, &source];
     let merge = once(merge, idempotent_op(&headers, &caller.key.id, &what)?, fingerprint);
     let outcome = merge.commit().await?;
-    let is_replayed = is_replayed(&outcome);
-    let commit = committed(outcome, "merge")?;
+    let commit = committed(&outcome, "merge")?;
     let answer = Body(json!({"reference": commit.to_string()})).into_response();
-    Ok(replayed(is_replayed, answer))
+    Ok(replayed(&outcome, answer))
 }
 
 async fn revert(
@@ -98,9 +97,8 @@ async fn revert(
     let overrides = wanted.commit_overrides.unwrap_or_default();
     let revert = worded(revert, &caller, overrides.message, overrides.metadata);
     let outcome = once(revert, op_id, fingerprint).commit().await?;
-    let is_replayed = is_replayed(&outcome);
-    committed(outcome, "revert")?;
-    Ok(replayed(is_replayed, StatusCode::NO_CONTENT.into_response()))
+    committed(&outcome, "revert")?;
+    Ok(replayed(&outcome, StatusCode::NO_CONTENT.into_response()))
 }
 
 /// Refuses a merge whose parent is not named as lakeFS does: as a conflict.
@@ -128,11 +126,10 @@ async fn cherry_pick(
     let overrides = wanted.commit_overrides.unwrap_or_default();
     let pick = worded(pick, &caller, overrides.message, overrides.metadata);
     let outcome = once(pick, op_id, fingerprint).commit().await?;
-    let is_replayed = is_replayed(&outcome);
-    let id = committed(outcome, "cherry-pick")?;
+    let id = committed(&outcome, "cherry-pick")?;
     let info = branch.repository().commit_info(id).await?;
     let answer = (StatusCode::CREATED, Body(Commit::from(info))).into_response();
-    Ok(replayed(is_replayed, answer))
+    Ok(replayed(&outcome, answer))
 }
 
 /// Made once, where the request has a key.
