@@ -373,3 +373,6 @@ async fn put(store: &dyn Store, file: &ToUpload) -> Result<Entry> {
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
+
+#[cfg(test)]
+mod tests;

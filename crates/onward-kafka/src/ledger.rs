@@ -19,7 +19,7 @@ use onward::{
 
 use crate::broker::Place;
 use crate::clock::{Stopwatch, new_op_id};
-use crate::state::{State, decode, encode, partition_len, topic_len};
+use crate::state::{State, VALID_THROUGH_KEY, decode, encode, partition_len, topic_len};
 
 /// What names of producers and offsets may take of an op's header of 8 KiB, in bytes; the rest is for
 /// message, committer and the other pairs.
@@ -217,11 +217,12 @@ impl Ledger {
     }
 
     /// Commits moves, and sees to it until it is known what became of them, or `patience` is over. The
-    /// same op is submitted each time, so it is committed once.
+    /// same op is submitted each time, so it is committed once. `through_ms` is the time up to which all
+    /// partitions are there then, if that is to be said.
     pub(crate) async fn write(
         &self,
         moves: &[Move],
-        pairs: &[(String, String)],
+        through_ms: Option<i64>,
         patience: Duration,
     ) -> Result<Written> {
         let begun = Stopwatch::start();
@@ -229,7 +230,7 @@ impl Ledger {
         let op_id = new_op_id();
         let mut pause = Duration::from_millis(50);
         loop {
-            let error = match self.op(moves, pairs).op_id(op_id).commit().await {
+            let error = match self.op(moves, through_ms).op_id(op_id).commit().await {
                 Ok(Outcome::Committed { commit, .. }) => return Ok(Written::Committed(commit)),
                 Ok(outcome @ (Outcome::Behind { .. } | Outcome::Fenced { .. })) => {
                     return Ok(Written::TakenOver(self.taken_over(moves, &outcome)?));
@@ -250,7 +251,7 @@ impl Ledger {
         }
     }
 
-    fn op(&self, moves: &[Move], pairs: &[(String, String)]) -> onward::ChangeBuilder {
+    fn op(&self, moves: &[Move], through_ms: Option<i64>) -> onward::ChangeBuilder {
         let states = moves.iter().map(|each| (&each.place, &each.state));
         let skipped = moves
             .iter()
@@ -264,8 +265,11 @@ impl Ledger {
         let mut op = self.branch.change().message(message).allow_empty(true).producers(
             moves.iter().map(|each| Producer::new(self.name(&each.place), EPOCH, each.sequence)),
         );
-        for (key, value) in encode(&self.group, states, &skipped).iter().chain(pairs_of(pairs)) {
+        for (key, value) in encode(&self.group, states, &skipped) {
             op = op.meta(key, value);
+        }
+        if let Some(ms) = through_ms {
+            op = op.meta(VALID_THROUGH_KEY, rfc3339(ms));
         }
         for (path, entry) in moves.iter().flat_map(|each| &each.files) {
             op = op.put(path.as_str(), entry.clone());
@@ -297,6 +301,7 @@ impl Ledger {
     }
 }
 
-fn pairs_of(pairs: &[(String, String)]) -> impl Iterator<Item = (&String, &String)> {
-    pairs.iter().map(|(key, value)| (key, value))
+/// A moment as RFC 3339 in UTC.
+fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

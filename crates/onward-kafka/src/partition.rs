@@ -281,9 +281,12 @@ impl Partition {
         self.skipped.drain(..gaps.min(self.skipped.len()));
     }
 
-    /// Whether everything that was read is on the branch.
+    /// Whether everything that was read is on the branch, and the life that records come of now.
     pub(crate) fn is_committed(&self) -> bool {
-        self.open.is_none() && self.waiting.is_empty() && self.skipped.is_empty()
+        self.open.is_none()
+            && self.waiting.is_empty()
+            && self.skipped.is_empty()
+            && self.life == self.state.life
     }
 
     /// Forgets what was read and not committed.
