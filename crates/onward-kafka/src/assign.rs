@@ -224,9 +224,7 @@ impl Engine {
         let next = partition.next;
         if next < range.start {
             let gap = next..range.start;
-            let finished = partition.finish(&self.settings)?;
-            let assignment = partition.assignment;
-            self.upload(place, assignment, finished);
+            self.roll(|partition, _| partition.place == *place)?;
             self.skip_or_fail(place, &Gap::Deleted(gap.clone()), gap.end)?;
             if let Some(partition) = self.partitions.get_mut(place) {
                 partition.next = gap.end;
@@ -248,16 +246,12 @@ impl Engine {
 
     /// Goes on in a partition that was cut off: offsets come once more, and so belong to another life.
     fn cut_off(&mut self, place: &Place, end: i64) -> Result<()> {
-        let finished = match self.partitions.get_mut(place) {
-            Some(partition) => partition.finish(&self.settings)?,
-            None => return Ok(()),
-        };
+        // What was read so far is of the life before.
+        self.roll(|partition, _| partition.place == *place)?;
         if let Some(partition) = self.partitions.get_mut(place) {
-            let assignment = partition.assignment;
             partition.next = end;
             partition.life += 1;
             partition.quiet = Stopwatch::start();
-            self.upload(place, assignment, finished);
         }
         self.begin_again(&[(place.clone(), end)])
     }

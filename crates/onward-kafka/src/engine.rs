@@ -294,7 +294,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn upload(&mut self, place: &Place, assignment: u64, files: Vec<ToUpload>) {
+    fn upload(&mut self, place: &Place, assignment: u64, files: Vec<ToUpload>) {
         for file in files {
             let (store, sender) = (Arc::clone(&self.store), self.sender.clone());
             let (uploads, place) = (Arc::clone(&self.uploads), place.clone());

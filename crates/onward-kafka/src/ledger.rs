@@ -100,24 +100,16 @@ impl Ledger {
 
     /// How far partitions are. What waits in the queue for them is decided first.
     pub(crate) async fn read(&self, places: &[Place]) -> Result<BTreeMap<Place, Known>> {
-        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
-        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
         let mut known = BTreeMap::new();
         let (mut unsaid, mut rowless) = (Vec::new(), Vec::new());
-        for place in places {
-            let row = rows.get(&self.name(place));
-            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
-            let state = match pairs {
-                Some(pairs) => decode(pairs, &self.group, place)?,
-                None => None,
-            };
-            match (&state, row) {
+        for (place, sequence, state) in self.rows(places).await? {
+            match (&state, sequence) {
                 (Some(_), _) => {}
                 (None, Some(_)) => unsaid.push(place.clone()),
                 (None, None) => rowless.push(place.clone()),
             }
-            let sequence = row.map_or(0, |row| row.sequence);
-            known.insert(place.clone(), Known { sequence, state });
+            let sequence = sequence.unwrap_or_default();
+            known.insert(place, Known { sequence, state });
         }
         self.look_through(&rowless, LOOKED_THROUGH, &mut known).await?;
         let left = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
@@ -133,19 +125,28 @@ impl Ledger {
     /// The time up to which these partitions are on the branch, where all of them have one: what their newest
     /// commits say, and no more is looked for.
     pub(crate) async fn through(&self, places: &[Place]) -> Result<Option<i64>> {
-        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
-        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
         let mut through = i64::MAX;
-        for place in places {
-            let row = rows.get(&self.name(place));
-            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
-            let state = pairs.map(|pairs| decode(pairs, &self.group, place)).transpose()?.flatten();
+        for (_, _, state) in self.rows(places).await? {
             match state.and_then(|state| state.through_ms) {
                 Some(ms) => through = through.min(ms),
                 None => return Ok(None),
             }
         }
         Ok(Some(through))
+    }
+
+    /// The row of each partition: the sequence of its newest op, where it had one, and what the commit of
+    /// that says of it, where there is one that does.
+    async fn rows(&self, places: &[Place]) -> Result<Vec<(Place, Option<u64>, Option<State>)>> {
+        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
+        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
+        let of = |place: &Place| {
+            let row = rows.get(&self.name(place));
+            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
+            let state = pairs.map(|pairs| decode(pairs, &self.group, place)).transpose()?;
+            Ok((place.clone(), row.map(|row| row.sequence), state.flatten()))
+        };
+        places.iter().map(of).collect()
     }
 
     /// What commits say.
