@@ -16,6 +16,7 @@ demo: build ## Build, then show the main job on real files; ends by itself
 test: setup ## Run every test against real servers
 	$(CARGO) test --locked --features $(TEST_FEATURES) --lib --bins --test it
 	$(CARGO) test --locked --package onward-kafka --features parquet
+	$(CARGO) test --locked --package onward-cli --features kafka --bins --test kafka
 	$(CARGO) test --locked --features $(TEST_FEATURES) --doc
 
 campaign: setup ## A thousand real faults, audited; ONWARD_TEST_CASES and ONWARD_TEST_SEED change it
@@ -63,6 +64,7 @@ lint: ## Formatting and lints, in every feature set
 	$(CARGO) clippy --locked --all-targets --features $(TEST_FEATURES) -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features otel,tls -- -D warnings
 	$(CARGO) clippy --locked --package onward-kafka --all-targets --features parquet,broker-tests -- -D warnings
+	$(CARGO) clippy --locked --package onward-cli --bins --test kafka --features kafka -- -D warnings
 
 public-api: ## Take the public face of the library as it is into docs/public-api.txt
 	./scripts/public-api --write

@@ -26,10 +26,20 @@ impl Engine {
     /// Reads partitions from where the branch is, after it was made sure that nobody else moves them.
     pub(crate) fn assign(&mut self, places: &[Place]) -> Result<()> {
         self.assigned = Stopwatch::start();
+        let starts = self.claim_patiently(places)?;
+        self.broker.assign(&starts)?;
+        // A partition that was paused in an earlier assignment stays so otherwise.
+        self.broker.resume(places)?;
+        self.tell(Event::Assigned(starts));
+        Ok(())
+    }
+
+    /// Claims partitions, again and again while Onward or the cluster is away.
+    fn claim_patiently(&mut self, places: &[Place]) -> Result<Vec<(Place, i64)>> {
         let begun = Stopwatch::start();
-        let starts = loop {
+        loop {
             match self.claim(places) {
-                Ok(starts) => break starts,
+                Ok(starts) => return Ok(starts),
                 Err(error) if !error.is_retryable() => return Err(error),
                 Err(error) if begun.has_run(self.settings.assign_patience) => {
                     let all = places.len();
@@ -38,12 +48,7 @@ impl Engine {
                 Err(error) => self.tell(Event::Trouble(error.to_string())),
             }
             std::thread::sleep(PAUSE);
-        };
-        self.broker.assign(&starts)?;
-        // A partition that was paused in an earlier assignment stays so otherwise.
-        self.broker.resume(places)?;
-        self.tell(Event::Assigned(starts));
-        Ok(())
+        }
     }
 
     /// Takes partitions for this process and tells where each begins.
@@ -80,7 +85,7 @@ impl Engine {
         }
         let mut starts = Vec::new();
         for part in self.ledger.split(moves) {
-            match self.runtime.block_on(self.ledger.write(&part, &[], CLAIM_PATIENCE))? {
+            match self.runtime.block_on(self.ledger.write(&part, None, CLAIM_PATIENCE))? {
                 Written::TakenOver(_) => return Ok(None),
                 Written::Committed(commit) => self.check_incarnation(commit)?,
             }
@@ -143,7 +148,7 @@ impl Engine {
     /// Partitions whose offsets mean something else now: what was read and not committed is discarded, and
     /// they begin as if they were assigned.
     pub(crate) fn begin_anew(&mut self, places: &[Place]) -> Result<()> {
-        let starts = self.claim(places)?;
+        let starts = self.claim_patiently(places)?;
         self.begin_again(&starts)
     }
 
@@ -164,7 +169,6 @@ impl Engine {
 
     /// Lets go of partitions, after what was read of them is committed if there is time for that.
     pub(crate) fn revoke(&mut self, places: &[Place], is_lost: bool) -> Result<()> {
-        self.assigned = Stopwatch::start();
         let is_all_committed = !is_lost && self.commit_all(places)?;
         self.forget(places);
         self.broker.unassign(places)?;
@@ -172,8 +176,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets partitions, and what was read of them and not committed.
+    /// Forgets partitions, and what was read of them and not committed. From now on the group has time to
+    /// give others.
     pub(crate) fn forget(&mut self, places: &[Place]) {
+        self.assigned = Stopwatch::start();
         for place in places {
             self.partitions.remove(place);
         }
@@ -218,9 +224,7 @@ impl Engine {
         let next = partition.next;
         if next < range.start {
             let gap = next..range.start;
-            let finished = partition.finish(&self.settings)?;
-            let assignment = partition.assignment;
-            self.upload(place, assignment, finished);
+            self.roll(|partition, _| partition.place == *place)?;
             self.skip_or_fail(place, &Gap::Deleted(gap.clone()), gap.end)?;
             if let Some(partition) = self.partitions.get_mut(place) {
                 partition.next = gap.end;
@@ -242,16 +246,12 @@ impl Engine {
 
     /// Goes on in a partition that was cut off: offsets come once more, and so belong to another life.
     fn cut_off(&mut self, place: &Place, end: i64) -> Result<()> {
-        let finished = match self.partitions.get_mut(place) {
-            Some(partition) => partition.finish(&self.settings)?,
-            None => return Ok(()),
-        };
+        // What was read so far is of the life before.
+        self.roll(|partition, _| partition.place == *place)?;
         if let Some(partition) = self.partitions.get_mut(place) {
-            let assignment = partition.assignment;
             partition.next = end;
             partition.life += 1;
             partition.quiet = Stopwatch::start();
-            self.upload(place, assignment, finished);
         }
         self.begin_again(&[(place.clone(), end)])
     }

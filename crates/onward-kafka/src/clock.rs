@@ -30,6 +30,12 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// One that has run for so long already.
+    #[cfg(test)]
+    pub(crate) fn started_before(time: Duration) -> Self {
+        Self(Self::start().0.checked_sub(time).unwrap())
+    }
+
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }

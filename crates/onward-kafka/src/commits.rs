@@ -13,7 +13,7 @@ use crate::engine::{Done, Engine, Taken, UnderWay};
 use crate::event::Event;
 use crate::ledger::{Ledger, Move, Written};
 use crate::partition::Partition;
-use crate::state::{State, VALID_THROUGH_KEY};
+use crate::state::State;
 
 /// How long the cluster may be unable to say whether topics are the same before that ends the sink.
 const UNVERIFIED_MAX: Duration = Duration::from_secs(300);
@@ -46,15 +46,16 @@ impl Engine {
         let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
         let task = async move {
             let mut done = Vec::new();
+            let mut is_all = true;
             for part in parts {
-                let result = ledger.write(&part, &[], PATIENCE).await;
+                let result = ledger.write(&part, None, PATIENCE).await;
+                is_all &= matches!(result, Ok(Written::Committed(_)));
                 done.push((part, result, None));
             }
             if let Some(part) = last {
-                // When this part is a commit, everything is.
-                let through_ms = together(&ledger, valid_through).await;
-                let pair = through_ms.map(|ms| (VALID_THROUGH_KEY.to_owned(), rfc3339(ms)));
-                let result = ledger.write(&part, pair.as_slice(), PATIENCE).await;
+                // When this part is a commit as all before it are, everything is.
+                let through_ms = together(&ledger, valid_through.filter(|_| is_all)).await;
+                let result = ledger.write(&part, through_ms, PATIENCE).await;
                 done.push((part, result, through_ms));
             }
             // Nobody hears it when the sink has ended.
@@ -98,7 +99,9 @@ impl Engine {
             let gaps = partition.skipped.iter().take_while(|gap| gap.end <= state.next);
             let skipped: Vec<_> = gaps.cloned().collect();
             of_this.gaps = skipped.len();
-            if of_this.finished > 0 || of_this.gaps > 0 {
+            // A life that has begun is told at once: offsets come again below those on the branch.
+            let is_reborn = state.life != partition.state.life;
+            if of_this.finished > 0 || of_this.gaps > 0 || is_reborn {
                 moves.push(partition.move_to(state, files, skipped));
                 taken.insert(partition.place.clone(), of_this);
             }
@@ -173,7 +176,9 @@ impl Engine {
         for topic in &self.settings.topics {
             for partition in 0..self.topics.get(topic)?.partitions {
                 let place = Place::new(Arc::clone(topic), partition);
-                let Some(partition) = self.partitions.get(&place) else {
+                let mine = self.partitions.get(&place);
+                // One that was taken over is another's: what was read of it here is not on the branch.
+                let Some(partition) = mine.filter(|partition| !partition.is_taken_over) else {
                     others.push(place);
                     continue;
                 };
@@ -280,9 +285,4 @@ async fn together(ledger: &Ledger, mine: Option<(i64, Vec<Place>)>) -> Option<i6
             None
         }
     }
-}
-
-/// A moment as RFC 3339 in UTC.
-fn rfc3339(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

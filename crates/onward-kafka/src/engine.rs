@@ -294,7 +294,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn upload(&mut self, place: &Place, assignment: u64, files: Vec<ToUpload>) {
+    fn upload(&mut self, place: &Place, assignment: u64, files: Vec<ToUpload>) {
         for file in files {
             let (store, sender) = (Arc::clone(&self.store), self.sender.clone());
             let (uploads, place) = (Arc::clone(&self.uploads), place.clone());
@@ -373,3 +373,6 @@ async fn put(store: &dyn Store, file: &ToUpload) -> Result<Entry> {
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use onward::{
 
 use crate::broker::Place;
 use crate::clock::{Stopwatch, new_op_id};
-use crate::state::{State, decode, encode, partition_len, topic_len};
+use crate::state::{State, VALID_THROUGH_KEY, decode, encode, partition_len, topic_len};
 
 /// What names of producers and offsets may take of an op's header of 8 KiB, in bytes; the rest is for
 /// message, committer and the other pairs.
@@ -100,24 +100,16 @@ impl Ledger {
 
     /// How far partitions are. What waits in the queue for them is decided first.
     pub(crate) async fn read(&self, places: &[Place]) -> Result<BTreeMap<Place, Known>> {
-        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
-        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
         let mut known = BTreeMap::new();
         let (mut unsaid, mut rowless) = (Vec::new(), Vec::new());
-        for place in places {
-            let row = rows.get(&self.name(place));
-            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
-            let state = match pairs {
-                Some(pairs) => decode(pairs, &self.group, place)?,
-                None => None,
-            };
-            match (&state, row) {
+        for (place, sequence, state) in self.rows(places).await? {
+            match (&state, sequence) {
                 (Some(_), _) => {}
                 (None, Some(_)) => unsaid.push(place.clone()),
                 (None, None) => rowless.push(place.clone()),
             }
-            let sequence = row.map_or(0, |row| row.sequence);
-            known.insert(place.clone(), Known { sequence, state });
+            let sequence = sequence.unwrap_or_default();
+            known.insert(place, Known { sequence, state });
         }
         self.look_through(&rowless, LOOKED_THROUGH, &mut known).await?;
         let left = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
@@ -133,19 +125,28 @@ impl Ledger {
     /// The time up to which these partitions are on the branch, where all of them have one: what their newest
     /// commits say, and no more is looked for.
     pub(crate) async fn through(&self, places: &[Place]) -> Result<Option<i64>> {
-        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
-        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
         let mut through = i64::MAX;
-        for place in places {
-            let row = rows.get(&self.name(place));
-            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
-            let state = pairs.map(|pairs| decode(pairs, &self.group, place)).transpose()?.flatten();
+        for (_, _, state) in self.rows(places).await? {
             match state.and_then(|state| state.through_ms) {
                 Some(ms) => through = through.min(ms),
                 None => return Ok(None),
             }
         }
         Ok(Some(through))
+    }
+
+    /// The row of each partition: the sequence of its newest op, where it had one, and what the commit of
+    /// that says of it, where there is one that does.
+    async fn rows(&self, places: &[Place]) -> Result<Vec<(Place, Option<u64>, Option<State>)>> {
+        let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
+        let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
+        let of = |place: &Place| {
+            let row = rows.get(&self.name(place));
+            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
+            let state = pairs.map(|pairs| decode(pairs, &self.group, place)).transpose()?;
+            Ok((place.clone(), row.map(|row| row.sequence), state.flatten()))
+        };
+        places.iter().map(of).collect()
     }
 
     /// What commits say.
@@ -217,11 +218,12 @@ impl Ledger {
     }
 
     /// Commits moves, and sees to it until it is known what became of them, or `patience` is over. The
-    /// same op is submitted each time, so it is committed once.
+    /// same op is submitted each time, so it is committed once. `through_ms` is the time up to which all
+    /// partitions are there then, if that is to be said.
     pub(crate) async fn write(
         &self,
         moves: &[Move],
-        pairs: &[(String, String)],
+        through_ms: Option<i64>,
         patience: Duration,
     ) -> Result<Written> {
         let begun = Stopwatch::start();
@@ -229,7 +231,7 @@ impl Ledger {
         let op_id = new_op_id();
         let mut pause = Duration::from_millis(50);
         loop {
-            let error = match self.op(moves, pairs).op_id(op_id).commit().await {
+            let error = match self.op(moves, through_ms).op_id(op_id).commit().await {
                 Ok(Outcome::Committed { commit, .. }) => return Ok(Written::Committed(commit)),
                 Ok(outcome @ (Outcome::Behind { .. } | Outcome::Fenced { .. })) => {
                     return Ok(Written::TakenOver(self.taken_over(moves, &outcome)?));
@@ -250,7 +252,7 @@ impl Ledger {
         }
     }
 
-    fn op(&self, moves: &[Move], pairs: &[(String, String)]) -> onward::ChangeBuilder {
+    fn op(&self, moves: &[Move], through_ms: Option<i64>) -> onward::ChangeBuilder {
         let states = moves.iter().map(|each| (&each.place, &each.state));
         let skipped = moves
             .iter()
@@ -264,8 +266,11 @@ impl Ledger {
         let mut op = self.branch.change().message(message).allow_empty(true).producers(
             moves.iter().map(|each| Producer::new(self.name(&each.place), EPOCH, each.sequence)),
         );
-        for (key, value) in encode(&self.group, states, &skipped).iter().chain(pairs_of(pairs)) {
+        for (key, value) in encode(&self.group, states, &skipped) {
             op = op.meta(key, value);
+        }
+        if let Some(ms) = through_ms {
+            op = op.meta(VALID_THROUGH_KEY, rfc3339(ms));
         }
         for (path, entry) in moves.iter().flat_map(|each| &each.files) {
             op = op.put(path.as_str(), entry.clone());
@@ -297,6 +302,7 @@ impl Ledger {
     }
 }
 
-fn pairs_of(pairs: &[(String, String)]) -> impl Iterator<Item = (&String, &String)> {
-    pairs.iter().map(|(key, value)| (key, value))
+/// A moment as RFC 3339 in UTC.
+fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

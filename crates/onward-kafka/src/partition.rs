@@ -54,7 +54,7 @@ pub(crate) struct Partition {
 
 /// The file in the making, with the dead letters of the same range.
 struct Open {
-    writer: Option<Box<dyn FileWriter>>,
+    writer: Box<dyn FileWriter>,
     dead: Option<DeadLetterFile>,
     first: i64,
     last: i64,
@@ -65,14 +65,26 @@ struct Open {
 }
 
 impl Open {
+    /// A file that begins with this record.
+    fn begin(record: &Record, settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            writer: settings.format.begin()?,
+            dead: None,
+            first: record.offset,
+            last: record.offset,
+            first_ms: record.timestamp_ms,
+            through_ms: None,
+            records: 0,
+            begun: Stopwatch::start(),
+        })
+    }
+
     fn size(&self) -> u64 {
-        let written = self.writer.as_ref().map_or(0, |writer| writer.size());
-        written + self.dead.as_ref().map_or(0, DeadLetterFile::size)
+        self.writer.size() + self.dead.as_ref().map_or(0, DeadLetterFile::size)
     }
 
     fn memory(&self) -> u64 {
-        let written = self.writer.as_ref().map_or(0, |writer| writer.memory());
-        written + self.dead.as_ref().map_or(0, DeadLetterFile::memory)
+        self.writer.memory() + self.dead.as_ref().map_or(0, DeadLetterFile::memory)
     }
 }
 
@@ -164,36 +176,25 @@ impl Partition {
         Ok(finished)
     }
 
-    /// Whether the record is in the file in the making, or among its dead letters; else it takes no more.
+    /// Whether the record is in the file in the making, or among its dead letters; else that takes no more.
     fn write(&mut self, record: &Record, settings: &Settings) -> Result<bool> {
         let is_new = self.open.is_none();
-        let open = self.open.get_or_insert_with(|| Open {
-            writer: None,
-            dead: None,
-            first: record.offset,
-            last: record.offset,
-            first_ms: record.timestamp_ms,
-            through_ms: None,
-            records: 0,
-            begun: Stopwatch::start(),
-        });
-        let writer = match &mut open.writer {
-            Some(writer) => writer,
-            none => none.insert(settings.format.begin()?),
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(Open::begin(record, settings)?),
         };
-        let is_taken = match writer.push(record) {
-            Ok(()) => true,
+        match open.writer.push(record) {
+            Ok(()) => {}
             Err(Refused::Unparsable(reason)) => {
-                open.bury(record, &reason, settings, &self.place)?
+                open.bury(record, &reason, settings, &self.place)?;
             }
-            Err(Refused::Full) => false,
+            Err(Refused::Full) => {
+                if is_new {
+                    self.open = None;
+                }
+                return Ok(false);
+            }
             Err(Refused::Failed(error)) => return Err(error),
-        };
-        if !is_taken {
-            if is_new {
-                self.open = None;
-            }
-            return Ok(false);
         }
         open.last = record.offset;
         open.through_ms = open.through_ms.max(record.timestamp_ms);
@@ -214,11 +215,11 @@ impl Partition {
             timestamp_ms: open.first_ms,
             extension,
         };
-        if let Some(writer) = open.writer.filter(|writer| writer.records() > 0) {
+        if open.writer.records() > 0 {
             let format = &settings.format;
             uploads.push(ToUpload {
                 path: name(settings, &settings.path, &facts(format.extension()))?,
-                content: writer.finish()?,
+                content: open.writer.finish()?,
                 content_type: format.content_type().to_owned(),
             });
         }
@@ -281,9 +282,12 @@ impl Partition {
         self.skipped.drain(..gaps.min(self.skipped.len()));
     }
 
-    /// Whether everything that was read is on the branch.
+    /// Whether everything that was read is on the branch, and that offsets began anew if they did.
     pub(crate) fn is_committed(&self) -> bool {
-        self.open.is_none() && self.waiting.is_empty() && self.skipped.is_empty()
+        self.open.is_none()
+            && self.waiting.is_empty()
+            && self.skipped.is_empty()
+            && self.life == self.state.life
     }
 
     /// Forgets what was read and not committed.
@@ -329,14 +333,14 @@ impl Partition {
 }
 
 impl Open {
-    /// Puts a record that does not parse among the dead letters. False where they take no more.
+    /// Puts a record that does not parse among the dead letters.
     fn bury(
         &mut self,
         record: &Record,
         reason: &str,
         settings: &Settings,
         place: &Place,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let Some(letters) = &settings.dead_letters else {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -350,14 +354,7 @@ impl Open {
             Some(dead) => dead,
             none => none.insert(letters.format.begin()?),
         };
-        match dead.push(record, reason) {
-            Ok(()) => Ok(true),
-            Err(Refused::Failed(error)) => Err(error),
-            Err(Refused::Full) => Ok(false),
-            Err(Refused::Unparsable(why)) => {
-                Err(Error::internal(format!("a dead letter was refused: {why}")))
-            }
-        }
+        dead.push(record, reason)
     }
 }
 

@@ -4,7 +4,7 @@ use onward::Result;
 
 use super::packing::{Packed, Packing};
 use super::text::{member, place, string};
-use crate::file::{Content, Refused};
+use crate::file::Content;
 use crate::record::Record;
 
 /// JSON lines of what was refused: `{"reason", "topic", "partition", "offset", "timestamp_ms", "key", "headers",
@@ -47,7 +47,7 @@ pub struct DeadLetterFile {
 
 impl DeadLetterFile {
     /// Adds a record, with the reason why it was refused.
-    pub fn push(&mut self, record: &Record, reason: &str) -> Result<(), Refused> {
+    pub fn push(&mut self, record: &Record, reason: &str) -> Result<()> {
         self.line.clear();
         self.line.extend_from_slice(b"{\"reason\":");
         string(reason, &mut self.line)?;

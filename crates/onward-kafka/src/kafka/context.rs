@@ -46,11 +46,6 @@ impl Context {
         self.queue().pop_front()
     }
 
-    /// Whether something was called back that was not asked for yet.
-    pub(super) fn has_more(&self) -> bool {
-        !self.queue().is_empty()
-    }
-
     /// From now on partitions are let go of at once.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);

@@ -82,18 +82,14 @@ impl Kafka {
         if let Some(member) = self.member.take() {
             member.context().close();
             // The group waits for these answers, and so would leaving it.
-            let mut left = self.unanswered.take();
-            while left.is_some() || member.context().has_more() {
-                if let Some(change) =
-                    left.take().or_else(|| member.context().next().and_then(change))
-                {
-                    let done = match change {
-                        Change::Given => begin(&member, &TopicPartitionList::new()),
-                        Change::Taken(places) => let_go(&member, &list(&places)),
-                    };
-                    if let Err(error) = done {
-                        tracing::debug!(%error, "a change of the assignment is not answered in order");
-                    }
+            let queued = std::iter::from_fn(|| member.context().next()).filter_map(change);
+            for change in self.unanswered.take().into_iter().chain(queued) {
+                let done = match change {
+                    Change::Given => begin(&member, &TopicPartitionList::new()),
+                    Change::Taken(places) => let_go(&member, &list(&places)),
+                };
+                if let Err(error) = done {
+                    tracing::debug!(%error, "a change of the assignment is not answered in order");
                 }
             }
             // Dropping it leaves the group, and waits until that is done.

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::redis::RedisServer;
 use crate::support::server::{Server, shared};
-use crate::support::topics::{Topics, member};
+use crate::support::topics::{Topics, extend, member};
 use crate::support::until::{hold, until_async};
 use crate::support::worker::Worker;
 
@@ -47,12 +47,6 @@ fn until_reported(worker: &mut Worker, what: &str) -> String {
     }
 }
 
-fn extend(sent: &mut BTreeMap<i64, Vec<i64>>, more: BTreeMap<i64, Vec<i64>>) {
-    for (partition, offsets) in more {
-        sent.entry(partition).or_default().extend(offsets);
-    }
-}
-
 async fn until_all_there(lake: &Lake, topic: &str, sent: &BTreeMap<i64, Vec<i64>>) {
     let count = |offsets: &BTreeMap<i64, Vec<i64>>| offsets.values().map(Vec::len).sum::<usize>();
     until_async("everything is on the branch", || async {
@@ -60,14 +54,6 @@ async fn until_all_there(lake: &Lake, topic: &str, sent: &BTreeMap<i64, Vec<i64>
     })
     .await;
     assert_eq!(&lake.offsets(topic).await, sent, "each once, and in order");
-}
-
-async fn until_told(running: &Running, what: &str, kind: impl Fn(&Event) -> bool + Copy) {
-    until_async(what, || async {
-        assert!(!running.is_over() || running.has_told(kind), "it ended: {:?}", running.events());
-        running.has_told(kind)
-    })
-    .await;
 }
 
 /// Three consumers, of which one is killed again and again while records come, and replaced.
@@ -174,10 +160,11 @@ async fn what_is_aborted_is_not_there_and_what_is_open_is_waited_for() {
     let behind = topics.send(topic, 0, "{}").await;
     settings.exit_at_end = false;
     let running = start(&lake, &topics, settings, COOPERATIVE);
-    until_told(&running, "it is said what holds records back", |event| {
-        matches!(event, Event::HeldBack(_))
-    })
-    .await;
+    running
+        .until_told("it is said what holds records back", |event| {
+            matches!(event, Event::HeldBack(_))
+        })
+        .await;
     assert_eq!(lake.offsets(topic).await[&0], [0, 1, 2, 3, 4]);
     open.commit_transaction(patience).unwrap();
     let sent = BTreeMap::from([(0, vec![0, 1, 2, 3, 4, 12, 13, 14, 15, 16, behind])]);
@@ -214,10 +201,7 @@ async fn a_topic_that_was_made_again_is_noticed_while_running_and_at_the_start()
 
     let mut skip = settings(topic, &[topic]);
     (skip.on_gap, skip.exit_at_end) = (OnGap::Skip, true);
-    let running = start(&lake, &topics, skip, COOPERATIVE);
-    let told = running.events();
-    running.end().await.unwrap();
-    drop(told);
+    start(&lake, &topics, skip, COOPERATIVE).end().await.unwrap();
     let mut both: BTreeMap<i64, Vec<i64>> = first;
     extend(&mut both, second);
     let mut there = lake.offsets(topic).await;
@@ -245,12 +229,12 @@ async fn offsets_that_the_broker_has_deleted_are_told_and_never_passed_over_in_s
     let mut skip = to_the_end;
     skip.on_gap = OnGap::Skip;
     let running = start(&lake, &topics, skip, COOPERATIVE);
-    until_told(
-        &running,
-        "the gap is told",
-        |event| matches!(event, Event::Skipped { place, next: 15, .. } if place.partition == 1),
-    )
-    .await;
+    running
+        .until_told(
+            "the gap is told",
+            |event| matches!(event, Event::Skipped { place, next: 15, .. } if place.partition == 1),
+        )
+        .await;
     running.end().await.unwrap();
     extend(&mut sent, second);
     sent.get_mut(&1).unwrap().retain(|offset| !(10..15).contains(offset));
@@ -267,7 +251,7 @@ async fn a_broker_that_is_killed_and_comes_back_loses_and_doubles_nothing() {
     topics.create(topic, 3).await;
     let mut sent = topics.fill(topic, 3, 100).await;
     let running = start(&lake, &topics, settings(topic, &[topic]), COOPERATIVE);
-    until_told(&running, "it commits", |event| matches!(event, Event::Committed { .. })).await;
+    running.until_told("it commits", |event| matches!(event, Event::Committed { .. })).await;
     for _ in 0..2 {
         server.kill9();
         server.start().await;

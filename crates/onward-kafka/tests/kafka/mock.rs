@@ -21,7 +21,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::lake::{Lake, Running, settings};
-use crate::support::topics::{Topics, member};
+use crate::support::topics::{Topics, extend, member};
 use crate::support::until::until_async;
 
 /// A mock cluster with a topic.
@@ -59,14 +59,6 @@ fn is_assigned(event: &Event) -> bool {
     matches!(event, Event::Assigned(_))
 }
 
-async fn until_told(running: &Running, what: &str, kind: impl Fn(&Event) -> bool + Copy) {
-    until_async(what, || async {
-        assert!(!running.is_over() || running.has_told(kind), "it ended: {:?}", running.events());
-        running.has_told(kind)
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_is_on_the_branch_once_and_in_order() {
     let (lake, mock) = (Lake::new().await, Mock::new("orders", 4));
@@ -96,9 +88,7 @@ async fn a_sink_goes_on_where_the_branch_is_and_not_where_the_group_is() {
     let mut sent = mock.topics.fill("orders", 2, 50).await;
     mock.start(&lake, to_the_end("g", &["orders"])).end().await.unwrap();
     assert_eq!(lake.offsets("orders").await, sent);
-    for (partition, more) in mock.topics.fill("orders", 2, 30).await {
-        sent.get_mut(&partition).unwrap().extend(more);
-    }
+    extend(&mut sent, mock.topics.fill("orders", 2, 30).await);
     let report = mock.start(&lake, to_the_end("g", &["orders"])).end().await.unwrap();
     assert_eq!(report.records, 60);
     assert_eq!(lake.offsets("orders").await, sent);
@@ -116,15 +106,13 @@ async fn whoever_had_the_partitions_before_is_shut_out() {
     let mut slow = settings("g", &["orders"]);
     slow.commit_every = Duration::from_secs(2);
     let zombie = lake.start(slow, member(brokers, "g", &["orders"], &[]));
-    until_told(&zombie, "the first has its partitions", is_assigned).await;
+    zombie.until_told("the first has its partitions", is_assigned).await;
     let mut sent = mock.topics.fill("orders", 3, 20).await;
     let next = lake.start(settings("g", &["orders"]), member(brokers, "other", &["orders"], &[]));
-    until_told(&next, "the second has its partitions", is_assigned).await;
-    for (partition, more) in mock.topics.fill("orders", 3, 40).await {
-        sent.get_mut(&partition).unwrap().extend(more);
-    }
+    next.until_told("the second has its partitions", is_assigned).await;
+    extend(&mut sent, mock.topics.fill("orders", 3, 40).await);
     let is_shut_out = |event: &Event| matches!(event, Event::TakenOver(_));
-    until_told(&zombie, "the first is shut out", is_shut_out).await;
+    zombie.until_told("the first is shut out", is_shut_out).await;
     until_async("everything is there", || async { lake.offsets("orders").await == sent }).await;
     let report = next.stop().await.unwrap();
     zombie.stop().await.unwrap();
@@ -184,7 +172,7 @@ async fn a_store_that_is_away_pauses_partitions_and_holds_memory() {
     // Of 16,000 records of a KB, what waits and what is fetched ahead is less than 4 MB.
     let is_held = |event: &Event| matches!(event, Event::Lag(lag) if *lag >= 12_000);
     let is_paused = |event: &Event| matches!(event, Event::Paused(_));
-    until_told(&running, "partitions are paused", is_paused).await;
+    running.until_told("partitions are paused", is_paused).await;
     let told = running.events().len();
     until_async("it is polled on, and nothing more is read", || async {
         let events = running.events();
@@ -287,7 +275,7 @@ async fn a_branch_that_is_protected_or_gone_ends_the_sink_with_the_rule() {
         Running::of(sink, member(mock.brokers(), "g", &["orders"], &[]))
     };
     let running = start("work");
-    until_told(&running, "it commits", |event| matches!(event, Event::Committed { .. })).await;
+    running.until_told("it commits", |event| matches!(event, Event::Committed { .. })).await;
     repo.branch("work").delete().await.unwrap();
     mock.topics.fill("orders", 1, 3).await;
     let error = running.end().await.unwrap_err();

@@ -22,25 +22,35 @@ pub(super) fn take_rest(
 
 fn take_unknown(members: &mut Map<String, Value>, columns: &[Column]) -> Map<String, Value> {
     let mut rest = Map::new();
-    let known = |name: &str| columns.iter().find(|column| column.name == name);
-    let unknown: Vec<String> =
-        members.keys().filter(|name| known(name).is_none()).cloned().collect();
+    let unknown: Vec<String> = unknown(members, columns).cloned().collect();
     for name in unknown {
         if let Some(value) = members.remove(&name) {
             rest.insert(name, value);
         }
     }
-    for (name, value) in members.iter_mut() {
-        if let (Some(Column { kind: Kind::Group(columns), .. }), Value::Object(inner)) =
-            (known(name), value)
+    for column in columns {
+        if let Kind::Group(columns) = &column.kind
+            && let Some(Value::Object(inner)) = members.get_mut(&column.name)
         {
             let inner = take_unknown(inner, columns);
             if !inner.is_empty() {
-                rest.insert(name.clone(), Value::Object(inner));
+                rest.insert(column.name.clone(), Value::Object(inner));
             }
         }
     }
     rest
+}
+
+/// The names that the schema has no column for. Each is looked for only where there is one: columns have
+/// names of their own, so as many members as columns that have one are all known.
+fn unknown<'a>(
+    members: &'a Map<String, Value>,
+    columns: &'a [Column],
+) -> impl Iterator<Item = &'a String> {
+    let known = columns.iter().filter(|column| members.contains_key(&column.name)).count();
+    let names = (known < members.len()).then(|| members.keys());
+    let is_unknown = |name: &&String| !columns.iter().any(|column| column.name == **name);
+    names.into_iter().flatten().filter(is_unknown)
 }
 
 /// Whether an object fits, or where it does not and why.
@@ -48,8 +58,7 @@ pub(super) fn check_members(
     members: &Map<String, Value>,
     columns: &[Column],
 ) -> Result<(), String> {
-    let unknown = members.keys().find(|name| !columns.iter().any(|column| &column.name == *name));
-    if let Some(name) = unknown {
+    if let Some(name) = unknown(members, columns).next() {
         return Err(format!("'{name}' is not in the schema"));
     }
     columns.iter().try_for_each(|column| check(members.get(&column.name), column))

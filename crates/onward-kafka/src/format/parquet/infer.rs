@@ -86,26 +86,22 @@ impl Seen {
             Value::String(_) => Self::Text,
             Value::Array(elements) => {
                 let (before, others) = match self {
-                    Self::List(before) => (*before, None),
-                    other => (Self::Nothing, Some(other)),
+                    Self::List(before) => (*before, Self::Nothing),
+                    other => (Self::Nothing, other),
                 };
                 let list = Self::List(Box::new(elements.into_iter().fold(before, Self::and)));
-                return others.map_or(list.clone(), |other| other.or(list));
+                return others.or(list);
             }
             Value::Object(members) => {
                 let (mut group, others) = match self {
-                    Self::Group(before) => (before, None),
-                    other => (BTreeMap::new(), Some(other)),
+                    Self::Group(before) => (before, Self::Nothing),
+                    other => (BTreeMap::new(), other),
                 };
                 for (name, value) in members {
                     let seen = group.remove(&name).unwrap_or(Self::Nothing);
                     group.insert(name, seen.and(value));
                 }
-                let group = Self::Group(group);
-                return match others {
-                    None => group,
-                    Some(other) => other.or(group),
-                };
+                return others.or(Self::Group(group));
             }
         };
         self.or(value)

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::redis::RedisServer;
+use super::until::until_async;
 
 /// Names that say all about a file.
 pub const PATHS: &str = "{topic}/{partition}/{first_offset}-{last_offset}.{ext}";
@@ -146,6 +147,15 @@ impl Running {
     /// Whether something of this kind was told.
     pub fn has_told(&self, kind: impl Fn(&Event) -> bool) -> bool {
         self.events.lock().unwrap().iter().any(kind)
+    }
+
+    /// Waits until something of this kind is told; panics where it ends without.
+    pub async fn until_told(&self, what: &str, kind: impl Fn(&Event) -> bool + Copy) {
+        until_async(what, || async {
+            assert!(!self.is_over() || self.has_told(kind), "it ended: {:?}", self.events());
+            self.has_told(kind)
+        })
+        .await;
     }
 
     pub fn events(&self) -> Vec<Event> {

@@ -4,8 +4,6 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::redis::free_port;
@@ -81,7 +79,7 @@ impl Server {
     /// Ends it as a power failure does.
     pub fn kill9(&mut self) {
         let mut child = self.child.take().unwrap();
-        kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
+        child.kill().unwrap();
         child.wait().unwrap();
     }
 

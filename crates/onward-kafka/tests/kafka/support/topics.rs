@@ -33,14 +33,7 @@ impl Topics {
     }
 
     pub async fn create(&self, topic: &str, partitions: i32) {
-        self.create_with(topic, partitions, &[]).await;
-    }
-
-    pub async fn create_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-        for (key, value) in settings {
-            new = new.set(key, value);
-        }
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         let done = self.admin().create_topics([&new], &AdminOptions::new()).await.unwrap();
         assert!(done.iter().all(Result::is_ok), "{done:?}");
         self.until_there(topic, partitions).await;
@@ -106,6 +99,13 @@ impl Topics {
             (i64::from(partition), offsets)
         };
         join_all((0..partitions).map(one)).await.into_iter().collect()
+    }
+}
+
+/// Adds what was sent later.
+pub fn extend(sent: &mut BTreeMap<i64, Vec<i64>>, more: BTreeMap<i64, Vec<i64>>) {
+    for (partition, offsets) in more {
+        sent.entry(partition).or_default().extend(offsets);
     }
 }
 
