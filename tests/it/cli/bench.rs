@@ -1,5 +1,7 @@
 //! The load tool, in small.
 
+use std::collections::BTreeSet;
+
 use onward_server::auth::Role;
 use serde_json::{Value, json};
 
@@ -38,6 +40,15 @@ fn check(point: &Value, commits: u64) {
     assert_eq!((&point["errors"], &point["commits"]), (&0.into(), &commits.into()), "{point}");
 }
 
+/// What in the desk's Redis is of benchmarks: whatever stands in braces, which tells branches apart.
+fn left(desk: &Desk) -> BTreeSet<String> {
+    let url = desk.done("status --json").json()["redis"].as_str().unwrap().to_owned();
+    let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg("onward:{bench*").query(&mut connection).unwrap();
+    keys.iter().map(|key| key.split('}').next().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn every_way_to_commit_is_measured_and_drawn() {
     let desk = Desk::lake();
@@ -51,8 +62,9 @@ fn every_way_to_commit_is_measured_and_drawn() {
     }
     let drawn = std::fs::read_to_string(desk.path().join("bench.svg")).unwrap();
     assert!(drawn.contains("<svg") && drawn.contains("optimistic"));
-    // Nothing of it stays.
+    // Nothing of it stays, but for a while what tells others that a repository's branch is deleted.
     assert_eq!(desk.done(&format!("{} --json", "repo list")).lines().len(), 1);
+    assert_eq!(left(&desk).len(), points.len(), "{:?}", left(&desk));
 }
 
 #[test]
@@ -265,6 +277,23 @@ fn a_stall_is_survived_and_drawn() {
     }
     let drawn = std::fs::read_to_string(desk.path().join("stall.svg")).unwrap();
     assert!(drawn.contains("commits under way"));
+}
+
+#[test]
+fn a_stall_of_every_way_to_commit_leaves_nothing() {
+    let desk = Desk::lake();
+    let times = "--rate 20 --before 200ms --stall 100ms --after 1s --processes 2";
+    let ways = "onward,optimistic,bag,lock,floor";
+    let points = desk.done(&format!("bench stall {times} --strategy {ways} --json")).lines();
+    // The floor has no log that another process could follow.
+    let processes: Vec<_> = points.iter().filter_map(|point| point["processes"].as_u64()).collect();
+    assert_eq!(processes, [2, 2, 2, 2, 1]);
+    for point in &points {
+        // 1.3 seconds of them.
+        assert_eq!((&point["arrived"], &point["errors"]), (&26.into(), &0.into()), "{point}");
+    }
+    // One branch of each repository, as everywhere.
+    assert_eq!(left(&desk).len(), points.len(), "{:?}", left(&desk));
 }
 
 #[test]

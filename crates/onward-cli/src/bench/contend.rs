@@ -64,11 +64,7 @@ async fn point(
 ) -> Result<Point> {
     bench.teller.begin(|| format!("{}, {writers} writers", strategy.name()));
     let repo = bench.repo().await?;
-    // The floor has no log that others could follow: it is one process.
-    let processes = match strategy {
-        Strategy::Floor => 1,
-        _ => args.processes.min(writers).max(1),
-    };
+    let processes = strategy.processes(args.processes.min(writers).max(1));
     let spread_over = Spread::of(writers, args.branches);
     let mut first = 0;
     let shares = (0..processes).map(|process| {
@@ -89,9 +85,7 @@ async fn point(
     for found in spread(bench, &repo, shares).await? {
         sample.add(&found);
     }
-    if !matches!(strategy, Strategy::Onward | Strategy::Floor) {
-        Rig::over(bench.onward, &repo, strategy, spread_over).await?.finish().await?;
-    }
+    Rig::clean_up(bench.onward, &repo, strategy, spread_over).await?;
     Ok(Point {
         processes,
         branches: spread_over.branches,

@@ -45,6 +45,14 @@ impl Strategy {
             Self::Floor => "floor",
         }
     }
+
+    /// How many of so many processes can take part: the floor has no log that others could follow.
+    pub fn processes(self, asked: usize) -> usize {
+        match self {
+            Self::Floor => 1,
+            _ => asked,
+        }
+    }
 }
 
 /// The branches that writers are spread over: the first of them on the first branch, and so on.
@@ -193,7 +201,7 @@ impl Rig {
     }
 
     /// Removes what no other process has a part in.
-    async fn finish_own(&self) -> Result<()> {
+    pub async fn finish_own(&self) -> Result<()> {
         for way in &self.ways {
             if let Ways::Floor(floor) = way {
                 floor.forget().await?;
@@ -202,11 +210,18 @@ impl Rig {
         Ok(())
     }
 
-    /// Removes what all processes share, when all have ended: nothing stays in Redis but what the
+    /// Removes what all processes shared, when all have ended: nothing stays in Redis but what the
     /// repository's deletion takes away.
-    pub async fn finish(&self) -> Result<()> {
-        self.finish_own().await?;
-        for way in &self.ways {
+    pub async fn clean_up(
+        onward: &Onward,
+        repo: &str,
+        strategy: Strategy,
+        spread: Spread,
+    ) -> Result<()> {
+        if matches!(strategy, Strategy::Onward | Strategy::Floor) {
+            return Ok(());
+        }
+        for way in Self::over(onward, repo, strategy, spread).await?.ways {
             if let Ways::Rival(rival) = way {
                 rival.forget().await?;
             }
