@@ -1,12 +1,18 @@
 //! The load tool, in small.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use onward_server::auth::Role;
 use serde_json::{Value, json};
 
 use super::{Desk, Said};
 use crate::support::sidecar::{ADMIN, Sidecar};
+use crate::support::until::until;
 
 /// What scripts read of every point.
 const KEYS: &[&str] = &[
@@ -239,6 +245,55 @@ fn two_programs_are_compared_in_turns() {
     assert_eq!(std::fs::read_dir(desk.path()).unwrap().count(), 0);
     let said = desk.fails(2, "bench compare --old /nowhere/onward -- contend --count 1");
     assert!(said.stderr.contains("/nowhere/onward"), "{}", said.stderr);
+}
+
+/// A program that does something before it is this one: `ALIVE` is the lock of its Redis under another name, so
+/// that it can be asked for when the folder is gone.
+fn program(desk: &Desk, first: &str) -> String {
+    let this = env!("CARGO_BIN_EXE_onward");
+    let folder = desk.path().display();
+    let first = first.replace("ALIVE", &format!("{folder}/alive")).replace("THIS", this);
+    let file = desk.file("program", format!("#!/bin/sh\n{first}\nexec {this} \"$@\"\n"));
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o700)).unwrap();
+    format!("bench compare --json --old {} --runs 1 --in {folder}", file.display())
+}
+
+/// Starts the local instance first, so that it runs before anything is measured.
+const STARTS: &str = r#"THIS repo list >&2 && ln "$ONWARD_DATA_DIR/alive" ALIVE || exit 1"#;
+
+#[test]
+fn a_sidecar_that_is_compared_may_write_as_long_a_log_as_it_likes() {
+    let desk = Desk::new();
+    // More than a pipe takes while nobody reads it; refused then, and not waited for.
+    let log = "case $1 in up) dd if=/dev/zero bs=1000000 count=1 oflag=nonblock 1>&2 2>/dev/null || exit 1;; esac";
+    let compared = program(&desk, log);
+    let cycle = desk.done(&format!("{compared} -- cycle --clients 2 --count 2")).json();
+    assert_eq!(cycle["point"], "cycle 2 clients");
+}
+
+#[test]
+fn a_comparison_that_fails_or_is_interrupted_leaves_no_server() {
+    let desk = Desk::new();
+    let alive = desk.path().join("alive");
+    let is_over = || File::open(&alive).unwrap().try_lock().is_ok();
+    // A sidecar that says something else than where it listens.
+    let compared = program(&desk, &format!("{STARTS}; echo '{{}}'; exit"));
+    let said = desk.fails(5, &format!("{compared} -- cycle --clients 1 --count 1"));
+    assert!(said.stderr.contains("did not start"), "{}", said.stderr);
+    assert!(is_over());
+    std::fs::remove_file(&alive).unwrap();
+
+    let line = format!("{} -- contend --writers 1 --duration 1h", program(&desk, STARTS));
+    let mut comparing = desk
+        .command(&line.split_whitespace().collect::<Vec<_>>())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("a server runs", || alive.exists());
+    kill(Pid::from_raw(comparing.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(comparing.wait().unwrap().code(), Some(1));
+    assert!(is_over());
 }
 
 #[test]

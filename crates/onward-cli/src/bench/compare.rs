@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use onward::internals::clock;
+use onward::internals::{clock, local};
 use onward::{Error, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,6 +40,22 @@ pub struct CompareArgs {
     scenario: Vec<String>,
 }
 
+/// Where a program's data lies. Its local instance ends with it, however that program has ended.
+struct Folder(TempDir);
+
+impl Folder {
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Usually it was stopped before; and there is nobody to tell.
+        let _ = local::stop(self.data());
+    }
+}
+
 /// A name, and what was measured under it.
 type Measure = (&'static str, f64);
 
@@ -64,7 +80,7 @@ pub async fn run(teller: &Teller, args: &CompareArgs) -> Result<bool> {
             let Some(side) = sides.get_mut(index as usize) else { continue };
             let (folder, name) = (fresh(args.within.as_deref())?, side.program.display());
             teller.begin(|| format!("run {} of {}, {name}", run + 1, args.runs));
-            let points = measure(&side.program, folder.path(), &args.scenario).await?;
+            let points = measure(&side.program, &folder, &args.scenario).await?;
             side.runs.push(points);
             folders.push(folder);
         }
@@ -80,21 +96,21 @@ pub async fn run(teller: &Teller, args: &CompareArgs) -> Result<bool> {
     Ok(true)
 }
 
-fn fresh(within: Option<&Path>) -> Result<TempDir> {
+fn fresh(within: Option<&Path>) -> Result<Folder> {
     let mut folder = tempfile::Builder::new();
     folder.prefix("onward-compare-");
     let made = match within {
         Some(within) => folder.tempdir_in(within),
         None => folder.tempdir(),
     };
-    made.map_err(|error| {
+    made.map(Folder).map_err(|error| {
         Error::unavailable("a folder for the data cannot be made: name another by --in")
             .with_source(error)
     })
 }
 
 /// One run: the points that were told.
-async fn measure(program: &Path, folder: &Path, scenario: &[String]) -> Result<Vec<Value>> {
+async fn measure(program: &Path, folder: &Folder, scenario: &[String]) -> Result<Vec<Value>> {
     if scenario.first().is_none_or(|first| first != "cycle") {
         let words = scenario.iter().map(String::as_str);
         let points = told(command(program, folder).args(["bench", "--json"]).args(words)).await;
@@ -108,7 +124,9 @@ async fn measure(program: &Path, folder: &Path, scenario: &[String]) -> Result<V
     };
     let mut serve = command(program, folder);
     keyed(serve.args(["up", "--json", "--listen", "127.0.0.1:0"]));
-    let mut sidecar = serve.stdout(Stdio::piped()).spawn().map_err(|e| failed(program, &e))?;
+    // Nobody would read its log, and a pipe that is full would stop it.
+    serve.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut sidecar = serve.spawn().map_err(|error| failed(program, &error))?;
     let url = address(&mut sidecar).await?;
     let this = std::env::current_exe().map_err(|error| failed(program, &error))?;
     let mut ask = command(&this, folder);
@@ -123,12 +141,12 @@ async fn measure(program: &Path, folder: &Path, scenario: &[String]) -> Result<V
 }
 
 /// The program, on a local instance in the folder and with nothing else set.
-fn command(program: &Path, folder: &Path) -> Command {
+fn command(program: &Path, folder: &Folder) -> Command {
     let mut command = Command::new(program);
     for name in ["ONWARD_REDIS", "ONWARD_STORAGE"] {
         command.env_remove(name);
     }
-    command.env("ONWARD_DATA_DIR", folder.join("data")).current_dir(folder);
+    command.env("ONWARD_DATA_DIR", folder.data()).current_dir(folder.0.path());
     command.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
