@@ -62,8 +62,8 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
 }
 
-/// The secret of the administrator's key; not a flag, because everybody can read those.
-const SECRET_VARIABLE: &str = "ONWARD_SECRET_ACCESS_KEY";
+/// The secret of an access key, such as the administrator's; not a flag, because everybody can read those.
+pub const SECRET_VARIABLE: &str = "ONWARD_SECRET_ACCESS_KEY";
 
 impl ServeArgs {
     fn config(self) -> Result<ServerConfig> {

@@ -1,6 +1,7 @@
 //! Two programs measured in turns on the same machine, each run on a fresh folder: what one gives over the
 //! other is in the ratios of their medians, whatever else the machine does meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::super::serve::SECRET_VARIABLE;
 use super::sample::rounded;
 use super::table::Cell;
 use super::teller::Teller;
@@ -56,8 +58,8 @@ impl Drop for Folder {
     }
 }
 
-/// A name, and what was measured under it.
-type Measure = (&'static str, f64);
+/// What was measured, by its name.
+type Measures = BTreeMap<&'static str, f64>;
 
 /// One of the two programs, and what it came to in each run.
 struct Side {
@@ -90,7 +92,7 @@ pub async fn run(teller: &Teller, args: &CompareArgs) -> Result<bool> {
         let Some(point) = new.runs.first().and_then(|points| points.get(index)) else { break };
         let (old, new) = (medians(&old.runs, index), medians(&new.runs, index));
         let ratios = ratios(&old, &new);
-        let json = || json!({"point": label(point), "old": map(&old), "new": map(&new), "ratios": map(&ratios)});
+        let json = || json!({"point": label(point), "old": old, "new": new, "ratios": ratios});
         teller.tell(json, || row(point, &old, &new, &ratios))?;
     }
     Ok(true)
@@ -120,7 +122,7 @@ async fn measure(program: &Path, folder: &Folder, scenario: &[String]) -> Result
     let (id, secret) =
         ("COMPARED", format!("{:016x}{:016x}", clock::random_u64(), clock::random_u64()));
     let keyed = |command: &mut Command| {
-        command.env("ONWARD_ACCESS_KEY_ID", id).env("ONWARD_SECRET_ACCESS_KEY", &secret);
+        command.env("ONWARD_ACCESS_KEY_ID", id).env(SECRET_VARIABLE, &secret);
     };
     let mut serve = command(program, folder);
     keyed(serve.args(["up", "--json", "--listen", "127.0.0.1:0"]));
@@ -178,7 +180,7 @@ async fn address(sidecar: &mut Child) -> Result<String> {
 }
 
 /// The median over all runs of what is compared of a point.
-fn medians(runs: &[Vec<Value>], index: usize) -> Vec<Measure> {
+fn medians(runs: &[Vec<Value>], index: usize) -> Measures {
     let points: Vec<&Value> = runs.iter().filter_map(|points| points.get(index)).collect();
     let of = |name: &'static str| {
         let mut values: Vec<f64> =
@@ -190,16 +192,12 @@ fn medians(runs: &[Vec<Value>], index: usize) -> Vec<Measure> {
 }
 
 /// New over old, of what both have.
-fn ratios(old: &[Measure], new: &[Measure]) -> Vec<Measure> {
+fn ratios(old: &Measures, new: &Measures) -> Measures {
     let pairs = new.iter().filter_map(|(name, new)| {
-        let (_, old) = old.iter().find(|(of, _)| of == name)?;
-        (*old > 0.0).then(|| (*name, rounded(new / old)))
+        let old = old.get(name).filter(|old| **old > 0.0)?;
+        Some((*name, rounded(new / old)))
     });
     pairs.collect()
-}
-
-fn map(values: &[Measure]) -> Value {
-    values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
 }
 
 /// What a point is about.
@@ -214,25 +212,22 @@ fn label(point: &Value) -> String {
     names.chain(numbers.into_iter().filter_map(number)).collect::<Vec<_>>().join(" ")
 }
 
-fn row(point: &Value, old: &[Measure], new: &[Measure], ratios: &[Measure]) -> Vec<Cell> {
-    let find = |all: &[Measure], name: &str| {
-        all.iter().find(|(of, _)| *of == name).map(|(_, value)| *value)
-    };
-    let shown = |value: Option<f64>| match value {
+fn row(point: &Value, old: &Measures, new: &Measures, ratios: &Measures) -> Vec<Cell> {
+    let shown = |value: Option<&f64>| match value {
         None => "-".to_owned(),
-        Some(value) if value < 100.0 => format!("{value:.2}"),
+        Some(value) if *value < 100.0 => format!("{value:.2}"),
         Some(value) => format!("{value:.0}"),
     };
     let mut row = vec![Cell::words("point", 38, label(point))];
     let rate = ["commits_per_second", "cycles_per_second", "seconds"];
-    if let Some(rate) = rate.into_iter().find(|rate| find(new, rate).is_some()) {
+    if let Some(rate) = rate.into_iter().find(|rate| new.contains_key(rate)) {
         let heading = if rate == "seconds" { "s" } else { "/s" };
-        row.push(Cell::number("old", 7, shown(find(old, rate))));
-        row.push(Cell::number("new", 7, shown(find(new, rate))));
-        row.push(Cell::number(heading, 5, shown(find(ratios, rate))));
+        row.push(Cell::number("old", 7, shown(old.get(rate))));
+        row.push(Cell::number("new", 7, shown(new.get(rate))));
+        row.push(Cell::number(heading, 5, shown(ratios.get(rate))));
     }
     for (heading, name) in [("p50", "p50_ms"), ("p99", "p99_ms")] {
-        row.push(Cell::number(heading, 5, shown(find(ratios, name))));
+        row.push(Cell::number(heading, 5, shown(ratios.get(name))));
     }
     row
 }
@@ -245,9 +240,9 @@ mod tests {
     fn the_median_is_compared_of_what_both_have() {
         let run = |rate: f64| vec![json!({"commits_per_second": rate, "p50_ms": 2.0})];
         let old = medians(&[run(1.0), run(100.0), run(10.0)], 0);
-        assert_eq!(old, [("commits_per_second", 10.0), ("p50_ms", 2.0)]);
+        assert_eq!(old, BTreeMap::from([("commits_per_second", 10.0), ("p50_ms", 2.0)]));
         let new = medians(&[vec![json!({"commits_per_second": 30.0, "p99_ms": 1.0})]], 0);
-        assert_eq!(ratios(&old, &new), [("commits_per_second", 3.0)]);
+        assert_eq!(ratios(&old, &new), BTreeMap::from([("commits_per_second", 3.0)]));
         assert!(medians(&[run(1.0)], 1).is_empty());
     }
 }

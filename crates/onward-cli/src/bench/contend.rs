@@ -69,10 +69,8 @@ async fn point(
     let mut first = 0;
     let shares = (0..processes).map(|process| {
         let share = share(writers, process, processes);
-        let until = match args.count {
-            Some(count) => Until::Count(count * share as u64 / writers.max(1) as u64),
-            None => Until::Seconds(args.duration.as_secs_f64()),
-        };
+        let count = args.count.map(|count| count * share as u64 / writers.max(1) as u64);
+        let until = Until::of(count, args.duration);
         let work = Writing { strategy, spread: spread_over, first, writers: share, until };
         first += share;
         work
