@@ -120,14 +120,16 @@ impl DataDir {
 
     /// Removes what a server that was killed has left.
     pub(super) fn remove_stale(&self) -> Result<()> {
-        for path in [&self.socket, &self.pid] {
-            match fs::remove_file(path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed("remove", path, error)),
-            }
-        }
-        Ok(())
+        if_there("remove", &self.socket, |path| fs::remove_file(path))?;
+        if_there("remove", &self.pid, |path| fs::remove_file(path))
+    }
+
+    /// The same before another start, but for the mark by which a server that died is told from one that was
+    /// told to end: the file with the process id stays, and names nobody until the next server does.
+    pub(super) fn make_room(&self) -> Result<()> {
+        if_there("remove", &self.socket, |path| fs::remove_file(path))?;
+        let empty = |path: &Path| File::options().write(true).truncate(true).open(path).map(drop);
+        if_there("empty", &self.pid, empty)
     }
 
     /// Writes the choice of the socket down, for processes with another environment.
@@ -135,6 +137,13 @@ impl DataDir {
         let path = self.path.join("socket");
         fs::write(&path, self.socket.as_os_str().as_bytes())
             .map_err(|error| failed("write", &path, error))
+    }
+}
+
+fn if_there(verb: &str, path: &Path, change: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    match change(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(verb, path, error)),
+        _ => Ok(()),
     }
 }
 

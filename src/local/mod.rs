@@ -82,7 +82,8 @@ impl LocalInstance {
 }
 
 /// Starts the local instance of `data_dir` again if its server has died, and not if it was told to end
-/// (which removes the file with its process id). Returns whether it did. Costs a ping where it lives.
+/// (which removes the file with its process id; a start that fails does not). Returns whether it did. Costs a
+/// ping where it lives.
 pub fn revive(data_dir: impl AsRef<Path>) -> Result<bool> {
     let options = Options::default();
     let Some(dir) = DataDir::find(data_dir.as_ref())? else { return Ok(false) };

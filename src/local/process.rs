@@ -68,11 +68,12 @@ pub(super) fn terminate(dir: &DataDir, deadline: &Deadline) -> Result<()> {
         Err(_) if is_gone(dir) => return Ok(()),
         Err(error) => return Err(stuck().with_source(error)),
     };
-    // The file is this server's: it is written under the lock that a living server holds.
-    let pid: i32 = text.trim().parse().map_err(|_| stuck())?;
-    if pid <= 1 {
-        return Err(stuck());
-    }
+    // The file is this server's, or empty: it is written under the lock that a living server holds.
+    let pid: i32 = match text.trim().parse() {
+        Ok(pid) if pid > 1 => pid,
+        _ if is_gone(dir) => return Ok(()),
+        _ => return Err(stuck()),
+    };
     // SIGCONT, since a paused process takes nothing else. An error means that it has just ended,
     // which the wait below notices.
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
@@ -88,7 +89,7 @@ pub(super) fn start(
     deadline: &Deadline,
 ) -> Result<()> {
     let program = installed(&options.programs)?;
-    dir.remove_stale()?;
+    dir.make_room()?;
     dir.record_socket()?;
     let mut child = spawn(program, dir, alive)
         .map_err(|error| Error::unavailable(format!("cannot run {program}")).with_source(error))?;

@@ -188,6 +188,33 @@ fn a_server_that_cannot_start_says_why() {
     assert!(LocalInstance::ensure(&dir).unwrap().started, "a failed start is in nobody's way");
 }
 
+#[test]
+fn one_that_died_and_could_not_be_started_is_revived_later_unless_it_was_stopped() {
+    let dir = DataDir::new("d");
+    let log = dir.data.join("redis.log");
+    let dies_and_cannot_start = || {
+        dir.kill9();
+        std::fs::remove_file(&log).unwrap();
+        std::fs::create_dir(&log).unwrap();
+        for _ in 0..2 {
+            local::revive(&dir).unwrap_err();
+        }
+        // Nor does it look stopped after somebody else has tried.
+        LocalInstance::ensure(&dir).unwrap_err();
+        local::revive(&dir).unwrap_err();
+    };
+    LocalInstance::ensure(&dir).unwrap();
+    assert!(!local::revive(&dir).unwrap());
+    dies_and_cannot_start();
+    std::fs::remove_dir(&log).unwrap();
+    assert!(local::revive(&dir).unwrap());
+    dies_and_cannot_start();
+    std::fs::remove_dir(&log).unwrap();
+    assert!(!local::stop(&dir).unwrap());
+    assert!(!local::revive(&dir).unwrap());
+    assert_eq!(local::status(&dir).unwrap().unwrap().server, ServerState::Stopped);
+}
+
 /// This test binary as another process that runs [`in_another_process`].
 fn child(data_dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());

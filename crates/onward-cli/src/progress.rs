@@ -58,8 +58,8 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub fn end(self) {
-        if let Some(bar) = self.0 {
+    pub fn end(&self) {
+        if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
     }

@@ -62,8 +62,8 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
 }
 
-/// The secret of the administrator's key; not a flag, because everybody can read those.
-const SECRET_VARIABLE: &str = "ONWARD_SECRET_ACCESS_KEY";
+/// The secret of an access key, such as the administrator's; not a flag, because everybody can read those.
+pub const SECRET_VARIABLE: &str = "ONWARD_SECRET_ACCESS_KEY";
 
 impl ServeArgs {
     fn config(self) -> Result<ServerConfig> {
@@ -118,18 +118,10 @@ const LOOKS: Duration = Duration::from_secs(1);
 
 /// Starts the local instance again whenever it has died. One that was stopped stays so.
 async fn keep(dir: PathBuf) {
-    let mut has_failed = false;
     loop {
         tokio::time::sleep(LOOKS).await;
-        let (died, again) = (dir.clone(), has_failed);
-        // A start that failed leaves nothing by which one that died is told from one that was stopped.
-        let revive = move || match again {
-            true => LocalInstance::ensure(&died).map(|instance| instance.started),
-            false => local::revive(&died),
-        };
-        let revived = blocking(revive).await;
-        has_failed = revived.is_err();
-        match revived {
+        let died = dir.clone();
+        match blocking(move || local::revive(&died)).await {
             Ok(true) => tracing::warn!("the local Redis had died: started it again"),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the local Redis has died, and does not start"),

@@ -1,10 +1,18 @@
 //! The load tool, in small.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use onward_server::auth::Role;
 use serde_json::{Value, json};
 
 use super::{Desk, Said};
 use crate::support::sidecar::{ADMIN, Sidecar};
+use crate::support::until::until;
 
 /// What scripts read of every point.
 const KEYS: &[&str] = &[
@@ -38,6 +46,15 @@ fn check(point: &Value, commits: u64) {
     assert_eq!((&point["errors"], &point["commits"]), (&0.into(), &commits.into()), "{point}");
 }
 
+/// What in the desk's Redis is of benchmarks: whatever stands in braces, which tells branches apart.
+fn left(desk: &Desk) -> BTreeSet<String> {
+    let url = desk.done("status --json").json()["redis"].as_str().unwrap().to_owned();
+    let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg("onward:{bench*").query(&mut connection).unwrap();
+    keys.iter().map(|key| key.split('}').next().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn every_way_to_commit_is_measured_and_drawn() {
     let desk = Desk::lake();
@@ -51,8 +68,9 @@ fn every_way_to_commit_is_measured_and_drawn() {
     }
     let drawn = std::fs::read_to_string(desk.path().join("bench.svg")).unwrap();
     assert!(drawn.contains("<svg") && drawn.contains("optimistic"));
-    // Nothing of it stays.
+    // Nothing of it stays, but for a while what tells others that a repository's branch is deleted.
     assert_eq!(desk.done(&format!("{} --json", "repo list")).lines().len(), 1);
+    assert_eq!(left(&desk).len(), points.len(), "{:?}", left(&desk));
 }
 
 #[test]
@@ -229,6 +247,55 @@ fn two_programs_are_compared_in_turns() {
     assert!(said.stderr.contains("/nowhere/onward"), "{}", said.stderr);
 }
 
+/// A program that does something before it is this one: `ALIVE` is the lock of its Redis under another name, so
+/// that it can be asked for when the folder is gone.
+fn program(desk: &Desk, first: &str) -> String {
+    let this = env!("CARGO_BIN_EXE_onward");
+    let folder = desk.path().display();
+    let first = first.replace("ALIVE", &format!("{folder}/alive")).replace("THIS", this);
+    let file = desk.file("program", format!("#!/bin/sh\n{first}\nexec {this} \"$@\"\n"));
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o700)).unwrap();
+    format!("bench compare --json --old {} --runs 1 --in {folder}", file.display())
+}
+
+/// Starts the local instance first, so that it runs before anything is measured.
+const STARTS: &str = r#"THIS repo list >&2 && ln "$ONWARD_DATA_DIR/alive" ALIVE || exit 1"#;
+
+#[test]
+fn a_sidecar_that_is_compared_may_write_as_long_a_log_as_it_likes() {
+    let desk = Desk::new();
+    // More than a pipe takes while nobody reads it; refused then, and not waited for.
+    let log = "case $1 in up) dd if=/dev/zero bs=1000000 count=1 oflag=nonblock 1>&2 2>/dev/null || exit 1;; esac";
+    let compared = program(&desk, log);
+    let cycle = desk.done(&format!("{compared} -- cycle --clients 2 --count 2")).json();
+    assert_eq!(cycle["point"], "cycle 2 clients");
+}
+
+#[test]
+fn a_comparison_that_fails_or_is_interrupted_leaves_no_server() {
+    let desk = Desk::new();
+    let alive = desk.path().join("alive");
+    let is_over = || File::open(&alive).unwrap().try_lock().is_ok();
+    // A sidecar that says something else than where it listens.
+    let compared = program(&desk, &format!("{STARTS}; echo '{{}}'; exit"));
+    let said = desk.fails(5, &format!("{compared} -- cycle --clients 1 --count 1"));
+    assert!(said.stderr.contains("did not start"), "{}", said.stderr);
+    assert!(is_over());
+    std::fs::remove_file(&alive).unwrap();
+
+    let line = format!("{} -- contend --writers 1 --duration 1h", program(&desk, STARTS));
+    let mut comparing = desk
+        .command(&line.split_whitespace().collect::<Vec<_>>())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("a server runs", || alive.exists());
+    kill(Pid::from_raw(comparing.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(comparing.wait().unwrap().code(), Some(1));
+    assert!(is_over());
+}
+
 #[test]
 fn merges_and_growth_are_measured() {
     let desk = Desk::lake();
@@ -265,6 +332,23 @@ fn a_stall_is_survived_and_drawn() {
     }
     let drawn = std::fs::read_to_string(desk.path().join("stall.svg")).unwrap();
     assert!(drawn.contains("commits under way"));
+}
+
+#[test]
+fn a_stall_of_every_way_to_commit_leaves_nothing() {
+    let desk = Desk::lake();
+    let times = "--rate 20 --before 200ms --stall 100ms --after 1s --processes 2";
+    let ways = "onward,optimistic,bag,lock,floor";
+    let points = desk.done(&format!("bench stall {times} --strategy {ways} --json")).lines();
+    // The floor has no log that another process could follow.
+    let processes: Vec<_> = points.iter().filter_map(|point| point["processes"].as_u64()).collect();
+    assert_eq!(processes, [2, 2, 2, 2, 1]);
+    for point in &points {
+        // 1.3 seconds of them.
+        assert_eq!((&point["arrived"], &point["errors"]), (&26.into(), &0.into()), "{point}");
+    }
+    // One branch of each repository, as everywhere.
+    assert_eq!(left(&desk).len(), points.len(), "{:?}", left(&desk));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use onward::internals::commit::op::queued::QueuedOp;
 use onward::internals::commit::op::request::Request;
 use onward::internals::commit::op::upkeep::upkeep;
 use onward::internals::repo::ChangeBuilder;
-use onward::{Onward, Outcome, Producer};
+use onward::{Config, Onward, Outcome, Producer};
 
 use crate::support::branch::{Audit, Ghost, context, keys, op_id};
 use crate::support::lake::{Deployment, entry};
@@ -35,10 +35,11 @@ fn names(from: usize, to: usize) -> Vec<String> {
 
 /// A deployment of programs that keep 16 producers, of those that have done nothing for so long.
 async fn keeps_few(deployment: &Deployment, idle: Duration) -> Onward {
-    let mut config = deployment.config();
-    config.coordinator.queue.producers.kept = 16;
-    config.coordinator.queue.producers.idle = idle;
-    Onward::with_objects(config, deployment.objects.clone()).await.unwrap()
+    let few = |config: &mut Config| {
+        config.coordinator.queue.producers.kept = 16;
+        config.coordinator.queue.producers.idle = idle;
+    };
+    deployment.connect_as(few).await
 }
 
 /// Commits until a checkpoint is written: the log has one behind each 256 entries.

@@ -12,9 +12,7 @@ use crate::support::until::PATIENCE;
 
 /// Processes whose turn lasts so long that nobody looks because it has run out.
 async fn patient(deployment: &Deployment) -> Onward {
-    let mut config = deployment.config();
-    config.coordinator.turn_ms = 300_000;
-    Onward::with_objects(config, deployment.objects.clone()).await.unwrap()
+    deployment.connect_as(|config| config.coordinator.turn_ms = 300_000).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

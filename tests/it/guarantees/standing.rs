@@ -82,12 +82,11 @@ async fn names_that_redis_has_lost_hide_no_queue() {
 async fn a_queue_that_is_full_of_what_was_left_is_seen_through_by_who_finds_no_room() {
     let (deployment, _) = Deployment::lake().await;
     let few = |queue: u64, sealed: u64| {
-        let mut config = deployment.config();
-        config.coordinator.queue.limits = SubmitLimits { queue, sealed };
-        Onward::with_objects(config, deployment.objects.clone())
+        let limits = SubmitLimits { queue, sealed };
+        deployment.connect_as(move |config| config.coordinator.queue.limits = limits)
     };
     leave(&deployment, "main", 0..4).await;
-    let fresh = few(4, 256).await.unwrap();
+    let fresh = few(4, 256).await;
     assert!(change(&fresh, "main", 4).commit().await.unwrap().commit().is_some());
     Audit::of(&deployment.objects, "main").await.has_all(0..5);
     // The same of what staged commits have taken.
@@ -99,7 +98,7 @@ async fn a_queue_that_is_full_of_what_was_left_is_seen_through_by_who_finds_no_r
         assert!(main.commit_staged().op_id(op_id(n)).submit().await.unwrap().ticket().is_some());
     }
     gone.close().await;
-    let fresh = few(131_072, 2).await.unwrap().repo("lake").branch("main");
+    let fresh = few(131_072, 2).await.repo("lake").branch("main");
     fresh.stage_put("s/7".parse().unwrap(), entry(7), None).await.unwrap();
     let staged = || fresh.commit_staged().op_id(op_id(7)).message("staged").commit();
     // Who is at work is left alone.

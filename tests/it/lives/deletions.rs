@@ -60,9 +60,7 @@ async fn everything(onward: &Onward) -> Vec<(&'static str, onward::Error)> {
 
 /// A process that knew the repository, and asks at each use whether it is still there.
 async fn doubting(deployment: &Deployment) -> Onward {
-    let mut config = deployment.config();
-    config.lives_believed = std::time::Duration::ZERO;
-    Onward::with_objects(config, deployment.objects.clone()).await.unwrap()
+    deployment.connect_as(|config| config.lives_believed = std::time::Duration::ZERO).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,10 +30,17 @@ impl Deployment {
 
     /// One more process's part, as far as one test process can have several.
     pub async fn connect(&self) -> Onward {
-        Onward::with_objects(self.config(), self.objects.clone()).await.unwrap()
+        self.connect_as(|_| ()).await
     }
 
-    /// The same, with failpoints of its own.
+    /// The same, of a program that is set up otherwise.
+    pub async fn connect_as(&self, change: impl FnOnce(&mut Config)) -> Onward {
+        let mut config = self.config();
+        change(&mut config);
+        Onward::with_objects(config, self.objects.clone()).await.unwrap()
+    }
+
+    /// One with failpoints of its own.
     pub async fn connect_with(&self, faults: Faults) -> Onward {
         self.connect_over(&self.redis.url(), faults).await
     }

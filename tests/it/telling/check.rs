@@ -8,7 +8,7 @@ use super::steps::Action;
 /// What came of a run.
 pub struct Report {
     pub states: usize,
-    /// What does not hold somewhere.
+    /// What does not hold somewhere, and the shortest way there.
     pub wrong: Option<String>,
     /// What should have been seen.
     pub unseen: Vec<&'static str>,
@@ -48,17 +48,8 @@ const SIGHTS: &[Sight] = &[
     ),
 ];
 
-/// Every state that can be reached; ends with the first in which something is wrong.
+/// Every state that can be reached; ends with the first in which something is wrong, and the shortest way there.
 pub fn every_state(scope: &Scope) -> Report {
-    explore(scope).0
-}
-
-/// The shortest way to a state in which something is wrong.
-pub fn shortest(scope: &Scope) -> Option<String> {
-    explore(scope).1
-}
-
-fn explore(scope: &Scope) -> (Report, Option<String>) {
     let start = scope.start();
     let mut from: HashMap<State, Option<(State, Action)>> = HashMap::from([(start.clone(), None)]);
     let mut next = VecDeque::from([start]);
@@ -79,7 +70,7 @@ fn explore(scope: &Scope) -> (Report, Option<String>) {
             }
         }
     }
-    let way = wrong.as_ref().map(|(why, state)| {
+    let wrong = wrong.as_ref().map(|(why, state)| {
         let mut actions = Vec::new();
         let mut state = state;
         while let Some(Some((before, action))) = from.get(state) {
@@ -91,7 +82,7 @@ fn explore(scope: &Scope) -> (Report, Option<String>) {
     });
     let due = SIGHTS.iter().filter(|sight| (sight.2)(scope) && !seen.contains(sight.0));
     let unseen = due.map(|sight| sight.0).collect();
-    (Report { states: from.len(), wrong: way.clone(), unseen }, way)
+    Report { states: from.len(), wrong, unseen }
 }
 
 fn is_wrong(scope: &Scope, state: &State) -> Option<String> {

@@ -1,18 +1,20 @@
 //! Two programs measured in turns on the same machine, each run on a fresh folder: what one gives over the
 //! other is in the ratios of their medians, whatever else the machine does meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use onward::internals::clock;
+use onward::internals::{clock, local};
 use onward::{Error, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::super::serve::SECRET_VARIABLE;
 use super::sample::rounded;
 use super::table::Cell;
 use super::teller::Teller;
@@ -40,8 +42,24 @@ pub struct CompareArgs {
     scenario: Vec<String>,
 }
 
-/// A name, and what was measured under it.
-type Measure = (&'static str, f64);
+/// Where a program's data lies. Its local instance ends with it, however that program has ended.
+struct Folder(TempDir);
+
+impl Folder {
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Usually it was stopped before; and there is nobody to tell.
+        let _ = local::stop(self.data());
+    }
+}
+
+/// What was measured, by its name.
+type Measures = BTreeMap<&'static str, f64>;
 
 /// One of the two programs, and what it came to in each run.
 struct Side {
@@ -64,7 +82,7 @@ pub async fn run(teller: &Teller, args: &CompareArgs) -> Result<bool> {
             let Some(side) = sides.get_mut(index as usize) else { continue };
             let (folder, name) = (fresh(args.within.as_deref())?, side.program.display());
             teller.begin(|| format!("run {} of {}, {name}", run + 1, args.runs));
-            let points = measure(&side.program, folder.path(), &args.scenario).await?;
+            let points = measure(&side.program, &folder, &args.scenario).await?;
             side.runs.push(points);
             folders.push(folder);
         }
@@ -74,27 +92,27 @@ pub async fn run(teller: &Teller, args: &CompareArgs) -> Result<bool> {
         let Some(point) = new.runs.first().and_then(|points| points.get(index)) else { break };
         let (old, new) = (medians(&old.runs, index), medians(&new.runs, index));
         let ratios = ratios(&old, &new);
-        let json = || json!({"point": label(point), "old": map(&old), "new": map(&new), "ratios": map(&ratios)});
+        let json = || json!({"point": label(point), "old": old, "new": new, "ratios": ratios});
         teller.tell(json, || row(point, &old, &new, &ratios))?;
     }
     Ok(true)
 }
 
-fn fresh(within: Option<&Path>) -> Result<TempDir> {
+fn fresh(within: Option<&Path>) -> Result<Folder> {
     let mut folder = tempfile::Builder::new();
     folder.prefix("onward-compare-");
     let made = match within {
         Some(within) => folder.tempdir_in(within),
         None => folder.tempdir(),
     };
-    made.map_err(|error| {
+    made.map(Folder).map_err(|error| {
         Error::unavailable("a folder for the data cannot be made: name another by --in")
             .with_source(error)
     })
 }
 
 /// One run: the points that were told.
-async fn measure(program: &Path, folder: &Path, scenario: &[String]) -> Result<Vec<Value>> {
+async fn measure(program: &Path, folder: &Folder, scenario: &[String]) -> Result<Vec<Value>> {
     if scenario.first().is_none_or(|first| first != "cycle") {
         let words = scenario.iter().map(String::as_str);
         let points = told(command(program, folder).args(["bench", "--json"]).args(words)).await;
@@ -104,11 +122,13 @@ async fn measure(program: &Path, folder: &Path, scenario: &[String]) -> Result<V
     let (id, secret) =
         ("COMPARED", format!("{:016x}{:016x}", clock::random_u64(), clock::random_u64()));
     let keyed = |command: &mut Command| {
-        command.env("ONWARD_ACCESS_KEY_ID", id).env("ONWARD_SECRET_ACCESS_KEY", &secret);
+        command.env("ONWARD_ACCESS_KEY_ID", id).env(SECRET_VARIABLE, &secret);
     };
     let mut serve = command(program, folder);
     keyed(serve.args(["up", "--json", "--listen", "127.0.0.1:0"]));
-    let mut sidecar = serve.stdout(Stdio::piped()).spawn().map_err(|e| failed(program, &e))?;
+    // Nobody would read its log, and a pipe that is full would stop it.
+    serve.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut sidecar = serve.spawn().map_err(|error| failed(program, &error))?;
     let url = address(&mut sidecar).await?;
     let this = std::env::current_exe().map_err(|error| failed(program, &error))?;
     let mut ask = command(&this, folder);
@@ -123,12 +143,12 @@ async fn measure(program: &Path, folder: &Path, scenario: &[String]) -> Result<V
 }
 
 /// The program, on a local instance in the folder and with nothing else set.
-fn command(program: &Path, folder: &Path) -> Command {
+fn command(program: &Path, folder: &Folder) -> Command {
     let mut command = Command::new(program);
     for name in ["ONWARD_REDIS", "ONWARD_STORAGE"] {
         command.env_remove(name);
     }
-    command.env("ONWARD_DATA_DIR", folder.join("data")).current_dir(folder);
+    command.env("ONWARD_DATA_DIR", folder.data()).current_dir(folder.0.path());
     command.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -160,7 +180,7 @@ async fn address(sidecar: &mut Child) -> Result<String> {
 }
 
 /// The median over all runs of what is compared of a point.
-fn medians(runs: &[Vec<Value>], index: usize) -> Vec<Measure> {
+fn medians(runs: &[Vec<Value>], index: usize) -> Measures {
     let points: Vec<&Value> = runs.iter().filter_map(|points| points.get(index)).collect();
     let of = |name: &'static str| {
         let mut values: Vec<f64> =
@@ -172,16 +192,12 @@ fn medians(runs: &[Vec<Value>], index: usize) -> Vec<Measure> {
 }
 
 /// New over old, of what both have.
-fn ratios(old: &[Measure], new: &[Measure]) -> Vec<Measure> {
+fn ratios(old: &Measures, new: &Measures) -> Measures {
     let pairs = new.iter().filter_map(|(name, new)| {
-        let (_, old) = old.iter().find(|(of, _)| of == name)?;
-        (*old > 0.0).then(|| (*name, rounded(new / old)))
+        let old = old.get(name).filter(|old| **old > 0.0)?;
+        Some((*name, rounded(new / old)))
     });
     pairs.collect()
-}
-
-fn map(values: &[Measure]) -> Value {
-    values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
 }
 
 /// What a point is about.
@@ -196,25 +212,22 @@ fn label(point: &Value) -> String {
     names.chain(numbers.into_iter().filter_map(number)).collect::<Vec<_>>().join(" ")
 }
 
-fn row(point: &Value, old: &[Measure], new: &[Measure], ratios: &[Measure]) -> Vec<Cell> {
-    let find = |all: &[Measure], name: &str| {
-        all.iter().find(|(of, _)| *of == name).map(|(_, value)| *value)
-    };
-    let shown = |value: Option<f64>| match value {
+fn row(point: &Value, old: &Measures, new: &Measures, ratios: &Measures) -> Vec<Cell> {
+    let shown = |value: Option<&f64>| match value {
         None => "-".to_owned(),
-        Some(value) if value < 100.0 => format!("{value:.2}"),
+        Some(value) if *value < 100.0 => format!("{value:.2}"),
         Some(value) => format!("{value:.0}"),
     };
     let mut row = vec![Cell::words("point", 38, label(point))];
     let rate = ["commits_per_second", "cycles_per_second", "seconds"];
-    if let Some(rate) = rate.into_iter().find(|rate| find(new, rate).is_some()) {
+    if let Some(rate) = rate.into_iter().find(|rate| new.contains_key(rate)) {
         let heading = if rate == "seconds" { "s" } else { "/s" };
-        row.push(Cell::number("old", 7, shown(find(old, rate))));
-        row.push(Cell::number("new", 7, shown(find(new, rate))));
-        row.push(Cell::number(heading, 5, shown(find(ratios, rate))));
+        row.push(Cell::number("old", 7, shown(old.get(rate))));
+        row.push(Cell::number("new", 7, shown(new.get(rate))));
+        row.push(Cell::number(heading, 5, shown(ratios.get(rate))));
     }
     for (heading, name) in [("p50", "p50_ms"), ("p99", "p99_ms")] {
-        row.push(Cell::number(heading, 5, shown(find(ratios, name))));
+        row.push(Cell::number(heading, 5, shown(ratios.get(name))));
     }
     row
 }
@@ -227,9 +240,9 @@ mod tests {
     fn the_median_is_compared_of_what_both_have() {
         let run = |rate: f64| vec![json!({"commits_per_second": rate, "p50_ms": 2.0})];
         let old = medians(&[run(1.0), run(100.0), run(10.0)], 0);
-        assert_eq!(old, [("commits_per_second", 10.0), ("p50_ms", 2.0)]);
+        assert_eq!(old, BTreeMap::from([("commits_per_second", 10.0), ("p50_ms", 2.0)]));
         let new = medians(&[vec![json!({"commits_per_second": 30.0, "p99_ms": 1.0})]], 0);
-        assert_eq!(ratios(&old, &new), [("commits_per_second", 3.0)]);
+        assert_eq!(ratios(&old, &new), BTreeMap::from([("commits_per_second", 3.0)]));
         assert!(medians(&[run(1.0)], 1).is_empty());
     }
 }

@@ -64,19 +64,13 @@ async fn point(
 ) -> Result<Point> {
     bench.teller.begin(|| format!("{}, {writers} writers", strategy.name()));
     let repo = bench.repo().await?;
-    // The floor has no log that others could follow: it is one process.
-    let processes = match strategy {
-        Strategy::Floor => 1,
-        _ => args.processes.min(writers).max(1),
-    };
+    let processes = strategy.processes(args.processes.min(writers).max(1));
     let spread_over = Spread::of(writers, args.branches);
     let mut first = 0;
     let shares = (0..processes).map(|process| {
         let share = share(writers, process, processes);
-        let until = match args.count {
-            Some(count) => Until::Count(count * share as u64 / writers.max(1) as u64),
-            None => Until::Seconds(args.duration.as_secs_f64()),
-        };
+        let count = args.count.map(|count| count * share as u64 / writers.max(1) as u64);
+        let until = Until::of(count, args.duration);
         let work = Writing { strategy, spread: spread_over, first, writers: share, until };
         first += share;
         work
@@ -89,9 +83,7 @@ async fn point(
     for found in spread(bench, &repo, shares).await? {
         sample.add(&found);
     }
-    if !matches!(strategy, Strategy::Onward | Strategy::Floor) {
-        Rig::over(bench.onward, &repo, strategy, spread_over).await?.finish().await?;
-    }
+    Rig::clean_up(bench.onward, &repo, strategy, spread_over).await?;
     Ok(Point {
         processes,
         branches: spread_over.branches,

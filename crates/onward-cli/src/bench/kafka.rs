@@ -22,12 +22,13 @@ use serde_json::json;
 
 use super::super::session::blocking;
 use super::run::{Bench, entries};
+use super::server::peak_memory;
 use super::table::Cell;
 
 /// How long a step may take that usually takes none.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct KafkaArgs {
     /// HOST:PORT,…; a topic is made there, and deleted in the end
     #[arg(long, value_name = "LIST")]
@@ -66,7 +67,7 @@ pub async fn run(bench: &Bench<'_>, args: &KafkaArgs) -> Result<bool> {
 }
 
 async fn measure(bench: &Bench<'_>, args: &KafkaArgs, topic: &Arc<str>) -> Result<bool> {
-    let own = (args.clone_of(), Arc::clone(topic));
+    let own = (args.clone(), Arc::clone(topic));
     let bare = blocking(move || {
         let (args, topic) = own;
         fill(&args, &topic)?;
@@ -136,7 +137,7 @@ fn tell(
 ) -> Result<()> {
     let rate = args.records as f64 / seconds;
     let ratio = bare / seconds;
-    let memory = memory_peak();
+    let memory = peak_memory();
     bench.teller.tell(
         || {
             json!({
@@ -155,20 +156,6 @@ fn tell(
             ]
         },
     )
-}
-
-/// The most memory that this process has had so far, in bytes, where the system tells.
-fn memory_peak() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
-impl KafkaArgs {
-    fn clone_of(&self) -> Self {
-        Self { brokers: self.brokers.clone(), formats: Vec::new(), ..*self }
-    }
 }
 
 fn client(args: &KafkaArgs) -> ClientConfig {

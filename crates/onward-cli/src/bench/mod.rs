@@ -107,11 +107,23 @@ pub async fn run(global: &Global, out: &Out, args: BenchArgs) -> Done {
         Scenario::Cycle(cycle) if cycle.server.is_some() => {
             cycle::elsewhere(&teller, out, cycle).await
         }
-        Scenario::Compare(args) => compare::run(&teller, args).await.map_err(Failure::from),
+        Scenario::Compare(args) => unless_told(out, compare::run(&teller, args)).await,
         _ => here(global, out, &teller, &args).await,
     };
     teller.end();
     Ok(if sound? { Exit::Done } else { Exit::Unexpected })
+}
+
+/// Measures until it is done, or until it is told to stop.
+async fn unless_told(
+    out: &Out,
+    measure: impl Future<Output = onward::Result<bool>>,
+) -> Result<bool, Failure> {
+    let mut signals = Signals::listen(*out)?;
+    tokio::select! {
+        sound = measure => sound.map_err(Failure::from),
+        () = signals.caught() => Err(Failure::Interrupted),
+    }
 }
 
 /// Measures this deployment; whether all went well.
@@ -142,11 +154,7 @@ async fn here(
             Scenario::Kafka(args) => kafka::run(&bench, args).await,
         }
     };
-    let mut signals = Signals::listen(*out)?;
-    let sound = tokio::select! {
-        sound = measure => sound.map_err(Failure::from),
-        () = signals.caught() => Err(Failure::Interrupted),
-    };
+    let sound = unless_told(out, measure).await;
     weather.stall(weather::Stalled::Nothing);
     bench.clean().await?;
     let sound = sound?;

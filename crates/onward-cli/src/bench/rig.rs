@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::ValueEnum;
-use onward::internals::clock;
+use onward::internals::clock::{self, Deadline};
 use onward::internals::commit::counters::CounterSnapshot;
 use onward::internals::model::ids::BranchUid;
 use onward::internals::objects::ObjectCounters;
 use onward::internals::repo::Branch;
 use onward::internals::tree::Record;
-use onward::{Change, Entry, Error, ObjectPath, Onward, OpId, Outcome, RefExpr, Result};
+use onward::{Change, Config, Entry, Error, ObjectPath, Onward, OpId, Outcome, RefExpr, Result};
 use serde::{Deserialize, Serialize};
 
 use super::floor::Floor;
@@ -43,6 +44,14 @@ impl Strategy {
             Self::Bag => "bag",
             Self::Lock => "lock",
             Self::Floor => "floor",
+        }
+    }
+
+    /// How many of so many processes can take part: the floor has no log that others could follow.
+    pub fn processes(self, asked: usize) -> usize {
+        match self {
+            Self::Floor => 1,
+            _ => asked,
         }
     }
 }
@@ -193,7 +202,7 @@ impl Rig {
     }
 
     /// Removes what no other process has a part in.
-    async fn finish_own(&self) -> Result<()> {
+    pub async fn finish_own(&self) -> Result<()> {
         for way in &self.ways {
             if let Ways::Floor(floor) = way {
                 floor.forget().await?;
@@ -202,11 +211,18 @@ impl Rig {
         Ok(())
     }
 
-    /// Removes what all processes share, when all have ended: nothing stays in Redis but what the
+    /// Removes what all processes shared, when all have ended: nothing stays in Redis but what the
     /// repository's deletion takes away.
-    pub async fn finish(&self) -> Result<()> {
-        self.finish_own().await?;
-        for way in &self.ways {
+    pub async fn clean_up(
+        onward: &Onward,
+        repo: &str,
+        strategy: Strategy,
+        spread: Spread,
+    ) -> Result<()> {
+        if matches!(strategy, Strategy::Onward | Strategy::Floor) {
+            return Ok(());
+        }
+        for way in Self::over(onward, repo, strategy, spread).await?.ways {
             if let Ways::Rival(rival) = way {
                 rival.forget().await?;
             }
@@ -238,13 +254,28 @@ fn element(op_id: OpId, record: &Record) -> bytes::Bytes {
     element.into()
 }
 
-/// When writers stop.
+/// When writers, or clients, stop.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub enum Until {
     /// After so many seconds.
     Seconds(f64),
-    /// After so many commits of all writers of this process together.
+    /// After so many commits, or cycles, of all of this process together.
     Count(u64),
+}
+
+impl Until {
+    /// After so many, or where that is not said after this time.
+    pub fn of(count: Option<u64>, time: Duration) -> Self {
+        count.map_or(Self::Seconds(time.as_secs_f64()), Self::Count)
+    }
+
+    /// When nothing is begun any more, and how much is begun at most.
+    pub fn limits(self) -> (Deadline, u64) {
+        match self {
+            Self::Seconds(seconds) => (Deadline::after(Duration::from_secs_f64(seconds)), u64::MAX),
+            Self::Count(count) => (Deadline::after(Config::TIMEOUT_MAX), count),
+        }
+    }
 }
 
 /// Runs writers `first..first + writers` until the end, as fast as each can: the next commit when
@@ -253,24 +284,14 @@ pub async fn drive(rig: &Rig, first: usize, writers: usize, until: Until) -> Res
     let before = rig.before();
     let watch = clock::Stopwatch::start();
     let begun = Arc::new(AtomicU64::new(0));
-    let deadline = match until {
-        Until::Seconds(seconds) => {
-            clock::Deadline::after(std::time::Duration::from_secs_f64(seconds))
-        }
-        Until::Count(_) => clock::Deadline::after(onward::Config::TIMEOUT_MAX),
-    };
+    let (deadline, count) = until.limits();
     let tasks: Vec<_> = (first..first + writers)
         .map(|writer| {
             let (rig, begun) = (rig.clone(), Arc::clone(&begun));
             tokio::spawn(async move {
                 let mut sample = Sample::new();
                 let mut commits = 0;
-                while !deadline.is_over() {
-                    if let Until::Count(count) = until
-                        && begun.fetch_add(1, Ordering::Relaxed) >= count
-                    {
-                        break;
-                    }
+                while !deadline.is_over() && begun.fetch_add(1, Ordering::Relaxed) < count {
                     let one = clock::Stopwatch::start();
                     match rig.commit(writer, commits).await {
                         Ok(made) => {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::plot::Chart;
 use super::processes::{Place, Start, Work, spread};
-use super::rig::{Rig, Strategy};
+use super::rig::{Rig, Spread, Strategy};
 use super::run::{Bench, processes};
 use super::sample::Latencies;
 use super::table::Cell;
@@ -106,6 +106,7 @@ impl Series {
 #[derive(Debug)]
 struct Course {
     strategy: Strategy,
+    processes: usize,
     series: Series,
     /// Commits under way at the end of each slot.
     depths: Vec<u64>,
@@ -146,19 +147,20 @@ pub async fn run(bench: &Bench<'_>, args: &StallArgs) -> Result<bool> {
 async fn course(bench: &Bench<'_>, args: &StallArgs, strategy: Strategy) -> Result<Course> {
     bench.teller.begin(|| format!("{}, {} commits a second", strategy.name(), args.rate));
     let repo = bench.repo().await?;
-    let shares = (0..args.processes).map(|process| Arriving {
+    let processes = strategy.processes(args.processes);
+    let shares = (0..processes).map(|process| Arriving {
         strategy,
         rate: args.rate,
         times: [args.before, args.stall, args.after],
         part: args.part,
         first: process,
-        step: args.processes,
+        step: processes,
     });
     let mut series = Series::default();
     for found in spread(bench, &repo, shares.collect()).await? {
         series.add(found);
     }
-    Rig::open(bench.onward, &repo, strategy).await?.finish().await?;
+    Rig::clean_up(bench.onward, &repo, strategy, Spread::ONE).await?;
     let mut under_way = 0u64;
     let depths: Vec<u64> = series
         .slots
@@ -169,7 +171,7 @@ async fn course(bench: &Bench<'_>, args: &StallArgs, strategy: Strategy) -> Resu
         })
         .collect();
     let recovered = recovered(args, &depths);
-    Ok(Course { strategy, series, depths, recovered })
+    Ok(Course { strategy, processes, series, depths, recovered })
 }
 
 /// Making some of the commits that arrive: each `step`th from the `first` on.
@@ -207,6 +209,7 @@ impl Work for Arriving {
             }
             task.abort();
         }
+        rig.finish_own().await?;
         Ok(std::mem::take(&mut *series.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
@@ -313,7 +316,7 @@ fn json(args: &StallArgs, course: &Course) -> Value {
         "scenario": "stall",
         "strategy": course.strategy.name(),
         "rate": args.rate,
-        "processes": args.processes,
+        "processes": course.processes,
         "stall_seconds": args.stall.as_secs_f64(),
         "arrived": arrived,
         "commits": done - series.errors,

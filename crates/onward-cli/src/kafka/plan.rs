@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onward::BranchName;
 use onward::internals::model::address::Address;
 use onward::{Error, Result};
 use onward_kafka::file::Format;
@@ -19,6 +20,8 @@ use super::args::{FormatArg, KafkaArgs, OnGapArg, Parsed};
 #[derive(Debug)]
 pub struct Plan {
     pub into: Address,
+    /// The branch in it.
+    pub branch: BranchName,
     pub topics: Vec<Arc<str>>,
     pub group: String,
     /// librdkafka's settings.
@@ -34,7 +37,7 @@ impl Plan {
         let Some(Parsed(into)) = args.into.clone() else {
             return Err(missing("REPO/BRANCH[/PREFIX] (into)"));
         };
-        into.require_ref()?.as_branch()?;
+        let branch = into.require_ref()?.as_branch()?;
         let brokers = args.brokers.clone().map(|brokers| ("bootstrap.servers".to_owned(), brokers));
         let client: Vec<_> = brokers.into_iter().chain(args.set.clone()).collect();
         if !client.iter().any(|(key, _)| key == "bootstrap.servers") {
@@ -48,7 +51,7 @@ impl Plan {
         topics.sort();
         topics.dedup();
         let group = args.group.clone().ok_or_else(|| missing("--group NAME"))?;
-        Ok(Self { into, topics, group, client })
+        Ok(Self { into, branch, topics, group, client })
     }
 
     /// The settings of the sink; `schema` is that of Parquet.

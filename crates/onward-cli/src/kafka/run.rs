@@ -42,8 +42,7 @@ async fn sink(onward: &Onward, out: &Out, args: &KafkaArgs, plan: Plan) -> Done 
         _ => None,
     };
     let settings = plan.settings(args, schema)?;
-    let name = plan.into.require_ref()?.as_branch()?.to_string();
-    let sink = Sink::new(branch.repository(), &name, settings)?;
+    let sink = Sink::new(branch.repository(), plan.branch.as_str(), settings)?;
     let mut signals = Signals::listen(*out)?;
     let kafka = blocking(move || Kafka::connect(&plan.client, &plan.group, &plan.topics)).await?;
 
@@ -69,7 +68,6 @@ async fn sink(onward: &Onward, out: &Out, args: &KafkaArgs, plan: Plan) -> Done 
             }
         }
     };
-    let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-    watch.end(&report?)?;
+    watch.lock().unwrap_or_else(PoisonError::into_inner).end(&report?)?;
     Ok(Exit::Done)
 }

@@ -80,13 +80,9 @@ fn sample_of(
 
 async fn read(branch: &Branch, plan: &Plan, path: &ObjectPath) -> Result<Option<Schema>> {
     let repo = branch.repository();
-    let head: RefExpr = format!("{}@", plan.into.require_ref()?.as_branch()?).parse()?;
+    let head: RefExpr = format!("{}@", plan.branch).parse()?;
     let entry = match repo.stat(&head, path).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Whether the branch is there is another question.
-            branch.show().await?;
-            return Ok(None);
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         entry => entry?,
     };
     let wrong = |error: Error| error.context(format!("the schema in '{path}' on the branch"));

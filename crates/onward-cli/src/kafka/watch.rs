@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 8;
 /// What was told so far.
 pub struct Watch {
     out: Out,
-    progress: Option<Progress>,
+    progress: Progress,
     begun: Stopwatch,
     /// Records on the branch, and when the rate was last counted.
     records: u64,
@@ -33,7 +33,7 @@ impl Watch {
     pub fn new(out: Out) -> Self {
         Self {
             out,
-            progress: Some(Progress::new(&out)),
+            progress: Progress::new(&out),
             begun: Stopwatch::start(),
             records: 0,
             counted: (Stopwatch::start(), 0),
@@ -66,10 +66,7 @@ impl Watch {
             }
         } else if let Some(remark) = remark(&event) {
             let remark = printable_lines(&remark);
-            match &self.progress {
-                Some(progress) => progress.aside(|| self.out.note(&remark)),
-                None => self.out.note(&remark),
-            }
+            self.progress.aside(|| self.out.note(&remark));
         }
     }
 
@@ -81,9 +78,7 @@ impl Watch {
             self.rate = (self.records - *before) as f64 / seconds;
             *before = self.records;
         }
-        if let Some(progress) = &self.progress {
-            progress.show(|| self.line());
-        }
+        self.progress.show(|| self.line());
     }
 
     fn line(&self) -> String {
@@ -101,10 +96,8 @@ impl Watch {
     }
 
     /// Tells what it was in all.
-    pub fn end(&mut self, report: &Report) -> Told {
-        if let Some(progress) = self.progress.take() {
-            progress.end();
-        }
+    pub fn end(&self, report: &Report) -> Told {
+        self.progress.end();
         let seconds = self.begun.elapsed().as_secs_f64();
         self.out.data(
             || {

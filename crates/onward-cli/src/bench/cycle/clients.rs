@@ -5,22 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use onward::internals::clock::{self, Deadline, Stopwatch};
-use onward::{Config, Error, Result};
+use onward::{Error, Result};
 
+use super::super::rig::Until;
 use super::api::{Api, Refused};
 use super::found::{Cycles, STEPS};
 
 /// How long a client that was refused waits before it begins anew.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// When clients stop.
-#[derive(Debug, Clone, Copy)]
-pub enum Until {
-    /// After this time.
-    Over(Duration),
-    /// After so many cycles of all together.
-    Count(u64),
-}
 
 /// What all clients of one measurement share.
 struct Round {
@@ -42,10 +34,7 @@ pub async fn drive(
     bytes: usize,
     until: Until,
 ) -> Result<Cycles> {
-    let (deadline, count) = match until {
-        Until::Over(time) => (Deadline::after(time), u64::MAX),
-        Until::Count(count) => (Deadline::after(Config::TIMEOUT_MAX), count),
-    };
+    let (deadline, count) = until.limits();
     let round = Arc::new(Round {
         api: Arc::clone(api),
         repo: repo.to_owned(),

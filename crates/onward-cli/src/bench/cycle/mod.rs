@@ -9,12 +9,14 @@ use onward::{Error, Result};
 
 use super::super::exit::Failure;
 use super::super::out::Out;
+use super::super::serve::SECRET_VARIABLE;
 use super::super::signals::Signals;
 use super::processes::Running;
+use super::rig::Until;
 use super::run::{Bench, writers};
 use super::teller::Teller;
 use api::{Api, Keys};
-use clients::{Until, drive};
+use clients::drive;
 use found::Point;
 use sidecar::Serving;
 
@@ -25,9 +27,6 @@ pub mod sidecar;
 
 /// Bytes of an object, at most: each client has one in memory.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// The secret of an access key; not a flag, because everybody can read those.
-const SECRET_VARIABLE: &str = "ONWARD_SECRET_ACCESS_KEY";
 
 #[derive(Debug, clap::Args)]
 pub struct CycleArgs {
@@ -110,10 +109,7 @@ async fn measure(teller: &Teller, args: &CycleArgs, api: &Arc<Api>, repo: &str) 
     let mut sound = true;
     for clients in &args.clients {
         teller.begin(|| format!("{clients} clients"));
-        let until = match args.count {
-            Some(count) => Until::Count(count),
-            None => Until::Over(args.duration),
-        };
+        let until = Until::of(args.count, args.duration);
         let before = api.asked().await;
         let cycles = drive(api, repo, *clients, args.bytes as usize, until).await?;
         // The looks at what is counted are counted: those of the second look before, and the first now.
