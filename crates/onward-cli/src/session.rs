@@ -227,7 +227,7 @@ mod tests {
         for (text, why) in [
             ("other/main", "repository 'other'"),
             ("lake/main/path", "path"),
-            ("lake/", "names no ref"),
+            ("lake/", "no ref"),
             ("", "empty"),
         ] {
             assert!(ref_in(&lake, text).unwrap_err().message().contains(why), "{text}");
