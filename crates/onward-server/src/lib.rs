@@ -3,6 +3,7 @@
 //! ```text
 //! /api/v1/…       the lakeFS API, for lakeFS's own clients           lakefs
 //! /onward/v1/…    what lakeFS's lacks: change sets, tickets, events  api
+//! /iceberg/v1/…   an Iceberg REST catalog, for engines of tables      iceberg
 //! /healthz /readyz /metrics                                          health, metrics
 //! /openapi.json /docs                                                api
 //! ```
@@ -26,6 +27,8 @@ mod error;
 mod extract;
 mod headers;
 mod health;
+#[cfg(feature = "iceberg")]
+mod iceberg;
 mod idempotency;
 mod integrity;
 pub mod lakefs;
@@ -148,24 +151,35 @@ fn router(app: AppState) -> Router {
         .merge(lakefs::open_routes())
         .merge(lakefs::routes().layer(known.clone()))
         .fallback(no_route);
-    let own = api::routes().layer(known).fallback(no_route);
+    let own = api::routes().layer(known.clone()).fallback(no_route);
     let all = Router::new()
         .nest("/api/v1", lakefs)
         .nest("/onward/v1", own)
         .merge(api::documents())
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
-        .route("/metrics", get(scrape::show))
+        .route("/metrics", get(scrape::show));
+    #[cfg(feature = "iceberg")]
+    let all = {
+        let once = from_fn_with_state(app.clone(), iceberg::once);
+        let tables = Router::new()
+            .merge(iceberg::open_routes())
+            .merge(iceberg::routes().layer(once).layer(known))
+            .fallback(no_route);
+        all.nest("/iceberg/v1", tables)
+    };
+    let all = all
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method);
-    limited(all, app.limits.json_len)
+    let all = limited(all, app.limits.json_len)
         .layer(from_fn(integrity::watch))
         .layer(from_fn(unoffered::refuse))
         .layer(from_fn(urls::require_text))
         .layer(RequestBodyTimeoutLayer::new(app.limits.piece_timeout))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(requests::observe))
-        .with_state(app)
+        .layer(CatchPanicLayer::custom(panicked));
+    #[cfg(feature = "iceberg")]
+    let all = all.layer(from_fn(iceberg::speak));
+    all.layer(from_fn(requests::observe)).with_state(app)
 }
 
 async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
@@ -173,7 +187,7 @@ async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
         StatusCode::NOT_FOUND,
         "not_found",
         format!(
-            "there is no '{}' here: the lakeFS API is under /api/v1, Onward's own under /onward/v1, and /docs describes it",
+            "there is no '{}' here: the lakeFS API is under /api/v1, Onward's own under /onward/v1, an Iceberg catalog under /iceberg/v1; /docs describes Onward's",
             onward::internals::model::error::quoted(uri.path())
         ),
     )

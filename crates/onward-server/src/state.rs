@@ -38,6 +38,12 @@ pub struct App {
     pub streams_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
+    /// Iceberg's tables and namespaces on branches.
+    #[cfg(feature = "iceberg")]
+    pub catalog: onward_iceberg::catalog::Catalog,
+    /// Requests of the Iceberg catalog that are carried out once.
+    #[cfg(feature = "iceberg")]
+    pub iceberg_once: super::iceberg::Once,
     /// How much is taken at once.
     pub limits: Limits,
     /// What is measured.
@@ -65,6 +71,10 @@ impl App {
             streams: Arc::new(Semaphore::new(limits.streams)),
             streams_by_key: Places::new("event streams", limits.streams_per_key),
             sources,
+            #[cfg(feature = "iceberg")]
+            catalog: onward_iceberg::catalog::Catalog::new(onward.clone(), None),
+            #[cfg(feature = "iceberg")]
+            iceberg_once: super::iceberg::Once::default(),
             onward,
             limits,
             metrics,
