@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // Stands on what the library promises, and on no room of it.
     ("kafka", &[]),
+    ("iceberg", &[]),
     (
         "cli",
         &[
