@@ -27,7 +27,11 @@ pub struct Changed {
 
 impl Place {
     /// The namespaces directly in `parent`, or the first levels that there are.
-    pub async fn namespaces(&self, parent: Option<&Namespace>, page: &Page) -> Result<Names<Namespace>> {
+    pub async fn namespaces(
+        &self,
+        parent: Option<&Namespace>,
+        page: &Page,
+    ) -> Result<Names<Namespace>> {
         if let Some(parent) = parent {
             self.require_namespace(parent).await?;
         }
@@ -104,8 +108,10 @@ impl Place {
             let (removed, missing) =
                 removals.iter().cloned().partition(|key| properties.remove(key).is_some());
             properties.extend(updates.clone());
-            let unchanged = there.map_or(Condition::Absent, |entry| Condition::Checksum(entry.checksum));
-            let change = change(marker.clone(), Some(namespace_entry(&properties)?), Some(unchanged));
+            let unchanged =
+                there.map_or(Condition::Absent, |entry| Condition::Checksum(entry.checksum));
+            let change =
+                change(marker.clone(), Some(namespace_entry(&properties)?), Some(unchanged));
             match submit(self.branch()?, vec![change], said.clone()).await? {
                 Decided::Conflict => {}
                 Decided::Done | Decided::Nothing => {

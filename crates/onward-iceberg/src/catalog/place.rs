@@ -44,8 +44,13 @@ pub struct Page {
 
 impl Place {
     /// `REPO` or `REPO@REF`, as a warehouse and the prefix of URLs have it. A repository alone is its default branch.
-    pub async fn find(onward: &Onward, text: &str, warehouse: impl FnOnce(&RepoName) -> Warehouse) -> Result<Self> {
-        let (name, reference) = text.split_once('@').map_or((text, None), |(name, at)| (name, Some(at)));
+    pub async fn find(
+        onward: &Onward,
+        text: &str,
+        warehouse: impl FnOnce(&RepoName) -> Warehouse,
+    ) -> Result<Self> {
+        let (name, reference) =
+            text.split_once('@').map_or((text, None), |(name, at)| (name, Some(at)));
         let name = RepoName::new(name)?;
         let repo = onward.repo(name.as_str());
         let reference: RefExpr = match reference {
@@ -77,7 +82,10 @@ impl Place {
         self.branch.as_ref().ok_or_else(|| {
             CatalogError::new(
                 Kind::Forbidden,
-                format!("'{}' is no branch, and so can only be read: change the branch it came from", self.prefix()),
+                format!(
+                    "'{}' is no branch, and so can only be read: change the branch it came from",
+                    self.prefix()
+                ),
             )
         })
     }
@@ -114,7 +122,11 @@ impl Place {
     }
 
     /// Whether anything but `except` is below a folder.
-    pub(super) async fn has_below(&self, folder: &str, except: Option<&ObjectPath>) -> Result<bool> {
+    pub(super) async fn has_below(
+        &self,
+        folder: &str,
+        except: Option<&ObjectPath>,
+    ) -> Result<bool> {
         let amount = 1 + usize::from(except.is_some());
         let request = ListRequest { prefix: folder.to_owned(), amount, ..ListRequest::default() };
         let found = self.list(&request).await?.items;
@@ -122,7 +134,12 @@ impl Place {
     }
 
     /// The names of what lies directly in a folder and is wanted. Costs what is there, wanted or not.
-    pub(super) async fn names<T>(&self, folder: &str, page: &Page, wanted: impl Fn(&str, &ListItem) -> Option<T>) -> Result<Names<T>> {
+    pub(super) async fn names<T>(
+        &self,
+        folder: &str,
+        page: &Page,
+        wanted: impl Fn(&str, &ListItem) -> Option<T>,
+    ) -> Result<Names<T>> {
         let after = page.after.as_ref().map(|after| format!("{folder}{after}"));
         let most = page.size.unwrap_or(NAMES_MAX).min(NAMES_MAX);
         let delimiter = Some("/".to_owned());
@@ -155,7 +172,9 @@ impl Place {
         if self.branch.is_some() {
             let head = RefExpr { face: Face::Committed, ..self.reference.clone() };
             match self.repo.list(&head, request).await {
-                Err(error) if error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::InvalidInput => {}
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        || error.kind() == ErrorKind::InvalidInput => {}
                 read => return Ok(read?),
             }
         }

@@ -48,7 +48,9 @@ pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<Verdict> {
 pub(super) fn outrun() -> CatalogError {
     CatalogError::new(
         Kind::Unavailable,
-        format!("other sidecars were faster {ROUNDS_MAX} times, and nothing was done: send it again"),
+        format!(
+            "other sidecars were faster {ROUNDS_MAX} times, and nothing was done: send it again"
+        ),
     )
 }
 
