@@ -1,7 +1,7 @@
 //! Who may come in, by which door, and what he is told who may not.
 
 use onward_server::auth::Role;
-use reqwest::StatusCode;
+use reqwest::{RequestBuilder, StatusCode};
 use serde_json::json;
 
 use super::{MAIN, at, catalog, create, new_table, refused, set};
@@ -9,18 +9,29 @@ use crate::support::sidecar::{ADMIN, Sidecar, told};
 
 const TOKENS: &str = "/iceberg/v1/oauth/tokens";
 
+fn form_of(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    request.header("Content-Type", "application/x-www-form-urlencoded").body(body)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_access_key_is_a_login_by_form_by_basic_and_by_exchange() {
     let sidecar = catalog().await;
-    let form = [("grant_type", "client_credentials"), ("client_id", ADMIN.0), ("client_secret", ADMIN.1), ("scope", "catalog")];
-    let by_form = told(sidecar.plain("POST", TOKENS).form(&form)).await;
-    let by_basic = told(sidecar.request("POST", TOKENS).form(&form[..1])).await;
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", ADMIN.0),
+        ("client_secret", ADMIN.1),
+        ("scope", "catalog"),
+    ];
+    let by_form = told(form_of(sidecar.plain("POST", TOKENS), &form)).await;
+    let by_basic = told(form_of(sidecar.request("POST", TOKENS), &form[..1])).await;
     let token = by_form.1["access_token"].as_str().unwrap().to_owned();
     let exchange = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
         ("subject_token", &token),
     ];
-    let by_exchange = told(sidecar.plain("POST", TOKENS).bearer_auth(&token).form(&exchange)).await;
+    let by_exchange =
+        told(form_of(sidecar.plain("POST", TOKENS).bearer_auth(&token), &exchange)).await;
     for (status, given) in [by_form, by_basic, by_exchange] {
         assert_eq!(status, StatusCode::OK, "{given}");
         assert_eq!(given["token_type"], "bearer");
@@ -31,13 +42,21 @@ async fn an_access_key_is_a_login_by_form_by_basic_and_by_exchange() {
         assert_eq!(status, StatusCode::OK);
     }
     for (form, status, error) in [
-        (vec![("grant_type", "client_credentials"), ("client_id", ADMIN.0), ("client_secret", "wrong")], 401, "invalid_client"),
+        (
+            vec![
+                ("grant_type", "client_credentials"),
+                ("client_id", ADMIN.0),
+                ("client_secret", "wrong"),
+            ],
+            401,
+            "invalid_client",
+        ),
         (vec![("grant_type", "client_credentials")], 401, "invalid_client"),
         (vec![("grant_type", "password")], 400, "unsupported_grant_type"),
         (vec![], 400, "unsupported_grant_type"),
         (vec![exchange[0], ("subject_token", "x")], 401, "invalid_client"),
     ] {
-        let (at, said) = told(sidecar.plain("POST", TOKENS).form(&form)).await;
+        let (at, said) = told(form_of(sidecar.plain("POST", TOKENS), &form)).await;
         assert_eq!((at.as_u16(), said["error"].as_str().unwrap()), (status, error), "{said}");
     }
 }
@@ -52,7 +71,8 @@ async fn who_has_not_the_role_is_told_so_in_the_words_of_the_specification() {
         told(request.json(&body))
     };
     assert_eq!(ask("GET", &at("t"), json!({})).await.0, StatusCode::OK);
-    let report = ask("POST", &format!("{}/metrics", at("t")), json!({"report-type": "scan-report"}));
+    let report =
+        ask("POST", &format!("{}/metrics", at("t")), json!({"report-type": "scan-report"}));
     assert_eq!(report.await.0, StatusCode::NO_CONTENT, "a report is no change");
     let spaces = format!("{MAIN}/namespaces");
     for (method, url, body) in [
@@ -78,7 +98,9 @@ async fn who_has_not_the_role_is_told_so_in_the_words_of_the_specification() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_told_where_the_catalog_of_a_warehouse_is() {
     let sidecar = Sidecar::start().await;
-    for (warehouse, prefix) in [("lake", "lake@main"), ("lake@main", "lake@main"), ("lake@main~1", "lake@main~")] {
+    for (warehouse, prefix) in
+        [("lake", "lake@main"), ("lake@main", "lake@main"), ("lake@main~1", "lake@main~")]
+    {
         let url = format!("/iceberg/v1/config?warehouse={warehouse}");
         let (status, told) = sidecar.get(&url).await;
         if warehouse.ends_with("~1") {

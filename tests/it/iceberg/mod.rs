@@ -9,10 +9,14 @@ mod storage;
 mod tables;
 mod transactions;
 
+use futures::TryStreamExt;
+use onward::Onward;
+use onward::history::{CommitInfo, LogRequest};
+use onward_server::{Listen, Server, ServerConfig};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::sidecar::{Sidecar, told};
+use crate::support::sidecar::{ADMIN, Sidecar, told};
 
 /// The catalog of the branch `main` of `lake`.
 const MAIN: &str = "/iceberg/v1/lake@main";
@@ -23,7 +27,8 @@ type Told = (StatusCode, Value);
 /// A sidecar with a namespace `a`.
 async fn catalog() -> Sidecar {
     let sidecar = Sidecar::start().await;
-    let made = sidecar.send("POST", &format!("{MAIN}/namespaces"), json!({"namespace": ["a"]})).await;
+    let made =
+        sidecar.send("POST", &format!("{MAIN}/namespaces"), json!({"namespace": ["a"]})).await;
     assert_eq!(made.0, StatusCode::OK, "{made:?}");
     sidecar
 }
@@ -109,4 +114,31 @@ fn refused(told: &Told, status: u16, name: &str) {
 /// Sends a body with a header.
 async fn send_with(sidecar: &Sidecar, url: &str, header: (&str, &str), body: &Value) -> Told {
     told(sidecar.request("POST", url).header(header.0, header.1).json(body)).await
+}
+
+/// The commits of `main`, newest first.
+async fn log(sidecar: &Sidecar) -> Vec<CommitInfo> {
+    let repo = sidecar.onward.repo("lake");
+    let log = repo.log(&"main".parse().unwrap(), &LogRequest::default()).await;
+    log.unwrap().try_collect().await.unwrap()
+}
+
+/// One more sidecar of a deployment.
+struct Beside(String);
+
+impl Beside {
+    async fn start(onward: Onward) -> Self {
+        let config = ServerConfig::new("127.0.0.1:0".parse::<Listen>().unwrap());
+        let server = Server::bind(onward, config).await.unwrap();
+        let url = server.url();
+        drop(tokio::spawn(server.serve()));
+        Self(url)
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Value) -> Told {
+        let method = method.parse::<reqwest::Method>().unwrap();
+        let client = reqwest::Client::new();
+        let request = client.request(method, format!("{}{path}", self.0));
+        told(request.basic_auth(ADMIN.0, Some(ADMIN.1)).json(&body)).await
+    }
 }

@@ -59,9 +59,23 @@ async fn every_odd_name_is_a_name_of_its_own() {
         }
         let (_, listed) = sidecar.get(&format!("{SPACES}/{}/tables", quoted(level))).await;
         assert_eq!(listed["identifiers"].as_array().unwrap().len(), odd.len());
-        assert!(listed["identifiers"].as_array().unwrap().iter().all(|t| t["namespace"] == json!([level])));
+        assert!(
+            listed["identifiers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|t| t["namespace"] == json!([level]))
+        );
     }
-    let bad = [json!([]), json!([""]), json!(["a", ""]), json!(["a\u{1f}b"]), json!(["x".repeat(1100)]), json!("a"), json!([1])];
+    let bad = [
+        json!([]),
+        json!([""]),
+        json!(["a", ""]),
+        json!(["a\u{1f}b"]),
+        json!(["x".repeat(1100)]),
+        json!("a"),
+        json!([1]),
+    ];
     for levels in bad {
         let told = sidecar.send("POST", SPACES, json!({"namespace": levels})).await;
         refused(&told, 400, "BadRequestException");
@@ -91,7 +105,8 @@ async fn properties_are_set_taken_away_and_told() {
         let sidecar = &sidecar;
         let url = &url;
         async move {
-            let (status, told) = sidecar.send("POST", url, json!({"updates": {format!("n{n}"): "x"}})).await;
+            let (status, told) =
+                sidecar.send("POST", url, json!({"updates": {format!("n{n}"): "x"}})).await;
             assert_eq!(status, StatusCode::OK, "{told}");
         }
     };

@@ -2,9 +2,12 @@
 
 use onward::history::Face;
 use onward::read::{ListItem, ListPage, ListRequest};
-use onward::{Branch, Entry, ErrorKind, ObjectPath, Onward, RefExpr, RepoName, Repository};
+use onward::{
+    Branch, Entry, ErrorKind, ObjectPath, Onward, PathChange, RefExpr, RepoName, Repository,
+};
 
 use super::error::{CatalogError, Kind, Result};
+use super::submit::{Decided, Said, submit};
 use super::warehouse::Warehouse;
 
 /// Items that are read of a listing at a time.
@@ -79,15 +82,30 @@ impl Place {
 
     /// The branch that a change is made on.
     pub(super) fn branch(&self) -> Result<&Branch> {
-        self.branch.as_ref().ok_or_else(|| {
-            CatalogError::new(
-                Kind::Forbidden,
-                format!(
-                    "'{}' is no branch, and so can only be read: change the branch it came from",
-                    self.prefix()
-                ),
-            )
-        })
+        self.branch.as_ref().ok_or_else(|| self.read_only())
+    }
+
+    fn read_only(&self) -> CatalogError {
+        CatalogError::new(
+            Kind::Forbidden,
+            format!(
+                "'{}' is no branch, and so can only be read: change the branch it came from",
+                self.prefix()
+            ),
+        )
+    }
+
+    /// Commits changes to the branch.
+    pub(super) async fn change(&self, changes: Vec<PathChange>, said: Said) -> Result<Decided> {
+        let branch = self.branch()?;
+        match submit(branch, changes, said).await {
+            // A tag may have a name that a branch could have.
+            Err(error) if error.kind == Kind::NoSuchWarehouse => {
+                self.require().await?;
+                Err(self.read_only())
+            }
+            decided => decided,
+        }
     }
 
     /// What paths name, as committed. One call to Redis on a branch, and what the tree has to read.

@@ -17,7 +17,7 @@ use super::ident::{Namespace, TableIdent, table_of};
 use super::loaded::{Loaded, staged};
 use super::place::{Names, Page, Place};
 use super::prepare::new_uuid;
-use super::submit::{Decided, Said, submit};
+use super::submit::{Decided, Said};
 use crate::table::{CreateTable, create};
 
 /// How often a table is renamed anew when another sidecar changes it meanwhile.
@@ -99,7 +99,7 @@ impl Catalog {
         let new = site.write(metadata, None).await?;
         let said = said.message(format!("create table {}", site.ident));
         let said = said.pair("iceberg.table", site.ident.to_string());
-        match submit(place.branch()?, vec![new.change(&site.path)], said).await? {
+        match place.change(vec![new.change(&site.path)], said).await? {
             Decided::Conflict => {
                 site.not_landed(&new).await;
                 Err(site.ident.present())
@@ -141,7 +141,7 @@ impl Catalog {
         let said = said
             .message(format!("register table {ident}"))
             .pair("iceberg.table", ident.to_string());
-        match submit(place.branch()?, vec![change], said).await? {
+        match place.change(vec![change], said).await? {
             Decided::Conflict => Err(ident.present()),
             Decided::Done | Decided::Nothing => {
                 let loaded = Arc::new(loaded);
@@ -153,14 +153,14 @@ impl Catalog {
 
     /// Takes a table off the branch. Its files stay: tags, other branches and history name them.
     pub async fn drop_table(&self, place: &Place, ident: &TableIdent, said: Said) -> Result<()> {
-        let branch = place.branch()?;
+        place.branch()?;
         let path = ident.path()?;
         if place.entry(&path).await?.is_none() {
             return Err(ident.absent());
         }
         let said =
             said.message(format!("drop table {ident}")).pair("iceberg.table", ident.to_string());
-        match submit(branch, vec![change(path, None, None)], said).await? {
+        match place.change(vec![change(path, None, None)], said).await? {
             Decided::Nothing => Err(ident.absent()),
             Decided::Done | Decided::Conflict => Ok(()),
         }
@@ -174,7 +174,7 @@ impl Catalog {
         to: &TableIdent,
         said: Said,
     ) -> Result<()> {
-        let branch = place.branch()?;
+        place.branch()?;
         if from == to {
             return Err(to.present());
         }
@@ -199,7 +199,7 @@ impl Catalog {
                 change(source.clone(), None, Some(unchanged)),
                 change(target.clone(), Some(entry), Some(Condition::Absent)),
             ];
-            match submit(branch, changes, said.clone()).await? {
+            match place.change(changes, said.clone()).await? {
                 Decided::Conflict => {}
                 Decided::Done | Decided::Nothing => return Ok(()),
             }

@@ -14,7 +14,7 @@ use super::lane::{Lane, Lease};
 use super::place::Place;
 use super::prepare::{Judged, New, Prepared};
 use super::round::{outrun, say};
-use super::submit::{Decided, Said, submit};
+use super::submit::{Decided, Said};
 
 /// Tables of one transaction, at most.
 const TABLES_MAX: usize = 100;
@@ -136,7 +136,7 @@ async fn attempt(place: &Place, tables: &[(Arc<Lane>, Asked)]) -> Result<Tried> 
     let names: Vec<String> =
         news.iter().map(|((lane, _), _)| lane.site().ident.to_string()).collect();
     let lands: Vec<&Asked> = news.iter().map(|((_, asked), _)| asked).collect();
-    match submit(place.branch()?, changes, say(&names.join(", "), &lands)).await? {
+    match place.change(changes, say(&names.join(", "), &lands)).await? {
         Decided::Conflict => {
             forget(&news).await;
             Ok(Tried::Outrun)
