@@ -201,78 +201,11 @@ impl State {
         let mut turns = vec![turn];
         // He for whom the door was held goes alone; else all that wait in front of the next lease.
         let is_commit = |turn: &Turn| matches!(turn.what, What::Commit(..));
-        while held_for.is_none() && turns.len() < ROUND_MAX && self.queue.front().is_some_and(is_commit) {
-            turns.extend(self.queue.pop_front());
-        }
-        Next::Round(turns) => self.round(turns).await,
-                Next::Lend(who, sender) => {
-                    let (held, ended) = oneshot::channel();
-                    // Whoever asked may be gone: then it is given back at once.
-                    let lease = Lease { lane: Arc::clone(&self), who, _held: held };
-                    drop(sender.send(Ok(lease)));
-                    let _ = ended.await;
-                }
-                Next::Wait(length) => {
-                    let _ = tokio::time::timeout(length, self.changed.notified()).await;
-                }
-                Next::Nothing => return,
-            }
-        }
-    }
-
-    async fn round(&self, turns: Vec<Turn>) {
-        let asked: Vec<&Asked> = turns
-            .iter()
-            .filter_map(|turn| match &turn.what {
-                What::Commit(asked, _) => Some(asked.as_ref()),
-                What::Lease(_) => None,
-            })
-            .collect();
-        let verdicts = round(&self.site, &asked).await;
-        let mut state = self.lock();
-        let mut waiting_on = VecDeque::new();
-        for (turn, verdict) in turns.into_iter().zip(verdicts) {
-            waiting_on.extend(state.settle(turn, verdict));
-        }
-        while let Some(turn) = waiting_on.pop_back() {
-            state.queue.push_front(turn);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn next(&mut self) -> Next {
-        self.tell_late();
-        let held_for = self.door.held_for();
-        let front = match held_for {
-            None => (!self.queue.is_empty()).then_some(0),
-            Some(_) => self.queue.iter().position(|turn| self.door.is_for(&turn.who)),
-        };
-        let Some(turn) = front.and_then(|front| self.queue.remove(front)) else {
-            return match held_for.filter(|_| !self.queue.is_empty()) {
-                Some(length) => Next::Wait(length),
-                None => {
-                    self.is_running = false;
-                    Next::Nothing
-                }
-            };
-        };
-        let turn = match turn.what {
-            What::Lease(sender) => return Next::Lend(turn.who, sender),
-            What::Commit(..) => turn,
-        };
-        let mut turns = vec![turn];
-        // He for whom the door was held goes alone; else all that wait in front of the next lease.
         while held_for.is_none()
             && turns.len() < ROUND_MAX
-            && let Some(next) =
-                self.queue.pop_front_if(|turn| matches!(turn.what, What::Commit(..)))
+            && self.queue.front().is_some_and(is_commit)
         {
-            turns.push(next);
+            turns.extend(self.queue.pop_front());
         }
         Next::Round(turns)
     }

@@ -52,7 +52,8 @@ async fn tell(app: &AppState, outcome: Outcome) -> Answer<Response> {
         Outcome::Answer(status, body) => {
             (status, [(CONTENT_TYPE, "application/json")], body).into_response()
         }
-        Outcome::Table(Shown(place, ident)) => {
+        Outcome::Table(table) => {
+            let Shown(place, ident) = *table;
             let loaded = app.catalog.load(&place, &ident, "").await?;
             shown(&loaded, Snapshots::All, place, ident)
         }
@@ -69,7 +70,7 @@ async fn remember(once: &Once, id: OpId, answer: Response) -> Answer<Response> {
         return Ok(answer);
     }
     if let Some(table) = answer.extensions().get::<Shown>() {
-        once.outcomes.insert(id, Outcome::Table(table.clone()));
+        once.outcomes.insert(id, Outcome::Table(Box::new(table.clone())));
         return Ok(answer);
     }
     let (parts, body) = answer.into_parts();

@@ -20,7 +20,7 @@ pub struct Shown(pub Place, pub TableIdent);
 #[derive(Clone)]
 pub enum Outcome {
     /// It shows a table: that is told again as it is by then.
-    Table(Shown),
+    Table(Box<Shown>),
     /// It is told again as it was.
     Answer(StatusCode, Bytes),
 }
