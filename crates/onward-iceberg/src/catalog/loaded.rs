@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use onward::internals::model::error::quoted;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use serde_json::{Value, json};
 
 use super::entry::Pointer;
@@ -148,7 +148,18 @@ pub(super) struct Kept(Cache<String, Arc<Loaded>, ByBytes>);
 
 impl Default for Kept {
     fn default() -> Self {
-        Self(Cache::with_weighter(KEPT_ITEMS, KEPT_BYTES, ByBytes))
+        // One shard: of several each would take files of its part of the bytes only.
+        let mut options = OptionsBuilder::new();
+        options.shards(1).estimated_items_capacity(KEPT_ITEMS).weight_capacity(KEPT_BYTES);
+        Self(match options.build() {
+            Ok(options) => Cache::with_options(
+                options,
+                ByBytes,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            Err(_) => Cache::with_weighter(KEPT_ITEMS, KEPT_BYTES, ByBytes),
+        })
     }
 }
 
