@@ -29,3 +29,15 @@ pub(super) fn versions(table: &str) -> Vec<Value> {
 pub(super) fn newest(table: &str) -> Metadata {
     Metadata::from_json(versions(table).pop().unwrap()).unwrap()
 }
+
+/// Lists and manifests of all tables, by their locations.
+pub(super) fn files() -> impl Iterator<Item = (String, Vec<u8>)> {
+    TABLES.iter().flat_map(|table| {
+        let files = std::fs::read_dir(folder(table)).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|kind| kind == "avro")).map(move |path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let location = format!("file:///tmp/onward-fixtures/{table}/metadata/{name}");
+            (location, std::fs::read(&path).unwrap())
+        })
+    })
+}
