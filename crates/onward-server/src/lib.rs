@@ -90,7 +90,8 @@ impl Server {
     /// Fails with [`onward::ErrorKind::InvalidInput`] where other machines could reach it and it has
     /// neither TLS nor leave to go without, or nobody but a key that was just made could log in.
     pub async fn bind(onward: Onward, config: ServerConfig) -> Result<Self> {
-        let ServerConfig { listen, tls, insecure, admin, sources, iceberg_warehouse, limits } = config;
+        let ServerConfig { listen, tls, insecure, admin, sources, iceberg_warehouse, limits } =
+            config;
         if !listen.is_local() && tls.is_none() && !insecure {
             return Err(Error::invalid(
                 "other machines can reach this address, and secrets would travel in the clear: give --tls-cert and --tls-key, listen on 127.0.0.1 or a Unix socket, or add --insecure-http behind a proxy that has TLS",
