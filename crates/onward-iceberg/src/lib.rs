@@ -1,5 +1,7 @@
 //! Iceberg tables on Onward.
 //!
-//! [`table`] knows what a table's metadata may say and how commits change it. It knows no branch and no HTTP.
+//! [`table`] knows what a table's metadata may say and how commits change it; it knows no branch and no HTTP.
+//! [`catalog`] keeps tables and namespaces on Onward's branches.
 
+pub mod catalog;
 pub mod table;

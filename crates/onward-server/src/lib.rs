@@ -168,9 +168,7 @@ fn router(app: AppState) -> Router {
             .fallback(no_route);
         all.nest("/iceberg/v1", tables)
     };
-    let all = all
-        .fallback(no_route)
-        .method_not_allowed_fallback(wrong_method);
+    let all = all.fallback(no_route).method_not_allowed_fallback(wrong_method);
     let all = limited(all, app.limits.json_len)
         .layer(from_fn(integrity::watch))
         .layer(from_fn(unoffered::refuse))

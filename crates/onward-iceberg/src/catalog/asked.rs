@@ -106,7 +106,10 @@ fn locations(update: &Value) -> impl Iterator<Item = &str> {
     ];
     let listed = update.pointer("/snapshot/manifests").and_then(Value::as_array);
     let listed = listed.into_iter().flatten().filter_map(Value::as_str);
-    places.into_iter().filter_map(|place| update.pointer(place).and_then(Value::as_str)).chain(listed)
+    places
+        .into_iter()
+        .filter_map(|place| update.pointer(place).and_then(Value::as_str))
+        .chain(listed)
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {

@@ -59,10 +59,12 @@ impl Pointer {
 
 /// The entry of a namespace with these properties.
 pub fn namespace_entry(properties: &BTreeMap<String, String>) -> Result<Entry> {
-    let text: String = properties.iter().map(|(k, v)| format!("{}:{k}{}:{v}", k.len(), v.len())).collect();
+    let text: String =
+        properties.iter().map(|(k, v)| format!("{}:{k}{}:{v}", k.len(), v.len())).collect();
     let checksum = blake3::hash(text.as_bytes()).to_hex();
     let mut entry = Entry::new(NOWHERE, 0, checksum.as_str());
-    entry.metadata = properties.iter().map(|(k, v)| (format!("{PROPERTY}{k}"), v.clone())).collect();
+    entry.metadata =
+        properties.iter().map(|(k, v)| (format!("{PROPERTY}{k}"), v.clone())).collect();
     entry.metadata.insert(KIND.to_owned(), NAMESPACE.to_owned());
     entry.check().map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CatalogError::invalid(format!(
@@ -143,7 +145,12 @@ mod tests {
             let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
             namespace_entry(&pairs.collect()).unwrap().checksum
         };
-        let all = [checksum(&[]), checksum(&[("a", "b")]), checksum(&[("a", "c")]), checksum(&[("ab", "")])];
+        let all = [
+            checksum(&[]),
+            checksum(&[("a", "b")]),
+            checksum(&[("a", "c")]),
+            checksum(&[("ab", "")]),
+        ];
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
     }

@@ -118,7 +118,10 @@ impl Lane {
         if state.queue.len() >= QUEUE_MAX {
             return Err(CatalogError::new(
                 Kind::Unavailable,
-                format!("{QUEUE_MAX} commits wait for {} already, and nothing was done: send it again", self.site.ident),
+                format!(
+                    "{QUEUE_MAX} commits wait for {} already, and nothing was done: send it again",
+                    self.site.ident
+                ),
             ));
         }
         state.queue.push_back(Turn { who, until: Deadline::after(WAIT_MAX), what });
@@ -199,7 +202,8 @@ impl State {
         // He for whom the door was held goes alone; else all that wait in front of the next lease.
         while held_for.is_none()
             && turns.len() < ROUND_MAX
-            && let Some(next) = self.queue.pop_front_if(|turn| matches!(turn.what, What::Commit(..)))
+            && let Some(next) =
+                self.queue.pop_front_if(|turn| matches!(turn.what, What::Commit(..)))
         {
             turns.push(next);
         }

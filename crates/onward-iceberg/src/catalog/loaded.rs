@@ -63,16 +63,21 @@ impl Loaded {
             uuid: metadata.uuid().to_owned(),
             mtime: metadata.last_updated_ms().div_euclid(1000),
         };
-        let served = if deletes_metadata(&metadata) { serve(metadata.json().clone()) } else { bytes };
+        let served =
+            if deletes_metadata(&metadata) { serve(metadata.json().clone()) } else { bytes };
         Self { pointer, metadata, served }
     }
 
     /// Reads and validates a file of metadata, whoever wrote it.
     pub(super) async fn read(warehouse: &Warehouse, location: &str) -> Result<Self> {
         let missing = || {
-            CatalogError::new(Kind::NotFound, format!("there is no metadata at '{}'", quoted(location)))
+            CatalogError::new(
+                Kind::NotFound,
+                format!("there is no metadata at '{}'", quoted(location)),
+            )
         };
-        let bytes = warehouse.get(location, METADATA_BYTES_MAX as u64).await?.ok_or_else(missing)?;
+        let bytes =
+            warehouse.get(location, METADATA_BYTES_MAX as u64).await?.ok_or_else(missing)?;
         let metadata = Metadata::parse(&bytes)?;
         warehouse.check(metadata.location())?;
         Ok(Self::of(location.to_owned(), metadata, bytes))
@@ -89,9 +94,15 @@ impl Loaded {
             }
         };
         let location = Value::from(self.pointer.location.as_str()).to_string();
-        [br#"{"metadata-location":"#, location.as_bytes(), br#","metadata":"#, metadata, br#","config":{}}"#]
-            .concat()
-            .into()
+        [
+            br#"{"metadata-location":"#,
+            location.as_bytes(),
+            br#","metadata":"#,
+            metadata,
+            br#","config":{}}"#,
+        ]
+        .concat()
+        .into()
     }
 
     /// What tells this answer from others.
@@ -143,7 +154,11 @@ impl Default for Kept {
 
 impl Kept {
     /// The table that an entry of a branch points to.
-    pub(super) async fn load(&self, warehouse: &Warehouse, pointer: &Pointer) -> Result<Arc<Loaded>> {
+    pub(super) async fn load(
+        &self,
+        warehouse: &Warehouse,
+        pointer: &Pointer,
+    ) -> Result<Arc<Loaded>> {
         if let Some(kept) = self.0.get(&pointer.location)
             && kept.pointer.checksum == pointer.checksum
         {
@@ -156,7 +171,10 @@ impl Kept {
         if loaded.pointer.checksum != pointer.checksum {
             return Err(CatalogError::new(
                 Kind::Internal,
-                format!("'{}' is not what was committed: its checksum is another; an earlier commit of the branch may be whole", pointer.location),
+                format!(
+                    "'{}' is not what was committed: its checksum is another; an earlier commit of the branch may be whole",
+                    pointer.location
+                ),
             ));
         }
         let loaded = Arc::new(loaded);

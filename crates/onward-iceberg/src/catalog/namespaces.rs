@@ -9,7 +9,7 @@ use super::entry::{change, namespace_entry, properties_of};
 use super::error::{CatalogError, Kind, Result};
 use super::ident::{Namespace, ROOT, level_of};
 use super::place::{Names, Page, Place};
-use super::submit::{Decided, Said, submit};
+use super::submit::{Decided, Said};
 
 /// How often a change of properties is made anew when somebody else changes them meanwhile.
 const ATTEMPTS: usize = 64;
@@ -27,7 +27,11 @@ pub struct Changed {
 
 impl Place {
     /// The namespaces directly in `parent`, or the first levels that there are.
-    pub async fn namespaces(&self, parent: Option<&Namespace>, page: &Page) -> Result<Names<Namespace>> {
+    pub async fn namespaces(
+        &self,
+        parent: Option<&Namespace>,
+        page: &Page,
+    ) -> Result<Names<Namespace>> {
         if let Some(parent) = parent {
             self.require_namespace(parent).await?;
         }
@@ -70,7 +74,7 @@ impl Place {
         let entry = namespace_entry(properties)?;
         let change = change(namespace.marker()?, Some(entry), Some(Condition::Absent));
         let said = said.message(format!("create namespace {namespace}"));
-        match submit(self.branch()?, vec![change], said).await? {
+        match self.change(vec![change], said).await? {
             Decided::Conflict => Err(CatalogError::new(
                 Kind::AlreadyExists,
                 format!("Namespace already exists: {namespace}"),
@@ -104,9 +108,11 @@ impl Place {
             let (removed, missing) =
                 removals.iter().cloned().partition(|key| properties.remove(key).is_some());
             properties.extend(updates.clone());
-            let unchanged = there.map_or(Condition::Absent, |entry| Condition::Checksum(entry.checksum));
-            let change = change(marker.clone(), Some(namespace_entry(&properties)?), Some(unchanged));
-            match submit(self.branch()?, vec![change], said.clone()).await? {
+            let unchanged =
+                there.map_or(Condition::Absent, |entry| Condition::Checksum(entry.checksum));
+            let change =
+                change(marker.clone(), Some(namespace_entry(&properties)?), Some(unchanged));
+            match self.change(vec![change], said.clone()).await? {
                 Decided::Conflict => {}
                 Decided::Done | Decided::Nothing => {
                     let updated = updates.keys().cloned().collect();
@@ -131,7 +137,7 @@ impl Place {
             ));
         }
         let said = said.message(format!("drop namespace {namespace}"));
-        match submit(self.branch()?, vec![change(marker, None, None)], said).await? {
+        match self.change(vec![change(marker, None, None)], said).await? {
             Decided::Nothing => Err(namespace.absent()),
             Decided::Done | Decided::Conflict => Ok(()),
         }

@@ -2,9 +2,12 @@
 
 use onward::history::Face;
 use onward::read::{ListItem, ListPage, ListRequest};
-use onward::{Branch, Entry, ErrorKind, ObjectPath, Onward, RefExpr, RepoName, Repository};
+use onward::{
+    Branch, Entry, ErrorKind, ObjectPath, Onward, PathChange, RefExpr, RepoName, Repository,
+};
 
 use super::error::{CatalogError, Kind, Result};
+use super::submit::{Decided, Said, submit};
 use super::warehouse::Warehouse;
 
 /// Items that are read of a listing at a time.
@@ -44,8 +47,13 @@ pub struct Page {
 
 impl Place {
     /// `REPO` or `REPO@REF`, as a warehouse and the prefix of URLs have it. A repository alone is its default branch.
-    pub async fn find(onward: &Onward, text: &str, warehouse: impl FnOnce(&RepoName) -> Warehouse) -> Result<Self> {
-        let (name, reference) = text.split_once('@').map_or((text, None), |(name, at)| (name, Some(at)));
+    pub async fn find(
+        onward: &Onward,
+        text: &str,
+        warehouse: impl FnOnce(&RepoName) -> Warehouse,
+    ) -> Result<Self> {
+        let (name, reference) =
+            text.split_once('@').map_or((text, None), |(name, at)| (name, Some(at)));
         let name = RepoName::new(name)?;
         let repo = onward.repo(name.as_str());
         let reference: RefExpr = match reference {
@@ -74,12 +82,30 @@ impl Place {
 
     /// The branch that a change is made on.
     pub(super) fn branch(&self) -> Result<&Branch> {
-        self.branch.as_ref().ok_or_else(|| {
-            CatalogError::new(
-                Kind::Forbidden,
-                format!("'{}' is no branch, and so can only be read: change the branch it came from", self.prefix()),
-            )
-        })
+        self.branch.as_ref().ok_or_else(|| self.read_only())
+    }
+
+    fn read_only(&self) -> CatalogError {
+        CatalogError::new(
+            Kind::Forbidden,
+            format!(
+                "'{}' is no branch, and so can only be read: change the branch it came from",
+                self.prefix()
+            ),
+        )
+    }
+
+    /// Commits changes to the branch.
+    pub(super) async fn change(&self, changes: Vec<PathChange>, said: Said) -> Result<Decided> {
+        let branch = self.branch()?;
+        match submit(branch, changes, said).await {
+            // A tag may have a name that a branch could have.
+            Err(error) if error.kind == Kind::NoSuchWarehouse => {
+                self.require().await?;
+                Err(self.read_only())
+            }
+            decided => decided,
+        }
     }
 
     /// What paths name, as committed. One call to Redis on a branch, and what the tree has to read.
@@ -114,7 +140,11 @@ impl Place {
     }
 
     /// Whether anything but `except` is below a folder.
-    pub(super) async fn has_below(&self, folder: &str, except: Option<&ObjectPath>) -> Result<bool> {
+    pub(super) async fn has_below(
+        &self,
+        folder: &str,
+        except: Option<&ObjectPath>,
+    ) -> Result<bool> {
         let amount = 1 + usize::from(except.is_some());
         let request = ListRequest { prefix: folder.to_owned(), amount, ..ListRequest::default() };
         let found = self.list(&request).await?.items;
@@ -122,7 +152,12 @@ impl Place {
     }
 
     /// The names of what lies directly in a folder and is wanted. Costs what is there, wanted or not.
-    pub(super) async fn names<T>(&self, folder: &str, page: &Page, wanted: impl Fn(&str, &ListItem) -> Option<T>) -> Result<Names<T>> {
+    pub(super) async fn names<T>(
+        &self,
+        folder: &str,
+        page: &Page,
+        wanted: impl Fn(&str, &ListItem) -> Option<T>,
+    ) -> Result<Names<T>> {
         let after = page.after.as_ref().map(|after| format!("{folder}{after}"));
         let most = page.size.unwrap_or(NAMES_MAX).min(NAMES_MAX);
         let delimiter = Some("/".to_owned());
@@ -155,7 +190,9 @@ impl Place {
         if self.branch.is_some() {
             let head = RefExpr { face: Face::Committed, ..self.reference.clone() };
             match self.repo.list(&head, request).await {
-                Err(error) if error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::InvalidInput => {}
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        || error.kind() == ErrorKind::InvalidInput => {}
                 read => return Ok(read?),
             }
         }

@@ -63,14 +63,22 @@ impl New {
 
 impl Site {
     /// Judges commits in their order, each on top of those before it, and writes what comes of them.
-    pub(super) async fn prepare(&self, entry: Option<&Entry>, asked: &[&Asked]) -> Result<Prepared> {
+    pub(super) async fn prepare(
+        &self,
+        entry: Option<&Entry>,
+        asked: &[&Asked],
+    ) -> Result<Prepared> {
         let Some(entry) = entry else { return self.begin(asked).await };
         let pointer = Pointer::of(&self.path, entry)?;
         let head = self.catalog.kept.load(&self.place.warehouse, &pointer).await?;
         let mut judged: Vec<Option<Judged>> =
             asked.iter().map(|asked| self.judge_alone(&head, asked)).collect();
-        let open: Vec<&Asked> =
-            asked.iter().zip(&judged).filter(|(_, judged)| judged.is_none()).map(|(asked, _)| *asked).collect();
+        let open: Vec<&Asked> = asked
+            .iter()
+            .zip(&judged)
+            .filter(|(_, judged)| judged.is_none())
+            .map(|(asked, _)| *asked)
+            .collect();
         if open.is_empty() {
             return Ok(Prepared { judged: judged.into_iter().flatten().collect(), new: None });
         }
@@ -118,8 +126,10 @@ impl Site {
             ))));
         }
         let snapshots = &asked.who.snapshots;
-        let has_landed = |id: &i64| self.has_landed(uuid, *id) || head.metadata.snapshot(*id).is_some();
-        (!snapshots.is_empty() && snapshots.iter().all(has_landed)).then(|| Judged::Known(Arc::clone(head)))
+        let has_landed =
+            |id: &i64| self.has_landed(uuid, *id) || head.metadata.snapshot(*id).is_some();
+        (!snapshots.is_empty() && snapshots.iter().all(has_landed))
+            .then(|| Judged::Known(Arc::clone(head)))
     }
 
     /// Makes the table, where one of the commits does.
@@ -146,9 +156,17 @@ impl Site {
     }
 
     /// Writes new metadata to the warehouse.
-    pub(super) async fn write(&self, metadata: Metadata, previous: Option<&Pointer>) -> Result<New> {
+    pub(super) async fn write(
+        &self,
+        metadata: Metadata,
+        previous: Option<&Pointer>,
+    ) -> Result<New> {
         let version = previous.map_or(0, |previous| version_of(&previous.location) + 1);
-        let location = format!("{}/metadata/{version:05}-{}.metadata.json", metadata.location().trim_end_matches('/'), new_uuid());
+        let location = format!(
+            "{}/metadata/{version:05}-{}.metadata.json",
+            metadata.location().trim_end_matches('/'),
+            new_uuid()
+        );
         let (loaded, bytes) = Loaded::new(location, metadata)?;
         self.place.warehouse.put(&loaded.pointer.location, bytes).await?;
         let faults = self.catalog.onward.coordinator().faults();

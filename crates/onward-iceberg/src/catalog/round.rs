@@ -12,7 +12,7 @@ use super::asked::Asked;
 use super::error::{CatalogError, Kind, Result};
 use super::loaded::Loaded;
 use super::prepare::{Judged, Prepared, Site};
-use super::submit::{Decided, Said, submit};
+use super::submit::{Decided, Said};
 
 /// Rounds in which other sidecars may be faster.
 const ROUNDS_MAX: usize = 64;
@@ -48,7 +48,9 @@ pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<Verdict> {
 pub(super) fn outrun() -> CatalogError {
     CatalogError::new(
         Kind::Unavailable,
-        format!("other sidecars were faster {ROUNDS_MAX} times, and nothing was done: send it again"),
+        format!(
+            "other sidecars were faster {ROUNDS_MAX} times, and nothing was done: send it again"
+        ),
     )
 }
 
@@ -58,7 +60,6 @@ fn refuse_all(asked: &[&Asked], error: &CatalogError) -> Vec<Verdict> {
 
 /// One round; `None` where another sidecar was faster.
 async fn attempt(site: &Site, asked: &[&Asked]) -> Result<Option<Vec<Verdict>>> {
-    let branch = site.place.branch()?;
     let entry = site.place.entry(&site.path).await?;
     let Prepared { judged, new } = site.prepare(entry.as_ref(), asked).await?;
     let lands: Vec<&Asked> = asked
@@ -71,7 +72,7 @@ async fn attempt(site: &Site, asked: &[&Asked]) -> Result<Option<Vec<Verdict>>> 
         None => None,
         Some(new) => {
             let said = say(&site.ident.to_string(), &lands);
-            Some(match submit(branch, vec![new.change(&site.path)], said).await {
+            Some(match site.place.change(vec![new.change(&site.path)], said).await {
                 Ok(Decided::Conflict) => {
                     site.not_landed(new).await;
                     return Ok(None);

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use onward::{Branch, Cancelled, Error, ErrorKind, OpId, Outcome, PathChange};
 use onward::internals::clock;
+use onward::{Branch, Cancelled, Error, ErrorKind, OpId, Outcome, PathChange};
 
 use super::error::{CatalogError, Kind, Result};
 
@@ -58,7 +58,11 @@ impl Said {
 }
 
 /// Commits changes to a branch.
-pub(super) async fn submit(branch: &Branch, changes: Vec<PathChange>, said: Said) -> Result<Decided> {
+pub(super) async fn submit(
+    branch: &Branch,
+    changes: Vec<PathChange>,
+    said: Said,
+) -> Result<Decided> {
     let op_id = clock::new_op_id();
     let mut commit = branch.change().op_id(op_id).message(said.message).timeout(WAIT);
     if !said.committer.is_empty() {
@@ -75,7 +79,9 @@ pub(super) async fn submit(branch: &Branch, changes: Vec<PathChange>, said: Said
         Ok(Outcome::StillQueued { .. }) => call_off(branch, op_id, None).await,
         Ok(outcome) => decided(outcome),
         // Redis or the log did not answer: the op may be queued, or decided.
-        Err(error) if error.kind() == ErrorKind::Unavailable => call_off(branch, op_id, Some(error)).await,
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            call_off(branch, op_id, Some(error)).await
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -98,7 +104,9 @@ fn unknown(op_id: OpId, cause: Option<Error>) -> CatalogError {
     let cause = cause.map_or_else(|| "it is still queued".to_owned(), |cause| cause.to_string());
     CatalogError::new(
         Kind::CommitStateUnknown,
-        format!("whether op {op_id} was committed is not known yet: load the table, or send the same request again. {cause}"),
+        format!(
+            "whether op {op_id} was committed is not known yet: load the table, or send the same request again. {cause}"
+        ),
     )
 }
 

@@ -8,6 +8,7 @@ use onward::read::ListItem;
 use onward::{Condition, Entry};
 use serde_json::{Map, Value};
 
+use super::Catalog;
 use super::asked::Asked;
 use super::door::Who;
 use super::entry::{Pointer, change};
@@ -16,8 +17,7 @@ use super::ident::{Namespace, TableIdent, table_of};
 use super::loaded::{Loaded, staged};
 use super::place::{Names, Page, Place};
 use super::prepare::new_uuid;
-use super::submit::{Decided, Said, submit};
-use super::Catalog;
+use super::submit::{Decided, Said};
 use crate::table::{CreateTable, create};
 
 /// How often a table is renamed anew when another sidecar changes it meanwhile.
@@ -35,7 +35,12 @@ pub enum Made {
 
 impl Catalog {
     /// The tables of a namespace.
-    pub async fn tables(&self, place: &Place, namespace: &Namespace, page: &Page) -> Result<Names<TableIdent>> {
+    pub async fn tables(
+        &self,
+        place: &Place,
+        namespace: &Namespace,
+        page: &Page,
+    ) -> Result<Names<TableIdent>> {
         place.require_namespace(namespace).await?;
         let wanted = |last: &str, item: &ListItem| {
             let ListItem::Object(..) = item else { return None };
@@ -50,7 +55,12 @@ impl Catalog {
     }
 
     /// Loads a table. `principal` is on his way if the door is held for him.
-    pub async fn load(&self, place: &Place, ident: &TableIdent, principal: &str) -> Result<Arc<Loaded>> {
+    pub async fn load(
+        &self,
+        place: &Place,
+        ident: &TableIdent,
+        principal: &str,
+    ) -> Result<Arc<Loaded>> {
         if let Some(lane) = self.known_lane(place, ident) {
             lane.seen(principal);
         }
@@ -89,7 +99,7 @@ impl Catalog {
         let new = site.write(metadata, None).await?;
         let said = said.message(format!("create table {}", site.ident));
         let said = said.pair("iceberg.table", site.ident.to_string());
-        match submit(place.branch()?, vec![new.change(&site.path)], said).await? {
+        match place.change(vec![new.change(&site.path)], said).await? {
             Decided::Conflict => {
                 site.not_landed(&new).await;
                 Err(site.ident.present())
@@ -102,7 +112,12 @@ impl Catalog {
     }
 
     /// Commits to a table, or makes it.
-    pub async fn commit(&self, place: &Place, ident: &TableIdent, asked: Asked) -> Result<Arc<Loaded>> {
+    pub async fn commit(
+        &self,
+        place: &Place,
+        ident: &TableIdent,
+        asked: Asked,
+    ) -> Result<Arc<Loaded>> {
         place.branch()?;
         self.lane(place, ident)?.commit(asked).await
     }
@@ -123,8 +138,10 @@ impl Catalog {
         let condition = (!overwrite).then_some(Condition::Absent);
         let path = ident.path()?;
         let change = change(path, Some(loaded.pointer.to_entry()), condition);
-        let said = said.message(format!("register table {ident}")).pair("iceberg.table", ident.to_string());
-        match submit(place.branch()?, vec![change], said).await? {
+        let said = said
+            .message(format!("register table {ident}"))
+            .pair("iceberg.table", ident.to_string());
+        match place.change(vec![change], said).await? {
             Decided::Conflict => Err(ident.present()),
             Decided::Done | Decided::Nothing => {
                 let loaded = Arc::new(loaded);
@@ -136,21 +153,28 @@ impl Catalog {
 
     /// Takes a table off the branch. Its files stay: tags, other branches and history name them.
     pub async fn drop_table(&self, place: &Place, ident: &TableIdent, said: Said) -> Result<()> {
-        let branch = place.branch()?;
+        place.branch()?;
         let path = ident.path()?;
         if place.entry(&path).await?.is_none() {
             return Err(ident.absent());
         }
-        let said = said.message(format!("drop table {ident}")).pair("iceberg.table", ident.to_string());
-        match submit(branch, vec![change(path, None, None)], said).await? {
+        let said =
+            said.message(format!("drop table {ident}")).pair("iceberg.table", ident.to_string());
+        match place.change(vec![change(path, None, None)], said).await? {
             Decided::Nothing => Err(ident.absent()),
             Decided::Done | Decided::Conflict => Ok(()),
         }
     }
 
     /// Gives a table another name, in another namespace too.
-    pub async fn rename(&self, place: &Place, from: &TableIdent, to: &TableIdent, said: Said) -> Result<()> {
-        let branch = place.branch()?;
+    pub async fn rename(
+        &self,
+        place: &Place,
+        from: &TableIdent,
+        to: &TableIdent,
+        said: Said,
+    ) -> Result<()> {
+        place.branch()?;
         if from == to {
             return Err(to.present());
         }
@@ -158,10 +182,13 @@ impl Catalog {
         // No commit of this sidecar comes in between.
         let _lease = lane.lease(Who::default()).await?;
         let (source, target) = (from.path()?, to.path()?);
-        let said = said.message(format!("rename table {from} to {to}")).pair("iceberg.table", to.to_string());
+        let said = said
+            .message(format!("rename table {from} to {to}"))
+            .pair("iceberg.table", to.to_string());
         for _ in 0..ATTEMPTS {
             let paths = [source.clone(), target.clone()];
-            let entries: [Option<Entry>; 2] = place.entries(&paths).await?.try_into().unwrap_or_default();
+            let entries: [Option<Entry>; 2] =
+                place.entries(&paths).await?.try_into().unwrap_or_default();
             let [Some(entry), None] = entries else {
                 let [source, _] = entries;
                 return Err(if source.is_none() { from.absent() } else { to.present() });
@@ -172,7 +199,7 @@ impl Catalog {
                 change(source.clone(), None, Some(unchanged)),
                 change(target.clone(), Some(entry), Some(Condition::Absent)),
             ];
-            match submit(branch, changes, said.clone()).await? {
+            match place.change(changes, said.clone()).await? {
                 Decided::Conflict => {}
                 Decided::Done | Decided::Nothing => return Ok(()),
             }
@@ -202,5 +229,8 @@ fn check_files(place: &Place, metadata: &Value) -> Result<()> {
     let lists = all("snapshots").filter_map(|snapshot| snapshot.get("manifest-list"));
     let statistics = all("statistics").chain(all("partition-statistics"));
     let statistics = statistics.filter_map(|statistics| statistics.get("statistics-path"));
-    lists.chain(statistics).filter_map(Value::as_str).try_for_each(|file| place.warehouse.check(file))
+    lists
+        .chain(statistics)
+        .filter_map(Value::as_str)
+        .try_for_each(|file| place.warehouse.check(file))
 }

@@ -14,7 +14,7 @@ use super::lane::{Lane, Lease};
 use super::place::Place;
 use super::prepare::{Judged, New, Prepared};
 use super::round::{outrun, say};
-use super::submit::{Decided, Said, submit};
+use super::submit::{Decided, Said};
 
 /// Tables of one transaction, at most.
 const TABLES_MAX: usize = 100;
@@ -35,11 +35,19 @@ pub struct Changes(BTreeMap<TableIdent, Asked>);
 
 impl Changes {
     /// Reads a `CommitTransactionRequest`.
-    pub fn read(request: &Value, place: &Place, mode: Mode, principal: &str, said: &Said) -> Result<Self> {
+    pub fn read(
+        request: &Value,
+        place: &Place,
+        mode: Mode,
+        principal: &str,
+        said: &Said,
+    ) -> Result<Self> {
         let changes = request.get("table-changes").and_then(Value::as_array);
-        let changes = changes.filter(|changes| (1..=TABLES_MAX).contains(&changes.len())).ok_or_else(|| {
-            CatalogError::invalid(format!("a transaction has table-changes, 1 to {TABLES_MAX}"))
-        })?;
+        let changes = changes
+            .filter(|changes| (1..=TABLES_MAX).contains(&changes.len()))
+            .ok_or_else(|| {
+                CatalogError::invalid(format!("a transaction has table-changes, 1 to {TABLES_MAX}"))
+            })?;
         let mut tables = BTreeMap::new();
         for change in changes {
             let (levels, name) = identifier(change)?;
@@ -125,9 +133,10 @@ async fn attempt(place: &Place, tables: &[(Arc<Lane>, Asked)]) -> Result<Tried> 
     }
     let changes: Vec<PathChange> =
         news.iter().map(|((lane, _), new)| new.change(&lane.site().path)).collect();
-    let names: Vec<String> = news.iter().map(|((lane, _), _)| lane.site().ident.to_string()).collect();
+    let names: Vec<String> =
+        news.iter().map(|((lane, _), _)| lane.site().ident.to_string()).collect();
     let lands: Vec<&Asked> = news.iter().map(|((_, asked), _)| asked).collect();
-    match submit(place.branch()?, changes, say(&names.join(", "), &lands)).await? {
+    match place.change(changes, say(&names.join(", "), &lands)).await? {
         Decided::Conflict => {
             forget(&news).await;
             Ok(Tried::Outrun)

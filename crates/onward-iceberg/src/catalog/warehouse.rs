@@ -7,9 +7,9 @@ use std::io;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use onward::RepoName;
 use onward::internals::model::error::quoted;
 use onward::internals::objects::{Objects, Span};
-use onward::RepoName;
 use uuid::Uuid;
 
 use super::error::{CatalogError, Kind, Result};
@@ -131,7 +131,9 @@ impl TableFiles for Warehouse {
     async fn read(&self, location: &str, bytes_max: u64) -> io::Result<Bytes> {
         match self.get(location, bytes_max).await {
             Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(io::Error::new(io::ErrorKind::NotFound, format!("'{location}' is not there"))),
+            Ok(None) => {
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("'{location}' is not there")))
+            }
             Err(error) => Err(as_io(error)),
         }
     }
@@ -155,7 +157,10 @@ mod tests {
     use super::*;
 
     fn warehouse(url: &str) -> Warehouse {
-        let dir = Objects::from_store(std::sync::Arc::new(onward::internals::objects::backend::InMemory::new()), url);
+        let dir = Objects::from_store(
+            std::sync::Arc::new(onward::internals::objects::backend::InMemory::new()),
+            url,
+        );
         Warehouse::own(&dir, &RepoName::new("lake").unwrap())
     }
 

@@ -70,9 +70,7 @@ fn status_of(kind: Kind) -> (StatusCode, &'static str) {
         Kind::NoSuchView => (StatusCode::NOT_FOUND, "NoSuchViewException"),
         Kind::AlreadyExists => (StatusCode::CONFLICT, "AlreadyExistsException"),
         Kind::NamespaceNotEmpty => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
-        Kind::Unprocessable => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException")
-        }
+        Kind::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "ForbiddenException"),
         Kind::CommitFailed => (StatusCode::CONFLICT, "CommitFailedException"),
         Kind::CommitStateUnknown => (StatusCode::GATEWAY_TIMEOUT, "CommitStateUnknownException"),

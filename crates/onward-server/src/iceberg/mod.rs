@@ -39,10 +39,7 @@ pub fn routes() -> Router<AppState> {
         .route("/{prefix}/namespaces", get(namespaces::list).post(namespaces::create))
         .route("/{prefix}/namespaces/{namespace}", namespace)
         .route("/{prefix}/namespaces/{namespace}/properties", post(namespaces::update))
-        .route(
-            "/{prefix}/namespaces/{namespace}/tables",
-            get(tables::list).post(tables::create),
-        )
+        .route("/{prefix}/namespaces/{namespace}/tables", get(tables::list).post(tables::create))
         .route("/{prefix}/namespaces/{namespace}/tables/{table}", table)
         .route("/{prefix}/namespaces/{namespace}/tables/{table}/metrics", post(tables::report))
         .route("/{prefix}/namespaces/{namespace}/register", post(tables::register))

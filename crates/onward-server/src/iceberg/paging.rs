@@ -30,11 +30,16 @@ impl PageQuery {
         if token.is_empty() {
             return Ok(Page { size, after: None });
         }
-        let foreign = || ApiError::invalid("the pageToken is not one that this catalog gave: begin anew, with an empty one");
+        let foreign = || {
+            ApiError::invalid(
+                "the pageToken is not one that this catalog gave: begin anew, with an empty one",
+            )
+        };
         if token.len() > TOKEN_LEN_MAX {
             return Err(foreign());
         }
-        let after = URL_SAFE_NO_PAD.decode(token).ok().and_then(|after| String::from_utf8(after).ok());
+        let after =
+            URL_SAFE_NO_PAD.decode(token).ok().and_then(|after| String::from_utf8(after).ok());
         let after = after.filter(|after| !after.is_empty() && !after.contains('\0'));
         Ok(Page { size, after: Some(after.ok_or_else(foreign)?) })
     }

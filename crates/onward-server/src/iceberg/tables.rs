@@ -46,9 +46,12 @@ pub async fn list(
     Query(page): Query<PageQuery>,
 ) -> Answer<Json<Value>> {
     let names = app.catalog.tables(&place, &namespace, &page.page()?).await?;
-    let named = |ident: &TableIdent| json!({"namespace": ident.namespace.levels(), "name": ident.name});
+    let named =
+        |ident: &TableIdent| json!({"namespace": ident.namespace.levels(), "name": ident.name});
     let identifiers: Vec<Value> = names.items.iter().map(named).collect();
-    Ok(Json(json!({"identifiers": identifiers, "next-page-token": next_page(names.next.as_deref())})))
+    Ok(Json(
+        json!({"identifiers": identifiers, "next-page-token": next_page(names.next.as_deref())}),
+    ))
 }
 
 /// Makes a table, or says what one would be like that a commit makes.
@@ -105,7 +108,10 @@ pub async fn exists(
 ) -> Answer<StatusCode> {
     match app.catalog.has_table(&place, &ident).await? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(CatalogError::new(Kind::NoSuchTable, format!("Table does not exist: {ident}")).into()),
+        false => {
+            Err(CatalogError::new(Kind::NoSuchTable, format!("Table does not exist: {ident}"))
+                .into())
+        }
     }
 }
 
@@ -195,7 +201,12 @@ pub async fn report(
 }
 
 /// The answer that shows a table.
-pub fn shown(loaded: &Arc<Loaded>, snapshots: Snapshots, place: Place, ident: TableIdent) -> Response {
+pub fn shown(
+    loaded: &Arc<Loaded>,
+    snapshots: Snapshots,
+    place: Place,
+    ident: TableIdent,
+) -> Response {
     let mut answer = json_bytes(loaded.told(snapshots));
     let e_tag = ETag::new(loaded.e_tag(snapshots)).quoted();
     if let Ok(e_tag) = e_tag.parse() {

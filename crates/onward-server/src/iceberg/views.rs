@@ -9,7 +9,10 @@ use crate::auth::{Reader, Writer};
 use onward_iceberg::catalog::{CatalogError, Kind};
 
 /// No view.
-pub async fn list(Reader(_): Reader, InNamespace(place, namespace): InNamespace) -> Answer<Json<Value>> {
+pub async fn list(
+    Reader(_): Reader,
+    InNamespace(place, namespace): InNamespace,
+) -> Answer<Json<Value>> {
     place.namespace(&namespace).await?;
     Ok(Json(json!({"identifiers": []})))
 }
@@ -21,5 +24,6 @@ pub async fn absent(Reader(_): Reader, InNamespace(..): InNamespace) -> IcebergE
 
 /// Nobody makes one.
 pub async fn refuse(Writer(_): Writer) -> IcebergError {
-    CatalogError::new(Kind::Unsupported, "views are not offered: this catalog has tables only").into()
+    CatalogError::new(Kind::Unsupported, "views are not offered: this catalog has tables only")
+        .into()
 }
