@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Failed, Invalid, Metadata, NotApplied, Requirement, Update};
+use super::json::{list, object};
+use super::{Failed, Invalid, Metadata, NotApplied, Requirement, UPDATES_MAX, Update, apply};
 
 /// What the specification's `CommitTableRequest` asks for, without the name of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +19,24 @@ impl Commit {
     ///
     /// # Errors
     ///
-    /// Where it has something unknown or wrong, or more than [`super::UPDATES_MAX`] of either.
-    pub fn from_json(_request: &Value) -> Result<Self, Invalid> {
-        todo!()
+    /// Where it has something unknown or wrong, or more than [`UPDATES_MAX`] of either.
+    pub fn from_json(request: &Value) -> Result<Self, Invalid> {
+        let request = object(request, "the commit")?;
+        let requirements = list(request, "requirements", "the commit")?;
+        let updates = list(request, "updates", "the commit")?;
+        for (name, many) in [("requirements", requirements.len()), ("updates", updates.len())] {
+            if many > UPDATES_MAX {
+                let message = format!("{many} {name}: a commit has at most {UPDATES_MAX}");
+                return Err(Invalid::new(message));
+            }
+        }
+        Ok(Self {
+            requirements: requirements
+                .iter()
+                .map(Requirement::from_json)
+                .collect::<Result<_, _>>()?,
+            updates: updates.iter().map(Update::from_json).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Whether all its requirements hold.
@@ -28,26 +44,30 @@ impl Commit {
     /// # Errors
     ///
     /// The first that does not.
-    pub fn check(&self, _table: Option<&Metadata>) -> Result<(), Failed> {
-        todo!()
+    pub fn check(&self, table: Option<&Metadata>) -> Result<(), Failed> {
+        self.requirements.iter().try_for_each(|requirement| requirement.check(table))
     }
 
-    /// Checks, and applies: see [`super::apply`].
+    /// Checks, and applies: see [`apply`].
     ///
     /// # Errors
     ///
-    /// As of [`Commit::check`] and [`super::apply`].
+    /// As of [`Commit::check`] and [`apply`].
     pub fn apply(
         &self,
-        _base: Option<&Metadata>,
-        _now_ms: i64,
-        _previous_location: Option<&str>,
+        base: Option<&Metadata>,
+        now_ms: i64,
+        previous_location: Option<&str>,
     ) -> Result<Metadata, NotApplied> {
-        todo!()
+        self.check(base)?;
+        apply(base, &self.updates, now_ms, previous_location)
     }
 
     /// The ids of the snapshots that it adds: by these a repetition is known.
     pub fn snapshot_ids(&self) -> impl Iterator<Item = i64> + '_ {
-        std::iter::empty()
+        self.updates.iter().filter_map(|update| match update {
+            Update::AddSnapshot(snapshot) => super::json::number(snapshot, "snapshot-id"),
+            _ => None,
+        })
     }
 }

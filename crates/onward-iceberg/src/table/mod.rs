@@ -5,12 +5,19 @@
 
 mod commit;
 mod create;
+mod draft;
 mod error;
 mod files;
+mod json;
 mod land;
 mod metadata;
+mod normal;
+mod partition;
+mod rebase;
 mod requirement;
+mod schema;
 mod update;
+mod validate;
 
 pub use commit::Commit;
 pub use create::{CreateTable, create};
