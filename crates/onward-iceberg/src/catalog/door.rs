@@ -12,7 +12,7 @@ use onward::internals::clock::{Deadline, Stopwatch};
 
 /// How long the door is held for one who was told 409.
 const UNTIL_BACK: Duration = Duration::from_millis(1500);
-/// The same, for a principal who let one pass.
+/// How long it is held for a principal who let a hold pass unused.
 const UNTIL_BACK_DOUBTED: Duration = Duration::from_millis(250);
 /// The longest that one hold lasts, however often it is renewed.
 const HELD_MAX: Duration = Duration::from_secs(6);

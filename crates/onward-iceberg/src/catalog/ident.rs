@@ -46,7 +46,7 @@ impl Namespace {
         Self::new(text.split(SEPARATOR).map(str::to_owned).collect())
     }
 
-    /// Its levels.
+    /// Its levels, the outermost first.
     pub fn levels(&self) -> &[String] {
         &self.0
     }

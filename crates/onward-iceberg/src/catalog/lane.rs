@@ -200,12 +200,12 @@ impl State {
         };
         let mut turns = vec![turn];
         // He for whom the door was held goes alone; else all that wait in front of the next lease.
+        let is_commit = |turn: &Turn| matches!(turn.what, What::Commit(..));
         while held_for.is_none()
             && turns.len() < ROUND_MAX
-            && let Some(next) =
-                self.queue.pop_front_if(|turn| matches!(turn.what, What::Commit(..)))
+            && self.queue.front().is_some_and(is_commit)
         {
-            turns.push(next);
+            turns.extend(self.queue.pop_front());
         }
         Next::Round(turns)
     }

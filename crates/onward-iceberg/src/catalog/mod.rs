@@ -13,11 +13,13 @@
 //! door       who is let through first; lane: all that wait for a table
 //! prepare    what commits make of a table; round: one commit of the branch for all of them
 //! submit     a change set on its way to its outcome
+//! deployment all of it, for one deployment; tables, transaction: what clients ask of it
 //! ```
 //!
 //! Everything of Iceberg is done before Onward's queue: what comes into that is a change set of a few hundred bytes.
 
 mod asked;
+mod deployment;
 mod door;
 mod entry;
 mod error;
@@ -29,18 +31,14 @@ mod namespaces;
 mod place;
 mod prepare;
 mod round;
+mod shared;
 mod submit;
 mod tables;
 mod transaction;
 mod warehouse;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use onward::internals::objects::Objects;
-use onward::{Onward, RepoName};
-
 pub use asked::{Asked, Mode};
+pub use deployment::Catalog;
 pub use error::{CatalogError, Kind, Result};
 pub use ident::{Namespace, SEPARATOR, TableIdent};
 pub use known::{REMEMBERED, Recent};
@@ -51,71 +49,3 @@ pub use submit::Said;
 pub use tables::Made;
 pub use transaction::Changes;
 pub use warehouse::Warehouse;
-
-use lane::Lane;
-use loaded::Kept;
-use prepare::Site;
-
-/// Lanes that are kept; those that nothing waits in go first.
-const LANES_MAX: usize = 4096;
-/// Snapshots that are known to have landed when the table has them no more.
-const LANDED_MAX: usize = 200_000;
-
-/// The catalogs of a deployment. Cheap to clone.
-#[derive(Clone)]
-pub struct Catalog(Arc<Inner>);
-
-struct Inner {
-    onward: Onward,
-    /// Where tables lie, if not in the deployment's own storage.
-    elsewhere: Option<Objects>,
-    kept: Kept,
-    landed: Recent<[u8; 32], ()>,
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
-}
-
-impl Catalog {
-    /// The catalogs of a deployment, whose tables lie in its own storage or below another root.
-    pub fn new(onward: Onward, elsewhere: Option<Objects>) -> Self {
-        let landed = Recent::new(LANDED_MAX);
-        Self(Arc::new(Inner {
-            onward,
-            elsewhere,
-            kept: Kept::default(),
-            landed,
-            lanes: Mutex::default(),
-        }))
-    }
-
-    /// The place that a warehouse or a prefix names.
-    pub async fn place(&self, text: &str) -> Result<Place> {
-        let warehouse = |repo: &RepoName| match &self.0.elsewhere {
-            Some(objects) => Warehouse::below(objects, repo),
-            None => Warehouse::own(self.0.onward.coordinator().objects(), repo),
-        };
-        Place::find(&self.0.onward, text, warehouse).await
-    }
-
-    fn site(&self, place: &Place, ident: &TableIdent) -> Result<Site> {
-        let path = ident.path()?;
-        Ok(Site { catalog: Arc::clone(&self.0), place: place.clone(), ident: ident.clone(), path })
-    }
-
-    /// The lane of a table.
-    fn lane(&self, place: &Place, ident: &TableIdent) -> Result<Arc<Lane>> {
-        let site = self.site(place, ident)?;
-        let key = format!("{} {}", place.prefix(), site.path);
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if lanes.len() >= LANES_MAX && !lanes.contains_key(&key) {
-            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.is_idle());
-        }
-        Ok(Arc::clone(lanes.entry(key).or_insert_with(|| Arc::new(Lane::new(site)))))
-    }
-
-    /// The lane of a table, if anybody has waited in it.
-    fn known_lane(&self, place: &Place, ident: &TableIdent) -> Option<Arc<Lane>> {
-        let key = format!("{} {}", place.prefix(), ident.path().ok()?);
-        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.get(&key).map(Arc::clone)
-    }
-}

@@ -7,19 +7,19 @@ use onward::internals::clock;
 use onward::{Condition, Entry, ObjectPath, PathChange};
 use uuid::Uuid;
 
-use super::Inner;
 use super::asked::{Asked, Mode};
 use super::entry::{Pointer, change};
 use super::error::{CatalogError, Kind, Result};
 use super::ident::TableIdent;
 use super::loaded::Loaded;
 use super::place::Place;
+use super::shared::Shared;
 use crate::table::{Landing, Metadata, Moment, NotApplied, Refused, Waiting, land};
 
 /// A table of a place.
 #[derive(Clone)]
 pub(super) struct Site {
-    pub(super) catalog: Arc<Inner>,
+    pub(super) shared: Arc<Shared>,
     pub(super) place: Place,
     pub(super) ident: TableIdent,
     pub(super) path: ObjectPath,
@@ -28,7 +28,7 @@ pub(super) struct Site {
 /// What becomes of one commit, if what was prepared is committed.
 #[derive(Debug)]
 pub(super) enum Judged {
-    /// It lands.
+    /// It lands with what was prepared.
     Lands,
     /// It has landed before: this is the table now.
     Known(Arc<Loaded>),
@@ -70,7 +70,7 @@ impl Site {
     ) -> Result<Prepared> {
         let Some(entry) = entry else { return self.begin(asked).await };
         let pointer = Pointer::of(&self.path, entry)?;
-        let head = self.catalog.kept.load(&self.place.warehouse, &pointer).await?;
+        let head = self.shared.kept.load(&self.place.warehouse, &pointer).await?;
         let mut judged: Vec<Option<Judged>> =
             asked.iter().map(|asked| self.judge_alone(&head, asked)).collect();
         let open: Vec<&Asked> = asked
@@ -169,7 +169,7 @@ impl Site {
         );
         let (loaded, bytes) = Loaded::new(location, metadata)?;
         self.place.warehouse.put(&loaded.pointer.location, bytes).await?;
-        let faults = self.catalog.onward.coordinator().faults();
+        let faults = self.shared.onward.coordinator().faults();
         faults.pass("iceberg-written").await?;
         let condition = previous.map_or(Condition::Absent, Pointer::unchanged);
         Ok(New { loaded: Arc::new(loaded), condition })
@@ -177,10 +177,10 @@ impl Site {
 
     /// Takes down that new metadata is the table's.
     pub(super) fn landed<'a>(&self, new: &New, asked: impl Iterator<Item = &'a Asked>) {
-        self.catalog.kept.keep(&new.loaded);
+        self.shared.kept.keep(&new.loaded);
         let uuid = &new.loaded.pointer.uuid;
         for id in asked.flat_map(|asked| &asked.who.snapshots) {
-            self.catalog.landed.insert(self.landed_key(uuid, *id), ());
+            self.shared.landed.insert(self.landed_key(uuid, *id), ());
         }
     }
 
@@ -190,7 +190,7 @@ impl Site {
     }
 
     fn has_landed(&self, uuid: &str, snapshot: i64) -> bool {
-        self.catalog.landed.get(&self.landed_key(uuid, snapshot)).is_some()
+        self.shared.landed.get(&self.landed_key(uuid, snapshot)).is_some()
     }
 
     fn landed_key(&self, uuid: &str, snapshot: i64) -> [u8; 32] {

@@ -8,8 +8,8 @@ use onward::read::ListItem;
 use onward::{Condition, Entry};
 use serde_json::{Map, Value};
 
-use super::Catalog;
 use super::asked::Asked;
+use super::deployment::Catalog;
 use super::door::Who;
 use super::entry::{Pointer, change};
 use super::error::Result;
@@ -66,7 +66,7 @@ impl Catalog {
         }
         let path = ident.path()?;
         let entry = place.entry(&path).await?.ok_or_else(|| ident.absent())?;
-        self.0.kept.load(&place.warehouse, &Pointer::of(&path, &entry)?).await
+        self.kept().load(&place.warehouse, &Pointer::of(&path, &entry)?).await
     }
 
     /// Makes a table, or only says what it would be like.
@@ -145,7 +145,7 @@ impl Catalog {
             Decided::Conflict => Err(ident.present()),
             Decided::Done | Decided::Nothing => {
                 let loaded = Arc::new(loaded);
-                self.0.kept.keep(&loaded);
+                self.kept().keep(&loaded);
                 Ok(loaded)
             }
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use onward::PathChange;
 use serde_json::Value;
 
-use super::Catalog;
 use super::asked::{Asked, Mode, identifier};
+use super::deployment::Catalog;
 use super::error::{CatalogError, Result};
 use super::ident::{Namespace, TableIdent};
 use super::lane::{Lane, Lease};

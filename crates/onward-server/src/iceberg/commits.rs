@@ -10,7 +10,7 @@ use super::error::Answer;
 use super::paths::{InPlace, InTable};
 use super::tables::shown;
 use crate::auth::Writer;
-use crate::extract::Json as Body;
+use crate::extract::Json as Sent;
 use crate::metrics::ICEBERG_COMMITS;
 use crate::state::AppState;
 use onward_iceberg::catalog::{Asked, CatalogError, Changes, Kind, Snapshots};
@@ -21,7 +21,7 @@ pub async fn commit(
     State(app): State<AppState>,
     InTable(place, ident): InTable,
     client: Client,
-    Body(request): Body<Value>,
+    Sent(request): Sent<Value>,
 ) -> Answer<Response> {
     let Client { principal, said, mode } = client;
     let asked = Asked::read(&request, &place, mode, &principal, said)?;
@@ -36,7 +36,7 @@ pub async fn transaction(
     State(app): State<AppState>,
     InPlace(place): InPlace,
     client: Client,
-    Body(request): Body<Value>,
+    Sent(request): Sent<Value>,
 ) -> Answer<StatusCode> {
     let Client { principal, said, mode } = client;
     let changes = Changes::read(&request, &place, mode, &principal, &said)?;

@@ -11,6 +11,7 @@ mod error;
 mod namespaces;
 mod oauth;
 mod once;
+mod outcomes;
 mod paging;
 mod paths;
 mod tables;
@@ -22,7 +23,8 @@ use axum::routing::{get, post};
 use crate::state::AppState;
 
 pub use error::speak;
-pub use once::{Once, once};
+pub use once::once;
+pub use outcomes::Once;
 
 /// What can be called without a login.
 pub fn open_routes() -> Router<AppState> {

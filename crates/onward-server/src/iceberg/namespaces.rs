@@ -12,7 +12,7 @@ use super::error::Answer;
 use super::paging::{PageQuery, next_page};
 use super::paths::{InNamespace, InPlace};
 use crate::auth::{Reader, Writer};
-use crate::extract::{Json as Body, Query};
+use crate::extract::{Json as Sent, Query};
 use onward_iceberg::catalog::Namespace;
 
 /// Which namespaces are listed.
@@ -51,7 +51,7 @@ pub async fn create(
     Writer(_): Writer,
     InPlace(place): InPlace,
     client: Client,
-    Body(new): Body<New>,
+    Sent(new): Sent<New>,
 ) -> Answer<Json<Value>> {
     let namespace = Namespace::new(new.namespace)?;
     let properties = new.properties.unwrap_or_default();
@@ -84,12 +84,12 @@ pub struct Change {
     updates: Option<BTreeMap<String, String>>,
 }
 
-/// Changes properties.
+/// Sets and takes away properties of a namespace.
 pub async fn update(
     Writer(_): Writer,
     InNamespace(place, namespace): InNamespace,
     client: Client,
-    Body(change): Body<Change>,
+    Sent(change): Sent<Change>,
 ) -> Answer<Json<Value>> {
     let (removals, updates) =
         (change.removals.unwrap_or_default(), change.updates.unwrap_or_default());

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::error::{Answer, oauth};
 use crate::auth::TOKEN_VALID;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::body;
+use crate::extract::form;
 use crate::headers::text;
 use crate::listen::Peer;
 use crate::state::AppState;
@@ -36,9 +36,7 @@ struct Form {
 pub async fn token(State(app): State<AppState>, request: Request) -> Answer<Response> {
     let from = Peer::of(request.extensions());
     let basic = basic(request.headers())?;
-    let bytes = body(request, &app).await?;
-    let form: Form = serde_html_form::from_bytes(&bytes)
-        .map_err(|error| ApiError::invalid(format!("the body is not a form: {error}")))?;
+    let form: Form = form(request, &app).await?;
     let key = match form.grant_type.as_deref() {
         Some(CLIENT) => {
             let in_form = form.client_id.zip(form.client_secret);

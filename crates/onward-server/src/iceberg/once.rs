@@ -5,66 +5,24 @@
 //! was. Answers of 5xx, and those that only say *not now*, are no outcome. Commits that add snapshots are recognised
 //! by those in every sidecar, also without a key.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::Method;
 use http::header::CONTENT_TYPE;
-use http::{Method, StatusCode};
 
 use super::error::Answer;
+use super::outcomes::{Once, Outcome, Shown};
 use super::tables::shown;
 use crate::auth::Caller;
 use crate::idempotency::{REPLAYED, idempotent_op};
 use crate::state::AppState;
 use onward::OpId;
-use onward_iceberg::catalog::{Place, Recent, Snapshots, TableIdent};
+use onward_iceberg::catalog::Snapshots;
 
-/// Outcomes that are remembered.
-const REMEMBERED_MAX: usize = 50_000;
 /// The longest body that is remembered, in bytes; a request with a longer one is carried out again.
 const BODY_MAX: usize = 2048;
-
-/// An answer that shows a table.
-#[derive(Clone)]
-pub struct Shown(pub Place, pub TableIdent);
-
-/// What became of a request.
-#[derive(Clone)]
-enum Outcome {
-    Table(Shown),
-    Answer(StatusCode, Bytes),
-}
-
-/// What became of requests, and those that are under way.
-pub struct Once {
-    outcomes: Recent<OpId, Outcome>,
-    under_way: Mutex<HashMap<OpId, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-impl Default for Once {
-    fn default() -> Self {
-        Self { outcomes: Recent::new(REMEMBERED_MAX), under_way: Mutex::default() }
-    }
-}
-
-impl Once {
-    fn turn(&self, id: OpId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(under_way.entry(id).or_default())
-    }
-
-    fn is_over(&self, id: OpId) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one here and that in the map: nobody else waits.
-        if under_way.get(&id).is_some_and(|turn| Arc::strong_count(turn) <= 2) {
-            under_way.remove(&id);
-        }
-    }
-}
 
 /// Carries a request with a key out, or tells what became of it.
 pub async fn once(State(app): State<AppState>, request: Request, next: Next) -> Answer<Response> {
@@ -94,7 +52,8 @@ async fn tell(app: &AppState, outcome: Outcome) -> Answer<Response> {
         Outcome::Answer(status, body) => {
             (status, [(CONTENT_TYPE, "application/json")], body).into_response()
         }
-        Outcome::Table(Shown(place, ident)) => {
+        Outcome::Table(table) => {
+            let Shown(place, ident) = *table;
             let loaded = app.catalog.load(&place, &ident, "").await?;
             shown(&loaded, Snapshots::All, place, ident)
         }
@@ -111,7 +70,7 @@ async fn remember(once: &Once, id: OpId, answer: Response) -> Answer<Response> {
         return Ok(answer);
     }
     if let Some(table) = answer.extensions().get::<Shown>() {
-        once.outcomes.insert(id, Outcome::Table(table.clone()));
+        once.outcomes.insert(id, Outcome::Table(Box::new(table.clone())));
         return Ok(answer);
     }
     let (parts, body) = answer.into_parts();

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::error::Answer;
-use super::once::Shown;
+use super::outcomes::Shown;
 use super::paging::{PageQuery, next_page};
 use super::paths::{InNamespace, InPlace, InTable};
 use crate::auth::{Reader, Writer};
 use crate::conditions::{Conditions, ETag};
-use crate::extract::{Flag, Json as Body, Query};
+use crate::extract::{Flag, Json as Sent, Query};
 use crate::metrics::ICEBERG_REPORTS;
 use crate::state::AppState;
 use onward_iceberg::catalog::{
@@ -60,7 +60,7 @@ pub async fn create(
     State(app): State<AppState>,
     InNamespace(place, namespace): InNamespace,
     client: Client,
-    Body(request): Body<Value>,
+    Sent(request): Sent<Value>,
 ) -> Answer<Response> {
     match app.catalog.create_table(&place, &namespace, &request, client.said).await? {
         Made::Staged(told) => Ok(json_bytes(told)),
@@ -130,7 +130,7 @@ pub async fn register(
     State(app): State<AppState>,
     InNamespace(place, namespace): InNamespace,
     client: Client,
-    Body(asked): Body<Register>,
+    Sent(asked): Sent<Register>,
 ) -> Answer<Response> {
     let ident = TableIdent::new(namespace, asked.name)?;
     let overwrite = asked.overwrite.unwrap_or(false);
@@ -152,7 +152,7 @@ pub async fn rename(
     State(app): State<AppState>,
     InPlace(place): InPlace,
     client: Client,
-    Body(asked): Body<Rename>,
+    Sent(asked): Sent<Rename>,
 ) -> Answer<StatusCode> {
     let (from, to) = (asked.source.ident()?, asked.destination.ident()?);
     app.catalog.rename(&place, &from, &to, client.said).await?;
@@ -189,7 +189,7 @@ pub async fn drop_it(
 pub async fn report(
     Reader(_): Reader,
     InTable(..): InTable,
-    Body(report): Body<Value>,
+    Sent(report): Sent<Value>,
 ) -> Answer<StatusCode> {
     let kind = match report.get("report-type").and_then(Value::as_str) {
         Some("scan-report") => "scan",

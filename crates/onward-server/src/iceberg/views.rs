@@ -8,7 +8,7 @@ use super::paths::InNamespace;
 use crate::auth::{Reader, Writer};
 use onward_iceberg::catalog::{CatalogError, Kind};
 
-/// No view.
+/// Lists the views of a namespace: none.
 pub async fn list(
     Reader(_): Reader,
     InNamespace(place, namespace): InNamespace,
@@ -17,12 +17,12 @@ pub async fn list(
     Ok(Json(json!({"identifiers": []})))
 }
 
-/// No view of this name.
+/// Tells that there is no view of this name.
 pub async fn absent(Reader(_): Reader, InNamespace(..): InNamespace) -> IcebergError {
     CatalogError::new(Kind::NoSuchView, "View does not exist: this catalog has tables only").into()
 }
 
-/// Nobody makes one.
+/// Tells that nobody can make one.
 pub async fn refuse(Writer(_): Writer) -> IcebergError {
     CatalogError::new(Kind::Unsupported, "views are not offered: this catalog has tables only")
         .into()
