@@ -1,6 +1,7 @@
 import java.util.Map;
 import org.apache.iceberg.catalog.CatalogTests;
 import org.apache.iceberg.catalog.Namespace;
+import org.apache.iceberg.catalog.TableIdentifier;
 import org.apache.iceberg.rest.RESTCatalog;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -53,6 +54,12 @@ public class Conformance extends CatalogTests<RESTCatalog> {
   @Override
   protected RESTCatalog initCatalog(String name, Map<String, String> properties) {
     return Login.catalog(properties);
+  }
+
+  /** Below the catalog's own root: a location elsewhere is refused. */
+  @Override
+  protected String baseTableLocation(TableIdentifier table) {
+    return System.getenv("ICEBERG_ROOT") + "/" + table.namespace() + "/" + table.name();
   }
 
   @Override

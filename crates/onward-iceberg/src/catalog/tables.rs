@@ -94,6 +94,7 @@ impl Catalog {
         };
         let metadata = create(&asked, uuid, &location, clock::now_ms())?;
         if asked.stage {
+            place.warehouse.make_folder(&format!("{location}/metadata")).await?;
             return Ok(Made::Staged(staged(&metadata)));
         }
         let new = site.write(metadata, None).await?;

@@ -13,6 +13,7 @@ use super::paging::{PageQuery, next_page};
 use super::paths::{InNamespace, InPlace};
 use crate::auth::{Reader, Writer};
 use crate::extract::{Json as Sent, Query};
+use super::paths::in_query;
 use onward_iceberg::catalog::Namespace;
 
 /// Which namespaces are listed.
@@ -32,7 +33,7 @@ pub async fn list(
     Query(within): Query<Within>,
 ) -> Answer<Json<Value>> {
     let parent = within.parent.filter(|parent| !parent.is_empty());
-    let parent = parent.map(|parent| Namespace::of_url(&parent)).transpose()?;
+    let parent = parent.map(|parent| in_query(&parent)).transpose()?;
     let page = PageQuery { page_token: within.page_token, page_size: within.page_size }.page()?;
     let names = place.namespaces(parent.as_ref(), &page).await?;
     let levels: Vec<&[String]> = names.items.iter().map(Namespace::levels).collect();

@@ -41,6 +41,11 @@ impl Named {
     }
 }
 
+/// The namespace that a parameter names. Iceberg's clients escape its levels, and then the parameter once more.
+pub fn in_query(namespace: &str) -> Answer<Namespace> {
+    Ok(Namespace::of_url(&decode(&namespace.replace('+', " "))?)?)
+}
+
 fn decode(part: &str) -> Result<String, ApiError> {
     let mut bytes = part.bytes();
     let mut decoded = Vec::with_capacity(part.len());
