@@ -66,8 +66,9 @@ async fn a_warehouse_that_is_away_is_told_so_with_the_time_to_wait() {
     assert_eq!(sidecar.send("POST", &at("t"), append(&made, 1)).await.0, StatusCode::OK);
     // A reader that has it not in memory.
     let other = Beside::start(sidecar.deployment.connect().await).await;
-    store.fail_next_at(Op::Get, "_iceberg/", 1, Fault::Outage);
+    store.fail_all(Op::Get, Fault::Outage);
     refused(&other.send("GET", &at("t"), json!({})).await, 503, "ServiceUnavailableException");
+    store.heal();
     assert_eq!(other.send("GET", &at("t"), json!({})).await.0, StatusCode::OK);
 }
 

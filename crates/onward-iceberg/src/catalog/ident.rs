@@ -106,6 +106,12 @@ impl TableIdent {
     pub(super) fn present(&self) -> CatalogError {
         CatalogError::new(Kind::AlreadyExists, format!("Table already exists: {self}"))
     }
+
+    /// The same, told of a commit that would make it: in the words that Iceberg's tests of catalogs expect.
+    pub(super) fn present_already(&self) -> CatalogError {
+        let message = format!("Requirement failed: table already exists: {self}");
+        CatalogError::new(Kind::AlreadyExists, message)
+    }
 }
 
 impl fmt::Display for TableIdent {

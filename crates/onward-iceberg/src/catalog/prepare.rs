@@ -116,12 +116,12 @@ impl Site {
         if asked.creates() {
             return Some(match asked.made(uuid) {
                 true => Judged::Known(Arc::clone(head)),
-                false => Judged::Refused(self.ident.present()),
+                false => Judged::Refused(self.ident.present_already()),
             });
         }
         if asked.is_of_another(uuid) {
             return Some(Judged::Refused(CatalogError::commit_failed(format!(
-                "Requirement failed: {} was dropped and made anew, its uuid is {uuid}",
+                "Requirement failed: UUID does not match: {} was dropped and made anew, its uuid is {uuid}",
                 self.ident
             ))));
         }

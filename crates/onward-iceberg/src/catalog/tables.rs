@@ -94,7 +94,8 @@ impl Catalog {
         };
         let metadata = create(&asked, uuid, &location, clock::now_ms())?;
         if asked.stage {
-            place.warehouse.make_folder(&format!("{location}/metadata")).await?;
+            // DuckDB makes no folder for the first manifest, where the storage has folders.
+            place.warehouse.put(&format!("{location}/metadata/.staged"), Bytes::new()).await?;
             return Ok(Made::Staged(staged(&metadata)));
         }
         let new = site.write(metadata, None).await?;

@@ -74,14 +74,6 @@ impl Warehouse {
         self.objects.put(&key, bytes).await.map_err(away)
     }
 
-    /// Makes a folder where there are any: DuckDB makes none for the first manifest of a table.
-    pub async fn make_folder(&self, location: &str) -> Result<()> {
-        if !location.starts_with("file:") {
-            return Ok(());
-        }
-        self.put(&format!("{location}/.folder"), Bytes::new()).await
-    }
-
     /// Removes a file that nobody names, as far as that can be done now.
     pub async fn forget(&self, location: &str) {
         let Ok(key) = self.key(location) else { return };

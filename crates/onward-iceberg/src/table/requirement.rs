@@ -77,19 +77,19 @@ impl Requirement {
         let Some(table) = table else {
             return match self {
                 Self::Create | Self::RefSnapshotId { snapshot_id: None, .. } => Ok(()),
-                _ => Err(Failed::new("requirement failed: there is no such table")),
+                _ => Err(Failed::new("there is no such table")),
             };
         };
         let same = |what: &str, key: &str, asked: i64| {
             let found = table.get(key).and_then(Value::as_i64).unwrap_or(-1);
-            differ(found != asked, || format!("{what} is {found}, not {asked}"))
+            differ(found != asked, || format!("{what} changed: expected id {asked} != {found}"))
         };
         match self {
-            Self::Create => differ(true, || "the table exists already".to_owned()),
+            Self::Create => differ(true, || "table already exists".to_owned()),
             Self::TableUuid(uuid) => {
                 let found = table.get("table-uuid").and_then(Value::as_str).unwrap_or_default();
                 differ(!found.eq_ignore_ascii_case(uuid), || {
-                    format!("the table's uuid is {found}, not {uuid}")
+                    format!("UUID does not match: expected {uuid} != {found}")
                 })
             }
             Self::RefSnapshotId { name, snapshot_id } => {
@@ -97,22 +97,22 @@ impl Requirement {
                     table.get("refs").and_then(|refs| number(refs.get(name)?, "snapshot-id"));
                 let say = |id: Option<i64>| id.map_or("not there".to_owned(), |id| id.to_string());
                 differ(found != *snapshot_id, || {
-                    format!("branch or tag {name} is {}, not {}", say(found), say(*snapshot_id))
+                    format!("branch or tag {name} changed: expected {} != {}", say(*snapshot_id), say(found))
                 })
             }
-            Self::LastAssignedFieldId(id) => same("the last field id", "last-column-id", *id),
-            Self::CurrentSchemaId(id) => same("the current schema", "current-schema-id", *id),
+            Self::LastAssignedFieldId(id) => same("last assigned field id", "last-column-id", *id),
+            Self::CurrentSchemaId(id) => same("current schema", "current-schema-id", *id),
             Self::LastAssignedPartitionId(id) => {
-                same("the last partition id", "last-partition-id", *id)
+                same("last assigned partition id", "last-partition-id", *id)
             }
-            Self::DefaultSpecId(id) => same("the default spec", "default-spec-id", *id),
+            Self::DefaultSpecId(id) => same("default partition spec", "default-spec-id", *id),
             Self::DefaultSortOrderId(id) => {
-                same("the default sort order", "default-sort-order-id", *id)
+                same("default sort order", "default-sort-order-id", *id)
             }
         }
     }
 }
 
 fn differ(differs: bool, say: impl FnOnce() -> String) -> Result<(), Failed> {
-    if differs { Err(Failed::new(format!("requirement failed: {}", say()))) } else { Ok(()) }
+    if differs { Err(Failed::new(say())) } else { Ok(()) }
 }

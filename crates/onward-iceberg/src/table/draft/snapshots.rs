@@ -88,7 +88,6 @@ impl Draft {
         self.object("refs")?.remove(name);
         if name == "main" {
             self.json.remove("current-snapshot-id");
-            self.list("snapshot-log")?.clear();
         }
         Ok(())
     }
