@@ -16,6 +16,8 @@ mod partition;
 mod rebase;
 mod requirement;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod update;
 mod validate;
 

@@ -32,6 +32,11 @@ impl Draft {
     }
 
     pub(super) fn add_spec(&mut self, spec: &Value) -> Result<(), Invalid> {
+        let known = self.list(SPECS.list)?.iter().find(|known| partition::alike(known, spec));
+        if let Some(known) = known {
+            self.added.spec = number(known, SPECS.id);
+            return Ok(());
+        }
         let mut spec = spec.clone();
         let last = self.number("last-partition-id").unwrap_or(partition::PARTITION_IDS_FROM);
         let last = last.max(partition::give_ids(&mut spec, last));
