@@ -6,14 +6,18 @@ import java
 import pytest
 from support import COMMUTE, SCHEMA, audit, deletes, file, ids
 
-# Tests of the kit that ask for what this catalog refuses by design, each with why. Empty: all hold.
-LEFT_OUT: dict[str, str] = {}
+# Tests of the kit that ask for what this catalog refuses by design, each with why. All others hold.
+LEFT_OUT = {
+    "testDropTableWithPurge": "a purge is refused: branches, tags and history name the files",
+    "dropAfterRenameDoesntCorruptTable": "it purges too",
+    "testLoadTableWithMissingMetadataFile": "the catalog keeps metadata that it has served, and serves it again",
+}
 
 
 def test_the_tests_that_iceberg_has_for_catalogs(table, warehouse, tmp_path):
     root = table.location().rsplit("/", 1)[0]
     select = ["--select-class", "Conformance", "--disable-banner", "--details", "summary", "--disable-ansi-colors"]
-    left_out = [f"--exclude-methodname=.*#{name}" for name in LEFT_OUT]
+    left_out = [f"--exclude-methodname=.*#{name}\\(?.*" for name in LEFT_OUT]
     command = [*java.JVM, "org.junit.platform.console.ConsoleLauncher", "execute", *select, *left_out]
     done = subprocess.run(
         command,
