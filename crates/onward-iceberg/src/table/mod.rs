@@ -3,6 +3,7 @@
 //! Nothing here knows branches, HTTP or the time: what a result depends on is in the arguments. Files of a table
 //! are reached through [`TableFiles`] alone.
 
+mod avro;
 mod commit;
 mod create;
 mod draft;
