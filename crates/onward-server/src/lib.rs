@@ -49,6 +49,7 @@ mod tasks;
 mod tls;
 mod unoffered;
 mod urls;
+mod warehouse;
 mod watch;
 
 use axum::Router;
@@ -89,7 +90,7 @@ impl Server {
     /// Fails with [`onward::ErrorKind::InvalidInput`] where other machines could reach it and it has
     /// neither TLS nor leave to go without, or nobody but a key that was just made could log in.
     pub async fn bind(onward: Onward, config: ServerConfig) -> Result<Self> {
-        let ServerConfig { listen, tls, insecure, admin, sources, limits } = config;
+        let ServerConfig { listen, tls, insecure, admin, sources, iceberg_warehouse, limits } = config;
         if !listen.is_local() && tls.is_none() && !insecure {
             return Err(Error::invalid(
                 "other machines can reach this address, and secrets would travel in the clear: give --tls-cert and --tls-key, listen on 127.0.0.1 or a Unix socket, or add --insecure-http behind a proxy that has TLS",
@@ -97,6 +98,7 @@ impl Server {
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
+        let tables = warehouse::open(iceberg_warehouse.as_deref(), onward.coordinator().objects())?;
         onward.refuse_unsafe_storage().await?;
         // Before a key is made whose secret is told only to who serves.
         let listener = Listener::bind(&listen, tls).await?;
@@ -112,7 +114,7 @@ impl Server {
                 ));
             }
         };
-        let app = App::new(onward, sources, limits, metrics::recorder()?);
+        let app = App::new(onward, sources, tables, limits, metrics::recorder()?);
         Ok(Self { app, listener, first_key })
     }
 

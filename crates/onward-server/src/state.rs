@@ -14,6 +14,7 @@ use super::settings::Limits;
 use super::sources::Sources;
 use super::tasks::Tasks;
 use onward::Onward;
+use onward::internals::objects::Objects;
 
 /// A sidecar's state, as handlers get it.
 pub type AppState = Arc<App>;
@@ -57,6 +58,7 @@ impl App {
     pub fn new(
         onward: Onward,
         sources: Sources,
+        tables: Option<Objects>,
         limits: Limits,
         metrics: PrometheusHandle,
     ) -> AppState {
@@ -72,7 +74,7 @@ impl App {
             streams_by_key: Places::new("event streams", limits.streams_per_key),
             sources,
             #[cfg(feature = "iceberg")]
-            catalog: onward_iceberg::catalog::Catalog::new(onward.clone(), None),
+            catalog: onward_iceberg::catalog::Catalog::new(onward.clone(), tables),
             #[cfg(feature = "iceberg")]
             iceberg_once: super::iceberg::Once::default(),
             onward,

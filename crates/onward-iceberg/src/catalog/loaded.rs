@@ -17,7 +17,7 @@ use crate::table::{METADATA_BYTES_MAX, Metadata};
 const DELETES_METADATA: &str = "write.metadata.delete-after-commit.enabled";
 
 /// Metadata kept in memory, in bytes of its files; parsed it takes several times as much.
-const KEPT_BYTES: u64 = 16 << 20;
+const KEPT_BYTES: u64 = 12 << 20;
 /// How many pieces of metadata are expected to be kept.
 const KEPT_ITEMS: usize = 1024;
 

@@ -97,7 +97,11 @@ impl Requirement {
                     table.get("refs").and_then(|refs| number(refs.get(name)?, "snapshot-id"));
                 let say = |id: Option<i64>| id.map_or("not there".to_owned(), |id| id.to_string());
                 differ(found != *snapshot_id, || {
-                    format!("branch or tag {name} changed: expected {} != {}", say(*snapshot_id), say(found))
+                    format!(
+                        "branch or tag {name} changed: expected {} != {}",
+                        say(*snapshot_id),
+                        say(found)
+                    )
                 })
             }
             Self::LastAssignedFieldId(id) => same("last assigned field id", "last-column-id", *id),

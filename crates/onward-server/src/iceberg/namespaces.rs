@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::error::Answer;
 use super::paging::{PageQuery, next_page};
+use super::paths::in_query;
 use super::paths::{InNamespace, InPlace};
 use crate::auth::{Reader, Writer};
 use crate::extract::{Json as Sent, Query};
-use super::paths::in_query;
 use onward_iceberg::catalog::Namespace;
 
 /// Which namespaces are listed.

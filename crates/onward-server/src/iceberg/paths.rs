@@ -46,18 +46,22 @@ pub fn in_query(namespace: &str) -> Answer<Namespace> {
     Ok(Namespace::of_url(&decode(&namespace.replace('+', " "))?)?)
 }
 
+/// A text without its escapes. What is no escape stays as it is.
 fn decode(part: &str) -> Result<String, ApiError> {
-    let mut bytes = part.bytes();
-    let mut decoded = Vec::with_capacity(part.len());
-    while let Some(byte) = bytes.next() {
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        decoded.push(match byte {
-            b'%' => match (digit(), digit()) {
-                (Some(high), Some(low)) => (high * 16 + low) as u8,
-                _ => byte,
-            },
-            byte => byte,
-        });
+    let mut pieces = part.split('%');
+    let mut decoded = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                decoded.extend(piece.bytes().skip(2));
+            }
+            None => {
+                decoded.push(b'%');
+                decoded.extend(piece.bytes());
+            }
+        }
     }
     String::from_utf8(decoded).map_err(|_| ApiError::invalid("the path of the URL is not UTF-8"))
 }
@@ -130,5 +134,8 @@ mod tests {
             assert_eq!(named(path), expected(prefix, namespace, table), "{path}");
         }
         assert!(Named::of("/iceberg/v1/l/namespaces/%ff").is_err());
+        for (escaped, level) in [("a%2Fb", "a/b"), ("a+b", "a b"), ("a%b", "a%b"), ("50%", "50%")] {
+            assert_eq!(in_query(escaped).unwrap().levels(), [level], "{escaped}");
+        }
     }
 }
