@@ -34,8 +34,7 @@ class Relay:
             def relay(self) -> Relay:
                 return relay
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Quiet(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}/iceberg"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
@@ -64,6 +63,15 @@ class Relay:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+    # Of the many clients that come at once; the default is five.
+    request_queue_size = 128
+
+    def handle_error(self, *_) -> None:
+        """A client that hung up: nothing to say."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -33,6 +33,7 @@ import org.apache.iceberg.types.Types;
  */
 public final class Writers {
   private static final String KEY = "writer-key";
+  private static final int LOGINS = 40;
 
   private record Task(String operation, String path, long bytes, long records, long key) {}
 
@@ -66,7 +67,7 @@ public final class Writers {
 
   private static Void work(TableIdentifier name, Map<String, String> properties, ConcurrentLinkedQueue<Task> tasks)
       throws Exception {
-    try (RESTCatalog catalog = Login.catalog(properties)) {
+    try (RESTCatalog catalog = login(properties)) {
       for (Task task = tasks.poll(); task != null; task = tasks.poll()) {
         try {
           commit(catalog.loadTable(name), task);
@@ -77,6 +78,20 @@ public final class Writers {
       }
     }
     return null;
+  }
+
+  /** A client that begins while the server is away begins again: no commit of its own is at stake. */
+  private static RESTCatalog login(Map<String, String> properties) throws InterruptedException {
+    for (int tries = 1; ; tries++) {
+      try {
+        return Login.catalog(properties);
+      } catch (RuntimeException error) {
+        if (tries == LOGINS) {
+          throw error;
+        }
+        Thread.sleep(250);
+      }
+    }
   }
 
   private static void commit(Table table, Task task) {
