@@ -41,7 +41,8 @@ impl<'a> Shelf<'a> {
 
     /// The bytes of several files, in their order.
     pub(super) async fn read_all(&self, locations: &[&str]) -> Result<Vec<Bytes>, NotRebased> {
-        let reads = locations.iter().map(|location| self.read(location));
+        // Collected: a future that holds the iterator itself cannot be spawned.
+        let reads: Vec<_> = locations.iter().map(|location| self.read(location)).collect();
         stream::iter(reads).buffered(AT_ONCE).try_collect().await
     }
 
@@ -65,8 +66,8 @@ impl<'a> Shelf<'a> {
     pub(super) async fn write_all(&mut self) -> io::Result<()> {
         let files = self.files;
         let all = std::mem::take(&mut self.to_write).into_iter();
-        let writes =
-            all.map(|(location, bytes)| async move { files.write(&location, bytes).await });
+        let write = |(location, bytes): (String, Bytes)| async move { files.write(&location, bytes).await };
+        let writes: Vec<_> = all.map(write).collect();
         stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
     }
 }
