@@ -75,5 +75,5 @@ def insert(warehouse, rows: int) -> tuple[list[int], list[int]]:
                 duck.execute(f"INSERT INTO lake.db.t VALUES ({id}, 0, 'duck')")
                 acknowledged.append(id)
         except Exception as error:
-            print(f"DuckDB: {id}: {str(error)[:200]}")
+            print(f"DuckDB: {id}: {str(error)[-200:]}")
     return acknowledged, tried

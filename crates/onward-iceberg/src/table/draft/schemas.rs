@@ -77,7 +77,8 @@ impl Draft {
     }
 
     fn current_fields(&self) -> Result<schema::Fields, Invalid> {
-        let id = self.number(SCHEMAS.chosen);
+        // DuckDB adds what stands on a new table's schema before it says which schema that is.
+        let id = self.number(SCHEMAS.chosen).or(self.added.schema);
         let current = id.and_then(|id| self.member(SCHEMAS.list, SCHEMAS.id, id));
         schema::fields(current.ok_or_else(|| Invalid::new("the table has no current schema"))?)
     }
