@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, headers, content)
 
     def _ask(self, body: bytes):
-        connection = http.client.HTTPConnection("127.0.0.1", self.relay().next_port(), timeout=SOCKET_SECONDS)
+        connection = self._connect()
         try:
             hop = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "expect"}
             headers = {name: value for name, value in self.headers.items() if name.lower() not in hop}
@@ -130,6 +130,17 @@ class _Handler(BaseHTTPRequestHandler):
             return answer.status, answer.getheaders(), answer.read()
         finally:
             connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        """To the next sidecar that listens: one that does not has been told nothing."""
+        for _ in self.relay().ports:
+            connection = http.client.HTTPConnection("127.0.0.1", self.relay().next_port(), timeout=SOCKET_SECONDS)
+            try:
+                connection.connect()
+                return connection
+            except OSError:
+                connection.close()
+        raise ConnectionRefusedError("no sidecar listens")
 
     def _answer(self, status: int, headers, content: bytes) -> None:
         self.send_response_only(status)

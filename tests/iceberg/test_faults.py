@@ -1,4 +1,5 @@
-"""Campaigns: sidecars are killed, Redis is emptied, requests and replies are lost, while three kinds of clients write.
+"""Campaigns: sidecars are killed, Redis is emptied, requests and replies are lost, while PyIceberg, Java and DuckDB
+write.
 
 ICEBERG_SEED=N repeats one; ICEBERG_ROUNDS=N makes that many, each with the next seed.
 """
@@ -45,7 +46,8 @@ def test_what_was_acknowledged_is_there_once(deploy, seed, properties):
         files = [file(table, 10_000 + n) for n in range(24)]
         running = java.start(there, "db.t", 6, [one.line("append") for one in files])
         join = appenders(there, "db.t", 4, 6)
-        duck = ThreadPoolExecutor(1).submit(insert, there, 12)
+        # Where it would have to wait for its turn DuckDB gives up too early, and deletes what it wrote: docs/iceberg.md.
+        duck = ThreadPoolExecutor(1).submit(insert, there, 12 if properties else 0)
         breaker = threading.Thread(target=break_things)
         breaker.start()
         try:
