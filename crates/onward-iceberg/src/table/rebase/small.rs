@@ -172,7 +172,10 @@ fn entry_of(
         .min()
         .unwrap_or(entry.min_sequence);
     entry.first_row_id = members.iter().filter_map(|one| one.first_row_id).min();
-    entry.partitions = None;
+    // Ranges of other manifests may be wider; that they are the same can be said without their types.
+    if members.iter().any(|one| one.partitions != entry.partitions) {
+        entry.partitions = None;
+    }
     entry
 }
 
