@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use super::NotRebased;
+use super::why::NotRebased;
 use crate::table::{AVRO_BYTES_MAX, TableFiles};
 
 /// Files that are read or written at the same time.
@@ -66,7 +66,8 @@ impl<'a> Shelf<'a> {
     pub(super) async fn write_all(&mut self) -> io::Result<()> {
         let files = self.files;
         let all = std::mem::take(&mut self.to_write).into_iter();
-        let write = |(location, bytes): (String, Bytes)| async move { files.write(&location, bytes).await };
+        let write =
+            |(location, bytes): (String, Bytes)| async move { files.write(&location, bytes).await };
         let writes: Vec<_> = all.map(write).collect();
         stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
     }

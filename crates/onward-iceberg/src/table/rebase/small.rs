@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::NotRebased;
 use super::shelf::Shelf;
+use super::why::NotRebased;
 use crate::table::avro::list::{Entry, List};
 use crate::table::avro::manifest::{self, Manifest, Moved};
 use crate::table::draft::Draft;
@@ -172,7 +172,10 @@ fn entry_of(
         .min()
         .unwrap_or(entry.min_sequence);
     entry.first_row_id = members.iter().filter_map(|one| one.first_row_id).min();
-    entry.partitions = None;
+    // Ranges of other manifests may be wider; that they are the same can be said without their types.
+    if members.iter().any(|one| one.partitions != entry.partitions) {
+        entry.partitions = None;
+    }
     entry
 }
 
