@@ -150,6 +150,12 @@ pub mod read {
     pub use crate::tree::{ListItem, ListPage, ListRequest};
 }
 
+pub mod changes {
+    //! Change sets as jobs in other languages write them: the JSON of `/onward/v1`.
+
+    pub use crate::repo::change_set::{ChangeSet, CommitHead, OnConflict, ProducerShape};
+}
+
 pub mod history {
     //! What was committed: the log, differences between refs, what a merge would bring, the events of
     //! a branch as they are decided; and the parts of refs and ids.

@@ -9,6 +9,7 @@ pub mod at_work;
 pub mod branch;
 mod branch_end;
 pub mod change_file;
+pub mod change_set;
 pub mod changes;
 pub mod config;
 mod current;
