@@ -36,6 +36,15 @@ pub enum Event {
         /// known.
         valid_through_ms: Option<i64>,
     },
+    /// A change set came to nothing: no commit has its changes, and its outcome says why.
+    CameToNothing {
+        /// The partition of its record.
+        place: Place,
+        /// The offset of its record.
+        offset: i64,
+        /// What became of it, as JSON.
+        outcome: String,
+    },
     /// Records are missing, and were skipped.
     Skipped {
         /// Of this partition.

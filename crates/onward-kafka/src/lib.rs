@@ -106,16 +106,20 @@ mod ledger;
 mod partition;
 pub mod path;
 mod record;
+mod replies;
+mod requests;
 mod settings;
 mod sink;
 pub mod state;
+mod steps;
 mod store;
 
 pub use event::{Event, Report, Stop};
 #[cfg(feature = "rdkafka")]
-pub use kafka::{Kafka, sample};
+pub use kafka::{Kafka, ReplyTopic, sample};
 pub use ledger::PARTITIONS_PER_COMMIT_MAX;
 pub use record::{Header, Record};
-pub use settings::{DeadLetterSettings, OnGap, Roll, Settings};
+pub use replies::{Replies, Reply};
+pub use settings::{DeadLetterSettings, OnGap, Roll, Settings, Takes};
 pub use sink::Sink;
 pub use store::{BranchStore, Store};

@@ -29,6 +29,12 @@ pub struct KafkaArgs {
     /// The consumer group: offsets are kept on the branch by its name
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
+    /// Records are change sets, the JSON of /onward/v1: each becomes a commit of its own
+    #[arg(long)]
+    pub changes: bool,
+    /// With --changes: where the outcome of each is told, at least once
+    #[arg(long, value_name = "TOPIC")]
+    pub reply_topic: Option<String>,
     /// What files are made of [default: jsonl]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FormatArg>,
@@ -171,6 +177,8 @@ impl KafkaArgs {
             brokers: self.brokers.or(file.brokers),
             topic: of(self.topic, file.topic),
             group: self.group.or(file.group),
+            changes: self.changes || file.changes,
+            reply_topic: self.reply_topic.or(file.reply_topic),
             format: self.format.or(file.format),
             compression: self.compression.or(file.compression),
             wrap: self.wrap || file.wrap,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use onward::Onward;
-use onward_kafka::{Event, Kafka, Sink, Stop};
+use onward_kafka::{Event, Kafka, ReplyTopic, Sink, Stop};
 
 use super::super::args::Global;
 use super::super::exit::{Done, Exit};
@@ -44,7 +44,18 @@ async fn sink(onward: &Onward, out: &Out, args: &KafkaArgs, plan: Plan) -> Done 
     let settings = plan.settings(args, schema)?;
     let sink = Sink::new(branch.repository(), plan.branch.as_str(), settings)?;
     let mut signals = Signals::listen(*out)?;
-    let kafka = blocking(move || Kafka::connect(&plan.client, &plan.group, &plan.topics)).await?;
+    let reply_topic = args.reply_topic.clone();
+    let (kafka, replies) = blocking(move || {
+        // What is wrong with it is told before the group is joined.
+        let replies = reply_topic.map(|topic| ReplyTopic::connect(&plan.client, &topic));
+        let replies = replies.transpose()?;
+        Ok((Kafka::connect(&plan.client, &plan.group, &plan.topics)?, replies))
+    })
+    .await?;
+    let sink = match replies {
+        Some(replies) => sink.replies(replies),
+        None => sink,
+    };
 
     let watch = Arc::new(Mutex::new(Watch::new(*out)));
     let stop = Stop::new();

@@ -6,6 +6,7 @@
 mod config;
 mod context;
 mod errors;
+mod reply_topic;
 mod sample;
 mod topic_ids;
 
@@ -28,6 +29,7 @@ use context::{Context, Happened};
 use errors::failed;
 use topic_ids::Inquirer;
 
+pub use reply_topic::ReplyTopic;
 pub use sample::sample;
 
 /// How long a call waits for a broker.

@@ -9,6 +9,7 @@ use onward_kafka::{Event, OnGap, Settings, state};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::change_sets::{put, send, until_all_told};
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::redis::RedisServer;
 use crate::support::server::{Server, shared};
@@ -32,6 +33,13 @@ fn spawn(lake: &Lake, topics: &Topics, group: &str, topic: &str, more: &[(&str, 
     for (key, value) in more {
         job.push_str(&format!(" {key}={value}"));
     }
+    let variables = [("ONWARD_REDIS", lake.redis.url()), ("ONWARD_STORAGE", lake.storage_url())];
+    Worker::start(&job, &variables.each_ref().map(|(key, value)| (*key, value.as_str())))
+}
+
+/// One that carries out change sets and tells their outcomes.
+fn spawn_changes(lake: &Lake, topics: &Topics, group: &str, topic: &str, replies: &str) -> Worker {
+    let job = format!("changes {} {group} {topic} {replies}", topics.brokers);
     let variables = [("ONWARD_REDIS", lake.redis.url()), ("ONWARD_STORAGE", lake.storage_url())];
     Worker::start(&job, &variables.each_ref().map(|(key, value)| (*key, value.as_str())))
 }
@@ -312,4 +320,35 @@ fn find(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
         let is_it = path.file_name().is_some_and(|found| found == name);
         if is_it { Some(path) } else { find(&path, name) }
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_consumers_carry_each_change_set_out_once_and_tell_every_outcome() {
+    let (lake, topics) = (Lake::new().await, shared());
+    let (topic, reply_topic) = ("change-sets", "change-sets-replies");
+    topics.create(topic, 3).await;
+    topics.create(reply_topic, 1).await;
+    let start = || spawn_changes(&lake, &topics, topic, topic, reply_topic);
+    let mut workers: Vec<Worker> = (0..2).map(|_| start()).collect();
+    until_reported(&mut workers[0], "assigned");
+    let mut expected = BTreeMap::new();
+    for round in 0..5_usize {
+        let mut requests = Vec::new();
+        for partition in 0..3 {
+            for n in 0..40 {
+                let offset = (round * 40 + n) as i64;
+                // Of two that put the same path, the second is a conflict.
+                let outcome = if n % 2 == 0 { "committed" } else { "conflict" };
+                expected.insert((partition, offset), outcome);
+                requests.push((partition, put(&format!("{partition}/{round}/{}", n / 2))));
+            }
+        }
+        send(&topics.brokers, topic, &requests);
+        let victim = round % workers.len();
+        // In the middle of it: some are decided, and of those some are told.
+        until_reported(&mut workers[victim], "committed");
+        workers[victim].kill9();
+        workers[victim] = start();
+    }
+    until_all_told(&lake, &topics, reply_topic, &expected).await;
 }

@@ -14,6 +14,7 @@
 
 #[cfg(feature = "broker-tests")]
 mod broker;
+mod change_sets;
 mod mock;
 mod support;
 mod worker;
