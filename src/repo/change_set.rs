@@ -142,7 +142,9 @@ impl CommitHead {
         }
         let producers = match (self.producer, self.producers) {
             (Some(_), Some(_)) => {
-                return Err(Error::invalid("the op has a producer and producers: send one of them"));
+                return Err(Error::invalid(
+                    "the op has a producer and producers: send one of them",
+                ));
             }
             (one, several) => several.unwrap_or_else(|| one.into_iter().collect()),
         };

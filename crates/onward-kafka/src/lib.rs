@@ -42,6 +42,12 @@
 //! [`state`]. Before each commit the brokers are asked whether the topics have the ids they had: an id never
 //! comes back, so what was read before the answer is of that topic.
 //!
+//! # Change sets
+//!
+//! With [`Settings::change_sets`] records are no values for files but change sets, the JSON of
+//! `/onward/v1`, and each becomes a commit of its own that also moves its partition. What comes to nothing
+//! moves it by a commit without changes that says why. [`Sink::replies`] tells each outcome, at least once.
+//!
 //! # Settings that belong together
 //!
 //! Files [roll](Roll) by size, count and age; what has rolled and is uploaded is committed every
@@ -56,6 +62,7 @@
 //! | files of a partition that are not committed | [`Settings::partition_max`], 256 MiB, and 64 files; then the partition is paused |
 //! | fetched ahead by librdkafka | 16 MiB (`queued.max.messages.kbytes`), and a batch for each partition, which is as large as the topic's `max.message.bytes` lets it be |
 //! | partitions of one commit | [`PARTITIONS_PER_COMMIT_MAX`], or as many as have room in 6 KiB of names and offsets (about 75 where group and topic have 20 bytes together); more are several commits, one after the other |
+//! | change sets of a partition that wait; replies to them on their way | 1,000; 1,000 |
 //! | uploads at the same time | 8 |
 //! | ranges that one commit names as skipped | 16, the rest is told by [`Event::Skipped`] |
 //! | a name `kafka/<group>/<topic>/<partition>` | 255 bytes |

@@ -16,9 +16,9 @@ use crate::extract::{Path, Query, body, broke_off};
 use crate::headers::media_type;
 use crate::idempotency::idempotent_op;
 use crate::state::AppState;
+use onward::changes::CommitHead;
 use onward::internals::clock;
 use onward::internals::model::ids::{Fingerprint, Fingerprinter};
-use onward::changes::CommitHead;
 use onward::internals::repo::change_file::{LINE_MAX, parse_line};
 use onward::internals::repo::change_set::check_size;
 use onward::internals::repo::{Branch, ChangeBuilder};
@@ -221,7 +221,9 @@ impl LineReader {
     fn finish(self) -> Result<ChangeBuilder> {
         match (self.change, self.branch) {
             (Some(change), _) => Ok(change),
-            (None, Some(branch)) => named(CommitHead::default(), self.idempotent)?.of(branch.change()),
+            (None, Some(branch)) => {
+                named(CommitHead::default(), self.idempotent)?.of(branch.change())
+            }
             (None, None) => Err(Error::internal("the lines of a change set have no commit")),
         }
     }

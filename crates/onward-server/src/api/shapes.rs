@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{ConflictShape, OutcomeShape};
+use onward::Retry;
+use onward::changes::{CommitHead, OnConflict};
 use onward::internals::clock;
 use onward::internals::repo::MergePreview;
 use onward::internals::repo::branch::QueueView;
 use onward::internals::repo::ticket::TicketStatus;
-use onward::Retry;
-use onward::changes::{CommitHead, OnConflict};
 
 /// An op that was accepted and that nobody waits for.
 #[derive(Debug, Serialize)]
