@@ -137,7 +137,9 @@ pub use model::path::ObjectPath;
 pub use model::producer::{LastDecided, Producer, Standing};
 pub use objects::Checksum;
 pub use repo::ticket::TicketStatus;
-pub use repo::{Branch, ChangeBuilder, Config, MergeBuilder, Onward, Repository, TicketHandle};
+pub use repo::{
+    Branch, ChangeBuilder, Config, Elsewhere, MergeBuilder, Onward, Repository, TicketHandle,
+};
 
 pub mod read {
     //! Reading: pages of what there is (paths at a ref, repositories, branches, tags, queues), and bytes.

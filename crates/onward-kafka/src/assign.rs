@@ -75,7 +75,17 @@ impl Engine {
 
     /// Takes partitions for this process, once; `None` where somebody else was faster.
     fn try_claim(&mut self, places: &[Place]) -> Result<Option<Vec<(Place, i64)>>> {
-        let known = self.runtime.block_on(self.ledger.read(places))?;
+        let mut known = self.runtime.block_on(self.ledger.read(places))?;
+        let unsettled = known.iter().filter(|(_, known)| known.is_unsettled);
+        let unsettled: Vec<Place> = unsettled.map(|(place, _)| place.clone()).collect();
+        if !unsettled.is_empty() {
+            // What the group was told is not believed, but says that there was something.
+            let read_before = self.broker.known_to_group(&unsettled)?;
+            for new in unsettled.iter().filter(|place| !read_before.contains(place)) {
+                known.entry(new.clone()).and_modify(|known| known.is_unsettled = false);
+            }
+            self.runtime.block_on(self.ledger.look_further(&read_before, &mut known))?;
+        }
         let mut moves = Vec::new();
         for place in places {
             let Some(known) = known.get(place) else { continue };
@@ -110,6 +120,9 @@ impl Engine {
         let topic_id = facts.and_then(|facts| facts.id.clone());
         let Some(state) = &known.state else {
             let next = self.broker.range(place)?.start;
+            if known.is_unsettled {
+                self.skip_or_fail(place, &Gap::Forgotten, next)?;
+            }
             let (through_ms, replied, asked) = (None, None, None);
             return Ok(State { topic_id, next, life: 0, through_ms, replied, asked });
         };

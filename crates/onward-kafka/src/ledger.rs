@@ -39,8 +39,10 @@ pub const PARTITIONS_PER_COMMIT_MAX: usize = 200;
 const SKIPPED_MAX: usize = 16;
 
 /// Commits looked through for a partition that has no row: one that was forgotten, or of the branch that
-/// this one was made from.
+/// this one was made from. And so many where the group has read it before, so that there may be something to
+/// find; it is still polled in time then.
 const LOOKED_THROUGH: usize = 1_000;
+const LOOKED_THROUGH_FOR_GROUP: usize = 10_000;
 
 /// Commits looked through where a row says that there is something to find.
 pub(crate) const LOOKED_THROUGH_FOR_ROW: usize = 100_000;
@@ -65,6 +67,8 @@ pub(crate) struct Known {
     pub(crate) commit: Option<CommitId>,
     /// Its newest op made no commit, so that what it was is not said.
     pub(crate) is_unsaid: bool,
+    /// It has no row, the commits that were looked through say nothing of it, and there are more.
+    pub(crate) is_unsettled: bool,
 }
 
 /// A partition moved on, by files, by the changes of a record, or by nothing.
@@ -105,12 +109,18 @@ pub(crate) struct Ledger {
     /// The branch by what is committed.
     head: RefExpr,
     group: String,
+    /// Commits looked through for a partition that has no row.
+    pub(crate) looked_through: usize,
+    /// The same, where the group has read it before.
+    pub(crate) looked_through_for_group: usize,
 }
 
 impl Ledger {
     pub(crate) fn new(repo: &Repository, branch: &str, group: &str) -> Result<Self> {
         let head = format!("{branch}@").parse()?;
-        Ok(Self { branch: repo.branch(branch), head, group: group.to_owned() })
+        let (looked_through, looked_through_for_group) = (LOOKED_THROUGH, LOOKED_THROUGH_FOR_GROUP);
+        let (branch, group) = (repo.branch(branch), group.to_owned());
+        Ok(Self { branch, head, group, looked_through, looked_through_for_group })
     }
 
     pub(crate) fn branch(&self) -> &Branch {
@@ -147,10 +157,11 @@ impl Ledger {
             }
             let sequence = sequence.unwrap_or_default();
             let (state, commit) = said.unzip();
-            known.insert(place, Known { sequence, state, commit, is_unsaid });
+            let is_unsettled = false;
+            known.insert(place, Known { sequence, state, commit, is_unsaid, is_unsettled });
         }
-        self.look_through(&rowless, LOOKED_THROUGH, &mut known).await?;
-        let left = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
+        self.look_for_rowless(&rowless, self.looked_through, &mut known).await?;
+        let (left, _) = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
         if let Some(place) = left.first() {
             return Err(Error::corrupt(format!(
                 "the newest op of partition {place} (group '{}') made no commit, and none of the newest {LOOKED_THROUGH_FOR_ROW} commits of the branch says how far it is: look it up in the files, and begin with another group there",
@@ -158,6 +169,30 @@ impl Ledger {
             )));
         }
         Ok(known)
+    }
+
+    /// Looks further for partitions that are not settled, and that the group has read before.
+    pub(crate) async fn look_further(
+        &self,
+        places: &[Place],
+        known: &mut BTreeMap<Place, Known>,
+    ) -> Result<()> {
+        self.look_for_rowless(places, self.looked_through_for_group, known).await
+    }
+
+    async fn look_for_rowless(
+        &self,
+        places: &[Place],
+        commits_max: usize,
+        known: &mut BTreeMap<Place, Known>,
+    ) -> Result<()> {
+        let (left, is_all) = self.look_through(places, commits_max, known).await?;
+        for place in places {
+            if let Some(known) = known.get_mut(place) {
+                known.is_unsettled = !is_all && left.contains(place);
+            }
+        }
+        Ok(())
     }
 
     /// The time up to which these partitions are on the branch, where all of them have one: what their newest
@@ -201,21 +236,26 @@ impl Ledger {
             .await
     }
 
-    /// Finds what the newest commit of the branch says of each of these. Returns those of which none does.
+    /// Finds what the newest commit of the branch says of each of these. Returns those of which none does,
+    /// and whether that is all there is.
     async fn look_through(
         &self,
         places: &[Place],
         commits_max: usize,
         known: &mut BTreeMap<Place, Known>,
-    ) -> Result<Vec<Place>> {
+    ) -> Result<(Vec<Place>, bool)> {
         let mut wanted = places.to_vec();
         if wanted.is_empty() {
-            return Ok(wanted);
+            return Ok((wanted, true));
         }
         let request = LogRequest { first_parent: true, ..LogRequest::default() };
         let commits = self.branch.repository().log(&self.head, &request).await?;
-        let mut commits = commits.take(commits_max);
-        while let Some(info) = commits.try_next().await? {
+        let mut commits = commits.enumerate();
+        while let Some((number, info)) = commits.next().await {
+            if number == commits_max {
+                return Ok((wanted, false));
+            }
+            let info = info?;
             let mut left = Vec::new();
             for place in wanted {
                 match (decode(&info.commit.metadata, &self.group, &place)?, known.get_mut(&place)) {
@@ -230,7 +270,7 @@ impl Ledger {
                 break;
             }
         }
-        Ok(wanted)
+        Ok((wanted, true))
     }
 
     /// Moves as many partitions at once as an op can carry: what is left comes with the next.

@@ -129,4 +129,4 @@ pub use record::{Header, Record};
 pub use replies::{Replies, Reply};
 pub use settings::{DeadLetterSettings, OnGap, Roll, Settings, Takes};
 pub use sink::Sink;
-pub use store::{BranchStore, Store};
+pub use store::{BranchStore, LinkedStore, Store};

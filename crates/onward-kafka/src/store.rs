@@ -2,9 +2,10 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use onward::{Branch, Entry, Error, Result};
+use onward::{Branch, Elsewhere, Entry, Error, Result};
 use tokio::io::AsyncSeekExt;
 
+use crate::clock::new_op_id;
 use crate::file::Content;
 
 /// A place for the bytes of files. What is put and never committed is garbage: whoever has a store of
@@ -30,19 +31,61 @@ impl BranchStore {
 impl Store for BranchStore {
     fn put<'a>(&'a self, path: &'a str, content: &'a Content) -> BoxFuture<'a, Result<Entry>> {
         async move {
-            match content {
-                Content::Memory(bytes) => self.0.upload(bytes.as_ref()).await,
-                Content::File(file) => {
-                    let again = |error: std::io::Error| {
-                        Error::unavailable(format!("the temporary file of '{path}' cannot be read"))
-                            .with_source(error)
-                    };
-                    let mut file = tokio::fs::File::from_std(file.try_clone().map_err(again)?);
-                    file.rewind().await.map_err(again)?;
-                    self.0.upload(file).await
-                }
+            match reader(path, content).await? {
+                Reader::Memory(bytes) => self.0.upload(bytes).await,
+                Reader::File(file) => self.0.upload(file).await,
             }
         }
         .boxed()
     }
+}
+
+/// A folder of any store, from which files are linked: the entry on the branch has the URL of the file.
+/// Names there are those on the branch with an id in front of the last part, so that two processes that
+/// have made the same file never write over each other's.
+#[derive(Debug, Clone)]
+pub struct LinkedStore(Elsewhere);
+
+impl LinkedStore {
+    /// This folder.
+    pub fn new(folder: Elsewhere) -> Self {
+        Self(folder)
+    }
+}
+
+impl Store for LinkedStore {
+    fn put<'a>(&'a self, path: &'a str, content: &'a Content) -> BoxFuture<'a, Result<Entry>> {
+        async move {
+            let id = new_op_id();
+            let key = match path.rsplit_once('/') {
+                Some((folder, name)) => format!("{folder}/{id}-{name}"),
+                None => format!("{id}-{path}"),
+            };
+            match reader(path, content).await? {
+                Reader::Memory(bytes) => self.0.put(&key, bytes).await,
+                Reader::File(file) => self.0.put(&key, file).await,
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The bytes of a file from their beginning.
+enum Reader<'a> {
+    Memory(&'a [u8]),
+    File(tokio::fs::File),
+}
+
+async fn reader<'a>(path: &str, content: &'a Content) -> Result<Reader<'a>> {
+    let file = match content {
+        Content::Memory(bytes) => return Ok(Reader::Memory(bytes.as_ref())),
+        Content::File(file) => file,
+    };
+    let again = |error: std::io::Error| {
+        Error::unavailable(format!("the temporary file of '{path}' cannot be read"))
+            .with_source(error)
+    };
+    let mut file = tokio::fs::File::from_std(file.try_clone().map_err(again)?);
+    file.rewind().await.map_err(again)?;
+    Ok(Reader::File(file))
 }

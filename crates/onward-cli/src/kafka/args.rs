@@ -56,6 +56,10 @@ pub struct KafkaArgs {
     /// Names of files [default: {topic}/{date}/{partition}-{first_offset}.{ext}]
     #[arg(long, value_name = "TEMPLATE")]
     pub path: Option<String>,
+    /// Write files to a folder of another store, and link them: file:///DIR, s3://BUCKET/PREFIX, …
+    /// [default: the deployment's own storage]
+    #[arg(long, value_name = "URL")]
+    pub store_url: Option<String>,
     /// Where records go that do not parse [default: they end the sink; without TEMPLATE below
     /// dead-letters/]
     #[arg(long, value_name = "TEMPLATE", num_args = 0..=1, default_missing_value = "")]
@@ -186,6 +190,7 @@ impl KafkaArgs {
             separator: self.separator.or(file.separator),
             length_prefixed: self.length_prefixed || file.length_prefixed,
             path: self.path.or(file.path),
+            store_url: self.store_url.or(file.store_url),
             dead_letter: self.dead_letter.or(file.dead_letter),
             roll_bytes: self.roll_bytes.or(file.roll_bytes),
             roll_records: self.roll_records.or(file.roll_records),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use onward::Onward;
-use onward_kafka::{Event, Kafka, ReplyTopic, Sink, Stop};
+use onward_kafka::{Event, Kafka, LinkedStore, ReplyTopic, Sink, Stop};
 
 use super::super::args::Global;
 use super::super::exit::{Done, Exit};
@@ -42,7 +42,10 @@ async fn sink(onward: &Onward, out: &Out, args: &KafkaArgs, plan: Plan) -> Done 
         _ => None,
     };
     let settings = plan.settings(args, schema)?;
-    let sink = Sink::new(branch.repository(), plan.branch.as_str(), settings)?;
+    let mut sink = Sink::new(branch.repository(), plan.branch.as_str(), settings)?;
+    if let Some(url) = &args.store_url {
+        sink = sink.store(Arc::new(LinkedStore::new(onward.elsewhere(url, &[])?)));
+    }
     let mut signals = Signals::listen(*out)?;
     let reply_topic = args.reply_topic.clone();
     let (kafka, replies) = blocking(move || {
@@ -52,10 +55,9 @@ async fn sink(onward: &Onward, out: &Out, args: &KafkaArgs, plan: Plan) -> Done 
         Ok((Kafka::connect(&plan.client, &plan.group, &plan.topics)?, replies))
     })
     .await?;
-    let sink = match replies {
-        Some(replies) => sink.replies(replies),
-        None => sink,
-    };
+    if let Some(replies) = replies {
+        sink = sink.replies(replies);
+    }
 
     let watch = Arc::new(Mutex::new(Watch::new(*out)));
     let stop = Stop::new();

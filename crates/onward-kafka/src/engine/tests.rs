@@ -32,6 +32,8 @@ struct Cluster {
     range: Range<i64>,
     /// So often they do not tell it.
     silent: usize,
+    /// Whether the group has read everything before.
+    is_known: bool,
 }
 
 impl Broker for Arc<Mutex<Cluster>> {
@@ -80,6 +82,11 @@ impl Broker for Arc<Mutex<Cluster>> {
         }
     }
 
+    fn known_to_group(&mut self, places: &[Place]) -> Result<Vec<Place>> {
+        let is_known = self.lock().unwrap().is_known;
+        Ok(places.iter().filter(|_| is_known).cloned().collect())
+    }
+
     fn hint(&mut self, _: &[(Place, i64)]) {}
 
     fn close(&mut self) {}
@@ -102,7 +109,8 @@ impl World {
         let config = Config::new(redis.url(), url).committer("kafka");
         let repo = runtime.block_on(Onward::connect(config)).unwrap().repo("lake");
         runtime.block_on(repo.create(&"main".parse().unwrap())).unwrap();
-        let cluster = Cluster { id: "first", partitions, range: 0..100, silent: 0 };
+        let cluster =
+            Cluster { id: "first", partitions, range: 0..100, silent: 0, is_known: false };
         let cluster = Arc::new(Mutex::new(cluster));
         Self { repo, cluster, runtime, _redis: redis, _storage: storage }
     }
@@ -430,6 +438,47 @@ fn the_last_of_several_ops_says_nothing_for_one_that_was_none() {
     let said = old.valid_through();
     assert!(said.iter().all(|ms| *ms <= Some(1000)), "{said:?}");
     assert_eq!(said.last(), Some(&Some(1000)));
+}
+
+#[test]
+fn a_partition_whose_offsets_are_far_back_is_not_begun_anew_in_silence() {
+    let world = World::new(1);
+    let mut first = world.sink();
+    first.assign(0..1);
+    first.take(0, 6, 1000);
+    first.turn_until("it is there", |first| first.engine.report.records == 1);
+    let branch = |name: &str| world.repo.branch(name);
+    let others = |count: usize| {
+        for _ in 0..count {
+            let other = branch("main").change().message("another's").allow_empty(true);
+            world.runtime.block_on(other.commit()).unwrap();
+        }
+    };
+    // A branch that was made from the first has no rows.
+    let begin = |name: &str, looked_through: [usize; 2], is_known: bool, on_gap: OnGap| {
+        let create = async { branch(name).create(&onward::RefExpr::plain("main")).await };
+        world.runtime.block_on(create).unwrap();
+        let mut sink = world.sink();
+        sink.engine.ledger = Ledger::new(&world.repo, name, "g").unwrap();
+        let [looked_through, for_group] = looked_through;
+        sink.engine.ledger.looked_through = looked_through;
+        sink.engine.ledger.looked_through_for_group = for_group;
+        Arc::get_mut(&mut sink.engine.settings).unwrap().on_gap = on_gap;
+        world.cluster.lock().unwrap().is_known = is_known;
+        let begun = sink.engine.react(Polled::Assigned(vec![place(0)]));
+        begun.map(|()| {
+            (sink.on_the_branch().0, sink.has_told(|event| matches!(event, Event::Skipped { .. })))
+        })
+    };
+    others(4);
+    assert_eq!(begin("near", [9, 9], false, OnGap::Fail).unwrap(), (7, false));
+    // All commits say nothing of it behind the first few: the group knows that there is more.
+    assert_eq!(begin("far", [3, 9], true, OnGap::Fail).unwrap(), (7, false));
+    assert_eq!(begin("new", [3, 9], false, OnGap::Fail).unwrap(), (0, false));
+    let error = begin("further", [2, 3], true, OnGap::Fail).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.message().contains("read it before"), "{error}");
+    assert_eq!(begin("skipped", [2, 3], true, OnGap::Skip).unwrap(), (0, true));
 }
 
 #[test]

@@ -206,6 +206,15 @@ impl Broker for Kafka {
         self.inquirer.range(place)
     }
 
+    fn known_to_group(&mut self, places: &[Place]) -> Result<Vec<Place>> {
+        let told = self.member()?.committed_offsets(list(places), CALL);
+        let told =
+            told.map_err(|error| failed("asking the group how far it is in partitions", &error))?;
+        let known =
+            told.elements().into_iter().filter(|one| matches!(one.offset(), Offset::Offset(_)));
+        Ok(known.map(|one| Place::new(one.topic(), one.partition())).collect())
+    }
+
     fn hint(&mut self, nexts: &[(Place, i64)]) {
         let (Ok(member), Ok(list)) = (self.member(), offsets(nexts)) else { return };
         if let Err(error) = member.commit(&list, CommitMode::Async) {
