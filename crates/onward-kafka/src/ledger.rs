@@ -111,7 +111,7 @@ pub(crate) struct Ledger {
     group: String,
     /// Commits looked through for a partition that has no row.
     pub(crate) looked_through: usize,
-    /// The same, where the group has read it before.
+    /// Commits looked through for one that the group has read before.
     pub(crate) looked_through_for_group: usize,
 }
 

@@ -66,7 +66,7 @@
 //! | uploads at the same time | 8 |
 //! | ranges that one commit names as skipped | 16, the rest is told by [`Event::Skipped`] |
 //! | a name `kafka/<group>/<topic>/<partition>` | 255 bytes |
-//! | commits looked through for a partition that the branch has no row of | 1,000 |
+//! | commits looked through for a partition that the branch has no row of | 1,000; 10,000 where the group was told an offset of it |
 //!
 //! # When something fails
 //!
@@ -90,8 +90,9 @@
 //!
 //! A commit that is reverted, or a branch that is set back, takes files away and not the offsets: what was
 //! taken away is not read again. The [valid-through](state::VALID_THROUGH_KEY) time is by the records' own
-//! times, and a record may be later than its time. A sink that did not run for longer than its deployment
-//! remembers producers, and whose last commit is more than 1,000 commits back, begins as a new one.
+//! times, and a record may be later than its time. A partition that the branch has forgotten, that none of the
+//! commits looked through speaks of, and that the group has no offset of any more, begins as a new one; where
+//! the group has one, the sink ends and says so.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

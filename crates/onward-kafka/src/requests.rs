@@ -35,7 +35,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// It is decided for good, and its partition moved.
-    Decided(Decided),
+    Decided(Box<Decided>),
     /// Somebody else has moved the partition. Nothing is decided.
     TakenOver(Place),
 }
@@ -98,7 +98,7 @@ impl Ledger {
         };
         match outcome {
             Outcome::Committed { commit, .. } => {
-                Ok(Answer::Decided(Decided { moved: step, commit, outcome }))
+                Ok(Answer::Decided(Box::new(Decided { moved: step, commit, outcome })))
             }
             outcome if self.is_own(&step.place, &outcome) => Ok(Answer::TakenOver(step.place)),
             outcome => {
@@ -149,7 +149,7 @@ impl Ledger {
         });
         match submitted.await? {
             Outcome::Committed { commit, .. } => {
-                Ok(Answer::Decided(Decided { moved: step, commit, outcome }))
+                Ok(Answer::Decided(Box::new(Decided { moved: step, commit, outcome })))
             }
             other if self.is_own(&step.place, &other) => Ok(Answer::TakenOver(step.place)),
             other => Err(self.came_to_nothing(&other)),

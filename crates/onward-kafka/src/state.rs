@@ -97,8 +97,9 @@ pub(crate) fn partition_len(place: &Place, state: &State) -> usize {
     encode_one(place, state).len()
 }
 
-/// How far the pairs of a commit bring a partition of this group; `None` where they say nothing of it.
-pub(crate) fn decode(
+/// How far the pairs of a commit bring a partition of this group; `None` where they say nothing of it. Fails
+/// where they are of a newer version, or damaged.
+pub fn decode(
     pairs: &BTreeMap<String, String>,
     group: &str,
     place: &Place,

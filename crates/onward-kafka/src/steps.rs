@@ -154,8 +154,8 @@ pub(crate) async fn carry_out(ledger: Ledger, chains: Vec<Chain>, sender: Sender
                 let assignment = step.taken.assignment;
                 let result = ledger.carry_out(step, &request, newest).await;
                 let is_decided = match &result {
-                    Ok(Answer::Decided(Decided { moved, commit, .. })) => {
-                        (newest, sequence) = (*commit, Some(moved.sequence));
+                    Ok(Answer::Decided(decided)) => {
+                        (newest, sequence) = (decided.commit, Some(decided.moved.sequence));
                         true
                     }
                     _ => false,

@@ -47,7 +47,7 @@ impl Store for BranchStore {
 pub struct LinkedStore(Elsewhere);
 
 impl LinkedStore {
-    /// This folder.
+    /// Files go to this folder.
     pub fn new(folder: Elsewhere) -> Self {
         Self(folder)
     }

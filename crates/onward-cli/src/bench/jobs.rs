@@ -7,6 +7,8 @@ use super::super::exit::{Done, Exit};
 use super::super::session::config;
 use super::cycle::sidecar::Serving;
 use super::huge::Bulk;
+#[cfg(feature = "kafka")]
+use super::kafka::group::Sinking;
 use super::merges::Merging;
 use super::processes::{Job, Work};
 use super::read::Reading;
@@ -30,6 +32,8 @@ pub async fn run(global: &Global, args: JobArgs) -> Done {
         Merging::NAME => job.perform::<Merging>(&config).await?,
         Reading::NAME => job.perform::<Reading>(&config).await?,
         Arriving::NAME => job.perform::<Arriving>(&config).await?,
+        #[cfg(feature = "kafka")]
+        Sinking::NAME => job.perform::<Sinking>(&config).await?,
         Serving::NAME => job.perform::<Serving>(&config).await?,
         _ => return Err(Error::invalid("there is no such job").into()),
     }

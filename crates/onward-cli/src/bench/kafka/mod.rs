@@ -1,6 +1,8 @@
 //! How fast the Kafka sink brings records to a branch, beside a consumer that does nothing but count them, on
 //! the same records of the same topic, one after the other.
 
+pub mod group;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 
 use super::super::session::blocking;
-use super::run::{Bench, entries};
+use super::run::{Bench, entries, processes};
 use super::server::peak_memory;
 use super::table::Cell;
 
@@ -45,6 +47,15 @@ pub struct KafkaArgs {
     /// What files are made of; each is measured
     #[arg(long, value_name = "FORMAT[,FORMAT]", value_delimiter = ',', default_values_t = ["jsonl".to_owned(), "parquet".to_owned()], value_parser = ["jsonl", "parquet"])]
     formats: Vec<String>,
+    /// Processes of one group, to measure the time from a record to its commit instead
+    #[arg(long, value_name = "N", value_parser = processes, default_value_t = 0, hide_default_value = true)]
+    processes: usize,
+    /// Records that those are sent in a second
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = entries)]
+    rate: u64,
+    /// How long they are sent
+    #[arg(long, value_name = "DUR", default_value = "15s", value_parser = humantime::parse_duration)]
+    duration: Duration,
     /// How often is committed
     #[arg(long, value_name = "DUR", default_value = "1s", value_parser = humantime::parse_duration)]
     commit_every: Duration,
@@ -67,6 +78,13 @@ pub async fn run(bench: &Bench<'_>, args: &KafkaArgs) -> Result<bool> {
 }
 
 async fn measure(bench: &Bench<'_>, args: &KafkaArgs, topic: &Arc<str>) -> Result<bool> {
+    if args.processes > 0 {
+        let mut sound = true;
+        for format in &args.formats {
+            sound &= group::measure(bench, args, topic, format).await?;
+        }
+        return Ok(sound);
+    }
     let own = (args.clone(), Arc::clone(topic));
     let bare = blocking(move || {
         let (args, topic) = own;
@@ -80,19 +98,26 @@ async fn measure(bench: &Bench<'_>, args: &KafkaArgs, topic: &Arc<str>) -> Resul
     let mut sound = true;
     for name in &args.formats {
         let settings = vec![("bootstrap.servers".to_owned(), args.brokers.clone())];
-        let format: Arc<dyn Format> = match name.as_str() {
-            "parquet" => {
-                let (settings, topic) = (settings.clone(), Arc::clone(topic));
-                let records = blocking(move || sample(&settings, &topic, 1_000)).await?;
-                Arc::new(Parquet::new(Schema::infer(&records)?, Codec::default()))
-            }
-            _ => Arc::new(JsonLines::new(Packing::default())),
-        };
+        let format = format_of(name, &settings, topic).await?;
         let (seconds, records, commits) = sink(bench, args, topic, settings, format).await?;
         sound &= records == args.records;
         tell(bench, args, name, seconds, bare, commits)?;
     }
     Ok(sound)
+}
+
+/// What files are made of; a schema is inferred from the first records.
+async fn format_of(
+    name: &str,
+    settings: &[(String, String)],
+    topic: &Arc<str>,
+) -> Result<Arc<dyn Format>> {
+    if name != "parquet" {
+        return Ok(Arc::new(JsonLines::new(Packing::default())));
+    }
+    let (settings, topic) = (settings.to_vec(), Arc::clone(topic));
+    let records = blocking(move || sample(&settings, &topic, 1_000)).await?;
+    Ok(Arc::new(Parquet::new(Schema::infer(&records)?, Codec::default())))
 }
 
 /// Brings the topic to a branch; tells from the assignment to the last commit.
@@ -168,6 +193,22 @@ fn failed(what: &str, error: &KafkaError) -> Error {
     Error::unavailable(format!("{what} at the brokers: {error}"))
 }
 
+/// A record of about so many bytes.
+fn value(number: u64, bytes: u16) -> String {
+    let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut value = format!(
+        "{{\"id\":{number},\"amount\":{}.25,\"customer\":\"c{:x}\",\"paid\":{},\"note\":\"",
+        noise % 1000,
+        noise >> 40,
+        noise & 1 == 0
+    );
+    while value.len() + 2 < bytes.into() {
+        value.push(char::from(b'a' + (noise.rotate_left(value.len() as u32) % 26) as u8));
+    }
+    value.push_str("\"}");
+    value
+}
+
 /// Fills the topic, each partition with its share.
 fn fill(args: &KafkaArgs, topic: &str) -> Result<()> {
     let producer: BaseProducer = client(args)
@@ -176,17 +217,7 @@ fn fill(args: &KafkaArgs, topic: &str) -> Result<()> {
         .create()
         .map_err(|error| failed("making a producer", &error))?;
     for number in 0..args.records {
-        let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut value = format!(
-            "{{\"id\":{number},\"amount\":{}.25,\"customer\":\"c{:x}\",\"paid\":{},\"note\":\"",
-            noise % 1000,
-            noise >> 40,
-            noise & 1 == 0
-        );
-        while value.len() + 2 < args.bytes.into() {
-            value.push(char::from(b'a' + (noise.rotate_left(value.len() as u32) % 26) as u8));
-        }
-        value.push_str("\"}");
+        let value = value(number, args.bytes);
         let partition =
             i32::try_from(number % u64::from(args.partitions.unsigned_abs())).unwrap_or(0);
         let mut record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&value);
