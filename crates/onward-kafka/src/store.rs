@@ -41,8 +41,8 @@ impl Store for BranchStore {
 }
 
 /// A folder of any store, from which files are linked: the entry on the branch has the URL of the file.
-/// Names there are those on the branch with an id in front of the last part, so that two processes that
-/// have made the same file never write over each other's.
+/// Names there are those on the branch, with `_` for what no key can have, and an id in front of the last
+/// part, so that two processes that have made the same file never write over each other's.
 #[derive(Debug, Clone)]
 pub struct LinkedStore(Elsewhere);
 
@@ -56,17 +56,27 @@ impl LinkedStore {
 impl Store for LinkedStore {
     fn put<'a>(&'a self, path: &'a str, content: &'a Content) -> BoxFuture<'a, Result<Entry>> {
         async move {
-            let id = new_op_id();
-            let key = match path.rsplit_once('/') {
-                Some((folder, name)) => format!("{folder}/{id}-{name}"),
-                None => format!("{id}-{path}"),
-            };
+            let key = key_of(path);
             match reader(path, content).await? {
                 Reader::Memory(bytes) => self.0.put(&key, bytes).await,
                 Reader::File(file) => self.0.put(&key, file).await,
             }
         }
         .boxed()
+    }
+}
+
+/// A key that no other file has, by the path of the file.
+fn key_of(path: &str) -> String {
+    let usual = |char: char| match char {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' | '=' | '+' | '/' => char,
+        _ => '_',
+    };
+    let path: String = path.chars().map(usual).collect();
+    let id = new_op_id();
+    match path.rsplit_once('/') {
+        Some((folder, name)) => format!("{folder}/{id}-{name}"),
+        None => format!("{id}-{path}"),
     }
 }
 
@@ -88,4 +98,17 @@ async fn reader<'a>(path: &str, content: &'a Content) -> Result<Reader<'a>> {
     let mut file = tokio::fs::File::from_std(file.try_clone().map_err(again)?);
     file.rewind().await.map_err(again)?;
     Ok(Reader::File(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_a_key_of_its_own_each_time() {
+        let key = key_of("raw/day=1/é b%.jsonl");
+        let (folder, name) = key.rsplit_once('/').unwrap();
+        assert_eq!((folder, name.ends_with("-__b_.jsonl")), ("raw/day=1", true), "{key}");
+        assert_ne!(key_of("a"), key_of("a"));
+    }
 }

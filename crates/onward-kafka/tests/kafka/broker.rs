@@ -352,3 +352,88 @@ async fn killed_consumers_carry_each_change_set_out_once_and_tell_every_outcome(
     }
     until_all_told(&lake, &topics, reply_topic, &expected).await;
 }
+
+/// Two members under one name, the second of which comes while the first is there.
+async fn static_members(lake: &Lake, topic: &str, protocol: &[(&str, &str)]) -> [Running; 2] {
+    let topics = shared();
+    topics.create(topic, 2).await;
+    let named: Vec<_> = [protocol, &[("group.instance.id", "one")]].concat();
+    let first = start(lake, &topics, settings(topic, &[topic]), &named);
+    let is_assigned = |event: &Event| matches!(event, Event::Assigned(_));
+    first.until_told("the first has its partitions", is_assigned).await;
+    let second = start(lake, &topics, settings(topic, &[topic]), &named);
+    [first, second]
+}
+
+/// One of them ends and says why, the other brings what comes.
+async fn ends_for_the_other(lake: &Lake, topic: &str, loser: Running, winner: Running) {
+    let error = loser.end().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error:?}");
+    assert!(error.message().contains("group.instance.id"), "{error}");
+    let sent = shared().fill(topic, 2, 20).await;
+    until_all_there(lake, topic, &sent).await;
+    winner.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_static_members_of_one_name_the_newer_stays_in_the_classic_protocol() {
+    let (lake, topic) = (Lake::new().await, "static-classic");
+    let [first, second] = static_members(&lake, topic, EAGER).await;
+    ends_for_the_other(&lake, topic, first, second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_static_members_of_one_name_the_older_stays_in_the_new_protocol() {
+    let (lake, topic) = (Lake::new().await, "static-new");
+    let [first, second] = static_members(&lake, topic, NEW_PROTOCOL).await;
+    ends_for_the_other(&lake, topic, second, first).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_larger_than_a_file_is_one_by_itself() {
+    let (lake, topics, topic) = (Lake::new().await, shared(), "large");
+    topics.create(topic, 1).await;
+    let large = format!("{{\"padding\":\"{}\"}}", "x".repeat(700_000));
+    let mut offsets = Vec::new();
+    for value in ["1", &large, "2", &large] {
+        offsets.push(topics.send(topic, 0, value).await);
+    }
+    let mut settings = settings(topic, &[topic]);
+    (settings.roll.bytes, settings.exit_at_end) = (1_000, true);
+    let report = start(&lake, &topics, settings, COOPERATIVE).end().await.unwrap();
+    assert_eq!((report.records, report.files), (4, 2));
+    assert_eq!(lake.offsets(topic).await, BTreeMap::from([(0, offsets)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_valid_through_of_a_group_is_that_of_the_process_that_is_furthest_behind() {
+    let (lake, topics, topic) = (Lake::new().await, shared(), "together");
+    topics.create(topic, 4).await;
+    let mut sent = topics.fill(topic, 4, 5).await;
+    // The one that stands still keeps its partitions meanwhile.
+    let patient = [("session.timeout.ms", "45000")];
+    let mut first = spawn(&lake, &topics, topic, topic, &patient);
+    until_reported(&mut first, "assigned 4");
+    let mut second = spawn(&lake, &topics, topic, topic, &patient);
+    until_reported(&mut second, "assigned 2");
+    until_all_there(&lake, topic, &sent).await;
+    let lake = &lake;
+    let said = || async { lake.newest_pair(state::VALID_THROUGH_KEY).await };
+    let time = |said: Option<String>| said.map(|said| said.parse::<jiff::Timestamp>().unwrap());
+    second.stop();
+    let stopped = jiff::Timestamp::now();
+    let count = || async { lake.offsets(topic).await.values().map(Vec::len).sum::<usize>() };
+    let before = count().await;
+    extend(&mut sent, topics.fill(topic, 4, 5).await);
+    until_async("one of them goes on", || async { count().await > before }).await;
+    // The other one's partitions are as far as they were.
+    assert!(time(said().await).is_some_and(|said| said <= stopped));
+    second.resume();
+    until_all_there(lake, topic, &sent).await;
+    extend(&mut sent, topics.fill(topic, 4, 5).await);
+    until_all_there(lake, topic, &sent).await;
+    until_async("both are further", || async {
+        time(said().await).is_some_and(|said| said > stopped)
+    })
+    .await;
+}

@@ -15,6 +15,10 @@
 #[cfg(feature = "broker-tests")]
 mod broker;
 mod change_sets;
+#[cfg(feature = "broker-tests")]
+mod example;
 mod mock;
+#[cfg(feature = "broker-tests")]
+mod rights;
 mod support;
 mod worker;

@@ -22,9 +22,9 @@ use super::super::run::Bench;
 use super::super::sample::Latencies;
 use super::super::server::peak_memory;
 use super::super::table::Cell;
-use super::{KafkaArgs, PATIENCE, client, failed, format_of, value};
+use super::topic::{KafkaArgs, PATIENCE, client, failed, format_of, value};
 
-/// Nothing was assigned for so long: the group has come to rest.
+/// Nothing was assigned or committed for so long: the group has come to rest.
 const REST: Duration = Duration::from_secs(4);
 
 /// Between two looks at the branch.
@@ -126,9 +126,7 @@ impl Look {
                 let Some(state) = state::decode(pairs, &self.group, &place)? else { continue };
                 let before = self.nexts.insert(partition, state.next);
                 has_records |= before.is_some_and(|before| before < state.next);
-                if before.is_none_or(|before| before == state.next) {
-                    self.moved = Stopwatch::start();
-                }
+                self.moved = Stopwatch::start();
             }
             self.commits += u64::from(has_records);
         }
@@ -222,7 +220,8 @@ async fn follow(args: &KafkaArgs, topic: &Arc<str>, look: &mut Look) -> Result<L
         let mut on_their_way = 0;
         for (partition, sent) in &mut *sent.lock().unwrap_or_else(PoisonError::into_inner) {
             let next = look.nexts.get(partition).copied().unwrap_or_default();
-            while let Some((_, since)) = sent.pop_front_if(|(offset, _)| *offset < next) {
+            let seen = sent.iter().take_while(|(offset, _)| *offset < next).count();
+            for (_, since) in sent.drain(..seen) {
                 latencies.record(since.elapsed());
                 left = Stopwatch::start();
             }
@@ -317,5 +316,5 @@ fn tell(
     if let Some(first) = troubles.first() {
         bench.teller.note(&format!("{} troubles, the first: {first}", troubles.len()));
     }
-    Ok(records == latencies.count())
+    Ok(records == args.records + latencies.count() && troubles.is_empty())
 }
