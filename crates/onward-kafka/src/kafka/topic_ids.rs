@@ -43,7 +43,7 @@ struct Ids {
     ids: Mutex<BTreeMap<String, String>>,
     logged: AtomicU64,
     /// What the brokers refuse this client for.
-    refused: Mutex<Option<KafkaError>>,
+    refused: Mutex<Option<Error>>,
 }
 
 impl Ids {
@@ -66,7 +66,8 @@ impl ClientContext for Ids {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the client that asks about topics");
-        if failed(reason, &error).kind() == ErrorKind::Forbidden {
+        let error = failed(reason, &error);
+        if error.kind() == ErrorKind::Forbidden {
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }
@@ -110,7 +111,7 @@ impl Inquirer {
                 self.drain();
                 let refused = self.0.context().refused.lock();
                 let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
-                failed("asking the brokers about topics", &refused.unwrap_or(error))
+                refused.unwrap_or_else(|| failed("asking the brokers about topics", &error))
             })?;
             let found = metadata.topics().iter().find(|found| found.name() == &**topic);
             let found = found.ok_or_else(|| {

@@ -18,7 +18,5 @@ mod change_sets;
 #[cfg(feature = "broker-tests")]
 mod example;
 mod mock;
-#[cfg(feature = "broker-tests")]
-mod rights;
 mod support;
 mod worker;

@@ -29,15 +29,10 @@ pub struct Server {
 
 impl Server {
     pub async fn new() -> Self {
-        Self::with("").await
-    }
-
-    /// With settings that win over the usual ones.
-    pub async fn with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (port, controller) = (free_port(), free_port());
         let template = fs::read_to_string(variable("ONWARD_TEST_KAFKA_TEMPLATE")).unwrap();
-        let settings = format!("{template}\n{more}")
+        let settings = template
             .replace("@PORT@", &port.to_string())
             .replace("@CONTROLLER@", &controller.to_string())
             .replace("@DATA@", dir.path().join("data").to_str().unwrap());
@@ -53,15 +48,6 @@ impl Server {
 
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
-    }
-
-    /// Gives a user the right to read a topic, or to be in a group.
-    pub fn allow(&self, user: &str, kind: &str, name: &str) {
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broker/Allow.java");
-        let jars = format!("{}/*", variable("ONWARD_TEST_KAFKA_JARS"));
-        let words = [source, &self.brokers(), user, kind, name];
-        let done = Command::new("java").args(["-cp", &jars]).args(words).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
     fn java(&self, arguments: &[&str]) -> Command {
