@@ -11,6 +11,7 @@ use onward_kafka::sample;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 
+use super::super::super::args::duration;
 use super::super::super::session::blocking;
 use super::super::run::{entries, processes};
 
@@ -42,10 +43,10 @@ pub struct KafkaArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = entries)]
     pub rate: u64,
     /// How long they are sent
-    #[arg(long, value_name = "DUR", default_value = "15s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = "15s", value_parser = duration)]
     pub duration: Duration,
     /// How often is committed
-    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = duration)]
     pub commit_every: Duration,
 }
 
