@@ -8,7 +8,7 @@ use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use crate::coord::options::{BLOCK_MAX, LaneOptions};
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, quoted};
 
 use super::connector::Connector;
 use super::link::Link;
@@ -49,8 +49,9 @@ impl OneServer {
 
     fn no_connection(&self, error: PoolError) -> Error {
         Error::unavailable(format!(
-            "cannot connect to Redis at {}: {error}; check that the server runs and that --redis / ONWARD_REDIS names it",
-            self.url
+            "cannot connect to Redis at {}: {}; check that the server runs and that --redis / ONWARD_REDIS names it",
+            self.url,
+            cause_of(&error)
         ))
         .outage()
     }
@@ -82,6 +83,18 @@ impl Drop for Owned {
     }
 }
 
+/// What stands in front of the address of one server.
+const SCHEMES: [&str; 7] =
+    ["redis", "rediss", "redis+unix", "unix", "valkey", "valkeys", "valkey+unix"];
+
+/// Why there is no connection, without the words of the pool.
+fn cause_of(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
 fn pool(
     url: &str,
     options: &LaneOptions,
@@ -94,8 +107,13 @@ fn pool(
             redact(url)
         ))
     };
-    let manager =
-        Manager::new_with_config(url, config).map_err(|error| wrong(error.to_string()))?;
+    if let Some((scheme, _)) = url.split_once("://")
+        && !SCHEMES.contains(&scheme)
+    {
+        return Err(wrong(format!("'{}' is no scheme of Redis", quoted(scheme))));
+    }
+    let manager = Manager::new_with_config(url, config)
+        .map_err(|error| wrong(error.detail().map_or_else(|| error.to_string(), str::to_owned)))?;
     let mut pool = PoolConfig::new(size.max(1));
     pool.timeouts = Timeouts {
         // Every place is held for as long as somebody needs it, so waiting for one is in vain.

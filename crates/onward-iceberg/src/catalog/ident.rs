@@ -107,7 +107,7 @@ impl TableIdent {
         CatalogError::new(Kind::AlreadyExists, format!("Table already exists: {self}"))
     }
 
-    /// The same, told of a commit that would make it: in the words that Iceberg's tests of catalogs expect.
+    /// The error that a table is there which a commit would make, in the words that Iceberg's tests of catalogs expect.
     pub(super) fn present_already(&self) -> CatalogError {
         let message = format!("Requirement failed: table already exists: {self}");
         CatalogError::new(Kind::AlreadyExists, message)

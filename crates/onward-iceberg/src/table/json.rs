@@ -50,7 +50,7 @@ pub(super) fn an_integer(object: &Object, key: &str, what: &str) -> Result<i64, 
     needed(integer(object, key, what), key, what)
 }
 
-/// A string.
+/// The string under a key of an object.
 pub(super) fn text<'a>(
     object: &'a Object,
     key: &str,

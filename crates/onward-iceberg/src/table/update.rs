@@ -43,9 +43,9 @@ pub enum Update {
     RemoveSnapshotRef(String),
     /// Names another folder for what is written from now on.
     SetLocation(String),
-    /// Sets properties.
+    /// Sets properties of the table to new values.
     SetProperties(BTreeMap<String, String>),
-    /// Removes properties.
+    /// Takes properties of the table away.
     RemoveProperties(Vec<String>),
     /// Names the statistics of a snapshot.
     SetStatistics(Value),
@@ -91,12 +91,7 @@ impl Update {
             "set-default-sort-order" => Self::SetDefaultSortOrder(whole("sort-order-id")?),
             "add-snapshot" => Self::AddSnapshot(inner("snapshot")?),
             "set-snapshot-ref" => {
-                let mut reference = of.clone();
-                reference.remove("action");
-                reference.remove("ref-name");
-                let reference = Value::Object(reference);
-                validate::reference(a_text(of, "ref-name", action)?, &reference)?;
-                Self::SetSnapshotRef { name: name("ref-name")?, reference }
+                Self::SetSnapshotRef { name: name("ref-name")?, reference: reference(of)? }
             }
             "remove-snapshots" => Self::RemoveSnapshots(integers(of, "snapshot-ids", action)?),
             "remove-snapshot-ref" => Self::RemoveSnapshotRef(name("ref-name")?),
@@ -143,6 +138,16 @@ impl Update {
             other => return Err(Invalid::new(format!("unknown update '{other}'"))),
         })
     }
+}
+
+/// The branch or tag that `set-snapshot-ref` sets, without its name.
+fn reference(of: &super::json::Object) -> Result<Value, Invalid> {
+    let mut reference = of.clone();
+    reference.remove("action");
+    reference.remove("ref-name");
+    let reference = Value::Object(reference);
+    validate::reference(a_text(of, "ref-name", "set-snapshot-ref")?, &reference)?;
+    Ok(reference)
 }
 
 /// Statistics, whose snapshot older clients name beside them alone.

@@ -32,7 +32,7 @@ pub(in crate::table) const DEFLATE: &str = "deflate";
 /// Key-value pairs of a container's head.
 pub(in crate::table) type Header = BTreeMap<String, Bytes>;
 
-/// Records, compressed.
+/// A block of records, compressed, as it stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::table) struct Block {
     pub records: usize,

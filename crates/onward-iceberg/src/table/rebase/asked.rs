@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::NotRebased;
+use super::why::NotRebased;
 use crate::table::draft::Draft;
 use crate::table::json::number;
 use crate::table::{Commit, Requirement, Update};

@@ -9,13 +9,13 @@ mod own;
 mod rewritten;
 mod shelf;
 mod small;
+mod why;
 
 use std::collections::HashMap;
 use std::io;
 
 use serde_json::Value;
 
-use super::avro::Unreadable;
 use super::avro::list::List;
 use super::draft::Draft;
 use super::json::number;
@@ -25,26 +25,7 @@ use own::Own;
 use rewritten::Head;
 use shelf::Shelf;
 
-/// Why a commit was not rebased.
-#[derive(Debug)]
-pub(super) enum NotRebased {
-    /// It cannot be.
-    Not(String),
-    /// Files that it takes were not at hand.
-    Unavailable(io::Error),
-}
-
-impl NotRebased {
-    fn not(reason: impl Into<String>) -> Self {
-        Self::Not(reason.into())
-    }
-}
-
-impl From<Unreadable> for NotRebased {
-    fn from(error: Unreadable) -> Self {
-        Self::Not(error.to_string())
-    }
-}
+pub(super) use why::NotRebased;
 
 /// Rebases commits one after the other, and keeps what they have in common: the list of the head that the last one
 /// made, and files that are to be written.

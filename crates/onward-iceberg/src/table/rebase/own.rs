@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::NotRebased;
 use super::asked::Asked;
 use super::shelf::Shelf;
+use super::why::NotRebased;
 use crate::table::avro::list::{Entry, List};
 use crate::table::avro::manifest::Manifest;
 use crate::table::draft::Draft;

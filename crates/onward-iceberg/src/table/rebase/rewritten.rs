@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::NotRebased;
 use super::asked::Asked;
 use super::own::{Own, sum};
 use super::shelf::Shelf;
 use super::small::Adding;
+use super::why::NotRebased;
 use crate::table::avro::list::{Entry, List};
 use crate::table::draft::Draft;
 use crate::table::json::number;

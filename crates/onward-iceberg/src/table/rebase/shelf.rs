@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use super::NotRebased;
+use super::why::NotRebased;
 use crate::table::{AVRO_BYTES_MAX, TableFiles};
 
 /// Files that are read or written at the same time.

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::NotRebased;
 use super::shelf::Shelf;
+use super::why::NotRebased;
 use crate::table::avro::list::{Entry, List};
 use crate::table::avro::manifest::{self, Manifest, Moved};
 use crate::table::draft::Draft;
