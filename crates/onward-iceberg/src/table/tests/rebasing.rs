@@ -172,7 +172,7 @@ fn what_is_no_blind_append_is_not_rebased_and_says_why() {
             "spec changed",
         ),
         ("/updates/1", json!({"action": "set-location", "location": "x"}), "updates besides"),
-        ("/updates/1/ref-name", json!("other"), "branch or tag main is"),
+        ("/updates/1/ref-name", json!("other"), "branch or tag main changed"),
     ];
     for (path, value, says) in cases {
         let found = reason(&head, &change(path, value), &files);
