@@ -53,6 +53,11 @@ impl Crowd {
         self.round = round;
     }
 
+    /// Whether there is nobody to be expected beside the one who was told last.
+    pub(in crate::commit) fn is_one(&self) -> bool {
+        self.told == 1
+    }
+
     /// So many have come.
     pub(in crate::commit) fn came(&mut self, count: usize) {
         self.came = self.came.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
@@ -127,7 +132,9 @@ mod tests {
             crowd.came(1);
         }
         assert_eq!(crowd.patience(), Duration::ZERO, "they no longer do");
+        assert!(!crowd.is_one());
         crowd.told(1, hour);
+        assert!(crowd.is_one());
         crowd.came(1);
         assert_eq!(crowd.patience(), Duration::ZERO, "a single writer never waits");
     }
