@@ -111,7 +111,9 @@ local known_tickets = count > 0 and redis.call('HMGET', ops_key, unpack(op_ids))
 local function find_late(producers)
   local names, behind = {}, nil
   for i = 1, producers do
-    names[i] = ARGV[places_at + (i - 1) * 3 + 1]
+    local at = places_at + (i - 1) * 3
+    local name = ARGV[at + 1]
+    names[i] = name
   end
   local rows = redis.call('HMGET', producers_key, unpack(names))
   for i, row in ipairs(rows) do

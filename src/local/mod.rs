@@ -137,6 +137,11 @@ pub fn stop_with(data_dir: impl AsRef<Path>, options: &Options) -> Result<bool> 
 /// How long a polite request to shut down is given before a signal follows.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Whether there is a local instance in `data_dir`, running or not. Starts nothing.
+pub fn exists(data_dir: impl AsRef<Path>) -> Result<bool> {
+    Ok(DataDir::find(data_dir.as_ref())?.is_some())
+}
+
 /// How the local instance of `data_dir` is; `None` if there is no such directory. Starts nothing.
 pub fn status(data_dir: impl AsRef<Path>) -> Result<Option<LocalStatus>> {
     let Some(dir) = DataDir::find(data_dir.as_ref())? else { return Ok(None) };

@@ -148,8 +148,7 @@ impl Address {
     pub fn require_ref(&self) -> Result<&RefExpr> {
         self.reference.as_ref().ok_or_else(|| {
             Error::invalid(format!(
-                "'{self}' names no ref: give {}/REF, for example {}/main",
-                self.repo, self.repo
+                "'{self}' names a repository, and no ref in one: give REPO/REF, for example lake/main"
             ))
         })
     }

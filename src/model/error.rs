@@ -91,6 +91,8 @@ pub struct Error {
     outage: bool,
     refused: bool,
     lasting: bool,
+    known_as: Option<&'static str>,
+    at_the_prompt: Option<Box<str>>,
     source: Option<Box<dyn StdError + Send + Sync + 'static>>,
 }
 
@@ -103,6 +105,8 @@ impl Error {
             outage: false,
             refused: false,
             lasting: false,
+            known_as: None,
+            at_the_prompt: None,
             source: None,
         }
     }
@@ -174,6 +178,40 @@ impl Error {
         self
     }
 
+    /// Says by which words users of lakeFS know it: their scripts compare them.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn known_as(mut self, words: &'static str) -> Self {
+        self.known_as = Some(words);
+        self
+    }
+
+    /// Adds what to do, by a command that whoever calls over HTTP does not have.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn at_the_prompt(mut self, way_out: impl Into<String>) -> Self {
+        self.at_the_prompt = Some(way_out.into().into());
+        self
+    }
+
+    /// The error as callers over HTTP are told: the words that they know it by, what happened and its
+    /// cause, without commands.
+    #[doc(hidden)]
+    pub fn for_callers(&self) -> String {
+        let told = self.with_cause(self.message.clone());
+        match self.known_as {
+            Some(words) => format!("{words}: {told}"),
+            None => told,
+        }
+    }
+
+    fn with_cause(&self, told: String) -> String {
+        match &self.source {
+            Some(source) => format!("{told}: {}", short(&source.to_string())),
+            None => told,
+        }
+    }
+
     /// Attaches the underlying cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -192,8 +230,16 @@ impl Error {
     /// the message.
     #[must_use]
     pub fn again(&self) -> Self {
-        let again = Self::new(self.kind, self.to_string());
-        Self { outage: self.outage, refused: self.refused, lasting: self.lasting, ..again }
+        Self {
+            kind: self.kind,
+            message: self.with_cause(self.message.clone()),
+            outage: self.outage,
+            refused: self.refused,
+            lasting: self.lasting,
+            known_as: self.known_as,
+            at_the_prompt: self.at_the_prompt.clone(),
+            source: None,
+        }
     }
 
     /// What the caller should do.
@@ -201,7 +247,7 @@ impl Error {
         self.kind
     }
 
-    /// The message alone, without the cause.
+    /// The message alone, without commands that help and without the cause.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -242,11 +288,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(source) = &self.source {
-            write!(f, ": {}", short(&source.to_string()))?;
-        }
-        Ok(())
+        let told = match &self.at_the_prompt {
+            Some(way_out) => format!("{}: {way_out}", self.message),
+            None => self.message.clone(),
+        };
+        f.write_str(&self.with_cause(told))
     }
 }
 

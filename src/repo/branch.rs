@@ -105,6 +105,7 @@ fn exists(name: &BranchName, life: &RepoLife) -> Error {
         "branch '{name}' exists in repository '{}': choose another name or delete it first",
         life.name()
     ))
+    .known_as("branch already exists: not unique")
 }
 
 impl Branch {

@@ -115,6 +115,12 @@ impl Branch {
         BranchName::new(self.name.as_str())
     }
 
+    /// The names of its repository and its own, as they were given.
+    #[doc(hidden)]
+    pub fn names(&self) -> (&str, &str) {
+        (&self.repo.name, &self.name)
+    }
+
     /// The repository that the branch is in.
     pub fn repository(&self) -> &Repository {
         &self.repo

@@ -38,12 +38,16 @@ pub struct LogRequest {
     pub since_ms: Option<i64>,
     /// Only commits that touched one of these objects, or a path below one of `prefixes`: its
     /// content there differs from that of the commit's first parent, by
-    /// [`crate::Entry::same_identity`].
+    /// [`crate::Entry::same_identity`]. A merge is not told, as every path of it is as one of its
+    /// parents has it, and the commits that made it so are; with `first_parent` it is.
     pub objects: Vec<ObjectPath>,
     /// See `objects`. Together at most [`PATHS_MAX`].
     pub prefixes: Vec<String>,
     /// The walk ends with this commit, which is still part of it.
     pub stop_at: Option<CommitId>,
+    /// Only commits behind this one, which need not be one of those that are wanted; none where the
+    /// walk does not come by it.
+    pub after: Option<CommitId>,
 }
 
 /// A log entry at hand, with what of it is wanted.
@@ -68,6 +72,10 @@ impl Next {
 
     fn commit(&self) -> Result<&Commit> {
         self.opened.entry.commit(&self.id)
+    }
+
+    fn is_merge(&self) -> Result<bool> {
+        Ok(self.commit()?.parents.len() > 1)
     }
 }
 
@@ -120,6 +128,13 @@ impl Walk {
                 return Ok(None);
             }
             self.pass(&next)?;
+            if self.request.after.is_some() {
+                self.request.after.take_if(|after| *after == next.id);
+                continue;
+            }
+            if self.interest.is_some() && !self.request.first_parent && next.is_merge()? {
+                continue;
+            }
             let wanted = match (&self.interest, &next.opened.touching) {
                 (Some(interest), Some(touching)) => {
                     touching.is_touched(&self.lake, interest, &next.opened.entry, &next.id).await?

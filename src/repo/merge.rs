@@ -203,7 +203,7 @@ impl MergeBuilder {
         let onward = self.branch.repo.onward.clone();
         see_through(deadline, self.submit_until(Some(deadline)), || {
             late(&onward).context(
-                "the merge could not be worked out and queued in time: nothing was changed unless `onward log` shows it",
+                "the merge could not be worked out and queued in time: nothing was changed unless the log of the branch shows it",
             )
         })
         .await

@@ -18,9 +18,12 @@ use super::merge_base::base_of;
 /// The key of a merge commit's metadata that tells its strategy, as lakeFS writes it.
 const STRATEGY_KEY: &str = ".lakefs.merge.strategy";
 
-/// The keys of metadata that tell which commit was taken back, or repeated.
+/// The key of metadata that tells which commit was taken back.
 const REVERTED_KEY: &str = "onward.reverted";
-const PICKED_KEY: &str = "onward.cherry_picked";
+
+/// The keys of metadata that tell which commit was repeated and whose it was, as lakeFS writes them.
+const PICKED_KEY: &str = "cherry-pick-origin";
+const PICKED_OF_KEY: &str = "cherry-pick-committer";
 
 /// What is to be brought into the branch.
 #[derive(Debug, Clone)]
@@ -99,6 +102,7 @@ impl What {
                 };
                 metadata.entry(PICKED_KEY.into()).or_insert_with(|| picked.to_string());
                 let picked = lake.commit(picked).await?;
+                metadata.entry(PICKED_OF_KEY.into()).or_insert(picked.committer);
                 for (key, value) in picked.metadata {
                     metadata.entry(key).or_insert(value);
                 }

@@ -183,7 +183,7 @@ impl Name for Branch {
 }
 
 fn no_branch(repo: &RepoName, name: &BranchName) -> Error {
-    Error::not_found(format!(
-        "there is no branch '{name}' in repository '{repo}': `onward branch list {repo}` shows what there is"
-    ))
+    Error::not_found(format!("there is no branch '{name}' in repository '{repo}'"))
+        .known_as("branch not found")
+        .at_the_prompt(format!("`onward branch list {repo}` shows what there is"))
 }

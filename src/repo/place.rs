@@ -6,6 +6,9 @@ use crate::model::ids::BranchUid;
 use crate::model::life::RepoLife;
 use crate::model::name::RepoName;
 
+/// As lakeFS says it.
+const UNKNOWN: &str = "repository not found";
+
 /// What the name of a branch stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -23,10 +26,13 @@ pub(super) fn living(
     match newest {
         Some((life, record)) if record.state == RepoState::Live => Ok((life, record)),
         Some((_, record)) if record.state != RepoState::Removed => Err(Error::not_found(format!(
-            "repository '{repo}' is being deleted: wait until that is done; if nobody does it any more, `onward repo delete {repo}` finishes it"
-        ))),
-        _ => Err(Error::not_found(format!(
-            "there is no repository '{repo}': `onward repo list` shows what there is, `onward repo create {repo}` makes it"
-        ))),
+            "repository '{repo}' is being deleted: wait until that is done; who deletes it once more finishes it"
+        ))
+        .known_as(UNKNOWN)),
+        _ => Err(Error::not_found(format!("there is no repository '{repo}'"))
+            .known_as(UNKNOWN)
+            .at_the_prompt(format!(
+                "`onward repo list` shows what there is, `onward repo create {repo}` makes it"
+            ))),
     }
 }

@@ -40,6 +40,7 @@ impl Repository {
                 "there is no object '{path}' at '{}/{reference}'",
                 self.display()
             ))
+            .known_as("object not found")
         })
     }
 

@@ -13,6 +13,9 @@ use super::prefix::{self, STEPS};
 /// The shortest prefix of a commit id.
 const PREFIX_MIN: usize = 6;
 
+/// As lakeFS says that a ref leads nowhere.
+const NO_COMMIT: &str = "commit not found";
+
 /// The longest walk of one `~n`.
 const ANCESTOR_MAX: u32 = 100_000;
 
@@ -38,8 +41,10 @@ impl Repository {
                 reference.base
             ))),
             (_, Face::Staged) => Err(Error::invalid(format!(
-                "'{reference}' means only what is staged: use `onward status` to see that"
-            ))),
+                "'{reference}' means only what is staged, which is no commit"
+            ))
+            .known_as("reference to staging area with $ is not a commit")
+            .at_the_prompt("`onward status` shows what is staged")),
             (_, Face::Current) if reference.modifiers.is_empty() => Ok(named),
             _ => {
                 let head = self.committed(named).await?;
@@ -59,6 +64,7 @@ impl Repository {
     pub async fn require_commit(&self, reference: &RefExpr) -> Result<CommitId> {
         self.commit_of(reference).await?.ok_or_else(|| {
             Error::not_found(format!("'{reference}' has no commit yet in '{}'", self.display()))
+                .known_as(NO_COMMIT)
         })
     }
 
@@ -78,7 +84,8 @@ impl Repository {
             ErrorKind::NotFound => Error::not_found(format!(
                 "there is no commit {id} in repository '{}'",
                 self.display()
-            )),
+            ))
+            .known_as(NO_COMMIT),
             _ => error,
         })
     }
@@ -113,17 +120,23 @@ impl Repository {
         let is_hex = base.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !is_hex || !(PREFIX_MIN..64).contains(&base.len()) {
             return Err(Error::not_found(format!(
-                "'{base}' is no branch, tag or commit of repository '{repo}': `onward branch list {repo}` and `onward tag list {repo}` show names, a commit id has 64 digits or at least its first {PREFIX_MIN}"
+                "'{base}' is no branch, tag or commit of repository '{repo}'; a commit id has 64 digits or at least its first {PREFIX_MIN}"
+            ))
+            .known_as(NO_COMMIT)
+            .at_the_prompt(format!(
+                "`onward branch list {repo}` and `onward tag list {repo}` show names"
             )));
         }
         match self.commits_with_prefix(base).await?.as_slice() {
             [] => Err(Error::not_found(format!(
                 "'{base}' is no branch or tag of repository '{repo}', and begins no id among the newest {STEPS} commits of any branch: give all 64 digits of an older commit"
-            ))),
+            ))
+            .known_as(NO_COMMIT)),
             [id] => Ok(Resolved::Commit(Some(*id))),
             _ => Err(Error::not_found(format!(
                 "'{base}' begins more than one id among the newest {STEPS} commits of the branches of '{repo}': give more digits"
-            ))),
+            ))
+            .known_as("reference is ambiguous: not found")),
         }
     }
 
@@ -179,5 +192,6 @@ impl Repository {
             "'{reference}' goes back beyond the first commit of '{}'",
             self.display()
         ))
+        .known_as(NO_COMMIT)
     }
 }

@@ -12,6 +12,9 @@ use crate::objects::{Created, layout};
 use super::branch::NewBranch;
 use super::handles::{Branch, Repository};
 
+/// As lakeFS says that a repository exists.
+const NOT_UNIQUE: &str = "error creating repository: not unique";
+
 /// What there is to say of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,8 +90,9 @@ impl Repository {
         let name = life.name();
         if found.state != RepoState::Live {
             return Err(Error::conflict(format!(
-                "repository '{name}' is being deleted: create it when that is done; if nobody does it any more, `onward repo delete {name}` finishes it"
-            )));
+                "repository '{name}' is being deleted: create it when that is done; who deletes it once more finishes it"
+            ))
+            .known_as(NOT_UNIQUE));
         }
         let lake = self.onward.coordinator().lake(&life);
         let is_whole = match BranchRecord::newest(&lake, &found.default_branch).await? {
@@ -103,7 +107,8 @@ impl Repository {
         if is_whole {
             return Err(Error::conflict(format!(
                 "repository '{name}' exists: choose another name"
-            )));
+            ))
+            .known_as(NOT_UNIQUE));
         }
         Ok((life, found))
     }

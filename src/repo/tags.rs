@@ -35,12 +35,14 @@ impl Repository {
         {
             return Err(Error::conflict(format!(
                 "'{name}' is the name of a branch in repository '{repo}': choose another"
-            )));
+            ))
+            .known_as("tag already exists: not unique"));
         }
         let exists = || {
             Error::conflict(format!(
                 "tag '{name}' exists in repository '{repo}': delete it first or choose another name"
             ))
+            .known_as("tag already exists: not unique")
         };
         // A create that finds its own bytes is taken for one whose reply was lost.
         if self.find_tag(name).await?.is_some() {
@@ -106,7 +108,7 @@ impl Repository {
 }
 
 fn no_tag(repo: &RepoName, name: &TagName) -> Error {
-    Error::not_found(format!(
-        "there is no tag '{name}' in repository '{repo}': `onward tag list {repo}` shows what there is"
-    ))
+    Error::not_found(format!("there is no tag '{name}' in repository '{repo}'"))
+        .known_as("tag not found")
+        .at_the_prompt(format!("`onward tag list {repo}` shows what there is"))
 }

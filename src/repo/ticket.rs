@@ -241,10 +241,11 @@ impl Branch {
         let uid = context.uid;
         let unknown = || {
             Error::not_found(format!(
-                "op {op_id} is not known on branch '{}' of '{}': it was not accepted there, or its outcome is no longer kept; `onward log` shows commits with their op ids",
+                "op {op_id} is not known on branch '{}' of '{}': it was not accepted there, or its outcome is no longer kept",
                 context.name,
                 context.lake.repo()
             ))
+            .at_the_prompt("`onward log` shows commits with their op ids")
         };
         let (ticket, record) = match ops.into_iter().next() {
             Some(OpStatus::Pending(ticket)) => {

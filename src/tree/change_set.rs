@@ -61,6 +61,14 @@ impl SmallMax {
 }
 
 impl ChangeSet {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Small(records) => records.is_empty(),
+            Self::Large(run) => run.records == 0,
+        }
+    }
+
     /// The changes as a stored run, however few they are. They are sorted, as for
     /// [`RunWriter::push`].
     pub async fn stored(self, tree: &Tree) -> Result<RunRef> {

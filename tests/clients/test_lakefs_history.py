@@ -48,6 +48,16 @@ def test_a_commit_needs_changes(main):
     assert empty.get_commit().parents == [head]
 
 
+def test_the_same_bytes_again_are_no_commit(main):
+    head = commit(main, {"a": b"1", "b": b"2"})
+    put(main, {"a": b"1", "b": b"2"})
+    assert changes(main.uncommitted()) == []
+    with pytest.raises(BadRequestException, match="no changes"):
+        main.commit("again")
+    assert main.head.id == head
+    assert commit(main, {"a": b"1", "b": b"3"}) != head
+
+
 def test_a_commit_may_carry_a_date(main):
     main.object("a").upload(b"1")
     assert main.commit("back then", date=1_500_000_000).get_commit().creation_date == 1_500_000_000
@@ -81,6 +91,11 @@ def test_the_log_of_paths(main):
     assert log(main, prefixes=["a/"], amount=1) == ["removes a/1", "adds a/2, changes b/1", "adds a/1"]
     assert log(main, objects=["a/2"], prefixes=["b/"]) == ["adds a/2, changes b/1", "adds b/1"]
     assert log(main, objects=["nowhere"]) == []
+    # Who made a change, and not who brought it.
+    side = lakefs.Branch(main.repo_id, "side", main._client).create("main")
+    commit(side, {"b/2": b"1"}, "adds b/2")
+    side.merge_into(main)
+    assert log(main, prefixes=["b/2"]) == ["adds b/2"]
 
 
 def test_the_log_since_a_time(main):

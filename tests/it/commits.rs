@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt;
 use onward::internals::repo::history::CommitInfo;
 use onward::internals::tree::ListRequest;
-use onward::{Outcome, RefExpr};
+use onward::{Change, Entry, Outcome, PathChange, RefExpr};
 
 use crate::support::lake::{Deployment, entry};
 
@@ -144,4 +144,71 @@ async fn one_redis_serves_repositories_of_one_name_in_two_storages() {
         let (main, path) = (RefExpr::plain("main"), "which".parse().unwrap());
         assert_eq!(fresh.repo("lake").stat(&main, &path).await.unwrap(), entry(n));
     }
+}
+
+/// A put for each number, from an address that says `from`.
+fn puts(numbers: std::ops::Range<usize>, from: &str) -> Vec<PathChange> {
+    let put = |n: usize| {
+        let change = Change::Put(Entry { address: format!("{from}/{n}"), mtime: 7, ..entry(n) });
+        PathChange { path: format!("p/{n:05}").parse().unwrap(), change, condition: None }
+    };
+    numbers.map(put).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_staged_and_is_there_already_is_no_commit_however_much_it_is() {
+    for count in [1, 3, 5000] {
+        let (_deployment, onward) = Deployment::lake().await;
+        let main = onward.repo("lake").branch("main");
+        let stage = async |changes: Vec<PathChange>| {
+            for page in changes.chunks(1000) {
+                main.stage(page).await.unwrap();
+            }
+        };
+        stage(puts(0..count, "s3://first")).await;
+        let first = main.commit_staged().message("first").commit().await.unwrap();
+        let first = first.commit().unwrap();
+        // The same bytes from elsewhere are the same content.
+        stage(puts(0..count, "s3://again")).await;
+        let op_id = onward::internals::clock::new_op_id();
+        for repeated in [false, true] {
+            let again = main.commit_staged().message("again").op_id(op_id).commit().await.unwrap();
+            assert_eq!((again.name(), again.details().repeated), ("no_changes", repeated));
+            assert!(again.ticket().is_some(), "it was decided in its turn: {again:?}");
+        }
+        assert_eq!(main.show().await.unwrap().commit, Some(first));
+        assert!(main.status("", None, 10).await.unwrap().is_empty(), "it is staged no more");
+        // One that is another is enough, and then all count; so does whoever wants it all the same.
+        let address = async || {
+            let lake = onward.repo("lake");
+            let first = "p/00000".parse().unwrap();
+            lake.stat(&RefExpr::plain("main"), &first).await.unwrap().address
+        };
+        stage(puts(0..count, "s3://wanted")).await;
+        let wanted = main.commit_staged().message("w").allow_empty(true).commit().await.unwrap();
+        assert!(wanted.commit().is_some(), "{wanted:?}");
+        assert_eq!(address().await, "s3://wanted/0");
+        stage(puts(0..count + 1, "s3://more")).await;
+        let more = main.commit_staged().message("more").commit().await.unwrap();
+        assert!(more.commit().is_some(), "{more:?}");
+        assert_eq!(address().await, "s3://more/0");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_staged_is_compared_with_what_was_committed_before_it_in_the_same_batch() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let main = onward.repo("lake").branch("main");
+    let commits = async |numbers: std::ops::Range<usize>| {
+        main.change().put("p/00000", entry(1)).message("before").submit().await.unwrap();
+        main.stage(&puts(numbers, "s3://staged")).await.unwrap();
+        main.commit_staged().message("staged").commit().await.unwrap()
+    };
+    let staged = commits(0..1).await;
+    assert!(staged.commit().is_some(), "the commit in front says something else: {staged:?}");
+    let same = main.change().put("p/00000", entry(0)).message("before").submit().await.unwrap();
+    main.stage(&puts(0..1, "s3://staged")).await.unwrap();
+    let nothing = main.commit_staged().message("staged").commit().await.unwrap();
+    assert_eq!(nothing.name(), "no_changes");
+    drop(same);
 }

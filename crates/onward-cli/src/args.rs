@@ -1,12 +1,14 @@
 //! Flags that several verbs share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use onward::Strategy;
 
 /// Flags of every verb.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Global {
     /// redis://, redis-sentinel://H,H/NAME, redis-cluster://H,H; goes with --storage; without both:
     /// the local instance [env: ONWARD_REDIS]
@@ -63,6 +65,14 @@ impl From<OnConflict> for Strategy {
             OnConflict::DestWins => Self::DestWins,
         }
     }
+}
+
+/// A length of time as users type it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| match text.parse::<f64>() {
+        Ok(_) => format!("{text} of what? Give a unit: {text}s for seconds, {text}m for minutes"),
+        Err(_) => format!("{error}: write 30s, 5m or 1h"),
+    })
 }
 
 /// A pair as users type it.

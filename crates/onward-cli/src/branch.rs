@@ -9,7 +9,7 @@ use serde_json::json;
 use super::args::Global;
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, Told};
-use super::session::{branch_above, branch_of, confirm, ref_in, repo_of, with};
+use super::session::{branch_above, branch_of, confirm, ref_in, ref_or_default, repo_of, with};
 use super::shape::add;
 
 #[derive(Debug, Subcommand)]
@@ -19,9 +19,9 @@ pub enum BranchVerb {
     Create {
         /// REPO/BRANCH
         branch: Address,
-        /// A branch, tag or commit of the same repository
+        /// A branch, tag or commit of the same repository [default: its default branch]
         #[arg(long, value_name = "REF")]
-        from: String,
+        from: Option<String>,
     },
     /// All branches of a repository
     #[command(after_help = "Example: onward branch list lake")]
@@ -81,7 +81,7 @@ pub async fn run(global: &Global, out: &Out, verb: BranchVerb) -> Done {
     with(global, async |onward| {
         match verb {
             BranchVerb::Create { branch: address, from } => {
-                let from = ref_in(&address.repo, &from)?;
+                let from = ref_or_default(&onward, &address.repo, from.as_deref()).await?;
                 let info = branch_of(&onward, &address)?.create(&from).await?;
                 if out.is_json() {
                     tell(out, &address.repo, &info)?;

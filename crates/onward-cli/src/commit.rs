@@ -10,10 +10,10 @@ use onward::internals::repo::change_file::{LINE_MAX, parse_line};
 use onward::internals::repo::{ChangeBuilder, TicketHandle};
 use onward::{Error, ErrorKind, OpId, Outcome, Result};
 
-use super::args::{Global, OnConflict, pair};
+use super::args::{Global, OnConflict, duration, pair};
 use super::exit::Done;
 use super::out::Out;
-use super::session::{blocking, branch_of, ref_in, with};
+use super::session::{blocking, branch_of, decided, ref_in, with};
 use super::tell::{Asked, ended};
 
 #[derive(Debug, clap::Args)]
@@ -33,8 +33,8 @@ pub struct CommitArgs {
     #[arg(long, value_name = "REF", requires = "changes")]
     pub base: Option<String>,
     /// Paths changed on both sides since --base
-    #[arg(long, value_name = "STRATEGY", default_value = "fail")]
-    pub on_conflict: OnConflict,
+    #[arg(long, alias = "on-conflict", value_name = "STRATEGY", default_value = "fail")]
+    pub strategy: OnConflict,
     /// The op's id: the same id again is the same commit
     #[arg(long, value_name = "UUID")]
     pub op_id: Option<OpId>,
@@ -54,7 +54,7 @@ pub struct CommitArgs {
     #[arg(long, conflicts_with = "timeout")]
     pub no_wait: bool,
     /// Wait at most so long, such as 30s or 5m [default: 5m]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 
@@ -74,7 +74,7 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         };
         change = change
             .message(args.message.as_str())
-            .on_conflict(args.on_conflict.into())
+            .on_conflict(args.strategy.into())
             .allow_empty(args.allow_empty);
         for (key, value) in &args.meta {
             change = change.meta(key, value);
@@ -91,10 +91,11 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
             change = change.producer(producer, epoch, sequence);
         }
         let outcome = match waits(args.no_wait, args.timeout) {
-            Some(timeout) => change.timeout(timeout).commit().await,
+            Some(timeout) => decided(out, timeout, change.timeout(timeout).commit()).await,
             None => not_waited_for(change.submit()).await,
         };
-        let asked = Asked::Commit { based: args.base.is_some() };
+        let changes = args.changes.map(|file| file.display().to_string());
+        let asked = Asked::Commit { based: args.base.is_some(), changes };
         ended(out, outcome, &asked, &args.branch.to_string(), args.no_wait)
     })
     .await

@@ -20,9 +20,9 @@ const CHECKSUM_SHOWN: usize = 8;
 
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
-    /// REPO/REF[/PREFIX]
+    /// What would be merged into: REPO/REF[/PREFIX]
     pub left: Address,
-    /// REPO/REF, or a REF of the same repository
+    /// What would be merged: REPO/REF, or a REF of the same repository
     pub right: String,
     /// Compare the two as they are, instead of what the second would bring into the first
     #[arg(long, conflicts_with = "conflicts")]

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::{Out, Told};
-use super::session::config;
+use super::session::config_or_new;
 
 /// Examines the deployment; each check is told as it is made.
 pub async fn run(global: &Global, out: &Out) -> Done {
-    let config = config(global).await?;
+    let config = config_or_new(global).await?;
     let mut worst = Health::Good;
     let mut told: Told = Ok(());
     examine(&config, &mut |check| {

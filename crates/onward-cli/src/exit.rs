@@ -35,6 +35,8 @@ pub enum Exit {
     NoChanges = 9,
     /// As many staged commits as may wait on the branch, or gave back what they had taken.
     TooManySealed = 10,
+    /// Told to stop by Ctrl-C, as shells say it.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -119,7 +121,7 @@ impl Failure {
             Self::Unheard => Exit::Done,
             Self::Interrupted => {
                 out.note("interrupted");
-                Exit::Unexpected
+                Exit::Interrupted
             }
             Self::Error(error) => {
                 if out.is_json() {
@@ -188,6 +190,7 @@ mod tests {
             (Exit::StillQueued, 8),
             (Exit::NoChanges, 9),
             (Exit::TooManySealed, 10),
+            (Exit::Interrupted, 130),
         ];
         for (exit, number) in all {
             assert_eq!(exit as u8, number);

@@ -6,7 +6,7 @@ use onward::RepoName;
 use onward::internals::repo::gc::{GRACE, GcEvent, GcOptions, GcReport, Tally};
 use serde_json::{Value, json};
 
-use super::args::Global;
+use super::args::{Global, duration};
 use super::exit::{Done, Exit};
 use super::out::{Out, human_bytes};
 use super::progress::Progress;
@@ -17,7 +17,7 @@ pub struct GcArgs {
     /// The repository
     pub repo: RepoName,
     /// Keep what is younger, such as 25h or 7d [default: 48h]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub grace: Option<Duration>,
     /// Only tell what would be removed; -v lists it
     #[arg(long)]

@@ -46,7 +46,7 @@ pub async fn status(global: &Global, out: &Out) -> Done {
     let Some(status) = blocking(move || local::status(&dir)).await? else {
         out.data(
             || json!({"data_dir": shown, "state": "absent"}),
-            || format!("nothing in {shown} yet: any command starts it, such as `onward repo list`"),
+            || format!("nothing in {shown} yet: `onward repo create NAME` begins one"),
         )?;
         return Ok(Exit::Done);
     };

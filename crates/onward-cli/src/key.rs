@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::Global;
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, printable};
-use super::session::{confirm, with};
+use super::session::{confirm, connected};
 use super::shape::add;
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +45,8 @@ pub enum KeyVerb {
 
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: KeyVerb) -> Done {
-    with(global, async |onward| {
+    let begins = matches!(verb, KeyVerb::Create { .. });
+    connected(global, begins, async |onward| {
         let keys = Keys::new(onward.coordinator().objects().clone());
         match verb {
             KeyVerb::Create { name, role, id } => {
@@ -59,6 +60,7 @@ pub async fn run(global: &Global, out: &Out, verb: KeyVerb) -> Done {
             }
             KeyVerb::Rotate { id } => show_new(out, &keys.rotate(&id).await?)?,
             KeyVerb::Delete { id } => {
+                keys.show(&id).await?;
                 confirm(global, out, format!("access key '{id}' stops working for ever")).await?;
                 keys.delete(&id).await?;
                 if out.is_json() {

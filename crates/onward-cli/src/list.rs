@@ -6,7 +6,7 @@ use onward::internals::tree::{ListItem, ListRequest};
 
 use super::args::Global;
 use super::exit::{Done, Exit};
-use super::out::{Out, human_bytes, local_time, printable};
+use super::out::{Out, TIME_WIDTH, human_bytes, local_time, printable};
 use super::session::{branch_above, repo_of, with};
 use super::shape;
 
@@ -45,7 +45,9 @@ fn line(item: &ListItem) -> String {
             local_time(entry.mtime.saturating_mul(1000)),
             printable(path.as_str())
         ),
-        ListItem::CommonPrefix(prefix) => format!("{:>11}  {:19}  {}", "", "", printable(prefix)),
+        ListItem::CommonPrefix(prefix) => {
+            format!("{:>11}  {:TIME_WIDTH$}  {}", "", "", printable(prefix))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use onward::{Error, ObjectPath};
 
 use super::args::Global;
 use super::exit::{Done, Exit};
-use super::out::{Out, local_time, printable};
+use super::out::{Out, TIME_WIDTH, local_time, printable};
 use super::session::{repo_of, with};
 use super::shape;
 
@@ -38,8 +38,12 @@ pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
     with(global, async |onward| {
         let mut log = repo_of(&onward, &args.address.repo).log(&reference, &request).await?;
         let mut left = args.limit.unwrap_or(usize::MAX);
+        let mut is_first = true;
         while left > 0 {
             let Some(info) = log.try_next().await? else { break };
+            if std::mem::take(&mut is_first) {
+                out.note(&out.faint(&heading()));
+            }
             out.data(|| shape::commit(&info), || line(out, &info))?;
             left -= 1;
         }
@@ -80,6 +84,14 @@ fn moment(text: &str) -> Result<i64, Error> {
             "give how long ago (2h, 3days), a day (2026-11-21) or a time (2026-11-21T08:00:00Z)",
         )
     })
+}
+
+/// What stands in the columns of a line.
+fn heading() -> String {
+    format!(
+        "{:SHORT$}  {:TIME_WIDTH$}  {:>6}  {:<12}  message",
+        "commit", "created", "ticket", "committer"
+    )
 }
 
 fn line(out: &Out, info: &CommitInfo) -> String {

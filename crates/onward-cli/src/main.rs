@@ -14,6 +14,7 @@ mod args;
 mod bench;
 mod branch;
 mod commit;
+mod complete;
 mod demo;
 mod diff;
 mod doctor;
@@ -52,7 +53,7 @@ mod wait_until;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use onward::Error;
 use tokio::runtime::{Builder, Runtime};
 
@@ -66,6 +67,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs the command that the process was started with.
 fn main() -> ExitCode {
+    complete::answer();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return misused(&error),
@@ -144,9 +146,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Verify(args) => verify::run(global, out, args).await,
         Verb::Gc(args) => gc::run(global, out, args).await,
         Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "onward", &mut script);
-            out.bytes(&script)?;
+            out.bytes(&complete::script(shell)?)?;
             Ok(Exit::Done)
         }
     }

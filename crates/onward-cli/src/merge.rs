@@ -12,13 +12,13 @@ use onward::internals::tree::ScanStart;
 use onward::{CommitId, Error, Onward, OpId, RefExpr, Result, Retry};
 use serde_json::{Value, json};
 
-use super::args::{Global, OnConflict, pair};
+use super::args::{Global, OnConflict, duration, pair};
 use super::commit::{not_waited_for, waits};
 use super::diff::change_line;
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
 use super::pair::{beside, without_path};
-use super::session::{blocking, branch_of, repo_of, with};
+use super::session::{blocking, branch_of, decided, repo_of, with};
 use super::tell::{Asked, CONFLICTS_SHOWN, conflict_line, ended};
 
 /// Changes of a dry run shown to people.
@@ -53,7 +53,7 @@ pub struct Common {
     #[arg(long, value_name = "K=V", value_parser = pair)]
     pub meta: Vec<(String, String)>,
     /// Paths changed on both sides
-    #[arg(long, value_name = "STRATEGY", default_value = "fail")]
+    #[arg(long, alias = "on-conflict", value_name = "STRATEGY", default_value = "fail")]
     pub strategy: OnConflict,
     /// Commit even if nothing changes
     #[arg(long)]
@@ -74,15 +74,15 @@ pub struct Common {
     #[arg(long, conflicts_with = "timeout")]
     pub no_wait: bool,
     /// Wait at most so long, such as 30s or 5m [default: 5m]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct MergeArgs {
-    /// What is merged: REPO/REF
+    /// What is merged, and stays as it is: REPO/REF
     pub source: Address,
-    /// Into what: REPO/BRANCH, or a BRANCH of the same repository
+    /// Into what, which is changed: REPO/BRANCH, or a BRANCH of the same repository
     pub dest: String,
     #[command(flatten)]
     pub common: Common,
@@ -202,7 +202,7 @@ async fn carry_out(
         builder = builder.op_id(op_id);
     }
     let outcome = match waits(common.no_wait, common.timeout) {
-        Some(timeout) => builder.timeout(timeout).commit().await,
+        Some(timeout) => decided(out, timeout, builder.timeout(timeout).commit()).await,
         None => not_waited_for(builder.submit()).await,
     };
     ended(out, outcome, &asked, &dest.to_string(), common.no_wait)

@@ -100,6 +100,14 @@ impl From<Conditional> for Option<Condition> {
 /// Uploads a file and stages it.
 pub async fn put(global: &Global, out: &Out, args: PutArgs) -> Done {
     let path = target(&args.address, &args.file)?;
+    if args.file.is_dir() {
+        let file = args.file.display();
+        return Err(Error::invalid(format!(
+            "'{file}' is a directory, and `onward put` takes one file: `onward ingest {file} {}` commits a tree",
+            args.address
+        ))
+        .into());
+    }
     with(global, async |onward| {
         let branch = branch_above(&onward, &args.address)?;
         branch.show().await?;

@@ -135,10 +135,13 @@ pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-/// A moment for people, in their time zone.
+/// Columns that a moment for people takes.
+pub const TIME_WIDTH: usize = 26;
+
+/// A moment for people, in their time zone, which is said.
 pub fn local_time(ms: i64) -> String {
     let moment = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
-    moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 /// Text of others without what could drive a terminal.

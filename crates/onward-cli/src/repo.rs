@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::{Out, Told, local_time};
-use super::session::{confirm, repo_of, with};
+use super::session::{confirm, connected, is_absent, repo_of};
 
 #[derive(Debug, Subcommand)]
 pub enum RepoVerb {
@@ -53,9 +53,17 @@ fn tell(out: &Out, info: &RepoInfo) -> Told {
     )
 }
 
+/// Said where there is none.
+const NONE: &str = "no repositories yet: `onward repo create NAME` makes one";
+
 /// Runs one of them.
 pub async fn run(global: &Global, out: &Out, verb: RepoVerb) -> Done {
-    with(global, async |onward| {
+    let begins = matches!(verb, RepoVerb::Create { .. });
+    if matches!(verb, RepoVerb::List) && is_absent(global).await? {
+        out.note(NONE);
+        return Ok(Exit::Done);
+    }
+    connected(global, begins, async |onward| {
         match verb {
             RepoVerb::Create { repo, default_branch } => {
                 let info = repo_of(&onward, &repo).create(&default_branch).await?;
@@ -65,8 +73,12 @@ pub async fn run(global: &Global, out: &Out, verb: RepoVerb) -> Done {
                 out.note(&format!("created repository '{repo}' with branch '{default_branch}'"));
             }
             RepoVerb::List => {
-                for info in onward.repos().await? {
-                    tell(out, &info)?;
+                let repos = onward.repos().await?;
+                for info in &repos {
+                    tell(out, info)?;
+                }
+                if repos.is_empty() {
+                    out.note(NONE);
                 }
             }
             RepoVerb::Show { repo } => tell(out, &repo_of(&onward, &repo).show().await?)?,

@@ -13,7 +13,7 @@ use super::args::Global;
 use super::exit::{Done, Exit};
 use super::instance::data_dir;
 use super::out::Out;
-use super::session::{blocking, config};
+use super::session::{blocking, config_or_new};
 use super::shape::add;
 use super::signals::Signals;
 
@@ -101,7 +101,7 @@ pub async fn up(global: &Global, out: &Out, args: Box<ServeArgs>) -> Done {
         "storage": instance.storage_url,
         "started": instance.started,
     });
-    let config = config(global).await?;
+    let config = config_or_new(global).await?;
     let keeper = tokio::spawn(keep(dir.clone()));
     let served = run(out, config, *args, signals, place).await;
     keeper.abort();
@@ -132,7 +132,7 @@ async fn keep(dir: PathBuf) {
 /// Runs the sidecar until it is told to stop.
 pub async fn serve(global: &Global, out: &Out, args: Box<ServeArgs>) -> Done {
     let signals = Signals::listen(*out)?;
-    let config = config(global).await?;
+    let config = config_or_new(global).await?;
     // The URL of Redis may hold a password.
     let place = json!({"storage": config.storage});
     run(out, config, *args, signals, place).await

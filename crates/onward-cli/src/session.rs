@@ -1,24 +1,44 @@
 //! A command's connection: to what is set, or to the local instance, started on demand.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
-use onward::internals::local::LocalInstance;
+use onward::internals::local::{self, LocalInstance};
 use onward::internals::model::address::Address;
 use onward::internals::repo::{Branch, Repository};
-use onward::{Config, Error, Onward, RefExpr, RepoName, Result};
+use onward::{Config, Error, ErrorKind, Onward, RefExpr, RepoName, Result};
 
 use super::args::Global;
 use super::exit::{Done, Failure};
 use super::out::Out;
 use super::settings::{Place, Settings};
 
-/// How to connect as the settings say; starts the local instance if it is wanted.
+/// How to connect as the settings say; starts the local instance if it is wanted. There must be one: in a
+/// new one nothing would be found, and whoever works in the wrong folder would be told nothing.
 pub async fn config(global: &Global) -> Result<Config> {
+    if is_absent(global).await? {
+        let dir = Settings::read(global)?.data_dir;
+        return Err(Error::not_found(format!(
+            "there is no local instance in '{}', and neither Redis nor storage are set: work in the folder that has it or name it with --data-dir; `onward repo create NAME` begins one here",
+            std::path::absolute(&dir).unwrap_or(dir).display()
+        )));
+    }
+    config_or_new(global).await
+}
+
+/// As [`config`], and begins a local instance where there is none.
+pub async fn config_or_new(global: &Global) -> Result<Config> {
     let settings = Settings::read(global)?;
     let (redis, storage) = match settings.place {
         Place::Remote { redis, storage } => (redis, storage),
         Place::Local(data_dir) => {
-            let instance = blocking(move || LocalInstance::ensure(&data_dir)).await?;
+            let is_new = is_absent(global).await?;
+            let dir = data_dir.clone();
+            let instance = blocking(move || LocalInstance::ensure(&dir)).await?;
+            if is_new {
+                let dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+                Out::new(global).note(&format!("began a local instance in {}", dir.display()));
+            }
             (instance.redis_url, instance.storage_url)
         }
     };
@@ -29,16 +49,76 @@ pub async fn config(global: &Global) -> Result<Config> {
     })
 }
 
+/// Whether a local instance is meant, and there is none.
+pub async fn is_absent(global: &Global) -> Result<bool> {
+    match Settings::read(global)?.place {
+        Place::Remote { .. } => Ok(false),
+        Place::Local(dir) => Ok(!blocking(move || local::exists(&dir)).await?),
+    }
+}
+
 /// Runs `work` over a connection of a short-lived process, and ends it in good order whatever
 /// comes of it.
 pub async fn with<F: Future<Output = Done>>(
     global: &Global,
     work: impl FnOnce(Onward) -> F,
 ) -> Done {
-    let onward = Onward::connect(config(global).await?.short_lived()).await?;
+    connected(global, false, work).await
+}
+
+/// As [`with`]; the first that `begins` something makes the local instance.
+pub async fn connected<F: Future<Output = Done>>(
+    global: &Global,
+    begins: bool,
+    work: impl FnOnce(Onward) -> F,
+) -> Done {
+    let out = Out::new(global);
+    let connect = async {
+        let config = if begins { config_or_new(global).await? } else { config(global).await? };
+        Onward::connect(config.short_lived()).await
+    };
+    let silent =
+        || "still waiting for Redis: it does not answer yet; `onward doctor` tells more".to_owned();
+    let onward = said_while(&out, silent, connect).await?;
     let done = work(onward.clone()).await;
     onward.close().await;
+    if let Err(Failure::Error(error)) = &done
+        && error.kind() == ErrorKind::NotFound
+        && let Place::Local(dir) = Settings::read(global)?.place
+    {
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        out.note(&format!("looked in the local instance of {}", dir.display()));
+    }
     done
+}
+
+/// How long is waited in silence.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Waits, and says for what where it takes long.
+pub async fn said_while<T>(
+    out: &Out,
+    what: impl FnOnce() -> String,
+    wait: impl Future<Output = T>,
+) -> T {
+    let mut wait = std::pin::pin!(wait);
+    tokio::select! {
+        done = &mut wait => return done,
+        () = tokio::time::sleep(SILENCE) => {}
+    }
+    out.note(&what());
+    wait.await
+}
+
+/// Waits for an outcome for as long as `timeout`, and says so where it takes long.
+pub async fn decided<T>(out: &Out, timeout: Duration, wait: impl Future<Output = T>) -> T {
+    let what = || {
+        let most = humantime::format_duration(timeout);
+        format!(
+            "not decided yet: waiting for Redis, the storage or those in front, {most} at most (--timeout); `onward doctor` tells whether both answer"
+        )
+    };
+    said_while(out, what, wait).await
 }
 
 /// Calls what blocks on a thread that may be blocked.
@@ -93,6 +173,21 @@ pub fn ref_in(repo: &RepoName, text: &str) -> Result<RefExpr> {
         )));
     }
     address.require_ref().cloned()
+}
+
+/// The ref that was typed, or the repository's default branch.
+pub async fn ref_or_default(
+    onward: &Onward,
+    repo: &RepoName,
+    text: Option<&str>,
+) -> Result<RefExpr> {
+    match text {
+        Some(text) => ref_in(repo, text),
+        None => {
+            let default_branch = repo_of(onward, repo).show().await?.default_branch;
+            Ok(RefExpr::plain(default_branch.to_string()))
+        }
+    }
 }
 
 /// Asks before something is deleted: `--yes`, or a yes at the terminal.

@@ -1,15 +1,15 @@
 //! `tag`: create, list, delete.
 
 use clap::Subcommand;
+use onward::RepoName;
 use onward::internals::model::name::TagName;
 use onward::internals::repo::tags::TagInfo;
-use onward::{RefExpr, RepoName};
 use serde_json::json;
 
 use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::{Out, Told};
-use super::session::{ref_in, repo_of, with};
+use super::session::{ref_or_default, repo_of, with};
 
 #[derive(Debug, Subcommand)]
 pub enum TagVerb {
@@ -47,10 +47,7 @@ pub async fn run(global: &Global, out: &Out, verb: TagVerb) -> Done {
             TagVerb::Create { repo, tag, from } => {
                 let repository = repo_of(&onward, &repo);
                 let name = TagName::new(tag)?;
-                let from = match from {
-                    Some(from) => ref_in(&repo, &from)?,
-                    None => RefExpr::plain(repository.show().await?.default_branch.to_string()),
-                };
+                let from = ref_or_default(&onward, &repo, from.as_deref()).await?;
                 let info = repository.create_tag(&name, &from).await?;
                 if out.is_json() {
                     tell(out, repo.as_str(), &info)?;
@@ -58,8 +55,14 @@ pub async fn run(global: &Global, out: &Out, verb: TagVerb) -> Done {
                 out.note(&format!("tagged {} as '{}'", info.commit, info.name));
             }
             TagVerb::List { repo } => {
-                for info in repo_of(&onward, &repo).tags().await? {
-                    tell(out, repo.as_str(), &info)?;
+                let tags = repo_of(&onward, &repo).tags().await?;
+                for info in &tags {
+                    tell(out, repo.as_str(), info)?;
+                }
+                if tags.is_empty() {
+                    out.note(&format!(
+                        "'{repo}' has no tags: `onward tag create {repo} NAME` makes one"
+                    ));
                 }
             }
             TagVerb::Delete { repo, tag } => {

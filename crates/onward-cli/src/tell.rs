@@ -18,6 +18,8 @@ pub enum Asked {
     Commit {
         /// Whether they were.
         based: bool,
+        /// The file they came from; none for what was staged.
+        changes: Option<String>,
     },
     /// A merge of this address.
     Merge(String),
@@ -73,7 +75,9 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
         Outcome::Applied { ticket, .. } => {
             out.note(&format!("done as ticket {ticket}: it took effect and is no commit"));
         }
-        Outcome::NoChanges { .. } => out.error(&asked.nothing(branch)),
+        Outcome::NoChanges { ticket, .. } => {
+            out.error(&asked.nothing(branch, ticket.is_some()));
+        }
         Outcome::Conflict { paths, total, .. } => {
             out.error(&format!("{} {}", out.red("conflict:"), asked.conflict(*total)));
             conflicts(out, paths, *total, asked, branch);
@@ -142,7 +146,7 @@ impl Asked {
         let (base, source, dest) = (&conflict.base, &conflict.source, &conflict.dest);
         let both = decide(base.as_ref(), source.as_ref(), dest.as_ref()) == Decision::Conflict;
         match self {
-            Self::Merge(_) | Self::Change(_) | Self::Commit { based: true } if both => "",
+            Self::Merge(_) | Self::Change(_) | Self::Commit { based: true, .. } if both => "",
             // A condition is told without a base, so what has one was compared with it.
             Self::Ticket if both && base.is_some() => "",
             Self::Ticket if both => "  (or its condition did not hold)",
@@ -150,8 +154,15 @@ impl Asked {
         }
     }
 
-    fn nothing(&self, branch: &str) -> String {
+    /// What to say of nothing, which was found in its turn or at once.
+    fn nothing(&self, branch: &str, in_turn: bool) -> String {
         match self {
+            Self::Commit { changes: Some(file), .. } => format!(
+                "nothing to commit on '{branch}': '{file}' has no changes, or none that the branch does not have; --allow-empty commits all the same"
+            ),
+            Self::Commit { .. } if in_turn => format!(
+                "nothing to commit on '{branch}': what was staged is there already, and is staged no more; stage it again and add --allow-empty to commit all the same"
+            ),
             Self::Commit { .. } => {
                 format!("nothing to commit on '{branch}': stage something, or add --allow-empty")
             }
@@ -168,9 +179,11 @@ impl Asked {
     fn conflict(&self, total: u64) -> String {
         let paths = if total == 1 { "1 path".into() } else { format!("{total} paths") };
         let why = match self {
-            Self::Commit { .. } | Self::Ticket => {
+            Self::Commit { based: true, .. } | Self::Ticket => {
                 "changed by others, or its condition did not hold"
             }
+            // Without a base there is nothing else that stops one.
+            Self::Commit { .. } => "whose condition did not hold",
             Self::Merge(_) => "changed on both sides, and not in the same way",
             Self::Change(_) => "changed again on the branch",
         };
@@ -191,8 +204,11 @@ impl Asked {
 
     fn way_out(&self, branch: &str) -> String {
         match self {
+            Self::Commit { based: true, .. } => {
+                "look at the branch and decide: commit with another --base or --strategy".into()
+            }
             Self::Commit { .. } => {
-                "look at the branch and decide: commit with another --base or --on-conflict".into()
+                "look at those paths (`onward stat`), and commit with conditions that hold".into()
             }
             Self::Merge(source) => format!(
                 "decide with --strategy source-wins ('{source}') or dest-wins ('{branch}'), or change one of them and merge again"

@@ -8,11 +8,11 @@ use onward::internals::repo::ticket::TicketStatus;
 use onward::{Cancelled, Error, OpId, Outcome, Result, Ticket};
 use serde_json::{Value, json};
 
-use super::args::Global;
+use super::args::{Global, duration};
 use super::commit::TIMEOUT;
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
-use super::session::{branch_of, with};
+use super::session::{branch_of, decided, with};
 use super::tell::{Asked, tell};
 
 #[derive(Debug, Subcommand)]
@@ -33,7 +33,7 @@ pub enum TicketVerb {
         /// The op's id
         op_id: OpId,
         /// At most so long [default: 5m]
-        #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "DUR", value_parser = duration)]
         timeout: Option<Duration>,
     },
     /// Call it off, if it is not decided yet
@@ -54,7 +54,10 @@ pub async fn run(global: &Global, out: &Out, verb: TicketVerb) -> Done {
         }
         TicketVerb::Wait { branch: address, op_id, timeout } => {
             let branch = branch_of(&onward, &address)?;
-            let outcome = branch.ticket_wait(op_id, timeout.unwrap_or(TIMEOUT)).await?;
+            let outcome = {
+                let timeout = timeout.unwrap_or(TIMEOUT);
+                decided(out, timeout, branch.ticket_wait(op_id, timeout)).await?
+            };
             tell(out, &outcome, &Asked::Ticket, &address.to_string())
         }
         TicketVerb::Cancel { branch: address, op_id } => {

@@ -262,7 +262,7 @@ pub enum Verb {
         after_help = "Examples:\n  onward doctor\n  onward doctor --redis redis://cache:6379 --storage s3://bucket/lake --json"
     )]
     Doctor,
-    /// Print completions for a shell
+    /// Print completions for a shell; they know repositories, branches and tags
     #[command(after_help = "Example: source <(onward completions bash)")]
     Completions {
         /// Which shell

@@ -7,7 +7,7 @@ use onward::internals::clock::{ms_of_rfc3339, rfc3339};
 use onward::internals::model::address::Address;
 use serde_json::json;
 
-use super::args::Global;
+use super::args::{Global, duration};
 use super::commit::TIMEOUT;
 use super::exit::{Done, Exit};
 use super::out::Out;
@@ -24,7 +24,7 @@ pub struct WaitUntilArgs {
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     /// At most so long [default: 5m]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 

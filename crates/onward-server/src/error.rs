@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use onward::{Error, ErrorKind};
+use onward::{Error, ErrorKind, OpId};
 
 /// The result of a handler.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -32,6 +32,10 @@ pub struct Problem {
     /// How long to wait before the next attempt, where the request was not accepted for now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// The op that was accepted and will be decided, where its outcome could not be waited for: its ticket,
+    /// at `Location`, tells what becomes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op_id: Option<String>,
 }
 
 /// A refusal or failure on its way to the client.
@@ -41,13 +45,14 @@ pub struct ApiError {
     code: &'static str,
     message: String,
     retry_after: Option<Duration>,
+    op_id: Option<OpId>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl ApiError {
     /// A refusal with a status of its own.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None, header: None }
+        Self { status, code, message: message.into(), retry_after: None, op_id: None, header: None }
     }
 
     /// 400: the request breaks a rule.
@@ -78,6 +83,23 @@ impl ApiError {
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message);
         error.retry_after = Some(retry_after);
         error
+    }
+
+    /// Says which op was accepted and is not decided, and where its ticket is.
+    #[must_use]
+    pub fn of_op(mut self, op_id: OpId, ticket: &str) -> Self {
+        self.op_id = Some(op_id);
+        // Names are made of characters that a header may have.
+        self.header =
+            HeaderValue::from_str(ticket).ok().map(|ticket| Box::new((header::LOCATION, ticket)));
+        self
+    }
+
+    /// The same error where callers know it by words of lakeFS: they come first.
+    #[must_use]
+    pub fn known_as(mut self, words: &str) -> Self {
+        self.message = format!("{words}: {}", self.message);
+        self
     }
 
     /// 501: part of the lakeFS API that Onward has no use for.
@@ -127,14 +149,15 @@ impl From<Error> for ApiError {
             ErrorKind::Unavailable => Some(RETRY_AFTER),
             kind => kind.retry_after(),
         };
-        Self { status, code, message: error.to_string(), retry_after, header: None }
+        Self { status, code, message: error.for_callers(), retry_after, op_id: None, header: None }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let retry_after_ms = self.retry_after.map(|wait| wait.as_millis() as u64);
-        let problem = Problem { message: self.message, code: self.code, retry_after_ms };
+        let op_id = self.op_id.map(|op_id| op_id.to_string());
+        let problem = Problem { message: self.message, code: self.code, retry_after_ms, op_id };
         let mut response = (self.status, Json(problem)).into_response();
         if let Some(wait) = retry_after_ms {
             // Whole seconds, rounded up: who comes back at that time is not told the same again.

@@ -69,6 +69,9 @@ use sources::Sources;
 use state::{App, AppState};
 use tls::Tls;
 
+/// The id of the key that examples use.
+const EXAMPLE_KEY: &str = "AKIDEXAMPLE";
+
 /// The id of the key that the first start makes.
 const FIRST_ADMIN: &str = "admin";
 
@@ -99,6 +102,12 @@ impl Server {
         let listener = Listener::bind(&listen, tls).await?;
         let keys = Keys::new(onward.coordinator().objects().clone());
         keys.keep_private().await?;
+        let is_example = admin.as_ref().is_some_and(|(id, _)| id == EXAMPLE_KEY);
+        if !listen.is_local() && (is_example || keys.find(EXAMPLE_KEY).await?.is_some()) {
+            return Err(Error::invalid(format!(
+                "other machines can reach this address, and the access key {EXAMPLE_KEY} lets in, which everybody can read in the documentation: give an administrator's key of your own, and `onward key delete {EXAMPLE_KEY}` where that was made here"
+            )));
+        }
         let first_key = match admin {
             Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None)?,
             None if !keys.is_empty().await? => None,
@@ -169,14 +178,18 @@ fn router(app: AppState) -> Router {
 }
 
 async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
-    ApiError::new(
+    let error = ApiError::new(
         StatusCode::NOT_FOUND,
         "not_found",
         format!(
             "there is no '{}' here: the lakeFS API is under /api/v1, Onward's own under /onward/v1, and /docs describes it",
             onward::internals::model::error::quoted(uri.path())
         ),
-    )
+    );
+    match uri.path().starts_with("/api") {
+        true => error.known_as("invalid API endpoint"),
+        false => error,
+    }
 }
 
 async fn wrong_method() -> ApiError {

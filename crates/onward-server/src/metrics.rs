@@ -23,6 +23,15 @@ const CONNECTIONS: &str = "onward_http_connections";
 /// Logins with a wrong id or secret.
 pub const LOGINS_FAILED: &str = "onward_logins_failed_total";
 
+/// Which program this is.
+const BUILD_INFO: &str = "onward_build_info";
+/// Whether the sidecar can serve.
+pub const READY: &str = "onward_ready";
+/// Whether Redis answers.
+pub const REDIS_UP: &str = "onward_redis_up";
+/// Whether the object store answers.
+pub const STORAGE_UP: &str = "onward_storage_up";
+
 /// How often what was measured is put in order between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -94,6 +103,17 @@ fn describe() {
     describe_gauge!(CONNECTIONS, "Open connections");
     counter!(LOGINS_FAILED).increment(0);
     describe_counter!(LOGINS_FAILED, "Logins with a wrong id or secret");
+    describe_gauge!(BUILD_INFO, "Always 1; its labels say which program this is");
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    describe_gauge!(READY, "Whether the sidecar can serve, as /readyz says");
+    describe_gauge!(REDIS_UP, "Whether Redis answered within the last second");
+    describe_gauge!(STORAGE_UP, "Whether the object store answered within the last second");
+    metrics_process::Collector::default().describe();
+}
+
+/// Takes down what the system says of the process.
+pub fn look_at_process() {
+    metrics_process::Collector::default().collect();
 }
 
 /// Puts in order what was measured, until the process ends.

@@ -4,9 +4,10 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use metrics::counter;
+use metrics::{counter, gauge};
 
-use super::metrics::COUNTS;
+use super::metrics::{COUNTS, READY, REDIS_UP, STORAGE_UP, look_at_process};
+use super::probes::Readiness;
 use super::state::{App, AppState};
 use onward::internals::repo::at_work::QueueAtWork;
 
@@ -23,6 +24,15 @@ pub async fn show(State(app): State<AppState>) -> Response {
     for (name, _, of) in COUNTS {
         counter!(name).absolute(of(&counters));
     }
+    let readiness = Readiness::of(&app).await;
+    for (name, is_so) in [
+        (READY, readiness.is_ready()),
+        (REDIS_UP, readiness.redis),
+        (STORAGE_UP, readiness.storage),
+    ] {
+        gauge!(name).set(f64::from(u8::from(is_so)));
+    }
+    look_at_process();
     let mut text = app.metrics.render();
     text.push_str(&queues(&app).await);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

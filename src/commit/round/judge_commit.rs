@@ -10,10 +10,11 @@ use crate::model::change::decode_value;
 use crate::model::conflict::{ConflictPath, Strategy};
 use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
-use crate::tree::{ALL, ChangeSet, Record, RunRef, ScanStart};
+use crate::tree::rule::same;
+use crate::tree::{ALL, ChangeSet, Record, ScanStart};
 
 use super::judged::{Judged, Step};
-use super::situation::VALIDATED_MAX;
+use super::situation::{VALIDATED_MAX, is_compared};
 use super::state::State;
 use crate::commit::merge::settle::Settling;
 use crate::commit::merge::three_way::{Ruled, Values};
@@ -32,63 +33,71 @@ pub(super) async fn judge_commit(
     changes: &ChangeSet,
     validated: bool,
 ) -> Step<Judged> {
-    let (run, records) = match changes {
-        ChangeSet::Large(run) => (Some(Arc::clone(run)), Vec::new()),
+    let changes = match changes {
+        ChangeSet::Large(run) => ChangeSet::Large(Arc::clone(run)),
         ChangeSet::Small(records) if validated => {
             let rule = match request.base {
                 Some(base) => Rule::ThreeWay { base: Some(base), strategy: request.strategy },
                 None => Rule::LastWriterWins,
             };
-            (None, validate(state, room, index, rule, records).await?)
+            ChangeSet::Small(validate(state, room, index, rule, records).await?)
         }
-        ChangeSet::Small(records) => (None, stamp(index, records)),
+        ChangeSet::Small(records) => ChangeSet::Small(stamp(index, records)),
     };
-    if request.allow_empty || changes_something(state, run.as_ref(), &records).await? {
-        return Ok(Judged::changes(run, records));
+    let is_lost = request.staging_lost && changes.is_empty();
+    if !is_compared(request, &changes) || changes_something(state, &changes).await? {
+        return Ok(match changes {
+            ChangeSet::Large(run) => Judged::changes(Some(run), Vec::new()),
+            ChangeSet::Small(records) => Judged::changes(None, records),
+        });
     }
-    if request.staging_lost {
+    if is_lost {
         let reason = "Redis lost what was staged and this commit had taken; nothing else was committed in its place: stage it again and commit that".to_owned();
         return Err(Verdict::Failed { reason }.into());
     }
     Err(Verdict::NoChanges.into())
 }
 
-/// Whether changes are any. A put is; of removals that are all there is one at least has to take
-/// something away: what was there when they were asked for may be gone, or never was. Those beyond
+/// Whether one of these changes at least says something else of its path than the branch does. More than
 /// [`VALIDATED_MAX`] are not looked at, and count.
-async fn changes_something(
-    state: &State<'_>,
-    run: Option<&Arc<RunRef>>,
-    records: &[Record],
-) -> Step<bool> {
-    let Some(run) = run else {
-        if !records.iter().all(Record::is_delete) {
-            return Ok(true);
+async fn changes_something(state: &State<'_>, changes: &ChangeSet) -> Step<bool> {
+    // Nearly always the first one does.
+    let run = match changes {
+        ChangeSet::Small(records) => {
+            let (first, rest) = records.split_at(1.min(records.len()));
+            for some in std::iter::once(first).chain(rest.chunks(AT_ONCE)) {
+                if change_something(state, some).await? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
         }
-        // Nearly always the first one does.
-        let (first, rest) = records.split_at(1.min(records.len()));
-        return Ok(take_something(state, first).await? || take_something(state, rest).await?);
+        ChangeSet::Large(run) if run.records > VALIDATED_MAX => return Ok(true),
+        ChangeSet::Large(run) => Arc::clone(run),
     };
-    if run.deletes < run.records || run.records > VALIDATED_MAX {
-        return Ok(true);
-    }
-    let scan = state.lake.tree().scan_run(Arc::clone(run), ALL, ScanStart::default());
+    let scan = state.lake.tree().scan_run(run, ALL, ScanStart::default());
     let mut scan = pin!(scan.peekable());
     let mut at_once = 1;
     while scan.as_mut().peek().await.is_some() {
         let some: Vec<Record> = scan.by_ref().take(at_once).try_collect().await?;
-        if take_something(state, &some).await? {
+        if change_something(state, &some).await? {
             return Ok(true);
         }
         at_once = AT_ONCE;
     }
-    Ok(run.records == 0)
+    Ok(false)
 }
 
-/// Whether any of these paths names something.
-async fn take_something(state: &State<'_>, records: &[Record]) -> Step<bool> {
+/// Whether any of these records says something else of its path than the branch does.
+async fn change_something(state: &State<'_>, records: &[Record]) -> Step<bool> {
     let paths: Vec<ObjectPath> = records.iter().map(|record| record.path.clone()).collect();
-    Ok(state.values(&paths).await?.iter().any(Option::is_some))
+    for (record, there) in records.iter().zip(state.values(&paths).await?) {
+        let change = decode_value(&record.value)?.0;
+        if !same(change.entry(), there.as_ref()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// By what an op's changes are judged.

@@ -88,7 +88,9 @@ pub(in crate::commit) async fn look_up(
 /// Whether an op has so many changes that it asks in its turn.
 fn asks_later(op: &Prepared) -> bool {
     match &op.work {
-        Work::Commit { changes: ChangeSet::Small(records), .. } => records.len() > ASKED_MAX,
+        Work::Commit { changes: ChangeSet::Small(records), validated: true, .. } => {
+            records.len() > ASKED_MAX
+        }
         _ => false,
     }
 }
@@ -107,6 +109,11 @@ async fn look_up_for(lake: &Lake, head: &Head, op: &Prepared, room: Room) -> Res
     match &op.work {
         Work::Commit { request, changes: ChangeSet::Small(records), validated: true, .. } => {
             look_up_paths(lake, head, request.base, records, &mut lookups).await?;
+        }
+        // Nearly always the first one tells whether they change anything.
+        Work::Commit { changes: ChangeSet::Small(records), .. } => {
+            let first = records.get(..1).unwrap_or_default();
+            look_up_paths(lake, head, None, first, &mut lookups).await?;
         }
         Work::Merge { request, view, .. } => match &request.merge.plan {
             MergePlan::Changes(_) => {

@@ -15,7 +15,7 @@ use crate::commit::log::lake::Lake;
 use crate::commit::merge::crossings::Crossing;
 use crate::commit::merge::graph::Contained;
 use crate::commit::op::merge::MergeRequest;
-use crate::commit::op::request::CommitRequest;
+use crate::commit::op::request::{Changes, CommitRequest};
 use crate::commit::op::verdict::{ProducerRow, Verdict};
 
 /// Changes of one op that are merged into the batch's own run, at most. The run of a larger op
@@ -74,7 +74,7 @@ impl Prepared {
     pub fn asks(&self) -> bool {
         match &self.work {
             Work::Commit { validated, request, changes, .. } => {
-                *validated || (!request.allow_empty && take_away_only(changes))
+                *validated || is_compared(request, changes)
             }
             Work::Merge { .. } => true,
             _ => false,
@@ -82,13 +82,16 @@ impl Prepared {
     }
 }
 
-/// Whether changes consist of removals: then it depends on what is there whether they are a commit at
-/// all.
-pub(super) fn take_away_only(changes: &ChangeSet) -> bool {
-    match changes {
-        ChangeSet::Small(records) => !records.is_empty() && records.iter().all(Record::is_delete),
-        ChangeSet::Large(run) => run.records > 0 && run.deletes == run.records,
-    }
+/// Whether it depends on what is there whether changes are a commit at all. What was staged may be what
+/// was there, as nobody compares before he writes; removals may be of what has gone, or never was. Puts
+/// that came with their commit are not compared: that would cost it a read, to find out what its sender
+/// knows.
+pub(super) fn is_compared(request: &CommitRequest, changes: &ChangeSet) -> bool {
+    let takes_away_only = match changes {
+        ChangeSet::Small(records) => records.iter().all(Record::is_delete),
+        ChangeSet::Large(run) => run.deletes == run.records,
+    };
+    !request.allow_empty && (takes_away_only || request.changes == Changes::Sealed)
 }
 
 /// What is to be done.

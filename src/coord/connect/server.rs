@@ -4,13 +4,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use futures::future::BoxFuture;
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisError};
 
 use crate::coord::options::{BLOCK_MAX, LaneOptions};
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Result, quoted};
 
 use super::connector::Connector;
 use super::link::Link;
@@ -44,7 +44,7 @@ impl OneServer {
     }
 
     async fn open(&self, pool: &Pool) -> Result<Link> {
-        let owned = pool.get().await.map_err(|error| no_connection(&self.url, error))?;
+        let owned = pool.get().await.map_err(|error| no_connection(&self.url, cause_of(&error)))?;
         let connection = MultiplexedConnection::clone(&owned);
         Ok(Link::from(connection).holding(Box::new(Owned(Some(owned)))))
     }
@@ -76,13 +76,31 @@ impl Drop for Owned {
     }
 }
 
+/// What stands in front of the address of one server.
+const SCHEMES: [&str; 7] =
+    ["redis", "rediss", "redis+unix", "unix", "valkey", "valkeys", "valkey+unix"];
+
+/// Why there is no connection, without the words of the pool.
+fn cause_of(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
 fn pool(
     url: &str,
     options: &LaneOptions,
     config: AsyncConnectionConfig,
     size: usize,
 ) -> Result<Pool> {
-    let manager = Manager::new_with_config(url, config).map_err(|error| wrong(url, error))?;
+    if let Some((scheme, _)) = url.split_once("://")
+        && !SCHEMES.contains(&scheme)
+    {
+        return Err(wrong(url, format_args!("'{}' is no scheme of Redis", quoted(scheme))));
+    }
+    let manager =
+        Manager::new_with_config(url, config).map_err(|error| wrong(url, reason(&error)))?;
     let mut pool = PoolConfig::new(size.max(1));
     pool.timeouts = Timeouts {
         // Every place is held for as long as somebody needs it, so waiting for one is in vain.
@@ -103,6 +121,11 @@ pub(super) fn no_connection(url: &str, error: impl fmt::Display) -> Error {
         "cannot connect to Redis at {url}: {error}; check that the server runs and that --redis / ONWARD_REDIS names it"
     ))
     .outage()
+}
+
+/// What is wrong with a URL, in the words of the client.
+pub(super) fn reason(error: &RedisError) -> String {
+    error.detail().map_or_else(|| error.to_string(), str::to_owned)
 }
 
 /// A URL that is none.

@@ -27,9 +27,12 @@ use crate::model::error::Result;
 use super::connector::Connector;
 use super::link::Link;
 use super::permit::Permits;
-use super::server::{no_connection, redact, wrong};
+use super::server::{no_connection, reason, redact, wrong};
 
-/// One server: `redis+unix://` or `unix://`.
+/// What stands in front of the path of a socket.
+const SCHEMES: [&str; 3] = ["unix://", "redis+unix://", "valkey+unix://"];
+
+/// One server, by the path of its socket.
 pub(super) struct UnixServer {
     url: String,
     path: PathBuf,
@@ -48,10 +51,10 @@ impl fmt::Debug for UnixServer {
 impl UnixServer {
     /// The server that a URL names, if it is one on a Unix socket.
     pub(super) fn at(url: &str, options: &LaneOptions) -> Result<Option<Self>> {
-        if !url.starts_with("unix://") && !url.starts_with("redis+unix://") {
+        if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
             return Ok(None);
         }
-        let client = Client::open(url).map_err(|error| wrong(url, error))?;
+        let client = Client::open(url).map_err(|error| wrong(url, reason(&error)))?;
         let info = client.get_connection_info();
         let ConnectionAddr::Unix(path) = info.addr() else { return Ok(None) };
         Ok(Some(Self {

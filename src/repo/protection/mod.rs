@@ -58,9 +58,10 @@ impl Repository {
             if rules.len() == count {
                 let repo = self.display();
                 return Err(Error::not_found(format!(
-                    "there is no rule for '{}' in repository '{repo}': `onward protect list {repo}` shows what there is",
+                    "there is no rule for '{}' in repository '{repo}'",
                     quoted(pattern)
-                )));
+                ))
+                .at_the_prompt(format!("`onward protect list {repo}` shows what there is")));
             }
             Ok(rules)
         })
@@ -138,11 +139,16 @@ impl Branch {
             Some(rule) => Err(Error::new(
                 ErrorKind::Forbidden,
                 format!(
-                    "branch '{branch}' of repository '{repo}' is protected: the rule for '{}' blocks {action}; {} (`onward protect list {repo}`)",
+                    "branch '{branch}' of repository '{repo}' is protected: the rule for '{}' blocks {action}; {}",
                     rule.pattern,
                     action.instead()
                 ),
-            )),
+            )
+            .known_as(match action {
+                Action::Commit => "cannot commit to protected branch",
+                _ => "cannot write to protected branch",
+            })
+            .at_the_prompt(format!("`onward protect list {repo}` shows the rules"))),
         }
     }
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod exits;
 mod imports;
 mod looking_back;
+mod manners;
 mod merges;
 mod refusals;
 mod session;

@@ -21,7 +21,7 @@ fn names_and_paths_out_of_rule_are_2_and_say_the_rule() {
         ("commit lake/main/path -m x", "path"),
         ("commit lake/main -m x --op-id short", "UUID"),
         ("commit lake/main -m x --producer p", "--epoch"),
-        ("commit lake/main -m x --timeout soon", "time"),
+        ("commit lake/main -m x --timeout soon", "30s"),
         ("commit lake/main -m x --base main", "--changes"),
         ("put a lake/main/a --meta k", "KEY=VALUE"),
         ("repo delete lake", "--yes"),

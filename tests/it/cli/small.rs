@@ -161,7 +161,7 @@ fn an_ingestion_ends_at_once_when_it_is_told_twice() {
         assert!(line.contains("stopping after"), "{line}");
         assert!(ingest.try_wait().unwrap().is_none());
         tell(&ingest, signals[1]);
-        assert_eq!(ingest.wait().unwrap().code(), Some(1));
+        assert_eq!(ingest.wait().unwrap().code(), Some(130));
         stderr.read_to_string(&mut line).unwrap();
         assert!(line.contains("interrupted"), "{line}");
         // What it left queued is decided by the next who comes.

@@ -120,7 +120,7 @@ fn of_two_who_create_and_delete_one_repository_at_once_each_gets_a_clear_answer(
 fn a_reader_that_leaves_early_ends_a_listing_quietly() {
     let desk = Desk::lake();
     let mut child = desk
-        .command(&["log", "lake/main"])
+        .command(&["log", "lake/main", "--quiet"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -272,6 +272,17 @@ async fn other_machines_are_listened_to_only_with_a_key_and_tls_or_leave_to_go_w
     let short = Some((ADMIN.0.to_owned(), "short".to_owned()));
     let error = bind(ServerConfig { admin: short, ..insecure() }).await.err().unwrap();
     assert!(!error.to_string().contains("short"), "{error}");
+    // The key of the examples is for this machine, now and later.
+    let example = || Some(("AKIDEXAMPLE".to_owned(), ADMIN.1.to_owned()));
+    let refused = async |config| {
+        let error = bind(config).await.err().unwrap();
+        assert!(error.message().contains("onward key delete AKIDEXAMPLE"), "{error}");
+    };
+    refused(ServerConfig { admin: example(), ..insecure() }).await;
+    let here =
+        ServerConfig { admin: example(), ..ServerConfig::new("127.0.0.1:0".parse().unwrap()) };
+    assert!(bind(here).await.is_ok());
+    refused(insecure()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

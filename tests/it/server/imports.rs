@@ -74,6 +74,10 @@ async fn the_destination_shows_the_source_as_it_is() {
     let (_, begun) = sidecar.send("POST", IMPORT, body).await;
     ended(&sidecar, &format!("{IMPORT}?id={}", begun["id"].as_str().unwrap())).await;
     assert_eq!(listed().await, "in.csv in/a inner/x inner/y");
+    let (_, noted) = sidecar.get(&format!("{LAKE}/metadata")).await;
+    let at = noted[".lakefs.last.import.timestamp"].as_str().unwrap().parse::<i64>().unwrap();
+    let commit = sidecar.get(&format!("{LAKE}/commits/main")).await.1;
+    assert!(at >= commit["creation_date"].as_i64().unwrap(), "{noted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

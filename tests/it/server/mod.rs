@@ -8,7 +8,9 @@ mod connections;
 mod edges;
 mod events;
 mod imports;
+mod jobs;
 mod keys;
+mod lakefs;
 mod objects;
 #[cfg(feature = "aws")]
 mod presigned;

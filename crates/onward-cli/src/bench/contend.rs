@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::args::duration;
 use super::plot::Chart;
 use super::processes::{share, spread};
 use super::rig::{Rig, Spread, Strategy, Until, Writing};
@@ -22,7 +23,7 @@ pub struct ContendArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = branches)]
     branches: usize,
     /// How long each point is measured
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "5s", conflicts_with = "count")]
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5s", conflicts_with = "count")]
     duration: Duration,
     /// Measure so many commits instead
     #[arg(long, value_name = "N")]

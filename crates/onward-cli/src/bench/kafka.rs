@@ -20,6 +20,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 
+use super::super::args::duration;
 use super::super::session::blocking;
 use super::run::{Bench, entries};
 use super::server::peak_memory;
@@ -46,7 +47,7 @@ pub struct KafkaArgs {
     #[arg(long, value_name = "FORMAT[,FORMAT]", value_delimiter = ',', default_values_t = ["jsonl".to_owned(), "parquet".to_owned()], value_parser = ["jsonl", "parquet"])]
     formats: Vec<String>,
     /// How often is committed
-    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = duration)]
     commit_every: Duration,
 }
 

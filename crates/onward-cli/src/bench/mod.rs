@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::args::Global;
+use super::args::{Global, duration};
 use super::exit::{Done, Exit, Failure};
 use super::out::Out;
-use super::session::config;
+use super::session::config_or_new;
 use super::signals::Signals;
 use run::{Bench, connect};
 use teller::Teller;
@@ -46,7 +46,7 @@ pub struct BenchArgs {
     scenario: Scenario,
     /// Let each request to the storage take so much longer (give or take a third, one in a hundred
     /// 500 ms), as those to a cloud store do
-    #[arg(long, global = true, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "DUR", value_parser = duration)]
     storage_latency: Option<Duration>,
 }
 
@@ -134,7 +134,7 @@ async fn here(
     args: &BenchArgs,
 ) -> Result<bool, Failure> {
     let weather = Weather::new(args.storage_latency);
-    let config = config(global).await?;
+    let config = config_or_new(global).await?;
     let onward = connect(&config, &weather).await?;
     let made = Mutex::default();
     let bench = Bench { onward: &onward, config: &config, weather: &weather, teller, made };

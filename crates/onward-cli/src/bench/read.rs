@@ -11,6 +11,7 @@ use onward::internals::tree::ListRequest;
 use onward::{Error, Onward, RefExpr, Result};
 use serde::{Deserialize, Serialize};
 
+use super::super::args::duration;
 use super::merges::{fill, filled_path};
 use super::processes::{Place, Start, Work, share, spread};
 use super::rig::{Rig, Strategy, Until, drive};
@@ -44,7 +45,7 @@ pub struct ReadArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = processes)]
     processes: usize,
     /// How long each point is measured
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "3s")]
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "3s")]
     duration: Duration,
     /// Memory for decoded blocks, in MiB: what a process has unless it is told otherwise is 64
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]

@@ -12,6 +12,7 @@ use onward::internals::clock::Deadline;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::super::args::duration;
 use super::plot::Chart;
 use super::processes::{Place, Start, Work, spread};
 use super::rig::{Rig, Spread, Strategy};
@@ -41,13 +42,13 @@ pub struct StallArgs {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
     /// How long commits arrive before the stall
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "5s")]
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5s")]
     before: Duration,
     /// How long nothing answers
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "10s")]
     stall: Duration,
     /// How long commits go on arriving afterwards
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "15s")]
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "15s")]
     after: Duration,
     /// What does not answer
     #[arg(long, value_name = "PART", default_value = "storage")]

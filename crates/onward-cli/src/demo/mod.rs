@@ -18,7 +18,7 @@ use super::args::Global;
 use super::exit::{Done, Exit, Failure};
 use super::out::{Out, human_bytes};
 use super::progress::Progress;
-use super::session::{blocking, config};
+use super::session::{blocking, config_or_new};
 use cast::{Cast, Told, WRITERS};
 use proof::Evidence;
 
@@ -51,7 +51,7 @@ pub async fn run(global: &Global, out: &Out, args: DemoArgs) -> Done {
         ))
         .into());
     }
-    let config = config(global).await?;
+    let config = config_or_new(global).await?;
     let (redis, storage) = (config.redis.clone(), config.storage.clone());
     let onward = Onward::connect(config).await?;
     let repo = format!("demo-{:08x}", clock::random_u64() >> 32);

@@ -2,10 +2,13 @@
 //! from elsewhere.
 
 use axum::Router;
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use http::header;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
 
+use crate::error::{ApiResult, json as answer};
+use crate::headers::text;
 use crate::state::AppState;
 
 /// The description. It is kept, and compared with what the code says, because making it anew takes
@@ -19,12 +22,37 @@ const PAGE: &str = include_str!("documents.html");
 const ONLY_ITSELF: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
-/// The description at `/openapi.json`, the page at `/docs`.
+/// What people see who open the sidecar's address.
+const FRONT: &str = include_str!("front.html");
+
+/// The description at `/openapi.json`, the page at `/docs`, and at `/` where each thing is.
 pub fn documents() -> Router<AppState> {
     Router::new()
+        .route("/", get(front))
         .route("/openapi.json", get(description))
         .route("/docs", get(page))
         .route("/docs/", get(page))
+}
+
+/// Where each thing is: for programs, or for people, who come with a browser.
+async fn front(headers: HeaderMap) -> ApiResult<Response> {
+    if text(&headers, &header::ACCEPT)?.is_some_and(|accepted| accepted.contains("text/html")) {
+        let page = FRONT.replace("{version}", env!("CARGO_PKG_VERSION"));
+        return Ok(([(header::CONTENT_SECURITY_POLICY, ONLY_ITSELF)], Html(page)).into_response());
+    }
+    Ok(answer(
+        StatusCode::OK,
+        json!({
+            "name": "onward",
+            "version": env!("CARGO_PKG_VERSION"),
+            "onward": "/onward/v1",
+            "lakefs": "/api/v1",
+            "description": "/openapi.json",
+            "docs": "/docs",
+            "ready": "/readyz",
+            "metrics": "/metrics",
+        }),
+    ))
 }
 
 async fn description() -> impl IntoResponse {

@@ -30,12 +30,13 @@ const SHOWN: usize = 100;
 pub struct TicketQuery {
     /// How long to wait for the outcome, in milliseconds, at most five minutes; by default not at
     /// all. Whoever waits helps.
-    wait_ms: u64,
+    #[serde(alias = "wait_ms")]
+    timeout_ms: u64,
 }
 
 /// What is known of an op
 ///
-/// With `wait_ms` a long poll: answers when the op is decided, or after that time with where it
+/// With `timeout_ms` a long poll: answers when the op is decided, or after that time with where it
 /// stands. Asking once more goes on waiting.
 #[cfg_attr(
     feature = "describe",
@@ -64,7 +65,7 @@ pub async fn show(
     Query(query): Query<TicketQuery>,
 ) -> ApiResult<Response> {
     let (branch, op_id) = (app.onward.repo(repo).branch(name), op_id.parse::<OpId>()?);
-    let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
+    let wait = Duration::from_millis(query.timeout_ms).min(WAIT_MAX);
     if !wait.is_zero() {
         // A sidecar that stops does not hold who waits: he asks again elsewhere.
         let outcome = tokio::select! {

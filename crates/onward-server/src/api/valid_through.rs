@@ -27,7 +27,8 @@ pub struct ValidThroughQuery {
     /// Only what commits of this consumer group say.
     group: Option<String>,
     /// How long to wait for it, in milliseconds, at most five minutes; by default not at all.
-    wait_ms: u64,
+    #[serde(alias = "wait_ms")]
+    timeout_ms: u64,
 }
 
 /// Up to which time a branch has everything.
@@ -43,7 +44,7 @@ pub struct ValidThroughShape {
 /// Up to which time a branch has everything
 ///
 /// What the newest commit says that says so, of the newest 1,000 that lead to the head: the Kafka sink
-/// does, by `onward.kafka.valid-through` in the metadata. With `at` and `wait_ms` a long poll: 200 when
+/// does, by `onward.kafka.valid-through` in the metadata. With `at` and `timeout_ms` a long poll: 200 when
 /// everything up to that time is there, 202 when the time to wait was over. Asking once more goes on waiting.
 #[cfg_attr(
     feature = "describe",
@@ -77,7 +78,7 @@ pub async fn show(
     };
     let at = ms_of_rfc3339(at)
         .ok_or_else(|| ApiError::invalid("'at' is a time in RFC 3339, as 2026-11-28T09:30:00Z"))?;
-    let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
+    let wait = Duration::from_millis(query.timeout_ms).min(WAIT_MAX);
     // A sidecar that stops does not hold who waits: he asks again elsewhere.
     let said = tokio::select! {
         said = branch.valid_through_wait(at, group, wait) => said?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::shapes::{AcceptedShape, TicketShape};
@@ -53,7 +53,8 @@ pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
         _ => {
             let ticket = ticket.map(|ticket| ticket.0);
             let shape = AcceptedShape { state: "pending", ticket, op_id };
-            return Ok((StatusCode::ACCEPTED, Json(shape)).into_response());
+            let answer = (StatusCode::ACCEPTED, Json(&shape)).into_response();
+            return Ok(with_ticket(answer, &shape.op_id));
         }
     };
     Ok(answer(outcome))
@@ -61,8 +62,19 @@ pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
 
 /// The answer that tells an outcome.
 pub fn answer(outcome: Outcome) -> Response {
-    let answer = (status_of(&outcome), Json(&outcome)).into_response();
+    let mut answer = (status_of(&outcome), Json(&outcome)).into_response();
+    if matches!(outcome, Outcome::StillQueued { .. }) {
+        answer = with_ticket(answer, &outcome.details().op_id.to_string());
+    }
     replayed(&outcome, answer)
+}
+
+/// Says where the op's ticket is: beside what was asked for, as RFC 9110 (10.2.2) lets a server say it.
+fn with_ticket(mut answer: Response, op_id: &str) -> Response {
+    if let Ok(ticket) = HeaderValue::from_str(&format!("tickets/{op_id}")) {
+        answer.headers_mut().insert(header::LOCATION, ticket);
+    }
+    answer
 }
 
 fn status_of(outcome: &Outcome) -> StatusCode {

@@ -107,6 +107,11 @@ impl Keys {
         self.inner.stored.put(&self.make(Role::Admin, id, id, secret).await?).await
     }
 
+    /// A key, without its secret.
+    pub async fn show(&self, id: &str) -> Result<AccessKey> {
+        Ok(self.require(id).await?.key)
+    }
+
     /// Gives a key a new secret. The old one stops working at once here, elsewhere within
     /// 5 s. Fails with [`onward::ErrorKind::Conflict`] when somebody else changed or deleted the key
     /// meanwhile.
@@ -220,10 +225,8 @@ impl Keys {
 
     async fn require(&self, id: &str) -> Result<StoredKey> {
         self.inner.stored.read(id).await?.ok_or_else(|| {
-            Error::not_found(format!(
-                "there is no access key '{}': `onward key list` shows what there is",
-                quoted(id)
-            ))
+            Error::not_found(format!("there is no access key '{}'", quoted(id)))
+                .at_the_prompt("`onward key list` shows what there is")
         })
     }
 

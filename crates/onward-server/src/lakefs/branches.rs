@@ -68,7 +68,8 @@ async fn create(
             return Err(ApiError::conflict(format!(
                 "branch '{}' exists in repository '{name}'",
                 wanted.name
-            )));
+            ))
+            .known_as("branch already exists: not unique"));
         }
         created => created?,
     };
@@ -95,7 +96,8 @@ async fn delete(
     if repo.show().await?.default_branch.as_str() == branch_name {
         return Err(ApiError::forbidden(format!(
             "'{branch_name}' is the default branch of repository '{name}' and stays: delete the repository, or another branch"
-        )));
+        ))
+        .known_as("cannot delete repository default branch"));
     }
     repo.branch(branch_name).delete().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -119,7 +121,8 @@ async fn reset(
             0 => {
                 return Err(ApiError::from(onward::Error::not_found(format!(
                     "nothing is staged for '{path}'"
-                ))));
+                )))
+                .known_as("object not found"));
             }
             count => count,
         },
@@ -143,7 +146,8 @@ async fn hard_reset(
     match done {
         // lakeFS says 400 of a branch with uncommitted changes.
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            Err(ApiError::invalid(error.to_string()))
+            Err(ApiError::invalid(error.for_callers())
+                .known_as("uncommitted changes (dirty branch)"))
         }
         done => {
             done?;

@@ -66,7 +66,7 @@ async fn commit(
         change = change.op_id(op_id).fingerprint(fingerprint);
     }
     let outcome = change.commit().await?;
-    let id = committed(&outcome, "commit")?;
+    let id = committed(&outcome, "commit", &branch)?;
     let info = branch.repository().commit_info(id).await?;
     let answer = (StatusCode::CREATED, Body(Commit::from(info))).into_response();
     Ok(replayed(&outcome, answer))

@@ -4,17 +4,24 @@ use http::StatusCode;
 
 use crate::error::{ApiError, ApiResult};
 use crate::idempotency::{REPLAYED, is_replayed};
-use onward::{CommitId, Outcome};
+use onward::internals::repo::Branch;
+use onward::{CommitId, Error, OpId, Outcome};
 
-/// The commit that an op became, or what the client is told instead.
-pub fn committed(outcome: &Outcome, what: &str) -> ApiResult<CommitId> {
-    commit_of(outcome, what).map_err(|error| match is_replayed(outcome) {
+/// Where the ticket of an op is.
+fn ticket_url(branch: &Branch, op_id: OpId) -> String {
+    let (repo, name) = branch.names();
+    format!("/onward/v1/repositories/{repo}/branches/{name}/tickets/{op_id}")
+}
+
+/// The commit that an op on a branch became, or what the client is told instead.
+pub fn committed(outcome: &Outcome, what: &str, on: &Branch) -> ApiResult<CommitId> {
+    commit_of(outcome, what, on).map_err(|error| match is_replayed(outcome) {
         true => error.with_header(REPLAYED.0, REPLAYED.1),
         false => error,
     })
 }
 
-fn commit_of(outcome: &Outcome, what: &str) -> ApiResult<CommitId> {
+fn commit_of(outcome: &Outcome, what: &str, on: &Branch) -> ApiResult<CommitId> {
     match outcome {
         Outcome::Committed { commit, .. } => Ok(*commit),
         Outcome::NoChanges { .. } | Outcome::Applied { .. } => {
@@ -23,7 +30,7 @@ fn commit_of(outcome: &Outcome, what: &str) -> ApiResult<CommitId> {
         Outcome::Conflict { paths, total, .. } => {
             let first = paths.first().map(|conflict| conflict.path.to_string());
             Err(ApiError::conflict(format!(
-                "{what}: conflict in {total} path(s), the first is '{}'",
+                "conflict found: the {what} changes {total} path(s) that the branch has changed otherwise, the first is '{}'",
                 first.unwrap_or_default()
             )))
         }
@@ -36,13 +43,14 @@ fn commit_of(outcome: &Outcome, what: &str) -> ApiResult<CommitId> {
             Err(ApiError::conflict(format!("{what}: it was called off")))
         }
         Outcome::StillQueued { ticket, cause, details } => {
-            Err(ApiError::from(onward::Error::unavailable(format!(
-                "{what}: it is accepted as ticket {ticket} and will be decided, but was not within the time that a request may take{}; its outcome: /onward/v1/repositories/REPO/branches/BRANCH/tickets/{}",
-                cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default(),
-                details.op_id
-            ))))
+            let place = ticket_url(on, details.op_id);
+            let cause = cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+            let told = format!(
+                "{what}: it is accepted as ticket {ticket} and will be decided, but was not within the time that a request may take{cause}; its outcome: {place}"
+            );
+            Err(ApiError::from(Error::unavailable(told)).of_op(details.op_id, &place))
         }
-        other => Err(ApiError::from(onward::Error::internal(format!(
+        other => Err(ApiError::from(Error::internal(format!(
             "{what}: it ended as {}, which is new here",
             other.name()
         )))),

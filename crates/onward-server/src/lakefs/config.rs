@@ -147,7 +147,7 @@ async fn setup_state() -> Body<Value> {
 
 /// It is done already, see [`setup_state`].
 async fn setup() -> ApiError {
-    ApiError::conflict("this deployment is set up: `onward key create` makes further access keys")
+    ApiError::conflict("this deployment is set up: whoever runs it makes further access keys")
 }
 
 async fn login(

@@ -25,6 +25,10 @@ use onward::{Error, Outcome, Result};
 /// Locations of one import, at most.
 const LOCATIONS_MAX: usize = 1000;
 
+/// The key of a repository's metadata that tells when something was imported last, in seconds since the Unix
+/// epoch, as lakeFS writes it.
+const LAST_IMPORT_KEY: &str = ".lakefs.last.import.timestamp";
+
 pub fn routes() -> Router<AppState> {
     Router::new().route(
         "/repositories/{repo}/branches/{branch}/import",
@@ -82,8 +86,18 @@ async fn run(
     if matches!(outcome, Outcome::Cancelled { .. }) {
         return Ok(None);
     }
-    let commit = committed(&outcome, "import").map_err(|error| Error::conflict(error.message()))?;
-    let info = branch.repository().commit_info(commit).await?;
+    let commit =
+        committed(&outcome, "import", &branch).map_err(|error| Error::conflict(error.message()))?;
+    let repository = branch.repository();
+    let now = (clock::now_ms() / 1000).to_string();
+    let noted = repository.change_metadata(|pairs| {
+        pairs.insert(LAST_IMPORT_KEY.into(), now.clone());
+    });
+    // Committed is committed, whether it can be noted or not.
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "when an import was done could not be noted");
+    }
+    let info = repository.commit_info(commit).await?;
     let commit = serde_json::to_value(Commit::from(info))
         .map_err(|error| Error::internal("a commit cannot be shown").with_source(error))?;
     Ok(Some(json!({"ingested_objects": imported.objects, "commit": commit})))

@@ -66,7 +66,8 @@ async fn merge(
             )));
         }
     };
-    let merge = branch(&app, &repo_name, &dest)
+    let into = branch(&app, &repo_name, &dest);
+    let merge = into
         .merge(reference(&source)?)
         .strategy(strategy)
         .squash(wanted.squash_merge)
@@ -75,7 +76,7 @@ async fn merge(
     let what = ["merge", &repo_name, &dest, &source];
     let merge = once(merge, idempotent_op(&headers, &caller.key.id, &what)?, fingerprint);
     let outcome = merge.commit().await?;
-    let commit = committed(&outcome, "merge")?;
+    let commit = committed(&outcome, "merge", &into)?;
     let answer = Body(json!({"reference": commit.to_string()})).into_response();
     Ok(replayed(&outcome, answer))
 }
@@ -97,7 +98,7 @@ async fn revert(
     let overrides = wanted.commit_overrides.unwrap_or_default();
     let revert = worded(revert, &caller, overrides.message, overrides.metadata);
     let outcome = once(revert, op_id, fingerprint).commit().await?;
-    committed(&outcome, "revert")?;
+    committed(&outcome, "revert", &branch)?;
     Ok(replayed(&outcome, StatusCode::NO_CONTENT.into_response()))
 }
 
@@ -108,7 +109,8 @@ async fn not_a_merge(repo: &Repository, reference: &RefExpr) -> ApiResult<()> {
         0 | 1 => Ok(()),
         parents => Err(ApiError::conflict(format!(
             "commit '{reference}' is a merge: say with parent_number which of its {parents} parents to go back to; 1 is the branch it was merged into"
-        ))),
+        ))
+        .known_as("must specify 1-based parent number for reverting merge commit")),
     }
 }
 
@@ -126,7 +128,7 @@ async fn cherry_pick(
     let overrides = wanted.commit_overrides.unwrap_or_default();
     let pick = worded(pick, &caller, overrides.message, overrides.metadata);
     let outcome = once(pick, op_id, fingerprint).commit().await?;
-    let id = committed(&outcome, "cherry-pick")?;
+    let id = committed(&outcome, "cherry-pick", &branch)?;
     let info = branch.repository().commit_info(id).await?;
     let answer = (StatusCode::CREATED, Body(Commit::from(info))).into_response();
     Ok(replayed(&outcome, answer))

@@ -212,6 +212,7 @@ async fn set_metadata(
     let judge = |there: Option<&Entry>| {
         let entry = there.ok_or_else(|| {
             onward::Error::not_found(format!("there is no object '{path}' at '{repo_name}/{name}'"))
+                .known_as("object not found")
         })?;
         require(&conditions, &path, there)?;
         Ok(Change::Put(Entry { metadata: wanted.set.clone(), ..entry.clone() }))

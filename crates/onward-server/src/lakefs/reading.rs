@@ -88,6 +88,8 @@ impl Head {
         head.set(header::ETAG, etag.quoted());
         head.set(header::LAST_MODIFIED, http_date(entry.mtime));
         head.set(header::ACCEPT_RANGES, "bytes".into());
+        // A path names other bytes tomorrow, and not everybody may read them: nothing on the way keeps them.
+        head.set(header::CACHE_CONTROL, "no-store, must-revalidate".into());
         head
     }
 

@@ -59,21 +59,19 @@ async fn log(
         stop => Some(repo.require_commit(&reference(stop)?).await?),
     };
     let objects = query.objects.iter().filter(|text| !text.is_empty());
+    let after = match query.after.as_str() {
+        "" => None,
+        after => Some(repo.require_commit(&reference(after)?).await?),
+    };
     let request = LogRequest {
         first_parent: query.first_parent.0,
         since_ms: since(&query.since)?,
         objects: objects.map(|text| path(text)).collect::<ApiResult<_>>()?,
         prefixes: query.prefixes.into_iter().filter(|text| !text.is_empty()).collect(),
         stop_at,
+        after,
     };
-    let after = match query.after.as_str() {
-        "" => None,
-        after => Some(repo.require_commit(&reference(after)?).await?),
-    };
-    let mut commits = repo.log(&from, &request).await?;
-    if let Some(after) = after {
-        while commits.try_next().await?.is_some_and(|info| info.id != after) {}
-    }
+    let commits = repo.log(&from, &request).await?;
     let mut results: Vec<Commit> =
         commits.take(amount + 1).map_ok(Commit::from).try_collect().await?;
     let has_more = results.len() > amount;
@@ -110,6 +108,8 @@ pub struct Differing {
     kind: &'static str,
     path: ObjectPath,
     right: Option<Entry>,
+    /// What there is on the right, or was before it was removed.
+    size: Option<u64>,
 }
 
 impl Differing {
@@ -120,7 +120,17 @@ impl Differing {
             (_, None) => "removed",
             _ => "changed",
         };
-        Self { kind, path, right }
+        Self::of_kind(kind, path, left, right)
+    }
+
+    fn of_kind(
+        kind: &'static str,
+        path: ObjectPath,
+        left: Option<&Entry>,
+        right: Option<Entry>,
+    ) -> Self {
+        let size = right.as_ref().or(left).map(|entry| entry.size);
+        Self { kind, path, right, size }
     }
 }
 
@@ -171,7 +181,9 @@ async fn diff(
                 Ok(match ruled.decision {
                     Decision::KeepDest => None,
                     Decision::Conflict => {
-                        Some(Differing { kind: "conflict", path: ruled.path, right: ruled.source })
+                        let left = ruled.dest.or(ruled.base);
+                        let (path, right) = (ruled.path, ruled.source);
+                        Some(Differing::of_kind("conflict", path, left.as_ref(), right))
                     }
                     Decision::TakeSource => {
                         Some(Differing::new(ruled.path, ruled.base.as_ref(), ruled.source))
@@ -271,14 +283,19 @@ fn prefix_changed(common: &str) -> Diff {
 }
 
 fn shape(line: Differing, with_right: bool) -> Diff {
-    let size_bytes = line.right.as_ref().map(|entry| entry.size);
     let right = line.right.filter(|_| with_right).map(|entry| RightStats {
         checksum: entry.checksum,
         mtime: entry.mtime,
         content_type: entry.content_type.unwrap_or_else(|| CONTENT_TYPE_DEFAULT.into()),
         metadata: entry.metadata,
     });
-    Diff { kind: line.kind, path: line.path.into(), path_type: "object", size_bytes, right }
+    Diff {
+        kind: line.kind,
+        path: line.path.into(),
+        path_type: "object",
+        size_bytes: line.size,
+        right,
+    }
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ fn replaced(there: Vec<Rule>, mut wanted: Vec<String>) -> Vec<Rule> {
 
 async fn no_gc_rules() -> ApiError {
     ApiError::not_supported(
-        "garbage collection has no rules by branch here: `onward gc` removes what no ref leads to",
+        "garbage collection has no rules by branch here: what no ref leads to is removed by whoever runs the deployment",
     )
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use onward::internals::clock;
 use onward::{Error, Result};
 
+use super::super::args::duration;
 use super::super::exit::Failure;
 use super::super::out::Out;
 use super::super::serve::SECRET_VARIABLE;
@@ -34,7 +35,7 @@ pub struct CycleArgs {
     #[arg(long, value_name = "N[,N…]", value_delimiter = ',', default_values_t = [1usize, 8, 32], value_parser = writers)]
     clients: Vec<usize>,
     /// How long each number is measured
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "5s", conflicts_with = "count")]
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5s", conflicts_with = "count")]
     duration: Duration,
     /// Measure so many cycles instead
     #[arg(long, value_name = "N")]
