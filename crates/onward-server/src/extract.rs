@@ -54,6 +54,18 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
+/// A body that is a form, as OAuth sends it.
+#[cfg(feature = "iceberg")]
+pub async fn form<T: DeserializeOwned, S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<T, ApiError> {
+    let bytes = body(request, state).await?;
+    serde_html_form::from_bytes(&bytes).map_err(|error| {
+        ApiError::invalid(format!("the body is not the form expected here: {error}"))
+    })
+}
+
 /// A body that is a JSON array.
 pub struct JsonItems<T>(pub Vec<T>);
 

@@ -21,6 +21,14 @@ pub struct JobArgs {
     job: String,
 }
 
+impl JobArgs {
+    /// Whether it is to be one writer.
+    pub fn is_of_one_writer(&self) -> bool {
+        let job = serde_json::from_str::<Job>(&self.job);
+        job.is_ok_and(|job| job.name == Writing::NAME && job.work.get("writers") == Some(&1.into()))
+    }
+}
+
 /// Does it: says when it is ready, waits for a line, works, tells what it measured.
 pub async fn run(global: &Global, args: JobArgs) -> Done {
     let wrong = |error| Error::invalid("this is not a job").with_source(error);
