@@ -1,5 +1,7 @@
 //! Where tables lie, and who leaves them alone.
 
+use std::time::Duration;
+
 use futures::TryStreamExt;
 use onward::admin::GcOptions;
 use serde_json::json;
@@ -25,10 +27,12 @@ async fn garbage_collection_removes_nothing_of_tables() {
     };
     let before = files().await;
     assert_eq!(before.len(), 3, "{before:?}");
-    let mut options = GcOptions::default();
-    options.exclusive = true;
-    options.grace = std::time::Duration::ZERO;
-    options.now_ms = Some(i64::MAX / 2);
+    let options = GcOptions {
+        exclusive: true,
+        grace: Duration::ZERO,
+        now_ms: Some(i64::MAX / 2),
+        ..GcOptions::default()
+    };
     sidecar.onward.repo("lake").gc(&options, &mut |_| {}).await.unwrap();
     assert_eq!(files().await, before);
 }

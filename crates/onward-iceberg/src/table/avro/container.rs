@@ -14,7 +14,11 @@ use super::encode::{bytes, long, take, take_bytes, take_long};
 const MAGIC: &[u8] = b"Obj\x01";
 const SYNC_BYTES: usize = 16;
 /// Most bytes of a block when it is not compressed any more.
-const BLOCK_BYTES_MAX: u64 = 64 << 20;
+const BLOCK_BYTES_MAX: u64 = 16 << 20;
+/// Most bytes of all blocks together when they are not compressed any more.
+const PLAIN_BYTES_MAX: usize = 256 << 20;
+/// Most records of a file.
+const RECORDS_MAX: usize = 1 << 20;
 /// Most blocks of a file: more than a list of a million files in blocks of one has nobody.
 const BLOCKS_MAX: usize = 1 << 20;
 
@@ -74,10 +78,32 @@ impl Container {
         self.header.get(key).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The records of a block, one behind the other.
-    pub(in crate::table) fn unpack(&self, block: &Block) -> Result<Bytes, Unreadable> {
+    /// Every block with its records, one behind the other. Fails where the file would become too large, or has
+    /// records of no bytes, of which there could be any number.
+    pub(in crate::table) fn unpacked(
+        &self,
+    ) -> impl Iterator<Item = Result<(&Block, Bytes), Unreadable>> {
+        let (mut records, mut bytes) = (0usize, 0usize);
+        self.blocks.iter().map(move |block| {
+            records = records.saturating_add(block.records);
+            if records > RECORDS_MAX {
+                return Err(Unreadable::new(format!("more than {RECORDS_MAX} records")));
+            }
+            let plain = self.unpack(block)?;
+            bytes = bytes.saturating_add(plain.len());
+            if bytes > PLAIN_BYTES_MAX || block.records > plain.len() {
+                return Err(Unreadable::new("a block of too many bytes, or of too few"));
+            }
+            Ok((block, plain))
+        })
+    }
+
+    fn unpack(&self, block: &Block) -> Result<Bytes, Unreadable> {
         if self.text(CODEC) != Some(DEFLATE) {
-            return Ok(block.packed.clone());
+            return match block.packed.len() as u64 {
+                many if many > BLOCK_BYTES_MAX => Err(Unreadable::new("a block of too many bytes")),
+                _ => Ok(block.packed.clone()),
+            };
         }
         let mut plain = Vec::new();
         let mut limited = DeflateDecoder::new(block.packed.as_ref()).take(BLOCK_BYTES_MAX + 1);

@@ -71,8 +71,8 @@ impl List {
             && container.text(CODEC) == Some(DEFLATE);
         let mut list = Self::of(version, Vec::new());
         let mut all_sealed = ours;
-        for block in &container.blocks {
-            let plain = container.unpack(block)?;
+        for unpacked in container.unpacked() {
+            let (block, plain) = unpacked?;
             let mut rest: &[u8] = &plain;
             for _ in 0..block.records {
                 list.entries.push(entry(of_record(&schema)?, &mut rest)?);

@@ -14,6 +14,8 @@ use super::record::{self, Field, number, of_record};
 const EXISTING: i64 = 0;
 const ADDED: i64 = 1;
 const DELETED: i64 = 2;
+/// Bytes from which on a block is full, before it is compressed.
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// A manifest, its entries one by one.
 #[derive(Debug)]
@@ -54,8 +56,8 @@ impl Manifest {
         let container = Container::read(file)?;
         let schema = record::schema(container.text(SCHEMA))?;
         let mut entries = Vec::new();
-        for block in &container.blocks {
-            let plain = container.unpack(block)?;
+        for unpacked in container.unpacked() {
+            let (block, plain) = unpacked?;
             let mut rest: &[u8] = &plain;
             for _ in 0..block.records {
                 entries.push(entry(&schema, &plain, &mut rest)?);
@@ -132,17 +134,27 @@ fn write(
     records: impl Iterator<Item = Result<Bytes, Unreadable>>,
     sync: [u8; 16],
 ) -> Result<Bytes, Unreadable> {
+    let packed = |many, plain: &[u8]| {
+        container::pack(many, plain).map_err(|error| Unreadable::new(error.to_string()))
+    };
+    let mut blocks = Vec::new();
     let mut plain = Vec::new();
     let mut many = 0;
     for record in records {
         plain.extend_from_slice(&record?);
         many += 1;
+        if plain.len() >= BLOCK_BYTES {
+            blocks.push(packed(many, &plain)?);
+            plain.clear();
+            many = 0;
+        }
     }
-    let block = container::pack(many, &plain);
-    let block = block.map_err(|error| Unreadable::new(error.to_string()))?;
+    if many > 0 {
+        blocks.push(packed(many, &plain)?);
+    }
     let mut header = header.clone();
     header.insert(CODEC.to_owned(), DEFLATE.into());
-    Ok(container::write(&header, std::iter::once(&block), sync))
+    Ok(container::write(&header, blocks.iter(), sync))
 }
 
 fn entry(schema: &Schema, whole: &Bytes, from: &mut &[u8]) -> Result<Entry, Unreadable> {

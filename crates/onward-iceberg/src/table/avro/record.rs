@@ -14,10 +14,42 @@ pub(super) struct Field<'s, 'b> {
     pub bytes: &'b [u8],
 }
 
-/// Reads the schema of a file.
+/// Most bytes of a string, and most members of a list at once: what is claimed is made room for before it is read.
+const CLAIMED_MAX: usize = 1 << 20;
+
+/// Reads the schema of a file. Refused is what could take much memory for few bytes.
 pub(super) fn schema(text: Option<&str>) -> Result<Schema, Unreadable> {
+    apache_avro::util::max_allocation_bytes(CLAIMED_MAX);
     let text = text.ok_or_else(|| Unreadable::new("no schema"))?;
-    Schema::parse_str(text).map_err(|error| Unreadable::new(format!("schema: {error}")))
+    let schema =
+        Schema::parse_str(text).map_err(|error| Unreadable::new(format!("schema: {error}")))?;
+    match is_modest(&schema) {
+        true => Ok(schema),
+        false => Err(Unreadable::new("a schema that repeats itself, or of nothing many times")),
+    }
+}
+
+/// Whether a value takes about as much memory as it has bytes.
+fn is_modest(schema: &Schema) -> bool {
+    match schema {
+        Schema::Ref { .. } => false,
+        Schema::Fixed(fixed) => fixed.size <= CLAIMED_MAX,
+        Schema::Array(array) => has_bytes(&array.items) && is_modest(&array.items),
+        Schema::Map(map) => is_modest(&map.types),
+        Schema::Union(union) => union.variants().iter().all(is_modest),
+        Schema::Record(record) => record.fields.iter().all(|field| is_modest(&field.schema)),
+        _ => true,
+    }
+}
+
+/// Whether every value has a byte at least.
+fn has_bytes(schema: &Schema) -> bool {
+    match schema {
+        Schema::Null => false,
+        Schema::Fixed(fixed) => fixed.size > 0,
+        Schema::Record(record) => record.fields.iter().any(|field| has_bytes(&field.schema)),
+        _ => true,
+    }
 }
 
 /// The fields of a schema of records.

@@ -103,8 +103,8 @@ fn records(manifest: &Bytes) -> (Container, apache_avro::Schema, Vec<Avro>) {
     let container = Container::read(manifest).unwrap();
     let schema = apache_avro::Schema::parse_str(container.text(SCHEMA).unwrap()).unwrap();
     let mut all = Vec::new();
-    for block in &container.blocks {
-        let plain = container.unpack(block).unwrap();
+    for unpacked in container.unpacked() {
+        let (block, plain) = unpacked.unwrap();
         let mut rest: &[u8] = &plain;
         for _ in 0..block.records {
             all.push(apache_avro::from_avro_datum(&schema, &mut rest, None).unwrap());

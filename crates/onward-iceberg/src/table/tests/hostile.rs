@@ -1,9 +1,13 @@
 //! Metadata and updates of strangers: refused, or as sound as what we write ourselves.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::fixture::{TABLES, newest, versions};
+use crate::table::avro::container;
+use crate::table::avro::list::List;
+use crate::table::avro::manifest::Manifest;
 use crate::table::{Commit, Metadata};
 
 #[test]
@@ -82,7 +86,59 @@ fn changes() -> impl Strategy<Value = Vec<(Vec<u8>, Value)>> {
     prop::collection::vec(one, 1..4)
 }
 
+/// A container whose block has as many records as it says, in no bytes.
+fn claiming(schema: &str, records: i64) -> Bytes {
+    let mut header = container::Header::new();
+    header.insert(container::SCHEMA.to_owned(), schema.to_owned().into());
+    let block =
+        container::Block { records: usize::try_from(records).unwrap(), packed: Bytes::new() };
+    container::write(&header, std::iter::once(&block), [1; 16])
+}
+
+#[test]
+fn avro_that_claims_more_than_it_has_is_refused_before_it_is_read() {
+    let of_nothing = r#"{"type":"record","name":"r","fields":[]}"#;
+    for records in [1, 1 << 19, i64::MAX] {
+        assert!(List::read(&claiming(of_nothing, records), 2).is_err(), "{records}");
+        assert!(Manifest::read(&claiming(of_nothing, records)).is_err(), "{records}");
+    }
+    let one = |kind: &str| {
+        format!(
+            r#"{{"type":"record","name":"r","fields":[{{"name":"a","field-id":0,"type":{kind}}}]}}"#
+        )
+    };
+    let greedy = [
+        one(r#"{"type":"array","items":"null"}"#),
+        one(r#"{"type":"fixed","name":"f","size":1000000000000}"#),
+        one(r#"["null","r"]"#),
+    ];
+    for schema in greedy {
+        let error = Manifest::read(&claiming(&schema, 0)).unwrap_err().to_string();
+        assert!(error.contains("repeats itself"), "{schema}: {error}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn damaged_avro_is_refused_or_read_without_harm(
+        nth in 0usize..100, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
+    ) {
+        let all: Vec<(String, Vec<u8>)> = super::fixture::files().collect();
+        let (_, mut bytes) = all[nth % all.len()].clone();
+        let place = at.index(bytes.len());
+        bytes[place] = byte;
+        if cut {
+            bytes.truncate(place);
+        }
+        let bytes = Bytes::from(bytes);
+        if let Ok(list) = List::read(&bytes, 2) {
+            prop_assert!(list.entries().len() < 1000);
+        }
+        if let Ok(manifest) = Manifest::read(&bytes) {
+            prop_assert!(manifest.entries.len() < 1000);
+        }
+    }
+
     #[test]
     fn changed_metadata_is_refused_or_sound(table in 0usize..4, changes in changes()) {
         let mut json = versions(TABLES[table]).pop().unwrap();

@@ -169,10 +169,10 @@ fn what_is_no_blind_append_is_not_rebased_and_says_why() {
         (
             "/requirements/0",
             json!({"type": "assert-default-spec-id", "default-spec-id": 3}),
-            "default spec",
+            "spec changed",
         ),
         ("/updates/1", json!({"action": "set-location", "location": "x"}), "updates besides"),
-        ("/updates/1/ref-name", json!("other"), "branch or tag main is"),
+        ("/updates/1/ref-name", json!("other"), "branch or tag main changed"),
     ];
     for (path, value, says) in cases {
         let found = reason(&head, &change(path, value), &files);
