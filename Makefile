@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients bench-sidecar bench-compare openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
+.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients test-iceberg bench-sidecar bench-compare openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /  make \1\t/'
@@ -36,6 +36,9 @@ test-kafka: setup ## The Kafka sink on a real broker, from its published jars; n
 
 test-clients: setup ## lakeFS's own Python clients, as they come from PyPI, against a sidecar; --lakectl by the script
 	./scripts/test-clients
+
+test-iceberg: setup ## Iceberg's own clients against sidecars: PyIceberg, Java, DuckDB; needs Python, a JDK and Maven
+	./scripts/test-iceberg
 
 bench-sidecar: build ## How fast the sidecar is here: commits by wrk, streams, idle connections
 	./scripts/bench-sidecar

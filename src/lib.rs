@@ -137,7 +137,9 @@ pub use model::path::ObjectPath;
 pub use model::producer::{LastDecided, Producer, Standing};
 pub use objects::Checksum;
 pub use repo::ticket::TicketStatus;
-pub use repo::{Branch, ChangeBuilder, Config, MergeBuilder, Onward, Repository, TicketHandle};
+pub use repo::{
+    Branch, ChangeBuilder, Config, Elsewhere, MergeBuilder, Onward, Repository, TicketHandle,
+};
 
 pub mod read {
     //! Reading: pages of what there is (paths at a ref, repositories, branches, tags, queues), and bytes.
@@ -148,6 +150,12 @@ pub mod read {
     pub use crate::repo::repository::RepoInfo;
     pub use crate::repo::tags::TagInfo;
     pub use crate::tree::{ListItem, ListPage, ListRequest};
+}
+
+pub mod changes {
+    //! Change sets as jobs in other languages write them: the JSON of `/onward/v1`.
+
+    pub use crate::repo::change_set::{ChangeSet, CommitHead, OnConflict, ProducerShape};
 }
 
 pub mod history {

@@ -1,4 +1,4 @@
-//! Named points of a round, of losses, of uploads, and of the lives of repositories and branches, at which a
+//! Named points of a round, of losses, of uploads, of tables, and of the lives of repositories and branches, at which a
 //! test can kill, stop, delay or fail this process.
 //!
 //! Without the feature `failpoints` a point is nothing. With it, `ONWARD_FAILPOINTS` (or
@@ -22,6 +22,9 @@ pub const LOSS_POINTS: &[&str] = &["resubmit", "ends-early"];
 
 /// Points of an upload: its object is there, and nothing names it.
 pub const UPLOAD_POINTS: &[&str] = &["uploaded"];
+
+/// Points of a commit to an Iceberg table: its metadata is there, and nothing names it.
+pub const TABLE_POINTS: &[&str] = &["iceberg-written"];
 
 /// Points of getting a batch ready while the one before it is decided: not every round comes by.
 pub const AHEAD_POINTS: &[&str] = &["ahead"];
@@ -135,8 +138,10 @@ mod imp {
                 ))
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
-            use super::{AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, POINTS, UPLOAD_POINTS};
-            let all = [POINTS, AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, UPLOAD_POINTS];
+            use super::{
+                AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, POINTS, TABLE_POINTS, UPLOAD_POINTS,
+            };
+            let all = [POINTS, AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, TABLE_POINTS, UPLOAD_POINTS];
             if !all.iter().any(|points| points.contains(&point)) {
                 return Err(wrong());
             }

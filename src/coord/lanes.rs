@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -30,6 +30,37 @@ struct Lane {
     link: Link,
 }
 
+/// A place for a lane.
+#[derive(Default)]
+struct Place {
+    /// A std mutex: held for a clone, never across an await.
+    lane: Mutex<Option<Lane>>,
+    /// Calls under way on it.
+    busy: AtomicUsize,
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Option<Lane>> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call under way on a lane, until this goes.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl<'a> Busy<'a> {
+    fn with(calls: &'a AtomicUsize) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Shared access to one Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Lanes {
@@ -40,8 +71,7 @@ pub struct Lanes {
 struct Pool {
     connector: Arc<dyn Connector>,
     options: LaneOptions,
-    /// A std mutex: held for a clone, never across an await.
-    lanes: Vec<Mutex<Option<Lane>>>,
+    lanes: Vec<Place>,
     /// One task at a time opens a lane.
     opening: Attempts<CallError>,
     next: AtomicUsize,
@@ -80,7 +110,7 @@ impl Lanes {
         let lanes = Self {
             inner: Arc::new(Pool {
                 connector,
-                lanes: (0..options.lanes.max(1)).map(|_| Mutex::new(None)).collect(),
+                lanes: (0..options.lanes.max(1)).map(|_| Place::default()).collect(),
                 options,
                 opening: Attempts::default(),
                 next: AtomicUsize::new(0),
@@ -175,7 +205,9 @@ impl Lanes {
         call: &Cmd,
         script: Option<&ScriptCall>,
     ) -> Result<Value, CallError> {
-        let (index, generation, mut link) = self.lane().await?;
+        let index = self.free_lane();
+        let _busy = self.inner.lanes.get(index).map(|place| Busy::with(&place.busy));
+        let (generation, mut link) = self.lane(index).await?;
         self.count(name);
         let begun = Stopwatch::start();
         let mut result = call.query_async::<Value>(&mut link).await;
@@ -212,12 +244,16 @@ impl Lanes {
         self.inner.losses.fetch_add(1, Ordering::AcqRel);
     }
 
-    async fn lane(&self) -> Result<(usize, u64, Link), CallError> {
-        let index = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.lanes.len();
-        let opening = &self.inner.opening;
-        let (generation, link) =
-            opening.share(|| self.open_lane(index), self.open_anew(index)).await?;
-        Ok((index, generation, link))
+    /// The first lane without a call under way, else one after the other: who makes one call at a time has
+    /// one connection, and nothing of a second one takes room here, in the server, or in the caches of both.
+    fn free_lane(&self) -> usize {
+        let lanes = &self.inner.lanes;
+        let free = lanes.iter().position(|place| place.busy.load(Ordering::Relaxed) == 0);
+        free.unwrap_or_else(|| self.inner.next.fetch_add(1, Ordering::Relaxed) % lanes.len())
+    }
+
+    async fn lane(&self, index: usize) -> Result<(u64, Link), CallError> {
+        self.inner.opening.share(|| self.open_lane(index), self.open_anew(index)).await
     }
 
     async fn open_anew(&self, index: usize) -> Result<(u64, Link), CallError> {
@@ -228,15 +264,19 @@ impl Lanes {
         })?;
         let calls = link.clone();
         let generation = self.inner.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Some(slot) = self.inner.lanes.get(index) {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lane { generation, link });
+        if let Some(place) = self.inner.lanes.get(index) {
+            *place.lock() = Some(Lane { generation, link });
         }
         Ok((generation, calls))
     }
 
     fn open_lane(&self, index: usize) -> Option<(u64, Link)> {
-        let slot = self.inner.lanes.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().map(|lane| (lane.generation, lane.link.clone()))
+        self.inner
+            .lanes
+            .get(index)?
+            .lock()
+            .as_ref()
+            .map(|lane| (lane.generation, lane.link.clone()))
     }
 
     /// Drops a lane for good, and the others with it: what made one useless (a server that died,
@@ -247,8 +287,8 @@ impl Lanes {
             return;
         }
         self.note_loss();
-        for slot in &self.inner.lanes {
-            slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for place in &self.inner.lanes {
+            place.lock().take();
         }
     }
 

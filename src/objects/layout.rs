@@ -19,6 +19,7 @@
 //! _onward/keys/<access key id>                       an access key; overwritten
 //! _onward/storage                                    what was found of this storage; overwritten
 //! _onward/token-key                                  what signs logins and upload addresses; created if absent
+//! _iceberg/<repo>/…                                  files of Iceberg tables: not this room's, and left alone
 //! ```
 //!
 //! Numbers have leading zeros so that the order of keys is the order of numbers.

@@ -210,3 +210,55 @@ async fn a_prefix_of_a_bucket_is_imported() {
         assert!(error.message().contains("own storage"), "{inside}: {error}");
     }
 }
+
+/// Writes small and large objects to a folder, and imports that folder: both say the same of each.
+async fn linked_as_imported(onward: &Onward, folder: &str, options: Vec<(String, String)>) {
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let main = onward.repo("lake").branch("main");
+    let elsewhere = onward.elsewhere(folder, &options).unwrap();
+    let mut written = BTreeMap::new();
+    // The last in parts.
+    for (key, len) in [("a", 0), ("day=1/b.jsonl", 7), ("deep/er/large", 40 << 20)] {
+        let bytes = vec![b'x'; len];
+        written.insert(key.to_owned(), elsewhere.put(key, bytes.as_slice()).await.unwrap());
+    }
+    // One after the other: listings of some stores do not say what an object is recognised by.
+    let object = |key: &String| {
+        let (url, path) = (format!("{folder}/{key}"), key.clone());
+        ImportPart::Object { url, path }
+    };
+    let parts = written.keys().map(object).collect();
+    main.import(&ImportRequest { parts, options: options.clone(), ..from(folder) }).await.unwrap();
+    assert_eq!(content(onward, "main").await, written);
+    assert_eq!(written["day=1/b.jsonl"].size, 7);
+    for nonsense in ["memory://", "ftp://x/y", "no url"] {
+        let error = onward.elsewhere(nonsense, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{nonsense}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_another_folder_is_linked_as_an_import_would_link_it() {
+    let storage = tempfile::tempdir().unwrap();
+    let redis = crate::support::redis::RedisServer::new();
+    let own = format!("file://{}", storage.path().display());
+    let onward = Onward::connect(onward::Config::new(redis.url(), own.clone())).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // It need not be there.
+    let folder = format!("file://{}/new/folder", dir.path().display());
+    linked_as_imported(&onward, &folder, Vec::new()).await;
+    for inside in [own.clone(), format!("{own}/lake/data/x")] {
+        let error = onward.elsewhere(&inside, &[]).unwrap_err();
+        assert!(error.message().contains("own storage"), "{inside}: {error}");
+    }
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_another_bucket_is_linked_as_an_import_would_link_it() {
+    use crate::support::s3::S3Server;
+
+    let (s3, deployment) = (S3Server::start().await, Deployment::new());
+    let onward = deployment.connect().await;
+    linked_as_imported(&onward, "s3://lake/raw", s3.options()).await;
+}

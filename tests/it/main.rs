@@ -23,6 +23,7 @@ mod commits;
 mod gc;
 mod guarantees;
 mod history;
+mod iceberg;
 mod import;
 mod lives;
 mod local;

@@ -54,6 +54,27 @@ fn each_record_is_on_the_branch_once_however_often_the_sink_runs() {
 }
 
 #[test]
+fn files_are_written_to_another_store_and_linked() {
+    let desk = Desk::new();
+    let topic = desk.topic(1);
+    desk.send(&topic, 0, numbered(0..5));
+    let folder = desk.file("", "").with_file_name("elsewhere");
+    let url = format!("file://{}", folder.display());
+    desk.to_the_end(&topic, &["--store-url", &url, "--compression", "none"]);
+    let said = desk.done(&["ls", "-r", "--json", "lake/main/raw/"]).stdout;
+    let entry: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    let address = entry["address"].as_str().unwrap();
+    assert!(address.starts_with(&url), "{entry}");
+    let text = std::fs::read_to_string(address.strip_prefix("file://").unwrap()).unwrap();
+    assert_eq!(text.lines().count(), 5);
+    // Its own storage is not another one.
+    let own = format!("file://{}/.onward/store", folder.parent().unwrap().display());
+    let said = desk.run(&desk.sink(&topic, &["--store-url", &own]));
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.error().contains("own storage"), "{}", said.error());
+}
+
+#[test]
 fn wrapped_lines_keep_key_headers_and_tombstones() {
     let desk = Desk::new();
     let topic = desk.topic(1);

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and may look at the clock of the machine it runs on"
 )]
 
+mod change_sets;
 mod files;
 mod refusals;
 mod stop;

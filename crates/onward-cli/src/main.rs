@@ -55,6 +55,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use onward::Error;
+use tokio::runtime::{Builder, Runtime};
 
 use exit::{Done, Exit, Failure};
 use out::Out;
@@ -76,11 +77,7 @@ fn main() -> ExitCode {
         Ok(kept) => kept,
         Err(error) => return Failure::from(error).tell(&out).into(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8))
-        .enable_all()
-        .build();
-    let exit = match runtime {
+    let exit = match runtime(&args.verb) {
         Ok(runtime) => {
             let done = runtime.block_on(run(args, &out));
             // What still blocks a thread (a read of a terminal, a hash under way) ends with us.
@@ -93,6 +90,17 @@ fn main() -> ExitCode {
         }
     };
     exit.into()
+}
+
+/// What a command's tasks run on: the processors, or one thread where there is one task. Others would only
+/// be woken by it, which costs such a process a fifth of its commits.
+fn runtime(verb: &Verb) -> std::io::Result<Runtime> {
+    let mut runtime = match verb {
+        Verb::BenchJob(job) if job.is_of_one_writer() => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    runtime.worker_threads(processors.clamp(2, 8)).enable_all().build()
 }
 
 async fn run(args: Args, out: &Out) -> Done {

@@ -51,6 +51,10 @@ pub struct ServeArgs {
     /// be repeated
     #[arg(long, value_name = "URL", env = "ONWARD_ALLOW_SOURCE", value_delimiter = ' ')]
     pub allow_source: Vec<String>,
+    /// A folder that Iceberg tables lie below: file:///srv/tables, s3://tables; without it they lie in the
+    /// deployment's own storage
+    #[arg(long, value_name = "URL", env = "ONWARD_ICEBERG_WAREHOUSE")]
+    pub iceberg_warehouse: Option<String>,
     /// What uploads are summed with: lakeFS's clients compare MD5, BLAKE3 is several times as fast
     #[arg(long, value_name = "KIND", env = "ONWARD_CHECKSUM", default_value = "md5")]
     pub checksum: UploadChecksum,
@@ -84,6 +88,7 @@ impl ServeArgs {
             insecure: self.insecure_http,
             admin,
             sources: self.allow_source,
+            iceberg_warehouse: self.iceberg_warehouse,
             ..ServerConfig::new(self.listen)
         })
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onward::local::LocalInstance;
-use onward::{Config, Error, Onward, Result};
+use onward::{Config, Error, ErrorKind, Onward, Result};
 use onward_kafka::format::{JsonLines, Packing};
 use onward_kafka::path::PathTemplate;
 use onward_kafka::{Event, Kafka, Roll, Settings, Sink, Stop};
@@ -26,7 +26,11 @@ async fn main() -> Result<()> {
 
     let onward = Onward::connect(deployment().await?).await?;
     let lake = onward.repo("lake");
-    lake.create(&"main".parse()?).await?;
+    // Whoever is first makes it.
+    match lake.create(&"main".parse()?).await {
+        Err(error) if error.kind() == ErrorKind::Conflict => {}
+        made => drop(made?),
+    }
 
     // Files roll by size and age, commits by time: two settings for two things.
     let format = Arc::new(JsonLines::new(Packing::Zstd));

@@ -9,8 +9,9 @@ use crate::broker::{Place, TopicFacts};
 use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::event::{Event, Gap};
-use crate::ledger::{Known, Move, Written};
+use crate::ledger::{Known, Move, Taken, Written};
 use crate::partition::Partition;
+use crate::replies::Unanswered;
 use crate::settings::OnGap;
 use crate::state::State;
 
@@ -74,25 +75,39 @@ impl Engine {
 
     /// Takes partitions for this process, once; `None` where somebody else was faster.
     fn try_claim(&mut self, places: &[Place]) -> Result<Option<Vec<(Place, i64)>>> {
-        let known = self.runtime.block_on(self.ledger.read(places))?;
+        let mut known = self.runtime.block_on(self.ledger.read(places))?;
+        let unsettled = known.iter().filter(|(_, known)| known.is_unsettled);
+        let unsettled: Vec<Place> = unsettled.map(|(place, _)| place.clone()).collect();
+        if !unsettled.is_empty() {
+            // What the group was told is not believed, but says that there was something.
+            let read_before = self.broker.known_to_group(&unsettled)?;
+            for new in unsettled.iter().filter(|place| !read_before.contains(place)) {
+                known.entry(new.clone()).and_modify(|known| known.is_unsettled = false);
+            }
+            self.runtime.block_on(self.ledger.look_further(&read_before, &mut known))?;
+        }
         let mut moves = Vec::new();
         for place in places {
             let Some(known) = known.get(place) else { continue };
-            let state = self.begin(place, known)?;
+            let mut state = self.begin(place, known)?;
+            self.begin_requests(&mut state, known);
             let sequence = known.sequence + 1;
-            let (files, skipped) = (Vec::new(), Vec::new());
-            moves.push(Move { place: place.clone(), sequence, state, files, skipped });
+            let (files, skipped, taken) = (Vec::new(), Vec::new(), Taken::default());
+            moves.push(Move { place: place.clone(), sequence, state, files, skipped, taken });
         }
         let mut starts = Vec::new();
         for part in self.ledger.split(moves) {
-            match self.runtime.block_on(self.ledger.write(&part, None, CLAIM_PATIENCE))? {
-                Written::TakenOver(_) => return Ok(None),
-                Written::Committed(commit) => self.check_incarnation(commit)?,
-            }
-            for Move { place, sequence, state, .. } in part {
-                starts.push((place.clone(), state.next));
+            let written = self.ledger.write(&part, None, CLAIM_PATIENCE);
+            let Written::Committed(commit) = self.runtime.block_on(written)? else {
+                return Ok(None);
+            };
+            self.check_incarnation(commit)?;
+            for claim in part {
+                let place = claim.place.clone();
                 self.assignments += 1;
-                let partition = Partition::new(place.clone(), self.assignments, sequence, state);
+                let mut partition = Partition::new(claim, self.assignments, commit);
+                partition.unanswered = self.unanswered(&partition)?;
+                starts.push(partition.start());
                 self.partitions.insert(place, partition);
             }
         }
@@ -105,13 +120,18 @@ impl Engine {
         let topic_id = facts.and_then(|facts| facts.id.clone());
         let Some(state) = &known.state else {
             let next = self.broker.range(place)?.start;
-            return Ok(State { topic_id, next, life: 0, through_ms: None });
+            if known.is_unsettled {
+                self.skip_or_fail(place, &Gap::Forgotten, next)?;
+            }
+            let (through_ms, replied, asked) = (None, None, None);
+            return Ok(State { topic_id, next, life: 0, through_ms, replied, asked });
         };
         match (&topic_id, &state.topic_id) {
             (Some(now), Some(before)) if now != before => {
                 let next = self.broker.range(place)?.start;
                 self.skip_or_fail(place, &Gap::MadeAgain, next)?;
-                Ok(State { topic_id, next, life: state.life + 1, through_ms: state.through_ms })
+                let (life, through_ms) = (state.life + 1, state.through_ms);
+                Ok(State { topic_id, next, life, through_ms, replied: None, asked: None })
             }
             _ => {
                 Ok(State { topic_id: topic_id.or_else(|| state.topic_id.clone()), ..state.clone() })
@@ -154,8 +174,7 @@ impl Engine {
 
     /// Reads these partitions from elsewhere on.
     fn begin_again(&mut self, moved: &[(Place, i64)]) -> Result<()> {
-        let next = |partition: &Partition| (partition.place.clone(), partition.next);
-        let all: Vec<(Place, i64)> = self.partitions.values().map(next).collect();
+        let all: Vec<(Place, i64)> = self.partitions.values().map(Partition::start).collect();
         self.broker.begin_again(moved, &all)?;
         let places: Vec<Place> = moved.iter().map(|(place, _)| place.clone()).collect();
         for place in &places {
@@ -233,6 +252,12 @@ impl Engine {
             }
             return self.begin_again(&[(place.clone(), gap.end)]);
         }
+        let gone = partition.unanswered.give_up_before(range.start);
+        if gone > 0 {
+            let start = partition.unanswered.from().unwrap_or(next);
+            self.tell_of_lost_replies(place, gone);
+            return self.begin_again(&[(place.clone(), start)]);
+        }
         // A new leader may not know its end for a moment: only what is so twice, or was told, counts.
         let is_cut_off = next > range.end;
         let is_sure = is_told || partition.is_suspect;
@@ -251,6 +276,7 @@ impl Engine {
         if let Some(partition) = self.partitions.get_mut(place) {
             partition.next = end;
             partition.life += 1;
+            partition.unanswered = Unanswered::default();
             partition.quiet = Stopwatch::start();
         }
         self.begin_again(&[(place.clone(), end)])

@@ -117,6 +117,9 @@ pub trait Broker: Send {
     /// The first offset that there is, and the one behind the last.
     fn range(&mut self, place: &Place) -> Result<Range<i64>>;
 
+    /// Those of these that the group was told anything of, some time.
+    fn known_to_group(&mut self, places: &[Place]) -> Result<Vec<Place>>;
+
     /// Tells the group how far partitions are, for those who watch its lag. Nobody goes by it.
     fn hint(&mut self, nexts: &[(Place, i64)]);
 

@@ -9,11 +9,13 @@ use onward::{CommitId, Error, Result};
 
 use crate::broker::Place;
 use crate::clock::Stopwatch;
-use crate::engine::{Done, Engine, Taken, UnderWay};
+use crate::engine::{Done, Engine};
 use crate::event::Event;
-use crate::ledger::{Ledger, Move, Written};
-use crate::partition::Partition;
+use crate::ledger::{Ledger, Move, PATIENCE, Written};
+use crate::partition::{Finished, Partition};
+use crate::requests::Answer;
 use crate::state::State;
+use crate::steps::carry_out;
 
 /// How long the cluster may be unable to say whether topics are the same before that ends the sink.
 const UNVERIFIED_MAX: Duration = Duration::from_secs(300);
@@ -21,124 +23,95 @@ const UNVERIFIED_MAX: Duration = Duration::from_secs(300);
 /// How often it is asked while it cannot.
 const VERIFY_EVERY: Duration = Duration::from_secs(1);
 
-/// A commit is tried for ever: while it cannot be made, limits keep what waits for it small.
-const PATIENCE: Duration = Duration::MAX;
-
 impl Engine {
     /// Commits what is finished, if there is any and no commit is under way.
     pub(crate) fn commit(&mut self) -> Result<()> {
         let waits = self.unverified.is_some_and(|since| !since.has_run(VERIFY_EVERY));
-        if self.under_way.is_some() || waits {
+        if self.is_under_way || waits {
             return Ok(());
         }
-        let (mut moves, mut taken) = self.finished();
-        if moves.is_empty() {
-            (moves, taken) = self.idle();
+        let chains = self.chains();
+        let mut moves = self.finished();
+        if moves.is_empty() && chains.is_empty() {
+            moves = self.idle();
         }
-        if moves.is_empty() || !self.verify(&moves)? {
+        let places =
+            moves.iter().map(|each| &each.place).chain(chains.iter().map(|chain| &chain.place));
+        let mut topics: Vec<Arc<str>> = places.map(|place| Arc::clone(&place.topic)).collect();
+        topics.sort();
+        topics.dedup();
+        if topics.is_empty() || !self.verify(&topics)? {
             return Ok(());
         }
         self.last_commit = Stopwatch::start();
         let valid_through = self.valid_through(&moves);
         let mut parts = self.ledger.split(moves);
         let last = parts.pop();
-        self.under_way = Some(UnderWay { taken });
+        self.is_under_way = true;
         let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
+        let requests = carry_out(ledger.clone(), chains, sender.clone());
+        // Nobody hears it when the sink has ended.
+        let tell = move |done| drop(sender.send(done));
         let task = async move {
-            let mut done = Vec::new();
             let mut is_all = true;
             for part in parts {
                 let result = ledger.write(&part, None, PATIENCE).await;
                 is_all &= matches!(result, Ok(Written::Committed(_)));
-                done.push((part, result, None));
+                tell(Done::Committed { moves: part, result, valid_through_ms: None });
             }
             if let Some(part) = last {
                 // When this part is a commit as all before it are, everything is.
-                let through_ms = together(&ledger, valid_through.filter(|_| is_all)).await;
-                let result = ledger.write(&part, through_ms, PATIENCE).await;
-                done.push((part, result, through_ms));
+                let valid_through_ms = together(&ledger, valid_through.filter(|_| is_all)).await;
+                let result = ledger.write(&part, valid_through_ms, PATIENCE).await;
+                tell(Done::Committed { moves: part, result, valid_through_ms });
             }
-            // Nobody hears it when the sink has ended.
-            let _ = sender.send(Done::Committed(done));
+            requests.await;
+            tell(Done::Over);
         };
         self.tasks.spawn_on(task, &self.runtime);
         Ok(())
     }
 
     /// What is uploaded of each partition, up to the first file that is not.
-    fn finished(&self) -> (Vec<Move>, BTreeMap<Place, Taken>) {
-        let (mut moves, mut taken) = (Vec::new(), BTreeMap::new());
+    fn finished(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
         for partition in self.partitions.values().filter(|partition| !partition.is_taken_over) {
-            let ready = partition.waiting.iter().take_while(|finished| finished.is_uploaded());
-            let mut state = partition.state.clone();
-            let mut of_this = Taken {
-                assignment: partition.assignment,
-                finished: 0,
-                gaps: 0,
-                records: 0,
-                bytes: 0,
-            };
-            let mut files = Vec::new();
-            for finished in ready {
-                (state.next, state.life) = (finished.next, finished.life);
-                state.through_ms = state.through_ms.max(finished.through_ms);
-                of_this.finished += 1;
-                of_this.records += finished.records;
-                of_this.bytes += finished.bytes;
-                files.extend(
-                    finished.files.iter().filter_map(|file| {
-                        file.entry.clone().map(|entry| (file.path.clone(), entry))
-                    }),
-                );
+            let is_ready =
+                |finished: &&Finished| finished.is_uploaded() && finished.request.is_none();
+            let ready = partition.waiting.iter().take_while(is_ready).count();
+            if ready < partition.waiting.len() && ready == 0 {
+                continue;
             }
-            if partition.is_idle_behind(of_this.finished) {
-                // Whatever was skipped behind the last file is passed as well.
-                (state.next, state.life) = (partition.next, partition.life);
-                state.through_ms = state.through_ms.max(partition.end_seen_ms);
-            }
-            let gaps = partition.skipped.iter().take_while(|gap| gap.end <= state.next);
-            let skipped: Vec<_> = gaps.cloned().collect();
-            of_this.gaps = skipped.len();
+            let step = partition.step(&partition.state, 0, ready);
             // A life that has begun is told at once: offsets come again below those on the branch.
-            let is_reborn = state.life != partition.state.life;
-            if of_this.finished > 0 || of_this.gaps > 0 || is_reborn {
-                moves.push(partition.move_to(state, files, skipped));
-                taken.insert(partition.place.clone(), of_this);
+            let is_reborn = step.state.life != partition.state.life;
+            let is_replied = self.is_settling
+                && partition.unanswered.on_their_way() == 0
+                && step.state.replied != partition.state.replied;
+            if ready > 0 || step.taken.gaps > 0 || is_reborn || is_replied {
+                moves.push(step);
             }
         }
-        (moves, taken)
+        moves
     }
 
     /// Where nothing comes: all partitions with the time up to which they are there.
-    fn idle(&self) -> (Vec<Move>, BTreeMap<Place, Taken>) {
+    fn idle(&self) -> Vec<Move> {
         let is_idle = |partition: &Partition| {
             partition.is_committed() && partition.end_seen_ms.is_some() && !partition.is_taken_over
         };
         let is_due =
             self.settings.idle_commit_every.is_some_and(|every| self.last_commit.has_run(every));
         if !is_due || !self.partitions.values().all(is_idle) {
-            return (Vec::new(), BTreeMap::new());
+            return Vec::new();
         }
-        let mut taken = BTreeMap::new();
-        let mut moves = Vec::new();
-        for partition in self.partitions.values() {
-            let through_ms = partition.state.through_ms.max(partition.end_seen_ms);
-            let state = State { through_ms, ..partition.state.clone() };
-            moves.push(partition.move_to(state, Vec::new(), Vec::new()));
-            let assignment = partition.assignment;
-            let none = Taken { assignment, finished: 0, gaps: 0, records: 0, bytes: 0 };
-            taken.insert(partition.place.clone(), none);
-        }
-        (moves, taken)
+        self.partitions.values().map(|partition| partition.step(&partition.state, 0, 0)).collect()
     }
 
     /// Whether the topics are the ones that were read: an id never comes back, so what was read before the
     /// cluster says this is of the topic with that id. A topic that is another one is dealt with.
-    fn verify(&mut self, moves: &[Move]) -> Result<bool> {
-        let mut topics: Vec<Arc<str>> =
-            moves.iter().map(|each| Arc::clone(&each.place.topic)).collect();
-        topics.dedup();
-        match self.learn_topics(&topics) {
+    fn verify(&mut self, topics: &[Arc<str>]) -> Result<bool> {
+        match self.learn_topics(topics) {
             Ok(()) => self.unverified = None,
             Err(error) => {
                 let since = *self.unverified.get_or_insert_with(Stopwatch::start);
@@ -202,38 +175,47 @@ impl Engine {
                 }
                 Ok(())
             }
-            Done::Committed(parts) => {
-                let Some(under_way) = self.under_way.take() else { return Ok(()) };
-                for (moves, result, valid_through_ms) in parts {
-                    match result? {
-                        Written::Committed(commit) => {
-                            self.committed(commit, &moves, &under_way, valid_through_ms)?;
-                        }
-                        Written::TakenOver(place) => self.taken_over(&place, &under_way),
+            Done::Committed { moves, result, valid_through_ms } => {
+                match result? {
+                    Written::Committed(commit) => {
+                        self.committed(commit, &moves, valid_through_ms)?;
+                    }
+                    Written::TakenOver(place) => {
+                        let taken = moves.iter().find(|each| each.place == place);
+                        self.taken_over(&place, taken.map_or(0, |each| each.taken.assignment));
                     }
                 }
+                Ok(())
+            }
+            Done::Answered { assignment, result } => match result? {
+                Answer::Decided(decided) => self.answered(&decided),
+                Answer::TakenOver(place) => {
+                    self.taken_over(&place, assignment);
+                    Ok(())
+                }
+            },
+            Done::Over => {
+                self.is_under_way = false;
                 Ok(())
             }
         }
     }
 
-    fn committed(
+    pub(crate) fn committed(
         &mut self,
         commit: CommitId,
         moves: &[Move],
-        under_way: &UnderWay,
         valid_through_ms: Option<i64>,
     ) -> Result<()> {
         self.check_incarnation(commit)?;
         let (mut records, mut bytes, mut hints) = (0, 0, Vec::new());
         for each in moves {
-            let Some(taken) = under_way.taken.get(&each.place) else { continue };
-            records += taken.records;
-            bytes += taken.bytes;
+            records += each.taken.records;
+            bytes += each.taken.bytes;
             if let Some(partition) = self.partitions.get_mut(&each.place)
-                && partition.assignment == taken.assignment
+                && partition.assignment == each.taken.assignment
             {
-                partition.moved(each, taken.finished, taken.gaps);
+                partition.moved(each, commit);
                 hints.push((each.place.clone(), each.state.next));
             }
         }
@@ -242,7 +224,7 @@ impl Engine {
         self.report.records += records;
         self.report.files += files;
         self.report.bytes += bytes;
-        self.report.commits += u64::from(files > 0);
+        self.report.commits += u64::from(records > 0);
         self.tell(Event::Committed { commit, files, records, bytes, valid_through_ms });
         Ok(())
     }
@@ -259,9 +241,9 @@ impl Engine {
         )))
     }
 
-    fn taken_over(&mut self, place: &Place, under_way: &UnderWay) {
+    fn taken_over(&mut self, place: &Place, assignment: u64) {
         let Some(partition) = self.partitions.get_mut(place) else { return };
-        if under_way.taken.get(place).is_none_or(|taken| taken.assignment != partition.assignment) {
+        if assignment != partition.assignment {
             return;
         }
         partition.discard();

@@ -20,7 +20,9 @@ use crate::event::{Event, Report, Stop};
 use crate::ledger::{Ledger, Move, Written};
 use crate::partition::{Partition, ToUpload};
 use crate::record::Record;
-use crate::settings::Settings;
+use crate::replies::Replies;
+use crate::requests::{Answer, Request};
+use crate::settings::{Settings, Takes};
 use crate::store::Store;
 
 /// Uploads under way, at most.
@@ -49,20 +51,18 @@ pub(crate) enum Done {
         result: Result<Entry>,
     },
     /// Moves, what became of them, and the time up to which everything is there then.
-    Committed(Vec<(Vec<Move>, Result<Written>, Option<i64>)>),
-}
-
-/// A commit under way: which assignments of the partitions it is of, and how much of what waits it takes.
-pub(crate) struct UnderWay {
-    pub(crate) taken: BTreeMap<Place, Taken>,
-}
-
-pub(crate) struct Taken {
-    pub(crate) assignment: u64,
-    pub(crate) finished: usize,
-    pub(crate) gaps: usize,
-    pub(crate) records: u64,
-    pub(crate) bytes: u64,
+    Committed {
+        moves: Vec<Move>,
+        result: Result<Written>,
+        valid_through_ms: Option<i64>,
+    },
+    /// What became of a change set, of this assignment.
+    Answered {
+        assignment: u64,
+        result: Result<Answer>,
+    },
+    /// All that was under way is told.
+    Over,
 }
 
 pub(crate) struct Engine {
@@ -84,7 +84,11 @@ pub(crate) struct Engine {
     pub(crate) results: Receiver<Done>,
     pub(crate) tasks: JoinSet<()>,
     pub(crate) uploads: Arc<Semaphore>,
-    pub(crate) under_way: Option<UnderWay>,
+    pub(crate) is_under_way: bool,
+    /// Where outcomes of change sets go.
+    pub(crate) replies: Option<Box<dyn Replies>>,
+    /// What was read is being committed for good, and what is known of replies with it.
+    pub(crate) is_settling: bool,
     pub(crate) last_commit: Stopwatch,
     /// Commits that may not be made before: the cluster does not say whether topics are the same.
     pub(crate) unverified: Option<Stopwatch>,
@@ -103,6 +107,7 @@ pub(crate) struct Parts {
     pub(crate) ledger: Ledger,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) broker: Box<dyn Broker>,
+    pub(crate) replies: Option<Box<dyn Replies>>,
     pub(crate) stop: Stop,
     pub(crate) watch: Box<dyn FnMut(Event) + Send>,
 }
@@ -127,7 +132,9 @@ impl Engine {
             results,
             tasks: JoinSet::new(),
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
-            under_way: None,
+            is_under_way: false,
+            replies: parts.replies,
+            is_settling: false,
             last_commit: Stopwatch::start(),
             unverified: None,
             is_full: false,
@@ -150,7 +157,7 @@ impl Engine {
         while !self.stop.is_stopped() {
             for _ in 0..RECORDS_AT_ONCE {
                 match self.broker.poll(POLL)? {
-                    Polled::Record(record) => self.take(&record)?,
+                    Polled::Record(record) => self.take(record)?,
                     other => {
                         self.react(other)?;
                         break;
@@ -165,11 +172,29 @@ impl Engine {
         Ok(())
     }
 
-    fn take(&mut self, record: &Record) -> Result<()> {
+    fn take(&mut self, record: Record) -> Result<()> {
         let place = Place { topic: Arc::clone(&record.topic), partition: record.partition };
         // One of a partition that was taken away while it was handed out.
         let Some(partition) = self.partitions.get_mut(&place) else { return Ok(()) };
-        let finished = partition.push(record, &self.settings)?;
+        let is_new = partition.hear(&record);
+        // Records come in the order of offsets: those that should have come before are gone.
+        let gone = partition.unanswered.give_up_before(record.offset);
+        if let Some(outcome) = partition.unanswered.take_again(record.offset) {
+            self.reply(&record, outcome)?;
+        }
+        if gone > 0 {
+            self.tell_of_lost_replies(&place, gone);
+        }
+        let Some(partition) = self.partitions.get_mut(&place).filter(|_| is_new) else {
+            return Ok(());
+        };
+        let finished = match self.settings.takes {
+            Takes::Values => partition.push(&record, &self.settings)?,
+            Takes::ChangeSets => {
+                let refused = self.ledger.parse(&record).err();
+                partition.ask(Request { record, refused }, &self.settings)?
+            }
+        };
         let assignment = partition.assignment;
         self.upload(&place, assignment, finished);
         Ok(())
@@ -227,6 +252,7 @@ impl Engine {
             self.hear(done)?;
         }
         while self.tasks.try_join_next().is_some() {}
+        self.hear_of_replies()?;
         self.roll(|partition, settings| partition.is_due(settings))?;
         self.hold_limits()?;
         self.look_for_gaps()?;
@@ -332,14 +358,22 @@ impl Engine {
     /// Commits everything that was read of these partitions, or as much as can be within the patience for
     /// it. Returns whether it was all.
     pub(crate) fn commit_all(&mut self, places: &[Place]) -> Result<bool> {
-        let begun = Stopwatch::start();
         self.roll(|partition, _| places.contains(&partition.place))?;
+        self.is_settling = true;
+        let is_all = self.settle(places);
+        self.is_settling = false;
+        is_all
+    }
+
+    fn settle(&mut self, places: &[Place]) -> Result<bool> {
+        let begun = Stopwatch::start();
         loop {
             while let Ok(done) = self.results.try_recv() {
                 self.hear(done)?;
             }
+            self.hear_of_replies()?;
             let mut left = places.iter().filter_map(|place| self.partitions.get(place));
-            if left.all(|partition| partition.is_taken_over || partition.is_committed()) {
+            if left.all(|partition| partition.is_taken_over || partition.is_settled()) {
                 return Ok(true);
             }
             if begun.has_run(self.settings.last_commit_patience) {

@@ -36,6 +36,15 @@ pub enum Event {
         /// known.
         valid_through_ms: Option<i64>,
     },
+    /// A change set came to nothing: no commit has its changes, and its outcome says why.
+    CameToNothing {
+        /// The partition of its record.
+        place: Place,
+        /// The offset of its record.
+        offset: i64,
+        /// What became of it, as JSON.
+        outcome: String,
+    },
     /// Records are missing, and were skipped.
     Skipped {
         /// Of this partition.
@@ -103,6 +112,8 @@ pub(crate) enum Gap {
     CutOff { next: i64, end: i64 },
     /// The topic is another one of the same name.
     MadeAgain,
+    /// The group has read it before, and the branch does not say any more how far.
+    Forgotten,
 }
 
 impl fmt::Display for Gap {
@@ -117,6 +128,9 @@ impl fmt::Display for Gap {
             Self::CutOff { next, end } => write!(
                 f,
                 "it was read up to offset {next} and now ends at {end}: records were lost at the broker, or the topic was made again"
+            ),
+            Self::Forgotten => f.write_str(
+                "the group has read it before, and neither this branch nor its newest 10,000 commits say how far: records that it had then would be there twice. Where those are on this branch, look the offset up in them and begin with another group",
             ),
             Self::MadeAgain => {
                 f.write_str("the topic was deleted and made again under its name: what the old one had behind the offset on the branch is gone")

@@ -14,12 +14,16 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use onward::history::LogRequest;
 use onward::{
-    Branch, CommitId, Entry, Error, ErrorKind, Outcome, Producer, RefExpr, Repository, Result,
+    Branch, ChangeBuilder, CommitId, Entry, Error, ErrorKind, Outcome, Producer, RefExpr,
+    Repository, Result,
 };
 
 use crate::broker::Place;
 use crate::clock::{Stopwatch, new_op_id};
 use crate::state::{State, VALID_THROUGH_KEY, decode, encode, partition_len, topic_len};
+
+/// A commit is tried for ever: while it cannot be made, limits keep what waits for it small.
+pub(crate) const PATIENCE: Duration = Duration::MAX;
 
 /// What names of producers and offsets may take of an op's header of 8 KiB, in bytes; the rest is for
 /// message, committer and the other pairs.
@@ -35,16 +39,22 @@ pub const PARTITIONS_PER_COMMIT_MAX: usize = 200;
 const SKIPPED_MAX: usize = 16;
 
 /// Commits looked through for a partition that has no row: one that was forgotten, or of the branch that
-/// this one was made from.
+/// this one was made from. And so many where the group has read it before, so that there may be something to
+/// find; it is still polled in time then.
 const LOOKED_THROUGH: usize = 1_000;
+const LOOKED_THROUGH_FOR_GROUP: usize = 10_000;
 
 /// Commits looked through where a row says that there is something to find.
-const LOOKED_THROUGH_FOR_ROW: usize = 100_000;
+pub(crate) const LOOKED_THROUGH_FOR_ROW: usize = 100_000;
 
 /// Commits read at the same time.
 const READS_AT_ONCE: usize = 16;
 
-const EPOCH: u64 = 1;
+/// The epoch of all partitions.
+pub(crate) const EPOCH: u64 = 1;
+
+/// A partition, the sequence of its newest op where it had one, and what that op's commit says.
+type Row = (Place, Option<u64>, Option<(State, CommitId)>);
 
 /// How far a partition is on the branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +63,15 @@ pub(crate) struct Known {
     pub(crate) sequence: u64,
     /// What the newest commit said; `None` where it never had one.
     pub(crate) state: Option<State>,
+    /// The commit that said so.
+    pub(crate) commit: Option<CommitId>,
+    /// Its newest op made no commit, so that what it was is not said.
+    pub(crate) is_unsaid: bool,
+    /// It has no row, the commits that were looked through say nothing of it, and there are more.
+    pub(crate) is_unsettled: bool,
 }
 
-/// A partition moved on, by files or by nothing.
+/// A partition moved on, by files, by the changes of a record, or by nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Move {
     pub(crate) place: Place,
@@ -64,6 +80,17 @@ pub(crate) struct Move {
     pub(crate) state: State,
     pub(crate) files: Vec<(String, Entry)>,
     pub(crate) skipped: Vec<Range<i64>>,
+    pub(crate) taken: Taken,
+}
+
+/// What a move takes of what waits in a partition, and of which assignment that is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    pub(crate) assignment: u64,
+    pub(crate) finished: usize,
+    pub(crate) gaps: usize,
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
 }
 
 /// What became of moves that were asked for together.
@@ -82,37 +109,59 @@ pub(crate) struct Ledger {
     /// The branch by what is committed.
     head: RefExpr,
     group: String,
+    /// Commits looked through for a partition that has no row.
+    pub(crate) looked_through: usize,
+    /// Commits looked through for one that the group has read before.
+    pub(crate) looked_through_for_group: usize,
 }
 
 impl Ledger {
     pub(crate) fn new(repo: &Repository, branch: &str, group: &str) -> Result<Self> {
         let head = format!("{branch}@").parse()?;
-        Ok(Self { branch: repo.branch(branch), head, group: group.to_owned() })
+        let (looked_through, looked_through_for_group) = (LOOKED_THROUGH, LOOKED_THROUGH_FOR_GROUP);
+        let (branch, group) = (repo.branch(branch), group.to_owned());
+        Ok(Self { branch, head, group, looked_through, looked_through_for_group })
     }
 
     pub(crate) fn branch(&self) -> &Branch {
         &self.branch
     }
 
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
+    pub(crate) fn head(&self) -> &RefExpr {
+        &self.head
+    }
+
     fn name(&self, place: &Place) -> String {
-        format!("kafka/{}/{}/{}", self.group, place.topic, place.partition)
+        producer_of(&self.group, place)
+    }
+
+    /// What the names of all its producers begin with.
+    pub(crate) fn names(&self) -> String {
+        format!("kafka/{}/", self.group)
     }
 
     /// How far partitions are. What waits in the queue for them is decided first.
     pub(crate) async fn read(&self, places: &[Place]) -> Result<BTreeMap<Place, Known>> {
         let mut known = BTreeMap::new();
         let (mut unsaid, mut rowless) = (Vec::new(), Vec::new());
-        for (place, sequence, state) in self.rows(places).await? {
-            match (&state, sequence) {
+        for (place, sequence, said) in self.rows(places).await? {
+            let is_unsaid = said.is_none() && sequence.is_some();
+            match (&said, sequence) {
                 (Some(_), _) => {}
                 (None, Some(_)) => unsaid.push(place.clone()),
                 (None, None) => rowless.push(place.clone()),
             }
             let sequence = sequence.unwrap_or_default();
-            known.insert(place, Known { sequence, state });
+            let (state, commit) = said.unzip();
+            let is_unsettled = false;
+            known.insert(place, Known { sequence, state, commit, is_unsaid, is_unsettled });
         }
-        self.look_through(&rowless, LOOKED_THROUGH, &mut known).await?;
-        let left = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
+        self.look_for_rowless(&rowless, self.looked_through, &mut known).await?;
+        let (left, _) = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
         if let Some(place) = left.first() {
             return Err(Error::corrupt(format!(
                 "the newest op of partition {place} (group '{}') made no commit, and none of the newest {LOOKED_THROUGH_FOR_ROW} commits of the branch says how far it is: look it up in the files, and begin with another group there",
@@ -122,12 +171,36 @@ impl Ledger {
         Ok(known)
     }
 
+    /// Looks further for partitions that are not settled, and that the group has read before.
+    pub(crate) async fn look_further(
+        &self,
+        places: &[Place],
+        known: &mut BTreeMap<Place, Known>,
+    ) -> Result<()> {
+        self.look_for_rowless(places, self.looked_through_for_group, known).await
+    }
+
+    async fn look_for_rowless(
+        &self,
+        places: &[Place],
+        commits_max: usize,
+        known: &mut BTreeMap<Place, Known>,
+    ) -> Result<()> {
+        let (left, is_all) = self.look_through(places, commits_max, known).await?;
+        for place in places {
+            if let Some(known) = known.get_mut(place) {
+                known.is_unsettled = !is_all && left.contains(place);
+            }
+        }
+        Ok(())
+    }
+
     /// The time up to which these partitions are on the branch, where all of them have one: what their newest
     /// commits say, and no more is looked for.
     pub(crate) async fn through(&self, places: &[Place]) -> Result<Option<i64>> {
         let mut through = i64::MAX;
-        for (_, _, state) in self.rows(places).await? {
-            match state.and_then(|state| state.through_ms) {
+        for (_, _, said) in self.rows(places).await? {
+            match said.and_then(|(state, _)| state.through_ms) {
                 Some(ms) => through = through.min(ms),
                 None => return Ok(None),
             }
@@ -137,14 +210,15 @@ impl Ledger {
 
     /// The row of each partition: the sequence of its newest op, where it had one, and what the commit of
     /// that says of it, where there is one that does.
-    async fn rows(&self, places: &[Place]) -> Result<Vec<(Place, Option<u64>, Option<State>)>> {
+    async fn rows(&self, places: &[Place]) -> Result<Vec<Row>> {
         let rows = self.branch.producers(places.iter().map(|place| self.name(place))).await?;
         let said = self.said(rows.values().filter_map(|row| row.commit).collect()).await?;
         let of = |place: &Place| {
             let row = rows.get(&self.name(place));
-            let pairs = row.and_then(|row| row.commit).and_then(|commit| said.get(&commit));
+            let commit = row.and_then(|row| row.commit);
+            let pairs = commit.and_then(|commit| said.get(&commit));
             let state = pairs.map(|pairs| decode(pairs, &self.group, place)).transpose()?;
-            Ok((place.clone(), row.map(|row| row.sequence), state.flatten()))
+            Ok((place.clone(), row.map(|row| row.sequence), state.flatten().zip(commit)))
         };
         places.iter().map(of).collect()
     }
@@ -162,25 +236,32 @@ impl Ledger {
             .await
     }
 
-    /// Finds what the newest commit of the branch says of each of these. Returns those of which none does.
+    /// Finds what the newest commit of the branch says of each of these. Returns those of which none does,
+    /// and whether that is all there is.
     async fn look_through(
         &self,
         places: &[Place],
         commits_max: usize,
         known: &mut BTreeMap<Place, Known>,
-    ) -> Result<Vec<Place>> {
+    ) -> Result<(Vec<Place>, bool)> {
         let mut wanted = places.to_vec();
         if wanted.is_empty() {
-            return Ok(wanted);
+            return Ok((wanted, true));
         }
         let request = LogRequest { first_parent: true, ..LogRequest::default() };
         let commits = self.branch.repository().log(&self.head, &request).await?;
-        let mut commits = commits.take(commits_max);
-        while let Some(info) = commits.try_next().await? {
+        let mut commits = commits.enumerate();
+        while let Some((number, info)) = commits.next().await {
+            if number == commits_max {
+                return Ok((wanted, false));
+            }
+            let info = info?;
             let mut left = Vec::new();
             for place in wanted {
                 match (decode(&info.commit.metadata, &self.group, &place)?, known.get_mut(&place)) {
-                    (Some(state), Some(known)) => known.state = Some(state),
+                    (Some(state), Some(known)) => {
+                        (known.state, known.commit) = (Some(state), Some(info.id));
+                    }
                     _ => left.push(place),
                 }
             }
@@ -189,7 +270,7 @@ impl Ledger {
                 break;
             }
         }
-        Ok(wanted)
+        Ok((wanted, true))
     }
 
     /// Moves as many partitions at once as an op can carry: what is left comes with the next.
@@ -226,21 +307,35 @@ impl Ledger {
         through_ms: Option<i64>,
         patience: Duration,
     ) -> Result<Written> {
-        let begun = Stopwatch::start();
         // The sequences alone are no name for it: whoever else tries them would be told that this is theirs.
         let op_id = new_op_id();
+        let submitted =
+            self.see_through(patience, || Ok(self.op(moves, through_ms).op_id(op_id))).await?;
+        match submitted {
+            Outcome::Committed { commit, .. } => Ok(Written::Committed(commit)),
+            outcome @ (Outcome::Behind { .. } | Outcome::Fenced { .. }) => {
+                Ok(Written::TakenOver(self.taken_over(moves, &outcome)?))
+            }
+            other => Err(self.came_to_nothing(&other)),
+        }
+    }
+
+    /// Submits an op, again and again until it is decided or `patience` is over. Each time it must be the
+    /// same op, under the same id.
+    pub(crate) async fn see_through(
+        &self,
+        patience: Duration,
+        op: impl Fn() -> Result<ChangeBuilder>,
+    ) -> Result<Outcome> {
+        let begun = Stopwatch::start();
         let mut pause = Duration::from_millis(50);
         loop {
-            let error = match self.op(moves, through_ms).op_id(op_id).commit().await {
-                Ok(Outcome::Committed { commit, .. }) => return Ok(Written::Committed(commit)),
-                Ok(outcome @ (Outcome::Behind { .. } | Outcome::Fenced { .. })) => {
-                    return Ok(Written::TakenOver(self.taken_over(moves, &outcome)?));
-                }
+            let error = match op()?.commit().await {
                 Ok(Outcome::StillQueued { cause, .. }) => {
                     let cause = cause.unwrap_or_default();
                     Error::unavailable(format!("the commit still waits in the queue ({cause})"))
                 }
-                Ok(other) => return Err(self.came_to_nothing(&other)),
+                Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
             if !error.is_retryable() || begun.has_run(patience) {
@@ -252,12 +347,18 @@ impl Ledger {
         }
     }
 
-    fn op(&self, moves: &[Move], through_ms: Option<i64>) -> onward::ChangeBuilder {
+    /// What a commit says of these moves.
+    pub(crate) fn pairs(&self, moves: &[Move]) -> BTreeMap<String, String> {
         let states = moves.iter().map(|each| (&each.place, &each.state));
         let skipped = moves
             .iter()
             .flat_map(|each| each.skipped.iter().map(|gap| (each.place.clone(), gap.clone())));
         let skipped: Vec<(Place, Range<i64>)> = skipped.take(SKIPPED_MAX).collect();
+        encode(&self.group, states, &skipped)
+    }
+
+    /// The op of these moves.
+    pub(crate) fn op(&self, moves: &[Move], through_ms: Option<i64>) -> ChangeBuilder {
         let files: usize = moves.iter().map(|each| each.files.len()).sum();
         let message = match files {
             0 => format!("kafka: {} partitions, group {}", moves.len(), self.group),
@@ -266,7 +367,7 @@ impl Ledger {
         let mut op = self.branch.change().message(message).allow_empty(true).producers(
             moves.iter().map(|each| Producer::new(self.name(&each.place), EPOCH, each.sequence)),
         );
-        for (key, value) in encode(&self.group, states, &skipped) {
+        for (key, value) in self.pairs(moves) {
             op = op.meta(key, value);
         }
         if let Some(ms) = through_ms {
@@ -289,7 +390,7 @@ impl Ledger {
         })
     }
 
-    fn came_to_nothing(&self, outcome: &Outcome) -> Error {
+    pub(crate) fn came_to_nothing(&self, outcome: &Outcome) -> Error {
         let reason = outcome.reason().unwrap_or("somebody called it off");
         Error::new(
             ErrorKind::Conflict,
@@ -300,6 +401,11 @@ impl Ledger {
             ),
         )
     }
+}
+
+/// The producer that a partition is to a group.
+pub(crate) fn producer_of(group: &str, place: &Place) -> String {
+    format!("kafka/{group}/{}/{}", place.topic, place.partition)
 }
 
 /// A moment as RFC 3339 in UTC.

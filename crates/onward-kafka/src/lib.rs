@@ -42,6 +42,12 @@
 //! [`state`]. Before each commit the brokers are asked whether the topics have the ids they had: an id never
 //! comes back, so what was read before the answer is of that topic.
 //!
+//! # Change sets
+//!
+//! With [`Settings::change_sets`] records are no values for files but change sets, the JSON of
+//! `/onward/v1`, and each becomes a commit of its own that also moves its partition. What comes to nothing
+//! moves it by a commit without changes that says why. [`Sink::replies`] tells each outcome, at least once.
+//!
 //! # Settings that belong together
 //!
 //! Files [roll](Roll) by size, count and age; what has rolled and is uploaded is committed every
@@ -56,10 +62,11 @@
 //! | files of a partition that are not committed | [`Settings::partition_max`], 256 MiB, and 64 files; then the partition is paused |
 //! | fetched ahead by librdkafka | 16 MiB (`queued.max.messages.kbytes`), and a batch for each partition, which is as large as the topic's `max.message.bytes` lets it be |
 //! | partitions of one commit | [`PARTITIONS_PER_COMMIT_MAX`], or as many as have room in 6 KiB of names and offsets (about 75 where group and topic have 20 bytes together); more are several commits, one after the other |
+//! | change sets of a partition that wait; replies to them on their way | 1,000; 1,000 |
 //! | uploads at the same time | 8 |
 //! | ranges that one commit names as skipped | 16, the rest is told by [`Event::Skipped`] |
 //! | a name `kafka/<group>/<topic>/<partition>` | 255 bytes |
-//! | commits looked through for a partition that the branch has no row of | 1,000 |
+//! | commits looked through for a partition that the branch has no row of | 1,000; 10,000 where the group was told an offset of it |
 //!
 //! # When something fails
 //!
@@ -83,8 +90,9 @@
 //!
 //! A commit that is reverted, or a branch that is set back, takes files away and not the offsets: what was
 //! taken away is not read again. The [valid-through](state::VALID_THROUGH_KEY) time is by the records' own
-//! times, and a record may be later than its time. A sink that did not run for longer than its deployment
-//! remembers producers, and whose last commit is more than 1,000 commits back, begins as a new one.
+//! times, and a record may be later than its time. A partition that the branch has forgotten, that none of the
+//! commits looked through speaks of, and that the group has no offset of any more, begins as a new one; where
+//! the group has one, the sink ends and says so.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -106,16 +114,20 @@ mod ledger;
 mod partition;
 pub mod path;
 mod record;
+mod replies;
+mod requests;
 mod settings;
 mod sink;
 pub mod state;
+mod steps;
 mod store;
 
 pub use event::{Event, Report, Stop};
 #[cfg(feature = "rdkafka")]
-pub use kafka::{Kafka, sample};
+pub use kafka::{Kafka, ReplyTopic, sample};
 pub use ledger::PARTITIONS_PER_COMMIT_MAX;
 pub use record::{Header, Record};
-pub use settings::{DeadLetterSettings, OnGap, Roll, Settings};
+pub use replies::{Replies, Reply};
+pub use settings::{DeadLetterSettings, OnGap, Roll, Settings, Takes};
 pub use sink::Sink;
-pub use store::{BranchStore, Store};
+pub use store::{BranchStore, LinkedStore, Store};

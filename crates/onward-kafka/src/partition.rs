@@ -3,20 +3,26 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use onward::{Entry, Error, ErrorKind, Result};
+use bytes::Bytes;
+use onward::{CommitId, Entry, Error, ErrorKind, Result};
 
 use crate::broker::Place;
 use crate::clock::{Stopwatch, now_ms};
 use crate::file::{Content, FileFacts, FileWriter, Refused};
 use crate::format::DeadLetterFile;
-use crate::ledger::Move;
+use crate::ledger::{Move, Taken};
 use crate::path::PathTemplate;
 use crate::record::Record;
-use crate::settings::Settings;
+use crate::replies::Unanswered;
+use crate::requests::Request;
+use crate::settings::{DeadLetterSettings, Settings, Takes};
 use crate::state::State;
 
 /// Files that wait to be committed, at most; the partition is not read beyond it.
 pub(crate) const WAITING_MAX: usize = 64;
+
+/// Change sets that wait to be carried out, at most.
+pub(crate) const REQUESTS_MAX: usize = 1_000;
 
 /// A partition that this member of the group has.
 pub(crate) struct Partition {
@@ -25,6 +31,8 @@ pub(crate) struct Partition {
     pub(crate) assignment: u64,
     /// The sequence of the newest op.
     pub(crate) sequence: u64,
+    /// The newest commit that moved it.
+    pub(crate) newest: CommitId,
     /// What the branch says.
     pub(crate) state: State,
     /// The next offset: that of the last record and one more, or where a gap ended. The client's own
@@ -34,6 +42,8 @@ pub(crate) struct Partition {
     pub(crate) life: u32,
     open: Option<Open>,
     pub(crate) waiting: VecDeque<Finished>,
+    /// Replies to its change sets.
+    pub(crate) unanswered: Unanswered,
     /// Offsets that were skipped and not yet told by a commit.
     pub(crate) skipped: Vec<Range<i64>>,
     pub(crate) is_paused: bool,
@@ -99,6 +109,8 @@ pub(crate) struct Finished {
     /// What its files hold in memory until they are uploaded.
     pub(crate) memory: u64,
     pub(crate) files: Vec<NamedFile>,
+    /// The change set that is to be carried out.
+    pub(crate) request: Option<Request>,
 }
 
 /// A file on its way to the branch.
@@ -122,16 +134,20 @@ impl Finished {
 }
 
 impl Partition {
-    pub(crate) fn new(place: Place, assignment: u64, sequence: u64, state: State) -> Self {
+    /// The partition as a claim, which is `newest`, has moved it.
+    pub(crate) fn new(claim: Move, assignment: u64, newest: CommitId) -> Self {
+        let Move { place, sequence, state, .. } = claim;
         Self {
             place,
             assignment,
             sequence,
+            newest,
             next: state.next,
             life: state.life,
             state,
             open: None,
             waiting: VecDeque::new(),
+            unanswered: Unanswered::default(),
             skipped: Vec::new(),
             is_paused: false,
             is_taken_over: false,
@@ -144,14 +160,55 @@ impl Partition {
         }
     }
 
-    /// Adds a record to the file in the making. Returns what is finished by that.
-    pub(crate) fn push(&mut self, record: &Record, settings: &Settings) -> Result<Vec<ToUpload>> {
+    /// Where it is read from.
+    pub(crate) fn start(&self) -> (Place, i64) {
+        (self.place.clone(), self.unanswered.from().unwrap_or(self.next))
+    }
+
+    /// Whether a record is one to be taken.
+    pub(crate) fn hear(&mut self, record: &Record) -> bool {
         self.quiet = Stopwatch::start();
         self.end_seen_ms = None;
         // One that was read before: a partition that is resumed begins where it was paused, or before.
-        if record.offset < self.next || self.is_taken_over {
-            return Ok(Vec::new());
+        record.offset >= self.next && !self.is_taken_over
+    }
+
+    /// Adds a record to what waits as the change set that it is, or as a dead letter. Returns that, to be
+    /// uploaded.
+    pub(crate) fn ask(&mut self, request: Request, settings: &Settings) -> Result<Vec<ToUpload>> {
+        let record = &request.record;
+        let mut uploads = Vec::new();
+        if let Some(reason) = &request.refused {
+            let letters = letters(record, reason, settings, &self.place)?;
+            let mut dead = letters.format.begin()?;
+            dead.push(record, reason)?;
+            let range = FileFacts {
+                topic: &self.place.topic,
+                partition: self.place.partition,
+                life: self.life,
+                first_offset: record.offset,
+                last_offset: record.offset,
+                timestamp_ms: record.timestamp_ms,
+                extension: letters.format.extension(),
+            };
+            uploads.push(dead_file(dead, letters, settings, range)?);
         }
+        self.next = record.offset.saturating_add(1);
+        self.waiting.push_back(Finished {
+            next: self.next,
+            life: self.life,
+            through_ms: record.timestamp_ms,
+            records: 1,
+            bytes: record.value.as_ref().map_or(0, Bytes::len) as u64,
+            memory: record.memory(),
+            files: named(&uploads),
+            request: Some(request),
+        });
+        Ok(uploads)
+    }
+
+    /// Adds a record to the file in the making. Returns what is finished by that.
+    pub(crate) fn push(&mut self, record: &Record, settings: &Settings) -> Result<Vec<ToUpload>> {
         let mut finished = Vec::new();
         if !self.write(record, settings)? {
             finished.extend(self.finish(settings)?);
@@ -206,29 +263,24 @@ impl Partition {
     pub(crate) fn finish(&mut self, settings: &Settings) -> Result<Vec<ToUpload>> {
         let Some(open) = self.open.take() else { return Ok(Vec::new()) };
         let mut uploads = Vec::new();
-        let facts = |extension| FileFacts {
+        let range = FileFacts {
             topic: &self.place.topic,
             partition: self.place.partition,
             life: self.life,
             first_offset: open.first,
             last_offset: open.last,
             timestamp_ms: open.first_ms,
-            extension,
+            extension: settings.format.extension(),
         };
         if open.writer.records() > 0 {
-            let format = &settings.format;
             uploads.push(ToUpload {
-                path: name(settings, &settings.path, &facts(format.extension()))?,
+                path: name(settings, &settings.path, &range)?,
                 content: open.writer.finish()?,
-                content_type: format.content_type().to_owned(),
+                content_type: settings.format.content_type().to_owned(),
             });
         }
         if let (Some(dead), Some(letters)) = (open.dead, &settings.dead_letters) {
-            uploads.push(ToUpload {
-                path: name(settings, &letters.path, &facts(letters.format.extension()))?,
-                content: dead.finish()?,
-                content_type: letters.format.content_type().to_owned(),
-            });
+            uploads.push(dead_file(dead, letters, settings, range)?);
         }
         let (mut bytes, mut memory) = (0, 0);
         for upload in &uploads {
@@ -240,8 +292,6 @@ impl Partition {
                 Content::File(file) => bytes += file.metadata().map_or(0, |facts| facts.len()),
             }
         }
-        let files =
-            uploads.iter().map(|upload| NamedFile { path: upload.path.clone(), entry: None });
         self.waiting.push_back(Finished {
             next: open.last.saturating_add(1),
             life: self.life,
@@ -249,7 +299,8 @@ impl Partition {
             records: open.records,
             bytes,
             memory,
-            files: files.collect(),
+            files: named(&uploads),
+            request: None,
         });
         Ok(uploads)
     }
@@ -264,22 +315,47 @@ impl Partition {
         self.open.is_none() && self.waiting.len() == finished
     }
 
-    /// This partition moved to `state`, by these files.
-    pub(crate) fn move_to(
-        &self,
-        state: State,
-        files: Vec<(String, Entry)>,
-        skipped: Vec<Range<i64>>,
-    ) -> Move {
-        Move { place: self.place.clone(), sequence: self.sequence + 1, state, files, skipped }
+    /// This partition moved from one state to another, by so much of what waits behind the first `passed`.
+    pub(crate) fn step(&self, from: &State, passed: usize, finished: usize) -> Move {
+        let mut state = from.clone();
+        let mut taken = Taken { assignment: self.assignment, finished, ..Taken::default() };
+        let mut files = Vec::new();
+        for finished in self.waiting.iter().skip(passed).take(finished) {
+            (state.next, state.life) = (finished.next, finished.life);
+            state.through_ms = state.through_ms.max(finished.through_ms);
+            taken.records += finished.records;
+            taken.bytes += finished.bytes;
+            let named = finished.files.iter();
+            files.extend(named.filter_map(|file| Some((file.path.clone(), file.entry.clone()?))));
+        }
+        if self.is_idle_behind(passed + finished) {
+            // Whatever was skipped behind the last file is passed as well.
+            (state.next, state.life) = (self.next, self.life);
+            state.through_ms = state.through_ms.max(self.end_seen_ms);
+        }
+        // Those before have been told.
+        let gaps = self.skipped.iter().skip_while(|gap| gap.end <= from.next && passed > 0);
+        let gaps = gaps.take_while(|gap| gap.end <= state.next);
+        let skipped: Vec<_> = gaps.cloned().collect();
+        taken.gaps = skipped.len();
+        state.replied = state.replied.map(|_| self.unanswered.replied(self.state.next));
+        Move {
+            place: self.place.clone(),
+            sequence: self.sequence + 1,
+            state,
+            files,
+            skipped,
+            taken,
+        }
     }
 
-    /// The branch has a move of it, with so much of what waits.
-    pub(crate) fn moved(&mut self, by: &Move, finished: usize, gaps: usize) {
+    /// The branch has a move of it.
+    pub(crate) fn moved(&mut self, by: &Move, commit: CommitId) {
         self.sequence = by.sequence;
+        self.newest = commit;
         self.state = by.state.clone();
-        self.waiting.drain(..finished.min(self.waiting.len()));
-        self.skipped.drain(..gaps.min(self.skipped.len()));
+        self.waiting.drain(..by.taken.finished.min(self.waiting.len()));
+        self.skipped.drain(..by.taken.gaps.min(self.skipped.len()));
     }
 
     /// Whether everything that was read is on the branch, and that offsets began anew if they did.
@@ -288,6 +364,13 @@ impl Partition {
             && self.waiting.is_empty()
             && self.skipped.is_empty()
             && self.life == self.state.life
+    }
+
+    /// Whether everything is on the branch as well that is known of replies.
+    pub(crate) fn is_settled(&self) -> bool {
+        let replied = self.unanswered.replied(self.state.next);
+        let is_told = self.state.replied.is_none_or(|told| told == replied);
+        self.is_committed() && self.unanswered.on_their_way() == 0 && is_told
     }
 
     /// Forgets what was read and not committed.
@@ -313,9 +396,13 @@ impl Partition {
 
     /// Whether it is not to be read further for now.
     pub(crate) fn is_full(&self, settings: &Settings) -> bool {
+        let waiting_max = match settings.takes {
+            Takes::Values => WAITING_MAX,
+            Takes::ChangeSets => REQUESTS_MAX,
+        };
         self.is_taken_over
             || self.pending() >= settings.partition_max
-            || self.waiting.len() >= WAITING_MAX
+            || self.waiting.len() >= waiting_max
     }
 
     /// An upload of this path has its place now.
@@ -341,21 +428,52 @@ impl Open {
         settings: &Settings,
         place: &Place,
     ) -> Result<()> {
-        let Some(letters) = &settings.dead_letters else {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!(
-                    "the record at offset {} of {place} does not parse: {reason}. Nothing of it is committed, and the offsets stand before it: name a place for dead letters, or use another format",
-                    record.offset
-                ),
-            ));
-        };
+        let letters = letters(record, reason, settings, place)?;
         let dead = match &mut self.dead {
             Some(dead) => dead,
             none => none.insert(letters.format.begin()?),
         };
         dead.push(record, reason)
     }
+}
+
+/// Where a record goes that does not parse; where there is no such place that is the end.
+fn letters<'a>(
+    record: &Record,
+    reason: &str,
+    settings: &'a Settings,
+    place: &Place,
+) -> Result<&'a DeadLetterSettings> {
+    settings.dead_letters.as_ref().ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidInput,
+            format!(
+                "the record at offset {} of {place} does not parse: {reason}. Nothing of it is committed, and the offsets stand before it: name a place for dead letters, or use another format",
+                record.offset
+            ),
+        )
+    })
+}
+
+/// A finished file of dead letters.
+fn dead_file(
+    dead: DeadLetterFile,
+    letters: &DeadLetterSettings,
+    settings: &Settings,
+    range: FileFacts<'_>,
+) -> Result<ToUpload> {
+    let facts = FileFacts { extension: letters.format.extension(), ..range };
+    Ok(ToUpload {
+        path: name(settings, &letters.path, &facts)?,
+        content: dead.finish()?,
+        content_type: letters.format.content_type().to_owned(),
+    })
+}
+
+/// Files that are on their way.
+fn named(uploads: &[ToUpload]) -> Vec<NamedFile> {
+    let named = |upload: &ToUpload| NamedFile { path: upload.path.clone(), entry: None };
+    uploads.iter().map(named).collect()
 }
 
 fn name(settings: &Settings, template: &PathTemplate, facts: &FileFacts<'_>) -> Result<String> {

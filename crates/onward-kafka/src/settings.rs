@@ -6,8 +6,18 @@ use std::time::Duration;
 use onward::{Error, Result};
 
 use crate::file::Format;
-use crate::format::DeadLetters;
+use crate::format::{DeadLetters, JsonLines, Packing};
 use crate::path::PathTemplate;
+
+/// What the records of topics are to a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Takes {
+    /// Values, which become lines or rows of files.
+    #[default]
+    Values,
+    /// Change sets, the JSON of `/onward/v1`, each of which becomes a commit of its own.
+    ChangeSets,
+}
 
 /// When a file is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +64,8 @@ pub struct Settings {
     pub group: String,
     /// The topics that are read.
     pub topics: Vec<Arc<str>>,
+    /// What records are. Of change sets no files are made, besides those of dead letters.
+    pub takes: Takes,
     /// What files are made of.
     pub format: Arc<dyn Format>,
     /// Names of the files.
@@ -97,6 +109,7 @@ impl Settings {
         Self {
             group: group.into(),
             topics: topics.into_iter().map(Into::into).collect(),
+            takes: Takes::Values,
             format,
             path,
             prefix: String::new(),
@@ -112,6 +125,20 @@ impl Settings {
             assign_patience: Duration::from_secs(60),
             standstill: Duration::from_secs(30),
         }
+    }
+
+    /// The settings of a sink of `group` that carries out the change sets in `topics`, as they come.
+    pub fn change_sets(
+        group: impl Into<String>,
+        topics: impl IntoIterator<Item = impl Into<Arc<str>>>,
+    ) -> Result<Self> {
+        // Nothing becomes a file of it.
+        let format = Arc::new(JsonLines::new(Packing::None));
+        let path = PathTemplate::parse(PathTemplate::FILES)?;
+        let mut settings = Self::new(group, topics, format, path);
+        settings.takes = Takes::ChangeSets;
+        settings.commit_every = Duration::ZERO;
+        Ok(settings)
     }
 
     /// Fails where they make no sense.

@@ -9,6 +9,7 @@ use crate::broker::Broker;
 use crate::engine::{Engine, Parts};
 use crate::event::{Event, Report, Stop};
 use crate::ledger::Ledger;
+use crate::replies::Replies;
 use crate::settings::Settings;
 use crate::store::{BranchStore, Store};
 
@@ -16,6 +17,7 @@ use crate::store::{BranchStore, Store};
 pub struct Sink {
     ledger: Ledger,
     store: Arc<dyn Store>,
+    replies: Option<Box<dyn Replies>>,
     settings: Settings,
 }
 
@@ -25,13 +27,20 @@ impl Sink {
         settings.check()?;
         let ledger = Ledger::new(repo, branch, &settings.group)?;
         let store = Arc::new(BranchStore::new(ledger.branch().clone()));
-        Ok(Self { ledger, store, settings })
+        Ok(Self { ledger, store, replies: None, settings })
     }
 
     /// Puts the bytes of files elsewhere than into the storage of the deployment.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = store;
+        self
+    }
+
+    /// Tells what became of each change set, at least once: see [`Reply`](crate::Reply).
+    #[must_use]
+    pub fn replies(mut self, replies: impl Replies + 'static) -> Self {
+        self.replies = Some(Box::new(replies));
         self
     }
 
@@ -50,6 +59,7 @@ impl Sink {
             ledger: self.ledger,
             store: self.store,
             broker: Box::new(broker),
+            replies: self.replies,
             stop,
             watch: Box::new(watch),
         };

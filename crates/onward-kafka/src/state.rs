@@ -2,14 +2,16 @@
 //!
 //! A commit has the pair `onward.kafka.group`, and for each topic that it moves
 //! `onward.kafka.offsets.<topic>` = `1 <topic id or -> <partition>:<next offset>:<life>:<time> …`, where 1 is
-//! the version and the time, in milliseconds, may be missing. What was skipped stands in
+//! the version and the time, in milliseconds, may be missing. A topic of change sets may have two values
+//! more behind each time: `:<replied offset>:<commit>`. What was skipped stands in
 //! `onward.kafka.skipped`, and `onward.kafka.valid-through` says up to which time of its records all
 //! partitions are there.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::str::FromStr;
 
-use onward::{Error, ErrorKind, Result};
+use onward::{CommitId, Error, ErrorKind, Result};
 
 use crate::broker::Place;
 
@@ -17,6 +19,15 @@ pub use onward::history::{GROUP_KEY, VALID_THROUGH_KEY};
 
 /// The pair that says which offsets were skipped.
 pub const SKIPPED_KEY: &str = "onward.kafka.skipped";
+
+/// The pair that says which record of a topic asked for the commit: `<topic>/<partition>:<offset>`.
+pub const RECORD_KEY: &str = "onward.kafka.record";
+
+/// The pair that says what became of that record where the commit is not it: the outcome as JSON.
+pub const OUTCOME_KEY: &str = "onward.kafka.outcome";
+
+/// What the keys of all these pairs begin with.
+pub(crate) const OWN_KEYS: &str = "onward.kafka.";
 
 /// In front of the topic, the key of the pair with its offsets.
 pub const OFFSETS_KEY: &str = "onward.kafka.offsets.";
@@ -35,6 +46,11 @@ pub struct State {
     /// The latest time of a record that is on the branch, or when everything was, in milliseconds since
     /// the Unix epoch.
     pub through_ms: Option<i64>,
+    /// Of a topic of change sets whose outcomes are told: all before it are.
+    pub replied: Option<i64>,
+    /// Of a topic of change sets: the commit after which a former owner may have tried the next record,
+    /// without a commit that says what became of it.
+    pub asked: Option<CommitId>,
 }
 
 /// The pairs of a commit that brings these partitions so far.
@@ -61,7 +77,13 @@ pub(crate) fn encode<'a>(
 
 fn encode_one(place: &Place, state: &State) -> String {
     let through = state.through_ms.map(|ms| ms.to_string()).unwrap_or_default();
-    format!(" {}:{}:{}:{through}", place.partition, state.next, state.life)
+    let mut text = format!(" {}:{}:{}:{through}", place.partition, state.next, state.life);
+    if state.replied.is_some() || state.asked.is_some() {
+        let replied = state.replied.map(|offset| offset.to_string()).unwrap_or_default();
+        let asked = state.asked.map(|commit| commit.to_string()).unwrap_or_default();
+        text.push_str(&format!(":{replied}:{asked}"));
+    }
+    text
 }
 
 /// What a topic adds to the pairs of a commit, in bytes, besides its partitions.
@@ -75,8 +97,9 @@ pub(crate) fn partition_len(place: &Place, state: &State) -> usize {
     encode_one(place, state).len()
 }
 
-/// How far the pairs of a commit bring a partition of this group; `None` where they say nothing of it.
-pub(crate) fn decode(
+/// How far the pairs of a commit bring a partition of this group; `None` where they say nothing of it. Fails
+/// where they are of a newer version, or damaged.
+pub fn decode(
     pairs: &BTreeMap<String, String>,
     group: &str,
     place: &Place,
@@ -119,11 +142,20 @@ fn decode_one(word: &str, topic_id: &Option<String>) -> Option<(i32, State)> {
     let partition = parts.next()?.parse().ok()?;
     let next = parts.next()?.parse().ok()?;
     let life = parts.next()?.parse().ok()?;
-    let through_ms = match parts.next()? {
-        "" => None,
-        ms => Some(ms.parse().ok()?),
-    };
-    Some((partition, State { topic_id: topic_id.clone(), next, life, through_ms }))
+    let through_ms = optional(parts.next()?)?;
+    // Those that older programs, and topics of values, do not say.
+    let replied = optional(parts.next().unwrap_or_default())?;
+    let asked = optional(parts.next().unwrap_or_default())?;
+    let topic_id = topic_id.clone();
+    Some((partition, State { topic_id, next, life, through_ms, replied, asked }))
+}
+
+/// A value that may be missing; the outer `None` is one that cannot be read.
+fn optional<T: FromStr>(text: &str) -> Option<Option<T>> {
+    match text {
+        "" => Some(None),
+        text => text.parse().ok().map(Some),
+    }
 }
 
 #[cfg(test)]
@@ -131,13 +163,15 @@ mod tests {
     use super::*;
 
     fn state(next: i64, life: u32, through_ms: Option<i64>) -> State {
-        State { topic_id: Some("abc".into()), next, life, through_ms }
+        let topic_id = Some("abc".into());
+        State { topic_id, next, life, through_ms, replied: None, asked: None }
     }
 
     #[test]
     fn what_a_commit_says_is_read_back() {
         let (a, b) = (Place::new("orders", 0), Place::new("orders", 10));
-        let (first, second) = (state(7, 0, None), state(i64::MAX, 3, Some(-5)));
+        let (first, mut second) = (state(7, 0, None), state(i64::MAX, 3, Some(-5)));
+        second.replied = Some(17);
         let skipped = [(a.clone(), 3..5)];
         let pairs = encode("g", [(&a, &first), (&b, &second)], &skipped);
         assert_eq!(decode(&pairs, "g", &a).unwrap(), Some(first));

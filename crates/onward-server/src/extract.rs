@@ -14,7 +14,6 @@ use super::headers::codings;
 use super::integrity::WrongMd5;
 use onward::internals::model::error::quoted;
 use onward::internals::model::ids::Fingerprint;
-use onward::{Change, Error};
 
 /// A body in JSON. An empty one reads as `{}`, as clients send it where every field is optional.
 pub struct Json<T>(pub T);
@@ -53,6 +52,18 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         Some(b'{') | None => serde_json::from_slice(bytes).map_err(|error| error.to_string()),
         Some(_) => Err("it is not an object".to_owned()),
     }
+}
+
+/// A body that is a form, as OAuth sends it.
+#[cfg(feature = "iceberg")]
+pub async fn form<T: DeserializeOwned, S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<T, ApiError> {
+    let bytes = body(request, state).await?;
+    serde_html_form::from_bytes(&bytes).map_err(|error| {
+        ApiError::invalid(format!("the body is not the form expected here: {error}"))
+    })
 }
 
 /// A body that is a JSON array.
@@ -193,20 +204,5 @@ impl<'de> Deserialize<'de> for Flag {
                 Err(D::Error::custom(format!("'{}' is neither true nor false", quoted(other))))
             }
         }
-    }
-}
-
-/// The largest size that a client may say an object has, in bytes: clients of the lakeFS API keep sizes
-/// in 64 bits with a sign, and a single one with more would break every listing that shows it.
-pub const SIZE_MAX: u64 = i64::MAX as u64;
-
-/// Refuses a put whose object is said to be larger than [`SIZE_MAX`].
-pub fn check_size(change: &Change) -> Result<(), Error> {
-    match change.entry() {
-        Some(entry) if entry.size > SIZE_MAX => Err(Error::invalid(format!(
-            "a size of {} bytes is over the limit of {SIZE_MAX}",
-            entry.size
-        ))),
-        _ => Ok(()),
     }
 }

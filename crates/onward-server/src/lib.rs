@@ -3,6 +3,7 @@
 //! ```text
 //! /api/v1/…       the lakeFS API, for lakeFS's own clients           lakefs
 //! /onward/v1/…    what lakeFS's lacks: change sets, tickets, events  api
+//! /iceberg/v1/…   an Iceberg REST catalog, for engines of tables      iceberg
 //! /healthz /readyz /metrics                                          health, metrics
 //! /openapi.json /docs                                                api
 //! ```
@@ -26,6 +27,8 @@ mod error;
 mod extract;
 mod headers;
 mod health;
+#[cfg(feature = "iceberg")]
+mod iceberg;
 mod idempotency;
 mod integrity;
 pub mod lakefs;
@@ -46,6 +49,7 @@ mod tasks;
 mod tls;
 mod unoffered;
 mod urls;
+mod warehouse;
 mod watch;
 
 use axum::Router;
@@ -89,7 +93,8 @@ impl Server {
     /// Fails with [`onward::ErrorKind::InvalidInput`] where other machines could reach it and it has
     /// neither TLS nor leave to go without, or nobody but a key that was just made could log in.
     pub async fn bind(onward: Onward, config: ServerConfig) -> Result<Self> {
-        let ServerConfig { listen, tls, insecure, admin, sources, limits } = config;
+        let ServerConfig { listen, tls, insecure, admin, sources, iceberg_warehouse, limits } =
+            config;
         if !listen.is_local() && tls.is_none() && !insecure {
             return Err(Error::invalid(
                 "other machines can reach this address, and secrets would travel in the clear: give --tls-cert and --tls-key, listen on 127.0.0.1 or a Unix socket, or add --insecure-http behind a proxy that has TLS",
@@ -97,6 +102,7 @@ impl Server {
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
+        let tables = warehouse::open(iceberg_warehouse.as_deref(), onward.coordinator().objects())?;
         onward.refuse_unsafe_storage().await?;
         // Before a key is made whose secret is told only to who serves.
         let listener = Listener::bind(&listen, tls).await?;
@@ -118,7 +124,7 @@ impl Server {
                 ));
             }
         };
-        let app = App::new(onward, sources, limits, metrics::recorder()?);
+        let app = App::new(onward, sources, tables, limits, metrics::recorder()?);
         Ok(Self { app, listener, first_key })
     }
 
@@ -157,24 +163,33 @@ fn router(app: AppState) -> Router {
         .merge(lakefs::open_routes())
         .merge(lakefs::routes().layer(known.clone()))
         .fallback(no_route);
-    let own = api::routes().layer(known).fallback(no_route);
+    let own = api::routes().layer(known.clone()).fallback(no_route);
     let all = Router::new()
         .nest("/api/v1", lakefs)
         .nest("/onward/v1", own)
         .merge(api::documents())
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
-        .route("/metrics", get(scrape::show))
-        .fallback(no_route)
-        .method_not_allowed_fallback(wrong_method);
-    limited(all, app.limits.json_len)
+        .route("/metrics", get(scrape::show));
+    #[cfg(feature = "iceberg")]
+    let all = {
+        let once = from_fn_with_state(app.clone(), iceberg::once);
+        let tables = Router::new()
+            .merge(iceberg::open_routes())
+            .merge(iceberg::routes().layer(once).layer(known))
+            .fallback(no_route);
+        all.nest("/iceberg/v1", tables)
+    };
+    let all = all.fallback(no_route).method_not_allowed_fallback(wrong_method);
+    let all = limited(all, app.limits.json_len)
         .layer(from_fn(integrity::watch))
         .layer(from_fn(unoffered::refuse))
         .layer(from_fn(urls::require_text))
         .layer(RequestBodyTimeoutLayer::new(app.limits.piece_timeout))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(requests::observe))
-        .with_state(app)
+        .layer(CatchPanicLayer::custom(panicked));
+    #[cfg(feature = "iceberg")]
+    let all = all.layer(from_fn(iceberg::speak));
+    all.layer(from_fn(requests::observe)).with_state(app)
 }
 
 async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
@@ -182,7 +197,7 @@ async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
         StatusCode::NOT_FOUND,
         "not_found",
         format!(
-            "there is no '{}' here: the lakeFS API is under /api/v1, Onward's own under /onward/v1, and /docs describes it",
+            "there is no '{}' here: the lakeFS API is under /api/v1, Onward's own under /onward/v1, an Iceberg catalog under /iceberg/v1; /docs describes Onward's",
             onward::internals::model::error::quoted(uri.path())
         ),
     );

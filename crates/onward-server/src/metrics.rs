@@ -23,6 +23,12 @@ const CONNECTIONS: &str = "onward_http_connections";
 /// Logins with a wrong id or secret.
 pub const LOGINS_FAILED: &str = "onward_logins_failed_total";
 
+/// Commits to Iceberg tables, by result.
+#[cfg(feature = "iceberg")]
+pub const ICEBERG_COMMITS: &str = "onward_iceberg_commits_total";
+/// Reports that engines send of scans and commits, by kind.
+#[cfg(feature = "iceberg")]
+pub const ICEBERG_REPORTS: &str = "onward_iceberg_reports_total";
 /// Which program this is.
 const BUILD_INFO: &str = "onward_build_info";
 /// Whether the sidecar can serve.
@@ -101,6 +107,11 @@ fn describe() {
     describe_histogram!(SECONDS, Unit::Seconds, "From the head of a request to that of its answer");
     describe_gauge!(IN_FLIGHT, "Requests under way");
     describe_gauge!(CONNECTIONS, "Open connections");
+    #[cfg(feature = "iceberg")]
+    {
+        describe_counter!(ICEBERG_COMMITS, "Commits to Iceberg tables");
+        describe_counter!(ICEBERG_REPORTS, "Reports of scans and commits by Iceberg engines");
+    }
     counter!(LOGINS_FAILED).increment(0);
     describe_counter!(LOGINS_FAILED, "Logins with a wrong id or secret");
     describe_gauge!(BUILD_INFO, "Always 1; its labels say which program this is");

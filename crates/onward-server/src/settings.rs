@@ -119,6 +119,8 @@ pub struct ServerConfig {
     pub admin: Option<(String, String)>,
     /// Folders, as URLs, that it may import from and read linked objects from.
     pub sources: Vec<String>,
+    /// The folder, as a URL, that Iceberg tables lie below; none for the deployment's own storage.
+    pub iceberg_warehouse: Option<String>,
     /// What it allows.
     pub limits: Limits,
 }
@@ -127,7 +129,15 @@ impl ServerConfig {
     /// A sidecar for this machine.
     pub fn new(listen: Listen) -> Self {
         let limits = Limits::default();
-        Self { listen, tls: None, insecure: false, admin: None, sources: Vec::new(), limits }
+        Self {
+            listen,
+            tls: None,
+            insecure: false,
+            admin: None,
+            sources: Vec::new(),
+            iceberg_warehouse: None,
+            limits,
+        }
     }
 }
 

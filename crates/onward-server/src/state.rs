@@ -14,6 +14,7 @@ use super::settings::Limits;
 use super::sources::Sources;
 use super::tasks::Tasks;
 use onward::Onward;
+use onward::internals::objects::Objects;
 
 /// A sidecar's state, as handlers get it.
 pub type AppState = Arc<App>;
@@ -38,6 +39,12 @@ pub struct App {
     pub streams_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
+    /// Iceberg's tables and namespaces on branches.
+    #[cfg(feature = "iceberg")]
+    pub catalog: onward_iceberg::catalog::Catalog,
+    /// Requests of the Iceberg catalog that are carried out once.
+    #[cfg(feature = "iceberg")]
+    pub iceberg_once: super::iceberg::Once,
     /// How much is taken at once.
     pub limits: Limits,
     /// What is measured.
@@ -51,6 +58,7 @@ impl App {
     pub fn new(
         onward: Onward,
         sources: Sources,
+        tables: Option<Objects>,
         limits: Limits,
         metrics: PrometheusHandle,
     ) -> AppState {
@@ -65,6 +73,10 @@ impl App {
             streams: Arc::new(Semaphore::new(limits.streams)),
             streams_by_key: Places::new("event streams", limits.streams_per_key),
             sources,
+            #[cfg(feature = "iceberg")]
+            catalog: onward_iceberg::catalog::Catalog::new(onward.clone(), tables),
+            #[cfg(feature = "iceberg")]
+            iceberg_once: super::iceberg::Once::default(),
             onward,
             limits,
             metrics,

@@ -19,6 +19,10 @@ use crate::commit::op::lost::lost;
 /// One call takes those who come without a pause, as many as it can carry.
 const GATHERING: Gathering = Gathering { passes: 3, enough: SUBMISSIONS_MAX };
 
+/// Where there is one writer, nobody else is about to come: each pass would be a look at all that the
+/// process waits for.
+const OF_ONE: Gathering = Gathering { passes: 0, ..GATHERING };
+
 /// An op that somebody wants submitted.
 pub(in crate::commit) struct Incoming {
     pub(super) submission: Submission,
@@ -65,7 +69,8 @@ async fn gather(
             }
             batch.len()
         };
-        let count = GATHERING.gather(take_in).await;
+        let gathering = if shared.state().crowd.is_one() { OF_ONE } else { GATHERING };
+        let count = gathering.gather(take_in).await;
         let patience = {
             let mut state = shared.state();
             state.crowd.came(count - counted);

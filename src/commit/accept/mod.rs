@@ -9,7 +9,7 @@
 
 pub(super) mod acceptor;
 pub mod admission;
-mod crowd;
+pub(super) mod crowd;
 pub mod persist;
 pub mod queue;
 pub mod rate;

@@ -15,6 +15,7 @@ use crate::objects::refusal;
 use super::doubts::Doubts;
 use super::others::Others;
 use super::upkeep::Upkeep;
+use crate::commit::accept::crowd::Crowd;
 use crate::commit::accept::shared::{Shared, TIMER};
 use crate::commit::accept::waiting::Waiters;
 use crate::commit::context::{BATCH_MAX, BranchContext};
@@ -276,18 +277,22 @@ impl Helper {
     /// of the last one. Those who were told of the last batch are in it where they are worth waiting
     /// for: a round for the few that were in the queue already would keep all of them waiting.
     async fn next_round(&mut self, next: View, ahead: Option<Box<Begin>>) -> Result<Begin> {
+        let waits: fn(&Crowd, u64) -> Duration = match ahead {
+            Some(_) => Crowd::patience_before_request,
+            None => Crowd::patience_before_round,
+        };
         let here = match ahead.as_deref() {
             Some(Begin::Deciding(_)) => u64::MAX,
             Some(Begin::Ready(ready)) => ready.ops(),
             _ => next.elements.len() as u64,
         };
-        let looked = match self.crowd_came(here).await {
+        let looked = match self.crowd_came(|crowd| waits(crowd, here)).await {
             false => None,
             true => self.look().await?.given(),
         };
         let looked = looked
             .filter(|view| view.turn_is_mine && view.head.done == next.head.done)
-            .filter(|view| ahead.is_none() || view.elements.len() as u64 / 2 > here);
+            .filter(|view| view.elements.len() as u64 > here);
         Ok(match (looked, ahead) {
             (Some(view), _) => Begin::View(view, self.head.take()),
             (None, Some(ahead)) => *ahead,
@@ -295,12 +300,12 @@ impl Helper {
         })
     }
 
-    /// Waits for those who were told of the last batch, where a round for the ops that are `here`, at
-    /// its front, is better begun with them. Returns whether it has waited.
-    async fn crowd_came(&mut self, here: u64) -> bool {
+    /// Waits for those who were told of the last batch for as long as the next round `waits`. Returns
+    /// whether it has waited.
+    async fn crowd_came(&mut self, waits: impl Fn(&Crowd) -> Duration) -> bool {
         let mut waited = false;
         loop {
-            let patience = self.shared.state().crowd.patience_before_round(here);
+            let patience = waits(&self.shared.state().crowd);
             if patience.is_zero() {
                 return waited;
             }
@@ -376,7 +381,10 @@ impl Pace for Writers<'_> {
         }
     }
 
-    fn is_enough(&self, ops: u64) -> bool {
-        self.shared.state().crowd.patience_before_round(ops).is_zero()
+    /// Not where more of this process are about to be told, and come back, than would be in it.
+    fn is_enough(&self, ops: u64, before: &LogEntry) -> bool {
+        let state = self.shared.state();
+        let own = before.ops.iter().filter(|op| state.waiters.waits_for(op.op_id)).count();
+        state.crowd.is_enough_beside(ops, own)
     }
 }

@@ -72,8 +72,9 @@ pub trait Pace: Sync {
     /// call.
     fn behind(&self, last: Ticket) -> impl Future<Output = ()> + Send;
 
-    /// Whether a batch of so many ops is to be decided as soon as it can be.
-    fn is_enough(&self, ops: u64) -> bool;
+    /// Whether a batch of so many ops is to be decided as soon as it can be: once `before`, which is decided,
+    /// is published. Those who are told of that wait for it then.
+    fn is_enough(&self, ops: u64, before: &LogEntry) -> bool;
 }
 
 /// One round after the other.
@@ -85,7 +86,7 @@ impl Pace for OneByOne {
         std::future::pending()
     }
 
-    fn is_enough(&self, _: u64) -> bool {
+    fn is_enough(&self, _: u64, _: &LogEntry) -> bool {
         false
     }
 }
@@ -181,7 +182,7 @@ impl BranchContext {
         }
         let behind = match next.flatten() {
             // This batch is decided, so that the next may be.
-            Some(next) if pace.is_enough(next.ops()) => {
+            Some(next) if pace.is_enough(next.ops(), &entry) => {
                 Behind::Deciding(Box::new(Deciding::of(self, next)))
             }
             Some(next) => Behind::Ready(next),

@@ -1,6 +1,5 @@
 //! Opens connections to servers that are known by their addresses.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,13 +9,12 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
     RedisError, RedisResult,
 };
-use tokio::sync::Semaphore;
 
 use crate::coord::options::{BLOCK_MAX, LaneOptions};
-use crate::model::error::{Error, Result};
+use crate::model::error::Result;
 
 use super::address::{Address, Login};
-use super::permit::Permit;
+use super::permit::{Permit, Permits};
 
 /// Servers that are asked the same question at the same time, at most.
 pub(super) const ASKED_MAX: usize = 16;
@@ -30,7 +28,7 @@ pub(super) struct Dialer {
     connect_timeout: Duration,
     response_timeout: Duration,
     /// For connections that wait in a server.
-    permits: Arc<Semaphore>,
+    permits: Permits,
 }
 
 impl Dialer {
@@ -41,7 +39,7 @@ impl Dialer {
             db,
             connect_timeout: options.connect_timeout,
             response_timeout: options.response_timeout,
-            permits: Arc::new(Semaphore::new(options.blocking.max(1))),
+            permits: Permits::new(options.blocking),
         }
     }
 
@@ -57,12 +55,7 @@ impl Dialer {
 
     /// The right to one more connection that waits.
     pub(super) fn permit(&self) -> Result<Permit> {
-        match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => Ok(Box::new(permit)),
-            Err(_) => Err(Error::unavailable(
-                "every connection for blocking reads that this process may have is in use",
-            )),
-        }
+        self.permits.take()
     }
 
     async fn dial(

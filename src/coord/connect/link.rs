@@ -1,9 +1,12 @@
 //! One connection to Redis, whatever it leads to.
 
 use std::fmt;
+use std::sync::Arc;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, Value};
+
+use tokio::task::AbortHandle;
 
 use super::permit::Permit;
 use super::routed::Routed;
@@ -14,6 +17,18 @@ pub struct Link {
     /// The connection's permit. A clone has none: the permit is given back when the link that was
     /// opened goes, whatever calls are still under way.
     permit: Option<Permit>,
+    /// What moves its bytes, where the connection does not see to that itself.
+    driver: Option<Arc<Driver>>,
+}
+
+/// The task that moves a connection's bytes. It ends with this: whoever waits in the server, and is waited
+/// for no longer, must not go on holding a connection there.
+pub(super) struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[derive(Clone)]
@@ -30,6 +45,13 @@ impl Link {
         matches!(self.wire, Wire::Routed(_))
     }
 
+    /// A link whose bytes a task moves.
+    #[must_use]
+    pub(super) fn driven_by(mut self, driver: AbortHandle) -> Self {
+        self.driver = Some(Arc::new(Driver(driver)));
+        self
+    }
+
     /// A link that holds a permit of a pool for as long as it lives.
     #[must_use]
     pub fn holding(mut self, permit: Permit) -> Self {
@@ -40,19 +62,19 @@ impl Link {
 
 impl From<MultiplexedConnection> for Link {
     fn from(connection: MultiplexedConnection) -> Self {
-        Self { wire: Wire::Plain(connection), permit: None }
+        Self { wire: Wire::Plain(connection), permit: None, driver: None }
     }
 }
 
 impl From<Routed> for Link {
     fn from(routed: Routed) -> Self {
-        Self { wire: Wire::Routed(routed), permit: None }
+        Self { wire: Wire::Routed(routed), permit: None, driver: None }
     }
 }
 
 impl Clone for Link {
     fn clone(&self) -> Self {
-        Self { wire: self.wire.clone(), permit: None }
+        Self { wire: self.wire.clone(), permit: None, driver: self.driver.clone() }
     }
 }
 

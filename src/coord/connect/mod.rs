@@ -25,6 +25,8 @@ mod sentinel;
 mod server;
 mod slots;
 mod topology;
+#[cfg(unix)]
+mod unix;
 
 pub use connector::Connector;
 pub use link::Link;
@@ -35,6 +37,10 @@ pub(super) fn connector(url: &str, options: &LaneOptions) -> Result<Arc<dyn Conn
     let Some(servers) = Servers::parse(url)? else {
         if url.starts_with("rediss://") || url.starts_with("valkeys://") {
             prepare_tls()?;
+        }
+        #[cfg(unix)]
+        if let Some(socket) = unix::UnixServer::at(url, options)? {
+            return Ok(Arc::new(socket));
         }
         return Ok(Arc::new(OneServer::new(url, options)?));
     };

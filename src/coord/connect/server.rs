@@ -1,11 +1,13 @@
-//! One Redis server, by its address: connections whose life cycle deadpool pools own.
+//! One Redis server, by its address: connections whose life cycle deadpool pools own, and what is said of
+//! an address that is wrong or leads nowhere.
 
+use std::fmt;
 use std::time::Duration;
 
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use futures::future::BoxFuture;
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisError};
 
 use crate::coord::options::{BLOCK_MAX, LaneOptions};
 use crate::model::error::{Error, Result, quoted};
@@ -13,15 +15,15 @@ use crate::model::error::{Error, Result, quoted};
 use super::connector::Connector;
 use super::link::Link;
 
-/// One server: `redis://`, `rediss://`, `redis+unix://` or `unix://`.
+/// One server: `redis://` or `rediss://`.
 pub(super) struct OneServer {
     url: String,
     shared: Pool,
     blocking: Pool,
 }
 
-impl std::fmt::Debug for OneServer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for OneServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OneServer").field("url", &self.url).finish_non_exhaustive()
     }
 }
@@ -42,18 +44,9 @@ impl OneServer {
     }
 
     async fn open(&self, pool: &Pool) -> Result<Link> {
-        let owned = pool.get().await.map_err(|error| self.no_connection(error))?;
+        let owned = pool.get().await.map_err(|error| no_connection(&self.url, cause_of(&error)))?;
         let connection = MultiplexedConnection::clone(&owned);
         Ok(Link::from(connection).holding(Box::new(Owned(Some(owned)))))
-    }
-
-    fn no_connection(&self, error: PoolError) -> Error {
-        Error::unavailable(format!(
-            "cannot connect to Redis at {}: {}; check that the server runs and that --redis / ONWARD_REDIS names it",
-            self.url,
-            cause_of(&error)
-        ))
-        .outage()
     }
 }
 
@@ -101,19 +94,13 @@ fn pool(
     config: AsyncConnectionConfig,
     size: usize,
 ) -> Result<Pool> {
-    let wrong = |why: String| {
-        Error::invalid(format!(
-            "Redis URL '{}' cannot be used: {why}; write redis://HOST:PORT, unix:///PATH/TO/SOCKET, redis-sentinel://HOST:PORT,…/NAME or redis-cluster://HOST:PORT,…",
-            redact(url)
-        ))
-    };
     if let Some((scheme, _)) = url.split_once("://")
         && !SCHEMES.contains(&scheme)
     {
-        return Err(wrong(format!("'{}' is no scheme of Redis", quoted(scheme))));
+        return Err(wrong(url, format_args!("'{}' is no scheme of Redis", quoted(scheme))));
     }
-    let manager = Manager::new_with_config(url, config)
-        .map_err(|error| wrong(error.detail().map_or_else(|| error.to_string(), str::to_owned)))?;
+    let manager =
+        Manager::new_with_config(url, config).map_err(|error| wrong(url, reason(&error)))?;
     let mut pool = PoolConfig::new(size.max(1));
     pool.timeouts = Timeouts {
         // Every place is held for as long as somebody needs it, so waiting for one is in vain.
@@ -125,12 +112,33 @@ fn pool(
         .config(pool)
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| wrong(error.to_string()))
+        .map_err(|error| wrong(url, error))
+}
+
+/// A server that cannot be reached.
+pub(super) fn no_connection(url: &str, error: impl fmt::Display) -> Error {
+    Error::unavailable(format!(
+        "cannot connect to Redis at {url}: {error}; check that the server runs and that --redis / ONWARD_REDIS names it"
+    ))
+    .outage()
+}
+
+/// What is wrong with a URL, in the words of the client.
+pub(super) fn reason(error: &RedisError) -> String {
+    error.detail().map_or_else(|| error.to_string(), str::to_owned)
+}
+
+/// A URL that is none.
+pub(super) fn wrong(url: &str, why: impl fmt::Display) -> Error {
+    Error::invalid(format!(
+        "Redis URL '{}' cannot be used: {why}; write redis://HOST:PORT, unix:///PATH/TO/SOCKET, redis-sentinel://HOST:PORT,…/NAME or redis-cluster://HOST:PORT,…",
+        redact(url)
+    ))
 }
 
 /// The URL without user and password, fit for messages. What follows a '?' is left out as a whole: that of
 /// a socket may name both.
-fn redact(url: &str) -> String {
+pub(super) fn redact(url: &str) -> String {
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
     let (login, place) = match rest.rsplit_once('@') {
         Some((_, place)) if !rest.starts_with('/') => ("…@", place),

@@ -3,13 +3,13 @@
 use futures::{StreamExt, TryStreamExt};
 
 use super::super::changes::ChangeBuilder;
+use super::super::elsewhere::entry_of;
 use super::super::handles::Branch;
 use super::super::protection::Action;
 use super::filter::Filter;
 use super::request::{ImportPart, ImportRequest, Imported, SOURCE_KEY, Skipped};
 use crate::clock;
 use crate::model::change::{Change, PathChange};
-use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
 use crate::objects::{Foreign, Found, LeftOut, LeftOutKind, Source};
@@ -222,9 +222,5 @@ impl Gathering<'_> {
 /// The change that an object of a source is; fails where no path can have its name.
 fn put(object: Foreign, prefix: &str) -> Result<PathChange> {
     let path = ObjectPath::new(format!("{prefix}{}", object.key))?;
-    let mtime = object.modified_ms.div_euclid(1000);
-    let checksum = object.e_tag.unwrap_or_else(|| format!("{}-{mtime}", object.size));
-    let entry = Entry { mtime, ..Entry::new(object.address, object.size, checksum) };
-    entry.check()?;
-    Ok(PathChange { path, change: Change::Put(entry), condition: None })
+    Ok(PathChange { path, change: Change::Put(entry_of(object)?), condition: None })
 }

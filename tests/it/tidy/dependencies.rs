@@ -51,11 +51,21 @@ fn folders_of_targets(manifest: &str) -> Vec<String> {
     folders
 }
 
+/// The files that a source takes from elsewhere, by `#[path = "…"]`: their words are its package's too.
+fn taken_from_elsewhere(path: &str, text: &str) -> Vec<String> {
+    let folder = root().join(path).parent().unwrap().to_owned();
+    let paths = text.lines().filter_map(|line| line.trim().strip_prefix("#[path = \""));
+    let paths = paths.filter_map(|path| path.strip_suffix("\"]"));
+    paths.map(|path| fs::read_to_string(folder.join(path)).unwrap()).collect()
+}
+
 /// The words in front of `::` and behind `use` in these folders of a package.
 fn named(package: &str, folders: &[String]) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for folder in folders {
-        for (_, text) in files(&format!("{package}{folder}"), &["rs"]) {
+        let own = files(&format!("{package}{folder}"), &["rs"]);
+        let elsewhere = own.iter().flat_map(|(path, text)| taken_from_elsewhere(path, text));
+        for text in own.iter().map(|(_, text)| text.clone()).chain(elsewhere) {
             let code = code(&text);
             for pair in tokens(&code).windows(2) {
                 if pair[1].1 == "::" {

@@ -21,9 +21,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("commit", &["model", "clock", "measures", "invariants", "tree", "objects", "coord"]),
     ("repo", &["model", "clock", "tree", "objects", "coord", "commit"]),
     ("fuzzing", &["model", "tree", "objects", "coord", "commit", "repo"]),
+    ("iceberg", &["model", "clock", "objects"]),
     (
         "server",
-        &["model", "clock", "encryption", "measures", "tree", "objects", "coord", "commit", "repo"],
+        &[
+            "model",
+            "clock",
+            "encryption",
+            "measures",
+            "tree",
+            "objects",
+            "coord",
+            "commit",
+            "repo",
+            "iceberg",
+        ],
     ),
     // Stands on what the library promises, and on no room of it.
     ("kafka", &[]),

@@ -7,6 +7,8 @@ use super::super::exit::{Done, Exit};
 use super::super::session::config;
 use super::cycle::sidecar::Serving;
 use super::huge::Bulk;
+#[cfg(feature = "kafka")]
+use super::kafka::group::Sinking;
 use super::merges::Merging;
 use super::processes::{Job, Work};
 use super::read::Reading;
@@ -17,6 +19,14 @@ use super::stall::Arriving;
 #[derive(Debug, clap::Args)]
 pub struct JobArgs {
     job: String,
+}
+
+impl JobArgs {
+    /// Whether it is to be one writer.
+    pub fn is_of_one_writer(&self) -> bool {
+        let job = serde_json::from_str::<Job>(&self.job);
+        job.is_ok_and(|job| job.name == Writing::NAME && job.work.get("writers") == Some(&1.into()))
+    }
 }
 
 /// Does it: says when it is ready, waits for a line, works, tells what it measured.
@@ -30,6 +40,8 @@ pub async fn run(global: &Global, args: JobArgs) -> Done {
         Merging::NAME => job.perform::<Merging>(&config).await?,
         Reading::NAME => job.perform::<Reading>(&config).await?,
         Arriving::NAME => job.perform::<Arriving>(&config).await?,
+        #[cfg(feature = "kafka")]
+        Sinking::NAME => job.perform::<Sinking>(&config).await?,
         Serving::NAME => job.perform::<Serving>(&config).await?,
         _ => return Err(Error::invalid("there is no such job").into()),
     }

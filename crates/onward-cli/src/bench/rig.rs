@@ -188,6 +188,7 @@ impl Rig {
                 Some(Ways::Rival(_)) => (written as f64 * self.lost_share()) as u64,
                 _ => now.counters.bytes_wasted - before.counters.bytes_wasted,
             },
+            woken: now.counters.woken - before.counters.woken,
         }
     }
 

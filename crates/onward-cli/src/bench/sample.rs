@@ -105,6 +105,8 @@ pub struct Asked {
     pub bytes_written: u64,
     /// Bytes written that no commit names.
     pub bytes_wasted: u64,
+    /// Times that a process, waiting for others, was woken.
+    pub woken: u64,
 }
 
 /// What one process measured.
@@ -184,6 +186,7 @@ impl Sample {
         self.asked.objects += other.asked.objects;
         self.asked.bytes_written += other.asked.bytes_written;
         self.asked.bytes_wasted += other.asked.bytes_wasted;
+        self.asked.woken += other.asked.woken;
         self.seconds = self.seconds.max(other.seconds);
     }
 
@@ -289,6 +292,7 @@ impl Point {
             "beyond_bound": sample.beyond_bound,
             "batch_mean": self.each(sample.batches),
             "redis_calls_per_commit": self.each(sample.asked.redis),
+            "wakeups_per_commit": self.each(sample.asked.woken),
             "objects_per_commit": self.each(sample.asked.objects),
             "bytes_written": sample.asked.bytes_written,
             "bytes_wasted": sample.asked.bytes_wasted,
@@ -331,6 +335,9 @@ impl Point {
             row.push(Cell::number("rounds", 6, rounds));
         }
         row.push(Cell::number("calls", 5, format!("{:.2}", self.each(sample.asked.redis))));
+        if self.processes > 1 {
+            row.push(Cell::number("wakes", 5, format!("{:.2}", self.each(sample.asked.woken))));
+        }
         row
     }
 }

@@ -29,6 +29,12 @@ pub struct KafkaArgs {
     /// The consumer group: offsets are kept on the branch by its name
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
+    /// Records are change sets, the JSON of /onward/v1: each becomes a commit of its own
+    #[arg(long)]
+    pub changes: bool,
+    /// With --changes: where the outcome of each is told, at least once
+    #[arg(long, value_name = "TOPIC")]
+    pub reply_topic: Option<String>,
     /// What files are made of [default: jsonl]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FormatArg>,
@@ -50,6 +56,10 @@ pub struct KafkaArgs {
     /// Names of files [default: {topic}/{date}/{partition}-{first_offset}.{ext}]
     #[arg(long, value_name = "TEMPLATE")]
     pub path: Option<String>,
+    /// Write files to a folder of another store, and link them: file:///DIR, s3://BUCKET/PREFIX, …
+    /// [default: the deployment's own storage]
+    #[arg(long, value_name = "URL")]
+    pub store_url: Option<String>,
     /// Where records go that do not parse [default: they end the sink; without TEMPLATE below
     /// dead-letters/]
     #[arg(long, value_name = "TEMPLATE", num_args = 0..=1, default_missing_value = "")]
@@ -171,6 +181,8 @@ impl KafkaArgs {
             brokers: self.brokers.or(file.brokers),
             topic: of(self.topic, file.topic),
             group: self.group.or(file.group),
+            changes: self.changes || file.changes,
+            reply_topic: self.reply_topic.or(file.reply_topic),
             format: self.format.or(file.format),
             compression: self.compression.or(file.compression),
             wrap: self.wrap || file.wrap,
@@ -178,6 +190,7 @@ impl KafkaArgs {
             separator: self.separator.or(file.separator),
             length_prefixed: self.length_prefixed || file.length_prefixed,
             path: self.path.or(file.path),
+            store_url: self.store_url.or(file.store_url),
             dead_letter: self.dead_letter.or(file.dead_letter),
             roll_bytes: self.roll_bytes.or(file.roll_bytes),
             roll_records: self.roll_records.or(file.roll_records),

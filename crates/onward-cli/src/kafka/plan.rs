@@ -56,9 +56,10 @@ impl Plan {
 
     /// The settings of the sink; `schema` is that of Parquet.
     pub fn settings(&self, args: &KafkaArgs, schema: Option<Schema>) -> Result<Settings> {
-        let path = self.template(args.path.as_deref(), PathTemplate::FILES)?;
-        let format = format(args, schema)?;
-        let mut settings = Settings::new(self.group.clone(), self.topics.clone(), format, path);
+        let mut settings = match args.changes {
+            true => self.of_change_sets(args)?,
+            false => self.of_values(args, schema)?,
+        };
         settings.prefix = prefix_of(&self.into);
         if let Some(text) = &args.dead_letter {
             let given = Some(text.as_str()).filter(|text| !text.is_empty());
@@ -89,6 +90,39 @@ impl Plan {
         };
         settings.exit_at_end = args.exit_at_end;
         Ok(settings)
+    }
+
+    fn of_values(&self, args: &KafkaArgs, schema: Option<Schema>) -> Result<Settings> {
+        if args.reply_topic.is_some() {
+            return Err(Error::invalid("--reply-topic goes with --changes: leave it out"));
+        }
+        let path = self.template(args.path.as_deref(), PathTemplate::FILES)?;
+        Ok(Settings::new(self.group.clone(), self.topics.clone(), format(args, schema)?, path))
+    }
+
+    fn of_change_sets(&self, args: &KafkaArgs) -> Result<Settings> {
+        let of_files = [
+            ("--format", args.format.is_some()),
+            ("--wrap", args.wrap),
+            ("--schema", args.schema.is_some()),
+            ("--separator", args.separator.is_some()),
+            ("--length-prefixed", args.length_prefixed),
+            ("--path", args.path.is_some()),
+            ("--roll-bytes", args.roll_bytes.is_some()),
+            ("--roll-records", args.roll_records.is_some()),
+            ("--roll-age", args.roll_age.is_some()),
+        ];
+        if let Some((flag, _)) = of_files.iter().find(|(_, is_given)| *is_given) {
+            return Err(Error::invalid(format!(
+                "{flag} is about files, and with --changes records are none: leave it out"
+            )));
+        }
+        if !prefix_of(&self.into).is_empty() {
+            return Err(Error::invalid(
+                "change sets name whole paths: with --changes give REPO/BRANCH, without a prefix",
+            ));
+        }
+        Settings::change_sets(self.group.clone(), self.topics.clone())
     }
 
     fn template(&self, given: Option<&str>, usual: &str) -> Result<PathTemplate> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use onward::Onward;
-use onward_kafka::{Event, Kafka, Sink, Stop};
+use onward_kafka::{Event, Kafka, LinkedStore, ReplyTopic, Sink, Stop};
 
 use super::super::args::Global;
 use super::super::exit::{Done, Exit};
@@ -42,9 +42,22 @@ async fn sink(onward: &Onward, out: &Out, args: &KafkaArgs, plan: Plan) -> Done 
         _ => None,
     };
     let settings = plan.settings(args, schema)?;
-    let sink = Sink::new(branch.repository(), plan.branch.as_str(), settings)?;
+    let mut sink = Sink::new(branch.repository(), plan.branch.as_str(), settings)?;
+    if let Some(url) = &args.store_url {
+        sink = sink.store(Arc::new(LinkedStore::new(onward.elsewhere(url, &[])?)));
+    }
     let mut signals = Signals::listen(*out)?;
-    let kafka = blocking(move || Kafka::connect(&plan.client, &plan.group, &plan.topics)).await?;
+    let reply_topic = args.reply_topic.clone();
+    let (kafka, replies) = blocking(move || {
+        // What is wrong with it is told before the group is joined.
+        let replies = reply_topic.map(|topic| ReplyTopic::connect(&plan.client, &topic));
+        let replies = replies.transpose()?;
+        Ok((Kafka::connect(&plan.client, &plan.group, &plan.topics)?, replies))
+    })
+    .await?;
+    if let Some(replies) = replies {
+        sink = sink.replies(replies);
+    }
 
     let watch = Arc::new(Mutex::new(Watch::new(*out)));
     let stop = Stop::new();

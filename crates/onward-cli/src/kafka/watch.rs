@@ -54,7 +54,7 @@ impl Watch {
                 self.records += records;
                 self.files += files;
                 self.bytes += bytes;
-                self.commits += u64::from(*files > 0);
+                self.commits += u64::from(*records > 0);
                 self.valid_through_ms = valid_through_ms.or(self.valid_through_ms);
             }
             Event::Lag(lag) => self.lag = Some(*lag),
@@ -141,6 +141,9 @@ fn remark(event: &Event) -> Option<String> {
         Event::Skipped { place, what, next } => {
             format!("skipped in {place}: {what}; going on at offset {next}")
         }
+        Event::CameToNothing { place, offset, outcome } => {
+            format!("the change set at offset {offset} of {place} came to nothing: {outcome}")
+        }
         Event::TakenOver(place) => format!("{place} was taken over by another process"),
         Event::HeldBack(place) => {
             format!("{place}: an open transaction keeps records back until it ends")
@@ -170,6 +173,10 @@ fn shape(event: &Event) -> Option<Value> {
         }),
         Event::Skipped { place, what, next } => json!({
             "event": "skipped", "topic": &*place.topic, "partition": place.partition, "what": what, "next": next,
+        }),
+        Event::CameToNothing { place, offset, outcome } => json!({
+            "event": "came_to_nothing", "topic": &*place.topic, "partition": place.partition, "offset": offset,
+            "outcome": serde_json::from_str::<Value>(outcome).unwrap_or_default(),
         }),
         Event::TakenOver(place) => json!({"event": "taken_over", "partition": place_of(place)}),
         Event::HeldBack(place) => json!({"event": "held_back", "partition": place_of(place)}),

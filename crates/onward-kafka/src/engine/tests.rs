@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::now_ms;
 use crate::format::{JsonLines, Packing};
 use crate::path::PathTemplate;
+use crate::replies::Reply;
 use crate::settings::OnGap;
 use crate::store::BranchStore;
 
@@ -31,6 +32,8 @@ struct Cluster {
     range: Range<i64>,
     /// So often they do not tell it.
     silent: usize,
+    /// Whether the group has read everything before.
+    is_known: bool,
 }
 
 impl Broker for Arc<Mutex<Cluster>> {
@@ -79,6 +82,11 @@ impl Broker for Arc<Mutex<Cluster>> {
         }
     }
 
+    fn known_to_group(&mut self, places: &[Place]) -> Result<Vec<Place>> {
+        let is_known = self.lock().unwrap().is_known;
+        Ok(places.iter().filter(|_| is_known).cloned().collect())
+    }
+
     fn hint(&mut self, _: &[(Place, i64)]) {}
 
     fn close(&mut self) {}
@@ -101,9 +109,17 @@ impl World {
         let config = Config::new(redis.url(), url).committer("kafka");
         let repo = runtime.block_on(Onward::connect(config)).unwrap().repo("lake");
         runtime.block_on(repo.create(&"main".parse().unwrap())).unwrap();
-        let cluster = Cluster { id: "first", partitions, range: 0..100, silent: 0 };
+        let cluster =
+            Cluster { id: "first", partitions, range: 0..100, silent: 0, is_known: false };
         let cluster = Arc::new(Mutex::new(cluster));
         Self { repo, cluster, runtime, _redis: redis, _storage: storage }
+    }
+
+    /// A sink that carries out change sets.
+    fn requests(&self, replies: Option<Box<dyn Replies>>) -> Turned {
+        let mut settings = Settings::change_sets("g", ["orders"]).unwrap();
+        settings.last_commit_patience = Duration::from_millis(200);
+        self.turned(settings, replies)
     }
 
     /// A sink that makes a file of each record and commits as soon as it can.
@@ -113,6 +129,10 @@ impl World {
         let mut settings = Settings::new("g", ["orders"], format, path);
         settings.roll.records = 1;
         (settings.commit_every, settings.on_gap) = (Duration::ZERO, OnGap::Skip);
+        self.turned(settings, None)
+    }
+
+    fn turned(&self, settings: Settings, replies: Option<Box<dyn Replies>>) -> Turned {
         let ledger = Ledger::new(&self.repo, "main", &settings.group).unwrap();
         let told = Arc::<Mutex<Vec<Event>>>::default();
         let hears = Arc::clone(&told);
@@ -121,6 +141,7 @@ impl World {
             store: Arc::new(BranchStore::new(ledger.branch().clone())),
             ledger,
             broker: Box::new(Arc::clone(&self.cluster)),
+            replies,
             stop: Stop::new(),
             watch: Box::new(move |event| hears.lock().unwrap().push(event)),
         };
@@ -137,6 +158,11 @@ struct Turned {
 }
 
 impl Turned {
+    /// Takes a change set of the first partition.
+    fn ask(&mut self, offset: i64, value: &str) {
+        self.engine.take(request(offset, value)).unwrap();
+    }
+
     fn assign(&mut self, partitions: Range<i32>) {
         self.engine.react(Polled::Assigned(partitions.map(place).collect())).unwrap();
     }
@@ -151,7 +177,7 @@ impl Turned {
             value: Some("{}".into()),
             headers: Vec::new(),
         };
-        self.engine.take(&record).unwrap();
+        self.engine.take(record).unwrap();
     }
 
     /// Goes on until the test has seen what it waits for.
@@ -203,6 +229,175 @@ fn place(partition: i32) -> Place {
     Place::new("orders", partition)
 }
 
+fn request(offset: i64, value: &str) -> Record {
+    Record {
+        topic: "orders".into(),
+        partition: 0,
+        offset,
+        timestamp_ms: Some(1000),
+        key: Some(format!("key-{offset}").into()),
+        value: Some(value.to_owned().into()),
+        headers: Vec::new(),
+    }
+}
+
+/// A change set that puts a path that must not be there.
+fn put(path: &str) -> String {
+    format!(
+        "{{\"message\": \"{path}\", \"changes\": [{{\"put\": {{\"path\": \"{path}\", \"address\": \"s3://b/x\", \"checksum\": \"c\", \"size\": 1}}, \"if\": {{\"absent\": true}}}}]}}"
+    )
+}
+
+/// Where replies are seen, and delivered or not.
+#[derive(Clone, Default)]
+struct Mailbox {
+    replies: Arc<Mutex<Vec<Reply>>>,
+    is_lost: bool,
+}
+
+impl Replies for Mailbox {
+    fn send(&mut self, reply: Reply) -> Result<()> {
+        self.replies.lock().unwrap().push(reply);
+        Ok(())
+    }
+
+    fn delivered(&mut self) -> Result<Vec<(Place, i64)>> {
+        let replies = self.replies.lock().unwrap();
+        let all = replies.iter().map(|reply| (reply.place.clone(), reply.offset));
+        Ok(if self.is_lost { Vec::new() } else { all.collect() })
+    }
+}
+
+impl Mailbox {
+    /// Offset, outcome and op of each reply.
+    fn told(&self) -> Vec<(i64, String, String)> {
+        let replies = self.replies.lock().unwrap();
+        let told = replies.iter().map(|reply| {
+            let outcome: serde_json::Value = serde_json::from_str(&reply.outcome).unwrap();
+            let text = |name: &str| outcome[name].as_str().unwrap().to_owned();
+            assert_eq!(reply.key, Some(format!("key-{}", reply.offset).into()));
+            (reply.offset, text("outcome"), text("op_id"))
+        });
+        told.collect()
+    }
+}
+
+#[test]
+fn a_conflict_that_was_decided_and_not_told_is_one_for_whoever_has_the_partition_next() {
+    let world = World::new(1);
+    let mut old = world.requests(None);
+    old.assign(0..1);
+    old.ask(0, &put("a"));
+    old.turn_until("it is there", |old| old.engine.report.commits == 1);
+    // The conflict is decided, and before it is told this process is gone.
+    let (ledger, partition) = (&old.engine.ledger, &old.engine.partitions[&place(0)]);
+    let (record, newest) = (request(3, &put("a")), partition.newest);
+    let step = partition.step(&partition.state, 0, 0);
+    let op_id = ledger.op_id(&place(0), newest, 3);
+    let decided = world.runtime.block_on(ledger.try_out(&step, &record, op_id)).unwrap();
+    assert_eq!(decided.name(), "conflict");
+    // By now its condition holds.
+    let branch = world.repo.branch("main");
+    world.runtime.block_on(branch.change().delete("a").commit()).unwrap();
+    // One that is gone as well before it comes to anything; then one that does.
+    world.requests(None).assign(0..1);
+    let seen = Mailbox::default();
+    let mut new = world.requests(Some(Box::new(seen.clone())));
+    new.assign(0..1);
+    new.ask(3, &put("a"));
+    new.ask(4, &put("b"));
+    new.turn_until("both are decided", |_| seen.told().len() == 2);
+    let told = seen.told();
+    assert_eq!(told[0], (3, "conflict".into(), op_id.to_string()));
+    assert_eq!((told[1].0, told[1].1.as_str()), (4, "committed"));
+    assert_eq!(new.on_the_branch(), (5, 0));
+}
+
+#[test]
+fn outcomes_whose_replies_were_lost_are_told_again_and_are_the_same() {
+    let world = World::new(1);
+    let lost = Mailbox { is_lost: true, ..Mailbox::default() };
+    let mut old = world.requests(Some(Box::new(lost.clone())));
+    old.assign(0..1);
+    let producer = put("c").replace(
+        "{\"message\"",
+        "{\"producer\": {\"name\": \"job\", \"epoch\": 1, \"sequence\": 7}, \"message\"",
+    );
+    for (offset, value) in [
+        (0, put("a")),
+        (1, put("a")),
+        (4, "{\"message\": \"nothing\", \"changes\": []}".to_owned()),
+        (5, producer.clone()),
+        (6, producer),
+        (7, put("d").replace("{\"message\"", "{\"base\": \"nowhere\", \"message\"")),
+    ] {
+        old.ask(offset, &value);
+    }
+    old.turn_until("all are told", |_| lost.told().len() == 6);
+    let names: Vec<String> = lost.told().into_iter().map(|(_, name, _)| name).collect();
+    assert_eq!(names, ["committed", "conflict", "no_changes", "committed", "behind", "failed"]);
+    assert_eq!(old.on_the_branch(), (8, 0));
+    assert!(old.has_told(|event| matches!(event, Event::CameToNothing { offset: 7, .. })));
+    // It ends without hearing that any of them was delivered.
+    assert!(!old.engine.commit_all(&[place(0)]).unwrap());
+
+    let seen = Mailbox::default();
+    let mut new = world.requests(Some(Box::new(seen.clone())));
+    new.assign(0..1);
+    let begun = |event: &Event| matches!(event, Event::Assigned(starts) if starts[0].1 == 0);
+    assert!(new.has_told(begun), "it reads them again");
+    for (offset, ..) in lost.told() {
+        // Whatever is read now: what counts is on the branch.
+        new.ask(offset, &put("z"));
+    }
+    assert_eq!(seen.told(), lost.told());
+    assert!(new.engine.commit_all(&[place(0)]).unwrap());
+    // What is delivered is not told again.
+    let third = world.requests(Some(Box::new(Mailbox::default())));
+    let known = third.engine.runtime.block_on(third.engine.ledger.read(&[place(0)])).unwrap();
+    assert_eq!(known[&place(0)].state.as_ref().unwrap().replied, Some(8));
+}
+
+#[test]
+fn a_change_set_is_carried_out_by_one_of_two_owners() {
+    let world = World::new(1);
+    let (mut old, mut new) = (world.requests(None), world.requests(None));
+    old.assign(0..1);
+    new.assign(0..1);
+    old.ask(0, &put("a"));
+    old.turn_until("it hears that it is not its own", Turned::is_taken_over);
+    assert_eq!(old.engine.report.commits, 0);
+    new.ask(0, &put("a"));
+    new.turn_until("it is there", |new| new.engine.report.commits == 1);
+    assert!(!new.has_told(|event| matches!(event, Event::CameToNothing { .. })));
+}
+
+#[test]
+fn what_is_no_change_set_ends_the_sink_with_where_it_is() {
+    let world = World::new(1);
+    let mut sink = world.requests(None);
+    sink.assign(0..1);
+    let own = |pair: &str| put("a").replace("{\"message\"", &format!("{{{pair}, \"message\""));
+    let id = onward::OpId::of_producer("x", 1, 1);
+    for (value, why) in [
+        ("{".to_owned(), "EOF"),
+        ("[]".to_owned(), "not a change set"),
+        ("{\"changes\": [{\"put\": {}}]}".to_owned(), "missing field"),
+        (own(&format!("\"op_id\": \"{id}\"")), "op_id"),
+        (own("\"metadata\": {\"onward.kafka.group\": \"x\"}"), "onward.kafka."),
+        (
+            own("\"producer\": {\"name\": \"kafka/g/orders/0\", \"epoch\": 1, \"sequence\": 9}"),
+            "kafka/g/orders/0",
+        ),
+    ] {
+        let error = sink.engine.take(request(7, &value)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.message().contains("offset 7 of orders/0"), "{error}");
+        assert!(error.message().contains(why), "{error}");
+    }
+    assert_eq!(sink.on_the_branch(), (0, 0));
+}
+
 #[test]
 fn a_commit_says_of_a_partition_that_was_taken_over_what_its_new_owner_does() {
     let world = World::new(2);
@@ -235,12 +430,54 @@ fn the_last_of_several_ops_says_nothing_for_one_that_was_none() {
     new.assign(0..1);
     (0..300).for_each(|partition| old.take(partition, 1, 2000));
     old.until_uploaded();
-    old.turn_until("it hears that one is not its own", Turned::is_taken_over);
-    assert!((301..599).contains(&old.engine.report.records), "one op is none, another a commit");
+    old.turn_until("it hears that one op is none and another a commit", |old| {
+        old.is_taken_over() && (301..599).contains(&old.engine.report.records)
+    });
     old.turn_until("the others go on", |old| old.engine.report.records == 599);
     let said = old.valid_through();
     assert!(said.iter().all(|ms| *ms <= Some(1000)), "{said:?}");
     assert_eq!(said.last(), Some(&Some(1000)));
+}
+
+#[test]
+fn a_partition_whose_offsets_are_far_back_is_not_begun_anew_in_silence() {
+    let world = World::new(1);
+    let mut first = world.sink();
+    first.assign(0..1);
+    first.take(0, 6, 1000);
+    first.turn_until("it is there", |first| first.engine.report.records == 1);
+    let branch = |name: &str| world.repo.branch(name);
+    let others = |count: usize| {
+        for _ in 0..count {
+            let other = branch("main").change().message("another's").allow_empty(true);
+            world.runtime.block_on(other.commit()).unwrap();
+        }
+    };
+    // A branch that was made from the first has no rows.
+    let begin = |name: &str, looked_through: [usize; 2], is_known: bool, on_gap: OnGap| {
+        let create = async { branch(name).create(&onward::RefExpr::plain("main")).await };
+        world.runtime.block_on(create).unwrap();
+        let mut sink = world.sink();
+        sink.engine.ledger = Ledger::new(&world.repo, name, "g").unwrap();
+        let [looked_through, for_group] = looked_through;
+        sink.engine.ledger.looked_through = looked_through;
+        sink.engine.ledger.looked_through_for_group = for_group;
+        Arc::get_mut(&mut sink.engine.settings).unwrap().on_gap = on_gap;
+        world.cluster.lock().unwrap().is_known = is_known;
+        let begun = sink.engine.react(Polled::Assigned(vec![place(0)]));
+        begun.map(|()| {
+            (sink.on_the_branch().0, sink.has_told(|event| matches!(event, Event::Skipped { .. })))
+        })
+    };
+    others(4);
+    assert_eq!(begin("near", [9, 9], false, OnGap::Fail).unwrap(), (7, false));
+    // All commits say nothing of it behind the first few: the group knows that there is more.
+    assert_eq!(begin("far", [3, 9], true, OnGap::Fail).unwrap(), (7, false));
+    assert_eq!(begin("new", [3, 9], false, OnGap::Fail).unwrap(), (0, false));
+    let error = begin("further", [2, 3], true, OnGap::Fail).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.message().contains("read it before"), "{error}");
+    assert_eq!(begin("skipped", [2, 3], true, OnGap::Skip).unwrap(), (0, true));
 }
 
 #[test]

@@ -62,6 +62,24 @@ pub(super) fn of(settings: &[(String, String)], group: &str) -> Result<ClientCon
     Ok(config)
 }
 
+/// Whether a setting is one of consumers and groups, which a client of another kind does not take.
+pub(super) fn is_of_consumers(key: &str) -> bool {
+    let of_consumers = [
+        "auto.",
+        "enable.auto",
+        "fetch.",
+        "group.",
+        "heartbeat.",
+        "isolation.",
+        "max.poll.",
+        "partition.assignment.",
+        "queued.",
+        "session.",
+        "statistics.",
+    ];
+    of_consumers.iter().any(|part| key.starts_with(part))
+}
+
 /// Settings that librdkafka does not take.
 pub(super) fn refused(error: &KafkaError) -> Error {
     Error::invalid(format!("librdkafka does not take these settings: {error}"))

@@ -6,6 +6,7 @@
 mod config;
 mod context;
 mod errors;
+mod reply_topic;
 mod sample;
 mod topic_ids;
 
@@ -28,6 +29,7 @@ use context::{Context, Happened};
 use errors::failed;
 use topic_ids::Inquirer;
 
+pub use reply_topic::ReplyTopic;
 pub use sample::sample;
 
 /// How long a call waits for a broker.
@@ -202,6 +204,15 @@ impl Broker for Kafka {
 
     fn range(&mut self, place: &Place) -> Result<Range<i64>> {
         self.inquirer.range(place)
+    }
+
+    fn known_to_group(&mut self, places: &[Place]) -> Result<Vec<Place>> {
+        let told = self.member()?.committed_offsets(list(places), CALL);
+        let told =
+            told.map_err(|error| failed("asking the group how far it is in partitions", &error))?;
+        let known =
+            told.elements().into_iter().filter(|one| matches!(one.offset(), Offset::Offset(_)));
+        Ok(known.map(|one| Place::new(one.topic(), one.partition())).collect())
     }
 
     fn hint(&mut self, nexts: &[(Place, i64)]) {

@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onward::{Error, Result};
+use onward::{Error, ErrorKind, Result};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 
 use crate::broker::{Place, TopicFacts};
 
@@ -41,6 +42,8 @@ const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 struct Ids {
     ids: Mutex<BTreeMap<String, String>>,
     logged: AtomicU64,
+    /// What the brokers refuse this client for.
+    refused: Mutex<Option<Error>>,
 }
 
 impl Ids {
@@ -61,8 +64,12 @@ impl ClientContext for Ids {
         }
     }
 
-    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the client that asks about topics");
+        let error = failed(reason, &error);
+        if error.kind() == ErrorKind::Forbidden {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
     }
 }
 
@@ -99,8 +106,13 @@ impl Inquirer {
         let mut partitions = Vec::new();
         for topic in topics {
             let metadata = self.0.fetch_metadata(Some(topic), CALL);
-            let metadata =
-                metadata.map_err(|error| failed("asking the brokers about topics", &error))?;
+            let metadata = metadata.map_err(|error| {
+                // A login that is refused is told beside the call, which has no answer then.
+                self.drain();
+                let refused = self.0.context().refused.lock();
+                let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
+                refused.unwrap_or_else(|| failed("asking the brokers about topics", &error))
+            })?;
             let found = metadata.topics().iter().find(|found| found.name() == &**topic);
             let found = found.ok_or_else(|| {
                 Error::unavailable(format!("the brokers say nothing of topic '{topic}'"))

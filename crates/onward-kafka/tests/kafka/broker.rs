@@ -9,6 +9,7 @@ use onward_kafka::{Event, OnGap, Settings, state};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::change_sets::{put, send, until_all_told};
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::redis::RedisServer;
 use crate::support::server::{Server, shared};
@@ -32,6 +33,13 @@ fn spawn(lake: &Lake, topics: &Topics, group: &str, topic: &str, more: &[(&str, 
     for (key, value) in more {
         job.push_str(&format!(" {key}={value}"));
     }
+    let variables = [("ONWARD_REDIS", lake.redis.url()), ("ONWARD_STORAGE", lake.storage_url())];
+    Worker::start(&job, &variables.each_ref().map(|(key, value)| (*key, value.as_str())))
+}
+
+/// One that carries out change sets and tells their outcomes.
+fn spawn_changes(lake: &Lake, topics: &Topics, group: &str, topic: &str, replies: &str) -> Worker {
+    let job = format!("changes {} {group} {topic} {replies}", topics.brokers);
     let variables = [("ONWARD_REDIS", lake.redis.url()), ("ONWARD_STORAGE", lake.storage_url())];
     Worker::start(&job, &variables.each_ref().map(|(key, value)| (*key, value.as_str())))
 }
@@ -312,4 +320,120 @@ fn find(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
         let is_it = path.file_name().is_some_and(|found| found == name);
         if is_it { Some(path) } else { find(&path, name) }
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_consumers_carry_each_change_set_out_once_and_tell_every_outcome() {
+    let (lake, topics) = (Lake::new().await, shared());
+    let (topic, reply_topic) = ("change-sets", "change-sets-replies");
+    topics.create(topic, 3).await;
+    topics.create(reply_topic, 1).await;
+    let start = || spawn_changes(&lake, &topics, topic, topic, reply_topic);
+    let mut workers: Vec<Worker> = (0..2).map(|_| start()).collect();
+    until_reported(&mut workers[0], "assigned");
+    let mut expected = BTreeMap::new();
+    for round in 0..5_usize {
+        let mut requests = Vec::new();
+        for partition in 0..3 {
+            for n in 0..40 {
+                let offset = (round * 40 + n) as i64;
+                // Of two that put the same path, the second is a conflict.
+                let outcome = if n % 2 == 0 { "committed" } else { "conflict" };
+                expected.insert((partition, offset), outcome);
+                requests.push((partition, put(&format!("{partition}/{round}/{}", n / 2))));
+            }
+        }
+        send(&topics.brokers, topic, &requests);
+        let victim = round % workers.len();
+        // In the middle of it: some are decided, and of those some are told.
+        until_reported(&mut workers[victim], "committed");
+        workers[victim].kill9();
+        workers[victim] = start();
+    }
+    until_all_told(&lake, &topics, reply_topic, &expected).await;
+}
+
+/// Two members under one name, the second of which comes while the first is there.
+async fn static_members(lake: &Lake, topic: &str, protocol: &[(&str, &str)]) -> [Running; 2] {
+    let topics = shared();
+    topics.create(topic, 2).await;
+    let named: Vec<_> = [protocol, &[("group.instance.id", "one")]].concat();
+    let first = start(lake, &topics, settings(topic, &[topic]), &named);
+    let is_assigned = |event: &Event| matches!(event, Event::Assigned(_));
+    first.until_told("the first has its partitions", is_assigned).await;
+    let second = start(lake, &topics, settings(topic, &[topic]), &named);
+    [first, second]
+}
+
+/// One of them ends and says why, the other brings what comes.
+async fn ends_for_the_other(lake: &Lake, topic: &str, loser: Running, winner: Running) {
+    let error = loser.end().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error:?}");
+    assert!(error.message().contains("group.instance.id"), "{error}");
+    let sent = shared().fill(topic, 2, 20).await;
+    until_all_there(lake, topic, &sent).await;
+    winner.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_static_members_of_one_name_the_newer_stays_in_the_classic_protocol() {
+    let (lake, topic) = (Lake::new().await, "static-classic");
+    let [first, second] = static_members(&lake, topic, EAGER).await;
+    ends_for_the_other(&lake, topic, first, second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_static_members_of_one_name_the_older_stays_in_the_new_protocol() {
+    let (lake, topic) = (Lake::new().await, "static-new");
+    let [first, second] = static_members(&lake, topic, NEW_PROTOCOL).await;
+    ends_for_the_other(&lake, topic, second, first).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_larger_than_a_file_is_one_by_itself() {
+    let (lake, topics, topic) = (Lake::new().await, shared(), "large");
+    topics.create(topic, 1).await;
+    let large = format!("{{\"padding\":\"{}\"}}", "x".repeat(700_000));
+    let mut offsets = Vec::new();
+    for value in ["1", &large, "2", &large] {
+        offsets.push(topics.send(topic, 0, value).await);
+    }
+    let mut settings = settings(topic, &[topic]);
+    (settings.roll.bytes, settings.exit_at_end) = (1_000, true);
+    let report = start(&lake, &topics, settings, COOPERATIVE).end().await.unwrap();
+    assert_eq!((report.records, report.files), (4, 2));
+    assert_eq!(lake.offsets(topic).await, BTreeMap::from([(0, offsets)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_valid_through_of_a_group_is_that_of_the_process_that_is_furthest_behind() {
+    let (lake, topics, topic) = (Lake::new().await, shared(), "together");
+    topics.create(topic, 4).await;
+    let mut sent = topics.fill(topic, 4, 5).await;
+    // The one that stands still keeps its partitions meanwhile.
+    let patient = [("session.timeout.ms", "45000")];
+    let mut first = spawn(&lake, &topics, topic, topic, &patient);
+    until_reported(&mut first, "assigned 4");
+    let mut second = spawn(&lake, &topics, topic, topic, &patient);
+    until_reported(&mut second, "assigned 2");
+    until_all_there(&lake, topic, &sent).await;
+    let lake = &lake;
+    let said = || async { lake.newest_pair(state::VALID_THROUGH_KEY).await };
+    let time = |said: Option<String>| said.map(|said| said.parse::<jiff::Timestamp>().unwrap());
+    second.stop();
+    let stopped = jiff::Timestamp::now();
+    let count = || async { lake.offsets(topic).await.values().map(Vec::len).sum::<usize>() };
+    let before = count().await;
+    extend(&mut sent, topics.fill(topic, 4, 5).await);
+    until_async("one of them goes on", || async { count().await > before }).await;
+    // The other one's partitions are as far as they were.
+    assert!(time(said().await).is_some_and(|said| said <= stopped));
+    second.resume();
+    until_all_there(lake, topic, &sent).await;
+    extend(&mut sent, topics.fill(topic, 4, 5).await);
+    until_all_there(lake, topic, &sent).await;
+    until_async("both are further", || async {
+        time(said().await).is_some_and(|said| said > stopped)
+    })
+    .await;
 }

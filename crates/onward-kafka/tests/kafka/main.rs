@@ -14,6 +14,9 @@
 
 #[cfg(feature = "broker-tests")]
 mod broker;
+mod change_sets;
+#[cfg(feature = "broker-tests")]
+mod example;
 mod mock;
 mod support;
 mod worker;

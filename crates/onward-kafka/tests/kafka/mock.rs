@@ -12,7 +12,9 @@ use onward::{Entry, Error, ErrorKind, RefExpr};
 use onward_kafka::file::Content;
 use onward_kafka::format::{DeadLetters, Packing};
 use onward_kafka::path::PathTemplate;
-use onward_kafka::{BranchStore, DeadLetterSettings, Event, Settings, Sink, Store, state};
+use onward_kafka::{
+    BranchStore, DeadLetterSettings, Event, LinkedStore, Settings, Sink, Store, state,
+};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::mocking::MockCluster;
@@ -328,4 +330,33 @@ async fn settings_that_make_no_sense_are_refused() {
         });
     };
     assert!(refused(&dead).contains("dead letters"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_in_another_store_are_linked_from_where_they_lie() {
+    let (lake, mock) = (Lake::new().await, Mock::new("orders", 2));
+    let sent = mock.topics.fill("orders", 2, 30).await;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = lake.onward.elsewhere(&format!("file://{}", dir.path().display()), &[]).unwrap();
+    let mut settings = to_the_end("g", &["orders"]);
+    settings.roll.records = 7;
+    let sink = Sink::new(&lake.repo(), "main", settings).unwrap();
+    let broker = member(mock.brokers(), "g", &["orders"], &[]);
+    let linked = sink.store(Arc::new(LinkedStore::new(folder)));
+    let report = Running::of(linked, broker).end().await.unwrap();
+    assert_eq!(report.records, 60);
+    let mut offsets: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for (path, entry) in lake.entries().await {
+        let file = entry.address.strip_prefix("file://").unwrap();
+        assert!(file.starts_with(dir.path().to_str().unwrap()), "{path}: {file}");
+        let text = std::fs::read_to_string(file).unwrap();
+        assert_eq!(text.len() as u64, entry.size);
+        for line in
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        {
+            let of = line["partition"].as_i64().unwrap();
+            offsets.entry(of).or_default().push(line["offset"].as_i64().unwrap());
+        }
+    }
+    assert_eq!(offsets, sent);
 }

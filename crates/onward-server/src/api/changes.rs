@@ -8,19 +8,19 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::head::headed;
-use super::shapes::CommitHead;
+use super::head::named;
 use super::waiting::{WaitQuery, accepted, answer};
-use super::whole;
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Path, Query, body, broke_off, check_size};
+use crate::extract::{Path, Query, body, broke_off};
 use crate::headers::media_type;
 use crate::idempotency::idempotent_op;
 use crate::state::AppState;
+use onward::changes::CommitHead;
 use onward::internals::clock;
 use onward::internals::model::ids::{Fingerprint, Fingerprinter};
 use onward::internals::repo::change_file::{LINE_MAX, parse_line};
+use onward::internals::repo::change_set::check_size;
 use onward::internals::repo::{Branch, ChangeBuilder};
 use onward::{Error, OpId, Result};
 
@@ -111,7 +111,9 @@ async fn read_whole(
     let bytes = body(request, app).await?;
     let is_small = bytes.len() <= SMALL_LEN;
     let read = move || {
-        let change = whole::read(branch, idempotent, &bytes)?;
+        let mut set = branch.change_set(&bytes)?;
+        set.head = named(set.head, idempotent)?;
+        let change = set.commit()?;
         Ok::<_, Error>(match idempotent {
             Some(_) => change.fingerprint(Fingerprint::of(&bytes)),
             None => change,
@@ -197,11 +199,11 @@ impl LineReader {
                     let head = head.map_err(|error| {
                         Error::invalid(format!("line {}: {error}", self.number))
                     })?;
-                    self.change = Some(headed(branch.change(), head.commit, self.idempotent)?);
+                    self.change = Some(named(head.commit, self.idempotent)?.of(branch.change())?);
                     continue;
                 }
                 self.change =
-                    Some(headed(branch.change(), CommitHead::default(), self.idempotent)?);
+                    Some(named(CommitHead::default(), self.idempotent)?.of(branch.change())?);
             }
             if let Some(change) = parse_line(self.number, line)?
                 && let Some(commit) = &mut self.change
@@ -219,7 +221,9 @@ impl LineReader {
     fn finish(self) -> Result<ChangeBuilder> {
         match (self.change, self.branch) {
             (Some(change), _) => Ok(change),
-            (None, Some(branch)) => headed(branch.change(), CommitHead::default(), self.idempotent),
+            (None, Some(branch)) => {
+                named(CommitHead::default(), self.idempotent)?.of(branch.change())
+            }
             (None, None) => Err(Error::internal("the lines of a change set have no commit")),
         }
     }

@@ -17,7 +17,6 @@ pub mod shapes;
 mod tickets;
 mod valid_through;
 mod waiting;
-mod whole;
 
 use axum::Router;
 use axum::extract::Request;

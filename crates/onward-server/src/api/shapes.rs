@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{ConflictShape, OutcomeShape};
+use onward::Retry;
+use onward::changes::{CommitHead, OnConflict};
 use onward::internals::clock;
 use onward::internals::repo::MergePreview;
 use onward::internals::repo::branch::QueueView;
 use onward::internals::repo::ticket::TicketStatus;
-use onward::{Producer, Retry, Strategy};
 
 /// An op that was accepted and that nobody waits for.
 #[derive(Debug, Serialize)]
@@ -126,30 +127,6 @@ impl QueueShape {
     }
 }
 
-/// What happens to a path that both sides changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum OnConflict {
-    /// The op is a conflict.
-    #[default]
-    Fail,
-    /// The op's change wins.
-    SourceWins,
-    /// The branch's change wins.
-    DestWins,
-}
-
-impl From<OnConflict> for Strategy {
-    fn from(strategy: OnConflict) -> Self {
-        match strategy {
-            OnConflict::Fail => Self::Fail,
-            OnConflict::SourceWins => Self::SourceWins,
-            OnConflict::DestWins => Self::DestWins,
-        }
-    }
-}
-
 /// Who tries again when paths of a merge change while it waits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
@@ -169,53 +146,6 @@ impl From<WhoRetries> for Retry {
             WhoRetries::Client => Self::Client,
         }
     }
-}
-
-/// The op's place in its producer's sequence: decided once, however often it is sent; a lower epoch
-/// than one that was decided is fenced.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ProducerShape {
-    /// Name of the producer.
-    pub name: String,
-    /// Its incarnation: an older one is fenced by a newer.
-    pub epoch: u64,
-    /// The number of the op under this epoch.
-    pub sequence: u64,
-}
-
-impl From<ProducerShape> for Producer {
-    fn from(ProducerShape { name, epoch, sequence }: ProducerShape) -> Self {
-        Self::new(name, epoch, sequence)
-    }
-}
-
-/// What a commit says beside its changes.
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct CommitHead {
-    /// The message of the commit.
-    pub message: String,
-    /// The user's own key-value pairs.
-    pub metadata: BTreeMap<String, String>,
-    /// The ref that the changes were made against: paths that have changed since are decided by the
-    /// three-way rule and `on_conflict`. Without it the last writer wins.
-    pub base: Option<String>,
-    /// What happens to a path that both sides changed.
-    pub on_conflict: OnConflict,
-    /// Whether a commit without changes is wanted.
-    pub allow_empty: bool,
-    /// The op's place in a producer's sequence, for exactly-once without a time limit.
-    pub producer: Option<ProducerShape>,
-    /// Its places in the sequences of several producers, at most 256, instead of one: all of them
-    /// advance with the op, or none does.
-    #[cfg_attr(feature = "describe", schema(max_items = 256))]
-    pub producers: Option<Vec<ProducerShape>>,
-    /// The op's id, if the client chooses it: sending it again is the same op.
-    #[cfg_attr(feature = "describe", schema(min_length = 36, max_length = 36))]
-    pub op_id: Option<String>,
 }
 
 /// A put of one path.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::conditions::{Conditions, ETag};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::check_size;
 use onward::internals::clock;
 use onward::internals::repo::Branch;
+use onward::internals::repo::change_set::check_size;
 use onward::{Change, Condition, Entry, Error, ErrorKind, ObjectPath, PathChange};
 
 /// How long a signed address can be used.

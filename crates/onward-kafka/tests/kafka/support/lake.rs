@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use onward::read::{ListItem, ListRequest};
-use onward::{Config, Onward, RefExpr, Repository};
+use onward::{Config, Entry, Onward, RefExpr, Repository};
 use onward_kafka::format::{JsonLines, Packing};
 use onward_kafka::path::PathTemplate;
 use onward_kafka::{Event, Report, Roll, Settings, Sink, Stop};
@@ -55,22 +55,31 @@ impl Lake {
 
     /// Every file on the branch, by its path: its lines.
     pub async fn files(&self) -> BTreeMap<String, Vec<Value>> {
-        let (repo, head) = (self.repo(), "main@".parse::<RefExpr>().unwrap());
         let mut files = BTreeMap::new();
+        for (path, entry) in self.entries().await {
+            let chunks = self.repo().open(&entry).await.unwrap().chunks;
+            let bytes: Vec<bytes::Bytes> = chunks.try_collect().await.unwrap();
+            let text = String::from_utf8(bytes.concat()).unwrap();
+            let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            files.insert(path, lines);
+        }
+        files
+    }
+
+    /// Every path on the branch and what it names.
+    pub async fn entries(&self) -> BTreeMap<String, Entry> {
+        let (repo, head) = (self.repo(), "main@".parse::<RefExpr>().unwrap());
+        let mut entries = BTreeMap::new();
         let mut request = ListRequest::default();
         loop {
             let page = repo.list(&head, &request).await.unwrap();
-            for item in &page.items {
+            for item in page.items {
                 let ListItem::Object(path, entry) = item else { panic!("{item:?}") };
-                let chunks = repo.open(entry).await.unwrap().chunks;
-                let bytes: Vec<bytes::Bytes> = chunks.try_collect().await.unwrap();
-                let text = String::from_utf8(bytes.concat()).unwrap();
-                let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-                files.insert(path.to_string(), lines);
+                entries.insert(path.to_string(), entry);
             }
             match page.next {
                 Some(next) => request.after = Some(next),
-                None => return files,
+                None => return entries,
             }
         }
     }

@@ -10,7 +10,8 @@ use super::redis::free_port;
 use super::topics::Topics;
 use super::until::until_async;
 
-fn variable(name: &str) -> String {
+/// What `scripts/test-kafka` says.
+pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test-kafka"))
 }
 

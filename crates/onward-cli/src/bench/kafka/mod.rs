@@ -1,55 +1,32 @@
 //! How fast the Kafka sink brings records to a branch, beside a consumer that does nothing but count them, on
 //! the same records of the same topic, one after the other.
 
+pub mod group;
+mod topic;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use onward::internals::clock::{self, Stopwatch};
 use onward::{Error, Result};
 use onward_kafka::file::Format;
-use onward_kafka::format::parquet::{Codec, Schema};
-use onward_kafka::format::{JsonLines, Packing, Parquet};
 use onward_kafka::path::PathTemplate;
-use onward_kafka::{Event, Kafka, Settings, Sink, Stop, sample};
+use onward_kafka::{Event, Kafka, Settings, Sink, Stop};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 
-use super::super::args::duration;
 use super::super::session::blocking;
-use super::run::{Bench, entries};
+use super::run::Bench;
 use super::server::peak_memory;
 use super::table::Cell;
+use topic::{PATIENCE, client, failed, format_of, value};
 
-/// How long a step may take that usually takes none.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Clone, clap::Args)]
-pub struct KafkaArgs {
-    /// HOST:PORT,…; a topic is made there, and deleted in the end
-    #[arg(long, value_name = "LIST")]
-    brokers: String,
-    /// Records of JSON
-    #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = entries)]
-    records: u64,
-    /// Bytes of each, about
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(64..))]
-    bytes: u16,
-    /// Partitions of the topic
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(i32).range(1..=1000))]
-    partitions: i32,
-    /// What files are made of; each is measured
-    #[arg(long, value_name = "FORMAT[,FORMAT]", value_delimiter = ',', default_values_t = ["jsonl".to_owned(), "parquet".to_owned()], value_parser = ["jsonl", "parquet"])]
-    formats: Vec<String>,
-    /// How often is committed
-    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = duration)]
-    commit_every: Duration,
-}
+pub use topic::KafkaArgs;
 
 /// Measures a consumer that counts, then the sink in every format.
 pub async fn run(bench: &Bench<'_>, args: &KafkaArgs) -> Result<bool> {
@@ -68,6 +45,16 @@ pub async fn run(bench: &Bench<'_>, args: &KafkaArgs) -> Result<bool> {
 }
 
 async fn measure(bench: &Bench<'_>, args: &KafkaArgs, topic: &Arc<str>) -> Result<bool> {
+    if args.processes > 0 {
+        let own = (args.clone(), Arc::clone(topic));
+        // They find these there: what they take in memory is that of processes that have much to read.
+        blocking(move || fill(&own.0, &own.1)).await?;
+        let mut sound = true;
+        for format in &args.formats {
+            sound &= group::measure(bench, args, topic, format).await?;
+        }
+        return Ok(sound);
+    }
     let own = (args.clone(), Arc::clone(topic));
     let bare = blocking(move || {
         let (args, topic) = own;
@@ -81,14 +68,7 @@ async fn measure(bench: &Bench<'_>, args: &KafkaArgs, topic: &Arc<str>) -> Resul
     let mut sound = true;
     for name in &args.formats {
         let settings = vec![("bootstrap.servers".to_owned(), args.brokers.clone())];
-        let format: Arc<dyn Format> = match name.as_str() {
-            "parquet" => {
-                let (settings, topic) = (settings.clone(), Arc::clone(topic));
-                let records = blocking(move || sample(&settings, &topic, 1_000)).await?;
-                Arc::new(Parquet::new(Schema::infer(&records)?, Codec::default()))
-            }
-            _ => Arc::new(JsonLines::new(Packing::default())),
-        };
+        let format = format_of(name, &settings, topic).await?;
         let (seconds, records, commits) = sink(bench, args, topic, settings, format).await?;
         sound &= records == args.records;
         tell(bench, args, name, seconds, bare, commits)?;
@@ -159,16 +139,6 @@ fn tell(
     )
 }
 
-fn client(args: &KafkaArgs) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &args.brokers);
-    config
-}
-
-fn failed(what: &str, error: &KafkaError) -> Error {
-    Error::unavailable(format!("{what} at the brokers: {error}"))
-}
-
 /// Fills the topic, each partition with its share.
 fn fill(args: &KafkaArgs, topic: &str) -> Result<()> {
     let producer: BaseProducer = client(args)
@@ -177,17 +147,7 @@ fn fill(args: &KafkaArgs, topic: &str) -> Result<()> {
         .create()
         .map_err(|error| failed("making a producer", &error))?;
     for number in 0..args.records {
-        let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut value = format!(
-            "{{\"id\":{number},\"amount\":{}.25,\"customer\":\"c{:x}\",\"paid\":{},\"note\":\"",
-            noise % 1000,
-            noise >> 40,
-            noise & 1 == 0
-        );
-        while value.len() + 2 < args.bytes.into() {
-            value.push(char::from(b'a' + (noise.rotate_left(value.len() as u32) % 26) as u8));
-        }
-        value.push_str("\"}");
+        let value = value(number, args.bytes);
         let partition =
             i32::try_from(number % u64::from(args.partitions.unsigned_abs())).unwrap_or(0);
         let mut record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&value);

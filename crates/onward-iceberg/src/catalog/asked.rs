@@ -1,0 +1,123 @@
+//! A commit to a table, as it was asked for: read once, with all that is decided by the request alone.
+
+use serde_json::Value;
+
+use super::door::Who;
+use super::error::{CatalogError, Result};
+use super::place::Place;
+use super::submit::Said;
+use crate::table::{Commit, Requirement};
+
+/// How a stale commit is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Brought onto the head where the table says that appends commute; else the door is held for it.
+    #[default]
+    Usual,
+    /// The client says that its appends commute, whatever the table says.
+    Commute,
+    /// Told at once, and nothing is held: what a catalog does that knows no better.
+    Optimistic,
+}
+
+/// What a commit to one table asks for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub(super) commit: Commit,
+    pub(super) mode: Mode,
+    pub(super) who: Who,
+    pub(super) said: Said,
+    /// The uuid that it gives to the table.
+    makes: Option<String>,
+    /// What it does, in words: `append 17`, `set-properties`.
+    pub(super) does: Vec<String>,
+}
+
+impl Asked {
+    /// Reads a `CommitTableRequest`.
+    ///
+    /// Fails where it has something unknown, or names files that lie outside of the warehouse.
+    pub fn read(
+        request: &Value,
+        place: &Place,
+        mode: Mode,
+        principal: &str,
+        said: Said,
+    ) -> Result<Self> {
+        let commit = Commit::from_json(request)?;
+        let updates = request.get("updates").and_then(Value::as_array);
+        let updates = updates.map_or(&[][..], Vec::as_slice);
+        let (mut makes, mut does) = (None, Vec::new());
+        for update in updates {
+            locations(update).try_for_each(|location| place.warehouse.check(location))?;
+            let action = text(update, "action").unwrap_or_default();
+            match action {
+                "assign-uuid" => makes = text(update, "uuid").map(str::to_owned),
+                "add-snapshot" => does.push(snapshot(update)),
+                "set-snapshot-ref" => {}
+                other => does.push(other.to_owned()),
+            }
+        }
+        let mut snapshots: Vec<i64> = commit.snapshot_ids().collect();
+        snapshots.sort_unstable();
+        let who = Who { snapshots, principal: principal.to_owned() };
+        Ok(Self { commit, mode, who, said, makes, does })
+    }
+
+    /// Whether it makes the table.
+    pub(super) fn creates(&self) -> bool {
+        self.commit.requirements.contains(&Requirement::Create)
+    }
+
+    /// Whether it is what made the table with this uuid.
+    pub(super) fn made(&self, uuid: &str) -> bool {
+        self.makes.as_deref() == Some(uuid)
+    }
+
+    /// Whether it is about another table than the one with this uuid.
+    pub(super) fn is_of_another(&self, uuid: &str) -> bool {
+        let other = |requirement: &Requirement| matches!(requirement, Requirement::TableUuid(of) if !of.eq_ignore_ascii_case(uuid));
+        self.commit.requirements.iter().any(other)
+    }
+}
+
+/// The name of the table that an entry of a transaction is about.
+pub(super) fn identifier(request: &Value) -> Result<(Vec<String>, String)> {
+    let levels = request.pointer("/identifier/namespace").and_then(Value::as_array);
+    let levels = levels.and_then(|levels| {
+        levels.iter().map(|level| level.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    let name = request.pointer("/identifier/name").and_then(Value::as_str);
+    match (levels, name) {
+        (Some(levels), Some(name)) => Ok((levels, name.to_owned())),
+        _ => Err(CatalogError::invalid(
+            "each change of a transaction has an identifier with a namespace and a name",
+        )),
+    }
+}
+
+/// The files that an update names.
+fn locations(update: &Value) -> impl Iterator<Item = &str> {
+    let places = [
+        "/location",
+        "/snapshot/manifest-list",
+        "/statistics/statistics-path",
+        "/partition-statistics/statistics-path",
+    ];
+    let listed = update.pointer("/snapshot/manifests").and_then(Value::as_array);
+    let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+    places
+        .into_iter()
+        .filter_map(|place| update.pointer(place).and_then(Value::as_str))
+        .chain(listed)
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key).and_then(Value::as_str)
+}
+
+fn snapshot(update: &Value) -> String {
+    let id = update.pointer("/snapshot/snapshot-id").map(Value::to_string).unwrap_or_default();
+    let operation = update.pointer("/snapshot/summary/operation").and_then(Value::as_str);
+    format!("{} {id}", operation.unwrap_or("snapshot"))
+}

@@ -1,0 +1,81 @@
+//! The catalogs of a deployment: its places, and a lane for each table that is at work.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use onward::internals::objects::Objects;
+use onward::{Onward, RepoName};
+
+use super::error::Result;
+use super::ident::TableIdent;
+use super::lane::Lane;
+use super::loaded::Kept;
+use super::place::Place;
+use super::prepare::Site;
+use super::shared::Shared;
+use super::warehouse::Warehouse;
+
+/// Lanes that are kept; those that nothing waits in go first.
+const LANES_MAX: usize = 4096;
+
+/// The catalogs of a deployment. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// Where tables lie, if not in the deployment's own storage.
+    elsewhere: Option<Objects>,
+    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+}
+
+impl Catalog {
+    /// The catalogs of a deployment, whose tables lie in its own storage or below another root.
+    pub fn new(onward: Onward, elsewhere: Option<Objects>) -> Self {
+        let shared = Arc::new(Shared::new(onward));
+        Self(Arc::new(Inner { shared, elsewhere, lanes: Mutex::default() }))
+    }
+
+    /// The place that a warehouse or a prefix names.
+    pub async fn place(&self, text: &str) -> Result<Place> {
+        let warehouse = |repo: &RepoName| match &self.0.elsewhere {
+            Some(objects) => Warehouse::below(objects, repo),
+            None => Warehouse::own(self.0.shared.onward.coordinator().objects(), repo),
+        };
+        Place::find(&self.0.shared.onward, text, warehouse).await
+    }
+
+    /// Metadata that was read or written lately.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.0.shared.kept
+    }
+
+    /// A table of a place.
+    pub(super) fn site(&self, place: &Place, ident: &TableIdent) -> Result<Site> {
+        let path = ident.path()?;
+        Ok(Site {
+            shared: Arc::clone(&self.0.shared),
+            place: place.clone(),
+            ident: ident.clone(),
+            path,
+        })
+    }
+
+    /// The lane of a table.
+    pub(super) fn lane(&self, place: &Place, ident: &TableIdent) -> Result<Arc<Lane>> {
+        let site = self.site(place, ident)?;
+        let key = format!("{} {}", place.prefix(), site.path);
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.len() >= LANES_MAX && !lanes.contains_key(&key) {
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.is_idle());
+        }
+        Ok(Arc::clone(lanes.entry(key).or_insert_with(|| Arc::new(Lane::new(site)))))
+    }
+
+    /// The lane of a table, if anybody has waited in it.
+    pub(super) fn known_lane(&self, place: &Place, ident: &TableIdent) -> Option<Arc<Lane>> {
+        let key = format!("{} {}", place.prefix(), ident.path().ok()?);
+        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(&key).map(Arc::clone)
+    }
+}

@@ -1,0 +1,200 @@
+//! Metadata as it lies in the warehouse: read once, validated, kept for those who ask again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use onward::internals::model::error::quoted;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use serde_json::{Value, json};
+
+use super::entry::Pointer;
+use super::error::{CatalogError, Kind, Result};
+use super::warehouse::Warehouse;
+use crate::table::{METADATA_BYTES_MAX, Metadata};
+
+/// What PyIceberg deletes old metadata by, which tags and history of a branch still name.
+const DELETES_METADATA: &str = "write.metadata.delete-after-commit.enabled";
+
+/// Metadata kept in memory, in bytes of its files; parsed it takes several times as much.
+const KEPT_BYTES: u64 = 12 << 20;
+/// How many pieces of metadata are expected to be kept.
+const KEPT_ITEMS: usize = 1024;
+
+/// A table as one version of its metadata has it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Where the metadata is.
+    pub pointer: Pointer,
+    /// What it says.
+    pub metadata: Metadata,
+    /// Its bytes, as they are served.
+    served: Bytes,
+}
+
+/// Which snapshots of a table are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Snapshots {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that branches and tags name.
+    Refs,
+}
+
+impl Loaded {
+    /// New metadata that is to lie at `location`, and the bytes of its file.
+    pub(super) fn new(location: String, metadata: Metadata) -> Result<(Self, Bytes)> {
+        let bytes = Bytes::from(metadata.to_bytes());
+        if bytes.len() > METADATA_BYTES_MAX {
+            return Err(CatalogError::invalid(format!(
+                "the metadata of this table would have {} bytes, the limit is {METADATA_BYTES_MAX}: expire snapshots",
+                bytes.len()
+            )));
+        }
+        Ok((Self::of(location, metadata, bytes.clone()), bytes))
+    }
+
+    fn of(location: String, metadata: Metadata, bytes: Bytes) -> Self {
+        let pointer = Pointer {
+            location,
+            checksum: blake3::hash(&bytes).to_hex().to_string(),
+            size: bytes.len() as u64,
+            uuid: metadata.uuid().to_owned(),
+            mtime: metadata.last_updated_ms().div_euclid(1000),
+        };
+        let served =
+            if deletes_metadata(&metadata) { serve(metadata.json().clone()) } else { bytes };
+        Self { pointer, metadata, served }
+    }
+
+    /// Reads and validates a file of metadata, whoever wrote it.
+    pub(super) async fn read(warehouse: &Warehouse, location: &str) -> Result<Self> {
+        let missing = || {
+            CatalogError::new(
+                Kind::NotFound,
+                format!("there is no metadata at '{}'", quoted(location)),
+            )
+        };
+        let bytes =
+            warehouse.get(location, METADATA_BYTES_MAX as u64).await?.ok_or_else(missing)?;
+        let metadata = Metadata::parse(&bytes)?;
+        warehouse.check(metadata.location())?;
+        Ok(Self::of(location.to_owned(), metadata, bytes))
+    }
+
+    /// What a client is told that loads the table, or has changed it.
+    pub fn told(&self, snapshots: Snapshots) -> Bytes {
+        let of_refs;
+        let metadata: &[u8] = match snapshots {
+            Snapshots::All => &self.served,
+            Snapshots::Refs => {
+                of_refs = serve(self.metadata.json_of_refs());
+                &of_refs
+            }
+        };
+        let location = Value::from(self.pointer.location.as_str()).to_string();
+        [
+            br#"{"metadata-location":"#,
+            location.as_bytes(),
+            br#","metadata":"#,
+            metadata,
+            br#","config":{}}"#,
+        ]
+        .concat()
+        .into()
+    }
+
+    /// What tells this answer from others.
+    pub fn e_tag(&self, snapshots: Snapshots) -> String {
+        match snapshots {
+            Snapshots::All => self.pointer.checksum.clone(),
+            Snapshots::Refs => format!("{}-refs", self.pointer.checksum),
+        }
+    }
+}
+
+/// What a client is told of a table that is not made yet.
+pub(super) fn staged(metadata: &Metadata) -> Bytes {
+    let metadata = metadata.json();
+    json!({"metadata-location": null, "metadata": metadata, "config": {}}).to_string().into()
+}
+
+fn deletes_metadata(metadata: &Metadata) -> bool {
+    metadata.property(DELETES_METADATA).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The bytes of metadata with nothing in it that makes a client delete what history names.
+fn serve(mut metadata: Value) -> Bytes {
+    if let Some(Value::Object(properties)) = metadata.get_mut("properties")
+        && let Some(deletes) = properties.get_mut(DELETES_METADATA)
+    {
+        *deletes = Value::from("false");
+    }
+    metadata.to_string().into()
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<String, Arc<Loaded>> for ByBytes {
+    fn weight(&self, _: &String, loaded: &Arc<Loaded>) -> u64 {
+        loaded.pointer.size.max(1)
+    }
+}
+
+/// Tables that were read or written lately, by the location of their metadata.
+pub(super) struct Kept(Cache<String, Arc<Loaded>, ByBytes>);
+
+impl Default for Kept {
+    fn default() -> Self {
+        // One shard: of several each would take files of its part of the bytes only.
+        let mut options = OptionsBuilder::new();
+        options.shards(1).estimated_items_capacity(KEPT_ITEMS).weight_capacity(KEPT_BYTES);
+        Self(match options.build() {
+            Ok(options) => Cache::with_options(
+                options,
+                ByBytes,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            Err(_) => Cache::with_weighter(KEPT_ITEMS, KEPT_BYTES, ByBytes),
+        })
+    }
+}
+
+impl Kept {
+    /// The table that an entry of a branch points to.
+    pub(super) async fn load(
+        &self,
+        warehouse: &Warehouse,
+        pointer: &Pointer,
+    ) -> Result<Arc<Loaded>> {
+        if let Some(kept) = self.0.get(&pointer.location)
+            && kept.pointer.checksum == pointer.checksum
+        {
+            return Ok(kept);
+        }
+        let loaded = Loaded::read(warehouse, &pointer.location).await.map_err(|error| match error.kind {
+            Kind::Unavailable => error,
+            _ => CatalogError::new(Kind::Internal, format!("the table's metadata is damaged: {error}; an earlier commit of the branch may have it whole")),
+        })?;
+        if loaded.pointer.checksum != pointer.checksum {
+            return Err(CatalogError::new(
+                Kind::Internal,
+                format!(
+                    "'{}' is not what was committed: its checksum is another; an earlier commit of the branch may be whole",
+                    pointer.location
+                ),
+            ));
+        }
+        let loaded = Arc::new(loaded);
+        self.keep(&loaded);
+        Ok(loaded)
+    }
+
+    /// Keeps a table.
+    pub(super) fn keep(&self, loaded: &Arc<Loaded>) {
+        self.0.insert(loaded.pointer.location.clone(), Arc::clone(loaded));
+    }
+}

@@ -1,0 +1,51 @@
+//! The catalog: Iceberg's namespaces and tables as entries of Onward's branches.
+//!
+//! A table is one entry of a branch, which names the table's present `metadata.json`; a namespace is one as well. A
+//! change of either is a commit of the branch, on the condition that the entry is what it was: so log, diff, tags,
+//! branches, merges and reverts are those that every branch has.
+//!
+//! ```text
+//! ident      names, and the paths that stand for them
+//! entry      what a branch says of a table and a namespace
+//! place      a repository at a ref: what there is
+//! warehouse  where files of tables lie; loaded: metadata read from there
+//! asked      a commit as it was asked for
+//! door       who is let through first; lane: all that wait for a table
+//! prepare    what commits make of a table; round: one commit of the branch for all of them
+//! submit     a change set on its way to its outcome
+//! deployment all of it, for one deployment; tables, transaction: what clients ask of it
+//! ```
+//!
+//! Everything of Iceberg is done before Onward's queue: what comes into that is a change set of a few hundred bytes.
+
+mod asked;
+mod deployment;
+mod door;
+mod entry;
+mod error;
+mod ident;
+mod known;
+mod lane;
+mod loaded;
+mod namespaces;
+mod place;
+mod prepare;
+mod round;
+mod shared;
+mod submit;
+mod tables;
+mod transaction;
+mod warehouse;
+
+pub use asked::{Asked, Mode};
+pub use deployment::Catalog;
+pub use error::{CatalogError, Kind, Result};
+pub use ident::{Namespace, SEPARATOR, TableIdent};
+pub use known::{REMEMBERED, Recent};
+pub use loaded::{Loaded, Snapshots};
+pub use namespaces::Changed;
+pub use place::{NAMES_MAX, Names, Page, Place};
+pub use submit::Said;
+pub use tables::Made;
+pub use transaction::Changes;
+pub use warehouse::Warehouse;

@@ -1,0 +1,247 @@
+//! What commits that wait make of a table: judged against its head, and written to the warehouse, before anything of
+//! it comes into Onward's queue.
+
+use std::sync::Arc;
+
+use onward::internals::clock;
+use onward::{Condition, Entry, ObjectPath, PathChange};
+use uuid::Uuid;
+
+use super::asked::{Asked, Mode};
+use super::entry::{Pointer, change};
+use super::error::{CatalogError, Kind, Result};
+use super::ident::TableIdent;
+use super::loaded::Loaded;
+use super::place::Place;
+use super::shared::Shared;
+use crate::table::{Landing, Metadata, Moment, NotApplied, Refused, Waiting, land};
+
+/// A table of a place.
+#[derive(Clone)]
+pub(super) struct Site {
+    pub(super) shared: Arc<Shared>,
+    pub(super) place: Place,
+    pub(super) ident: TableIdent,
+    pub(super) path: ObjectPath,
+}
+
+/// What becomes of one commit, if what was prepared is committed.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// It lands with what was prepared.
+    Lands,
+    /// It has landed before: this is the table now.
+    Known(Arc<Loaded>),
+    /// Others were first.
+    Stale(CatalogError),
+    /// It is refused.
+    Refused(CatalogError),
+    /// It is judged in the next round.
+    Later,
+}
+
+/// What a table would become.
+pub(super) struct Prepared {
+    /// One for each commit, in their order.
+    pub(super) judged: Vec<Judged>,
+    /// The table with all that lands; none where nothing does.
+    pub(super) new: Option<New>,
+}
+
+/// New metadata, which lies in the warehouse and is named by nothing yet.
+pub(super) struct New {
+    pub(super) loaded: Arc<Loaded>,
+    condition: Condition,
+}
+
+impl New {
+    /// The change of the branch that makes it the table's.
+    pub(super) fn change(&self, path: &ObjectPath) -> PathChange {
+        change(path.clone(), Some(self.loaded.pointer.to_entry()), Some(self.condition.clone()))
+    }
+}
+
+impl Site {
+    /// Judges commits in their order, each on top of those before it, and writes what comes of them.
+    pub(super) async fn prepare(
+        &self,
+        entry: Option<&Entry>,
+        asked: &[&Asked],
+    ) -> Result<Prepared> {
+        let Some(entry) = entry else { return self.begin(asked).await };
+        let pointer = Pointer::of(&self.path, entry)?;
+        let head = self.shared.kept.load(&self.place.warehouse, &pointer).await?;
+        let mut judged: Vec<Option<Judged>> =
+            asked.iter().map(|asked| self.judge_alone(&head, asked)).collect();
+        let open: Vec<&Asked> = asked
+            .iter()
+            .zip(&judged)
+            .filter(|(_, judged)| judged.is_none())
+            .map(|(asked, _)| *asked)
+            .collect();
+        if open.is_empty() {
+            return Ok(Prepared { judged: judged.into_iter().flatten().collect(), new: None });
+        }
+        let waiting: Vec<Waiting<'_>> = open
+            .iter()
+            .map(|asked| Waiting { commit: &asked.commit, commutes: asked.mode == Mode::Commute })
+            .collect();
+        let moment = Moment {
+            now_ms: clock::now_ms(),
+            head_location: &pointer.location,
+            unique: new_uuid(),
+        };
+        let Landing { metadata, results } =
+            land(&head.metadata, &waiting, &moment, &self.place.warehouse).await;
+        // One that landed before may be one of these: it is told of the table that they make.
+        let is_changed = metadata.is_some();
+        let mut results = results.into_iter().map(|result| match result {
+            Ok(_) if is_changed => Judged::Lands,
+            Ok(_) => Judged::Known(Arc::clone(&head)),
+            Err(refused) => told(refused),
+        });
+        for judged in judged.iter_mut().filter(|judged| judged.is_none()) {
+            *judged = results.next();
+        }
+        let new = match metadata {
+            Some(metadata) => Some(self.write(metadata, Some(&pointer)).await?),
+            None => None,
+        };
+        Ok(Prepared { judged: judged.into_iter().flatten().collect(), new })
+    }
+
+    /// What can be said of a commit without its requirements.
+    fn judge_alone(&self, head: &Arc<Loaded>, asked: &Asked) -> Option<Judged> {
+        let uuid = &head.pointer.uuid;
+        if asked.creates() {
+            return Some(match asked.made(uuid) {
+                true => Judged::Known(Arc::clone(head)),
+                false => Judged::Refused(self.ident.present_already()),
+            });
+        }
+        if asked.is_of_another(uuid) {
+            return Some(Judged::Refused(CatalogError::commit_failed(format!(
+                "Requirement failed: UUID does not match: {} was dropped and made anew, its uuid is {uuid}",
+                self.ident
+            ))));
+        }
+        let snapshots = &asked.who.snapshots;
+        let has_landed =
+            |id: &i64| self.has_landed(uuid, *id) || head.metadata.snapshot(*id).is_some();
+        (!snapshots.is_empty() && snapshots.iter().all(has_landed))
+            .then(|| Judged::Known(Arc::clone(head)))
+    }
+
+    /// Makes the table, where one of the commits does.
+    async fn begin(&self, asked: &[&Asked]) -> Result<Prepared> {
+        self.place.require_namespace(&self.ident.namespace).await?;
+        let mut prepared = Prepared { judged: Vec::new(), new: None };
+        for asked in asked {
+            let judged = match (&prepared.new, asked.creates()) {
+                (Some(_), _) => Judged::Later,
+                (None, false) => Judged::Refused(self.ident.absent()),
+                (None, true) => match asked.commit.apply(None, clock::now_ms(), None) {
+                    Ok(metadata) => {
+                        self.place.warehouse.check(metadata.location())?;
+                        prepared.new = Some(self.write(metadata, None).await?);
+                        Judged::Lands
+                    }
+                    Err(NotApplied::Invalid(invalid)) => Judged::Refused(invalid.into()),
+                    Err(NotApplied::Stale(failed)) => Judged::Refused(failed.into()),
+                },
+            };
+            prepared.judged.push(judged);
+        }
+        Ok(prepared)
+    }
+
+    /// Writes new metadata to the warehouse.
+    pub(super) async fn write(
+        &self,
+        metadata: Metadata,
+        previous: Option<&Pointer>,
+    ) -> Result<New> {
+        let version = previous.map_or(0, |previous| version_of(&previous.location) + 1);
+        let location = format!(
+            "{}/metadata/{version:05}-{}.metadata.json",
+            metadata.location().trim_end_matches('/'),
+            new_uuid()
+        );
+        let (loaded, bytes) = Loaded::new(location, metadata)?;
+        self.place.warehouse.put(&loaded.pointer.location, bytes).await?;
+        let faults = self.shared.onward.coordinator().faults();
+        faults.pass("iceberg-written").await?;
+        let condition = previous.map_or(Condition::Absent, Pointer::unchanged);
+        Ok(New { loaded: Arc::new(loaded), condition })
+    }
+
+    /// Takes down that new metadata is the table's.
+    pub(super) fn landed<'a>(&self, new: &New, asked: impl Iterator<Item = &'a Asked>) {
+        self.shared.kept.keep(&new.loaded);
+        let uuid = &new.loaded.pointer.uuid;
+        for id in asked.flat_map(|asked| &asked.who.snapshots) {
+            self.shared.landed.insert(self.landed_key(uuid, *id), ());
+        }
+    }
+
+    /// Takes down that new metadata is nothing that anybody will ever name.
+    pub(super) async fn not_landed(&self, new: &New) {
+        self.place.warehouse.forget(&new.loaded.pointer.location).await;
+    }
+
+    fn has_landed(&self, uuid: &str, snapshot: i64) -> bool {
+        self.shared.landed.get(&self.landed_key(uuid, snapshot)).is_some()
+    }
+
+    fn landed_key(&self, uuid: &str, snapshot: i64) -> [u8; 32] {
+        let text = format!("{} {uuid} {snapshot}", self.place.prefix());
+        *blake3::hash(text.as_bytes()).as_bytes()
+    }
+}
+
+/// A uuid of chance.
+pub(super) fn new_uuid() -> Uuid {
+    uuid::Builder::from_random_bytes(clock::random_bytes()).into_uuid()
+}
+
+/// The number that the name of a file of metadata begins with, which counts the versions of a table.
+fn version_of(location: &str) -> u64 {
+    let name = location.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_prefix('v').unwrap_or(name);
+    let digits = name.split(['-', '.']).next().unwrap_or_default();
+    digits.parse::<u64>().unwrap_or_default().min(u64::MAX - 1)
+}
+
+fn told(refused: Refused) -> Judged {
+    match refused {
+        Refused::Invalid(invalid) => Judged::Refused(invalid.into()),
+        Refused::Stale { failed, not_rebasable } => {
+            Judged::Stale(CatalogError::commit_failed(format!(
+                "Requirement failed: {}; not brought onto the head: {not_rebasable}",
+                failed.message()
+            )))
+        }
+        Refused::Unavailable(error) => Judged::Refused(CatalogError::new(
+            Kind::Unavailable,
+            format!("the warehouse does not answer, and nothing was done: {error}"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_counted_by_the_names_of_files() {
+        for (location, version) in [
+            ("file:///w/t/metadata/00041-0f3a.metadata.json", 41),
+            ("s3://b/t/metadata/v7.metadata.json", 7),
+            ("s3://b/t/metadata/odd.json", 0),
+            ("99999999999999999999-x", 0),
+            ("", 0),
+        ] {
+            assert_eq!(version_of(location), version, "{location}");
+        }
+    }
+}

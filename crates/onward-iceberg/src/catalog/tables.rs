@@ -1,0 +1,238 @@
+//! Tables of a place: listed, made, loaded, changed, renamed, dropped, taken over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use onward::internals::clock;
+use onward::read::ListItem;
+use onward::{Condition, Entry};
+use serde_json::{Map, Value};
+
+use super::asked::Asked;
+use super::deployment::Catalog;
+use super::door::Who;
+use super::entry::{Pointer, change};
+use super::error::Result;
+use super::ident::{Namespace, TableIdent, table_of};
+use super::loaded::{Loaded, staged};
+use super::place::{Names, Page, Place};
+use super::prepare::new_uuid;
+use super::submit::{Decided, Said};
+use crate::table::{CreateTable, create};
+
+/// How often a table is renamed anew when another sidecar changes it meanwhile.
+const ATTEMPTS: usize = 64;
+/// The property by which engines are told to remove no files: other branches, tags and history name them.
+const GC_ENABLED: &str = "gc.enabled";
+
+/// A table that was asked to be made.
+pub enum Made {
+    /// It is made.
+    Table(Arc<Loaded>),
+    /// What a client is told of one that a commit is to make.
+    Staged(Bytes),
+}
+
+impl Catalog {
+    /// The tables of a namespace.
+    pub async fn tables(
+        &self,
+        place: &Place,
+        namespace: &Namespace,
+        page: &Page,
+    ) -> Result<Names<TableIdent>> {
+        place.require_namespace(namespace).await?;
+        let wanted = |last: &str, item: &ListItem| {
+            let ListItem::Object(..) = item else { return None };
+            TableIdent::new(namespace.clone(), table_of(last)?).ok()
+        };
+        place.names(&namespace.folder(), page, wanted).await
+    }
+
+    /// Whether there is such a table. Reads no metadata.
+    pub async fn has_table(&self, place: &Place, ident: &TableIdent) -> Result<bool> {
+        Ok(place.entry(&ident.path()?).await?.is_some())
+    }
+
+    /// Loads a table. `principal` is on his way if the door is held for him.
+    pub async fn load(
+        &self,
+        place: &Place,
+        ident: &TableIdent,
+        principal: &str,
+    ) -> Result<Arc<Loaded>> {
+        if let Some(lane) = self.known_lane(place, ident) {
+            lane.seen(principal);
+        }
+        let path = ident.path()?;
+        let entry = place.entry(&path).await?.ok_or_else(|| ident.absent())?;
+        self.kept().load(&place.warehouse, &Pointer::of(&path, &entry)?).await
+    }
+
+    /// Makes a table, or only says what it would be like.
+    pub async fn create_table(
+        &self,
+        place: &Place,
+        namespace: &Namespace,
+        request: &Value,
+        said: Said,
+    ) -> Result<Made> {
+        place.branch()?;
+        place.require_namespace(namespace).await?;
+        let asked = CreateTable::from_json(&without_garbage_collection(request))?;
+        let site = self.site(place, &TableIdent::new(namespace.clone(), asked.name.as_str())?)?;
+        if place.entry(&site.path).await?.is_some() {
+            return Err(site.ident.present());
+        }
+        let uuid = new_uuid();
+        let location = match &asked.location {
+            Some(location) => {
+                place.warehouse.check(location)?;
+                location.trim_end_matches('/').to_owned()
+            }
+            None => place.warehouse.location_for(uuid)?,
+        };
+        let metadata = create(&asked, uuid, &location, clock::now_ms())?;
+        if asked.stage {
+            // DuckDB makes no folder for the first manifest, where the storage has folders.
+            place.warehouse.put(&format!("{location}/metadata/.staged"), Bytes::new()).await?;
+            return Ok(Made::Staged(staged(&metadata)));
+        }
+        let new = site.write(metadata, None).await?;
+        let said = said.message(format!("create table {}", site.ident));
+        let said = said.pair("iceberg.table", site.ident.to_string());
+        match place.change(vec![new.change(&site.path)], said).await? {
+            Decided::Conflict => {
+                site.not_landed(&new).await;
+                Err(site.ident.present())
+            }
+            Decided::Done | Decided::Nothing => {
+                site.landed(&new, std::iter::empty());
+                Ok(Made::Table(new.loaded))
+            }
+        }
+    }
+
+    /// Commits to a table, or makes it.
+    pub async fn commit(
+        &self,
+        place: &Place,
+        ident: &TableIdent,
+        asked: Asked,
+    ) -> Result<Arc<Loaded>> {
+        place.branch()?;
+        self.lane(place, ident)?.commit(asked).await
+    }
+
+    /// Takes over a table whose metadata lies in the warehouse.
+    pub async fn register(
+        &self,
+        place: &Place,
+        ident: &TableIdent,
+        location: &str,
+        overwrite: bool,
+        said: Said,
+    ) -> Result<Arc<Loaded>> {
+        place.branch()?;
+        place.require_namespace(&ident.namespace).await?;
+        let loaded = Loaded::read(&place.warehouse, location).await?;
+        check_files(place, loaded.metadata.json())?;
+        let condition = (!overwrite).then_some(Condition::Absent);
+        let path = ident.path()?;
+        let change = change(path, Some(loaded.pointer.to_entry()), condition);
+        let said = said
+            .message(format!("register table {ident}"))
+            .pair("iceberg.table", ident.to_string());
+        match place.change(vec![change], said).await? {
+            Decided::Conflict => Err(ident.present()),
+            Decided::Done | Decided::Nothing => {
+                let loaded = Arc::new(loaded);
+                self.kept().keep(&loaded);
+                Ok(loaded)
+            }
+        }
+    }
+
+    /// Takes a table off the branch. Its files stay: tags, other branches and history name them.
+    pub async fn drop_table(&self, place: &Place, ident: &TableIdent, said: Said) -> Result<()> {
+        place.branch()?;
+        let path = ident.path()?;
+        if place.entry(&path).await?.is_none() {
+            return Err(ident.absent());
+        }
+        let said =
+            said.message(format!("drop table {ident}")).pair("iceberg.table", ident.to_string());
+        match place.change(vec![change(path, None, None)], said).await? {
+            Decided::Nothing => Err(ident.absent()),
+            Decided::Done | Decided::Conflict => Ok(()),
+        }
+    }
+
+    /// Gives a table another name, in another namespace too.
+    pub async fn rename(
+        &self,
+        place: &Place,
+        from: &TableIdent,
+        to: &TableIdent,
+        said: Said,
+    ) -> Result<()> {
+        place.branch()?;
+        if from == to {
+            return Err(to.present());
+        }
+        let lane = self.lane(place, from)?;
+        // No commit of this sidecar comes in between.
+        let _lease = lane.lease(Who::default()).await?;
+        let (source, target) = (from.path()?, to.path()?);
+        let said = said
+            .message(format!("rename table {from} to {to}"))
+            .pair("iceberg.table", to.to_string());
+        for _ in 0..ATTEMPTS {
+            let paths = [source.clone(), target.clone()];
+            let entries: [Option<Entry>; 2] =
+                place.entries(&paths).await?.try_into().unwrap_or_default();
+            let [Some(entry), None] = entries else {
+                let [source, _] = entries;
+                return Err(if source.is_none() { from.absent() } else { to.present() });
+            };
+            place.require_namespace(&to.namespace).await?;
+            let unchanged = Pointer::of(&source, &entry)?.unchanged();
+            let changes = vec![
+                change(source.clone(), None, Some(unchanged)),
+                change(target.clone(), Some(entry), Some(Condition::Absent)),
+            ];
+            match place.change(changes, said.clone()).await? {
+                Decided::Conflict => {}
+                Decided::Done | Decided::Nothing => return Ok(()),
+            }
+        }
+        Err(super::round::outrun())
+    }
+}
+
+/// A request for a table with the property that stops engines from removing files, unless it says otherwise itself.
+fn without_garbage_collection(request: &Value) -> Value {
+    let mut request = request.clone();
+    if let Some(asked) = request.as_object_mut() {
+        let properties = asked.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+        if properties.is_null() {
+            *properties = Value::Object(Map::new());
+        }
+        if let Some(properties) = properties.as_object_mut() {
+            properties.entry(GC_ENABLED).or_insert_with(|| Value::from("false"));
+        }
+    }
+    request
+}
+
+/// Fails where metadata names files that lie elsewhere.
+fn check_files(place: &Place, metadata: &Value) -> Result<()> {
+    let all = |key: &str| metadata.get(key).and_then(Value::as_array).into_iter().flatten();
+    let lists = all("snapshots").filter_map(|snapshot| snapshot.get("manifest-list"));
+    let statistics = all("statistics").chain(all("partition-statistics"));
+    let statistics = statistics.filter_map(|statistics| statistics.get("statistics-path"));
+    lists
+        .chain(statistics)
+        .filter_map(Value::as_str)
+        .try_for_each(|file| place.warehouse.check(file))
+}

@@ -1,0 +1,157 @@
+//! A commit to several tables: all of it is one commit of the branch, or nothing is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onward::PathChange;
+use serde_json::Value;
+
+use super::asked::{Asked, Mode, identifier};
+use super::deployment::Catalog;
+use super::error::{CatalogError, Result};
+use super::ident::{Namespace, TableIdent};
+use super::lane::{Lane, Lease};
+use super::place::Place;
+use super::prepare::{Judged, New, Prepared};
+use super::round::{outrun, say};
+use super::submit::{Decided, Said};
+
+/// Tables of one transaction, at most.
+const TABLES_MAX: usize = 100;
+/// How often a transaction is made anew when another sidecar was faster.
+const ATTEMPTS: usize = 64;
+
+/// What one try came to.
+enum Tried {
+    Done,
+    /// Another sidecar was faster.
+    Outrun,
+    /// Others were first.
+    Stale(CatalogError),
+}
+
+/// The changes of a transaction, by table, in the order in which tables are waited for: the same for all.
+pub struct Changes(BTreeMap<TableIdent, Asked>);
+
+impl Changes {
+    /// Reads a `CommitTransactionRequest`.
+    pub fn read(
+        request: &Value,
+        place: &Place,
+        mode: Mode,
+        principal: &str,
+        said: &Said,
+    ) -> Result<Self> {
+        let changes = request.get("table-changes").and_then(Value::as_array);
+        let changes = changes
+            .filter(|changes| (1..=TABLES_MAX).contains(&changes.len()))
+            .ok_or_else(|| {
+                CatalogError::invalid(format!("a transaction has table-changes, 1 to {TABLES_MAX}"))
+            })?;
+        let mut tables = BTreeMap::new();
+        for change in changes {
+            let (levels, name) = identifier(change)?;
+            let ident = TableIdent::new(Namespace::new(levels)?, name)?;
+            let asked = Asked::read(change, place, mode, principal, said.clone())?;
+            if tables.insert(ident.clone(), asked).is_some() {
+                return Err(CatalogError::invalid(format!(
+                    "table {ident} is in the transaction twice: put its changes into one"
+                )));
+            }
+        }
+        Ok(Self(tables))
+    }
+}
+
+impl Catalog {
+    /// Commits to several tables at once.
+    pub async fn transaction(&self, place: &Place, changes: Changes) -> Result<()> {
+        place.branch()?;
+        let tables = changes.0.into_iter();
+        let tables: Vec<(Arc<Lane>, Asked)> = tables
+            .map(|(ident, asked)| Ok((self.lane(place, &ident)?, asked)))
+            .collect::<Result<_>>()?;
+        if let [(lane, asked)] = tables.as_slice() {
+            return lane.commit(asked.clone()).await.map(drop);
+        }
+        let mut leases = Vec::with_capacity(tables.len());
+        for (lane, asked) in &tables {
+            leases.push(lane.lease(asked.who.clone()).await?);
+        }
+        for _ in 0..ATTEMPTS {
+            match attempt(place, &tables).await {
+                Ok(Tried::Outrun) => {}
+                Ok(Tried::Stale(error)) => {
+                    let is_held = tables.iter().all(|(_, asked)| asked.mode != Mode::Optimistic);
+                    leases.iter().filter(|_| is_held).for_each(|lease| {
+                        lease.hold();
+                    });
+                    return Err(error);
+                }
+                Ok(Tried::Done) => {
+                    leases.iter().for_each(Lease::is_through);
+                    return Ok(());
+                }
+                Err(error) => {
+                    leases.iter().for_each(Lease::is_through);
+                    return Err(error);
+                }
+            }
+        }
+        Err(outrun())
+    }
+}
+
+async fn attempt(place: &Place, tables: &[(Arc<Lane>, Asked)]) -> Result<Tried> {
+    let paths: Vec<_> = tables.iter().map(|(lane, _)| lane.site().path.clone()).collect();
+    let entries = place.entries(&paths).await?;
+    let mut news: Vec<(&(Arc<Lane>, Asked), New)> = Vec::new();
+    let mut ended = None;
+    for (table, entry) in tables.iter().zip(entries) {
+        let (lane, asked) = table;
+        match lane.site().prepare(entry.as_ref(), &[asked]).await {
+            Ok(Prepared { judged, new }) => {
+                news.extend(new.map(|new| (table, new)));
+                match judged.into_iter().next() {
+                    Some(Judged::Stale(error)) => ended = Some(Ok(Tried::Stale(error))),
+                    Some(Judged::Refused(error)) => ended = Some(Err(error)),
+                    Some(Judged::Lands | Judged::Known(_) | Judged::Later) | None => {}
+                }
+            }
+            Err(error) => ended = Some(Err(error)),
+        }
+        if ended.is_some() {
+            break;
+        }
+    }
+    if let Some(ended) = ended {
+        forget(&news).await;
+        return ended;
+    }
+    if news.is_empty() {
+        return Ok(Tried::Done);
+    }
+    let changes: Vec<PathChange> =
+        news.iter().map(|((lane, _), new)| new.change(&lane.site().path)).collect();
+    let names: Vec<String> =
+        news.iter().map(|((lane, _), _)| lane.site().ident.to_string()).collect();
+    let lands: Vec<&Asked> = news.iter().map(|((_, asked), _)| asked).collect();
+    match place.change(changes, say(&names.join(", "), &lands)).await? {
+        Decided::Conflict => {
+            forget(&news).await;
+            Ok(Tried::Outrun)
+        }
+        Decided::Done | Decided::Nothing => {
+            for ((lane, asked), new) in &news {
+                lane.site().landed(new, std::iter::once(asked));
+            }
+            Ok(Tried::Done)
+        }
+    }
+}
+
+async fn forget(news: &[(&(Arc<Lane>, Asked), New)]) {
+    for ((lane, _), new) in news {
+        lane.site().not_landed(new).await;
+    }
+}

@@ -1,0 +1,97 @@
+//! Records of Avro, field by field: Iceberg knows fields by their ids, whatever names programs give them.
+
+use apache_avro::Schema;
+use apache_avro::schema::RecordSchema;
+use apache_avro::types::Value;
+
+use super::Unreadable;
+
+/// A field of a record: its id, its value, and the bytes that it was read from.
+pub(super) struct Field<'s, 'b> {
+    pub id: i64,
+    pub schema: &'s Schema,
+    pub value: Value,
+    pub bytes: &'b [u8],
+}
+
+/// Most bytes of a string, and most members of a list at once: what is claimed is made room for before it is read.
+const CLAIMED_MAX: usize = 1 << 20;
+
+/// Reads the schema of a file. Refused is what could take much memory for few bytes.
+pub(super) fn schema(text: Option<&str>) -> Result<Schema, Unreadable> {
+    apache_avro::util::max_allocation_bytes(CLAIMED_MAX);
+    let text = text.ok_or_else(|| Unreadable::new("no schema"))?;
+    let schema =
+        Schema::parse_str(text).map_err(|error| Unreadable::new(format!("schema: {error}")))?;
+    match is_modest(&schema) {
+        true => Ok(schema),
+        false => Err(Unreadable::new("a schema that repeats itself, or of nothing many times")),
+    }
+}
+
+/// Whether a value takes about as much memory as it has bytes.
+fn is_modest(schema: &Schema) -> bool {
+    match schema {
+        Schema::Ref { .. } => false,
+        Schema::Fixed(fixed) => fixed.size <= CLAIMED_MAX,
+        Schema::Array(array) => has_bytes(&array.items) && is_modest(&array.items),
+        Schema::Map(map) => is_modest(&map.types),
+        Schema::Union(union) => union.variants().iter().all(is_modest),
+        Schema::Record(record) => record.fields.iter().all(|field| is_modest(&field.schema)),
+        _ => true,
+    }
+}
+
+/// Whether every value has a byte at least.
+fn has_bytes(schema: &Schema) -> bool {
+    match schema {
+        Schema::Null => false,
+        Schema::Fixed(fixed) => fixed.size > 0,
+        Schema::Record(record) => record.fields.iter().any(|field| has_bytes(&field.schema)),
+        _ => true,
+    }
+}
+
+/// The fields of a schema of records.
+pub(super) fn of_record(schema: &Schema) -> Result<&RecordSchema, Unreadable> {
+    match schema {
+        Schema::Record(record) => Ok(record),
+        _ => Err(Unreadable::new("not a schema of records")),
+    }
+}
+
+/// Takes the fields of one record from the front.
+pub(super) fn take<'s, 'b>(
+    record: &'s RecordSchema,
+    from: &mut &'b [u8],
+) -> Result<Vec<Field<'s, 'b>>, Unreadable> {
+    let field = |field: &'s apache_avro::schema::RecordField| {
+        let id = field.custom_attributes.get("field-id").and_then(serde_json::Value::as_i64);
+        let id = id.ok_or_else(|| Unreadable::new(format!("field '{}' has no id", field.name)))?;
+        let whole = *from;
+        let value = apache_avro::from_avro_datum(&field.schema, from, None)
+            .map_err(|error| Unreadable::new(format!("field '{}': {error}", field.name)))?;
+        let read = whole.len().saturating_sub(from.len());
+        let bytes = whole.get(..read).unwrap_or_default();
+        Ok(Field { id, schema: &field.schema, value: plain(value), bytes })
+    };
+    record.fields.iter().map(field).collect()
+}
+
+/// A value without the union that it stands in.
+pub(super) fn plain(value: Value) -> Value {
+    match value {
+        Value::Union(_, inner) => *inner,
+        other => other,
+    }
+}
+
+/// A whole number; none for `null`.
+pub(super) fn number(value: &Value) -> Result<Option<i64>, Unreadable> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Int(number) => Ok(Some(i64::from(*number))),
+        Value::Long(number) => Ok(Some(*number)),
+        _ => Err(Unreadable::new("not a whole number")),
+    }
+}

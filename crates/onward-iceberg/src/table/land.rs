@@ -1,0 +1,203 @@
+//! Commits that wait for one table, brought onto its head together.
+
+use uuid::Uuid;
+
+use super::draft::Draft;
+use super::metadata::{APPENDS, COMMUTE};
+use super::rebase::{NotRebased, Rebase};
+use super::{Commit, Failed, Invalid, Metadata, NotApplied, TableFiles, Update};
+
+/// A commit that waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<'a> {
+    /// What is asked.
+    pub commit: &'a Commit,
+    /// Whether its client says that its appends commute, whatever the table says.
+    pub commutes: bool,
+}
+
+/// When, and on top of what.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The present time, in ms of the epoch.
+    pub now_ms: i64,
+    /// Where the metadata of the head lies.
+    pub head_location: &'a str,
+    /// Makes the names of new manifest lists unlike all others.
+    pub unique: Uuid,
+}
+
+/// How a commit landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// As it was asked for: its requirements held.
+    AsAsked,
+    /// Its appends were brought onto what others had done meanwhile.
+    Rebased,
+    /// It had landed before.
+    Known,
+}
+
+/// Why a commit did not land. Nothing of it is in the metadata.
+#[derive(Debug)]
+pub enum Refused {
+    /// It is wrong (400).
+    Invalid(Invalid),
+    /// It is stale and cannot be rebased (409, or the door): why it is stale, and why it was not rebased.
+    Stale {
+        /// The requirement that does not hold.
+        failed: Failed,
+        /// Why its appends were not brought onto the head.
+        not_rebasable: String,
+    },
+    /// Files that a rebase takes could not be read or written (503): the same commit may land later.
+    Unavailable(std::io::Error),
+}
+
+/// What became of commits that waited.
+#[derive(Debug)]
+pub struct Landing {
+    /// The metadata with all that landed; none where nothing did.
+    pub metadata: Option<Metadata>,
+    /// One for each commit, in their order.
+    pub results: Vec<Result<How, Refused>>,
+}
+
+/// Brings commits onto `head`, one after the other, as one new metadata with one more line in its log. Those whose
+/// requirements hold land as they are; stale appends that commute are rebased where the table or their client says that appends commute.
+///
+/// What is returned is validated, and every manifest list that it names is written.
+pub async fn land(
+    head: &Metadata,
+    waiting: &[Waiting<'_>],
+    moment: &Moment<'_>,
+    files: &dyn TableFiles,
+) -> Landing {
+    let mut attempt = Attempt::new(head, moment.now_ms);
+    let mut rebase = Rebase::new(moment, files);
+    let mut results = Vec::with_capacity(waiting.len());
+    for one in waiting {
+        results.push(attempt.one(one, &mut rebase).await);
+    }
+    if let Err(error) = rebase.write_all().await {
+        let away =
+            || Err(Refused::Unavailable(std::io::Error::new(error.kind(), error.to_string())));
+        let kept = |result| if result_landed(&result) { away() } else { result };
+        return Landing { metadata: None, results: results.into_iter().map(kept).collect() };
+    }
+    attempt.finish(moment.head_location, results)
+}
+
+fn result_landed(result: &Result<How, Refused>) -> bool {
+    matches!(result, Ok(How::AsAsked | How::Rebased))
+}
+
+/// Commits landing one by one on a draft of the next metadata.
+struct Attempt<'a> {
+    head: &'a Metadata,
+    now_ms: i64,
+    draft: Draft,
+    /// The updates of those that landed so far, in order.
+    landed: Vec<Vec<Update>>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(head: &'a Metadata, now_ms: i64) -> Self {
+        Self { head, now_ms, draft: Draft::of(Some(head), now_ms), landed: Vec::new() }
+    }
+
+    async fn one(
+        &mut self,
+        waiting: &Waiting<'_>,
+        rebase: &mut Rebase<'_>,
+    ) -> Result<How, Refused> {
+        let commit = waiting.commit;
+        let mut ids = commit.snapshot_ids().peekable();
+        if ids.peek().is_some() && ids.all(|id| self.draft.snapshot(id).is_some()) {
+            return Ok(How::Known);
+        }
+        let failed = match self.as_asked(commit) {
+            Ok(()) => return Ok(How::AsAsked),
+            Err(NotApplied::Invalid(invalid)) => return Err(Refused::Invalid(invalid)),
+            Err(NotApplied::Stale(failed)) => failed,
+        };
+        let stale = |not_rebasable| Refused::Stale { failed, not_rebasable };
+        if !waiting.commutes && !self.commute() {
+            let reason = "the table does not say that appends commute (onward.appends=commute)";
+            return Err(stale(reason.to_owned()));
+        }
+        let updates = match rebase.updates(commit, &self.draft).await {
+            Ok(updates) => updates,
+            Err(NotRebased::Not(reason)) => return Err(stale(reason)),
+            Err(NotRebased::Unavailable(error)) => return Err(Refused::Unavailable(error)),
+        };
+        match self.apply(updates) {
+            Ok(()) => Ok(How::Rebased),
+            Err(error) => Err(stale(error.to_string())),
+        }
+    }
+
+    fn as_asked(&mut self, commit: &Commit) -> Result<(), NotApplied> {
+        let present = Some(self.draft.json());
+        commit.requirements.iter().try_for_each(|requirement| requirement.holds(present))?;
+        self.apply(commit.updates.clone())
+    }
+
+    /// Carries out the updates of a commit, or leaves no trace of them.
+    fn apply(&mut self, updates: Vec<Update>) -> Result<(), NotApplied> {
+        match self.draft.apply(&updates) {
+            Ok(()) => {
+                self.landed.push(updates);
+                Ok(())
+            }
+            Err(error) => {
+                self.draft = Draft::of(Some(self.head), self.now_ms);
+                for updates in &self.landed {
+                    self.draft.apply(updates)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn commute(&self) -> bool {
+        let properties = self.draft.json().get("properties");
+        properties.and_then(|all| all.get(APPENDS)?.as_str()) == Some(COMMUTE)
+    }
+
+    fn finish(self, head_location: &str, results: Vec<Result<How, Refused>>) -> Landing {
+        if self.landed.is_empty() {
+            return Landing { metadata: None, results };
+        }
+        match self.draft.finish(Some(head_location)) {
+            Ok(metadata) => Landing { metadata: Some(metadata), results },
+            Err(_) => one_by_one(self.head, self.now_ms, &self.landed, head_location, results),
+        }
+    }
+}
+
+/// Where what all commits make together is no metadata: those that make some land, and the others are told why not.
+fn one_by_one(
+    head: &Metadata,
+    now_ms: i64,
+    landed: &[Vec<Update>],
+    head_location: &str,
+    mut results: Vec<Result<How, Refused>>,
+) -> Landing {
+    let mut sound: Vec<&[Update]> = Vec::new();
+    let mut metadata = None;
+    let places = results.iter_mut().filter(|result| result_landed(result));
+    for (place, updates) in places.zip(landed) {
+        let mut draft = Draft::of(Some(head), now_ms);
+        sound.push(updates);
+        let applied = sound.iter().try_for_each(|updates| draft.apply(updates));
+        match applied.and_then(|()| Ok(draft.finish(Some(head_location))?)) {
+            Ok(made) => metadata = Some(made),
+            Err(error) => {
+                sound.pop();
+                *place = Err(Refused::Invalid(Invalid::new(error.to_string())));
+            }
+        }
+    }
+    Landing { metadata, results }
+}

@@ -1,0 +1,85 @@
+//! Stale appends, brought onto what others have done meanwhile.
+//!
+//! What a snapshot adds lies in manifests of its own. Those are taken as they are, or what they add is extracted
+//! where they hold older files besides; a new list names them behind all that the head has. Sequence numbers, row
+//! ids, the parent and the totals are given anew; the id of the snapshot stays, so that its client finds it.
+
+mod asked;
+mod own;
+mod rewritten;
+mod shelf;
+mod small;
+mod why;
+
+use std::collections::HashMap;
+use std::io;
+
+use serde_json::Value;
+
+use super::avro::list::List;
+use super::draft::Draft;
+use super::json::number;
+use super::{Commit, Moment, TableFiles, Update};
+use asked::Asked;
+use own::Own;
+use rewritten::Head;
+use shelf::Shelf;
+
+pub(super) use why::NotRebased;
+
+/// Rebases commits one after the other, and keeps what they have in common: the list of the head that the last one
+/// made, and files that are to be written.
+pub(super) struct Rebase<'a> {
+    shelf: Shelf<'a>,
+    /// Lists by the snapshots that they are of.
+    lists: HashMap<i64, List>,
+}
+
+impl<'a> Rebase<'a> {
+    pub(super) fn new(moment: &'a Moment<'a>, files: &'a dyn TableFiles) -> Self {
+        Self { shelf: Shelf::new(moment.unique, files), lists: HashMap::new() }
+    }
+
+    /// The updates of a commit, made anew for what the draft says now.
+    pub(super) async fn updates(
+        &mut self,
+        commit: &Commit,
+        draft: &Draft,
+    ) -> Result<Vec<Update>, NotRebased> {
+        let asked = Asked::of(commit, draft)?;
+        let mut owns = Vec::with_capacity(asked.snapshots.len());
+        for snapshot in &asked.snapshots {
+            owns.push(Own::read(snapshot, &asked, draft, &mut self.shelf).await?);
+        }
+        let mut head = Head::of(draft, &asked)?;
+        let list = match self.lists.remove(&head.id) {
+            Some(list) => list,
+            None => {
+                let file = self.shelf.read(&head.list).await?;
+                List::read(&file, head.version)?
+            }
+        };
+        let mut list = head.numbered(list)?;
+        let mut made = HashMap::new();
+        for own in owns {
+            list = small::merged(list, head.adding(own.snapshot), draft, &mut self.shelf).await?;
+            let (snapshot, written) = head.with(own, list, &mut self.shelf)?;
+            list = written;
+            made.insert(number(&snapshot, "snapshot-id"), snapshot);
+        }
+        self.lists.insert(head.id, list);
+        let anew = |update: &Update| match update {
+            Update::AddSnapshot(old) => {
+                let new = made.remove(&number(old, "snapshot-id")).unwrap_or(Value::Null);
+                Update::AddSnapshot(new)
+            }
+            other => other.clone(),
+        };
+        Ok(commit.updates.iter().map(anew).collect())
+    }
+
+    /// Writes all files that what was returned so far names.
+    pub(super) async fn write_all(&mut self) -> io::Result<()> {
+        self.shelf.write_all().await
+    }
+}

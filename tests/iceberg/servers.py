@@ -1,0 +1,161 @@
+"""A Redis, a storage and sidecars over them, which tests start, kill and stop."""
+
+import base64
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+READY_SECONDS = 60
+STOP_SECONDS = 20
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+class Redis:
+    """A private redis-server without a disk: what it forgets, Onward reads from the storage."""
+
+    def __init__(self, folder: Path):
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        self._process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+        until_open(self.port, self._process)
+
+    def command(self, *words: str) -> bytes:
+        """Sends one command, for what clients must survive: `FLUSHALL`."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            sent = b"".join(f"${len(word)}\r\n{word}\r\n".encode() for word in words)
+            connection.sendall(f"*{len(words)}\r\n".encode() + sent)
+            return connection.recv(4096)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def until_open(port: int, process: subprocess.Popen) -> None:
+    """Waits until something listens at a port."""
+    for _ in range(READY_SECONDS * 20):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.poll() is None, "it ended before it listened"
+        try:
+            process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            pass
+    raise AssertionError(f"nothing listens at {port}")
+
+
+class Sidecar:
+    """One `onward serve`."""
+
+    def __init__(self, deployment: "Deployment", port: int = 0):
+        self._deployment = deployment
+        self._log = open(deployment.folder / "sidecar.log", "ab")
+        environment = os.environ | {
+            "ONWARD_ACCESS_KEY_ID": deployment.key,
+            "ONWARD_SECRET_ACCESS_KEY": deployment.secret,
+        }
+        self._process = subprocess.Popen(
+            [os.environ["ONWARD_BIN"], "serve", "--listen", f"127.0.0.1:{port}", "--json"]
+            + ["--redis", deployment.redis.url, "--storage", deployment.storage],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+        ready = self._process.stdout.readline()
+        assert ready, f"the sidecar did not start:\n{deployment.log()}"
+        self.url = json.loads(ready)["listen"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        self.uri = f"{self.url}/iceberg"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """As a machine that goes away takes it."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def again(self) -> "Sidecar":
+        """Another one at the same address."""
+        return Sidecar(self._deployment, self.port)
+
+    def stop(self) -> None:
+        if self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            assert self._process.wait(STOP_SECONDS) == 0, self._deployment.log()
+        finally:
+            self.kill()
+
+
+class Deployment:
+    """What sidecars share, and the administrator's key."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.lake = folder / "lake"
+        self.lake.mkdir(parents=True)
+        self.storage = self.lake.as_uri()
+        self.key = "ICEBERGTESTS" + secrets.token_hex(4)
+        self.secret = secrets.token_urlsafe(24)
+        self.redis = Redis(folder)
+        self.sidecars = [Sidecar(self)]
+
+    @property
+    def sidecar(self) -> Sidecar:
+        return self.sidecars[0]
+
+    @property
+    def credential(self) -> str:
+        return f"{self.key}:{self.secret}"
+
+    def another(self) -> Sidecar:
+        self.sidecars.append(Sidecar(self))
+        return self.sidecars[-1]
+
+    def kill(self, number: int) -> None:
+        """Kills a sidecar and starts another one at its address."""
+        self.sidecars[number].kill()
+        self.sidecars[number] = self.sidecars[number].again()
+
+    def post(self, path: str, body: dict) -> dict:
+        """A request to Onward's own API."""
+        login = base64.b64encode(self.credential.encode()).decode()
+        request = urllib.request.Request(
+            self.sidecar.url + path,
+            data=json.dumps(body).encode(),
+            headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
+            return json.loads(answer.read() or "{}")
+
+    def repository(self, name: str) -> str:
+        self.post("/api/v1/repositories", {"name": name, "storage_namespace": f"local://{name}"})
+        return name
+
+    def log(self) -> str:
+        return "\n".join((self.folder / "sidecar.log").read_text().splitlines()[-40:])
+
+    def stop(self) -> None:
+        try:
+            for sidecar in self.sidecars:
+                sidecar.stop()
+        finally:
+            self.redis.stop()

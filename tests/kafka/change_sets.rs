@@ -1,0 +1,48 @@
+//! Records that are change sets.
+
+use serde_json::Value;
+
+use crate::support::Desk;
+
+#[test]
+fn change_sets_become_commits_and_their_outcomes_are_on_the_reply_topic() {
+    let desk = Desk::new();
+    let (topic, replies) = (desk.topic(1), desk.topic(1));
+    let put = |path: &str| {
+        format!(
+            "{{\"message\":\"put {path}\",\"changes\":[{{\"put\":{{\"path\":\"{path}\",\"address\":\"s3://raw/x\",\"checksum\":\"c\",\"size\":1}},\"if\":{{\"absent\":true}}}}]}}"
+        )
+    };
+    desk.send(&topic, 0, [put("a"), put("a"), "nothing".to_owned()]);
+    let usual = ["kafka", "--json", "--brokers", &desk.brokers, "--topic", &topic, "--group", "g"];
+    let changes = ["--changes", "--exit-at-end", "lake/main"];
+    let said = desk.run(&[&usual[..], &changes].concat());
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.error().contains("offset 2"), "{}", said.error());
+
+    let more = ["--reply-topic", &replies, "--dead-letter", "--compression", "none"];
+    let said = desk.done(&[&usual[..], &more, &changes].concat());
+    assert_eq!(said.events("ended")[0]["commits"], 3);
+    let nothing: Vec<Value> = said.events("came_to_nothing");
+    let outcomes = nothing.iter().map(|one| one["outcome"]["outcome"].as_str().unwrap());
+    assert!(outcomes.eq(["conflict", "failed"]), "{nothing:?}");
+    assert!(said.events("committed").iter().any(|one| one["records"] == 1));
+    assert_eq!(desk.paths("a"), ["a"]);
+    assert_eq!(desk.lines(&format!("dead-letters/{topic}/"))[0]["offset"], 2);
+    let log = desk.done(&["log", "lake/main", "--json"]).stdout;
+    assert!(log.contains("put a") && log.contains("onward.kafka.record"), "{log}");
+    // What was told is a topic like any other: the sink reads it.
+    desk.to_the_end(&replies, &["--compression", "none"]);
+    let told = desk.lines(&format!("raw/{replies}/"));
+    let told = told.iter().map(|one| one["outcome"].as_str().unwrap());
+    assert!(told.eq(["committed", "conflict", "failed"]));
+
+    let fails = |more: &[&str], why: &str| {
+        let said = desk.run(&[&usual[..], more].concat());
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        assert!(said.error().contains(why), "{}", said.error());
+    };
+    fails(&["--changes", "lake/main/raw"], "without a prefix");
+    fails(&["--changes", "--format", "raw", "lake/main"], "--format");
+    fails(&["--reply-topic", &replies, "lake/main"], "--changes");
+}
