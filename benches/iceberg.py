@@ -36,7 +36,10 @@ def catalog(place, settings: dict):
     """A writer's own catalog: of a warehouse, or of a folder with a database."""
     if isinstance(place, Warehouse):
         return place.pyiceberg(**settings)
-    return SqlCatalog("sql", uri=f"sqlite:///{place}/catalog.db", warehouse=place.as_uri())
+    uri = f"sqlite:///{place}/catalog.db"
+    # Whoever finds no database makes it; of 32 who look at once some would find it locked.
+    is_new = str(not (place / "catalog.db").exists()).lower()
+    return SqlCatalog("sql", uri=uri, warehouse=place.as_uri(), init_catalog_tables=is_new)
 
 
 def write(place, settings, writer, begin, seconds, results) -> None:
