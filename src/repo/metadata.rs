@@ -1,5 +1,5 @@
-//! A repository's own key-value pairs, for its users. One object: of two changes at the same moment, in
-//! two processes, the last one stays.
+//! A repository's own key-value pairs, for its users: one object, which is replaced only as it was read, so that of
+//! two changes at the same moment none is lost. (On local files that is compared right before it is written.)
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result};
-use crate::objects::layout;
+use crate::objects::{Created, layout};
 
 use super::handles::Repository;
 
@@ -16,6 +16,9 @@ pub const PAIRS_MAX: usize = 1000;
 
 /// What they may take together, in bytes.
 pub const LEN_MAX: usize = 64 * 1024;
+
+/// How often a change is tried that others overtake.
+const ATTEMPTS_MAX: usize = 10;
 
 /// The object as it is stored.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -33,23 +36,45 @@ impl Repository {
         }
     }
 
-    /// Changes the pairs: adds, replaces or removes some of them, as `change` does.
+    /// Changes the pairs: adds, replaces or removes some of them, as `change` does; it is asked again where others
+    /// have changed them meanwhile.
     pub async fn change_metadata(
         &self,
-        change: impl FnOnce(&mut BTreeMap<String, String>),
+        mut change: impl FnMut(&mut BTreeMap<String, String>),
     ) -> Result<()> {
-        // Of changes in one process none is lost; of two in two processes the last one stays.
         let _one_at_a_time = self.onward.inner.metadata.lock().await;
-        let mut pairs = self.metadata().await?;
-        change(&mut pairs);
-        let len: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if pairs.len() > PAIRS_MAX || len > LEN_MAX {
-            return Err(Error::invalid(format!(
-                "{} pairs of {len} bytes are over the limits of a repository's metadata, {PAIRS_MAX} pairs and {LEN_MAX} bytes: keep more than that in an object",
-                pairs.len()
-            )));
+        let objects = self.onward.coordinator().objects();
+        for _ in 0..ATTEMPTS_MAX {
+            let key = layout::metadata(&self.live().await?.0);
+            let old = objects.get(&key).await?;
+            let mut pairs = match &old {
+                Some(bytes) => decode::<StoredPairs>(&key, bytes)?.pairs,
+                None => BTreeMap::new(),
+            };
+            change(&mut pairs);
+            check(&pairs)?;
+            let new = encode(&StoredPairs { pairs })?;
+            let is_done = match &old {
+                Some(old) => objects.replace(&key, old, new).await?,
+                None => objects.create(&key, new).await? == Created::Written,
+            };
+            if is_done {
+                return Ok(());
+            }
         }
-        let key = layout::metadata(&self.life().await?);
-        self.onward.coordinator().objects().put(&key, encode(&StoredPairs { pairs })?).await
+        Err(Error::unavailable(
+            "others change the metadata of this repository all the time: try it again",
+        ))
     }
+}
+
+fn check(pairs: &BTreeMap<String, String>) -> Result<()> {
+    let len: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if pairs.len() > PAIRS_MAX || len > LEN_MAX {
+        return Err(Error::invalid(format!(
+            "{} pairs of {len} bytes are over the limits of a repository's metadata, {PAIRS_MAX} pairs and {LEN_MAX} bytes: keep more than that in an object",
+            pairs.len()
+        )));
+    }
+    Ok(())
 }

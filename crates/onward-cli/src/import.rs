@@ -66,7 +66,7 @@ pub async fn run(global: &Global, out: &Out, args: ImportArgs) -> Done {
                 out.note(&summary);
                 let reference = args.address.require_ref()?;
                 let branch = format!("{}/{reference}", args.address.repo);
-                tell(out, outcome, &Asked::Commit { based: false, changes: None }, &branch)?
+                tell(out, outcome, &Asked::Ticket, &branch)?
             }
         };
         out.left_out(imported.skipped.missed(), &imported.skipped.reasons);

@@ -25,7 +25,7 @@ pub enum Asked {
     Merge(String),
     /// The changes of one commit, taken back or repeated: the verb.
     Change(&'static str),
-    /// An op of which only the ticket is known.
+    /// An op of which nothing more is known, as of a ticket's, or is to be said, as of an import's.
     Ticket,
 }
 

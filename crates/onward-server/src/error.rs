@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use http::header::{self, HeaderName};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -39,6 +39,7 @@ pub struct Problem {
 }
 
 /// The message of an answer that is a [`Problem`], for those who say it in the words of another API.
+#[cfg(feature = "iceberg")]
 #[derive(Debug, Clone)]
 pub struct Told(pub String);
 
@@ -160,10 +161,13 @@ impl From<Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let retry_after_ms = self.retry_after.map(|wait| wait.as_millis() as u64);
+        #[cfg(feature = "iceberg")]
         let told = Told(self.message.clone());
         let op_id = self.op_id.map(|op_id| op_id.to_string());
         let problem = Problem { message: self.message, code: self.code, retry_after_ms, op_id };
-        let mut response = (self.status, Extension(told), Json(problem)).into_response();
+        let mut response = (self.status, Json(problem)).into_response();
+        #[cfg(feature = "iceberg")]
+        response.extensions_mut().insert(told);
         if let Some(wait) = retry_after_ms {
             // Whole seconds, rounded up: who comes back at that time is not told the same again.
             let seconds = wait.div_ceil(1000).max(1);

@@ -49,6 +49,7 @@ mod tasks;
 mod tls;
 mod unoffered;
 mod urls;
+#[cfg(feature = "iceberg")]
 mod warehouse;
 mod watch;
 
@@ -102,6 +103,13 @@ impl Server {
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
+        #[cfg(not(feature = "iceberg"))]
+        if iceberg_warehouse.is_some_and(|url| !url.is_empty()) {
+            return Err(Error::invalid(
+                "a warehouse of Iceberg tables is set, and this program was built without the feature 'iceberg'",
+            ));
+        }
+        #[cfg(feature = "iceberg")]
         let tables = warehouse::open(iceberg_warehouse.as_deref(), onward.coordinator().objects())?;
         onward.refuse_unsafe_storage().await?;
         // Before a key is made whose secret is told only to who serves.
@@ -124,7 +132,14 @@ impl Server {
                 ));
             }
         };
-        let app = App::new(onward, sources, tables, limits, metrics::recorder()?);
+        let app = App::new(
+            onward,
+            sources,
+            #[cfg(feature = "iceberg")]
+            tables,
+            limits,
+            metrics::recorder()?,
+        );
         Ok(Self { app, listener, first_key })
     }
 

@@ -14,6 +14,7 @@ use super::settings::Limits;
 use super::sources::Sources;
 use super::tasks::Tasks;
 use onward::Onward;
+#[cfg(feature = "iceberg")]
 use onward::internals::objects::Objects;
 
 /// A sidecar's state, as handlers get it.
@@ -58,7 +59,7 @@ impl App {
     pub fn new(
         onward: Onward,
         sources: Sources,
-        tables: Option<Objects>,
+        #[cfg(feature = "iceberg")] tables: Option<Objects>,
         limits: Limits,
         metrics: PrometheusHandle,
     ) -> AppState {

@@ -114,7 +114,7 @@ impl Tasks {
         let result = match ended {
             Ok(Some(done)) => Ok(done),
             Ok(None) => Err("it was cancelled".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.for_callers()),
         };
         task.status = TaskStatus { updated_ms: clock::now_ms(), result: Some(result) };
         task.ended.cancel();

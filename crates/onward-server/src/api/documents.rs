@@ -47,6 +47,7 @@ async fn front(headers: HeaderMap) -> ApiResult<Response> {
             "version": env!("CARGO_PKG_VERSION"),
             "onward": "/onward/v1",
             "lakefs": "/api/v1",
+            "iceberg": cfg!(feature = "iceberg").then_some("/iceberg/v1"),
             "description": "/openapi.json",
             "docs": "/docs",
             "ready": "/readyz",

@@ -122,7 +122,7 @@ fn told(event: onward::Result<Decided>) -> Option<Event> {
             Event::default().event("gap").data(json!({"from": from, "to": to}).to_string())
         }
         Err(error) => {
-            let said = json!({"message": error.to_string()});
+            let said = json!({"message": error.for_callers()});
             Event::default().event("error").data(said.to_string())
         }
     })

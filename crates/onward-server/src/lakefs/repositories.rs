@@ -145,7 +145,7 @@ async fn set_metadata(
     Path(name): Path<String>,
     Json(set): Json<MetadataSet>,
 ) -> ApiResult<StatusCode> {
-    repo(&app, &name).change_metadata(|pairs| pairs.extend(set.metadata)).await?;
+    repo(&app, &name).change_metadata(|pairs| pairs.extend(set.metadata.clone())).await?;
     Ok(StatusCode::CREATED)
 }
 

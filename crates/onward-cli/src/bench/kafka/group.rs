@@ -24,7 +24,7 @@ use super::super::server::peak_memory;
 use super::super::table::Cell;
 use super::topic::{KafkaArgs, PATIENCE, client, failed, format_of, value};
 
-/// Nothing was assigned or committed for so long: the group has come to rest.
+/// Nothing was assigned or committed for so long, and for some intervals of commits: the group has come to rest.
 const REST: Duration = Duration::from_secs(4);
 
 /// Between two looks at the branch.
@@ -107,6 +107,7 @@ struct Look {
     /// The next offset of each partition that has been claimed.
     nexts: BTreeMap<i32, i64>,
     moved: Stopwatch,
+    rest: Duration,
 }
 
 impl Look {
@@ -138,7 +139,7 @@ impl Look {
         loop {
             self.again().await?;
             let all = self.nexts.len() == usize::try_from(self.partitions).unwrap_or(0);
-            if all && self.moved.elapsed() >= REST {
+            if all && self.moved.elapsed() >= self.rest {
                 return Ok(());
             }
             if begun.elapsed() >= 2 * PATIENCE {
@@ -155,53 +156,109 @@ impl Look {
 /// Records on their way: of each partition the offsets and since when.
 type Sent = Arc<Mutex<BTreeMap<i32, VecDeque<(i64, Stopwatch)>>>>;
 
-/// Measures the group in one format.
-pub async fn measure(
-    bench: &Bench<'_>,
-    args: &KafkaArgs,
-    topic: &Arc<str>,
-    format: &str,
-) -> Result<bool> {
-    let name = bench.repo().await?;
-    let work = || Sinking {
-        brokers: args.brokers.clone(),
-        topic: topic.to_string(),
-        group: name.clone(),
-        format: format.to_owned(),
-        commit_every: args.commit_every,
-    };
-    let mut children = Vec::new();
-    for _ in 0..args.processes {
-        children.push(Running::start(bench, &name, &work())?);
+/// What is measured of a group.
+pub struct Group<'a> {
+    /// The brokers, and how much is sent.
+    pub args: &'a KafkaArgs,
+    /// What it reads.
+    pub topic: &'a Arc<str>,
+    /// What its files are made of.
+    pub format: &'a str,
+    /// How many it is.
+    pub processes: usize,
+}
+
+impl Group<'_> {
+    /// Measures it: how many records it has brought to the branch, none where there was trouble, and how many were
+    /// sent for that.
+    pub async fn measure(&self, bench: &Bench<'_>) -> Result<(Option<u64>, u64)> {
+        let args = self.args;
+        let name = bench.repo().await?;
+        let work = || Sinking {
+            brokers: args.brokers.clone(),
+            topic: self.topic.to_string(),
+            group: name.clone(),
+            format: self.format.to_owned(),
+            commit_every: args.commit_every,
+        };
+        let mut children = Vec::new();
+        for _ in 0..self.processes {
+            children.push(Running::start(bench, &name, &work())?);
+        }
+        for child in &mut children {
+            child.is_ready().await?;
+        }
+        bench.teller.begin(|| format!("{} processes of a group", self.processes));
+        for child in &mut children {
+            child.go().await?;
+        }
+        let mut look = Look {
+            repo: bench.onward.repo(&name),
+            group: name.clone(),
+            topic: Arc::clone(self.topic),
+            partitions: args.partitions,
+            head: "main@".parse()?,
+            newest: None,
+            commits: 0,
+            nexts: BTreeMap::new(),
+            moved: Stopwatch::start(),
+            rest: REST.max(3 * args.commit_every),
+        };
+        look.until_at_rest().await?;
+        let latencies = follow(args, self.topic, &mut look).await?;
+        for child in &mut children {
+            child.go().await?;
+        }
+        let mut sunk = Vec::new();
+        for child in children {
+            sunk.push(child.found::<Sunk>().await?);
+        }
+        let records = self.tell(bench, &look, &latencies, &sunk)?;
+        Ok((records, latencies.count()))
     }
-    for child in &mut children {
-        child.is_ready().await?;
+
+    /// Tells what was measured; returns the records that came without trouble.
+    fn tell(
+        &self,
+        bench: &Bench<'_>,
+        look: &Look,
+        latencies: &Latencies,
+        sunk: &[Sunk],
+    ) -> Result<Option<u64>> {
+        let (args, format) = (self.args, self.format);
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|quantile| latencies.quantile_ms(quantile));
+        let interval_ms = args.commit_every.as_secs_f64() * 1e3;
+        let (ratio, seconds) = (p99 / interval_ms, args.duration.as_secs_f64());
+        let commits_per_s = look.commits as f64 / seconds;
+        let memory = sunk.iter().filter_map(|one| one.memory_peak).max();
+        let troubles: Vec<&String> = sunk.iter().flat_map(|one| &one.troubles).collect();
+        let records: u64 = sunk.iter().map(|one| one.records).sum();
+        bench.teller.tell(
+            || {
+                json!({
+                    "scenario": "kafka", "strategy": format, "processes": self.processes, "partitions": args.partitions,
+                    "records": records, "rate": args.rate, "interval_ms": interval_ms, "commits": look.commits,
+                    "commits_per_s": commits_per_s, "p50_ms": p50, "p99_ms": p99, "max_ms": max,
+                    "p99_in_intervals": ratio, "troubles": troubles.len(), "memory_peak": memory,
+                })
+            },
+            || {
+                vec![
+                    Cell::words("group", 10, format),
+                    Cell::number("procs", 5, self.processes),
+                    Cell::number("commits/s", 9, format!("{commits_per_s:.1}")),
+                    Cell::ms("p50", p50),
+                    Cell::ms("p99", p99),
+                    Cell::number("intervals", 9, format!("{ratio:.2}")),
+                    Cell::number("MiB", 5, memory.unwrap_or_default() >> 20),
+                ]
+            },
+        )?;
+        if let Some(first) = troubles.first() {
+            bench.teller.note(&format!("{} troubles, the first: {first}", troubles.len()));
+        }
+        Ok(troubles.is_empty().then_some(records))
     }
-    bench.teller.begin(|| format!("{} processes of a group", args.processes));
-    for child in &mut children {
-        child.go().await?;
-    }
-    let mut look = Look {
-        repo: bench.onward.repo(&name),
-        group: name.clone(),
-        topic: Arc::clone(topic),
-        partitions: args.partitions,
-        head: "main@".parse()?,
-        newest: None,
-        commits: 0,
-        nexts: BTreeMap::new(),
-        moved: Stopwatch::start(),
-    };
-    look.until_at_rest().await?;
-    let latencies = follow(args, topic, &mut look).await?;
-    for child in &mut children {
-        child.go().await?;
-    }
-    let mut sunk = Vec::new();
-    for child in children {
-        sunk.push(child.found::<Sunk>().await?);
-    }
-    tell(bench, args, format, &look, &latencies, &sunk)
 }
 
 /// Sends records for a while, and looks until all of them are there.
@@ -275,46 +332,4 @@ async fn send(
 
 fn partition_of(number: u64, partitions: i32) -> i32 {
     i32::try_from(number % u64::from(partitions.unsigned_abs())).unwrap_or(0)
-}
-
-fn tell(
-    bench: &Bench<'_>,
-    args: &KafkaArgs,
-    format: &str,
-    look: &Look,
-    latencies: &Latencies,
-    sunk: &[Sunk],
-) -> Result<bool> {
-    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|quantile| latencies.quantile_ms(quantile));
-    let interval_ms = args.commit_every.as_secs_f64() * 1e3;
-    let (ratio, seconds) = (p99 / interval_ms, args.duration.as_secs_f64());
-    let commits_per_s = look.commits as f64 / seconds;
-    let memory = sunk.iter().filter_map(|one| one.memory_peak).max();
-    let troubles: Vec<&String> = sunk.iter().flat_map(|one| &one.troubles).collect();
-    let records: u64 = sunk.iter().map(|one| one.records).sum();
-    bench.teller.tell(
-        || {
-            json!({
-                "scenario": "kafka", "strategy": format, "processes": args.processes, "partitions": args.partitions,
-                "records": records, "rate": args.rate, "interval_ms": interval_ms, "commits": look.commits,
-                "commits_per_s": commits_per_s, "p50_ms": p50, "p99_ms": p99, "max_ms": max,
-                "p99_in_intervals": ratio, "troubles": troubles.len(), "memory_peak": memory,
-            })
-        },
-        || {
-            vec![
-                Cell::words("group", 10, format),
-                Cell::number("procs", 5, args.processes),
-                Cell::number("commits/s", 9, format!("{commits_per_s:.1}")),
-                Cell::ms("p50", p50),
-                Cell::ms("p99", p99),
-                Cell::number("intervals", 9, format!("{ratio:.2}")),
-                Cell::number("MiB", 5, memory.unwrap_or_default() >> 20),
-            ]
-        },
-    )?;
-    if let Some(first) = troubles.first() {
-        bench.teller.note(&format!("{} troubles, the first: {first}", troubles.len()));
-    }
-    Ok(records == args.records + latencies.count() && troubles.is_empty())
 }

@@ -24,6 +24,7 @@ use super::super::session::blocking;
 use super::run::Bench;
 use super::server::peak_memory;
 use super::table::Cell;
+use group::Group;
 use topic::{PATIENCE, client, failed, format_of, value};
 
 pub use topic::KafkaArgs;
@@ -45,13 +46,17 @@ pub async fn run(bench: &Bench<'_>, args: &KafkaArgs) -> Result<bool> {
 }
 
 async fn measure(bench: &Bench<'_>, args: &KafkaArgs, topic: &Arc<str>) -> Result<bool> {
-    if args.processes > 0 {
+    if let Some(processes) = args.processes {
         let own = (args.clone(), Arc::clone(topic));
         // They find these there: what they take in memory is that of processes that have much to read.
         blocking(move || fill(&own.0, &own.1)).await?;
-        let mut sound = true;
+        let (mut sound, mut there) = (true, args.records);
         for format in &args.formats {
-            sound &= group::measure(bench, args, topic, format).await?;
+            let group = Group { args, topic, format, processes };
+            let (sunk, sent) = group.measure(bench).await?;
+            // Each format has a group of its own, which finds what was sent for those before it.
+            there += sent;
+            sound &= sunk == Some(there);
         }
         return Ok(sound);
     }

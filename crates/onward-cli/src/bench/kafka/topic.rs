@@ -37,8 +37,8 @@ pub struct KafkaArgs {
     #[arg(long, value_name = "FORMAT[,FORMAT]", value_delimiter = ',', default_values_t = ["jsonl".to_owned(), "parquet".to_owned()], value_parser = ["jsonl", "parquet"])]
     pub formats: Vec<String>,
     /// Processes of one group, to measure the time from a record to its commit instead
-    #[arg(long, value_name = "N", value_parser = processes, default_value_t = 0, hide_default_value = true)]
-    pub processes: usize,
+    #[arg(long, value_name = "N", value_parser = processes)]
+    pub processes: Option<usize>,
     /// Records that those are sent in a second
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = entries)]
     pub rate: u64,
