@@ -212,3 +212,21 @@ async fn what_is_staged_is_compared_with_what_was_committed_before_it_in_the_sam
     assert_eq!(nothing.name(), "no_changes");
     drop(same);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_of_a_repository_that_two_processes_change_loses_nothing() {
+    const EACH: usize = 8;
+    let (deployment, one) = Deployment::lake().await;
+    let other = deployment.connect().await;
+    let change = async |onward: &onward::Onward, who: &str| {
+        for n in 0..EACH {
+            let repo = onward.repo("lake");
+            let put = |pairs: &mut BTreeMap<String, String>| {
+                pairs.insert(format!("{who}-{n}"), "there".into());
+            };
+            repo.change_metadata(put).await.unwrap();
+        }
+    };
+    futures::join!(change(&one, "one"), change(&other, "other"));
+    assert_eq!(one.repo("lake").metadata().await.unwrap().len(), 2 * EACH);
+}

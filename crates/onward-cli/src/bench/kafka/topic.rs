@@ -91,3 +91,24 @@ pub fn value(number: u64, bytes: u16) -> String {
     value.push_str("\"}");
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: KafkaArgs,
+    }
+
+    #[test]
+    fn one_sink_is_measured_unless_processes_are_asked_for() {
+        let parse = |line: &[&str]| Line::try_parse_from(line).unwrap().args.processes;
+        assert_eq!(parse(&["kafka", "--brokers", "b"]), None);
+        assert_eq!(parse(&["kafka", "--brokers", "b", "--processes", "16"]), Some(16));
+        assert!(Line::try_parse_from(["kafka", "--brokers", "b", "--processes", "0"]).is_err());
+    }
+}
