@@ -113,16 +113,19 @@ impl Doubts {
     }
 
     /// Whether an op that was waited for at the time of `view` (tickets up to `latest`) is neither
-    /// decided nor queued by it: Redis went back to an earlier state while the connection stayed.
+    /// decided nor queued by it, and it is not known why: Redis went back to an earlier state while the
+    /// connection stayed, or a batch of the log is being adopted, which gives those behind it their later
+    /// tickets before it moves `done`. Where Redis was brought up to the log because of it already, rounds go
+    /// on for as long as there is something to decide, and end an adoption that its process has not.
     pub(super) fn misses_ops(&mut self, view: &View, latest: Option<Ticket>) -> Result<bool> {
         let end = view.head.done + view.depth;
         let misses = self.shared.state().waiters.any_lost(end, latest);
-        if misses && std::mem::replace(&mut self.missed, true) {
+        let again = std::mem::replace(&mut self.missed, misses) && misses;
+        if again && view.depth == 0 {
             return Err(Error::unavailable(
                 "Redis counts an op as queued that is not in its queue",
             ));
         }
-        self.missed = misses;
-        Ok(misses)
+        Ok(misses && !again)
     }
 }
