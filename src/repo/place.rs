@@ -18,6 +18,11 @@ pub(super) struct Place {
     pub(super) uid: BranchUid,
 }
 
+/// How somebody at the command line finishes a deletion that was begun.
+pub(super) fn finishes(repo: &RepoName) -> String {
+    format!("`onward repo delete {repo}` finishes it")
+}
+
 /// The life that goes on, of the newest that a name has.
 pub(super) fn living(
     repo: &RepoName,
@@ -26,9 +31,10 @@ pub(super) fn living(
     match newest {
         Some((life, record)) if record.state == RepoState::Live => Ok((life, record)),
         Some((_, record)) if record.state != RepoState::Removed => Err(Error::not_found(format!(
-            "repository '{repo}' is being deleted: wait until that is done; who deletes it once more finishes it"
+            "repository '{repo}' is being deleted: wait until that is done, or delete it once more"
         ))
-        .known_as(UNKNOWN)),
+        .known_as(UNKNOWN)
+        .at_the_prompt(finishes(repo))),
         _ => Err(Error::not_found(format!("there is no repository '{repo}'"))
             .known_as(UNKNOWN)
             .at_the_prompt(format!(

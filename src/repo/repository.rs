@@ -11,6 +11,7 @@ use crate::objects::{Created, layout};
 
 use super::branch::NewBranch;
 use super::handles::{Branch, Repository};
+use super::place::finishes;
 
 /// As lakeFS says that a repository exists.
 const NOT_UNIQUE: &str = "error creating repository: not unique";
@@ -90,9 +91,10 @@ impl Repository {
         let name = life.name();
         if found.state != RepoState::Live {
             return Err(Error::conflict(format!(
-                "repository '{name}' is being deleted: create it when that is done; who deletes it once more finishes it"
+                "repository '{name}' is being deleted: create it when that is done, or delete it once more first"
             ))
-            .known_as(NOT_UNIQUE));
+            .known_as(NOT_UNIQUE)
+            .at_the_prompt(finishes(name)));
         }
         let lake = self.onward.coordinator().lake(&life);
         let is_whole = match BranchRecord::newest(&lake, &found.default_branch).await? {

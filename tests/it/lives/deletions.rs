@@ -80,7 +80,7 @@ async fn who_knew_a_repository_reads_nothing_of_it_once_its_deletion_was_cut_sho
         deployment.connect_with(faults).await.repo("lake").delete().await.unwrap_err();
         for name in ["main", "dev", "v1", &commit.to_string()] {
             let said = not_found(content(&knows, name).await);
-            assert!(said.message().contains("repo delete lake"), "{point}, {name}: {said}");
+            assert!(said.to_string().contains("repo delete lake"), "{point}, {name}: {said}");
         }
         for branch in ["main", "dev"] {
             let branch = repo.branch(branch);
@@ -139,7 +139,7 @@ async fn a_repository_that_is_being_deleted_refuses_everything_and_says_what_to_
         for (what, error) in everything(&fresh).await {
             assert_eq!(error.kind(), ErrorKind::NotFound, "{point}, {what}: {error}");
             let advice = "`onward repo delete lake` finishes it";
-            assert!(error.message().contains(advice), "{point}, {what}: {error}");
+            assert!(error.to_string().contains(advice), "{point}, {what}: {error}");
         }
         let error = create(&fresh).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{point}: {error}");
