@@ -58,7 +58,7 @@ fn files_are_written_to_another_store_and_linked() {
     let desk = Desk::new();
     let topic = desk.topic(1);
     desk.send(&topic, 0, numbered(0..5));
-    let folder = desk.file("", "").with_file_name("elsewhere");
+    let folder = desk.file("beside", "").with_file_name("elsewhere");
     let url = format!("file://{}", folder.display());
     desk.to_the_end(&topic, &["--store-url", &url, "--compression", "none"]);
     let said = desk.done(&["ls", "-r", "--json", "lake/main/raw/"]).stdout;

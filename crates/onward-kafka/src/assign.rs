@@ -273,11 +273,16 @@ impl Engine {
     fn cut_off(&mut self, place: &Place, end: i64) -> Result<()> {
         // What was read so far is of the life before.
         self.roll(|partition, _| partition.place == *place)?;
+        let mut gone = 0;
         if let Some(partition) = self.partitions.get_mut(place) {
             partition.next = end;
             partition.life += 1;
+            gone = partition.unanswered.give_up_before(i64::MAX);
             partition.unanswered = Unanswered::default();
             partition.quiet = Stopwatch::start();
+        }
+        if gone > 0 {
+            self.tell_of_lost_replies(place, gone);
         }
         self.begin_again(&[(place.clone(), end)])
     }

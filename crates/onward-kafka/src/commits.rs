@@ -85,7 +85,9 @@ impl Engine {
             let step = partition.step(&partition.state, 0, ready);
             // A life that has begun is told at once: offsets come again below those on the branch.
             let is_reborn = step.state.life != partition.state.life;
-            let is_replied = self.is_settling
+            // What is known of replies goes with what comes next, and by itself where nothing comes.
+            let may_tell = self.is_settling || partition.quiet.has_run(self.settings.standstill);
+            let is_replied = may_tell
                 && partition.unanswered.on_their_way() == 0
                 && step.state.replied != partition.state.replied;
             if ready > 0 || step.taken.gaps > 0 || is_reborn || is_replied {

@@ -188,14 +188,23 @@ impl Engine {
         let Some(partition) = self.partitions.get_mut(&place).filter(|_| is_new) else {
             return Ok(());
         };
+        let assignment = partition.assignment;
         let finished = match self.settings.takes {
             Takes::Values => partition.push(&record, &self.settings)?,
             Takes::ChangeSets => {
                 let refused = self.ledger.parse(&record).err();
+                if refused.is_some() && self.settings.dead_letters.is_none() {
+                    // It is the end, and those before it are not to wait for it.
+                    self.commit_all(std::slice::from_ref(&place))?;
+                }
+                let partition = self.partitions.get_mut(&place);
+                let is_there = |partition: &&mut Partition| {
+                    partition.assignment == assignment && !partition.is_taken_over
+                };
+                let Some(partition) = partition.filter(is_there) else { return Ok(()) };
                 partition.ask(Request { record, refused }, &self.settings)?
             }
         };
-        let assignment = partition.assignment;
         self.upload(&place, assignment, finished);
         Ok(())
     }

@@ -45,7 +45,7 @@ const LOOKED_THROUGH: usize = 1_000;
 const LOOKED_THROUGH_FOR_GROUP: usize = 10_000;
 
 /// Commits looked through where a row says that there is something to find.
-pub(crate) const LOOKED_THROUGH_FOR_ROW: usize = 100_000;
+const LOOKED_THROUGH_FOR_ROW: usize = 100_000;
 
 /// Commits read at the same time.
 const READS_AT_ONCE: usize = 16;
@@ -113,14 +113,21 @@ pub(crate) struct Ledger {
     pub(crate) looked_through: usize,
     /// Commits looked through for one that the group has read before.
     pub(crate) looked_through_for_group: usize,
+    /// Commits looked through for what a row says is there.
+    pub(crate) looked_through_for_row: usize,
 }
 
 impl Ledger {
     pub(crate) fn new(repo: &Repository, branch: &str, group: &str) -> Result<Self> {
         let head = format!("{branch}@").parse()?;
-        let (looked_through, looked_through_for_group) = (LOOKED_THROUGH, LOOKED_THROUGH_FOR_GROUP);
-        let (branch, group) = (repo.branch(branch), group.to_owned());
-        Ok(Self { branch, head, group, looked_through, looked_through_for_group })
+        Ok(Self {
+            branch: repo.branch(branch),
+            head,
+            group: group.to_owned(),
+            looked_through: LOOKED_THROUGH,
+            looked_through_for_group: LOOKED_THROUGH_FOR_GROUP,
+            looked_through_for_row: LOOKED_THROUGH_FOR_ROW,
+        })
     }
 
     pub(crate) fn branch(&self) -> &Branch {
@@ -161,10 +168,11 @@ impl Ledger {
             known.insert(place, Known { sequence, state, commit, is_unsaid, is_unsettled });
         }
         self.look_for_rowless(&rowless, self.looked_through, &mut known).await?;
-        let (left, _) = self.look_through(&unsaid, LOOKED_THROUGH_FOR_ROW, &mut known).await?;
+        let looked_through = self.looked_through_for_row;
+        let (left, _) = self.look_through(&unsaid, looked_through, &mut known).await?;
         if let Some(place) = left.first() {
             return Err(Error::corrupt(format!(
-                "the newest op of partition {place} (group '{}') made no commit, and none of the newest {LOOKED_THROUGH_FOR_ROW} commits of the branch says how far it is: look it up in the files, and begin with another group there",
+                "the newest op of partition {place} (group '{}') made no commit, and none of the newest {looked_through} commits of the branch says how far it is: look it up in the files, and begin with another group there",
                 self.group
             )));
         }
@@ -328,7 +336,7 @@ impl Ledger {
         op: impl Fn() -> Result<ChangeBuilder>,
     ) -> Result<Outcome> {
         let begun = Stopwatch::start();
-        let mut pause = Duration::from_millis(50);
+        let mut pauses = Pauses::new();
         loop {
             let error = match op()?.commit().await {
                 Ok(Outcome::StillQueued { cause, .. }) => {
@@ -341,9 +349,7 @@ impl Ledger {
             if !error.is_retryable() || begun.has_run(patience) {
                 return Err(error.context(format!("committing offsets of group '{}'", self.group)));
             }
-            let pause_now = error.kind().retry_after().unwrap_or(pause);
-            tokio::time::sleep(pause_now).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            pauses.pause(&error).await;
         }
     }
 
@@ -400,6 +406,35 @@ impl Ledger {
                 outcome.name()
             ),
         )
+    }
+}
+
+/// Pauses between tries, each longer than the one before.
+struct Pauses(Duration);
+
+impl Pauses {
+    fn new() -> Self {
+        Self(Duration::from_millis(50))
+    }
+
+    /// Waits until what has failed so may be tried again.
+    async fn pause(&mut self, error: &Error) {
+        tokio::time::sleep(error.kind().retry_after().unwrap_or(self.0)).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(2));
+    }
+}
+
+/// Reads something, again and again while Onward is away.
+pub(crate) async fn patiently<T, F>(read: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pauses = Pauses::new();
+    loop {
+        match read().await {
+            Err(error) if error.is_retryable() => pauses.pause(&error).await,
+            read => return read,
+        }
     }
 }
 

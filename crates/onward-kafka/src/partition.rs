@@ -338,7 +338,12 @@ impl Partition {
         let gaps = gaps.take_while(|gap| gap.end <= state.next);
         let skipped: Vec<_> = gaps.cloned().collect();
         taken.gaps = skipped.len();
-        state.replied = state.replied.map(|_| self.unanswered.replied(self.state.next));
+        let told = match state.life == self.state.life {
+            true => self.unanswered.replied(self.state.next).min(state.next),
+            // Offsets begin anew, and nothing is told of those.
+            false => 0,
+        };
+        state.replied = state.replied.map(|_| told);
         Move {
             place: self.place.clone(),
             sequence: self.sequence + 1,
@@ -410,7 +415,8 @@ impl Partition {
         for finished in &mut self.waiting {
             if let Some(file) = finished.files.iter_mut().find(|file| file.path == path) {
                 file.entry = Some(entry);
-                if finished.is_uploaded() {
+                // A record that is no change set is kept for its reply.
+                if finished.is_uploaded() && finished.request.is_none() {
                     finished.memory = 0;
                 }
                 return;

@@ -15,6 +15,10 @@ pub(crate) const ON_THEIR_WAY_MAX: usize = 1_000;
 /// Headers of a request that its reply repeats, at most.
 const REPEATED_MAX: usize = 16;
 
+/// What a reply repeats of the key and of each of those, in bytes: a reply has to have room in a record of any
+/// topic.
+const REPEATED_BYTES_MAX: usize = 16 * 1024;
+
 /// What became of one record, for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -22,10 +26,10 @@ pub struct Reply {
     pub place: Place,
     /// The offset of the record.
     pub offset: i64,
-    /// The key of the record.
+    /// The key of the record: the first 16 KiB of it.
     pub key: Option<Bytes>,
     /// `onward-topic`, `onward-partition`, `onward-offset`: the place of the record; then those of its own
-    /// headers whose names have `correlation` in them, in any case.
+    /// headers whose names have `correlation` in them, in any case, each with the first 16 KiB of its value.
     pub headers: Vec<Header>,
     /// The outcome as JSON. Its `op_id` is the same in each reply to one record.
     pub outcome: String,
@@ -42,12 +46,22 @@ impl Reply {
             own("partition", record.partition.to_string()),
             own("offset", record.offset.to_string()),
         ];
-        let is_repeated =
-            |header: &&Header| header.name.to_ascii_lowercase().contains("correlation");
-        headers.extend(record.headers.iter().filter(is_repeated).take(REPEATED_MAX).cloned());
+        let is_repeated = |header: &&Header| {
+            header.name.len() <= REPEATED_BYTES_MAX
+                && header.name.to_ascii_lowercase().contains("correlation")
+        };
+        let repeated = record.headers.iter().filter(is_repeated).take(REPEATED_MAX);
+        headers.extend(
+            repeated.map(|one| Header { name: one.name.clone(), value: first(&one.value) }),
+        );
         let place = Place::new(record.topic.clone(), record.partition);
-        Self { place, offset: record.offset, key: record.key.clone(), headers, outcome }
+        Self { place, offset: record.offset, key: first(&record.key), headers, outcome }
     }
+}
+
+/// What a reply repeats of this.
+fn first(bytes: &Option<Bytes>) -> Option<Bytes> {
+    bytes.as_ref().map(|bytes| bytes.slice(..bytes.len().min(REPEATED_BYTES_MAX)))
 }
 
 /// Where replies go. All calls come from the thread of the sink, and must not wait.
@@ -145,5 +159,28 @@ mod tests {
         assert_eq!(names[3..], ["kafka_correlationId", "Correlation-Id"]);
         assert_eq!(reply.headers[2].value, Some("7".into()));
         assert_eq!((reply.place, reply.key), (Place::new("requests", 2), Some("k".into())));
+    }
+
+    #[test]
+    fn a_reply_has_room_in_a_record_however_large_the_request_is() {
+        let large = |bytes: usize| Some(Bytes::from(vec![b'x'; bytes]));
+        let header = |name: String| Header { name, value: large(1 << 20) };
+        let names = (0..100).map(|number| format!("correlation-{number}"));
+        let names = names.chain([format!("correlation-{}", "x".repeat(1 << 20))]);
+        let record = Record {
+            topic: "requests".into(),
+            partition: 0,
+            offset: 0,
+            timestamp_ms: None,
+            key: large(2 << 20),
+            value: None,
+            headers: names.map(header).collect(),
+        };
+        let reply = Reply::to(&record, "{}".into());
+        let of = |header: &Header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len);
+        let bytes = reply.headers.iter().map(of).sum::<usize>() + reply.key.map_or(0, |k| k.len());
+        assert_eq!(reply.headers.len(), 3 + REPEATED_MAX);
+        // Brokers take records of 1 MiB unless told otherwise.
+        assert!(((REPEATED_MAX * REPEATED_BYTES_MAX)..(600 << 10)).contains(&bytes), "{bytes}");
     }
 }

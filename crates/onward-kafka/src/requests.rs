@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use onward::changes::{ChangeSet, ProducerShape};
 use onward::history::{CommitInfo, LogRequest};
 use onward::{
@@ -13,7 +13,7 @@ use onward::{
 
 use crate::broker::Place;
 use crate::clock::new_op_id;
-use crate::ledger::{EPOCH, LOOKED_THROUGH_FOR_ROW, Ledger, Move, PATIENCE, producer_of};
+use crate::ledger::{EPOCH, Ledger, Move, PATIENCE, patiently, producer_of};
 use crate::record::Record;
 use crate::state::{OUTCOME_KEY, OWN_KEYS, RECORD_KEY, State, decode};
 
@@ -58,6 +58,9 @@ impl Ledger {
         let why = |error: Error| error.message().to_owned();
         let set = self.branch().change_set(value).map_err(why)?;
         let head = &set.head;
+        if head.producer.is_some() && head.producers.is_some() {
+            return Err("it has a producer and producers: send one of them".into());
+        }
         if head.op_id.is_some() {
             return Err("it has an op_id, which the sink gives by the offset: leave it out, and tell repetitions by a producer".into());
         }
@@ -125,7 +128,9 @@ impl Ledger {
         };
         match error.kind() {
             // Its base may be what is not there, or the branch.
-            ErrorKind::NotFound => self.branch().show().await.map(|_| ())?,
+            ErrorKind::NotFound => {
+                patiently(|| async { self.branch().show().await }).await?;
+            }
             ErrorKind::InvalidInput => {}
             _ => return Err(error),
         }
@@ -177,7 +182,8 @@ impl Ledger {
         after: Option<CommitId>,
     ) -> Result<Option<Outcome>> {
         let Some(after) = after else { return Ok(None) };
-        match self.branch().ticket_status(self.op_id(place, after, offset)).await {
+        let op_id = self.op_id(place, after, offset);
+        match patiently(|| async { self.branch().ticket_status(op_id).await }).await {
             Ok(TicketStatus::Decided(outcome)) if !self.is_own(place, &outcome) => {
                 Ok(Some(*outcome))
             }
@@ -200,29 +206,34 @@ impl Ledger {
     }
 
     /// What became of the records of a partition from this offset on, as the commits say: by offset, in
-    /// JSON.
+    /// JSON. And whether that is all, or there were more commits than are looked through.
     pub(crate) async fn outcomes(
         &self,
         place: &Place,
         now: &State,
         from: i64,
-    ) -> Result<BTreeMap<i64, String>> {
+    ) -> Result<(BTreeMap<i64, String>, bool)> {
         let request = LogRequest { first_parent: true, ..LogRequest::default() };
         let commits = self.branch().repository().log(self.head(), &request).await?;
-        let mut commits = commits.take(LOOKED_THROUGH_FOR_ROW);
+        let mut commits = commits.enumerate();
         let mut outcomes = BTreeMap::new();
-        while let Some(info) = commits.try_next().await? {
+        while let Some((number, info)) = commits.next().await {
+            if number == self.looked_through_for_row {
+                return Ok((outcomes, false));
+            }
+            let info = info?;
             let Some(state) = decode(&info.commit.metadata, self.group(), place)? else { continue };
             if state.next <= from || state.life != now.life {
                 break;
             }
             let record = info.commit.metadata.get(RECORD_KEY);
             let offset = record.and_then(|record| offset_of(record, place));
-            if let Some(offset) = offset.filter(|offset| *offset >= from) {
+            // The last record of a life that was cut off is in a commit that begins the next, before it.
+            if let Some(offset) = offset.filter(|offset| (from..state.next).contains(offset)) {
                 outcomes.entry(offset).or_insert(outcome_of(&info)?);
             }
         }
-        Ok(outcomes)
+        Ok((outcomes, true))
     }
 }
 
@@ -264,19 +275,31 @@ fn short(mut outcome: Outcome) -> Result<Outcome> {
     | Outcome::Behind { reason, .. }
     | Outcome::Fenced { reason, .. } = &mut outcome
     {
-        let end = (0..=reason.len().min(REASON_BYTES_MAX)).rev();
-        let end = end.into_iter().find(|end| reason.is_char_boundary(*end));
-        reason.truncate(end.unwrap_or_default());
+        cut(reason, REASON_BYTES_MAX);
     }
     while json(&outcome)?.len() > OUTCOME_BYTES_MAX {
         match &mut outcome {
             Outcome::Conflict { paths, .. } if !paths.is_empty() => {
                 paths.truncate(paths.len() / 2);
             }
+            // A control character takes six bytes in JSON.
+            Outcome::Failed { reason, .. }
+            | Outcome::Behind { reason, .. }
+            | Outcome::Fenced { reason, .. }
+                if !reason.is_empty() =>
+            {
+                cut(reason, reason.len() / 2);
+            }
             _ => break,
         }
     }
     Ok(outcome)
+}
+
+/// Keeps the first characters of a text that have room in so many bytes.
+fn cut(text: &mut String, bytes_max: usize) {
+    let end = (0..=text.len().min(bytes_max)).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -295,8 +318,11 @@ mod tests {
     #[test]
     fn any_outcome_has_room_in_a_commit() {
         let op_id = new_op_id();
-        let long = short(failed(op_id, &"ä".repeat(5_000))).unwrap();
-        assert!(json(&long).unwrap().len() <= OUTCOME_BYTES_MAX);
+        for long in ["ä", "\u{1}"] {
+            let long = short(failed(op_id, &long.repeat(5_000))).unwrap();
+            assert!(json(&long).unwrap().len() <= OUTCOME_BYTES_MAX);
+            assert!(long.reason().is_some_and(|reason| reason.len() > 200));
+        }
         let path = |n: usize| {
             let path = format!(
                 "{{\"path\":\"{}/{n}\",\"base\":null,\"source\":null,\"dest\":null}}",

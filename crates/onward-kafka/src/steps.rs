@@ -70,7 +70,9 @@ impl Engine {
         self.committed(*commit, std::slice::from_ref(moved), None)?;
         let text = json(outcome)?;
         if outcome.commit().is_none() {
-            let (place, offset) = (place.clone(), moved.state.next - 1);
+            // Behind its record the move may have passed a gap.
+            let asked = request.as_ref().map(|request| request.record.offset);
+            let (place, offset) = (place.clone(), asked.unwrap_or(moved.state.next - 1));
             self.tell(Event::CameToNothing { place, offset, outcome: text.clone() });
         }
         match request {
@@ -119,7 +121,14 @@ impl Engine {
         let Some(from) = partition.state.replied.filter(|replied| *replied < next) else {
             return Ok(Unanswered::default());
         };
-        let again = self.runtime.block_on(self.ledger.outcomes(place, &partition.state, from))?;
+        let outcomes = self.ledger.outcomes(place, &partition.state, from);
+        let (again, is_all) = self.runtime.block_on(outcomes)?;
+        if !is_all {
+            self.tell(Event::Trouble(format!(
+                "outcomes of {place} from offset {from} on may not have been told, and not all of them are in the newest {} commits of the branch: those before have `onward.kafka.record`",
+                self.ledger.looked_through_for_row
+            )));
+        }
         let mut unanswered = Unanswered::of(again);
         if unanswered.from().is_some() {
             let begin = self.broker.range(place)?.start;

@@ -111,6 +111,7 @@ impl Plan {
             ("--roll-bytes", args.roll_bytes.is_some()),
             ("--roll-records", args.roll_records.is_some()),
             ("--roll-age", args.roll_age.is_some()),
+            ("--commit-every", args.commit_every.is_some()),
         ];
         if let Some((flag, _)) = of_files.iter().find(|(_, is_given)| *is_given) {
             return Err(Error::invalid(format!(
@@ -120,6 +121,12 @@ impl Plan {
         if !prefix_of(&self.into).is_empty() {
             return Err(Error::invalid(
                 "change sets name whole paths: with --changes give REPO/BRANCH, without a prefix",
+            ));
+        }
+        let reply_topic = args.reply_topic.as_deref();
+        if self.topics.iter().any(|topic| reply_topic == Some(&**topic)) {
+            return Err(Error::invalid(
+                "--reply-topic is one of the topics that are read: outcomes would be taken for change sets",
             ));
         }
         Settings::change_sets(self.group.clone(), self.topics.clone())

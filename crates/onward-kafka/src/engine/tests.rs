@@ -11,10 +11,11 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::clock::now_ms;
-use crate::format::{JsonLines, Packing};
+use crate::format::{DeadLetters, JsonLines, Packing};
 use crate::path::PathTemplate;
 use crate::replies::Reply;
-use crate::settings::OnGap;
+use crate::settings::{DeadLetterSettings, OnGap};
+use crate::state::State;
 use crate::store::BranchStore;
 
 #[path = "../../../../tests/it/support/redis.rs"]
@@ -97,7 +98,7 @@ struct World {
     repo: Repository,
     cluster: Arc<Mutex<Cluster>>,
     runtime: Runtime,
-    _redis: RedisServer,
+    redis: RedisServer,
     _storage: TempDir,
 }
 
@@ -112,7 +113,7 @@ impl World {
         let cluster =
             Cluster { id: "first", partitions, range: 0..100, silent: 0, is_known: false };
         let cluster = Arc::new(Mutex::new(cluster));
-        Self { repo, cluster, runtime, _redis: redis, _storage: storage }
+        Self { repo, cluster, runtime, redis, _storage: storage }
     }
 
     /// A sink that carries out change sets.
@@ -217,11 +218,20 @@ impl Turned {
         said.collect()
     }
 
+    /// What the branch says of the first partition.
+    fn state(&self) -> State {
+        let known = self.engine.runtime.block_on(self.engine.ledger.read(&[place(0)])).unwrap();
+        known[&place(0)].state.clone().unwrap()
+    }
+
     /// The next offset of the first partition, and its life, on the branch.
     fn on_the_branch(&self) -> (i64, u32) {
-        let known = self.engine.runtime.block_on(self.engine.ledger.read(&[place(0)])).unwrap();
-        let state = known[&place(0)].state.clone().unwrap();
+        let state = self.state();
         (state.next, state.life)
+    }
+
+    fn settings(&mut self) -> &mut Settings {
+        Arc::get_mut(&mut self.engine.settings).unwrap()
     }
 }
 
@@ -354,8 +364,124 @@ fn outcomes_whose_replies_were_lost_are_told_again_and_are_the_same() {
     assert!(new.engine.commit_all(&[place(0)]).unwrap());
     // What is delivered is not told again.
     let third = world.requests(Some(Box::new(Mailbox::default())));
-    let known = third.engine.runtime.block_on(third.engine.ledger.read(&[place(0)])).unwrap();
-    assert_eq!(known[&place(0)].state.as_ref().unwrap().replied, Some(8));
+    assert_eq!(third.state().replied, Some(8));
+}
+
+#[test]
+fn that_replies_are_delivered_is_on_the_branch_also_where_nothing_more_comes() {
+    let world = World::new(1);
+    let mut sink = world.requests(Some(Box::new(Mailbox::default())));
+    sink.assign(0..1);
+    sink.settings().standstill = Duration::ZERO;
+    sink.ask(0, &put("a"));
+    sink.ask(1, &put("b"));
+    sink.turn_until("it is said", |sink| sink.state().replied == Some(2));
+}
+
+#[test]
+fn outcomes_that_are_too_far_back_to_be_told_are_not_given_up_in_silence() {
+    let world = World::new(1);
+    let lost = Mailbox { is_lost: true, ..Mailbox::default() };
+    let mut old = world.requests(Some(Box::new(lost.clone())));
+    old.assign(0..1);
+    (0..3).for_each(|offset| old.ask(offset, &put(&format!("{offset}"))));
+    old.turn_until("all are told", |_| lost.told().len() == 3);
+    let is_trouble = |event: &Event| matches!(event, Event::Trouble(_));
+    // The claim, and what came before it.
+    for (looked_through, is_told) in [(2, true), (9, false)] {
+        let mut new = world.requests(Some(Box::new(lost.clone())));
+        new.engine.ledger.looked_through_for_row = looked_through;
+        new.assign(0..1);
+        assert_eq!(new.has_told(is_trouble), is_told, "{:?}", new.told);
+    }
+}
+
+#[test]
+fn what_a_partition_was_told_before_it_was_cut_off_says_nothing_of_what_comes_then() {
+    let world = World::new(1);
+    let lost = Mailbox { is_lost: true, ..Mailbox::default() };
+    let mut old = world.requests(Some(Box::new(lost.clone())));
+    old.assign(0..1);
+    (0..3).for_each(|offset| old.ask(offset, &put(&format!("{offset}"))));
+    old.turn_until("all are told", |_| lost.told().len() == 3);
+    let mut new = world.requests(Some(Box::new(lost)));
+    new.settings().on_gap = OnGap::Skip;
+    new.assign(0..1);
+    world.cluster.lock().unwrap().range = 0..1;
+    // It is looked at with each turn, until it is seen.
+    new.settings().standstill = Duration::ZERO;
+    let is_skipped = |event: &Event| matches!(event, Event::Skipped { next: 1, .. });
+    new.turn_until("it is seen", |new| new.has_told(is_skipped));
+    let is_lost =
+        |event: &Event| matches!(event, Event::Trouble(what) if what.starts_with("3 outcomes"));
+    assert!(new.has_told(is_lost));
+    assert_eq!(new.engine.partitions[&place(0)].state.life, 0, "it is under way");
+    // With what is said now it may end.
+    until("it is committed", || new.on_the_branch() == (1, 1));
+    assert_eq!(new.state().replied, Some(0));
+}
+
+#[test]
+fn what_came_to_nothing_in_front_of_a_gap_is_told_by_its_own_offset() {
+    let world = World::new(1);
+    let mut sink = world.requests(None);
+    sink.settings().on_gap = OnGap::Skip;
+    sink.assign(0..1);
+    sink.ask(0, &put("a"));
+    sink.ask(1, &put("a"));
+    world.cluster.lock().unwrap().range = 5..100;
+    sink.settings().standstill = Duration::ZERO;
+    sink.turn_until("both are decided", |sink| sink.on_the_branch() == (5, 0));
+    sink.turn_until("it is told", |sink| {
+        sink.has_told(|event| matches!(event, Event::CameToNothing { .. }))
+    });
+    assert!(sink.has_told(|event| matches!(event, Event::CameToNothing { offset: 1, .. })));
+}
+
+#[test]
+fn a_record_that_is_no_change_set_takes_memory_until_its_outcome_is_told() {
+    let world = World::new(1);
+    let mut sink = world.requests(None);
+    sink.settings().dead_letters = Some(DeadLetterSettings {
+        path: PathTemplate::parse(PathTemplate::DEAD_LETTERS).unwrap(),
+        format: DeadLetters::new(Packing::None),
+    });
+    sink.assign(0..1);
+    sink.ask(0, &"x".repeat(10_000));
+    sink.until_uploaded();
+    assert!(sink.engine.partitions[&place(0)].memory() > 10_000);
+    sink.turn_until("it is told", |sink| sink.on_the_branch() == (1, 0));
+    sink.turn_until("it is gone", |sink| sink.engine.partitions[&place(0)].memory() == 0);
+}
+
+#[test]
+fn what_became_of_an_op_is_asked_until_onward_answers() {
+    let mut world = World::new(1);
+    let mut old = world.requests(None);
+    old.assign(0..1);
+    old.ask(0, &put("a"));
+    old.turn_until("it is there", |old| old.engine.report.commits == 1);
+    let (ledger, partition) = (&old.engine.ledger, &old.engine.partitions[&place(0)]);
+    let (record, newest) = (request(1, &put("a")), partition.newest);
+    let step = partition.step(&partition.state, 0, 0);
+    let op_id = ledger.op_id(&place(0), newest, 1);
+    world.runtime.block_on(ledger.try_out(&step, &record, op_id)).unwrap();
+    let seen = Mailbox::default();
+    let mut new = world.requests(Some(Box::new(seen.clone())));
+    new.assign(0..1);
+    new.ask(1, &put("a"));
+    world.redis.stop();
+    // It is under way, and meets no Redis.
+    new.engine.commit().unwrap();
+    assert!(new.engine.is_under_way);
+    // By now that call has come back more than once.
+    for _ in 0..2 {
+        let shown = world.runtime.block_on(world.repo.branch("main").show());
+        assert!(shown.unwrap_err().is_retryable());
+    }
+    world.redis.start();
+    new.turn_until("it is told", |_| seen.told().len() == 1);
+    assert_eq!(seen.told(), [(1, "conflict".into(), op_id.to_string())]);
 }
 
 #[test]
@@ -388,6 +514,12 @@ fn what_is_no_change_set_ends_the_sink_with_where_it_is() {
         (
             own("\"producer\": {\"name\": \"kafka/g/orders/0\", \"epoch\": 1, \"sequence\": 9}"),
             "kafka/g/orders/0",
+        ),
+        (
+            own(
+                "\"producer\": {\"name\": \"a\", \"epoch\": 1, \"sequence\": 1}, \"producers\": [{\"name\": \"b\", \"epoch\": 1, \"sequence\": 1}]",
+            ),
+            "send one of them",
         ),
     ] {
         let error = sink.engine.take(request(7, &value)).unwrap_err();

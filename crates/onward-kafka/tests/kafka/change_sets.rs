@@ -181,6 +181,7 @@ async fn what_is_no_change_set_ends_the_sink_without_dead_letters_behind_what_ca
     let error = lake.start(settings, broker).end().await.unwrap_err();
     assert_eq!(error.kind(), onward::ErrorKind::InvalidInput);
     assert!(error.message().contains("offset 1 of requests/0"), "{error}");
+    assert!(lake.entries().await.contains_key("a"), "what came before it does not wait for it");
 }
 
 /// Waits for what is told of each record, on the branch and on the topic; returns how many came twice.
