@@ -9,7 +9,7 @@ use onward::internals::objects::backend::InMemory;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{Beside, MAIN, append, at, catalog, create, load, refused, set, snapshots};
+use super::{Beside, MAIN, append, at, catalog, create, load, log, refused, set, snapshots};
 use crate::support::faulty_store::{Fault, FaultyStore, Op};
 use crate::support::lake::Deployment;
 use crate::support::redis::RedisServer;
@@ -38,6 +38,33 @@ async fn a_sidecar_that_dies_between_the_file_and_the_commit_leaves_nothing_half
     gate.open();
     let (status, told) = sidecar.send("POST", &at("t"), append(&told["metadata"], 2)).await;
     assert_eq!((status, snapshots(&told["metadata"])), (StatusCode::OK, vec![1, 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_a_key_whose_client_goes_away_is_carried_out_once() {
+    let faults = Faults::default();
+    let (deployment, onward) = Deployment::lake().await;
+    let armed = deployment.connect_with(faults.clone()).await;
+    drop(onward);
+    let sidecar = &Sidecar::over(deployment, armed, |_| {}).await;
+    sidecar.send("POST", &format!("{MAIN}/namespaces"), json!({"namespace": ["a"]})).await;
+    create(sidecar, "t").await;
+    let before = log(sidecar).await.len();
+    let gate = faults.hold("iceberg-written");
+    let request = || {
+        let request = sidecar.request("POST", &at("t"));
+        request
+            .header("Idempotency-Key", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
+            .json(&set("k", "v"))
+    };
+    let first = tokio::spawn(request().send());
+    gate.reached().await;
+    first.abort();
+    gate.open();
+    let again = request().send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::OK);
+    assert!(again.headers().contains_key("idempotency-replayed"), "{again:?}");
+    assert_eq!(log(sidecar).await.len(), before + 1);
 }
 
 /// A catalog whose storage fails when it is told to.

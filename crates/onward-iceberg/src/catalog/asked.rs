@@ -74,10 +74,38 @@ impl Asked {
         self.makes.as_deref() == Some(uuid)
     }
 
+    /// The uuid of the table that it is about, where it says so.
+    pub(super) fn of_table(&self) -> Option<&str> {
+        self.commit.requirements.iter().find_map(|requirement| match requirement {
+            Requirement::TableUuid(uuid) => Some(uuid.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether it can be seen of a table that this has landed there.
+    pub(super) fn is_recognisable(&self) -> bool {
+        self.creates() || !self.who.snapshots.is_empty()
+    }
+
     /// Whether it is about another table than the one with this uuid.
     pub(super) fn is_of_another(&self, uuid: &str) -> bool {
         let other = |requirement: &Requirement| matches!(requirement, Requirement::TableUuid(of) if !of.eq_ignore_ascii_case(uuid));
         self.commit.requirements.iter().any(other)
+    }
+}
+
+#[cfg(test)]
+impl Asked {
+    /// Adds a snapshot.
+    pub(super) fn of_snapshot(id: i64, principal: &str, does: String, committer: String) -> Self {
+        Self {
+            commit: Commit { requirements: Vec::new(), updates: Vec::new() },
+            mode: Mode::Usual,
+            who: Who { snapshots: vec![id], principal: principal.to_owned() },
+            said: Said::of(committer, None),
+            makes: None,
+            does: vec![does],
+        }
     }
 }
 

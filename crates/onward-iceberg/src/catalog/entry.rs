@@ -135,7 +135,7 @@ mod tests {
         let mut newer = entry;
         newer.metadata.insert(KIND.to_owned(), "table/2".to_owned());
         assert!(Pointer::of(&path, &newer).unwrap_err().message.contains("newer"));
-        let large = BTreeMap::from([("k".to_owned(), "v".repeat(6000))]);
+        let large = BTreeMap::from([("k".to_owned(), "v".repeat(Entry::MAX_ENCODED_LEN))]);
         assert_eq!(namespace_entry(&large).unwrap_err().kind, Kind::BadRequest);
     }
 

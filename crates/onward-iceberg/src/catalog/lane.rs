@@ -2,7 +2,8 @@
 //!
 //! While the door is open all that wait are taken into one round. Who is stale there and cannot be brought onto the
 //! head is told so (409), one at a time: the door is then held for him, and others wait until he is through. Nobody
-//! waits longer than [`WAIT_MAX`]: whoever does is told 409 as well, which is true, as nothing of his commit is done.
+//! waits longer than [`WAIT_MAX`] for his turn: whoever does is told 409 as well, which is true, as nothing of his
+//! commit is done. Then he waits for the round that he is in.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +19,8 @@ use super::loaded::Loaded;
 use super::prepare::Site;
 use super::round::{Verdict, round};
 
-/// The longest that a commit waits for its turn.
-const WAIT_MAX: Duration = Duration::from_secs(25);
+/// The longest that a commit waits for its turn; a transaction, for that of all of its tables.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(25);
 /// Commits and leases that wait for one table.
 const QUEUE_MAX: usize = 1024;
 /// Commits that one round takes.
@@ -90,15 +91,22 @@ impl Lane {
 
     /// Commits to the table in its turn.
     pub(super) async fn commit(self: &Arc<Self>, asked: Asked) -> Result<Arc<Loaded>> {
+        // A copy of one that has landed waits for nobody.
+        if let Some(loaded) = self.site.known(&asked).await {
+            self.lock().door.is_through(&asked.who);
+            self.changed.notify_one();
+            return Ok(loaded);
+        }
         let (sender, told) = oneshot::channel();
-        self.join(asked.who.clone(), What::Commit(Box::new(asked), sender))?;
+        let (who, until) = (asked.who.clone(), Deadline::after(WAIT_MAX));
+        self.join(Turn { who, until, what: What::Commit(Box::new(asked), sender) })?;
         told.await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// Waits for the table to be the caller's alone in this sidecar.
-    pub(super) async fn lease(self: &Arc<Self>, who: Who) -> Result<Lease> {
+    pub(super) async fn lease(self: &Arc<Self>, who: Who, until: Deadline) -> Result<Lease> {
         let (sender, told) = oneshot::channel();
-        self.join(who, What::Lease(sender))?;
+        self.join(Turn { who, until, what: What::Lease(sender) })?;
         told.await.unwrap_or_else(|_| Err(ended()))
     }
 
@@ -113,7 +121,7 @@ impl Lane {
         !state.is_running && state.queue.is_empty() && state.door.is_idle()
     }
 
-    fn join(self: &Arc<Self>, who: Who, what: What) -> Result<()> {
+    fn join(self: &Arc<Self>, turn: Turn) -> Result<()> {
         let mut state = self.lock();
         if state.queue.len() >= QUEUE_MAX {
             return Err(CatalogError::new(
@@ -124,7 +132,7 @@ impl Lane {
                 ),
             ));
         }
-        state.queue.push_back(Turn { who, until: Deadline::after(WAIT_MAX), what });
+        state.queue.push_back(turn);
         match std::mem::replace(&mut state.is_running, true) {
             true => self.changed.notify_one(),
             false => drop(tokio::spawn(Arc::clone(self).run())),
@@ -134,6 +142,7 @@ impl Lane {
 
     /// Works until nobody waits.
     async fn run(self: Arc<Self>) {
+        let _working = Working(&self.state);
         loop {
             let next = self.lock().next();
             match next {
@@ -173,7 +182,25 @@ impl Lane {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Somebody works for those who wait. Where he ends by a fault of ours, they are told that nobody knows, and the next
+/// who comes is worked for again.
+struct Working<'a>(&'a Mutex<State>);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut state = lock(self.0);
+            state.is_running = false;
+            state.queue.clear();
+        }
     }
 }
 
@@ -270,6 +297,93 @@ impl Turn {
 fn ended() -> CatalogError {
     CatalogError::new(
         Kind::CommitStateUnknown,
-        "the sidecar is stopping, and whether the commit was made is not known: load the table",
+        "the sidecar is stopping, or failed, and whether the commit was made is not known: load the table",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use tokio::sync::oneshot::Receiver;
+    use tokio::time::advance;
+
+    use super::*;
+
+    type Told = Receiver<Result<Arc<Loaded>>>;
+
+    fn comes(state: &mut State, id: i64) -> Told {
+        let (sender, told) = oneshot::channel();
+        let asked = Asked::of_snapshot(id, &format!("p{id}"), String::new(), String::new());
+        let (who, until) = (asked.who.clone(), Deadline::after(WAIT_MAX));
+        state.queue.push_back(Turn { who, until, what: What::Commit(Box::new(asked), sender) });
+        told
+    }
+
+    /// What stands for having landed.
+    fn through() -> Verdict {
+        Verdict::Refused(CatalogError::invalid("through"))
+    }
+
+    fn stale() -> Verdict {
+        Verdict::Stale(CatalogError::commit_failed("stale"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_loses_twice() {
+        let mut state = State::default();
+        let mut head = 0;
+        // What each knows of the table, who waits, and how often he lost.
+        let mut writers: Vec<(i32, Told, usize)> =
+            (1..=16).map(|id| (0, comes(&mut state, id), 0)).collect();
+        let mut landed = Vec::new();
+        for _ in 0..1000 {
+            if let Next::Round(turns) = state.next() {
+                let mut waiting_on = VecDeque::new();
+                for turn in turns {
+                    let nth = usize::try_from(turn.who.snapshots[0]).unwrap() - 1;
+                    let is_first = writers[nth].0 == head;
+                    head += i32::from(is_first);
+                    let verdict = if is_first { through() } else { stale() };
+                    waiting_on.extend(state.settle(turn, verdict));
+                }
+                while let Some(turn) = waiting_on.pop_back() {
+                    state.queue.push_front(turn);
+                }
+            }
+            // A client takes a while until it is back.
+            advance(Duration::from_millis(200)).await;
+            for (nth, (knows, told, lost)) in writers.iter_mut().enumerate() {
+                match told.try_recv() {
+                    Ok(Err(error)) if error.kind == Kind::CommitFailed => {
+                        assert!(error.message.contains("stale"), "{error}");
+                        *lost += 1;
+                        *knows = head;
+                        *told = comes(&mut state, i64::try_from(nth).unwrap() + 1);
+                    }
+                    Ok(_) => landed.push(nth),
+                    Err(_) => {}
+                }
+            }
+        }
+        landed.sort_unstable();
+        assert_eq!(landed, (0..16).collect::<Vec<_>>());
+        let lost: Vec<usize> = writers.iter().map(|(_, _, lost)| *lost).collect();
+        assert!(lost.iter().all(|lost| *lost <= 1), "{lost:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_of_ours_leaves_nobody_waiting() {
+        let state = Mutex::new(State { is_running: true, ..State::default() });
+        let mut told = comes(&mut state.lock().unwrap(), 1);
+        drop(Working(&state));
+        assert!(state.lock().unwrap().is_running, "it ended as it should");
+        let broken = catch_unwind(AssertUnwindSafe(|| {
+            let _working = Working(&state);
+            panic!("a fault of ours");
+        }));
+        assert!(broken.is_err());
+        assert!(!lock(&state).is_running);
+        assert!(matches!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+    }
 }

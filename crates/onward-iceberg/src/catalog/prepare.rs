@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use onward::internals::clock;
+use onward::internals::model::error::quoted;
 use onward::{Condition, Entry, ObjectPath, PathChange};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::ident::TableIdent;
 use super::loaded::Loaded;
 use super::place::Place;
 use super::shared::Shared;
-use crate::table::{Landing, Metadata, Moment, NotApplied, Refused, Waiting, land};
+use crate::table::{How, Landing, Metadata, Moment, NotApplied, Refused, Waiting, land};
 
 /// A table of a place.
 #[derive(Clone)]
@@ -82,32 +83,53 @@ impl Site {
         if open.is_empty() {
             return Ok(Prepared { judged: judged.into_iter().flatten().collect(), new: None });
         }
+        let (results, new) = self.land(&head, &open).await;
+        let mut results = results.into_iter();
+        for judged in judged.iter_mut().filter(|judged| judged.is_none()) {
+            *judged = Some(results.next().unwrap_or(Judged::Later));
+        }
+        Ok(Prepared { judged: judged.into_iter().flatten().collect(), new })
+    }
+
+    /// Brings commits onto the head and writes what comes of them.
+    ///
+    /// Where all of them together make more than metadata may be, the first goes alone and the others wait: who is
+    /// refused is refused for what he asks himself.
+    async fn land(&self, head: &Arc<Loaded>, open: &[&Asked]) -> (Vec<Judged>, Option<New>) {
         let waiting: Vec<Waiting<'_>> = open
             .iter()
             .map(|asked| Waiting { commit: &asked.commit, commutes: asked.mode == Mode::Commute })
             .collect();
         let moment = Moment {
             now_ms: clock::now_ms(),
-            head_location: &pointer.location,
+            head_location: &head.pointer.location,
             unique: new_uuid(),
         };
-        let Landing { metadata, results } =
-            land(&head.metadata, &waiting, &moment, &self.place.warehouse).await;
-        // One that landed before may be one of these: it is told of the table that they make.
-        let is_changed = metadata.is_some();
-        let mut results = results.into_iter().map(|result| match result {
-            Ok(_) if is_changed => Judged::Lands,
-            Ok(_) => Judged::Known(Arc::clone(&head)),
-            Err(refused) => told(refused),
-        });
-        for judged in judged.iter_mut().filter(|judged| judged.is_none()) {
-            *judged = results.next();
+        let landing = land(&head.metadata, &waiting, &moment, &self.place.warehouse).await;
+        let stands: Vec<bool> = open.iter().map(|asked| landing.has(&asked.commit)).collect();
+        let Landing { metadata, results } = landing;
+        let mut judged: Vec<Judged> = results
+            .into_iter()
+            .zip(stands)
+            .map(|(result, stands)| match result {
+                // It is known by one of these that did not land, or that another of these took away again.
+                Ok(How::Known) if !stands => Judged::Later,
+                Ok(_) => Judged::Lands,
+                Err(refused) => told(refused),
+            })
+            .collect();
+        let Some(metadata) = metadata else { return (judged, None) };
+        match self.write(metadata, Some(&head.pointer)).await {
+            Ok(new) => (judged, Some(new)),
+            Err(error) if error.kind == Kind::BadRequest && open.len() > 1 => {
+                Box::pin(self.land(head, open.get(..1).unwrap_or_default())).await
+            }
+            Err(error) => {
+                let lands = judged.iter_mut().filter(|judged| matches!(judged, Judged::Lands));
+                lands.for_each(|judged| *judged = Judged::Refused(error.clone()));
+                (judged, None)
+            }
         }
-        let new = match metadata {
-            Some(metadata) => Some(self.write(metadata, Some(&pointer)).await?),
-            None => None,
-        };
-        Ok(Prepared { judged: judged.into_iter().flatten().collect(), new })
     }
 
     /// What can be said of a commit without its requirements.
@@ -120,6 +142,9 @@ impl Site {
             });
         }
         if asked.is_of_another(uuid) {
+            if let Some(elsewhere) = self.landed_elsewhere(asked) {
+                return Some(elsewhere);
+            }
             return Some(Judged::Refused(CatalogError::commit_failed(format!(
                 "Requirement failed: UUID does not match: {} was dropped and made anew, its uuid is {uuid}",
                 self.ident
@@ -139,20 +164,53 @@ impl Site {
         for asked in asked {
             let judged = match (&prepared.new, asked.creates()) {
                 (Some(_), _) => Judged::Later,
-                (None, false) => Judged::Refused(self.ident.absent()),
-                (None, true) => match asked.commit.apply(None, clock::now_ms(), None) {
-                    Ok(metadata) => {
-                        self.place.warehouse.check(metadata.location())?;
-                        prepared.new = Some(self.write(metadata, None).await?);
+                (None, false) => self
+                    .landed_elsewhere(asked)
+                    .unwrap_or_else(|| Judged::Refused(self.ident.absent())),
+                (None, true) => match self.make(asked).await {
+                    Ok(new) => {
+                        prepared.new = Some(new);
                         Judged::Lands
                     }
-                    Err(NotApplied::Invalid(invalid)) => Judged::Refused(invalid.into()),
-                    Err(NotApplied::Stale(failed)) => Judged::Refused(failed.into()),
+                    Err(error) => Judged::Refused(error),
                 },
             };
             prepared.judged.push(judged);
         }
         Ok(prepared)
+    }
+
+    async fn make(&self, asked: &Asked) -> Result<New> {
+        let metadata =
+            asked.commit.apply(None, clock::now_ms(), None).map_err(|error| match error {
+                NotApplied::Invalid(invalid) => CatalogError::from(invalid),
+                NotApplied::Stale(failed) => CatalogError::from(failed),
+            })?;
+        self.place.warehouse.check(metadata.location())?;
+        self.write(metadata, None).await
+    }
+
+    /// What is said of a commit that has landed, where the table is not here any more.
+    fn landed_elsewhere(&self, asked: &Asked) -> Option<Judged> {
+        let uuid = asked.of_table().filter(|uuid| self.has_all_landed(uuid, asked))?;
+        Some(Judged::Refused(CatalogError::new(
+            Kind::CommitStateUnknown,
+            format!(
+                "it was committed to the table of uuid {}, which was renamed or dropped since: nothing is to be sent again",
+                quoted(uuid)
+            ),
+        )))
+    }
+
+    /// The table as it is, where it is known here without looking that a commit to it has landed: such a one waits
+    /// for nobody.
+    pub(super) async fn known(&self, asked: &Asked) -> Option<Arc<Loaded>> {
+        let uuid = asked.of_table().filter(|uuid| self.has_all_landed(uuid, asked))?;
+        let entry = self.place.entry(&self.path).await.ok()??;
+        let pointer = Pointer::of(&self.path, &entry).ok()?;
+        let is_the_same = pointer.uuid.eq_ignore_ascii_case(uuid);
+        let head = is_the_same.then(|| self.shared.kept.load(&self.place.warehouse, &pointer));
+        head?.await.ok()
     }
 
     /// Writes new metadata to the warehouse.
@@ -189,11 +247,17 @@ impl Site {
         self.place.warehouse.forget(&new.loaded.pointer.location).await;
     }
 
+    fn has_all_landed(&self, uuid: &str, asked: &Asked) -> bool {
+        let ids = &asked.who.snapshots;
+        !ids.is_empty() && ids.iter().all(|id| self.has_landed(uuid, *id))
+    }
+
     fn has_landed(&self, uuid: &str, snapshot: i64) -> bool {
         self.shared.landed.get(&self.landed_key(uuid, snapshot)).is_some()
     }
 
     fn landed_key(&self, uuid: &str, snapshot: i64) -> [u8; 32] {
+        let uuid = uuid.to_ascii_lowercase();
         let text = format!("{} {uuid} {snapshot}", self.place.prefix());
         *blake3::hash(text.as_bytes()).as_bytes()
     }

@@ -7,6 +7,9 @@
 //! nothing was done.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use onward::internals::clock::Deadline;
 
 use super::asked::Asked;
 use super::error::{CatalogError, Kind, Result};
@@ -16,8 +19,12 @@ use super::submit::{Decided, Said};
 
 /// Rounds in which other sidecars may be faster.
 const ROUNDS_MAX: usize = 64;
+/// How long a round is made anew, at most.
+const LENGTH_MAX: Duration = Duration::from_secs(25);
 /// What a commit of the branch says of those it is made of, in bytes: what is more is cut.
-const SAID_MAX: usize = 5000;
+const SAID_MAX: usize = 4000;
+/// What it says of the names of tables, of one change and of who made it, in bytes.
+const NAMES_MAX: usize = 1000;
 
 /// What became of a commit.
 #[derive(Debug)]
@@ -34,7 +41,11 @@ pub(super) enum Verdict {
 
 /// Brings commits onto their table. One verdict for each, in their order; all are true when this returns.
 pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<Verdict> {
-    for _ in 0..ROUNDS_MAX {
+    let until = Deadline::after(LENGTH_MAX);
+    for tries in 0..ROUNDS_MAX {
+        if tries > 0 && until.is_over() {
+            break;
+        }
         match attempt(site, asked).await {
             Ok(Some(verdicts)) => return verdicts,
             Ok(None) => {}
@@ -48,9 +59,7 @@ pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<Verdict> {
 pub(super) fn outrun() -> CatalogError {
     CatalogError::new(
         Kind::Unavailable,
-        format!(
-            "other sidecars were faster {ROUNDS_MAX} times, and nothing was done: send it again"
-        ),
+        "other sidecars were faster again and again, and nothing was done: send it again",
     )
 }
 
@@ -98,6 +107,7 @@ async fn attempt(site: &Site, asked: &[&Asked]) -> Result<Option<Vec<Verdict>>> 
 
 /// What the commit of the branch says of the commits in it.
 pub(super) fn say(table: &str, lands: &[&Asked]) -> Said {
+    let table = cut(table, NAMES_MAX);
     let mut names: Vec<&str> = lands.iter().map(|asked| asked.said.committer.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -111,15 +121,39 @@ pub(super) fn say(table: &str, lands: &[&Asked]) -> Said {
     let does: Vec<&str> = lands.iter().flat_map(|asked| &asked.does).map(String::as_str).collect();
     let message = match does.as_slice() {
         [] => format!("change table {table}"),
-        [one] => format!("{one} in table {table}"),
+        [one] => format!("{} in table {table}", cut(one, NAMES_MAX / 4)),
         many => format!("{} changes in table {table}", many.len()),
     };
-    let mut does = does.join(", ");
-    if let Some((cut, _)) = does.char_indices().find(|(at, _)| *at >= SAID_MAX) {
-        does.truncate(cut);
-    }
-    Said::of(committer, client)
+    let does = does.join(", ");
+    Said::of(cut(&committer, NAMES_MAX).to_owned(), client)
         .message(message)
         .pair("iceberg.table", table.to_owned())
-        .pair("iceberg.changes", does)
+        .pair("iceberg.changes", cut(&does, SAID_MAX).to_owned())
+}
+
+/// As much of a text as has this many bytes at most.
+fn cut(text: &str, bytes: usize) -> &str {
+    let ends = text.char_indices().map(|(at, one)| at + one.len_utf8());
+    text.get(..ends.take_while(|end| *end <= bytes).last().unwrap_or(0)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (bytes, left) in [(0, ""), (1, "a"), (2, "a"), (3, "aä"), (4, "aäb"), (9, "aäb")] {
+            assert_eq!(cut("aäb", bytes), left);
+        }
+    }
+
+    #[test]
+    fn what_a_commit_says_fits_however_many_tables_it_is_of() {
+        let names = vec!["n".repeat(80); 100].join(", ");
+        let does = format!("{} 1", "x".repeat(9000));
+        let asked = Asked::of_snapshot(1, "p", does, "c".repeat(5000));
+        let said = format!("{:?}", say(&names, &[&asked]));
+        assert!(said.len() < 8000, "{}", said.len());
+    }
 }

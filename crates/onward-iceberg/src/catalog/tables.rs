@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use onward::internals::clock;
+use onward::internals::clock::{self, Deadline};
 use onward::read::ListItem;
 use onward::{Condition, Entry};
 use serde_json::{Map, Value};
@@ -14,6 +14,7 @@ use super::door::Who;
 use super::entry::{Pointer, change};
 use super::error::Result;
 use super::ident::{Namespace, TableIdent, table_of};
+use super::lane::WAIT_MAX;
 use super::loaded::{Loaded, staged};
 use super::place::{Names, Page, Place};
 use super::prepare::new_uuid;
@@ -182,7 +183,7 @@ impl Catalog {
         }
         let lane = self.lane(place, from)?;
         // No commit of this sidecar comes in between.
-        let _lease = lane.lease(Who::default()).await?;
+        let _lease = lane.lease(Who::default(), Deadline::after(WAIT_MAX)).await?;
         let (source, target) = (from.path()?, to.path()?);
         let said = said
             .message(format!("rename table {from} to {to}"))

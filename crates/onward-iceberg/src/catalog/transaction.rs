@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onward::PathChange;
+use onward::internals::clock::Deadline;
 use serde_json::Value;
 
 use super::asked::{Asked, Mode, identifier};
 use super::deployment::Catalog;
 use super::error::{CatalogError, Result};
 use super::ident::{Namespace, TableIdent};
-use super::lane::{Lane, Lease};
+use super::lane::{Lane, Lease, WAIT_MAX};
 use super::place::Place;
 use super::prepare::{Judged, New, Prepared};
 use super::round::{outrun, say};
@@ -75,10 +76,14 @@ impl Catalog {
             return lane.commit(asked.clone()).await.map(drop);
         }
         let mut leases = Vec::with_capacity(tables.len());
+        let until = Deadline::after(WAIT_MAX);
         for (lane, asked) in &tables {
-            leases.push(lane.lease(asked.who.clone()).await?);
+            leases.push(lane.lease(asked.who.clone(), until).await?);
         }
-        for _ in 0..ATTEMPTS {
+        for tries in 0..ATTEMPTS {
+            if tries > 0 && until.is_over() {
+                break;
+            }
             match attempt(place, &tables).await {
                 Ok(Tried::Outrun) => {}
                 Ok(Tried::Stale(error)) => {
@@ -103,33 +108,10 @@ impl Catalog {
 }
 
 async fn attempt(place: &Place, tables: &[(Arc<Lane>, Asked)]) -> Result<Tried> {
-    let paths: Vec<_> = tables.iter().map(|(lane, _)| lane.site().path.clone()).collect();
-    let entries = place.entries(&paths).await?;
-    let mut news: Vec<(&(Arc<Lane>, Asked), New)> = Vec::new();
-    let mut ended = None;
-    for (table, entry) in tables.iter().zip(entries) {
-        let (lane, asked) = table;
-        match lane.site().prepare(entry.as_ref(), &[asked]).await {
-            Ok(Prepared { judged, new }) => {
-                news.extend(new.map(|new| (table, new)));
-                match judged.into_iter().next() {
-                    Some(Judged::Stale(error)) => ended = Some(Ok(Tried::Stale(error))),
-                    Some(Judged::Refused(error)) => ended = Some(Err(error)),
-                    Some(Judged::Lands | Judged::Known(_) | Judged::Later) | None => {}
-                }
-            }
-            Err(error) => ended = Some(Err(error)),
-        }
-        if ended.is_some() {
-            break;
-        }
-    }
-    if let Some(ended) = ended {
+    let Judgement { news, verdict } = judge(place, tables).await?;
+    if let Some(ended) = verdict {
         forget(&news).await;
         return ended;
-    }
-    if news.is_empty() {
-        return Ok(Tried::Done);
     }
     let changes: Vec<PathChange> =
         news.iter().map(|((lane, _), new)| new.change(&lane.site().path)).collect();
@@ -150,8 +132,73 @@ async fn attempt(place: &Place, tables: &[(Arc<Lane>, Asked)]) -> Result<Tried> 
     }
 }
 
+/// What is to be made of a transaction.
+struct Judgement<'a> {
+    news: Vec<(&'a (Arc<Lane>, Asked), New)>,
+    /// What it came to already; none where the new metadata is to be committed.
+    verdict: Option<Result<Tried>>,
+}
+
+/// Judges a transaction by all of its tables: one that has landed has landed in each, also where a table has moved
+/// on so far that its part would be stale now.
+async fn judge<'a>(place: &Place, tables: &'a [(Arc<Lane>, Asked)]) -> Result<Judgement<'a>> {
+    let paths: Vec<_> = tables.iter().map(|(lane, _)| lane.site().path.clone()).collect();
+    let entries = place.entries(&paths).await?;
+    let mut news = Vec::new();
+    let mut ended = None;
+    let mut known = Vec::with_capacity(tables.len());
+    for (table, entry) in tables.iter().zip(entries) {
+        let (lane, asked) = table;
+        let mut is_known = false;
+        match lane.site().prepare(entry.as_ref(), &[asked]).await {
+            Ok(Prepared { judged, new }) => {
+                news.extend(new.map(|new| (table, new)));
+                let end = match judged.into_iter().next() {
+                    Some(Judged::Stale(error)) => Some(Ok(Tried::Stale(error))),
+                    Some(Judged::Refused(error)) => Some(Err(error)),
+                    Some(Judged::Later) | None => Some(Ok(Tried::Outrun)),
+                    Some(Judged::Known(_)) => {
+                        is_known = true;
+                        None
+                    }
+                    Some(Judged::Lands) => None,
+                };
+                ended = ended.or(end);
+            }
+            Err(error) => ended = ended.or(Some(Err(error))),
+        }
+        known.push((asked.is_recognisable(), is_known));
+    }
+    let is_done = has_landed(&known) || (ended.is_none() && news.is_empty());
+    Ok(Judgement { news, verdict: if is_done { Some(Ok(Tried::Done)) } else { ended } })
+}
+
+/// Whether a transaction has landed, by its tables: whether that can be seen of each, and whether it is.
+fn has_landed(tables: &[(bool, bool)]) -> bool {
+    tables.iter().any(|(_, is_known)| *is_known)
+        && tables.iter().all(|(is_recognisable, is_known)| *is_known || !is_recognisable)
+}
+
 async fn forget(news: &[(&(Arc<Lane>, Asked), New)]) {
     for ((lane, _), new) in news {
         lane.site().not_landed(new).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_has_landed_where_each_table_has_it_that_could_show_it() {
+        for (tables, landed) in [
+            (&[(true, true), (true, true)][..], true),
+            (&[(true, true), (false, false)], true),
+            (&[(false, false), (true, true)], true),
+            (&[(true, true), (true, false)], false),
+            (&[(false, false), (false, false)], false),
+        ] {
+            assert_eq!(has_landed(tables), landed, "{tables:?}");
+        }
     }
 }

@@ -63,6 +63,16 @@ pub struct Landing {
     pub results: Vec<Result<How, Refused>>,
 }
 
+impl Landing {
+    /// Whether all snapshots of a commit are in what landed: of two that are the same, one may be known by the other,
+    /// which then does not land.
+    #[must_use]
+    pub fn has(&self, commit: &Commit) -> bool {
+        let has = |id| self.metadata.as_ref().is_some_and(|new| new.snapshot(id).is_some());
+        commit.snapshot_ids().all(has)
+    }
+}
+
 /// Brings commits onto `head`, one after the other, as one new metadata with one more line in its log. Those whose
 /// requirements hold land as they are; stale appends that commute are rebased where the table or their client says that appends commute.
 ///
@@ -176,7 +186,8 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Where what all commits make together is no metadata: those that make some land, and the others are told why not.
+/// Where what all commits make together is no metadata: those land that make some, up to the first that does not,
+/// which is told why. Those behind it may stand on it, and are judged when they are sent again.
 fn one_by_one(
     head: &Metadata,
     now_ms: i64,
@@ -184,20 +195,28 @@ fn one_by_one(
     head_location: &str,
     mut results: Vec<Result<How, Refused>>,
 ) -> Landing {
-    let mut sound: Vec<&[Update]> = Vec::new();
     let mut metadata = None;
-    let places = results.iter_mut().filter(|result| result_landed(result));
-    for (place, updates) in places.zip(landed) {
+    let mut places = results.iter_mut().filter(|result| result_landed(result));
+    for (sound, place) in (1..).zip(&mut places) {
         let mut draft = Draft::of(Some(head), now_ms);
-        sound.push(updates);
-        let applied = sound.iter().try_for_each(|updates| draft.apply(updates));
+        let applied = landed.iter().take(sound).try_for_each(|updates| draft.apply(updates));
         match applied.and_then(|()| Ok(draft.finish(Some(head_location))?)) {
             Ok(made) => metadata = Some(made),
             Err(error) => {
-                sound.pop();
-                *place = Err(Refused::Invalid(Invalid::new(error.to_string())));
+                *place = Err(match error {
+                    NotApplied::Invalid(invalid) => Refused::Invalid(invalid),
+                    NotApplied::Stale(failed) => Refused::Stale {
+                        failed,
+                        not_rebasable: "with those before it it makes no metadata".to_owned(),
+                    },
+                });
+                break;
             }
         }
+    }
+    for place in places {
+        let message = "a commit before it was refused";
+        *place = Err(Refused::Unavailable(std::io::Error::other(message)));
     }
     Landing { metadata, results }
 }

@@ -84,7 +84,7 @@ pub(super) fn give_ids(spec: &mut Value, mut last: i64) -> i64 {
     last = fields.iter().filter_map(|field| number(field, "field-id")).fold(last, i64::max);
     for field in fields.iter_mut().filter_map(Value::as_object_mut) {
         if !matches!(integer(field, "field-id", ""), Ok(Some(_))) {
-            last += 1;
+            last = last.saturating_add(1);
             field.insert("field-id".to_owned(), last.into());
         }
     }

@@ -138,6 +138,9 @@ pub(super) fn snapshot(of: &Object, version: u8) -> Result<i64, Invalid> {
         return Err(Invalid::new(format!("{what}: ids are not negative")));
     }
     an_integer(of, "timestamp-ms", &what)?;
+    if integer(of, "sequence-number", &what)?.is_some_and(|number| number < 0) {
+        return Err(Invalid::new(format!("{what}: 'sequence-number' is negative")));
+    }
     integer(of, "parent-snapshot-id", &what)?;
     integer(of, "schema-id", &what)?;
     let listed = text(of, "manifest-list", &what)?;

@@ -24,7 +24,8 @@ use onward_iceberg::catalog::Snapshots;
 /// The longest body that is remembered, in bytes; a request with a longer one is carried out again.
 const BODY_MAX: usize = 2048;
 
-/// Carries a request with a key out, or tells what became of it.
+/// Carries a request with a key out, or tells what became of it. Goes on to its end when the client goes away, as all
+/// that changes something does (`auth::authenticate`).
 pub async fn once(State(app): State<AppState>, request: Request, next: Next) -> Answer<Response> {
     let key = match (request.method(), request.extensions().get::<Caller>()) {
         (&Method::POST | &Method::DELETE, Some(caller)) => {
@@ -36,14 +37,22 @@ pub async fn once(State(app): State<AppState>, request: Request, next: Next) -> 
     let Some(id) = key else { return Ok(next.run(request).await) };
     let once = &app.iceberg_once;
     let turn = once.turn(id);
-    let held = turn.lock().await;
-    let answer = match once.outcomes.get(&id) {
+    // Also where a handler ends by a fault of ours. Dropped behind the turn that is held.
+    let _over = Over(once, id);
+    let _held = turn.lock().await;
+    match once.outcomes.get(&id) {
         Some(outcome) => tell(&app, outcome).await,
         None => remember(once, id, next.run(request).await).await,
-    };
-    drop(held);
-    once.is_over(id);
-    answer
+    }
+}
+
+/// A request with a key that is under way.
+struct Over<'a>(&'a Once, OpId);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.is_over(self.1);
+    }
 }
 
 async fn tell(app: &AppState, outcome: Outcome) -> Answer<Response> {

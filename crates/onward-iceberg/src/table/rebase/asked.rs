@@ -8,6 +8,11 @@ use crate::table::draft::Draft;
 use crate::table::json::number;
 use crate::table::{Commit, Requirement, Update};
 
+/// Snapshots of one commit that are made anew at most: each is read.
+const CHAIN_MAX: usize = 100;
+/// Keys by which a snapshot says that it publishes another one, which is to be published once.
+const PUBLISHES: [&str; 2] = ["published-wap-id", "source-snapshot-id"];
+
 /// Appends to one branch.
 pub(super) struct Asked<'a> {
     pub branch: &'a str,
@@ -44,6 +49,10 @@ impl<'a> Asked<'a> {
                 _ => None,
             })
             .collect();
+        if snapshots.len() > CHAIN_MAX {
+            let message = format!("a chain of more than {CHAIN_MAX} snapshots");
+            return Err(NotRebased::not(message));
+        }
         let mut parent = asserted;
         for snapshot in &snapshots {
             is_append(snapshot)?;
@@ -106,6 +115,11 @@ fn is_append(snapshot: &Value) -> Result<(), NotRebased> {
     if summary.keys().any(|key| key.starts_with("kafka.connect.")) {
         return Err(NotRebased::not(
             "an append of Kafka Connect, whose fencing rests on what it asserts",
+        ));
+    }
+    if PUBLISHES.iter().any(|key| summary.contains_key(*key)) {
+        return Err(NotRebased::not(
+            "it publishes a snapshot, which may have been published meanwhile",
         ));
     }
     if snapshot.get("key-id").is_some_and(|key| !key.is_null()) {

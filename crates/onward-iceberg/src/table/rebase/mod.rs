@@ -31,13 +31,13 @@ pub(super) use why::NotRebased;
 /// made, and files that are to be written.
 pub(super) struct Rebase<'a> {
     shelf: Shelf<'a>,
-    /// Lists by the snapshots that they are of.
-    lists: HashMap<i64, List>,
+    /// The list that was made last, and where it is to lie: where that is not the head's, its commit did not land.
+    last: Option<(String, List)>,
 }
 
 impl<'a> Rebase<'a> {
     pub(super) fn new(moment: &'a Moment<'a>, files: &'a dyn TableFiles) -> Self {
-        Self { shelf: Shelf::new(moment.unique, files), lists: HashMap::new() }
+        Self { shelf: Shelf::new(moment.unique, files), last: None }
     }
 
     /// The updates of a commit, made anew for what the draft says now.
@@ -52,22 +52,25 @@ impl<'a> Rebase<'a> {
             owns.push(Own::read(snapshot, &asked, draft, &mut self.shelf).await?);
         }
         let mut head = Head::of(draft, &asked)?;
-        let list = match self.lists.remove(&head.id) {
-            Some(list) => list,
-            None => {
+        let list = match self.last.take() {
+            Some((place, list)) if place == head.list => list,
+            _ => {
                 let file = self.shelf.read(&head.list).await?;
                 List::read(&file, head.version)?
             }
         };
         let mut list = head.numbered(list)?;
         let mut made = HashMap::new();
+        let mut place = head.list.clone();
         for own in owns {
             list = small::merged(list, head.adding(own.snapshot), draft, &mut self.shelf).await?;
             let (snapshot, written) = head.with(own, list, &mut self.shelf)?;
             list = written;
+            let listed = snapshot.get("manifest-list").and_then(Value::as_str);
+            place = listed.unwrap_or_default().to_owned();
             made.insert(number(&snapshot, "snapshot-id"), snapshot);
         }
-        self.lists.insert(head.id, list);
+        self.last = Some((place, list));
         let anew = |update: &Update| match update {
             Update::AddSnapshot(old) => {
                 let new = made.remove(&number(old, "snapshot-id")).unwrap_or(Value::Null);

@@ -68,6 +68,9 @@ impl<'a> Own<'a> {
 
     /// What the summary says was added is what was found.
     fn agrees(&self) -> Result<(), NotRebased> {
+        if self.manifests.is_empty() {
+            return Err(NotRebased::not("no manifest of its own adds anything"));
+        }
         let files = sum(&self.manifests, |entry| entry.files.added);
         let rows = sum(&self.manifests, |entry| entry.rows.added);
         for (key, found) in [("added-data-files", files), ("added-records", rows)] {

@@ -39,11 +39,21 @@ impl<'a> Shelf<'a> {
         })
     }
 
-    /// The bytes of several files, in their order.
+    /// The bytes of several files, in their order: together no more than one may have.
     pub(super) async fn read_all(&self, locations: &[&str]) -> Result<Vec<Bytes>, NotRebased> {
         // Collected: a future that holds the iterator itself cannot be spawned.
         let reads: Vec<_> = locations.iter().map(|location| self.read(location)).collect();
-        stream::iter(reads).buffered(AT_ONCE).try_collect().await
+        let mut reads = stream::iter(reads).buffered(AT_ONCE);
+        let (mut files, mut bytes) = (Vec::new(), 0u64);
+        while let Some(file) = reads.try_next().await? {
+            bytes = bytes.saturating_add(file.len() as u64);
+            if bytes > AVRO_BYTES_MAX {
+                let message = format!("its manifests have more than {AVRO_BYTES_MAX} bytes");
+                return Err(NotRebased::not(message));
+            }
+            files.push(file);
+        }
+        Ok(files)
     }
 
     /// A name for a new file in the folder of `beside`, such as `…/metadata/snap-1-0-<uuid>.avro`.

@@ -1,10 +1,12 @@
 //! Many small manifests become one, as a merge append of Iceberg's reference implementation does it: otherwise each
 //! append would write a list that is longer by one than the last.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::shelf::Shelf;
 use super::why::NotRebased;
+use crate::table::AVRO_BYTES_MAX;
 use crate::table::avro::list::{Entry, List};
 use crate::table::avro::manifest::{self, Manifest, Moved};
 use crate::table::draft::Draft;
@@ -43,6 +45,7 @@ pub(super) async fn merged(
     let from = number("commit.manifest.min-count-to-merge").and_then(|n| usize::try_from(n).ok());
     let from = from.unwrap_or(MERGED_FROM).clamp(2, MERGED_MAX);
     let target = number("commit.manifest.target-size-bytes").unwrap_or(TARGET_BYTES);
+    let target = target.min(i64::try_from(AVRO_BYTES_MAX).unwrap_or(TARGET_BYTES));
     let version = draft.json().get("format-version").and_then(Value::as_u64).unwrap_or(0);
     let version = u8::try_from(version).unwrap_or(0);
     let Some(chosen) = chosen(list.entries(), from, target) else {
@@ -53,6 +56,11 @@ pub(super) async fn merged(
     let Ok(files) = shelf.read_all(&paths).await else {
         return Ok(list);
     };
+    let is_whole =
+        |(entry, file): (&&Entry, &Bytes)| usize::try_from(entry.length) == Ok(file.len());
+    if !small.iter().zip(&files).all(is_whole) {
+        return Ok(list);
+    }
     let Ok(read) = files.iter().map(Manifest::read).collect::<Result<Vec<_>, _>>() else {
         return Ok(list);
     };
@@ -119,6 +127,10 @@ fn inherited<'a>(entry: &Entry, manifest: &'a Manifest, version: u8) -> Option<V
     let mut next_row = entry.first_row_id;
     let mut moved = Vec::new();
     for one in &manifest.entries {
+        // What is deleted takes no ids.
+        if one.is_deleted() {
+            continue;
+        }
         let first_row_id = match one.first_row_id {
             Some(id) => Some(id),
             None => {
@@ -127,9 +139,6 @@ fn inherited<'a>(entry: &Entry, manifest: &'a Manifest, version: u8) -> Option<V
                 id
             }
         };
-        if one.is_deleted() {
-            continue;
-        }
         if version > 2 && first_row_id.is_none() {
             return None;
         }
@@ -181,4 +190,27 @@ fn entry_of(
 
 fn counts(existing: i64) -> crate::table::avro::list::Counts {
     crate::table::avro::list::Counts { added: Some(0), existing: Some(existing), deleted: Some(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_file_takes_no_ids_of_rows_from_those_behind_it() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/plain/16fdbafe-7698-40ae-a3e9-4cf9f140f010-m0.avro"
+        );
+        let mut manifest = Manifest::read(&std::fs::read(file).unwrap().into()).unwrap();
+        let mut added = manifest.entries.remove(0);
+        (added.status, added.first_row_id) = (1, None);
+        let mut deleted = added.clone();
+        deleted.status = 2;
+        manifest.entries = vec![deleted, added.clone(), added.clone()];
+        let entry = Entry { first_row_id: Some(100), ..Entry::default() };
+        let moved = inherited(&entry, &manifest, 3).unwrap();
+        let ids: Vec<Option<i64>> = moved.iter().map(|one| one.first_row_id).collect();
+        assert_eq!(ids, [Some(100), Some(100 + added.rows)]);
+    }
 }

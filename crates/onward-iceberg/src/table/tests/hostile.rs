@@ -111,6 +111,8 @@ fn avro_that_claims_more_than_it_has_is_refused_before_it_is_read() {
         one(r#"{"type":"array","items":"null"}"#),
         one(r#"{"type":"fixed","name":"f","size":1000000000000}"#),
         one(r#"["null","r"]"#),
+        one(r#"{"type":"record","name":"s","fields":[{"name":"b","type":"boolean"},
+            {"name":"n","type":"null"},{"name":"m","type":"null"}]}"#),
     ];
     for schema in greedy {
         let error = Manifest::read(&claiming(&schema, 0)).unwrap_err().to_string();

@@ -178,6 +178,16 @@ fn what_is_no_blind_append_is_not_rebased_and_says_why() {
         let found = reason(&head, &change(path, value), &files);
         assert!(found.contains(says), "{path}: {found}");
     }
+    for key in ["published-wap-id", "source-snapshot-id"] {
+        let mut picked = append(&base, &files, 2, 1);
+        picked["updates"][0]["snapshot"]["summary"][key] = "7".into();
+        assert!(reason(&head, &picked, &files).contains("published"), "{key}");
+    }
+    let mut silent = append(&base, &files, 2, 1);
+    silent["updates"][0]["snapshot"]["summary"] = json!({"operation": "append"});
+    let list = base.snapshot(base.current_snapshot_id().unwrap()).unwrap()["manifest-list"].clone();
+    silent["updates"][0]["snapshot"]["manifest-list"] = list;
+    assert!(reason(&head, &silent, &files).contains("no manifest of its own"));
     let mut kafka = append(&base, &files, 2, 1);
     kafka["updates"][0]["snapshot"]["summary"]["kafka.connect.commit-id"] = "x".into();
     assert!(reason(&head, &kafka, &files).contains("Kafka Connect"));
@@ -208,6 +218,30 @@ fn a_commit_that_fails_leaves_nothing_of_itself_among_those_that_land() {
     assert!(made.snapshot(2).is_none());
     assert_eq!(made.snapshot(3).unwrap()["parent-snapshot-id"], 1);
     check_chain(&made, &files);
+}
+
+#[test]
+fn those_behind_one_that_makes_no_metadata_are_not_told_that_they_landed() {
+    let files = Memory::new();
+    let base = of_version(1);
+    let first = append(&base, &files, 1, 1);
+    let third = append(&base, &files, 3, 1);
+    // Its number is nothing in version 1, and above the last in version 2.
+    let mut numbered = append(&base, &files, 9, 1)["updates"][0].clone();
+    numbered["snapshot"]["sequence-number"] = 7.into();
+    let up = json!({"action": "upgrade-format-version", "format-version": 2});
+    let numbered = json!({"updates": [numbered, up]});
+    let commits = [&first, &numbered, &third, &third].map(commit);
+    let landing = landed(&base, &commits, &files, 1);
+    let (first, rest) = landing.results.split_first().unwrap();
+    assert!(matches!(first, Ok(How::AsAsked)));
+    assert!(
+        matches!(rest, [Err(Refused::Invalid(_)), Err(Refused::Unavailable(_)), Ok(How::Known)]),
+        "{rest:?}"
+    );
+    let stands = commits.map(|commit| landing.has(&commit));
+    assert_eq!(stands, [true, false, false, false], "the twin of one that did not land");
+    check_chain(&landing.metadata.unwrap(), &files);
 }
 
 #[test]
