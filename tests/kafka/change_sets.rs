@@ -47,6 +47,9 @@ fn change_sets_become_commits_and_their_outcomes_are_on_the_reply_topic() {
     };
     fails(&["--changes", "lake/main/raw"], "without a prefix");
     fails(&["--changes", "--format", "raw", "lake/main"], "--format");
+    fails(&["--changes", "--format", "parquet", "lake/main"], "--format");
+    assert_eq!(desk.paths("_schema/"), Vec::<String>::new());
+    fails(&["--changes", "--compression", "snappy", "lake/main"], "none, gzip or zstd");
     fails(&["--changes", "--commit-every", "1s", "lake/main"], "--commit-every");
     fails(&["--changes", "--reply-topic", &topic, "lake/main"], "one of the topics");
     fails(&["--reply-topic", &replies, "lake/main"], "--changes");

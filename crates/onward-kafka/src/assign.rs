@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use onward::{Error, ErrorKind, Result};
 
-use crate::broker::{Place, TopicFacts};
+use crate::broker::{Place, TopicFacts, topics_of};
 use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::event::{Event, Gap};
@@ -57,11 +57,7 @@ impl Engine {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let mut topics: Vec<Arc<str>> =
-            places.iter().map(|place| Arc::clone(&place.topic)).collect();
-        topics.sort();
-        topics.dedup();
-        self.learn_topics(&topics)?;
+        self.learn_topics(&topics_of(places.iter()))?;
         for _ in 0..CLAIMS_MAX {
             if let Some(starts) = self.try_claim(places)? {
                 return Ok(starts);

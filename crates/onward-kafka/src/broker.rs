@@ -32,6 +32,14 @@ impl fmt::Display for Place {
     }
 }
 
+/// The topics of these, each once.
+pub(crate) fn topics_of<'a>(places: impl Iterator<Item = &'a Place>) -> Vec<Arc<str>> {
+    let mut topics: Vec<Arc<str>> = places.map(|place| Arc::clone(&place.topic)).collect();
+    topics.sort();
+    topics.dedup();
+    topics
+}
+
 /// What the cluster says of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicFacts {

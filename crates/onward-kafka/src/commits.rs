@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use onward::{CommitId, Error, Result};
 
-use crate::broker::Place;
+use crate::broker::{Place, topics_of};
 use crate::clock::Stopwatch;
 use crate::engine::{Done, Engine};
 use crate::event::Event;
@@ -37,9 +37,7 @@ impl Engine {
         }
         let places =
             moves.iter().map(|each| &each.place).chain(chains.iter().map(|chain| &chain.place));
-        let mut topics: Vec<Arc<str>> = places.map(|place| Arc::clone(&place.topic)).collect();
-        topics.sort();
-        topics.dedup();
+        let topics = topics_of(places);
         if topics.is_empty() || !self.verify(&topics)? {
             return Ok(());
         }

@@ -243,7 +243,7 @@ impl Engine {
             if seen.at_ms <= partition.assigned_ms {
                 continue;
             }
-            partition.lag = seen.lag;
+            partition.lag = Some(seen.lag);
             partition.end_seen_ms = seen.is_at_end.then_some(seen.at_ms);
             if seen.is_held_back && !partition.is_held_back {
                 held_back.push(seen.place.clone());
@@ -251,8 +251,11 @@ impl Engine {
             partition.is_held_back = seen.is_held_back;
         }
         held_back.into_iter().for_each(|place| self.tell(Event::HeldBack(place)));
-        let lag = self.partitions.values().map(|partition| partition.lag).sum();
-        self.tell(Event::Lag(lag));
+        // While nothing is known of some they would seem to be read.
+        let lag: Option<u64> = self.partitions.values().map(|partition| partition.lag).sum();
+        if let Some(lag) = lag {
+            self.tell(Event::Lag(lag));
+        }
     }
 
     /// Everything that is not a record: what tasks have told, files that are old enough, limits, commits.

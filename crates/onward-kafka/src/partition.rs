@@ -59,7 +59,7 @@ pub(crate) struct Partition {
     pub(crate) quiet: Stopwatch,
     /// When everything that there was had been handed out, if that is how it stands.
     pub(crate) end_seen_ms: Option<i64>,
-    pub(crate) lag: u64,
+    pub(crate) lag: Option<u64>,
 }
 
 /// The file in the making, with the dead letters of the same range.
@@ -156,7 +156,7 @@ impl Partition {
             is_held_back: false,
             quiet: Stopwatch::start(),
             end_seen_ms: None,
-            lag: 0,
+            lag: None,
         }
     }
 
@@ -182,15 +182,8 @@ impl Partition {
             let letters = letters(record, reason, settings, &self.place)?;
             let mut dead = letters.format.begin()?;
             dead.push(record, reason)?;
-            let range = FileFacts {
-                topic: &self.place.topic,
-                partition: self.place.partition,
-                life: self.life,
-                first_offset: record.offset,
-                last_offset: record.offset,
-                timestamp_ms: record.timestamp_ms,
-                extension: letters.format.extension(),
-            };
+            let offsets = (record.offset, record.offset);
+            let range = self.facts(offsets, record.timestamp_ms, letters.format.extension());
             uploads.push(dead_file(dead, letters, settings, range)?);
         }
         self.next = record.offset.saturating_add(1);
@@ -259,19 +252,22 @@ impl Partition {
         Ok(true)
     }
 
+    /// What is known of a file of these offsets.
+    fn facts<'a>(
+        &'a self,
+        (first_offset, last_offset): (i64, i64),
+        timestamp_ms: Option<i64>,
+        extension: &'a str,
+    ) -> FileFacts<'a> {
+        let (topic, partition, life) = (&self.place.topic, self.place.partition, self.life);
+        FileFacts { topic, partition, life, first_offset, last_offset, timestamp_ms, extension }
+    }
+
     /// Ends the file in the making, if there is one.
     pub(crate) fn finish(&mut self, settings: &Settings) -> Result<Vec<ToUpload>> {
         let Some(open) = self.open.take() else { return Ok(Vec::new()) };
         let mut uploads = Vec::new();
-        let range = FileFacts {
-            topic: &self.place.topic,
-            partition: self.place.partition,
-            life: self.life,
-            first_offset: open.first,
-            last_offset: open.last,
-            timestamp_ms: open.first_ms,
-            extension: settings.format.extension(),
-        };
+        let range = self.facts((open.first, open.last), open.first_ms, settings.format.extension());
         if open.writer.records() > 0 {
             uploads.push(ToUpload {
                 path: name(settings, &settings.path, &range)?,

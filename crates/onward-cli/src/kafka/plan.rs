@@ -51,6 +51,9 @@ impl Plan {
         topics.sort();
         topics.dedup();
         let group = args.group.clone().ok_or_else(|| missing("--group NAME"))?;
+        if args.reply_topic.is_some() && !args.changes {
+            return Err(Error::invalid("--reply-topic goes with --changes: leave it out"));
+        }
         Ok(Self { into, branch, topics, group, client })
     }
 
@@ -93,9 +96,6 @@ impl Plan {
     }
 
     fn of_values(&self, args: &KafkaArgs, schema: Option<Schema>) -> Result<Settings> {
-        if args.reply_topic.is_some() {
-            return Err(Error::invalid("--reply-topic goes with --changes: leave it out"));
-        }
         let path = self.template(args.path.as_deref(), PathTemplate::FILES)?;
         Ok(Settings::new(self.group.clone(), self.topics.clone(), format(args, schema)?, path))
     }
@@ -129,6 +129,8 @@ impl Plan {
                 "--reply-topic is one of the topics that are read: outcomes would be taken for change sets",
             ));
         }
+        // That of dead letters: no format looks at it here.
+        packing(args)?;
         Settings::change_sets(self.group.clone(), self.topics.clone())
     }
 

@@ -23,7 +23,7 @@ const PICTURE: Duration = Duration::from_millis(200);
 pub async fn run(global: &Global, out: &Out, args: KafkaArgs) -> Done {
     let args = args.whole()?;
     let plan = Plan::of(&args)?;
-    if args.format != Some(FormatArg::Parquet) {
+    if args.changes || args.format != Some(FormatArg::Parquet) {
         // What is wrong is told before anything is connected to.
         plan.settings(&args, None)?;
     }

@@ -133,6 +133,16 @@ impl World {
         self.turned(settings, None)
     }
 
+    /// Three outcomes that were told, and are not known to be heard.
+    fn three_lost_replies(&self) -> Mailbox {
+        let lost = Mailbox { is_lost: true, ..Mailbox::default() };
+        let mut old = self.requests(Some(Box::new(lost.clone())));
+        old.assign(0..1);
+        (0..3).for_each(|offset| old.ask(offset, &put(&format!("{offset}"))));
+        old.turn_until("all are told", |_| lost.told().len() == 3);
+        lost
+    }
+
     fn turned(&self, settings: Settings, replies: Option<Box<dyn Replies>>) -> Turned {
         let ledger = Ledger::new(&self.repo, "main", &settings.group).unwrap();
         let told = Arc::<Mutex<Vec<Event>>>::default();
@@ -162,6 +172,16 @@ impl Turned {
     /// Takes a change set of the first partition.
     fn ask(&mut self, offset: i64, value: &str) {
         self.engine.take(request(offset, value)).unwrap();
+    }
+
+    /// Decides the change set at this offset, and does not hear of it: what is left when a process is gone.
+    fn decide_unheard(&self, offset: i64, value: &str) -> (onward::OpId, onward::Outcome) {
+        let (ledger, partition) = (&self.engine.ledger, &self.engine.partitions[&place(0)]);
+        let (record, newest) = (request(offset, value), partition.newest);
+        let step = partition.step(&partition.state, 0, 0);
+        let op_id = ledger.op_id(&place(0), newest, offset);
+        let decided = self.engine.runtime.block_on(ledger.try_out(&step, &record, op_id));
+        (op_id, decided.unwrap())
     }
 
     fn assign(&mut self, partitions: Range<i32>) {
@@ -300,11 +320,7 @@ fn a_conflict_that_was_decided_and_not_told_is_one_for_whoever_has_the_partition
     old.ask(0, &put("a"));
     old.turn_until("it is there", |old| old.engine.report.commits == 1);
     // The conflict is decided, and before it is told this process is gone.
-    let (ledger, partition) = (&old.engine.ledger, &old.engine.partitions[&place(0)]);
-    let (record, newest) = (request(3, &put("a")), partition.newest);
-    let step = partition.step(&partition.state, 0, 0);
-    let op_id = ledger.op_id(&place(0), newest, 3);
-    let decided = world.runtime.block_on(ledger.try_out(&step, &record, op_id)).unwrap();
+    let (op_id, decided) = old.decide_unheard(3, &put("a"));
     assert_eq!(decided.name(), "conflict");
     // By now its condition holds.
     let branch = world.repo.branch("main");
@@ -381,11 +397,7 @@ fn that_replies_are_delivered_is_on_the_branch_also_where_nothing_more_comes() {
 #[test]
 fn outcomes_that_are_too_far_back_to_be_told_are_not_given_up_in_silence() {
     let world = World::new(1);
-    let lost = Mailbox { is_lost: true, ..Mailbox::default() };
-    let mut old = world.requests(Some(Box::new(lost.clone())));
-    old.assign(0..1);
-    (0..3).for_each(|offset| old.ask(offset, &put(&format!("{offset}"))));
-    old.turn_until("all are told", |_| lost.told().len() == 3);
+    let lost = world.three_lost_replies();
     let is_trouble = |event: &Event| matches!(event, Event::Trouble(_));
     // The claim, and what came before it.
     for (looked_through, is_told) in [(2, true), (9, false)] {
@@ -399,11 +411,7 @@ fn outcomes_that_are_too_far_back_to_be_told_are_not_given_up_in_silence() {
 #[test]
 fn what_a_partition_was_told_before_it_was_cut_off_says_nothing_of_what_comes_then() {
     let world = World::new(1);
-    let lost = Mailbox { is_lost: true, ..Mailbox::default() };
-    let mut old = world.requests(Some(Box::new(lost.clone())));
-    old.assign(0..1);
-    (0..3).for_each(|offset| old.ask(offset, &put(&format!("{offset}"))));
-    old.turn_until("all are told", |_| lost.told().len() == 3);
+    let lost = world.three_lost_replies();
     let mut new = world.requests(Some(Box::new(lost)));
     new.settings().on_gap = OnGap::Skip;
     new.assign(0..1);
@@ -461,11 +469,7 @@ fn what_became_of_an_op_is_asked_until_onward_answers() {
     old.assign(0..1);
     old.ask(0, &put("a"));
     old.turn_until("it is there", |old| old.engine.report.commits == 1);
-    let (ledger, partition) = (&old.engine.ledger, &old.engine.partitions[&place(0)]);
-    let (record, newest) = (request(1, &put("a")), partition.newest);
-    let step = partition.step(&partition.state, 0, 0);
-    let op_id = ledger.op_id(&place(0), newest, 1);
-    world.runtime.block_on(ledger.try_out(&step, &record, op_id)).unwrap();
+    let (op_id, _) = old.decide_unheard(1, &put("a"));
     let seen = Mailbox::default();
     let mut new = world.requests(Some(Box::new(seen.clone())));
     new.assign(0..1);

@@ -13,14 +13,11 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::config;
 use super::context::log;
 use super::errors::{failed, topic_error};
+use super::{CALL, config};
 use crate::broker::Place;
 use crate::replies::{Replies, Reply};
-
-/// How long a call waits for a broker.
-const CALL: Duration = Duration::from_secs(10);
 
 /// A topic for outcomes. Each reply is sent until brokers have it; one that they refuse ends the sink.
 pub struct ReplyTopic {

@@ -168,7 +168,9 @@ async fn a_store_that_is_away_pauses_partitions_and_holds_memory() {
     settings.roll.bytes = 100_000;
     settings.memory_max = 1 << 20;
     settings.partition_max = 600_000;
-    let broker = member(mock.brokers(), "g", &["orders"], &[("queued.max.messages.kbytes", "200")]);
+    // A fetch that finds the queue full is tried again soon, and not a second later.
+    let small = [("queued.max.messages.kbytes", "200"), ("fetch.queue.backoff.ms", "10")];
+    let broker = member(mock.brokers(), "g", &["orders"], &small);
     let sink = Sink::new(&lake.repo(), "main", settings).unwrap();
     let running = Running::of(sink.store(Arc::clone(&store) as Arc<dyn Store>), broker);
     // Of 16,000 records of a KB, what waits and what is fetched ahead is less than 4 MB.

@@ -22,7 +22,7 @@ use super::super::run::Bench;
 use super::super::sample::Latencies;
 use super::super::server::peak_memory;
 use super::super::table::Cell;
-use super::topic::{KafkaArgs, PATIENCE, client, failed, format_of, value};
+use super::topic::{KafkaArgs, PATIENCE, client, failed, format_of, partition_of, value};
 
 /// Nothing was assigned or committed for so long, and for some intervals of commits: the group has come to rest.
 const REST: Duration = Duration::from_secs(4);
@@ -328,8 +328,4 @@ async fn send(
         tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
     }
     Ok(())
-}
-
-fn partition_of(number: u64, partitions: i32) -> i32 {
-    i32::try_from(number % u64::from(partitions.unsigned_abs())).unwrap_or(0)
 }

@@ -25,7 +25,7 @@ use super::run::Bench;
 use super::server::peak_memory;
 use super::table::Cell;
 use group::Group;
-use topic::{PATIENCE, client, failed, format_of, value};
+use topic::{PATIENCE, client, failed, format_of, partition_of, value};
 
 pub use topic::KafkaArgs;
 
@@ -153,8 +153,7 @@ fn fill(args: &KafkaArgs, topic: &str) -> Result<()> {
         .map_err(|error| failed("making a producer", &error))?;
     for number in 0..args.records {
         let value = value(number, args.bytes);
-        let partition =
-            i32::try_from(number % u64::from(args.partitions.unsigned_abs())).unwrap_or(0);
+        let partition = partition_of(number, args.partitions);
         let mut record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&value);
         // Where its queue is full, it waits until some are sent.
         while let Err((error, back)) = producer.send(record) {

@@ -92,6 +92,11 @@ pub fn value(number: u64, bytes: u16) -> String {
     value
 }
 
+/// The partition of a record: in turn.
+pub fn partition_of(number: u64, partitions: i32) -> i32 {
+    i32::try_from(number % u64::from(partitions.unsigned_abs())).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
