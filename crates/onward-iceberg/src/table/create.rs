@@ -73,7 +73,7 @@ pub fn create(
     now_ms: i64,
 ) -> Result<Metadata, Invalid> {
     let asked = schema::fields(&request.schema)?;
-    let (schema, _) = schema::renumbered(&request.schema);
+    let schema = schema::renumbered(&request.schema);
     let given = schema::fields(&schema)?;
     let none = json!({"fields": []});
     let moved = |of: &Option<Value>, what: &str| {

@@ -132,7 +132,7 @@ impl<'a> Attempt<'a> {
             Err(NotApplied::Stale(failed)) => failed,
         };
         let stale = |not_rebasable| Refused::Stale { failed, not_rebasable };
-        if !waiting.commutes && !self.commute() {
+        if !waiting.commutes && self.draft.property(APPENDS) != Some(COMMUTE) {
             let reason = "the table does not say that appends commute (onward.appends=commute)";
             return Err(stale(reason.to_owned()));
         }
@@ -168,11 +168,6 @@ impl<'a> Attempt<'a> {
                 Err(error)
             }
         }
-    }
-
-    fn commute(&self) -> bool {
-        let properties = self.draft.json().get("properties");
-        properties.and_then(|all| all.get(APPENDS)?.as_str()) == Some(COMMUTE)
     }
 
     fn finish(self, head_location: &str, results: Vec<Result<How, Refused>>) -> Landing {

@@ -1,11 +1,11 @@
 //! The metadata of a table, validated: nothing that another engine might stumble over is ever made one of these.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::json::{Object, number, object};
+use super::json::{Object, number};
 use super::{Invalid, METADATA_BYTES_MAX, normal, validate};
 
 /// The property by which the owner of a table says whether appends commute.
@@ -57,13 +57,12 @@ impl Metadata {
     /// # Errors
     ///
     /// As of [`Metadata::parse`].
-    pub fn from_json(value: Value) -> Result<Self, Invalid> {
-        let mut value = value;
+    pub fn from_json(mut value: Value) -> Result<Self, Invalid> {
         let Some(metadata) = value.as_object_mut() else {
             return Err(Invalid::new("metadata is no object"));
         };
         normal::form(metadata)?;
-        let snapshots = validate::metadata(object(&value, "metadata")?)?;
+        let snapshots = validate::metadata(metadata)?;
         Ok(Self(Arc::new(Known { json: value, snapshots })))
     }
 
@@ -83,9 +82,9 @@ impl Metadata {
     /// specification calls `snapshots=refs`.
     #[must_use]
     pub fn json_of_refs(&self) -> Value {
+        let named: HashSet<i64> = self.references().map(|one| one.snapshot_id).collect();
         let named = |snapshot: &Value| {
-            let id = number(snapshot, "snapshot-id");
-            self.references().any(|reference| Some(reference.snapshot_id) == id)
+            number(snapshot, "snapshot-id").is_some_and(|id| named.contains(&id))
         };
         let without = |(key, value): (&String, &Value)| {
             let value = match (key.as_str(), value) {

@@ -158,7 +158,7 @@ pub(super) fn alike(one: &Value, other: &Value) -> bool {
 
 /// A schema with ids from 1 on, given as the reference implementations do: those of all fields of a struct before
 /// those within them. `schema` is one that [`fields`] has seen.
-pub(super) fn renumbered(schema: &Value) -> (Value, i64) {
+pub(super) fn renumbered(schema: &Value) -> Value {
     let mut fresh = schema.clone();
     let mut last = 0;
     let mut given = BTreeMap::new();
@@ -172,7 +172,7 @@ pub(super) fn renumbered(schema: &Value) -> (Value, i64) {
             }
         }
     }
-    (fresh, last)
+    fresh
 }
 
 fn number_struct(of: &mut Value, last: &mut i64, given: &mut BTreeMap<i64, i64>) {

@@ -42,13 +42,8 @@ pub(super) fn uuid(text: &str) -> Result<(), Invalid> {
     }
 }
 
-/// The ids of a list's members, each once, and the one that `chosen` names among them.
-fn members<'a>(
-    of: &'a Object,
-    key: &str,
-    id: &str,
-    chosen: &str,
-) -> Result<(&'a [Value], i64), Invalid> {
+/// The members of a list: each id once, and the one that `chosen` names among them.
+fn members<'a>(of: &'a Object, key: &str, id: &str, chosen: &str) -> Result<&'a [Value], Invalid> {
     let all = list(of, key, "metadata")?;
     let mut ids = HashSet::new();
     for one in all {
@@ -61,11 +56,11 @@ fn members<'a>(
     if !ids.contains(&wanted) {
         return Err(Invalid::new(format!("metadata: '{chosen}' {wanted} is not in '{key}'")));
     }
-    Ok((all, wanted))
+    Ok(all)
 }
 
 fn schemas(of: &Object, version: u8) -> Result<(), Invalid> {
-    let (all, _) = members(of, "schemas", "schema-id", "current-schema-id")?;
+    let all = members(of, "schemas", "schema-id", "current-schema-id")?;
     let last = an_integer(of, "last-column-id", "metadata")?;
     for one in all {
         let fields = schema::fields(one)?;
@@ -79,7 +74,7 @@ fn schemas(of: &Object, version: u8) -> Result<(), Invalid> {
 }
 
 fn specs(of: &Object) -> Result<(), Invalid> {
-    let (all, _) = members(of, "partition-specs", "spec-id", "default-spec-id")?;
+    let all = members(of, "partition-specs", "spec-id", "default-spec-id")?;
     let last = an_integer(of, "last-partition-id", "metadata")?;
     for one in all {
         let highest = partition::spec(one)?;
@@ -93,7 +88,7 @@ fn specs(of: &Object) -> Result<(), Invalid> {
 }
 
 fn orders(of: &Object) -> Result<(), Invalid> {
-    let (all, _) = members(of, "sort-orders", "order-id", "default-sort-order-id")?;
+    let all = members(of, "sort-orders", "order-id", "default-sort-order-id")?;
     all.iter().try_for_each(partition::order)
 }
 

@@ -134,10 +134,11 @@ fn header(file: &Bytes, rest: &mut &[u8]) -> Result<Header, Unreadable> {
 }
 
 /// Compresses records that stand one behind the other.
-pub(in crate::table) fn pack(records: usize, plain: &[u8]) -> std::io::Result<Block> {
+pub(in crate::table) fn pack(records: usize, plain: &[u8]) -> Result<Block, Unreadable> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain)?;
-    Ok(Block { records, packed: encoder.finish()?.into() })
+    let packed = encoder.write_all(plain).and_then(|()| encoder.finish());
+    let packed = packed.map_err(|error| Unreadable::new(error.to_string()))?;
+    Ok(Block { records, packed: packed.into() })
 }
 
 /// A file of blocks that [`pack`] has made. `sync` marks their ends.

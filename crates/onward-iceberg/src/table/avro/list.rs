@@ -113,8 +113,7 @@ impl List {
             for entry in some {
                 encode(&mut plain, entry, self.version)?;
             }
-            let block = container::pack(some.len(), &plain);
-            let block = block.map_err(|error| Unreadable::new(error.to_string()))?;
+            let block = container::pack(some.len(), &plain)?;
             if some.len() == SEALED_ENTRIES {
                 self.sealed_entries += some.len();
                 self.sealed.push(block);

@@ -134,9 +134,6 @@ fn write(
     records: impl Iterator<Item = Result<Bytes, Unreadable>>,
     sync: [u8; 16],
 ) -> Result<Bytes, Unreadable> {
-    let packed = |many, plain: &[u8]| {
-        container::pack(many, plain).map_err(|error| Unreadable::new(error.to_string()))
-    };
     let mut blocks = Vec::new();
     let mut plain = Vec::new();
     let mut many = 0;
@@ -144,13 +141,13 @@ fn write(
         plain.extend_from_slice(&record?);
         many += 1;
         if plain.len() >= BLOCK_BYTES {
-            blocks.push(packed(many, &plain)?);
+            blocks.push(container::pack(many, &plain)?);
             plain.clear();
             many = 0;
         }
     }
     if many > 0 {
-        blocks.push(packed(many, &plain)?);
+        blocks.push(container::pack(many, &plain)?);
     }
     let mut header = header.clone();
     header.insert(CODEC.to_owned(), DEFLATE.into());
@@ -179,7 +176,7 @@ fn entry(schema: &Schema, whole: &Bytes, from: &mut &[u8]) -> Result<Entry, Unre
             1 => entry.snapshot_id = number(&field.value)?,
             3 => entry.sequence = number(&field.value)?,
             4 => entry.file_sequence = number(&field.value)?,
-            2 => file(&mut entry, &field)?,
+            2 => file(&mut entry, field)?,
             other => return Err(Unreadable::new(format!("an entry's field {other} is unknown"))),
         }
     }
@@ -189,14 +186,18 @@ fn entry(schema: &Schema, whole: &Bytes, from: &mut &[u8]) -> Result<Entry, Unre
     }
 }
 
-fn file(entry: &mut Entry, field: &Field<'_, '_>) -> Result<(), Unreadable> {
-    let mut bytes = field.bytes;
-    for field in record::take(of_record(field.schema)?, &mut bytes)? {
-        match field.id {
-            134 => entry.content = number(&field.value)?.unwrap_or(0),
-            103 => entry.rows = number(&field.value)?.unwrap_or(0),
-            131 => entry.encrypted = field.value != Value::Null,
-            142 => entry.first_row_id = number(&field.value)?,
+fn file(entry: &mut Entry, field: Field<'_, '_>) -> Result<(), Unreadable> {
+    let schema = of_record(field.schema)?;
+    let Value::Record(values) = field.value else {
+        return Err(Unreadable::new("a file that is no record"));
+    };
+    for (known, (_, value)) in schema.fields.iter().zip(values) {
+        let value = record::plain(value);
+        match record::id(known)? {
+            134 => entry.content = number(&value)?.unwrap_or(0),
+            103 => entry.rows = number(&value)?.unwrap_or(0),
+            131 => entry.encrypted = value != Value::Null,
+            142 => entry.first_row_id = number(&value)?,
             _ => {}
         }
     }
@@ -218,10 +219,10 @@ fn moved(schema: &Schema, file: &Moved<'_>) -> Result<Bytes, Unreadable> {
             _ => None,
         };
         missing = missing.saturating_sub(usize::from(matches!(field.id, 3 | 4)));
-        match (field.id, number) {
-            (2, _) => with_first_row(&mut out, &field, file.first_row_id)?,
-            (_, Some(number)) => put(&mut out, field.schema, number)?,
-            (_, None) => out.extend_from_slice(field.bytes),
+        match (field.id, number, file.first_row_id) {
+            (2, _, Some(id)) => with_first_row(&mut out, &field, id)?,
+            (_, Some(number), _) => put(&mut out, field.schema, number)?,
+            (_, None, _) => out.extend_from_slice(field.bytes),
         }
     }
     match missing {
@@ -233,17 +234,16 @@ fn moved(schema: &Schema, file: &Moved<'_>) -> Result<Bytes, Unreadable> {
 fn with_first_row(
     out: &mut Vec<u8>,
     data_file: &Field<'_, '_>,
-    first_row_id: Option<i64>,
+    first_row_id: i64,
 ) -> Result<(), Unreadable> {
     let mut bytes = data_file.bytes;
-    let mut missing = first_row_id.is_some();
+    let mut missing = true;
     for field in record::take(of_record(data_file.schema)?, &mut bytes)? {
-        match (field.id, first_row_id) {
-            (142, Some(id)) => {
-                missing = false;
-                put(out, field.schema, id)?;
-            }
-            _ => out.extend_from_slice(field.bytes),
+        if field.id == 142 {
+            missing = false;
+            put(out, field.schema, first_row_id)?;
+        } else {
+            out.extend_from_slice(field.bytes);
         }
     }
     if missing { Err(Unreadable::new("a manifest without ids of rows")) } else { Ok(()) }

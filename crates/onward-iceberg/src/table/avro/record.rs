@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use apache_avro::Schema;
-use apache_avro::schema::RecordSchema;
+use apache_avro::schema::{RecordField, RecordSchema};
 use apache_avro::types::Value;
 
 use super::Unreadable;
@@ -68,14 +68,19 @@ pub(super) fn of_record(schema: &Schema) -> Result<&RecordSchema, Unreadable> {
     }
 }
 
+/// The id of a field.
+pub(super) fn id(field: &RecordField) -> Result<i64, Unreadable> {
+    let id = field.custom_attributes.get("field-id").and_then(serde_json::Value::as_i64);
+    id.ok_or_else(|| Unreadable::new(format!("field '{}' has no id", field.name)))
+}
+
 /// Takes the fields of one record from the front.
 pub(super) fn take<'s, 'b>(
     record: &'s RecordSchema,
     from: &mut &'b [u8],
 ) -> Result<Vec<Field<'s, 'b>>, Unreadable> {
-    let field = |field: &'s apache_avro::schema::RecordField| {
-        let id = field.custom_attributes.get("field-id").and_then(serde_json::Value::as_i64);
-        let id = id.ok_or_else(|| Unreadable::new(format!("field '{}' has no id", field.name)))?;
+    let field = |field: &'s RecordField| {
+        let id = id(field)?;
         let whole = *from;
         let value = apache_avro::from_avro_datum(&field.schema, &mut Strict(from), None)
             .map_err(|error| Unreadable::new(format!("field '{}': {error}", field.name)))?;

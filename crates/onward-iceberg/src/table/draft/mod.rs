@@ -158,13 +158,17 @@ impl Draft {
 
     /// How many lines the log of metadata keeps.
     fn kept_in_log(&self) -> usize {
-        let property = self.json.get("properties").and_then(|all| {
-            all.get("write.metadata.previous-versions-max")?.as_str()?.parse::<usize>().ok()
-        });
-        property.unwrap_or(100).max(1)
+        let kept = self.property("write.metadata.previous-versions-max");
+        kept.and_then(|kept| kept.parse::<usize>().ok()).unwrap_or(100).max(1)
     }
 
-    fn version(&self) -> u8 {
+    /// A property of the table.
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
+        self.json.get("properties")?.get(name)?.as_str()
+    }
+
+    /// The version of the format.
+    pub(super) fn version(&self) -> u8 {
         self.number("format-version").and_then(|version| u8::try_from(version).ok()).unwrap_or(0)
     }
 

@@ -36,8 +36,7 @@ impl<'a> Own<'a> {
         }
         let list = snapshot.get("manifest-list").and_then(Value::as_str).unwrap_or_default();
         below(draft, list)?;
-        let version = draft.json().get("format-version").and_then(Value::as_u64).unwrap_or(0);
-        let listed = List::read(&shelf.read(list).await?, u8::try_from(version).unwrap_or(0))?;
+        let listed = List::read(&shelf.read(list).await?, draft.version())?;
         let specs = known(draft, "partition-specs", "spec-id");
         let own: Vec<&Entry> =
             listed.entries().iter().filter(|one| one.snapshot_id == id).collect();

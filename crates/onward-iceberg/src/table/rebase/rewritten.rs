@@ -47,7 +47,7 @@ impl Head {
         let list = snapshot.get("manifest-list").and_then(Value::as_str);
         Ok(Self {
             id,
-            version: of("format-version").and_then(|one| u8::try_from(one).ok()).unwrap_or(0),
+            version: draft.version(),
             list: list.ok_or_else(|| NotRebased::not("the head has no manifest list"))?.to_owned(),
             timestamp_ms: number(snapshot, "timestamp-ms").unwrap_or(0),
             summary: snapshot

@@ -1,8 +1,9 @@
 //! Many small manifests become one, as a merge append of Iceberg's reference implementation does it: otherwise each
 //! append would write a list that is longer by one than the last.
 
+use std::collections::{BTreeMap, HashSet};
+
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::shelf::Shelf;
 use super::why::NotRebased;
@@ -34,24 +35,18 @@ pub(super) async fn merged(
     draft: &Draft,
     shelf: &mut Shelf<'_>,
 ) -> Result<List, NotRebased> {
-    let property = |name: &str| {
-        let all = draft.json().get("properties")?;
-        all.get(name)?.as_str().map(str::to_owned)
-    };
-    if property("commit.manifest-merge.enabled").as_deref() == Some("false") {
+    if draft.property("commit.manifest-merge.enabled") == Some("false") {
         return Ok(list);
     }
-    let number = |name: &str| property(name).and_then(|text| text.parse::<i64>().ok());
+    let number = |name: &str| draft.property(name).and_then(|text| text.parse::<i64>().ok());
     let from = number("commit.manifest.min-count-to-merge").and_then(|n| usize::try_from(n).ok());
     let from = from.unwrap_or(MERGED_FROM).clamp(2, MERGED_MAX);
     let target = number("commit.manifest.target-size-bytes").unwrap_or(TARGET_BYTES);
     let target = target.min(i64::try_from(AVRO_BYTES_MAX).unwrap_or(TARGET_BYTES));
-    let version = draft.json().get("format-version").and_then(Value::as_u64).unwrap_or(0);
-    let version = u8::try_from(version).unwrap_or(0);
-    let Some(chosen) = chosen(list.entries(), from, target) else {
+    let version = draft.version();
+    let Some(small) = chosen(list.entries(), version, from, target) else {
         return Ok(list);
     };
-    let small: Vec<&Entry> = chosen.iter().filter_map(|at| list.entries().get(*at)).collect();
     let paths: Vec<&str> = small.iter().map(|entry| entry.path.as_str()).collect();
     let Ok(files) = shelf.read_all(&paths).await else {
         return Ok(list);
@@ -64,62 +59,64 @@ pub(super) async fn merged(
     let Ok(read) = files.iter().map(Manifest::read).collect::<Result<Vec<_>, _>>() else {
         return Ok(list);
     };
-    let Some((at, one)) = one_of(&small, &read, version, by, shelf) else {
+    let Some((gone, one)) = one_of(&small, &read, version, by, shelf) else {
         return Ok(list);
     };
-    let gone: std::collections::HashSet<&str> =
-        at.iter().filter_map(|at| small.get(*at)).map(|entry| entry.path.as_str()).collect();
     let rest = list.entries().iter().filter(|entry| !gone.contains(entry.path.as_str())).cloned();
     Ok(List::of(version, std::iter::once(one).chain(rest).collect()))
 }
 
-/// The places of the manifests to merge: of one spec, of rows, small, and alike in how many files they have.
-fn chosen(entries: &[Entry], from: usize, target: i64) -> Option<Vec<usize>> {
-    let mut kinds: std::collections::BTreeMap<(i64, u32), Vec<usize>> = Default::default();
-    for (at, entry) in entries.iter().enumerate() {
+/// The manifests to merge: of one spec, of rows, small, and alike in how many files they have.
+fn chosen(entries: &[Entry], version: u8, from: usize, target: i64) -> Option<Vec<&Entry>> {
+    let mut kinds: BTreeMap<(i64, u32), Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
         let files =
             entry.files.added.unwrap_or(0).saturating_add(entry.files.existing.unwrap_or(0));
         let tier = usize::try_from(files).unwrap_or(0).max(1).ilog(from);
-        if entry.content == 0 && entry.key_metadata.is_none() && entry.length < target {
-            kinds.entry((entry.spec_id, tier)).or_default().push(at);
+        // Those of a time when the table had version 1 have no place for numbers that must be written out.
+        let has_numbers = version < 2 || entry.sequence > 0;
+        if entry.content == 0
+            && entry.key_metadata.is_none()
+            && entry.length < target
+            && has_numbers
+        {
+            kinds.entry((entry.spec_id, tier)).or_default().push(entry);
         }
     }
-    let mut many = kinds.into_values().find(|places| places.len() >= from)?;
+    let mut many = kinds.into_values().find(|some| some.len() >= from)?;
     many.truncate(MERGED_MAX);
     let mut bytes = 0i64;
-    let fits = |at: &usize| {
-        bytes = bytes.saturating_add(entries.get(*at).map_or(0, |entry| entry.length));
+    let fits = |entry: &&Entry| {
+        bytes = bytes.saturating_add(entry.length);
         bytes <= target
     };
     Some(many.into_iter().take_while(fits).collect())
 }
 
-/// The manifest of all that have most in common, and which of `small` those are.
-fn one_of(
-    small: &[&Entry],
+/// The manifest of all that have most in common, and the paths of those.
+fn one_of<'a>(
+    small: &[&'a Entry],
     read: &[Manifest],
     version: u8,
     by: Adding,
     shelf: &mut Shelf<'_>,
-) -> Option<(Vec<usize>, Entry)> {
-    let mut groups: std::collections::HashMap<_, Vec<usize>> = Default::default();
-    for (at, manifest) in read.iter().enumerate() {
-        groups.entry(manifest::common(manifest)).or_default().push(at);
+) -> Option<(HashSet<&'a str>, Entry)> {
+    let mut groups: BTreeMap<_, Vec<(&'a Entry, &Manifest)>> = BTreeMap::new();
+    for (entry, manifest) in small.iter().zip(read) {
+        groups.entry(manifest::common(manifest)).or_default().push((*entry, manifest));
     }
-    let at = groups.into_values().max_by_key(Vec::len).filter(|group| group.len() > 1)?;
+    let group = groups.into_values().max_by_key(Vec::len).filter(|group| group.len() > 1)?;
+    let (first, like) = *group.first()?;
     let mut moved = Vec::new();
-    for (entry, manifest) in at.iter().filter_map(|at| small.get(*at).zip(read.get(*at))) {
+    for (entry, manifest) in &group {
         moved.extend(inherited(entry, manifest, version)?);
     }
-    let like = read.get(*at.first()?)?;
-    let first = small.get(*at.first()?)?;
     let path = shelf.name(&first.path, "onward-merged");
     let bytes = manifest::of_existing(like, &moved, shelf.sync()).ok()?;
-    let members: Vec<Entry> =
-        at.iter().filter_map(|at| small.get(*at)).map(|one| (*one).clone()).collect();
+    let members: Vec<&'a Entry> = group.iter().map(|(entry, _)| *entry).collect();
     let one = entry_of(&members, &moved, path.clone(), bytes.len(), by);
     shelf.write(path, bytes);
-    Some((at, one))
+    Some((members.iter().map(|entry| entry.path.as_str()).collect(), one))
 }
 
 /// The files that are still in a manifest, with what they have from it. None where that cannot be said.
@@ -160,13 +157,13 @@ fn inherited<'a>(entry: &Entry, manifest: &'a Manifest, version: u8) -> Option<V
 
 /// What a list says of a merged manifest.
 fn entry_of(
-    members: &[Entry],
+    members: &[&Entry],
     moved: &[Moved<'_>],
     path: String,
     bytes: usize,
     by: Adding,
 ) -> Entry {
-    let mut entry = members.first().cloned().unwrap_or_default();
+    let mut entry = members.first().copied().cloned().unwrap_or_default();
     (entry.snapshot_id, entry.sequence) = (by.snapshot_id, by.sequence);
     let files = i64::try_from(moved.len()).unwrap_or(i64::MAX);
     let rows = moved.iter().map(|file| file.entry.rows).fold(0, i64::saturating_add);
