@@ -38,12 +38,17 @@ def test_update_and_delete(warehouse, table):
     audit(warehouse, "db.t", [1, 3])
 
 
+def begin_in_both(duck) -> None:
+    """A transaction that adds row 1 to two tables."""
+    duck.execute("BEGIN")
+    duck.execute("INSERT INTO lake.db.a VALUES (1, 0, '')")
+    duck.execute("INSERT INTO lake.db.b VALUES (1, 0, '')")
+
+
 def test_two_tables_in_one_transaction(warehouse, catalog):
     one, two = catalog.create_table("db.a", SCHEMA), catalog.create_table("db.b", SCHEMA)
     with warehouse.duckdb() as duck:
-        duck.execute("BEGIN")
-        duck.execute("INSERT INTO lake.db.a VALUES (1, 0, '')")
-        duck.execute("INSERT INTO lake.db.b VALUES (1, 0, '')")
+        begin_in_both(duck)
         assert ids(catalog.load_table("db.a")) == []
         duck.execute("COMMIT")
         assert (ids(one.refresh()), ids(two.refresh())) == ([1], [1])
@@ -57,9 +62,7 @@ def test_two_tables_in_one_transaction(warehouse, catalog):
 def test_a_transaction_that_lost_a_race_changes_no_table(warehouse, catalog):
     one, two = catalog.create_table("db.a", SCHEMA), catalog.create_table("db.b", SCHEMA)
     with warehouse.duckdb() as duck:
-        duck.execute("BEGIN")
-        duck.execute("INSERT INTO lake.db.a VALUES (1, 0, '')")
-        duck.execute("INSERT INTO lake.db.b VALUES (1, 0, '')")
+        begin_in_both(duck)
         two.append(rows(2))
         with pytest.raises(duckdb.Error):
             duck.execute("COMMIT")

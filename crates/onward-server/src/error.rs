@@ -168,10 +168,8 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(problem)).into_response();
         #[cfg(feature = "iceberg")]
         response.extensions_mut().insert(told);
-        if let Some(wait) = retry_after_ms {
-            // Whole seconds, rounded up: who comes back at that time is not told the same again.
-            let seconds = wait.div_ceil(1000).max(1);
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, in_seconds(wait));
         }
         if let Some(header) = self.header {
             let (name, value) = *header;
@@ -179,6 +177,12 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// A wait as the header Retry-After has it: whole seconds, rounded up: who comes back at that time is not told
+/// the same again.
+pub fn in_seconds(wait: Duration) -> HeaderValue {
+    (wait.as_millis() as u64).div_ceil(1000).max(1).into()
 }
 
 /// A JSON object as an answer with a status.

@@ -124,20 +124,20 @@ pub(super) fn identifier(request: &Value) -> Result<(Vec<String>, String)> {
     }
 }
 
+/// The files that a snapshot names.
+pub(super) fn files_of(snapshot: &Value) -> impl Iterator<Item = &str> {
+    let listed = snapshot.get("manifests").and_then(Value::as_array).into_iter().flatten();
+    snapshot.get("manifest-list").into_iter().chain(listed).filter_map(Value::as_str)
+}
+
 /// The files that an update names.
 fn locations(update: &Value) -> impl Iterator<Item = &str> {
-    let places = [
-        "/location",
-        "/snapshot/manifest-list",
-        "/statistics/statistics-path",
-        "/partition-statistics/statistics-path",
-    ];
-    let listed = update.pointer("/snapshot/manifests").and_then(Value::as_array);
-    let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+    let places =
+        ["/location", "/statistics/statistics-path", "/partition-statistics/statistics-path"];
     places
         .into_iter()
         .filter_map(|place| update.pointer(place).and_then(Value::as_str))
-        .chain(listed)
+        .chain(update.get("snapshot").into_iter().flat_map(files_of))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {

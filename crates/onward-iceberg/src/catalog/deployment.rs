@@ -1,7 +1,7 @@
 //! The catalogs of a deployment: its places, and a lane for each table that is at work.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use onward::internals::objects::Objects;
 use onward::{Onward, RepoName};
@@ -63,19 +63,30 @@ impl Catalog {
 
     /// The lane of a table.
     pub(super) fn lane(&self, place: &Place, ident: &TableIdent) -> Result<Arc<Lane>> {
-        let site = self.site(place, ident)?;
-        let key = format!("{} {}", place.prefix(), site.path);
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if lanes.len() >= LANES_MAX && !lanes.contains_key(&key) {
+        let key = lane_key(place, ident)?;
+        let mut lanes = self.lanes();
+        if let Some(lane) = lanes.get(&key) {
+            return Ok(Arc::clone(lane));
+        }
+        if lanes.len() >= LANES_MAX {
             lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.is_idle());
         }
-        Ok(Arc::clone(lanes.entry(key).or_insert_with(|| Arc::new(Lane::new(site)))))
+        let lane = Arc::new(Lane::new(self.site(place, ident)?));
+        lanes.insert(key, Arc::clone(&lane));
+        Ok(lane)
     }
 
     /// The lane of a table, if anybody has waited in it.
     pub(super) fn known_lane(&self, place: &Place, ident: &TableIdent) -> Option<Arc<Lane>> {
-        let key = format!("{} {}", place.prefix(), ident.path().ok()?);
-        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.get(&key).map(Arc::clone)
+        let key = lane_key(place, ident).ok()?;
+        self.lanes().get(&key).map(Arc::clone)
     }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<String, Arc<Lane>>> {
+        self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lane_key(place: &Place, ident: &TableIdent) -> Result<String> {
+    Ok(format!("{} {}", place.prefix(), ident.path()?))
 }

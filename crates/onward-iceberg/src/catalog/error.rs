@@ -109,7 +109,7 @@ impl From<onward::Error> for CatalogError {
             | ErrorKind::TooManySealed { .. } => Kind::Unavailable,
             _ => Kind::Internal,
         };
-        let own = Self::new(kind, error.to_string());
+        let own = Self::new(kind, error.for_callers());
         Self { retry_after: error.kind().retry_after().or(own.retry_after), ..own }
     }
 }

@@ -33,15 +33,16 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     /// Remembers a value, or a newer one under its key.
     pub fn insert(&self, key: K, value: V) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // First what is over, so that a key which comes again is remembered anew.
+        while inner.order.front().is_some_and(|(since, _)| since.elapsed() >= REMEMBERED) {
+            inner.forget_oldest();
+        }
         let now = Stopwatch::start();
         if inner.values.insert(key.clone(), (now, value)).is_none() {
             inner.order.push_back((now, key));
         }
-        while let Some((since, _)) = inner.order.front()
-            && (inner.order.len() > self.most || since.elapsed() >= REMEMBERED)
-            && let Some((_, oldest)) = inner.order.pop_front()
-        {
-            inner.values.remove(&oldest);
+        if inner.order.len() > self.most {
+            inner.forget_oldest();
         }
     }
 
@@ -50,6 +51,14 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, value) = inner.values.get(key)?;
         (since.elapsed() < REMEMBERED).then(|| value.clone())
+    }
+}
+
+impl<K: Eq + Hash, V> Inner<K, V> {
+    fn forget_oldest(&mut self) {
+        if let Some((_, oldest)) = self.order.pop_front() {
+            self.values.remove(&oldest);
+        }
     }
 }
 
@@ -70,5 +79,8 @@ mod tests {
         assert_eq!([3, 4].map(|key| recent.get(&key)), [None, Some(40)]);
         recent.insert(4, 41);
         assert_eq!(recent.get(&4), Some(41));
+        tokio::time::advance(REMEMBERED).await;
+        recent.insert(4, 42);
+        assert_eq!(recent.get(&4), Some(42), "what comes again is remembered anew");
     }
 }

@@ -68,9 +68,9 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// The holder was told that others were first: whether the door is held for him.
-    pub(super) fn hold(&self) -> bool {
-        self.lane.lock().door.hold_for(&self.who) == Held::Yes
+    /// The holder was told that others were first: the door is held for him, if it can be.
+    pub(super) fn hold(&self) {
+        self.lane.lock().door.hold_for(&self.who);
     }
 
     /// The holder is through.
@@ -171,14 +171,7 @@ impl Lane {
             })
             .collect();
         let verdicts = round(&self.site, &asked).await;
-        let mut state = self.lock();
-        let mut waiting_on = VecDeque::new();
-        for (turn, verdict) in turns.into_iter().zip(verdicts) {
-            waiting_on.extend(state.settle(turn, verdict));
-        }
-        while let Some(turn) = waiting_on.pop_back() {
-            state.queue.push_front(turn);
-        }
+        self.lock().settle_all(turns.into_iter().zip(verdicts));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -247,6 +240,17 @@ impl State {
                 WAIT_MAX.as_secs()
             ));
             turn.tell(Err(late));
+        }
+    }
+
+    /// Tells what became of the commits of a round. Those that wait on stand in front again, in their order.
+    fn settle_all(&mut self, settled: impl IntoIterator<Item = (Turn, Verdict)>) {
+        let mut waiting_on = Vec::new();
+        for (turn, verdict) in settled {
+            waiting_on.extend(self.settle(turn, verdict));
+        }
+        while let Some(turn) = waiting_on.pop() {
+            self.queue.push_front(turn);
         }
     }
 
@@ -339,17 +343,14 @@ mod tests {
         let mut landed = Vec::new();
         for _ in 0..1000 {
             if let Next::Round(turns) = state.next() {
-                let mut waiting_on = VecDeque::new();
-                for turn in turns {
+                let judge = |turn: Turn| {
                     let nth = usize::try_from(turn.who.snapshots[0]).unwrap() - 1;
                     let is_first = writers[nth].0 == head;
                     head += i32::from(is_first);
-                    let verdict = if is_first { through() } else { stale() };
-                    waiting_on.extend(state.settle(turn, verdict));
-                }
-                while let Some(turn) = waiting_on.pop_back() {
-                    state.queue.push_front(turn);
-                }
+                    (turn, if is_first { through() } else { stale() })
+                };
+                let settled: Vec<_> = turns.into_iter().map(judge).collect();
+                state.settle_all(settled);
             }
             // A client takes a while until it is back.
             advance(Duration::from_millis(200)).await;

@@ -72,7 +72,7 @@ impl Site {
         let Some(entry) = entry else { return self.begin(asked).await };
         let pointer = Pointer::of(&self.path, entry)?;
         let head = self.shared.kept.load(&self.place.warehouse, &pointer).await?;
-        let mut judged: Vec<Option<Judged>> =
+        let judged: Vec<Option<Judged>> =
             asked.iter().map(|asked| self.judge_alone(&head, asked)).collect();
         let open: Vec<&Asked> = asked
             .iter()
@@ -80,15 +80,16 @@ impl Site {
             .filter(|(_, judged)| judged.is_none())
             .map(|(asked, _)| *asked)
             .collect();
-        if open.is_empty() {
-            return Ok(Prepared { judged: judged.into_iter().flatten().collect(), new: None });
-        }
-        let (results, new) = self.land(&head, &open).await;
+        let (results, new) = match open.is_empty() {
+            true => (Vec::new(), None),
+            false => self.land(&head, &open).await,
+        };
         let mut results = results.into_iter();
-        for judged in judged.iter_mut().filter(|judged| judged.is_none()) {
-            *judged = Some(results.next().unwrap_or(Judged::Later));
-        }
-        Ok(Prepared { judged: judged.into_iter().flatten().collect(), new })
+        let judged = judged
+            .into_iter()
+            .map(|alone| alone.or_else(|| results.next()).unwrap_or(Judged::Later))
+            .collect();
+        Ok(Prepared { judged, new })
     }
 
     /// Brings commits onto the head and writes what comes of them.

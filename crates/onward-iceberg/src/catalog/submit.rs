@@ -101,7 +101,7 @@ async fn call_off(branch: &Branch, op_id: OpId, cause: Option<Error>) -> Result<
 }
 
 fn unknown(op_id: OpId, cause: Option<Error>) -> CatalogError {
-    let cause = cause.map_or_else(|| "it is still queued".to_owned(), |cause| cause.to_string());
+    let cause = cause.map_or_else(|| "it is still queued".to_owned(), |cause| cause.for_callers());
     CatalogError::new(
         Kind::CommitStateUnknown,
         format!(

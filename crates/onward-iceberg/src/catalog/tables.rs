@@ -8,7 +8,7 @@ use onward::read::ListItem;
 use onward::{Condition, Entry};
 use serde_json::{Map, Value};
 
-use super::asked::Asked;
+use super::asked::{Asked, files_of};
 use super::deployment::Catalog;
 use super::door::Who;
 use super::entry::{Pointer, change};
@@ -50,9 +50,9 @@ impl Catalog {
         place.names(&namespace.folder(), page, wanted).await
     }
 
-    /// Whether there is such a table. Reads no metadata.
-    pub async fn has_table(&self, place: &Place, ident: &TableIdent) -> Result<bool> {
-        Ok(place.entry(&ident.path()?).await?.is_some())
+    /// Fails where there is no such table. Reads no metadata.
+    pub async fn require_table(&self, place: &Place, ident: &TableIdent) -> Result<()> {
+        place.entry(&ident.path()?).await?.map(drop).ok_or_else(|| ident.absent())
     }
 
     /// Loads a table. `principal` is on his way if the door is held for him.
@@ -157,10 +157,8 @@ impl Catalog {
     /// Takes a table off the branch. Its files stay: tags, other branches and history name them.
     pub async fn drop_table(&self, place: &Place, ident: &TableIdent, said: Said) -> Result<()> {
         place.branch()?;
+        self.require_table(place, ident).await?;
         let path = ident.path()?;
-        if place.entry(&path).await?.is_none() {
-            return Err(ident.absent());
-        }
         let said =
             said.message(format!("drop table {ident}")).pair("iceberg.table", ident.to_string());
         match place.change(vec![change(path, None, None)], said).await? {
@@ -229,11 +227,11 @@ fn without_garbage_collection(request: &Value) -> Value {
 /// Fails where metadata names files that lie elsewhere.
 fn check_files(place: &Place, metadata: &Value) -> Result<()> {
     let all = |key: &str| metadata.get(key).and_then(Value::as_array).into_iter().flatten();
-    let lists = all("snapshots").filter_map(|snapshot| snapshot.get("manifest-list"));
     let statistics = all("statistics").chain(all("partition-statistics"));
-    let statistics = statistics.filter_map(|statistics| statistics.get("statistics-path"));
-    lists
+    let statistics =
+        statistics.filter_map(|statistics| statistics.get("statistics-path")?.as_str());
+    all("snapshots")
+        .flat_map(files_of)
         .chain(statistics)
-        .filter_map(Value::as_str)
         .try_for_each(|file| place.warehouse.check(file))
 }

@@ -87,10 +87,9 @@ impl Catalog {
             match attempt(place, &tables).await {
                 Ok(Tried::Outrun) => {}
                 Ok(Tried::Stale(error)) => {
-                    let is_held = tables.iter().all(|(_, asked)| asked.mode != Mode::Optimistic);
-                    leases.iter().filter(|_| is_held).for_each(|lease| {
-                        lease.hold();
-                    });
+                    if tables.iter().all(|(_, asked)| asked.mode != Mode::Optimistic) {
+                        leases.iter().for_each(Lease::hold);
+                    }
                     return Err(error);
                 }
                 Ok(Tried::Done) => {

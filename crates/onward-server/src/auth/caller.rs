@@ -96,21 +96,31 @@ fn is_of_host(origin: &str, host: &str) -> bool {
     bare(host) == bare(authority)
 }
 
+/// The id and secret of HTTP Basic, if that is what the header Authorization shows.
+pub(crate) fn basic(shown: &str) -> ApiResult<Option<(String, String)>> {
+    let Some((_, pair)) =
+        shown.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
+    else {
+        return Ok(None);
+    };
+    let pair = STANDARD.decode(pair.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
+    let pair = pair.as_deref().and_then(|pair| pair.split_once(':'));
+    let (id, secret) = pair.ok_or_else(|| {
+        ApiError::unauthenticated("the header Authorization is not Basic ID:SECRET")
+    })?;
+    Ok(Some((id.to_owned(), secret.to_owned())))
+}
+
 async fn identify(app: &AppState, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {
     let shown = shown.ok_or_else(|| {
         ApiError::unauthenticated(
             "no credentials: send the access key id and its secret with HTTP Basic, or a token from /api/v1/auth/login",
         )
     })?;
+    if let Some((id, secret)) = basic(&shown)? {
+        return app.log_in(from, &id, &secret).await;
+    }
     let key = match shown.split_once(' ') {
-        Some((scheme, basic)) if scheme.eq_ignore_ascii_case("basic") => {
-            let pair = STANDARD.decode(basic.trim()).ok().and_then(|b| String::from_utf8(b).ok());
-            let (id, secret) =
-                pair.as_deref().and_then(|pair| pair.split_once(':')).ok_or_else(|| {
-                    ApiError::unauthenticated("the header Authorization is not Basic ID:SECRET")
-                })?;
-            return app.log_in(from, id, secret).await;
-        }
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
             app.tokens.check(token.trim()).await?
         }

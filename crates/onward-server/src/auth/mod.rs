@@ -9,6 +9,8 @@ mod secrets;
 mod token;
 
 pub use brake::FAILURES_MAX;
+#[cfg(feature = "iceberg")]
+pub(crate) use caller::basic;
 pub use caller::{Admin, Caller, Reader, Writer, authenticate};
 pub use keys::{Keys, NewKey};
 pub use login::Logins;

@@ -5,11 +5,11 @@ use axum::Json;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::error::{ApiError, Told};
+use crate::error::{ApiError, Told, in_seconds};
 use onward_iceberg::catalog::{CatalogError, Kind};
 
 /// The result of a handler.
@@ -48,8 +48,7 @@ impl IntoResponse for IcebergError {
         }
         let mut answer = (status, Json(model(status, name, &error.message))).into_response();
         if let Some(wait) = error.retry_after {
-            let seconds = HeaderValue::from(wait.as_secs().max(1));
-            answer.headers_mut().insert(RETRY_AFTER, seconds);
+            answer.headers_mut().insert(RETRY_AFTER, in_seconds(wait));
         }
         answer
     }
@@ -90,7 +89,7 @@ fn name_of(status: StatusCode) -> &'static str {
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
             "UnsupportedOperationException"
         }
-        status if status == StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableException",
+        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableException",
         status if status.is_server_error() => "InternalServerError",
         _ => "BadRequestException",
     }

@@ -4,16 +4,14 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::{Answer, oauth};
-use crate::auth::TOKEN_VALID;
-use crate::error::{ApiError, ApiResult};
+use crate::auth::{TOKEN_VALID, basic};
+use crate::error::ApiError;
 use crate::extract::form;
 use crate::headers::text;
 use crate::listen::Peer;
@@ -35,7 +33,7 @@ struct Form {
 /// Gives a token to who shows an access key, or a token that is still good.
 pub async fn token(State(app): State<AppState>, request: Request) -> Answer<Response> {
     let from = Peer::of(request.extensions());
-    let basic = basic(request.headers())?;
+    let basic = text(request.headers(), &AUTHORIZATION)?.map(basic).transpose()?.flatten();
     let form: Form = form(request, &app).await?;
     let key = match form.grant_type.as_deref() {
         Some(CLIENT) => {
@@ -72,18 +70,4 @@ pub async fn token(State(app): State<AppState>, request: Request) -> Answer<Resp
         "issued_token_type": ACCESS_TOKEN,
     });
     Ok(([(CACHE_CONTROL, "no-store")], Json(told)).into_response())
-}
-
-/// The id and secret of HTTP Basic, if that is what the header has.
-fn basic(headers: &HeaderMap) -> ApiResult<Option<(String, String)>> {
-    let shown = text(headers, &AUTHORIZATION)?.and_then(|shown| shown.split_once(' '));
-    let Some((_, pair)) = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")) else {
-        return Ok(None);
-    };
-    let pair = STANDARD.decode(pair.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
-    let pair = pair.as_deref().and_then(|pair| pair.split_once(':'));
-    let pair = pair.ok_or_else(|| {
-        ApiError::unauthenticated("the header Authorization is not Basic ID:SECRET")
-    })?;
-    Ok(Some((pair.0.to_owned(), pair.1.to_owned())))
 }

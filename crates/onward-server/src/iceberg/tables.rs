@@ -106,13 +106,8 @@ pub async fn exists(
     State(app): State<AppState>,
     InTable(place, ident): InTable,
 ) -> Answer<StatusCode> {
-    match app.catalog.has_table(&place, &ident).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => {
-            Err(CatalogError::new(Kind::NoSuchTable, format!("Table does not exist: {ident}"))
-                .into())
-        }
-    }
+    app.catalog.require_table(&place, &ident).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What is to be taken over.
