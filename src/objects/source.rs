@@ -74,6 +74,12 @@ impl Location {
         }
     }
 
+    /// Whether the root of `objects` is inside it, or it inside that.
+    fn is_with(&self, objects: &Objects) -> bool {
+        let root = Url::parse(objects.url()).ok().and_then(|url| Self::of(&url).ok());
+        root.is_some_and(|root| root.overlaps(self))
+    }
+
     fn url(&self) -> String {
         match self {
             Self::Local(path) => folder::url_of(path),
@@ -130,6 +136,12 @@ impl Source {
             Location::Cloud { .. } => name.to_owned(),
         };
         Ok(Self { name: Some(name), ..source })
+    }
+
+    /// The object `name` below the folder, of which [`object`](Self::object) then tells.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self.clone() }
     }
 
     /// Keeps out of the storage of a deployment: nothing of it is found or read, wherever symbolic
@@ -264,8 +276,12 @@ impl Source {
     /// Whether the folder is inside the root of `objects`, or that inside the folder. Of cloud
     /// stores bucket and path are compared, whatever endpoint they are reached by.
     pub fn overlaps(&self, objects: &Objects) -> bool {
-        let root = Url::parse(objects.url()).ok().and_then(|url| Location::of(&url).ok());
-        root.is_some_and(|root| root.overlaps(&self.location))
+        self.location.is_with(objects)
+    }
+
+    /// The same by the URL of a folder that need not be there.
+    pub fn would_overlap(url: &str, objects: &Objects) -> Result<bool> {
+        Ok(Location::of(&parsed(url)?)?.is_with(objects))
     }
 
     /// All that lies below the folder, in no order; symbolic links of a local folder are followed. Of

@@ -90,6 +90,15 @@ impl Objects {
         Ok(())
     }
 
+    /// Writes an object in place of what was `found` there, `None` for nothing; returns whether that was what
+    /// was there, as [`replace`](Self::replace) does.
+    pub async fn change(&self, key: &str, found: Option<&Bytes>, bytes: Bytes) -> Result<bool> {
+        match found {
+            Some(old) => self.replace(key, old, bytes).await,
+            None => Ok(self.create(key, bytes).await? == Created::Written),
+        }
+    }
+
     /// Writes an object in place of `old`; returns whether that was what was there. The store itself
     /// sees to it where it can; others, like local files, are compared right before they are written.
     pub async fn replace(&self, key: &str, old: &Bytes, bytes: Bytes) -> Result<bool> {

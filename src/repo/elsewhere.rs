@@ -15,7 +15,8 @@ use super::handles::Onward;
 #[derive(Debug, Clone)]
 pub struct Elsewhere {
     objects: Objects,
-    options: Vec<(String, String)>,
+    /// The same folder, as what is linked is looked at.
+    source: Source,
     checksum: Checksum,
 }
 
@@ -32,16 +33,20 @@ impl Onward {
                 "what is in the memory of a process cannot be linked: give a folder, a bucket",
             ));
         }
-        let objects = Objects::open_with(url, options)?;
         let own = self.coordinator().objects();
-        if Source::open(url, options)?.overlaps(own) {
-            return Err(Error::invalid(format!(
-                "'{}' and this deployment's own storage {} lie inside each other: name a folder apart from it, or none",
-                objects.url(),
+        let apart = |overlaps: bool| match overlaps {
+            false => Ok(()),
+            true => Err(Error::invalid(format!(
+                "this folder and this deployment's own storage {} lie inside each other: name a folder apart from it, or none",
                 own.url()
-            )));
-        }
-        Ok(Elsewhere { objects, options: options.to_vec(), checksum: self.inner.checksum })
+            ))),
+        };
+        // Before the folder is made, and by what it really is.
+        apart(Source::would_overlap(url, own)?)?;
+        let objects = Objects::open_with(url, options)?;
+        let source = Source::open(url, options)?;
+        apart(source.overlaps(own))?;
+        Ok(Elsewhere { objects, source, checksum: self.inner.checksum })
     }
 }
 
@@ -52,12 +57,11 @@ impl Elsewhere {
     /// what has that name there is replaced.
     pub async fn put(&self, key: &str, reader: impl AsyncRead + Send) -> Result<Entry> {
         let written = self.objects.upload(key, reader, self.checksum).await?;
-        let address = self.objects.address(key);
-        let found = Source::open_object(&address, &self.options)?.object().await?;
+        let found = self.source.of(key).object().await?;
         if found.size != written.size {
             return Err(Error::unavailable(format!(
-                "'{address}' has {} bytes, and {} were written: somebody else writes there too",
-                found.size, written.size
+                "'{}' has {} bytes, and {} were written: somebody else writes there too",
+                found.address, found.size, written.size
             )));
         }
         entry_of(found)

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::commit::log::record::{decode, encode};
 use crate::model::error::{Error, Result};
-use crate::objects::{Created, layout};
+use crate::objects::layout;
 
 use super::handles::Repository;
 
@@ -30,10 +31,7 @@ impl Repository {
     /// The pairs, as they are now.
     pub async fn metadata(&self) -> Result<BTreeMap<String, String>> {
         let key = layout::metadata(&self.live().await?.0);
-        match self.onward.coordinator().objects().get(&key).await? {
-            Some(bytes) => Ok(decode::<StoredPairs>(&key, &bytes)?.pairs),
-            None => Ok(BTreeMap::new()),
-        }
+        pairs_of(&key, self.onward.coordinator().objects().get(&key).await?.as_ref())
     }
 
     /// Changes the pairs: adds, replaces or removes some of them, as `change` does; it is asked again where others
@@ -47,24 +45,23 @@ impl Repository {
         for _ in 0..ATTEMPTS_MAX {
             let key = layout::metadata(&self.live().await?.0);
             let old = objects.get(&key).await?;
-            let mut pairs = match &old {
-                Some(bytes) => decode::<StoredPairs>(&key, bytes)?.pairs,
-                None => BTreeMap::new(),
-            };
+            let mut pairs = pairs_of(&key, old.as_ref())?;
             change(&mut pairs);
             check(&pairs)?;
-            let new = encode(&StoredPairs { pairs })?;
-            let is_done = match &old {
-                Some(old) => objects.replace(&key, old, new).await?,
-                None => objects.create(&key, new).await? == Created::Written,
-            };
-            if is_done {
+            if objects.change(&key, old.as_ref(), encode(&StoredPairs { pairs })?).await? {
                 return Ok(());
             }
         }
         Err(Error::unavailable(
             "others change the metadata of this repository all the time: try it again",
         ))
+    }
+}
+
+fn pairs_of(key: &str, stored: Option<&Bytes>) -> Result<BTreeMap<String, String>> {
+    match stored {
+        Some(bytes) => Ok(decode::<StoredPairs>(key, bytes)?.pairs),
+        None => Ok(BTreeMap::new()),
     }
 }
 

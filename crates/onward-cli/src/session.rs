@@ -1,6 +1,7 @@
 //! A command's connection: to what is set, or to the local instance, started on demand.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
 use onward::internals::local::{self, LocalInstance};
@@ -16,28 +17,33 @@ use super::settings::{Place, Settings};
 /// How to connect as the settings say; starts the local instance if it is wanted. There must be one: in a
 /// new one nothing would be found, and whoever works in the wrong folder would be told nothing.
 pub async fn config(global: &Global) -> Result<Config> {
-    if is_absent(global).await? {
-        let dir = Settings::read(global)?.data_dir;
-        return Err(Error::not_found(format!(
-            "there is no local instance in '{}', and neither Redis nor storage are set: work in the folder that has it or name it with --data-dir; `onward repo create NAME` begins one here",
-            std::path::absolute(&dir).unwrap_or(dir).display()
-        )));
-    }
-    config_or_new(global).await
+    connection(global, false).await
 }
 
 /// As [`config`], and begins a local instance where there is none.
 pub async fn config_or_new(global: &Global) -> Result<Config> {
+    connection(global, true).await
+}
+
+async fn connection(global: &Global, begins: bool) -> Result<Config> {
     let settings = Settings::read(global)?;
     let (redis, storage) = match settings.place {
         Place::Remote { redis, storage } => (redis, storage),
-        Place::Local(data_dir) => {
-            let is_new = is_absent(global).await?;
-            let dir = data_dir.clone();
-            let instance = blocking(move || LocalInstance::ensure(&dir)).await?;
+        Place::Local(dir) => {
+            let place = shown(&dir);
+            let (is_new, instance) = blocking(move || {
+                let is_new = !local::exists(&dir)?;
+                if is_new && !begins {
+                    return Err(Error::not_found(format!(
+                        "there is no local instance in '{}', and neither Redis nor storage are set: work in the folder that has it or name it with --data-dir; `onward repo create NAME` begins one here",
+                        shown(&dir)
+                    )));
+                }
+                Ok((is_new, LocalInstance::ensure(&dir)?))
+            })
+            .await?;
             if is_new {
-                let dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
-                Out::new(global).note(&format!("began a local instance in {}", dir.display()));
+                Out::new(global).note(&format!("began a local instance in {place}"));
             }
             (instance.redis_url, instance.storage_url)
         }
@@ -47,6 +53,11 @@ pub async fn config_or_new(global: &Global) -> Result<Config> {
         true => config.accept_unsafe_storage(),
         false => config,
     })
+}
+
+/// A directory as it is told, wherever the command runs.
+fn shown(dir: &Path) -> String {
+    std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()).display().to_string()
 }
 
 /// Whether a local instance is meant, and there is none.
@@ -74,7 +85,7 @@ pub async fn connected<F: Future<Output = Done>>(
 ) -> Done {
     let out = Out::new(global);
     let connect = async {
-        let config = if begins { config_or_new(global).await? } else { config(global).await? };
+        let config = connection(global, begins).await?;
         Onward::connect(config.short_lived()).await
     };
     let silent =
@@ -86,8 +97,7 @@ pub async fn connected<F: Future<Output = Done>>(
         && error.kind() == ErrorKind::NotFound
         && let Place::Local(dir) = Settings::read(global)?.place
     {
-        let dir = std::path::absolute(&dir).unwrap_or(dir);
-        out.note(&format!("looked in the local instance of {}", dir.display()));
+        out.note(&format!("looked in the local instance of {}", shown(&dir)));
     }
     done
 }

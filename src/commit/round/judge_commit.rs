@@ -44,14 +44,13 @@ pub(super) async fn judge_commit(
         }
         ChangeSet::Small(records) => ChangeSet::Small(stamp(index, records)),
     };
-    let is_lost = request.staging_lost && changes.is_empty();
     if !is_compared(request, &changes) || changes_something(state, &changes).await? {
         return Ok(match changes {
             ChangeSet::Large(run) => Judged::changes(Some(run), Vec::new()),
             ChangeSet::Small(records) => Judged::changes(None, records),
         });
     }
-    if is_lost {
+    if request.staging_lost && changes.is_empty() {
         let reason = "Redis lost what was staged and this commit had taken; nothing else was committed in its place: stage it again and commit that".to_owned();
         return Err(Verdict::Failed { reason }.into());
     }

@@ -15,7 +15,7 @@ pub(crate) mod rules;
 
 use crate::model::error::{Error, ErrorKind, Result, quoted};
 use crate::model::name::RepoName;
-use crate::objects::{Created, layout};
+use crate::objects::layout;
 
 use super::handles::{Branch, Repository};
 
@@ -92,10 +92,7 @@ impl Repository {
             let rules = change(there.clone())?;
             self.check_rules(&rules, &there)?;
             let bytes = encode_rules(rules)?;
-            let is_written = match &stored {
-                Some(stored) => objects.replace(&key, stored, bytes).await?,
-                None => matches!(objects.create(&key, bytes).await?, Created::Written),
-            };
+            let is_written = objects.change(&key, stored.as_ref(), bytes).await?;
             self.forget_protection(life.name());
             if is_written {
                 return Ok(());

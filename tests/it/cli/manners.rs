@@ -74,7 +74,6 @@ fn a_branch_begins_at_the_default_branch_unless_it_is_told_another_place() {
 #[test]
 fn one_name_of_the_strategy_goes_everywhere_and_the_old_one_still_does() {
     let desk = Desk::lake();
-    desk.file("c.jsonl", r#"{"put": {"path": "a", "address": "x", "checksum": "c", "size": 1}}"#);
     for flag in ["--strategy", "--on-conflict"] {
         desk.file(
             "c.jsonl",
