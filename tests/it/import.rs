@@ -251,7 +251,7 @@ async fn what_is_written_to_another_folder_is_linked_as_an_import_would_link_it(
         let error = onward.elsewhere(&inside, &[]).unwrap_err();
         assert!(error.message().contains("own storage"), "{inside}: {error}");
     }
-    assert!(!storage.path().join("lake").exists(), "a folder that is refused is not made");
+    assert!(!storage.path().join("lake/data/x").exists(), "one that is refused is not made");
 }
 
 #[cfg(feature = "aws")]
