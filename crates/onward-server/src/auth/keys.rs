@@ -186,6 +186,23 @@ impl Keys {
         Ok(self.look(id).await?.found.map(|known| known.key))
     }
 
+    /// Remembers that a secret is right, because a signature that was made with it came.
+    #[cfg(feature = "s3")]
+    pub fn prove(&self, signing: &Signing) {
+        let tag = self.inner.secrets.tag(&signing.secret);
+        let mut memory = self.lock();
+        if !memory.is_proven(&signing.key.id, &tag) {
+            memory.prove(&signing.key.id, &signing.key.hash, tag);
+        }
+    }
+
+    /// Whether the secret was found right before.
+    #[cfg(feature = "s3")]
+    pub fn has_proven(&self, signing: &Signing) -> bool {
+        let tag = self.inner.secrets.tag(&signing.secret);
+        self.lock().is_proven(&signing.key.id, &tag)
+    }
+
     /// What there is under an id: from memory where that is fresh enough, else from the storage.
     pub async fn look(&self, id: &str) -> Result<Look> {
         let remembered = self.lock().recall(id);

@@ -6,6 +6,8 @@ mod keys;
 mod login;
 mod memory;
 mod secrets;
+#[cfg(feature = "s3")]
+mod signed;
 mod token;
 
 pub use brake::FAILURES_MAX;

@@ -20,7 +20,6 @@ mod staging;
 mod tags;
 mod upload;
 mod wire;
-mod writes;
 
 use axum::Router;
 

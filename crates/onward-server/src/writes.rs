@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::conditions::{Conditions, ETag};
-use crate::error::{ApiError, ApiResult};
+use http::StatusCode;
+
+use super::conditions::{Conditions, ETag};
+use super::error::{ApiError, ApiResult};
 use onward::internals::clock;
 use onward::internals::repo::Branch;
 use onward::internals::repo::change_set::check_size;
@@ -64,6 +66,41 @@ pub async fn stage(
         Ok(change.clone())
     };
     stage_judged(branch, path, judged).await
+}
+
+/// Stages what was uploaded, on conditions; where it certainly is not, the bytes go again.
+pub async fn keep(
+    branch: &Branch,
+    path: &ObjectPath,
+    entry: &Entry,
+    conditions: &Conditions,
+) -> ApiResult<()> {
+    let Err(error) = stage(branch, path, Change::Put(entry.clone()), conditions).await else {
+        return Ok(());
+    };
+    if !is_certain(&error) {
+        return Err(error);
+    }
+    let is_refused = error.status() == StatusCode::BAD_REQUEST;
+    let is_left_behind = is_refused && branch.is_left_behind(&entry.address).await.unwrap_or(false);
+    branch.withdraw(entry).await;
+    Err(if is_left_behind { made_again() } else { error })
+}
+
+/// The bytes lie where nothing is kept any more, and the client has them still.
+fn made_again() -> ApiError {
+    ApiError::from(Error::unavailable(
+        "the repository was deleted and made again meanwhile, and nothing was kept: upload again",
+    ))
+}
+
+/// Whether an error says for certain that nothing was staged.
+fn is_certain(error: &ApiError) -> bool {
+    use StatusCode as S;
+    matches!(
+        error.status(),
+        S::BAD_REQUEST | S::FORBIDDEN | S::NOT_FOUND | S::CONFLICT | S::PRECONDITION_FAILED
+    )
 }
 
 /// Fails with 412 where the conditions do not hold of what a path names.

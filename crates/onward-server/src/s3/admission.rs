@@ -1,0 +1,225 @@
+//! Which requests are listened to at all: signed with SigV4 by a key that there is, by who has not guessed
+//! too often, in forms of which nothing can be added on the way.
+//!
+//! s3s takes more than this: SigV2, whose signatures in headers never end; forms; presigned URLs that are
+//! good for a century; headers that change what is done and are not signed.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Method};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+
+use super::error::told;
+use super::talk::Talk;
+use crate::headers::text;
+use crate::listen::Peer;
+use crate::state::App;
+
+/// How long a presigned URL may be good, in seconds: seven days, as in S3.
+const EXPIRES_MAX: u32 = 7 * 24 * 3600;
+
+/// Headers that a request has, at most.
+const HEADERS_MAX: usize = 100;
+
+/// Headers that need not be signed, though they begin like those that must be. Of a presigned URL the body
+/// is not signed anyway.
+const UNSIGNED: [&str; 2] = ["x-amz-content-sha256", "x-amz-date"];
+
+/// What a request shows of its signer.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    key: String,
+    signed: Vec<String>,
+    is_presigned: bool,
+}
+
+/// Finds out who says that he signs a request.
+pub async fn admit(app: &App, request: &axum::extract::Request) -> S3Result<Arc<Talk>> {
+    let (headers, query) = (request.headers(), request.uri().query().unwrap_or_default());
+    if headers.len() > HEADERS_MAX {
+        return Err(s3_error!(
+            RequestHeaderSectionTooLarge,
+            "a request has at most {HEADERS_MAX} headers"
+        ));
+    }
+    refuse_forms(request.method(), headers)?;
+    let shown = shown(headers, query)?;
+    require_signed(headers, &shown)?;
+    let from = Peer::of(request.extensions());
+    let signing = app.signing(&from, &shown.key).await.map_err(told)?;
+    let signing = signing.ok_or_else(|| {
+        s3_error!(InvalidAccessKeyId, "there is no access key of this id, or it may not sign")
+    })?;
+    Ok(Arc::new(Talk::new(from, signing)))
+}
+
+/// A form brings its policy in its body, which would be read before it is known whose it is.
+fn refuse_forms(method: &Method, headers: &HeaderMap) -> S3Result<()> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if *method == Method::POST && kind.eq_ignore_ascii_case("multipart/form-data") {
+        return Err(s3_error!(
+            NotImplemented,
+            "uploads by a form are not offered: use a presigned PUT"
+        ));
+    }
+    Ok(())
+}
+
+fn shown(headers: &HeaderMap, query: &str) -> S3Result<Shown> {
+    let header = text(headers, &AUTHORIZATION).map_err(told)?;
+    let pairs: Vec<(String, String)> = serde_html_form::from_str(query)
+        .map_err(|_| s3_error!(InvalidURI, "the query cannot be read"))?;
+    let parameter = |name: &str| {
+        let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        values.next().map(String::as_str)
+    };
+    let is_presigned = parameter("X-Amz-Signature").is_some();
+    if parameter("Signature").is_some() || header.is_some_and(|text| text.starts_with("AWS ")) {
+        return Err(s3_error!(
+            AuthorizationQueryParametersError,
+            "signatures of version 2 are not taken, because they can be used again and again: sign with SigV4 (boto3: Config(signature_version='s3v4'))"
+        ));
+    }
+    let said = match (header, is_presigned) {
+        (Some(_), true) => {
+            return Err(s3_error!(
+                InvalidRequest,
+                "a request is signed by its header Authorization or by its URL, not by both"
+            ));
+        }
+        (Some(header), false) => by_header(header),
+        (None, true) => {
+            check_expiry(parameter("X-Amz-Expires"))?;
+            parameter("X-Amz-Credential").zip(parameter("X-Amz-SignedHeaders"))
+        }
+        (None, false) => {
+            return Err(s3_error!(
+                AccessDenied,
+                "anonymous requests are not answered: sign with an access key of this deployment"
+            ));
+        }
+    };
+    let (credential, signed) = said.ok_or_else(|| {
+        s3_error!(
+            AuthorizationHeaderMalformed,
+            "the signature cannot be read: it is AWS4-HMAC-SHA256 with Credential, SignedHeaders and Signature"
+        )
+    })?;
+    Ok(Shown {
+        key: credential.split('/').next().unwrap_or_default().to_owned(),
+        signed: signed.split(';').map(str::to_ascii_lowercase).collect(),
+        is_presigned,
+    })
+}
+
+/// Credential and signed headers of `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`.
+fn by_header(text: &str) -> Option<(&str, &str)> {
+    let fields = text.strip_prefix("AWS4-HMAC-SHA256")?;
+    let field = |name: &str| {
+        let mut fields = fields.split(',').map(str::trim);
+        fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+    };
+    field("Credential").zip(field("SignedHeaders"))
+}
+
+fn check_expiry(text: Option<&str>) -> S3Result<()> {
+    match text.and_then(|text| text.parse::<u32>().ok()) {
+        Some(1..=EXPIRES_MAX) => Ok(()),
+        _ => Err(s3_error!(
+            AuthorizationQueryParametersError,
+            "X-Amz-Expires is 1 to {EXPIRES_MAX} seconds"
+        )),
+    }
+}
+
+/// Whoever sees a signed request on its way must not be able to make another one of it.
+fn require_signed(headers: &HeaderMap, shown: &Shown) -> S3Result<()> {
+    let is_signed = |name: &str| shown.signed.iter().any(|signed| signed == name);
+    let must = |name: &str| {
+        let is_ours = name.starts_with("x-amz-") || name == "content-md5";
+        is_ours && !UNSIGNED.contains(&name)
+    };
+    if !is_signed("host") {
+        return Err(s3_error!(AccessDenied, "the header host has to be signed"));
+    }
+    let mut names = headers.keys().map(http::HeaderName::as_str);
+    let Some(name) = names.find(|name| must(name) && !is_signed(name)) else { return Ok(()) };
+    // Clients compute it where the body is sent, long after a URL was signed.
+    if shown.is_presigned && name == "content-md5" {
+        return Ok(());
+    }
+    let mut error = S3Error::new(S3ErrorCode::AccessDenied);
+    error.set_message(format!(
+        "there were headers present in the request which were not signed: {name}"
+    ));
+    Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        lines.iter().map(line).collect()
+    }
+
+    const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=ID/20261128/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=ab";
+
+    #[test]
+    fn a_signer_is_read_from_a_header_or_a_query() {
+        let by_header = shown(&headers(&[("authorization", SIGNED)]), "").unwrap();
+        let query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ID%2F20261128%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-SignedHeaders=host%3Bx-amz-date&X-Amz-Expires=60&X-Amz-Signature=ab";
+        let by_query = shown(&HeaderMap::new(), query).unwrap();
+        assert_eq!(by_header.key, "ID");
+        assert_eq!(by_header.signed, ["host", "x-amz-date"]);
+        assert_eq!(by_query, Shown { is_presigned: true, ..by_header });
+    }
+
+    #[test]
+    fn what_s3s_takes_too_lightly_is_refused() {
+        let expires = |text: &str| {
+            format!(
+                "X-Amz-Credential=ID&X-Amz-SignedHeaders=host&X-Amz-Expires={text}&X-Amz-Signature=ab"
+            )
+        };
+        for (lines, query) in [
+            (vec![], String::new()),
+            (vec![("authorization", "AWS ID:signature")], String::new()),
+            (vec![("authorization", "Basic aWQ6c2VjcmV0")], String::new()),
+            (vec![("authorization", SIGNED)], "X-Amz-Signature=ab".to_owned()),
+            (vec![], "AWSAccessKeyId=ID&Expires=4000000000&Signature=ab".to_owned()),
+            (vec![], expires("604801")),
+            (vec![], expires("0")),
+            (vec![], expires("-1")),
+            (vec![], "X-Amz-Signature=ab".to_owned()),
+        ] {
+            assert!(shown(&headers(&lines), &query).is_err(), "{lines:?} {query}");
+        }
+        let form = headers(&[("content-type", "Multipart/Form-Data; boundary=x")]);
+        assert!(refuse_forms(&Method::POST, &form).is_err());
+        assert!(refuse_forms(&Method::PUT, &form).is_ok());
+    }
+
+    #[test]
+    fn nothing_that_counts_is_added_on_the_way() {
+        let shown = |signed: &[&str], is_presigned| Shown {
+            key: "ID".to_owned(),
+            signed: signed.iter().map(|name| (*name).to_owned()).collect(),
+            is_presigned,
+        };
+        let copying = headers(&[("x-amz-copy-source", "lake/main/a"), ("x-amz-date", "now")]);
+        assert!(require_signed(&copying, &shown(&["host"], false)).is_err());
+        assert!(require_signed(&copying, &shown(&["host"], true)).is_err());
+        assert!(require_signed(&copying, &shown(&["host", "x-amz-copy-source"], false)).is_ok());
+        assert!(require_signed(&copying, &shown(&["x-amz-copy-source"], false)).is_err());
+        let plain =
+            headers(&[("range", "bytes=0-1"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]);
+        assert!(require_signed(&plain, &shown(&["host"], true)).is_ok());
+    }
+}
