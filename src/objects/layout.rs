@@ -14,6 +14,9 @@
 //! <repo>/runs/<id>                                   a run, named by content
 //! <repo>/hint-key                                    what signs hints; created if absent
 //! <repo>/data/<id, first 2>/<id>                     an object uploaded through Onward
+//! <repo>/uploads/<id>/upload                         an upload in parts that is under way; created if absent
+//! <repo>/uploads/<id>/<number, 5 digits>             a part of it: which object has its bytes; overwritten
+//! <repo>/uploads/<id>/done                           what it became; created if absent
 //! <repo>/metadata                                    the user's key-value pairs; overwritten
 //! <repo>/refs/<id>                                   a dump of all refs; created if absent
 //! _onward/keys/<access key id>                       an access key; overwritten
@@ -209,6 +212,39 @@ pub fn data(repo: &RepoLife, id: u128) -> String {
 pub fn parse_data(key: &str) -> Option<u128> {
     // A range id has the same form: 32 lower-case hex digits behind their first two.
     parse_fanned::<RangeId>(RepoLife::split(key)?.1, "data").map(|id| u128::from_be_bytes(id.0))
+}
+
+/// The folder of uploads in parts: nothing in it names what has to stay.
+pub fn uploads_dir(repo: &RepoLife) -> String {
+    format!("{repo}/uploads")
+}
+
+/// The folder of one upload in parts, under an id drawn for it.
+pub fn upload_dir(repo: &RepoLife, id: u128) -> String {
+    format!("{repo}/uploads/{id:032x}")
+}
+
+/// The record of an upload in parts that is under way.
+pub fn upload(repo: &RepoLife, id: u128) -> String {
+    format!("{}/upload", upload_dir(repo, id))
+}
+
+/// The record of a part of an upload.
+pub fn upload_part(repo: &RepoLife, id: u128, number: u16) -> String {
+    format!("{}/{number:05}", upload_dir(repo, id))
+}
+
+/// What an upload in parts became.
+pub fn upload_done(repo: &RepoLife, id: u128) -> String {
+    format!("{}/done", upload_dir(repo, id))
+}
+
+/// The number of the part that a key made by [`upload_part`] is the record of.
+pub fn parse_upload_part(key: &str) -> Option<u16> {
+    let ["uploads", _, number] = inside(key)? else {
+        return None;
+    };
+    u16::try_from(padded(number, 5)?).ok()
 }
 
 /// The user's key-value pairs of a repository.

@@ -30,6 +30,7 @@ pub mod merge;
 pub mod merge_base;
 mod merge_spec;
 pub mod metadata;
+pub mod multipart;
 mod named_lives;
 mod names;
 mod onward;

@@ -35,6 +35,7 @@ mod protection;
 mod reading;
 mod relay;
 mod removals;
+mod s3;
 mod scripts;
 mod server;
 #[cfg(feature = "simulation")]

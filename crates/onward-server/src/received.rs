@@ -41,10 +41,10 @@ pub fn ended_early(error: &(dyn std::error::Error + 'static)) -> Option<ApiError
 }
 
 /// The pieces of a body, which break off with an error when no upload may go on any longer.
-pub fn until_stopped<E: Into<axum::BoxError>>(
+pub fn until_stopped<E: Into<axum::BoxError>, S: Stream<Item = Result<Bytes, E>> + Send + Unpin>(
     app: &App,
-    pieces: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    pieces: S,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + use<E, S> {
     let stop = Box::pin(stop(app.stopping.clone(), app.limits.grace));
     let state = (pieces, stop, false);
     futures::stream::unfold(state, |(mut pieces, mut stop, stopped)| async move {

@@ -25,12 +25,12 @@ const NO_ROUTE: &str = "(none)";
 
 /// What a request turns out to ask for, where no route says it: set by whoever finds out.
 #[derive(Debug, Clone, Default)]
-pub struct Operation(Arc<OnceLock<&'static str>>);
+pub struct Operation(Arc<OnceLock<String>>);
 
 impl Operation {
     /// Takes down the name of the operation: of these there are only so many.
     #[cfg(feature = "s3")]
-    pub fn set(&self, name: &'static str) {
+    pub fn set(&self, name: String) {
         let _ = self.0.set(name);
     }
 }
@@ -58,8 +58,13 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     let operation = Operation::default();
     request.extensions_mut().insert(operation.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
-    let route =
-        operation.0.get().inspect(|name| drop(span.record("route", **name))).unwrap_or(&route);
+    let route = match operation.0.get() {
+        Some(name) => {
+            span.record("route", name);
+            name
+        }
+        None => route,
+    };
     let (status, took) = (response.status(), begun.elapsed());
     metrics::answered(method, route, status.as_u16(), took);
     let (status, ms) = (status.as_u16(), took.as_micros() as f64 / 1000.0);

@@ -75,16 +75,21 @@ pub async fn keep(
     entry: &Entry,
     conditions: &Conditions,
 ) -> ApiResult<()> {
-    let Err(error) = stage(branch, path, Change::Put(entry.clone()), conditions).await else {
-        return Ok(());
-    };
+    match stage(branch, path, Change::Put(entry.clone()), conditions).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(withdrawn(branch, entry, error).await),
+    }
+}
+
+/// What is told of an upload that did not get its name: where that is certain, its bytes go again.
+pub async fn withdrawn(branch: &Branch, entry: &Entry, error: ApiError) -> ApiError {
     if !is_certain(&error) {
-        return Err(error);
+        return error;
     }
     let is_refused = error.status() == StatusCode::BAD_REQUEST;
     let is_left_behind = is_refused && branch.is_left_behind(&entry.address).await.unwrap_or(false);
     branch.withdraw(entry).await;
-    Err(if is_left_behind { made_again() } else { error })
+    if is_left_behind { made_again() } else { error }
 }
 
 /// The bytes lie where nothing is kept any more, and the client has them still.

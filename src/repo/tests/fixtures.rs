@@ -23,6 +23,7 @@ use crate::model::ids::CommitId;
 use crate::objects::Secret;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint;
+use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::{decode_rules, encode_rules};
 use crate::repo::trust::Verdict;
 use crate::tree::InlineRun;
@@ -222,6 +223,12 @@ fn all() -> Vec<Fixture> {
         let again = encode_rules(rules.clone())?;
         Ok((json_of(&rules), Some(again.to_vec())))
     });
+    let upload = encode(&samples::upload()).unwrap();
+    add("upload-v1".into(), upload.to_vec(), read_record::<Upload>);
+    let part = encode(&samples::upload_part()).unwrap();
+    add("upload-part-v1".into(), part.to_vec(), read_record::<Part>);
+    let done = encode(&samples::upload_done()).unwrap();
+    add("upload-done-v1".into(), done.to_vec(), read_record::<Done>);
     add("hint-v1".into(), hint_of(samples::hinted()), read_hint);
     add("change-file-v1".into(), samples::CHANGE_FILE.as_bytes().to_vec(), read_change_file);
     let list = encode_list(&samples::range_list()).unwrap();

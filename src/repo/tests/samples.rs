@@ -20,6 +20,7 @@ use crate::model::ids::{
     BranchUid, CommitId, Fingerprint, MetarangeId, OpId, RangeId, RunId, Ticket,
 };
 use crate::model::producer::{Producer, Standing};
+use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::{Action, Rule};
 use crate::repo::trust;
 use crate::tree::{
@@ -403,6 +404,32 @@ pub(super) const CHANGE_FILE: &str = r#"{"put": {"path": "größe/a", "address":
 
 {"put": {"path": "c", "address": "s3://b/y", "checksum": "d", "size": 18446744073709551615}}
 "#;
+
+pub(super) fn upload() -> Upload {
+    Upload {
+        branch: "main".parse().unwrap(),
+        path: "größe/a".parse().unwrap(),
+        content_type: Some("text/csv".into()),
+        metadata: metadata(),
+        checksum: Some("crc64nvme:FULL_OBJECT".into()),
+        created_ms: CREATED_MS,
+    }
+}
+
+pub(super) fn upload_part() -> Part {
+    Part {
+        address: "s3://lake/lake/data/05/05000000000000000000000000000000".into(),
+        size: 5 << 20,
+        md5: "d41d8cd98f00b204e9800998ecf8427e".into(),
+        sum: Some("rosUhgp5mIg=".into()),
+        written_ms: CREATED_MS,
+    }
+}
+
+pub(super) fn upload_done() -> Done {
+    let Upload { branch, path, .. } = upload();
+    Done { branch, path, entry: entry(2) }
+}
 
 /// A list of ranges that is too long to travel.
 pub(super) fn range_list() -> Vec<RangeRef> {

@@ -38,12 +38,13 @@ impl S3Access for Roles {
             .filter(|_| cx.credentials().is_some())
             .ok_or_else(|| s3_error!(AccessDenied, "anonymous requests are not answered"))?;
         talk.verify();
-        let operation = cx.s3_op().name();
+        let operation = cx.s3_op().name().to_owned();
+        let role = needed(&operation);
         if let Some(shown) = cx.extensions_mut().get::<Operation>() {
             shown.set(operation);
         }
         let caller = Caller { key: Arc::clone(&talk.signing.key) };
-        caller.require(needed(operation)).map_err(told)?;
+        caller.require(role).map_err(told)?;
         cx.extensions_mut().insert(caller);
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
@@ -13,7 +14,6 @@ use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use super::error::told;
 use super::talk::Talk;
 use crate::headers::text;
-use crate::listen::Peer;
 use crate::state::App;
 
 /// How long a presigned URL may be good, in seconds: seven days, as in S3.
@@ -28,14 +28,14 @@ const UNSIGNED: [&str; 2] = ["x-amz-content-sha256", "x-amz-date"];
 
 /// What a request shows of its signer.
 #[derive(Debug, PartialEq, Eq)]
-struct Shown {
+pub struct Shown {
     key: String,
     signed: Vec<String>,
     is_presigned: bool,
 }
 
-/// Finds out who says that he signs a request.
-pub async fn admit(app: &App, request: &axum::extract::Request) -> S3Result<Arc<Talk>> {
+/// What a request shows of its signer, unless it has a form that is not taken.
+pub fn shown(request: &Request) -> S3Result<Shown> {
     let (headers, query) = (request.headers(), request.uri().query().unwrap_or_default());
     if headers.len() > HEADERS_MAX {
         return Err(s3_error!(
@@ -44,9 +44,13 @@ pub async fn admit(app: &App, request: &axum::extract::Request) -> S3Result<Arc<
         ));
     }
     refuse_forms(request.method(), headers)?;
-    let shown = shown(headers, query)?;
+    let shown = read(headers, query)?;
     require_signed(headers, &shown)?;
-    let from = Peer::of(request.extensions());
+    Ok(shown)
+}
+
+/// Finds out whose the key is that a request from the address `from` shows.
+pub async fn admit(app: &App, from: Arc<str>, shown: Shown) -> S3Result<Arc<Talk>> {
     let signing = app.signing(&from, &shown.key).await.map_err(told)?;
     let signing = signing.ok_or_else(|| {
         s3_error!(InvalidAccessKeyId, "there is no access key of this id, or it may not sign")
@@ -67,7 +71,7 @@ fn refuse_forms(method: &Method, headers: &HeaderMap) -> S3Result<()> {
     Ok(())
 }
 
-fn shown(headers: &HeaderMap, query: &str) -> S3Result<Shown> {
+fn read(headers: &HeaderMap, query: &str) -> S3Result<Shown> {
     let header = text(headers, &AUTHORIZATION).map_err(told)?;
     let pairs: Vec<(String, String)> = serde_html_form::from_str(query)
         .map_err(|_| s3_error!(InvalidURI, "the query cannot be read"))?;
@@ -173,9 +177,9 @@ mod tests {
 
     #[test]
     fn a_signer_is_read_from_a_header_or_a_query() {
-        let by_header = shown(&headers(&[("authorization", SIGNED)]), "").unwrap();
+        let by_header = read(&headers(&[("authorization", SIGNED)]), "").unwrap();
         let query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ID%2F20261128%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-SignedHeaders=host%3Bx-amz-date&X-Amz-Expires=60&X-Amz-Signature=ab";
-        let by_query = shown(&HeaderMap::new(), query).unwrap();
+        let by_query = read(&HeaderMap::new(), query).unwrap();
         assert_eq!(by_header.key, "ID");
         assert_eq!(by_header.signed, ["host", "x-amz-date"]);
         assert_eq!(by_query, Shown { is_presigned: true, ..by_header });
@@ -199,7 +203,7 @@ mod tests {
             (vec![], expires("-1")),
             (vec![], "X-Amz-Signature=ab".to_owned()),
         ] {
-            assert!(shown(&headers(&lines), &query).is_err(), "{lines:?} {query}");
+            assert!(read(&headers(&lines), &query).is_err(), "{lines:?} {query}");
         }
         let form = headers(&[("content-type", "Multipart/Form-Data; boundary=x")]);
         assert!(refuse_forms(&Method::POST, &form).is_err());

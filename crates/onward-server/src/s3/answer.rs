@@ -13,13 +13,13 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use tracing::Instrument;
 
 use super::access::{Roles, Secrets};
-use super::admission::admit;
+use super::admission::{admit, shown};
 use super::error::told;
 use super::gateway::Gateway;
 use super::hosts::{BucketNames, Domains};
 use super::talk::{TALK, Talk};
 use super::unread::Unread;
-use crate::requests::Operation;
+use crate::listen::Peer;
 use crate::state::AppState;
 
 /// How far the clock of a client may be off, in seconds, and so for how long a signed request can be sent
@@ -78,7 +78,12 @@ impl Service {
 
 /// Answers a request.
 pub async fn answer(State(service): State<Service>, request: Request) -> Response {
-    let talk = match admit(&service.app, &request).await {
+    let from = Peer::of(request.extensions());
+    let admitted = match shown(&request) {
+        Ok(shown) => admit(&service.app, from, shown).await,
+        Err(error) => Err(error),
+    };
+    let talk = match admitted {
         Ok(talk) => talk,
         Err(error) => {
             let (_, unread) = Unread::watch(request);

@@ -78,6 +78,16 @@ impl Attributes {
         self
     }
 
+    /// Content type and pairs, to be kept for a while.
+    pub fn into_parts(self) -> (Option<String>, BTreeMap<String, String>) {
+        (self.content_type, self.pairs)
+    }
+
+    /// The same again.
+    pub fn from_parts(content_type: Option<String>, pairs: BTreeMap<String, String>) -> Self {
+        Self { content_type, pairs }
+    }
+
     /// An entry with these attributes and no others.
     pub fn put_on(self, entry: Entry) -> Entry {
         Entry { content_type: self.content_type, metadata: self.pairs, ..entry }

@@ -324,7 +324,7 @@ impl Watch {
 }
 
 /// Whether two checksums in base64 are the same bytes.
-fn is_same(said: &str, value: &str) -> bool {
+pub fn is_same(said: &str, value: &str) -> bool {
     let bytes = |text: &str| STANDARD.decode(text.trim()).ok();
     match (bytes(said), bytes(value)) {
         (Some(said), Some(value)) => said.ct_eq(&value).into(),

@@ -11,13 +11,14 @@ use super::error::told;
 use super::gateway::Gateway;
 use super::names::{Named, named};
 use super::objects::{find, modified, tag_of};
-use super::putting::{check_now, store, write_conditions};
+use super::putting::{check_now, write_conditions};
 use super::unoffered::refuse_unoffered;
+use super::written::{change, store};
 use crate::conditions::{self, Conditions};
 use crate::content::open;
 use crate::received::{until_stopped, write};
 use crate::writes::now;
-use onward::Entry;
+use onward::{Change, Entry};
 
 /// What stands before the name of a condition that is about the source of a copy.
 const SOURCE_PREFIX: &str = "x-amz-copy-source-";
@@ -102,11 +103,8 @@ pub async fn copy(
         None => kept,
     };
     match is_link {
-        true => {
-            let put = onward::Change::Put(kept.clone());
-            crate::writes::stage(&branch, to.path()?, put, &conditions).await.map_err(told)?;
-        }
-        false => store(&branch, &to, &kept, &conditions).await?,
+        true => change(&branch, to.path()?, Change::Put(kept.clone()), &conditions).await?,
+        false => store(&branch, to.path()?, &kept, &conditions).await?,
     }
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {

@@ -8,12 +8,11 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
-use super::error::told;
 use super::gateway::Gateway;
 use super::names::{Named, named};
 use super::putting::write_conditions;
-use crate::writes::stage;
-use onward::{Change, PathChange};
+use super::written::{self, change};
+use onward::Change;
 
 /// Keys of one request, at most, as in S3.
 const KEYS_MAX: usize = 1000;
@@ -35,7 +34,7 @@ pub async fn delete(
     // The folder of a branch goes with the branch.
     if let Some(path) = &named.path {
         let conditions = write_conditions(&headers)?;
-        stage(&branch, path, Change::Delete, &conditions).await.map_err(told)?;
+        change(&branch, path, Change::Delete, &conditions).await?;
     }
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }
@@ -81,14 +80,10 @@ fn checked(gateway: &Gateway, bucket: &str, object: &ObjectIdentifier) -> S3Resu
 
 /// Deletes what is named at one ref, in as few calls as that takes.
 async fn delete_all(all: Vec<Named>, answer: &mut Answer) {
-    let deletion = |named: &Named| {
-        let path = named.path.clone()?;
-        Some(PathChange { path, change: Change::Delete, condition: None })
-    };
-    let changes: Vec<PathChange> = all.iter().filter_map(deletion).collect();
+    let paths = all.iter().filter_map(|named| named.path.clone()).collect();
     let deleted = match all.first() {
         Some(named) => match named.branch().await {
-            Ok(branch) => branch.stage(&changes).await.map_err(told),
+            Ok(branch) => written::delete_all(&branch, paths).await,
             Err(error) => Err(error),
         },
         None => Ok(()),

@@ -21,13 +21,14 @@ const PLAIN: &AsciiSet =
 
 /// How the names of an answer are written.
 #[derive(Clone, Copy)]
-enum Writing {
+pub enum Writing {
     Plain,
     Escaped,
 }
 
 impl Writing {
-    fn of(encoding: Option<&EncodingType>) -> S3Result<Self> {
+    /// As a client asks for it.
+    pub fn of(encoding: Option<&EncodingType>) -> S3Result<Self> {
         match encoding.map(EncodingType::as_str) {
             None => Ok(Self::Plain),
             Some("url") => Ok(Self::Escaped),
@@ -35,14 +36,16 @@ impl Writing {
         }
     }
 
-    fn write(self, name: impl AsRef<str>) -> String {
+    /// A name.
+    pub fn write(self, name: impl AsRef<str>) -> String {
         match self {
             Self::Plain => name.as_ref().to_owned(),
             Self::Escaped => utf8_percent_encode(name.as_ref(), PLAIN).to_string(),
         }
     }
 
-    fn shown(self) -> Option<EncodingType> {
+    /// What is said of it.
+    pub fn shown(self) -> Option<EncodingType> {
         matches!(self, Self::Escaped).then(|| EncodingType::from_static(EncodingType::URL))
     }
 }

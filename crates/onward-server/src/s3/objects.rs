@@ -130,7 +130,7 @@ impl Read {
         let is_part = match part_number {
             None => false,
             Some(1) => entry.size > 0,
-            Some(_) => return Err(s3_error!(InvalidPartNumber, "the object has one part")),
+            Some(_) => return Err(s3_error!(InvalidRange, "the object has one part")),
         };
         let part = match wanted(headers, &etag, entry.size).map_err(told)? {
             None => is_part.then_some(0..entry.size),

@@ -13,9 +13,10 @@ use super::gateway::Gateway;
 use super::names::{Named, named};
 use super::objects::tag_of;
 use super::unoffered::refuse_unoffered;
+use super::written::store;
 use crate::conditions::Conditions;
 use crate::received::{until_stopped, write};
-use crate::writes::{keep, require};
+use crate::writes::require;
 use onward::Entry;
 use onward::internals::repo::Branch;
 
@@ -56,7 +57,7 @@ pub async fn put(
     check_now(&branch, &named, &conditions).await?;
     let (entry, sum) = receive(gateway, &branch, sent).await?;
     let entry = finished(entry, attributes, sum.as_ref());
-    store(&branch, &named, &entry, &conditions).await?;
+    store(&branch, named.path()?, &entry, &conditions).await?;
     let sums = sum.map(|sum| sum.algorithm.alone(sum.value)).unwrap_or_default();
     let is_summed = sums != s3s::dto::Checksum::default();
     Ok(S3Response::new(PutObjectOutput {
@@ -132,16 +133,6 @@ pub fn finished(entry: Entry, mut attributes: Attributes, sum: Option<&Sum>) -> 
         attributes.own(&sum.algorithm.key(), sum.value.clone());
     }
     attributes.put_on(entry)
-}
-
-/// Gives a path what was uploaded for it.
-pub async fn store(
-    branch: &Branch,
-    named: &Named,
-    entry: &Entry,
-    conditions: &Conditions,
-) -> S3Result<()> {
-    keep(branch, named.path()?, entry, conditions).await.map_err(told)
 }
 
 /// Clients that know folders make one before they write into it. That of a branch needs no object.

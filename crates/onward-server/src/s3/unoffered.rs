@@ -13,19 +13,17 @@ const UNOFFERED: [&str; 6] = [
     "x-amz-grant-",
 ];
 
-const ACL: HeaderName = HeaderName::from_static("x-amz-acl");
+const ACL: &str = "x-amz-acl";
 
 /// Those lists of who may that say what is so anyway.
 const PRIVATE: [&[u8]; 3] = [b"private", b"bucket-owner-full-control", b"bucket-owner-read"];
 
 /// Fails with `NotImplemented` where the headers of a write ask for what there is not.
 pub fn refuse_unoffered(headers: &HeaderMap) -> S3Result<()> {
-    let is_unoffered =
-        |name: &&HeaderName| UNOFFERED.iter().any(|begin| name.as_str().starts_with(begin));
-    let is_public = headers.get(&ACL).is_some_and(|acl| !PRIVATE.contains(&acl.as_bytes()));
-    let Some(name) = headers.keys().find(is_unoffered).or(is_public.then_some(&ACL)) else {
-        return Ok(());
-    };
+    let is_unoffered = |name: &&str| UNOFFERED.iter().any(|begin| name.starts_with(begin));
+    let is_public = headers.get(ACL).is_some_and(|acl| !PRIVATE.contains(&acl.as_bytes()));
+    let mut names = headers.keys().map(HeaderName::as_str);
+    let Some(name) = names.find(is_unoffered).or(is_public.then_some(ACL)) else { return Ok(()) };
     Err(S3Error::with_message(
         S3ErrorCode::NotImplemented,
         format!("the header {name} asks for what is not offered here: send the request without it"),

@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use http::header::EXPECT;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
@@ -25,9 +26,10 @@ impl Unread {
     /// The same request, and what is left of its body at any time.
     pub fn watch(request: Request) -> (http::Request<Shared>, Self) {
         let waits = request.headers().contains_key(EXPECT);
+        let left = left(request.headers());
         let (head, body) = request.into_parts();
         let body = Arc::new(Mutex::new(body));
-        let shared = Shared(Arc::clone(&body));
+        let shared = Shared { body: Arc::clone(&body), left };
         (http::Request::from_parts(head, shared), Self { body, waits })
     }
 
@@ -36,7 +38,7 @@ impl Unread {
         if self.waits {
             return;
         }
-        let mut body = Shared(self.body);
+        let mut body = Shared { body: self.body, left: None };
         let mut len = 0;
         while len < LEN_MAX
             && let Some(Ok(frame)) = body.frame().await
@@ -46,26 +48,45 @@ impl Unread {
     }
 }
 
+/// How long a body is by what its head says, if that says it.
+fn left(headers: &HeaderMap) -> Option<u64> {
+    match headers.get(CONTENT_LENGTH) {
+        Some(len) => len.to_str().ok()?.parse().ok(),
+        None if headers.contains_key(TRANSFER_ENCODING) => None,
+        None => Some(0),
+    }
+}
+
 /// The body of a request whose rest can be thrown away.
-pub struct Shared(Arc<Mutex<Body>>);
+pub struct Shared {
+    body: Arc<Mutex<Body>>,
+    /// Bytes that are still to come: what limits the time of a body does not pass on how long it is.
+    left: Option<u64>,
+}
 
 impl HttpBody for Shared {
     type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Pin::new(&mut *body).poll_frame(cx)
+        let frame = {
+            let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+            ready!(Pin::new(&mut *body).poll_frame(cx))
+        };
+        let len = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref().map(Bytes::len));
+        self.left = self.left.map(|left| left.saturating_sub(len.unwrap_or_default() as u64));
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+        self.left == Some(0)
+            || self.body.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+        self.left.map(SizeHint::with_exact).unwrap_or_default()
     }
 }

@@ -1,0 +1,76 @@
+//! Conditions of writes, with many writers at once.
+
+use futures::future::join_all;
+use reqwest::StatusCode;
+
+use super::Gateway;
+
+const WRITERS: usize = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_create_a_key_one_does() {
+    let s3 = Gateway::start().await;
+    for round in 0..4 {
+        let path = format!("/lake/main/_delta_log/{round:020}.json");
+        let puts = (0..WRITERS).map(|writer| {
+            let call = s3.call("PUT", &path).header("if-none-match", "*");
+            async move { (writer, call.body(format!("writer {writer}")).send().await) }
+        });
+        let answers = join_all(puts).await;
+        let won: Vec<_> =
+            answers.iter().filter(|(_, answer)| answer.status == StatusCode::OK).collect();
+        let [(winner, _)] = won.as_slice() else { panic!("{} have won", won.len()) };
+        for (_, lost) in answers.iter().filter(|(_, answer)| answer.status != StatusCode::OK) {
+            assert_eq!(lost.told(), (412, "PreconditionFailed".into()));
+        }
+        assert_eq!(s3.get(&path).await.text(), format!("writer {winner}"));
+    }
+    // What lost has left nothing.
+    assert_eq!(s3.stored("lake/data").await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_is_replaced_as_it_was_read_loses_no_step() {
+    let s3 = Gateway::start().await;
+    s3.put("/lake/main/counter", "0").await;
+    let steps = (0..8).map(|_| async {
+        let mut done = 0;
+        while done < 4 {
+            let read = s3.get("/lake/main/counter").await;
+            let next = (read.text().parse::<u64>().unwrap() + 1).to_string();
+            let put = s3.call("PUT", "/lake/main/counter").header("if-match", read.etag());
+            match put.body(next).send().await.status.as_u16() {
+                200 => done += 1,
+                412 | 503 => {}
+                other => panic!("{other}"),
+            }
+        }
+    });
+    join_all(steps).await;
+    assert_eq!(s3.get("/lake/main/counter").await.text(), "32");
+}
+
+#[tokio::test]
+async fn a_condition_that_does_not_hold_changes_nothing() {
+    let s3 = Gateway::start().await;
+    let first = s3.put("/lake/main/a", "one").await;
+    for (name, value) in [("if-none-match", "*"), ("if-match", "\"other\"")] {
+        let put = s3.call("PUT", "/lake/main/a").header(name, value).body("two").send().await;
+        assert_eq!(put.told(), (412, "PreconditionFailed".into()), "{name}");
+    }
+    let absent = s3.call("PUT", "/lake/main/b").header("if-match", "*").body("x").send().await;
+    assert_eq!(absent.told(), (412, "PreconditionFailed".into()));
+    let deleted = s3.call("DELETE", "/lake/main/a").header("if-match", "\"other\"").send().await;
+    assert_eq!(deleted.told(), (412, "PreconditionFailed".into()));
+    let by_date = s3
+        .call("PUT", "/lake/main/a")
+        .header("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT")
+        .body("x")
+        .send()
+        .await;
+    assert_eq!(by_date.told(), (501, "NotImplemented".into()));
+    assert_eq!(s3.get("/lake/main/a").await.text(), "one");
+    assert_eq!(s3.stored("lake/data").await, 1);
+    let right = s3.call("PUT", "/lake/main/a").header("if-match", first.etag()).body("two");
+    assert_eq!(right.send().await.status, StatusCode::OK);
+}
