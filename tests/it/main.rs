@@ -47,3 +47,4 @@ mod unsafe_storage;
 mod upgrade;
 mod verify;
 mod worker;
+mod write_policy;
