@@ -8,6 +8,7 @@
 //! <repo>/branches/<name>/<incarnation>.deleted       the mark that this life is over
 //! <repo>/tags/<name, escaped>                        a tag; created if absent
 //! <repo>/protection                                  rules of protected branches; overwritten
+//! <repo>/write-policy                                rules of how objects are written; overwritten
 //! <repo>/log/<uid>/<first ticket, 20 digits>         one decided batch; created if absent
 //! <repo>/checkpoints/<uid>                           hint to a recent log entry; overwritten
 //! <repo>/ranges/<id, first 2>/<id>                   a range, named by content
@@ -22,6 +23,7 @@
 //! _onward/keys/<access key id>                       an access key; overwritten
 //! _onward/storage                                    what was found of this storage; overwritten
 //! _onward/token-key                                  what signs logins and upload addresses; created if absent
+//! _onward/seal-key                                   what secrets of access keys are sealed with; created if absent
 //! _iceberg/<repo>/…                                  files of Iceberg tables: not this room's, and left alone
 //! ```
 //!
@@ -122,6 +124,11 @@ pub fn parse_tag(key: &str) -> Option<TagName> {
 /// The rules of protected branches.
 pub fn protection(repo: &RepoLife) -> String {
     format!("{repo}/protection")
+}
+
+/// The rules of how objects are written.
+pub fn write_policy(repo: &RepoLife) -> String {
+    format!("{repo}/write-policy")
 }
 
 /// The folder of the logs, with one folder for each branch uid.
@@ -259,6 +266,9 @@ pub fn refs_dump(repo: &RepoLife, id: u128) -> String {
 
 /// What signs logins and the addresses of uploads.
 pub const TOKEN_KEY: &str = "_onward/token-key";
+
+/// What secrets of access keys are sealed with.
+pub const SEAL_KEY: &str = "_onward/seal-key";
 
 /// What was found of this storage when it was tried.
 pub const STORAGE_VERDICT: &str = "_onward/storage";

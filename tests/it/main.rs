@@ -48,3 +48,4 @@ mod unsafe_storage;
 mod upgrade;
 mod verify;
 mod worker;
+mod write_policy;

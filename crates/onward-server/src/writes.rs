@@ -15,7 +15,7 @@ use onward::{Change, Condition, Entry, Error, ErrorKind, ObjectPath, PathChange}
 pub const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// How often a write on a condition is judged anew when the object is written meanwhile.
-const ATTEMPTS: usize = 16;
+pub const ATTEMPTS: usize = 16;
 
 /// Now, in seconds since the Unix epoch.
 pub fn now() -> i64 {
@@ -131,7 +131,12 @@ pub async fn stage_judged(
             staged => return Ok(staged?),
         }
     }
-    Err(ApiError::from(Error::unavailable(
+    Err(overtaken())
+}
+
+/// What is told where a write was judged anew as often as that is done.
+pub fn overtaken() -> ApiError {
+    ApiError::from(Error::unavailable(
         "the object was written again and again meanwhile, and nothing was done: try again",
-    )))
+    ))
 }

@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
-use super::{changes, events, merges, producers, table, tickets, valid_through};
+use super::{changes, events, merges, producers, table, tickets, valid_through, write_policy};
 
 /// Where the API is.
 const ROOT: &str = "/onward/v1";
@@ -24,6 +24,7 @@ const ROOT: &str = "/onward/v1";
         (name = "commits", description = "Change sets and merges"),
         (name = "tickets", description = "What became of accepted ops, and what waits"),
         (name = "producers", description = "Where a producer that starts again goes on"),
+        (name = "policy", description = "How objects are written by clients that know no commits"),
     ),
     modifiers(&Logins),
     security(("basic" = []), ("bearer" = [])),
@@ -39,7 +40,9 @@ struct Document;
     tickets::queue,
     producers::show,
     events::listen,
-    valid_through::show
+    valid_through::show,
+    write_policy::show,
+    write_policy::replace
 ))]
 struct Paths;
 

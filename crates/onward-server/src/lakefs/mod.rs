@@ -6,7 +6,7 @@
 
 mod branches;
 mod commits;
-mod committed;
+pub(crate) mod committed;
 mod config;
 mod dumps;
 mod imports;

@@ -16,7 +16,7 @@ use super::objects::{CHECKSUM_TYPE, sums_of, tag_of};
 use super::parted::{UnderWay, id_of, under_way};
 use super::putting::{check_now, write_conditions};
 use super::summing::given_sum;
-use super::written::change;
+use super::written::Pen;
 use crate::conditions::Conditions;
 use crate::writes::now;
 use onward::internals::repo::multipart::{Done, PARTS_MAX, Part};
@@ -30,12 +30,14 @@ pub async fn complete(
     gateway: &Gateway,
     request: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-    let S3Request { input, headers, .. } = request;
+    let S3Request { input, headers, extensions, .. } = request;
     let conditions = write_conditions(&headers)?;
     let to = named(&gateway.app, &input.bucket, &input.key)?;
     let id = id_of(&input.upload_id)?;
     if let Some(done) = done_before(&to, id).await? {
-        let entry = stored_again(&to, id, &done, &conditions).await?;
+        let branch = to.branch().await?;
+        let entry =
+            stored_again(&to, &Pen::new(&branch, &extensions), id, &done, &conditions).await?;
         return Ok(answer(input, &entry));
     }
     let at = under_way(gateway, &input.bucket, &input.key, &input.upload_id).await?;
@@ -60,7 +62,7 @@ pub async fn complete(
         // Somebody else was completing it: his object counts.
         branch.withdraw(&entry).await;
     }
-    store_if_not(&at.named, &first.entry, &conditions).await?;
+    store_if_not(&at.named, &Pen::new(&branch, &extensions), &first.entry, &conditions).await?;
     if let Err(error) = at.named.repo.end_upload(id, Some(&first.entry.address)).await {
         tracing::warn!(%error, "parts of a completed upload stay until they are garbage");
     }
@@ -85,25 +87,31 @@ async fn done_before(to: &Named, id: u128) -> S3Result<Option<Done>> {
 /// name now; where that was done, whatever was written since stays.
 async fn stored_again(
     to: &Named,
+    pen: &Pen,
     id: u128,
     done: &Done,
     conditions: &Conditions,
 ) -> S3Result<Entry> {
     if to.repo.upload(id).await.map_err(told)?.is_some() {
-        store_if_not(to, &done.entry, conditions).await?;
+        store_if_not(to, pen, &done.entry, conditions).await?;
     }
     Ok(done.entry.clone())
 }
 
 /// Gives the path its object, unless it has it.
-async fn store_if_not(to: &Named, entry: &Entry, conditions: &Conditions) -> S3Result<()> {
+async fn store_if_not(
+    to: &Named,
+    pen: &Pen,
+    entry: &Entry,
+    conditions: &Conditions,
+) -> S3Result<()> {
     let branch = to.repo.branch(to.reference.as_str());
     let there = branch.stat(to.path()?).await.map_err(told)?;
     if there.is_some_and(|there| there.address == entry.address) {
         return Ok(());
     }
     // The bytes stay where the conditions do not hold: whoever asks again may have others.
-    change(&branch, to.path()?, Change::Put(entry.clone()), conditions).await
+    pen.change(to.path()?, Change::Put(entry.clone()), conditions).await
 }
 
 /// The parts that a client names, as they were uploaded.

@@ -13,7 +13,7 @@ use super::names::{Named, named};
 use super::objects::{find, modified, tag_of};
 use super::putting::{check_now, write_conditions};
 use super::unoffered::refuse_unoffered;
-use super::written::{change, store};
+use super::written::Pen;
 use crate::conditions::{self, Conditions};
 use crate::content::open;
 use crate::received::{until_stopped, write};
@@ -75,7 +75,7 @@ pub async fn copy(
     gateway: &Gateway,
     request: S3Request<CopyObjectInput>,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
-    let S3Request { input, headers, .. } = request;
+    let S3Request { input, headers, extensions, .. } = request;
     refuse_unoffered(&headers)?;
     let to = named(&gateway.app, &input.bucket, &input.key)?;
     let branch = to.branch().await?;
@@ -102,9 +102,10 @@ pub async fn copy(
         Some(attributes) => attributes.with_sums_of(&kept).put_on(kept),
         None => kept,
     };
+    let pen = Pen::new(&branch, &extensions);
     match is_link {
-        true => change(&branch, to.path()?, Change::Put(kept.clone()), &conditions).await?,
-        false => store(&branch, to.path()?, &kept, &conditions).await?,
+        true => pen.change(to.path()?, Change::Put(kept.clone()), &conditions).await?,
+        false => pen.store(to.path()?, &kept, &conditions).await?,
     }
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {

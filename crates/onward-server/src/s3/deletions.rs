@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::Extensions;
 use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
     Error as Failed, ObjectIdentifier,
@@ -11,7 +12,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use super::gateway::Gateway;
 use super::names::{Named, named};
 use super::putting::write_conditions;
-use super::written::{self, change};
+use super::written::Pen;
 use onward::Change;
 
 /// Keys of one request, at most, as in S3.
@@ -22,7 +23,7 @@ pub async fn delete(
     gateway: &Gateway,
     request: S3Request<DeleteObjectInput>,
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
-    let S3Request { input, headers, .. } = request;
+    let S3Request { input, headers, extensions, .. } = request;
     if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
         return Err(s3_error!(
             NotImplemented,
@@ -34,7 +35,7 @@ pub async fn delete(
     // The folder of a branch goes with the branch.
     if let Some(path) = &named.path {
         let conditions = write_conditions(&headers)?;
-        change(&branch, path, Change::Delete, &conditions).await?;
+        Pen::new(&branch, &extensions).change(path, Change::Delete, &conditions).await?;
     }
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }
@@ -44,7 +45,7 @@ pub async fn delete_many(
     gateway: &Gateway,
     request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let input = request.input;
+    let S3Request { input, extensions, .. } = request;
     let objects = input.delete.objects;
     if objects.len() > KEYS_MAX {
         return Err(s3_error!(MalformedXML, "a request deletes {KEYS_MAX} keys at most"));
@@ -59,7 +60,7 @@ pub async fn delete_many(
         }
     }
     for (_, named) in by_ref {
-        delete_all(named, &mut answer).await;
+        delete_all(named, &extensions, &mut answer).await;
     }
     Ok(S3Response::new(DeleteObjectsOutput {
         deleted: Some(answer.deleted),
@@ -79,11 +80,11 @@ fn checked(gateway: &Gateway, bucket: &str, object: &ObjectIdentifier) -> S3Resu
 }
 
 /// Deletes what is named at one ref, in as few calls as that takes.
-async fn delete_all(all: Vec<Named>, answer: &mut Answer) {
+async fn delete_all(all: Vec<Named>, extensions: &Extensions, answer: &mut Answer) {
     let paths = all.iter().filter_map(|named| named.path.clone()).collect();
     let deleted = match all.first() {
         Some(named) => match named.branch().await {
-            Ok(branch) => written::delete_all(&branch, paths).await,
+            Ok(branch) => Pen::new(&branch, extensions).delete_all(paths).await,
             Err(error) => Err(error),
         },
         None => Ok(()),

@@ -13,7 +13,7 @@ use super::gateway::Gateway;
 use super::names::{Named, named};
 use super::objects::tag_of;
 use super::unoffered::refuse_unoffered;
-use super::written::store;
+use super::written::Pen;
 use crate::conditions::Conditions;
 use crate::received::{until_stopped, write};
 use crate::writes::require;
@@ -39,7 +39,7 @@ pub async fn put(
     gateway: &Gateway,
     request: S3Request<PutObjectInput>,
 ) -> S3Result<S3Response<PutObjectOutput>> {
-    let S3Request { input, headers, trailing_headers, .. } = request;
+    let S3Request { input, headers, extensions, trailing_headers, .. } = request;
     refuse_unoffered(&headers)?;
     let named = named(&gateway.app, &input.bucket, &input.key)?;
     let branch = named.branch().await?;
@@ -57,7 +57,7 @@ pub async fn put(
     check_now(&branch, &named, &conditions).await?;
     let (entry, sum) = receive(gateway, &branch, sent).await?;
     let entry = finished(entry, attributes, sum.as_ref());
-    store(&branch, named.path()?, &entry, &conditions).await?;
+    Pen::new(&branch, &extensions).store(named.path()?, &entry, &conditions).await?;
     let sums = sum.map(|sum| sum.algorithm.alone(sum.value)).unwrap_or_default();
     let is_summed = sums != s3s::dto::Checksum::default();
     Ok(S3Response::new(PutObjectOutput {
