@@ -121,3 +121,20 @@ async fn pieces_that_are_signed_one_by_one_are_checked_one_by_one() {
     assert_eq!(broken.told(), (403, "SignatureDoesNotMatch".into()), "{}", broken.text());
     assert!(s3.stat("main", "b").await.is_none());
 }
+
+#[tokio::test]
+async fn a_list_of_keys_to_delete_is_compared_before_anything_is_deleted() {
+    let s3 = Gateway::start().await;
+    s3.put("/lake/main/a", "x").await;
+    let body = "<Delete><Object><Key>main/a</Key></Object></Delete>";
+    let md5 = STANDARD.encode(Md5::digest(body));
+    for (name, value) in [("content-md5", wrong(&md5)), ("x-amz-checksum-crc32", "AAAAAA==".into())]
+    {
+        let call = s3.call("POST", "/lake?delete=").header(name, value).body(body);
+        assert_eq!(call.send().await.told(), (400, "BadDigest".into()), "{name}");
+        assert!(s3.stat("main", "a").await.is_some());
+    }
+    let call = s3.call("POST", "/lake?delete=").header("content-md5", md5).body(body);
+    assert_eq!(call.send().await.status, StatusCode::OK);
+    assert!(s3.stat("main", "a").await.is_none());
+}

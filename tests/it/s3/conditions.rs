@@ -1,6 +1,7 @@
 //! Conditions of writes, with many writers at once.
 
 use futures::future::join_all;
+use onward::internals::repo::write_policy::{WriteRule, Written};
 use reqwest::StatusCode;
 
 use super::Gateway;
@@ -73,4 +74,34 @@ async fn a_condition_that_does_not_hold_changes_nothing() {
     assert_eq!(s3.stored("lake/data").await, 1);
     let right = s3.call("PUT", "/lake/main/a").header("if-match", first.etag()).body("two");
     assert_eq!(right.send().await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_each_put_is_a_commit_the_log_decides_who_creates_a_key() {
+    let s3 = Gateway::start().await;
+    let repo = s3.sidecar.onward.repo("lake");
+    let rule = WriteRule::new("main", Written::Committed).below("tables/");
+    repo.set_write_rule(rule).await.unwrap();
+    for version in 0..3 {
+        let path = format!("/lake/main/tables/_delta_log/{version:020}.json");
+        let puts = (0..8).map(|writer| {
+            let call = s3.call("PUT", &path).header("if-none-match", "*");
+            async move { (writer, call.body(format!("writer {writer}")).send().await) }
+        });
+        let answers = join_all(puts).await;
+        let won: Vec<_> =
+            answers.iter().filter(|(_, answer)| answer.status == StatusCode::OK).collect();
+        let [(winner, _)] = won.as_slice() else { panic!("{} have won", won.len()) };
+        let committed = s3.get(&path.replace("main", "main%40")).await;
+        assert_eq!(committed.text(), format!("writer {winner}"));
+    }
+    let head = repo.require_commit(&"main".parse().unwrap()).await.unwrap();
+    let commit = repo.commit(&head).await.unwrap();
+    assert!(commit.message.starts_with("S3: put tables/_delta_log/"), "{}", commit.message);
+    // Other paths are staged.
+    s3.put("/lake/main/other", "x").await;
+    assert!(s3.stat("main", "other").await.is_some() && s3.stat("main@", "other").await.is_none());
+    let deleted = s3.call("DELETE", "/lake/main/tables/_delta_log/00000000000000000000.json");
+    assert_eq!(deleted.send().await.status, StatusCode::NO_CONTENT);
+    assert!(s3.stat("main@", "tables/_delta_log/00000000000000000000.json").await.is_none());
 }

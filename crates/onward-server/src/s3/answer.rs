@@ -8,12 +8,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{Method, StatusCode};
 use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::dto::StreamingBlob;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 use tracing::Instrument;
 
 use super::access::{Roles, Secrets};
 use super::admission::{admit, shown};
+use super::checksums::{Outcome, Said, watched};
 use super::error::told;
 use super::gateway::Gateway;
 use super::hosts::{BucketNames, Domains};
@@ -57,11 +59,15 @@ impl Service {
             Err(why) => return refusal(told(why)),
         };
         let (request, unread) = Unread::watch(request);
-        let request = request.map(s3s::Body::http_body_unsync);
+        let (request, outcome) = match compared(request.map(s3s::Body::http_body_unsync)) {
+            Ok(compared) => compared,
+            Err(error) => return refusal(error),
+        };
         let called = TALK.scope(Arc::clone(talk), self.s3.call(request)).await;
-        let response = match called {
-            Ok(response) => response.map(Body::new),
-            Err(error) => {
+        let response = match (called, outcome.refusal()) {
+            (_, Some(why)) => refusal(why),
+            (Ok(response), None) => response.map(Body::new),
+            (Err(error), None) => {
                 tracing::error!(error = ?error, "an answer of S3 cannot be written");
                 refusal(S3Error::new(S3ErrorCode::InternalError))
             }
@@ -74,6 +80,21 @@ impl Service {
         }
         place.held_by(response)
     }
+}
+
+/// The same request; of one that deletes many keys, the body is compared with what is said of it, since
+/// s3s reads it whole before it is ours. What comes of that.
+fn compared(request: http::Request<s3s::Body>) -> S3Result<(http::Request<s3s::Body>, Outcome)> {
+    let query = request.uri().query().unwrap_or_default();
+    let deletes = query.split('&').any(|pair| matches!(pair, "delete" | "delete="));
+    if *request.method() != Method::POST || !deletes {
+        return Ok((request, Outcome::default()));
+    }
+    let (head, body) = request.into_parts();
+    let (pieces, outcome) =
+        watched(Said::of_whole(&head.headers)?, StreamingBlob::from(body), None);
+    let body = s3s::Body::http_body_unsync(Body::from_stream(pieces));
+    Ok((http::Request::from_parts(head, body), outcome))
 }
 
 /// Answers a request.

@@ -173,6 +173,16 @@ impl Said {
     }
 }
 
+impl Said {
+    /// The same, of a body that is read as it was sent: none that is followed by a checksum.
+    pub fn of_whole(headers: &HeaderMap) -> S3Result<Self> {
+        match headers.contains_key(TRAILER) {
+            true => Err(s3_error!(NotImplemented, "a body of XML has its checksum in a header")),
+            false => Self::of(headers),
+        }
+    }
+}
+
 /// What came of a body.
 #[derive(Debug, Default)]
 struct State {

@@ -19,6 +19,7 @@ use crate::received::{until_stopped, write};
 use crate::writes::require;
 use onward::Entry;
 use onward::internals::repo::Branch;
+use onward::internals::repo::write_policy::Written;
 
 /// Bodies that are no longer need no place of their own in memory.
 const SMALL_LEN: i64 = 1 << 20;
@@ -91,7 +92,12 @@ pub async fn check_now(branch: &Branch, named: &Named, conditions: &Conditions) 
         return Ok(());
     }
     let path = named.path()?;
-    let there = branch.stat(path).await.map_err(told)?;
+    let there = match branch.written(path).await.map_err(told)? {
+        Written::Staged => branch.stat(path).await.map_err(told)?,
+        Written::Committed => {
+            branch.committed(std::slice::from_ref(path)).await.map_err(told)?.pop().flatten()
+        }
+    };
     require(conditions, path, there.as_ref()).map_err(told)
 }
 
