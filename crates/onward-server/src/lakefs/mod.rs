@@ -8,6 +8,8 @@ mod branches;
 mod commits;
 pub(crate) mod committed;
 mod config;
+#[cfg(feature = "describe")]
+pub mod describe;
 mod dumps;
 mod imports;
 mod merges;
@@ -26,6 +28,9 @@ use axum::Router;
 use super::state::AppState;
 
 pub use config::open_routes;
+
+/// Where the API is.
+pub const ROOT: &str = "/api/v1";
 
 /// Routes for those who are known.
 pub fn routes() -> Router<AppState> {
