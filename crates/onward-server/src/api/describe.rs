@@ -8,12 +8,10 @@ use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
-<<<<<<< HEAD
-use super::{changes, events, merges, producers, table, tickets, valid_through, write_policy};
-=======
-use super::{changes, events, merges, producers, samples, table, tickets, valid_through};
+use super::{
+    changes, events, merges, producers, samples, table, tickets, valid_through, write_policy,
+};
 use crate::lakefs;
->>>>>>> main
 
 /// Where the API is.
 const ROOT: &str = "/onward/v1";
@@ -29,11 +27,8 @@ const ROOT: &str = "/onward/v1";
         (name = "commits", description = "Change sets and merges"),
         (name = "tickets", description = "What became of accepted ops, and what waits"),
         (name = "producers", description = "Where a producer that starts again goes on"),
-<<<<<<< HEAD
         (name = "policy", description = "How objects are written by clients that know no commits"),
-=======
         (name = "lakeFS", description = "lakeFS's API, for its own clients. Parameters and shapes are those of lakeFS; docs/lakefs-compatibility.md says what differs."),
->>>>>>> main
     ),
     modifiers(&Logins),
     security(("basic" = []), ("bearer" = [])),
