@@ -13,13 +13,13 @@ use crate::model::change::decode_value;
 use crate::model::codec::unpack;
 use crate::model::ids::{BranchUid, CommitId, OpId};
 use crate::objects::Secret;
+use crate::repo::access_keys::AccessKey;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint::{self, Body as HintBody, Parts, seal};
+use crate::repo::protection::Action;
 use crate::repo::protection::rules::Rules;
 use crate::repo::rules::kind::decode_rules;
 use crate::repo::write_policy::rules::WriteRules;
-use crate::repo::access_keys::AccessKey;
-use crate::repo::protection::Action;
 use crate::tree::InlineRun;
 use crate::tree::frame::decompress;
 

@@ -119,7 +119,10 @@ fn the_command_sets_lists_and_removes_rules() {
     let rule = json!({"repository": "lake", "pattern": "main", "prefix": "t/_delta_log/", "write": "commit"});
     assert_eq!(set, rule);
     desk.done("policy set lake tx-* stage -q");
-    assert_eq!(desk.done("policy list lake").stdout, "main\tt/_delta_log/\tcommit\ntx-*\t\tstage\n");
+    assert_eq!(
+        desk.done("policy list lake").stdout,
+        "main\tt/_delta_log/\tcommit\ntx-*\t\tstage\n"
+    );
     desk.done("policy remove lake main --prefix t/_delta_log/");
     desk.fails(4, "policy remove lake main --prefix t/_delta_log/");
     desk.fails(2, "policy set lake main sometimes");

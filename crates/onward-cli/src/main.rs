@@ -31,6 +31,7 @@ mod log;
 mod merge;
 mod object;
 mod out;
+mod pager;
 mod pair;
 mod policy;
 mod producer;
@@ -38,6 +39,8 @@ mod progress;
 mod protect;
 mod queue;
 mod recover;
+#[cfg(test)]
+mod reference;
 mod repo;
 mod serve;
 mod session;

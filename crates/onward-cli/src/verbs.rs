@@ -22,8 +22,8 @@ use super::key::KeyVerb;
 use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
 use super::object::{LinkArgs, PutArgs, RmArgs};
-use super::producer::ProducerVerb;
 use super::policy::PolicyVerb;
+use super::producer::ProducerVerb;
 use super::protect::ProtectVerb;
 use super::repo::RepoVerb;
 use super::serve::ServeArgs;
@@ -75,7 +75,7 @@ Care:
 Options:
 {options}";
 
-/// A commit coordinator for data lakes: no job ever waits for luck.
+/// A commit coordinator for data lakes: no commit fails because another one was faster.
 #[derive(Debug, Parser)]
 #[command(
     name = "onward",

@@ -104,7 +104,10 @@ async fn read<K: Kind>(objects: &Objects, repo: &RepoName) -> Result<Ruled<K>> {
 }
 
 /// The rules of a kind in one life of a repository, as they are now.
-pub(super) async fn read_rules<K: Kind>(objects: &Objects, life: &RepoLife) -> Result<Vec<K::Rule>> {
+pub(super) async fn read_rules<K: Kind>(
+    objects: &Objects,
+    life: &RepoLife,
+) -> Result<Vec<K::Rule>> {
     let key = K::key(life);
     match objects.get(&key).await? {
         Some(bytes) => decode_rules(&key, &bytes),

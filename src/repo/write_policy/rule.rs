@@ -10,7 +10,9 @@ use crate::model::path::ObjectPath;
 use crate::repo::rules::pattern;
 
 /// How a write that is an object and nothing else is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Written {
     /// It is staged: visible on the branch at once, in Redis until somebody commits. A condition is judged
     /// against what the branch shows, in the step that stages it.
@@ -47,7 +49,10 @@ impl FromStr for Written {
 
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|written| written.name() == text).ok_or_else(|| {
-            Error::invalid(format!("'{}' is no way to write: there are stage and commit", quoted(text)))
+            Error::invalid(format!(
+                "'{}' is no way to write: there are stage and commit",
+                quoted(text)
+            ))
         })
     }
 }
