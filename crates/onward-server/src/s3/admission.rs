@@ -22,8 +22,8 @@ const EXPIRES_MAX: u32 = 7 * 24 * 3600;
 /// Headers that a request has, at most.
 const HEADERS_MAX: usize = 100;
 
-/// Headers that need not be signed, though they begin like those that must be. Of a presigned URL the body
-/// is not signed anyway.
+/// Headers that need not be signed, though they begin like those that must be: their values are part of what
+/// is signed, or of a presigned URL, whose body is not signed anyway.
 const UNSIGNED: [&str; 2] = ["x-amz-content-sha256", "x-amz-date"];
 
 /// What a request shows of its signer.
@@ -31,7 +31,6 @@ const UNSIGNED: [&str; 2] = ["x-amz-content-sha256", "x-amz-date"];
 pub struct Shown {
     key: String,
     signed: Vec<String>,
-    is_presigned: bool,
 }
 
 /// What a request shows of its signer, unless it has a form that is not taken.
@@ -114,7 +113,6 @@ fn read(headers: &HeaderMap, query: &str) -> S3Result<Shown> {
     Ok(Shown {
         key: credential.split('/').next().unwrap_or_default().to_owned(),
         signed: signed.split(';').map(str::to_ascii_lowercase).collect(),
-        is_presigned,
     })
 }
 
@@ -141,19 +139,12 @@ fn check_expiry(text: Option<&str>) -> S3Result<()> {
 /// Whoever sees a signed request on its way must not be able to make another one of it.
 fn require_signed(headers: &HeaderMap, shown: &Shown) -> S3Result<()> {
     let is_signed = |name: &str| shown.signed.iter().any(|signed| signed == name);
-    let must = |name: &str| {
-        let is_ours = name.starts_with("x-amz-") || name == "content-md5";
-        is_ours && !UNSIGNED.contains(&name)
-    };
+    let must = |name: &str| name.starts_with("x-amz-") && !UNSIGNED.contains(&name);
     if !is_signed("host") {
         return Err(s3_error!(AccessDenied, "the header host has to be signed"));
     }
     let mut names = headers.keys().map(http::HeaderName::as_str);
     let Some(name) = names.find(|name| must(name) && !is_signed(name)) else { return Ok(()) };
-    // Clients compute it where the body is sent, long after a URL was signed.
-    if shown.is_presigned && name == "content-md5" {
-        return Ok(());
-    }
     let mut error = S3Error::new(S3ErrorCode::AccessDenied);
     error.set_message(format!(
         "there were headers present in the request which were not signed: {name}"
@@ -182,7 +173,7 @@ mod tests {
         let by_query = read(&HeaderMap::new(), query).unwrap();
         assert_eq!(by_header.key, "ID");
         assert_eq!(by_header.signed, ["host", "x-amz-date"]);
-        assert_eq!(by_query, Shown { is_presigned: true, ..by_header });
+        assert_eq!(by_query, by_header);
     }
 
     #[test]
@@ -212,18 +203,16 @@ mod tests {
 
     #[test]
     fn nothing_that_counts_is_added_on_the_way() {
-        let shown = |signed: &[&str], is_presigned| Shown {
+        let shown = |signed: &[&str]| Shown {
             key: "ID".to_owned(),
             signed: signed.iter().map(|name| (*name).to_owned()).collect(),
-            is_presigned,
         };
         let copying = headers(&[("x-amz-copy-source", "lake/main/a"), ("x-amz-date", "now")]);
-        assert!(require_signed(&copying, &shown(&["host"], false)).is_err());
-        assert!(require_signed(&copying, &shown(&["host"], true)).is_err());
-        assert!(require_signed(&copying, &shown(&["host", "x-amz-copy-source"], false)).is_ok());
-        assert!(require_signed(&copying, &shown(&["x-amz-copy-source"], false)).is_err());
+        assert!(require_signed(&copying, &shown(&["host"])).is_err());
+        assert!(require_signed(&copying, &shown(&["host", "x-amz-copy-source"])).is_ok());
+        assert!(require_signed(&copying, &shown(&["x-amz-copy-source"])).is_err());
         let plain =
             headers(&[("range", "bytes=0-1"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]);
-        assert!(require_signed(&plain, &shown(&["host"], true)).is_ok());
+        assert!(require_signed(&plain, &shown(&["host"])).is_ok());
     }
 }

@@ -6,6 +6,7 @@ use s3s::dto::{
     CompletedPart, ETag,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
+use tracing::Instrument;
 
 use super::attributes::Attributes;
 use super::checksums::is_same;
@@ -19,11 +20,16 @@ use super::summing::given_sum;
 use super::written::Pen;
 use crate::conditions::Conditions;
 use crate::writes::now;
+use onward::internals::repo::Branch;
 use onward::internals::repo::multipart::{Done, PARTS_MAX, Part};
 use onward::{Change, Entry};
 
 /// The shortest part that is not the last one, in bytes, as in S3.
 const PART_LEN_MIN: u64 = 5 << 20;
+
+/// Bytes from which on bringing parts together may take longer than clients wait for an answer: they are
+/// sent blanks meanwhile, behind a 200, as by S3.
+const LONG_LEN: u64 = 1 << 30;
 
 /// Completes an upload. Who asks once more is told what it became.
 pub async fn complete(
@@ -38,7 +44,7 @@ pub async fn complete(
         let branch = to.branch().await?;
         let entry =
             stored_again(&to, &Pen::new(&branch, &extensions), id, &done, &conditions).await?;
-        return Ok(answer(input, &entry));
+        return Ok(S3Response::new(answer(input, &entry)));
     }
     let at = under_way(gateway, &input.bucket, &input.key, &input.upload_id).await?;
     let branch = at.named.branch().await?;
@@ -51,22 +57,52 @@ pub async fn complete(
             "the parts do not have the size that is said of all of them"
         ));
     }
-    let entry = assembled(&at, &parts, &input).await?;
-    let done = Done {
-        branch: at.upload.branch.clone(),
-        path: at.upload.path.clone(),
-        entry: entry.clone(),
-    };
-    let first = at.named.repo.finish_upload(id, &done).await.map_err(told)?;
-    if first.entry.address != entry.address && parts.len() > 1 {
-        // Somebody else was completing it: his object counts.
-        branch.withdraw(&entry).await;
+    let is_long = len_of(&parts) > LONG_LEN;
+    let pen = Pen::new(&branch, &extensions);
+    let finishing = Completion { at, parts, input, branch, pen, conditions }.finish();
+    if !is_long {
+        return finishing.await.map(S3Response::new);
     }
-    store_if_not(&at.named, &Pen::new(&branch, &extensions), &first.entry, &conditions).await?;
-    if let Err(error) = at.named.repo.end_upload(id, Some(&first.entry.address)).await {
-        tracing::warn!(%error, "parts of a completed upload stay until they are garbage");
+    // The client hears that it goes on, and at the end what came of it; it ends without him, too.
+    let finishing = tokio::spawn(finishing.in_current_span());
+    let future = async { finishing.await.unwrap_or_else(|_| Err(s3_error!(InternalError))) };
+    Ok(S3Response::new(CompleteMultipartUploadOutput {
+        future: Some(Box::pin(future)),
+        ..CompleteMultipartUploadOutput::default()
+    }))
+}
+
+/// All that completing an upload takes.
+struct Completion {
+    at: UnderWay,
+    parts: Vec<Part>,
+    input: CompleteMultipartUploadInput,
+    branch: Branch,
+    pen: Pen,
+    conditions: Conditions,
+}
+
+impl Completion {
+    async fn finish(self) -> S3Result<CompleteMultipartUploadOutput> {
+        let Self { at, parts, input, branch, pen, conditions } = self;
+        let entry = assembled(&at, &parts, &input).await?;
+        let done = Done {
+            branch: at.upload.branch.clone(),
+            path: at.upload.path.clone(),
+            entry: entry.clone(),
+        };
+        let repo = &at.named.repo;
+        let first = repo.finish_upload(at.id, &done).await.map_err(told)?.entry;
+        if first.address != entry.address && parts.len() > 1 {
+            // Somebody else was completing it: his object counts.
+            branch.withdraw(&entry).await;
+        }
+        store_if_not(&at.named, &pen, &first, &conditions).await?;
+        if let Err(error) = repo.end_upload(at.id, Some(&first.address)).await {
+            tracing::warn!(%error, "parts of a completed upload stay until they are garbage");
+        }
+        Ok(answer(input, &first))
     }
-    Ok(answer(input, &first.entry))
 }
 
 fn len_of(parts: &[Part]) -> u64 {
@@ -226,12 +262,9 @@ fn tag_of_parts(parts: &[Part]) -> S3Result<String> {
     Ok(format!("{sum}-{}", parts.len()))
 }
 
-fn answer(
-    input: CompleteMultipartUploadInput,
-    entry: &Entry,
-) -> S3Response<CompleteMultipartUploadOutput> {
+fn answer(input: CompleteMultipartUploadInput, entry: &Entry) -> CompleteMultipartUploadOutput {
     let sums = sums_of(entry);
-    S3Response::new(CompleteMultipartUploadOutput {
+    CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),
         bucket: Some(input.bucket),
         key: Some(input.key),
@@ -243,5 +276,5 @@ fn answer(
         checksum_sha256: sums.checksum_sha256,
         checksum_type: sums.checksum_type,
         ..CompleteMultipartUploadOutput::default()
-    })
+    }
 }
