@@ -1,7 +1,7 @@
 """A deployment whose sidecar speaks S3, and a repository of it as clients are told of it."""
 
+import os
 import subprocess
-import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class OnS3(Gateway):
     def __init__(self, folder: Path):
         port = free_port()
         self._below = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [os.environ["S3_BELOW"], "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
