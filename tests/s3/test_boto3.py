@@ -132,7 +132,7 @@ def test_a_condition_holds_for_one_of_many(lake):
     refused(412, "PreconditionFailed", s3.put_object, Bucket=lake.name, Key="main/one", Body=b"x", IfMatch='"another"')
     s3.put_object(Bucket=lake.name, Key="main/one", Body=b"next", IfMatch=got["ETag"])
     refused(412, "PreconditionFailed", s3.put_object, Bucket=lake.name, Key="main/one", Body=b"x", IfMatch=got["ETag"])
-    refused(404, None, s3.put_object, Bucket=lake.name, Key="main/none", Body=b"x", IfMatch=got["ETag"])
+    refused(412, "PreconditionFailed", s3.put_object, Bucket=lake.name, Key="main/none", Body=b"x", IfMatch=got["ETag"])
     refused(304, None, s3.get_object, Bucket=lake.name, Key="main/one", IfNoneMatch=s3.head_object(Bucket=lake.name, Key="main/one")["ETag"])
     refused(412, "PreconditionFailed", s3.get_object, Bucket=lake.name, Key="main/one", IfMatch=got["ETag"])
 
