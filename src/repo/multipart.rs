@@ -73,11 +73,11 @@ pub struct Part {
 /// What an upload became.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// The branch and the path that the object is for.
+    /// The branch that the object is for.
     pub branch: BranchName,
-    /// See `branch`.
+    /// The path that the upload was begun for.
     pub path: ObjectPath,
-    /// The object.
+    /// The object that its parts became, as it is staged or committed.
     pub entry: Entry,
 }
 
@@ -97,10 +97,16 @@ impl Repository {
         Ok(found.filter(|upload| upload.created_ms > oldest))
     }
 
-    /// Takes down a part. One of the same number was replaced.
+    /// Takes down a part, in place of one of the same number, which goes. Costs a read and a write.
     pub async fn put_part(&self, id: u128, number: u16, part: &Part) -> Result<()> {
         let key = layout::upload_part(&self.life().await?, id, number);
-        self.objects().put(&key, encode(part)?).await
+        let replaced: Option<Part> = self.record(&key).await?;
+        let objects = self.objects();
+        objects.put(&key, encode(part)?).await?;
+        match replaced.as_ref().and_then(|part| objects.key_of(&part.address)) {
+            Some(key) => objects.delete(key).await,
+            None => Ok(()),
+        }
     }
 
     /// Parts by their numbers, those that there are of those that are asked for. Costs a read each.

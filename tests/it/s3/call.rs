@@ -285,17 +285,19 @@ impl Call {
         let mut query: Vec<String> =
             query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         query.sort_unstable();
-        let mut lines: Vec<String> =
-            headers.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
-        lines.push(format!("host:{}\n", self.host));
+        let mut lines: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.trim())).collect();
+        lines.push(("host", &self.host));
         lines.sort_unstable();
+        let lines: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let names = self.signed_names(headers);
         let canonical = format!(
             "{}\n{}\n{}\n{}\n{names}\n{payload}",
             self.method,
-            self.path,
+            // A slash is one, however it is written.
+            self.path.replace("%2F", "/"),
             query.join("&"),
-            lines.concat()
+            lines
         );
         let scope = format!("{date}/{REGION}/s3/aws4_request");
         let hash = hex(&Sha256::digest(canonical.as_bytes()));

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Method};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method, Uri};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::error::told;
 use super::talk::Talk;
-use crate::headers::text;
+use crate::extract::parameters;
+use crate::headers::{media_type, text};
 use crate::state::App;
+use crate::urls::check;
 
 /// How long a presigned URL may be good, in seconds: seven days, as in S3.
 const EXPIRES_MAX: u32 = 7 * 24 * 3600;
@@ -35,7 +37,8 @@ pub struct Shown {
 
 /// What a request shows of its signer, unless it has a form that is not taken.
 pub fn shown(request: &Request) -> S3Result<Shown> {
-    let (headers, query) = (request.headers(), request.uri().query().unwrap_or_default());
+    let headers = request.headers();
+    check(request.uri()).map_err(told)?;
     if headers.len() > HEADERS_MAX {
         return Err(s3_error!(
             RequestHeaderSectionTooLarge,
@@ -43,7 +46,7 @@ pub fn shown(request: &Request) -> S3Result<Shown> {
         ));
     }
     refuse_forms(request.method(), headers)?;
-    let shown = read(headers, query)?;
+    let shown = read(headers, request.uri())?;
     require_signed(headers, &shown)?;
     Ok(shown)
 }
@@ -59,9 +62,8 @@ pub async fn admit(app: &App, from: Arc<str>, shown: Shown) -> S3Result<Arc<Talk
 
 /// A form brings its policy in its body, which would be read before it is known whose it is.
 fn refuse_forms(method: &Method, headers: &HeaderMap) -> S3Result<()> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if *method == Method::POST && kind.eq_ignore_ascii_case("multipart/form-data") {
+    let kind = media_type(headers).map_err(told)?;
+    if *method == Method::POST && kind.as_deref() == Some("multipart/form-data") {
         return Err(s3_error!(
             NotImplemented,
             "uploads by a form are not offered: use a presigned PUT"
@@ -70,10 +72,9 @@ fn refuse_forms(method: &Method, headers: &HeaderMap) -> S3Result<()> {
     Ok(())
 }
 
-fn read(headers: &HeaderMap, query: &str) -> S3Result<Shown> {
+fn read(headers: &HeaderMap, uri: &Uri) -> S3Result<Shown> {
     let header = text(headers, &AUTHORIZATION).map_err(told)?;
-    let pairs: Vec<(String, String)> = serde_html_form::from_str(query)
-        .map_err(|_| s3_error!(InvalidURI, "the query cannot be read"))?;
+    let pairs = parameters(uri).map_err(told)?;
     let parameter = |name: &str| {
         let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         values.next().map(String::as_str)
@@ -164,13 +165,17 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
+    fn uri(query: &str) -> Uri {
+        format!("/lake/main/a?{query}").parse().unwrap()
+    }
+
     const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=ID/20261128/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=ab";
 
     #[test]
     fn a_signer_is_read_from_a_header_or_a_query() {
-        let by_header = read(&headers(&[("authorization", SIGNED)]), "").unwrap();
+        let by_header = read(&headers(&[("authorization", SIGNED)]), &uri("")).unwrap();
         let query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ID%2F20261128%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-SignedHeaders=host%3Bx-amz-date&X-Amz-Expires=60&X-Amz-Signature=ab";
-        let by_query = read(&HeaderMap::new(), query).unwrap();
+        let by_query = read(&HeaderMap::new(), &uri(query)).unwrap();
         assert_eq!(by_header.key, "ID");
         assert_eq!(by_header.signed, ["host", "x-amz-date"]);
         assert_eq!(by_query, by_header);
@@ -194,7 +199,7 @@ mod tests {
             (vec![], expires("-1")),
             (vec![], "X-Amz-Signature=ab".to_owned()),
         ] {
-            assert!(read(&headers(&lines), &query).is_err(), "{lines:?} {query}");
+            assert!(read(&headers(&lines), &uri(&query)).is_err(), "{lines:?} {query}");
         }
         let form = headers(&[("content-type", "Multipart/Form-Data; boundary=x")]);
         assert!(refuse_forms(&Method::POST, &form).is_err());

@@ -21,6 +21,7 @@ use super::gateway::Gateway;
 use super::hosts::{BucketNames, Domains};
 use super::talk::{TALK, Talk};
 use super::unread::Unread;
+use crate::extract::parameters;
 use crate::listen::Peer;
 use crate::state::AppState;
 
@@ -85,8 +86,8 @@ impl Service {
 /// The same request; of one that deletes many keys, the body is compared with what is said of it, since
 /// s3s reads it whole before it is ours. What comes of that.
 fn compared(request: http::Request<s3s::Body>) -> S3Result<(http::Request<s3s::Body>, Outcome)> {
-    let query = request.uri().query().unwrap_or_default();
-    let deletes = query.split('&').any(|pair| matches!(pair, "delete" | "delete="));
+    let parameters = parameters(request.uri()).map_err(told)?;
+    let deletes = parameters.iter().any(|(name, _)| name == "delete");
     if *request.method() != Method::POST || !deletes {
         return Ok((request, Outcome::default()));
     }

@@ -74,6 +74,16 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.suffix().eq_ignore_ascii_case(name))
     }
 
+    fn header(self) -> HeaderName {
+        HeaderName::from_static(match self {
+            Self::Crc32 => "x-amz-checksum-crc32",
+            Self::Crc32c => "x-amz-checksum-crc32c",
+            Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Self::Sha1 => "x-amz-checksum-sha1",
+            Self::Sha256 => "x-amz-checksum-sha256",
+        })
+    }
+
     fn of_header(name: &str) -> Option<Self> {
         let name = name.trim().to_ascii_lowercase();
         Self::named(name.strip_prefix(HEADER_PREFIX)?)
@@ -292,11 +302,9 @@ impl Watch {
         }
         let Some(algorithm) = self.said.algorithm else { return Ok(()) };
         let value = algorithm.of(&std::mem::take(&mut self.hasher).finalize()).unwrap_or_default();
-        let header = format!("{HEADER_PREFIX}{}", algorithm.suffix());
+        let header = algorithm.header();
         let trailer = || {
-            let read = |trailers: &HeaderMap| {
-                trailers.get(&header).and_then(|value| value.to_str().ok()).map(str::to_owned)
-            };
+            let read = |trailers: &HeaderMap| text(trailers, &header).ok()?.map(str::to_owned);
             self.trailers.as_ref().and_then(|trailers| trailers.read(read)).flatten()
         };
         let said = self.said.value.clone().or_else(trailer);

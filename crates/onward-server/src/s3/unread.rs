@@ -11,6 +11,8 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
+use crate::headers::text;
+
 /// Bytes that are read of a body that nobody wants, at most.
 const LEN_MAX: usize = 16 << 20;
 
@@ -50,8 +52,8 @@ impl Unread {
 
 /// How long a body is by what its head says, if that says it.
 fn left(headers: &HeaderMap) -> Option<u64> {
-    match headers.get(CONTENT_LENGTH) {
-        Some(len) => len.to_str().ok()?.parse().ok(),
+    match text(headers, &CONTENT_LENGTH).ok()? {
+        Some(len) => len.parse().ok(),
         None if headers.contains_key(TRANSFER_ENCODING) => None,
         None => Some(0),
     }
