@@ -79,7 +79,7 @@ impl Repository {
         Ok(())
     }
 
-    /// See [`Deployment::forget_rules`].
+    /// Reads the rules of a repository anew when next asked for, because it has changed them itself.
     pub(super) fn forget_rules(&self, name: &RepoName) {
         self.onward.inner.forget_rules(name);
     }

@@ -34,9 +34,9 @@ pub struct NewKey {
 
 /// A key with what its signatures are made with.
 pub struct Signing {
-    /// The key.
+    /// The key, with the role that its owner has.
     pub key: Arc<AccessKey>,
-    /// Its secret.
+    /// Its secret, which signatures are made with.
     pub secret: String,
 }
 
