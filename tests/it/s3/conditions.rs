@@ -8,22 +8,28 @@ use super::Gateway;
 
 const WRITERS: usize = 16;
 
+/// Many create one key. Which of them did; all others are told that it is there.
+async fn create_at_once(s3: &Gateway, path: &str) -> usize {
+    let puts = (0..WRITERS).map(|writer| {
+        let call = s3.call("PUT", path).header("if-none-match", "*");
+        async move { call.body(format!("writer {writer}")).send().await }
+    });
+    let answers = join_all(puts).await;
+    let won: Vec<usize> =
+        (0..WRITERS).filter(|writer| answers[*writer].status == StatusCode::OK).collect();
+    for lost in answers.iter().filter(|answer| answer.status != StatusCode::OK) {
+        assert_eq!(lost.told(), (412, "PreconditionFailed".into()));
+    }
+    assert_eq!(won.len(), 1, "{won:?} have created it");
+    won[0]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_create_a_key_one_does() {
     let s3 = Gateway::start().await;
     for round in 0..4 {
         let path = format!("/lake/main/_delta_log/{round:020}.json");
-        let puts = (0..WRITERS).map(|writer| {
-            let call = s3.call("PUT", &path).header("if-none-match", "*");
-            async move { (writer, call.body(format!("writer {writer}")).send().await) }
-        });
-        let answers = join_all(puts).await;
-        let won: Vec<_> =
-            answers.iter().filter(|(_, answer)| answer.status == StatusCode::OK).collect();
-        let [(winner, _)] = won.as_slice() else { panic!("{} have won", won.len()) };
-        for (_, lost) in answers.iter().filter(|(_, answer)| answer.status != StatusCode::OK) {
-            assert_eq!(lost.told(), (412, "PreconditionFailed".into()));
-        }
+        let winner = create_at_once(&s3, &path).await;
         assert_eq!(s3.get(&path).await.text(), format!("writer {winner}"));
     }
     // What lost has left nothing.
@@ -84,14 +90,7 @@ async fn where_each_put_is_a_commit_the_log_decides_who_creates_a_key() {
     repo.set_write_rule(rule).await.unwrap();
     for version in 0..3 {
         let path = format!("/lake/main/tables/_delta_log/{version:020}.json");
-        let puts = (0..8).map(|writer| {
-            let call = s3.call("PUT", &path).header("if-none-match", "*");
-            async move { (writer, call.body(format!("writer {writer}")).send().await) }
-        });
-        let answers = join_all(puts).await;
-        let won: Vec<_> =
-            answers.iter().filter(|(_, answer)| answer.status == StatusCode::OK).collect();
-        let [(winner, _)] = won.as_slice() else { panic!("{} have won", won.len()) };
+        let winner = create_at_once(&s3, &path).await;
         let committed = s3.get(&path.replace("main", "main%40")).await;
         assert_eq!(committed.text(), format!("writer {winner}"));
     }
