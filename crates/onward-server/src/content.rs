@@ -66,7 +66,7 @@ pub async fn open(
 /// What a header Range asks for of an object.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// These bytes.
+    /// The bytes in this range, which is not empty and within the object.
     Part(Range<u64>),
     /// It begins behind the end.
     Nothing,

@@ -140,7 +140,7 @@ pub struct Said {
     algorithm: Option<Algorithm>,
     /// In a header; else it follows the body.
     value: Option<String>,
-    /// In hex.
+    /// The MD5 of the body, in hex, as `Content-MD5` says it.
     md5: Option<String>,
 }
 
@@ -184,7 +184,7 @@ impl Said {
 }
 
 impl Said {
-    /// The same, of a body that is read as it was sent: none that is followed by a checksum.
+    /// By the headers of a request whose body is read as it was sent: none that a checksum follows.
     pub fn of_whole(headers: &HeaderMap) -> S3Result<Self> {
         match headers.contains_key(TRAILER) {
             true => Err(s3_error!(NotImplemented, "a body of XML has its checksum in a header")),

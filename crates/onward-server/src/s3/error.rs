@@ -41,7 +41,7 @@ pub fn told(error: impl Into<ApiError>) -> S3Error {
     told
 }
 
-/// The same, where it matters to a client whether it is the bucket that is not there.
+/// What a client is told of an object: where there is not even its bucket, that.
 pub async fn told_of(repo: &Repository, error: impl Into<ApiError>) -> S3Error {
     let told = told(error);
     if *told.code() != S3ErrorCode::NoSuchKey {
