@@ -231,7 +231,8 @@ struct Bound {
 impl Bound {
     async fn new(settings: &S3Listen, tls: Option<Tls>) -> Result<Self> {
         let domains = s3::Domains::new(&settings.domains)?;
-        Ok(Self { listener: Listener::bind(&settings.listen, tls).await?, domains })
+        let listener = Listener::bind(&settings.listen, tls).await?.in_lower_case();
+        Ok(Self { listener, domains })
     }
 }
 

@@ -63,6 +63,8 @@ impl Drop for SocketFile {
 pub struct Listener {
     socket: Socket,
     tls: Option<Tls>,
+    /// Whether names of headers are written with capitals.
+    title_case: bool,
 }
 
 impl Listener {
@@ -80,7 +82,14 @@ impl Listener {
             }
             Listen::Unix(path) => Socket::Unix(bind_unix(path)?, SocketFile(path.clone())),
         };
-        Ok(Self { socket, tls })
+        Ok(Self { socket, tls, title_case: true })
+    }
+
+    /// Writes names of headers in lower case: clients of S3 give their users the names of metadata as they
+    /// come.
+    #[cfg(feature = "s3")]
+    pub fn in_lower_case(self) -> Self {
+        Self { title_case: false, ..self }
     }
 
     /// The URL at which it can be reached.
@@ -118,7 +127,7 @@ impl Listener {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
-            .title_case_headers(true);
+            .title_case_headers(self.title_case);
         loop {
             let next = async {
                 let place = Arc::clone(&places).acquire_owned().await;

@@ -31,6 +31,9 @@ async fn what_is_put_is_on_the_branch_at_once_and_read_with_all_that_was_said_of
         assert!(!read.header("last-modified").is_empty());
     }
     assert_eq!(s3.get("/lake/main/orders/day=1.csv").await.text(), "id,amount");
+    // Clients give the names of metadata to their users as they come.
+    let (_, raw) = s3.call("GET", "/lake/main/orders/day=1.csv").send_raw().await;
+    assert!(raw.contains("\r\nx-amz-meta-owner: orders\r\n"), "{raw}");
     // Nothing is committed by that.
     assert!(s3.stat("main@", "orders/day=1.csv").await.is_none());
     let deleted = s3.call("DELETE", "/lake/main/orders/day=1.csv").send().await;
