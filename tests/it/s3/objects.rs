@@ -19,6 +19,8 @@ async fn what_is_put_is_on_the_branch_at_once_and_read_with_all_that_was_said_of
     assert_eq!(put.status, StatusCode::OK, "{}", put.text());
     let staged = s3.stat("main", "orders/day=1.csv").await.unwrap();
     assert_eq!(put.etag(), format!("\"{}\"", staged.checksum));
+    assert_eq!(put.header("x-amz-request-id"), put.header("x-request-id"));
+    assert!(!put.header("x-request-id").is_empty());
     assert_eq!(staged.metadata["owner"], "orders");
     for method in ["GET", "HEAD"] {
         let read = s3.call(method, "/lake/main/orders/day=1.csv").send().await;
