@@ -42,6 +42,16 @@ async fn what_is_put_is_on_the_branch_at_once_and_read_with_all_that_was_said_of
 }
 
 #[tokio::test]
+async fn names_of_metadata_are_spelled_as_they_were_put() {
+    let s3 = Gateway::start().await;
+    let put = s3.call("PUT", "/lake/main/a").header("x-amz-meta-owner", "orders").body("bytes");
+    assert_eq!(put.send().await.status, StatusCode::OK);
+    // boto3 makes keys of them: `Owner` would be another one.
+    let (status, answer) = s3.call("GET", "/lake/main/a").send_raw().await;
+    assert!(status == 200 && answer.contains("x-amz-meta-owner: orders"), "{answer}");
+}
+
+#[tokio::test]
 async fn parts_of_objects_are_read_as_http_defines_them() {
     let s3 = Gateway::start().await;
     s3.put("/lake/main/a", "0123456789").await;
