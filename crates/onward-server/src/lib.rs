@@ -75,7 +75,7 @@ pub use settings::{Limits, Listen, S3Listen, ServerConfig, TlsFiles};
 use auth::{Keys, NewKey, Role};
 use error::ApiError;
 use extract::limited;
-use listen::Listener;
+use listen::{HeaderNames, Listener};
 use onward::{Error, Onward, Result};
 use sources::Sources;
 use state::{App, AppState};
@@ -201,9 +201,10 @@ impl Server {
         let (limits, stopping) = (app.limits, app.stopping.clone());
         #[cfg(feature = "s3")]
         let gateway = self.s3.map(|Bound { listener, domains }| {
-            listener.serve(s3::router(app.clone(), domains), limits, stopping.clone())
+            let routes = s3::router(app.clone(), domains);
+            listener.serve(routes, HeaderNames::LowerCase, limits, stopping.clone())
         });
-        let served = self.listener.serve(router(app), limits, stopping);
+        let served = self.listener.serve(router(app), HeaderNames::TitleCase, limits, stopping);
         #[cfg(feature = "s3")]
         let finished = match gateway {
             Some(gateway) => {
@@ -231,8 +232,7 @@ struct Bound {
 impl Bound {
     async fn new(settings: &S3Listen, tls: Option<Tls>) -> Result<Self> {
         let domains = s3::Domains::new(&settings.domains)?;
-        let listener = Listener::bind(&settings.listen, tls).await?.in_lower_case();
-        Ok(Self { listener, domains })
+        Ok(Self { listener: Listener::bind(&settings.listen, tls).await?, domains })
     }
 }
 

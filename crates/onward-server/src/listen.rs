@@ -44,6 +44,16 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// How names of headers are spelled in answers: it says nothing in HTTP, and something to some clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderNames {
+    /// `Content-Type`, as clients of lakeFS know it.
+    TitleCase,
+    /// `content-type`: clients of S3 take the names of metadata as they are spelled.
+    #[cfg(feature = "s3")]
+    LowerCase,
+}
+
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
@@ -63,8 +73,6 @@ impl Drop for SocketFile {
 pub struct Listener {
     socket: Socket,
     tls: Option<Tls>,
-    /// Whether names of headers are written with capitals.
-    title_case: bool,
 }
 
 impl Listener {
@@ -82,14 +90,7 @@ impl Listener {
             }
             Listen::Unix(path) => Socket::Unix(bind_unix(path)?, SocketFile(path.clone())),
         };
-        Ok(Self { socket, tls, title_case: true })
-    }
-
-    /// Writes names of headers in lower case: clients of S3 give their users the names of metadata as they
-    /// come.
-    #[cfg(feature = "s3")]
-    pub fn in_lower_case(self) -> Self {
-        Self { title_case: false, ..self }
+        Ok(Self { socket, tls })
     }
 
     /// The URL at which it can be reached.
@@ -121,13 +122,19 @@ impl Listener {
 
     /// Serves connections until `stopping`, then lets requests under way go on for the limits'
     /// grace. Returns whether all of them ended by themselves.
-    pub async fn serve(self, app: Router, limits: Limits, stopping: CancellationToken) -> bool {
+    pub async fn serve(
+        self,
+        app: Router,
+        names: HeaderNames,
+        limits: Limits,
+        stopping: CancellationToken,
+    ) -> bool {
         let places = Arc::new(Semaphore::new(limits.connections));
         let graceful = GracefulShutdown::new();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
-            .title_case_headers(self.title_case);
+            .title_case_headers(names == HeaderNames::TitleCase);
         loop {
             let next = async {
                 let place = Arc::clone(&places).acquire_owned().await;
