@@ -19,6 +19,7 @@ pub mod shapes;
 mod tickets;
 mod valid_through;
 mod waiting;
+mod write_policy;
 
 use axum::Router;
 use axum::extract::Request;
@@ -39,7 +40,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 7] {
+fn table() -> [Route; 8] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -54,6 +55,11 @@ fn table() -> [Route; 7] {
             "/repositories/{repo}/branches/{branch}/valid_through",
             &["get"],
             get(valid_through::show),
+        ),
+        (
+            "/repositories/{repo}/write_policy",
+            &["get", "put"],
+            get(write_policy::show).put(write_policy::replace),
         ),
     ]
 }
