@@ -19,12 +19,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 
 use crate::broker::{Place, TopicFacts};
 
 use super::config;
 use super::context::log;
-use super::errors::{failed, topic_error};
+use super::errors::{failed, topic_error, untrusted};
 
 /// How long a broker may take to answer.
 const CALL: Duration = Duration::from_secs(5);
@@ -66,7 +67,10 @@ impl ClientContext for Ids {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the client that asks about topics");
-        let error = failed(reason, &error);
+        let error = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::SSL) => untrusted(reason),
+            _ => failed(reason, &error),
+        };
         if error.kind() == ErrorKind::Forbidden {
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
