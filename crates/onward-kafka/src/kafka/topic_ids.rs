@@ -92,12 +92,12 @@ pub(super) struct Inquirer(BaseConsumer<Ids>);
 
 impl Inquirer {
     pub(super) fn new(member: &ClientConfig) -> Result<Self> {
-        let mut config = ClientConfig::new();
         let of_groups = ["group.", "partition.assignment.", "statistics.", "debug", "log_level"];
-        for (key, value) in member.config_map() {
-            if !of_groups.iter().any(|part| key.starts_with(part)) {
-                config.set(key, value);
-            }
+        // Names only: what this map has for passwords is a placeholder.
+        let names: Vec<String> = member.config_map().into_keys().map(str::to_owned).collect();
+        let mut config = member.clone();
+        for name in names.iter().filter(|name| of_groups.iter().any(|of| name.starts_with(of))) {
+            config.remove(name);
         }
         config.set("debug", "topic");
         config.set_log_level(RDKafkaLogLevel::Debug);
