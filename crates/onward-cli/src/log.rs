@@ -8,8 +8,9 @@ use onward::internals::repo::history::CommitInfo;
 use onward::{Error, ObjectPath};
 
 use super::args::Global;
-use super::exit::{Done, Exit};
+use super::exit::{Done, Exit, Failure};
 use super::out::{Out, TIME_WIDTH, local_time, printable};
+use super::pager::Pager;
 use super::session::{repo_of, with};
 use super::shape;
 
@@ -38,18 +39,47 @@ pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
     with(global, async |onward| {
         let mut log = repo_of(&onward, &args.address.repo).log(&reference, &request).await?;
         let mut left = args.limit.unwrap_or(usize::MAX);
-        let mut is_first = true;
-        while left > 0 {
-            let Some(info) = log.try_next().await? else { break };
+        let (mut pager, mut is_first) = (None, true);
+        let mut told = Ok(());
+        while left > 0 && told.is_ok() {
+            let next = tokio::select! {
+                next = log.try_next() => next,
+                () = Pager::gone(&mut pager) => break,
+            };
+            let info = match next {
+                Ok(Some(info)) => info,
+                Ok(None) => break,
+                Err(error) => {
+                    told = Err(error.into());
+                    break;
+                }
+            };
             if std::mem::take(&mut is_first) {
-                out.note(&out.faint(&heading()));
+                pager = Pager::begin(out);
+                told = head(out, pager.is_some());
             }
-            out.data(|| shape::commit(&info), || line(out, &info))?;
+            if told.is_ok() {
+                told = out.data(|| shape::commit(&info), || line(out, &info)).map_err(Into::into);
+            }
             left -= 1;
         }
-        Ok(Exit::Done)
+        // An error is told behind what was shown, not into it.
+        if let Some(pager) = pager {
+            pager.end().await;
+        }
+        told.map(|()| Exit::Done)
     })
     .await
+}
+
+/// What the columns are: above them on a page, beside what is piped.
+fn head(out: &Out, is_paged: bool) -> Result<(), Failure> {
+    let heading = out.faint(&heading());
+    match is_paged {
+        true => out.bytes(format!("{heading}\n").as_bytes())?,
+        false => out.note(&heading),
+    }
+    Ok(())
 }
 
 fn request(args: &LogArgs) -> onward::Result<LogRequest> {

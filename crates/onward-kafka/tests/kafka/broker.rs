@@ -1,5 +1,10 @@
 //! On a real broker: what the mock cannot show. Each test has a topic, a group and a deployment of its own.
 
+mod faults;
+mod rights;
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -56,7 +61,7 @@ fn until_reported(worker: &mut Worker, what: &str) -> String {
     }
 }
 
-pub async fn until_all_there(lake: &Lake, topic: &str, sent: &BTreeMap<i64, Vec<i64>>) {
+async fn until_all_there(lake: &Lake, topic: &str, sent: &BTreeMap<i64, Vec<i64>>) {
     let count = |offsets: &BTreeMap<i64, Vec<i64>>| offsets.values().map(Vec::len).sum::<usize>();
     until_async("everything is on the branch", || async {
         count(&lake.offsets(topic).await) >= count(sent)

@@ -17,12 +17,6 @@ mod broker;
 mod change_sets;
 #[cfg(feature = "broker-tests")]
 mod example;
-#[cfg(feature = "broker-tests")]
-mod faults;
 mod mock;
-#[cfg(feature = "broker-tests")]
-mod rights;
 mod support;
-#[cfg(all(feature = "broker-tests", feature = "tls"))]
-mod tls;
 mod worker;

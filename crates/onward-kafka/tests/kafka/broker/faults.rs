@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use onward::ErrorKind;
 use onward_kafka::{Event, Kafka};
 
+use super::{NEW_PROTOCOL, until_all_there};
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::server::{Server, shared};
 use crate::support::topics::{Topics, client, member};
-
-const NEW_PROTOCOL: (&str, &str) = ("group.protocol", "consumer");
 
 /// Turns a byte within some text of a file.
 fn damage(file: &std::path::Path, text: &[u8]) {
@@ -72,7 +71,7 @@ async fn a_client_that_fails_for_good_is_made_anew_until_the_group_takes_it() {
     let (topics, topic) = (Topics::at(&server.brokers()), "full");
     topics.create(topic, 2).await;
     let start = || -> Running {
-        let broker = member(&server.brokers(), topic, &[topic], &[NEW_PROTOCOL]);
+        let broker = member(&server.brokers(), topic, &[topic], NEW_PROTOCOL);
         lake.start(settings(topic, &[topic]), broker)
     };
     let first = start();
@@ -85,7 +84,7 @@ async fn a_client_that_fails_for_good_is_made_anew_until_the_group_takes_it() {
     first.stop().await.unwrap();
     second.until_told("it has the partitions of the first", is_assigned).await;
     let sent = topics.fill(topic, 2, 10).await;
-    crate::broker::until_all_there(&lake, topic, &sent).await;
+    until_all_there(&lake, topic, &sent).await;
     second.stop().await.unwrap();
 }
 
@@ -93,7 +92,7 @@ async fn a_client_that_fails_for_good_is_made_anew_until_the_group_takes_it() {
 async fn a_way_of_being_in_a_group_that_brokers_do_not_have_is_told_once() {
     let (lake, topics, topic) = (Lake::new().await, shared(), "no-such-assignor");
     topics.create(topic, 1).await;
-    let more = [NEW_PROTOCOL, ("group.remote.assignor", "nonsense")];
+    let more = [NEW_PROTOCOL, &[("group.remote.assignor", "nonsense")]].concat();
     let settings = settings(topic, &[topic]);
     let client = client(&topics.brokers, &more);
     let broker = Kafka::connect(&client, topic, &settings.topics).unwrap();

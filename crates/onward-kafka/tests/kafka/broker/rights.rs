@@ -5,7 +5,8 @@ use std::time::Duration;
 use onward::{ErrorKind, Result};
 use onward_kafka::{Kafka, ReplyTopic, Settings, Sink};
 
-use crate::change_sets::{put, send};
+use super::{COOPERATIVE, NEW_PROTOCOL};
+use crate::change_sets::{Read, put, replies, send};
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::server::{allow, shared, variable};
 use crate::support::topics::client;
@@ -53,26 +54,26 @@ async fn guarded(topic: &str, protocol: &[(&str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_is_told_once_and_clearly_in_the_classic_protocol() {
-    guarded("guarded-classic", &[]).await;
+    guarded("guarded-classic", COOPERATIVE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_is_told_once_and_clearly_in_the_new_protocol() {
-    guarded("guarded-new", &[("group.protocol", "consumer")]).await;
+    guarded("guarded-new", NEW_PROTOCOL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_write_to_the_reply_topic_is_told_and_the_outcome_is_told_by_who_may() {
     let (lake, topics) = (Lake::new().await, shared());
-    let (topic, replies) = ("guarded-requests", "guarded-replies");
+    let (topic, reply_topic) = ("guarded-requests", "guarded-replies");
     topics.create(topic, 1).await;
-    topics.create(replies, 1).await;
+    topics.create(reply_topic, 1).await;
     send(&topics.brokers, topic, &[(0, put("a"))]);
     allow("reader", "topic", topic, "read");
     allow("reader", "group", topic, "read");
     let run = |settings: Settings| -> Result<Running> {
         let login = login("secret", &[]);
-        let replies = ReplyTopic::connect(&login, replies)?;
+        let replies = ReplyTopic::connect(&login, reply_topic)?;
         let broker = Kafka::connect(&login, &settings.group, &settings.topics)?;
         Ok(Running::of(Sink::new(&lake.repo(), "main", settings)?.replies(replies), broker))
     };
@@ -82,13 +83,13 @@ async fn who_may_not_write_to_the_reply_topic_is_told_and_the_outcome_is_told_by
     let error = run(to_the_end.clone()).err().unwrap();
     assert!(error.message().contains("no right to the topic"), "{error}");
     // It may see that the topic is there, and no more.
-    allow("reader", "topic", replies, "describe");
+    allow("reader", "topic", reply_topic, "describe");
     is_refused(run(to_the_end.clone()).unwrap(), "a reply cannot be sent").await;
     assert!(lake.entries().await.contains_key("a"));
-    assert!(crate::change_sets::replies(&topics.brokers, replies).is_empty());
-    allow("reader", "topic", replies, "write");
+    assert!(replies(&topics.brokers, reply_topic).is_empty());
+    allow("reader", "topic", reply_topic, "write");
     run(to_the_end).unwrap().end().await.unwrap();
-    let told = crate::change_sets::replies(&topics.brokers, replies);
-    assert_eq!(told.iter().map(crate::change_sets::Read::of).collect::<Vec<_>>(), [(0, 0)]);
+    let told = replies(&topics.brokers, reply_topic);
+    assert_eq!(told.iter().map(Read::of).collect::<Vec<_>>(), [(0, 0)]);
     assert_eq!(told[0].outcome["outcome"], "committed");
 }
