@@ -49,6 +49,7 @@ pub mod refs_dump;
 mod removal;
 pub mod repository;
 pub mod reset;
+pub mod resolve;
 pub mod staged_diff;
 pub mod staging;
 mod standing;

@@ -3,15 +3,25 @@
 use futures::TryStreamExt;
 use onward::internals::clock;
 use onward::internals::model::address::Address;
-use onward::internals::repo::LogRequest;
 use onward::internals::repo::history::CommitInfo;
-use onward::{Error, ObjectPath};
+use onward::internals::repo::{LogRequest, Repository};
+use onward::internals::tree::{Diff, ScanStart};
+use onward::{Error, ObjectPath, RefExpr, RepoName};
+use onward_server::tables::{Tables, Told};
+use serde_json::{Value, json};
 
 use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::{Out, TIME_WIDTH, local_time, printable};
 use super::session::{repo_of, with};
 use super::shape;
+use super::tables::{TablesArgs, below};
+
+/// Where Iceberg's tables are on a branch.
+const TABLES: &str = "iceberg/";
+/// Tables that are told of one commit, at most, and paths there that are looked at for them.
+const TABLES_TOLD: usize = 20;
+const LOOKED_AT_MAX: usize = 1000;
 
 /// Digits of a commit id in a list.
 const SHORT: usize = 12;
@@ -29,6 +39,11 @@ pub struct LogArgs {
     /// Not older than: 2h, 3days, 2026-11-21, 2026-11-21T08:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub since: Option<i64>,
+    /// Say what changed of Iceberg tables in each commit: snapshots, rows, files, columns
+    #[arg(long)]
+    pub tables: bool,
+    #[command(flatten)]
+    pub place: TablesArgs,
 }
 
 /// The commits that lead to a ref.
@@ -36,7 +51,9 @@ pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
     let reference = args.address.require_ref()?.clone();
     let request = request(&args)?;
     with(global, async |onward| {
-        let mut log = repo_of(&onward, &args.address.repo).log(&reference, &request).await?;
+        let repo = repo_of(&onward, &args.address.repo);
+        let tables = args.tables.then(|| args.place.open(&onward)).transpose()?;
+        let mut log = repo.log(&reference, &request).await?;
         let mut left = args.limit.unwrap_or(usize::MAX);
         let mut is_first = true;
         while left > 0 {
@@ -44,12 +61,55 @@ pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
             if std::mem::take(&mut is_first) {
                 out.note(&out.faint(&heading()));
             }
-            out.data(|| shape::commit(&info), || line(out, &info))?;
+            let changed = match &tables {
+                Some(tables) => of_commit((&repo, &args.address.repo), tables, &info).await?,
+                None => Vec::new(),
+            };
+            let mut shape = shape::commit(&info);
+            if tables.is_some() {
+                let changed: Vec<&Value> = changed.iter().map(|table| &table.json).collect();
+                shape::add(&mut shape, "tables", json!(changed));
+            }
+            out.data(|| shape, || line(out, &info))?;
+            for table in &changed {
+                below(out, Some(table))?;
+            }
             left -= 1;
         }
         Ok(Exit::Done)
     })
     .await
+}
+
+/// The tables that a commit changed against its first parent, the first 20.
+async fn of_commit(
+    repo: (&Repository, &RepoName),
+    tables: &Tables,
+    info: &CommitInfo,
+) -> Result<Vec<Told>, Error> {
+    let Some(parent) = info.commit.parents.first() else { return Ok(Vec::new()) };
+    let [before, after] = [*parent, info.id].map(|id| RefExpr::plain(id.to_string()));
+    let mut changes = repo.0.diff_from(&before, &after, ScanStart::prefix(TABLES)).await?;
+    let mut told = Vec::new();
+    let mut looked_at = 0;
+    while let Some(diff) = changes.try_next().await? {
+        looked_at += 1;
+        if told.len() == TABLES_TOLD || looked_at > LOOKED_AT_MAX {
+            break;
+        }
+        let Diff { path, before, after } = diff;
+        let sides = (before.as_ref(), after.as_ref());
+        if let Some(mut one) = tables.change(repo.1.as_str(), &path, sides).await? {
+            let became = match sides {
+                (None, _) => " made",
+                (_, None) => " dropped",
+                _ => "",
+            };
+            one.lines.insert(0, format!("table {}{became}", one.name));
+            told.push(one);
+        }
+    }
+    Ok(told)
 }
 
 fn request(args: &LogArgs) -> onward::Result<LogRequest> {

@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
-use super::{changes, events, merges, producers, table, tickets, valid_through};
+use super::{changes, events, merges, producers, table, tables, tickets, valid_through};
 
 /// Where the API is.
 const ROOT: &str = "/onward/v1";
@@ -39,7 +39,8 @@ struct Document;
     tickets::queue,
     producers::show,
     events::listen,
-    valid_through::show
+    valid_through::show,
+    tables::differing
 ))]
 struct Paths;
 

@@ -14,6 +14,7 @@ mod merges;
 pub mod outcome;
 mod producers;
 pub mod shapes;
+mod tables;
 mod tickets;
 mod valid_through;
 mod waiting;
@@ -37,7 +38,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 7] {
+fn table() -> [Route; 8] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -53,6 +54,7 @@ fn table() -> [Route; 7] {
             &["get"],
             get(valid_through::show),
         ),
+        ("/repositories/{repo}/refs/{left}/tables/{right}", &["get"], get(tables::differing)),
     ]
 }
 
