@@ -72,6 +72,8 @@ pub struct MergePreview {
     pub changes: u64,
     /// How many of them the branch would take over.
     pub surviving: u64,
+    /// How many of these both sides changed and are put together, such as Iceberg tables.
+    pub resolved: u64,
     /// The first conflicting paths, at most 10,000; [`super::Repository::three_way_diff`] has all.
     pub conflicts: Vec<ConflictPath>,
     /// How many there are.
@@ -195,15 +197,17 @@ impl MergeBuilder {
     pub async fn preview(&self) -> Result<MergePreview> {
         let (lake, spec, against) = self.resolve().await?;
         let mut tally = preview(&lake, spec, against).await?;
-        if let Some(resolver) = self.asks_resolver() {
-            tally.surviving += resolve::without_resolvable(resolver, &mut tally.conflicts).await?;
-        }
+        let resolved = match self.asks_resolver() {
+            Some(by) => resolve::without_resolvable(by, &mut tally.conflicts).await?,
+            None => 0,
+        };
         Ok(MergePreview {
             base: spec.base,
             source: spec.source,
             dest: against,
             changes: tally.changes,
-            surviving: tally.surviving,
+            surviving: tally.surviving.saturating_add(resolved),
+            resolved,
             conflicts: tally.conflicts.paths,
             conflicts_total: tally.conflicts.total,
         })

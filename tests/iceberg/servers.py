@@ -135,16 +135,19 @@ class Deployment:
         self.sidecars[number].kill()
         self.sidecars[number] = self.sidecars[number].again()
 
-    def post(self, path: str, body: dict) -> dict:
-        """A request to Onward's own API."""
+    def post(self, path: str, body: dict | None) -> dict:
+        """A request to Onward's own API; without a body one that only reads."""
         login = base64.b64encode(self.credential.encode()).decode()
         request = urllib.request.Request(
             self.sidecar.url + path,
-            data=json.dumps(body).encode(),
+            data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
             return json.loads(answer.read() or "{}")
+
+    def get(self, path: str) -> dict:
+        return self.post(path, None)
 
     def repository(self, name: str) -> str:
         self.post("/api/v1/repositories", {"name": name, "storage_namespace": f"local://{name}"})

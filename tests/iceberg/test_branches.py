@@ -185,6 +185,24 @@ def test_what_changed_is_told_in_icebergs_words(lake):
     added = [change["rows"]["added"] for change in changes if change["operations"].get("append")]
     assert sorted(added) == [1, 1, 2]
     assert "table db.t" in lake.run("log", f"{name}/try", "--tables").stdout
-    # Rows of both sides are no conflict.
+    (same,) = lake.deployment.get(f"{lake.url}/refs/main/tables/try")["results"]
+    assert (same["type"], same["table"]["change"]) == ("changed", change)
+    head = json.loads(told[0])["commit"]
+    (last,) = lake.deployment.get(f"{lake.url}/refs/{head}~1/tables/{head}?two_dot=true")["results"]
+    assert last["table"]["change"]["rows"]["removed"] >= 1
+    # A delete there, and rows here.
     lake.append(lake.main, 20)
     assert "! iceberg/db/t.table" in lake.run("diff", f"{name}/main", "try").stdout
+    (apart,) = lake.deployment.get(f"{lake.url}/refs/main/tables/try")["results"]
+    assert apart["type"] == "conflict" and "no append" in apart["table"]["conflict"]["reason"]
+
+
+def test_rows_of_both_sides_are_no_conflict_in_a_diff(lake):
+    lake = lake(**COMMUTE)
+    lake.append(lake.side, 10)
+    lake.append(lake.main, 20)
+    name = lake.main.name
+    words = lake.run("diff", f"{name}/main", "try").stdout
+    assert "~ iceberg/db/t.table" in words and "rows: +1 = 3" in words and "can be merged" in words, words
+    assert lake.run("diff", f"{name}/main", "try", "--conflicts").stdout == ""
+    assert lake.run("merge", f"{name}/try", "main", "--dry-run").returncode == 0

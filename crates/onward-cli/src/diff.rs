@@ -185,9 +185,14 @@ fn shape(ruled: &Ruled, kind: Kind) -> Value {
     })
 }
 
-/// One change of a merge, for people; `None` where the merge leaves the path as it is.
-pub fn change_line(out: &Out, ruled: &Ruled) -> Option<String> {
-    brought(ruled).map(|kind| line(out, ruled, kind))
+/// One change of a merge, for people; `None` where the merge leaves the path as it is. Where conflicts are
+/// `resolved`, they are changes.
+pub fn change_line(out: &Out, ruled: &Ruled, resolved: bool) -> Option<String> {
+    let kind = match brought(ruled)? {
+        Kind::Conflict if resolved => Kind::Changed,
+        kind => kind,
+    };
+    Some(line(out, ruled, kind))
 }
 
 fn line(out: &Out, ruled: &Ruled, kind: Kind) -> String {

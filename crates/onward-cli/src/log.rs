@@ -7,7 +7,7 @@ use onward::internals::repo::history::CommitInfo;
 use onward::internals::repo::{LogRequest, Repository};
 use onward::internals::tree::{Diff, ScanStart};
 use onward::{Error, ObjectPath, RefExpr, RepoName};
-use onward_server::tables::{Tables, Told};
+use onward_server::tables::{ROOT, Tables, Told};
 use serde_json::{Value, json};
 
 use super::args::Global;
@@ -17,8 +17,6 @@ use super::session::{repo_of, with};
 use super::shape;
 use super::tables::{TablesArgs, below};
 
-/// Where Iceberg's tables are on a branch.
-const TABLES: &str = "iceberg/";
 /// Tables that are told of one commit, at most, and paths there that are looked at for them.
 const TABLES_TOLD: usize = 20;
 const LOOKED_AT_MAX: usize = 1000;
@@ -89,7 +87,7 @@ async fn of_commit(
 ) -> Result<Vec<Told>, Error> {
     let Some(parent) = info.commit.parents.first() else { return Ok(Vec::new()) };
     let [before, after] = [*parent, info.id].map(|id| RefExpr::plain(id.to_string()));
-    let mut changes = repo.0.diff_from(&before, &after, ScanStart::prefix(TABLES)).await?;
+    let mut changes = repo.0.diff_from(&before, &after, ScanStart::prefix(ROOT)).await?;
     let mut told = Vec::new();
     let mut looked_at = 0;
     while let Some(diff) = changes.try_next().await? {

@@ -286,7 +286,7 @@ async fn told_dry(
 fn dry_shape(preview: &MergePreview) -> Value {
     json!({
         "base": preview.base, "source": preview.source, "dest": preview.dest,
-        "changes": preview.changes, "surviving": preview.surviving,
+        "changes": preview.changes, "surviving": preview.surviving, "resolved": preview.resolved,
         "conflicts": &preview.conflicts,
         "conflicts_total": preview.conflicts_total, "dry_run": true,
     })
@@ -295,6 +295,10 @@ fn dry_shape(preview: &MergePreview) -> Value {
 fn summary(preview: &MergePreview, dest: &Address) -> String {
     let (changes, surviving) = (preview.changes, preview.surviving);
     match preview.conflicts_total {
+        0 if preview.resolved > 0 => format!(
+            "{changes} changes, of which '{dest}' would take over {surviving}; {} of them tables that are put together",
+            preview.resolved
+        ),
         0 => format!("{changes} changes, of which '{dest}' would take over {surviving}"),
         total => format!("{changes} changes, {total} of them in conflict with '{dest}':"),
     }
@@ -315,7 +319,8 @@ async fn changes(
     let exactly = |id: CommitId| RefExpr::plain(id.to_string());
     let repository = repo_of(onward, &dest.repo);
     let all = repository.three_way_diff(&exactly(head), &exactly(from), ScanStart::all()).await?;
-    let lines = all.try_filter_map(async |ruled| Ok(change_line(out, &ruled)));
+    let lines =
+        all.try_filter_map(async |ruled| Ok(change_line(out, &ruled, preview.resolved > 0)));
     let mut lines = std::pin::pin!(lines);
     let mut shown = 0;
     while shown < CHANGES_SHOWN

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 pub use imp::Tables;
 
+/// What the paths of all tables begin with.
+pub const ROOT: &str = "iceberg/";
+
 /// Conflicts of which it is told what tables they are of, at most: each takes the metadata of three commits.
 const CONFLICTS_TOLD: usize = 20;
 

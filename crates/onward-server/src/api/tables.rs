@@ -10,11 +10,10 @@ use crate::auth::Reader;
 use crate::error::ApiResult;
 use crate::extract::{Flag, Path, Query};
 use crate::state::AppState;
+use crate::tables::ROOT;
 use onward::history::{Decision, Diff, Ruled, ScanStart};
 use onward::{Entry, ObjectPath, RefExpr};
 
-/// Where tables are on a branch.
-const TABLES: &str = "iceberg/";
 /// Tables on a page, at most: each takes the metadata of two commits, or three.
 const PAGE_MAX: usize = 100;
 
@@ -96,8 +95,8 @@ pub async fn differing(
     let repo = app.onward.repo(&name);
     let (left, right): (RefExpr, RefExpr) = (left.parse()?, right.parse()?);
     let start = match query.after.as_str() {
-        "" => ScanStart::prefix(TABLES),
-        after => ScanStart::prefix(TABLES).after(after),
+        "" => ScanStart::prefix(ROOT),
+        after => ScanStart::prefix(ROOT).after(after),
     };
     let mut page =
         Page { app: &app, repo: &name, shape: TablesShape { results: Vec::new(), next: None } };
