@@ -5,7 +5,7 @@ CARGO ?= cargo
 # seed, encryption.
 TEST_FEATURES ?= failpoints,aws,simulation,tls
 
-.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients test-iceberg bench-sidecar bench-compare openapi simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build clean
+.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients test-iceberg bench-sidecar bench-compare openapi settings simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build install wheel dist compare clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /  make \1\t/'
@@ -50,6 +50,9 @@ openapi: ## Write docs/openapi.json anew from the code
 	$(CARGO) run --locked --package onward-server --features describe --example openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
+settings: ## Write the made part of docs/settings.md anew from the command's parser
+	ONWARD_WRITE_SETTINGS=1 $(CARGO) test --locked --package onward-cli --bins reference
+
 simulate: ## Simulated histories, CASES=100000 of them from a random seed, or ONWARD_TEST_SEED, on
 	ONWARD_TEST_CASES=$(or $(CASES),100000) ONWARD_TEST_SEED=$${ONWARD_TEST_SEED:-random} \
 		$(CARGO) test --locked --release --features $(TEST_FEATURES) --test it -- \
@@ -76,6 +79,9 @@ examples: setup ## Run the examples that users copy, each on a private Redis of 
 	for example in commit producer merge tickets reads; do \
 		$(CARGO) run --locked --quiet --package onward --example $$example || exit 1; \
 	done
+	set -e; dir=$$(mktemp -d); for start in first second; do \
+		$(CARGO) run --locked --quiet --package onward --example loader $$dir; \
+	done; redis-cli -s $$dir/redis.sock shutdown; rm -r $$dir
 
 licences: ## Licences, sources and known vulnerabilities of what is compiled in
 	./scripts/check-licences
@@ -95,6 +101,18 @@ setup: ## Install what is missing (redis-server) and check the rest
 
 build: setup ## The release binary
 	$(CARGO) build --locked --release
+
+install: ## Put the command into ~/.local/bin: what is built, or a new build
+	./scripts/install
+
+wheel: ## The command as a Python wheel in dist/, tried in a fresh environment
+	./scripts/wheel --try
+
+dist: ## A static binary with checksums and an SBOM in dist/
+	./scripts/dist
+
+compare: ## delta-rs, PyIceberg, Icechunk and Onward side by side, as in the README
+	./scripts/compare
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -1,4 +1,4 @@
-//! Onward: a commit coordinator for data lakes that never makes an ingestion job wait for luck.
+//! Onward: a commit coordinator for data lakes. No commit fails because another one was faster.
 //!
 //! Systems that version a data lake commit by optimistic retry: read the head, build, compare and
 //! swap, start over if somebody was faster. Under load the losers start over again and again.

@@ -31,6 +31,7 @@ mod merge_trial;
 mod merging;
 mod model;
 mod objects;
+mod pages;
 mod protection;
 mod reading;
 mod relay;

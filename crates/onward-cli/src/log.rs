@@ -11,8 +11,9 @@ use onward_server::tables::{ROOT, Tables, Told};
 use serde_json::{Value, json};
 
 use super::args::Global;
-use super::exit::{Done, Exit};
+use super::exit::{Done, Exit, Failure};
 use super::out::{Out, TIME_WIDTH, local_time, printable};
+use super::pager::Pager;
 use super::session::{repo_of, with};
 use super::shape;
 use super::tables::{TablesArgs, below};
@@ -53,30 +54,55 @@ pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
         let tables = args.tables.then(|| args.place.open(&onward)).transpose()?;
         let mut log = repo.log(&reference, &request).await?;
         let mut left = args.limit.unwrap_or(usize::MAX);
-        let mut is_first = true;
-        while left > 0 {
-            let Some(info) = log.try_next().await? else { break };
-            if std::mem::take(&mut is_first) {
-                out.note(&out.faint(&heading()));
-            }
-            let changed = match &tables {
-                Some(tables) => of_commit((&repo, &args.address.repo), tables, &info).await?,
-                None => Vec::new(),
+        let (mut pager, mut is_first) = (None, true);
+        let mut told = Ok(());
+        while left > 0 && told.is_ok() {
+            let next = tokio::select! {
+                next = log.try_next() => next,
+                () = Pager::gone(&mut pager) => break,
             };
-            let mut shape = shape::commit(&info);
-            if tables.is_some() {
-                let changed: Vec<&Value> = changed.iter().map(|table| &table.json).collect();
-                shape::add(&mut shape, "tables", json!(changed));
+            let info = match next {
+                Ok(Some(info)) => info,
+                Ok(None) => break,
+                Err(error) => {
+                    told = Err(error.into());
+                    break;
+                }
+            };
+            if std::mem::take(&mut is_first) {
+                pager = Pager::begin(out);
+                told = head(out, pager.is_some());
             }
-            out.data(|| shape, || line(out, &info))?;
-            for table in &changed {
-                below(out, Some(table))?;
+            if told.is_ok() {
+                told = tell(out, (&repo, &args.address.repo), tables.as_ref(), &info).await;
             }
             left -= 1;
         }
-        Ok(Exit::Done)
+        // An error is told behind what was shown, not into it.
+        if let Some(pager) = pager {
+            pager.end().await;
+        }
+        told.map(|()| Exit::Done)
     })
     .await
+}
+
+/// One commit, and what changed of its tables where that is asked for.
+async fn tell(
+    out: &Out,
+    repo: (&Repository, &RepoName),
+    tables: Option<&Tables>,
+    info: &CommitInfo,
+) -> Result<(), Failure> {
+    let mut shape = shape::commit(info);
+    let mut changed = Vec::new();
+    if let Some(tables) = tables {
+        changed = of_commit(repo, tables, info).await?;
+        let tables: Vec<&Value> = changed.iter().map(|table| &table.json).collect();
+        shape::add(&mut shape, "tables", json!(tables));
+    }
+    out.data(|| shape, || line(out, info))?;
+    changed.iter().try_for_each(|table| below(out, Some(table)))
 }
 
 /// The tables that a commit changed against its first parent, the first 20.
@@ -108,6 +134,16 @@ async fn of_commit(
         }
     }
     Ok(told)
+}
+
+/// What the columns are: above them on a page, beside what is piped.
+fn head(out: &Out, is_paged: bool) -> Result<(), Failure> {
+    let heading = out.faint(&heading());
+    match is_paged {
+        true => out.bytes(format!("{heading}\n").as_bytes())?,
+        false => out.note(&heading),
+    }
+    Ok(())
 }
 
 fn request(args: &LogArgs) -> onward::Result<LogRequest> {

@@ -31,12 +31,15 @@ mod log;
 mod merge;
 mod object;
 mod out;
+mod pager;
 mod pair;
 mod producer;
 mod progress;
 mod protect;
 mod queue;
 mod recover;
+#[cfg(test)]
+mod reference;
 mod repo;
 mod serve;
 mod session;

@@ -73,7 +73,7 @@ Care:
 Options:
 {options}";
 
-/// A commit coordinator for data lakes: no job ever waits for luck.
+/// A commit coordinator for data lakes: no commit fails because another one was faster.
 #[derive(Debug, Parser)]
 #[command(
     name = "onward",

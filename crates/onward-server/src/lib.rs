@@ -181,7 +181,7 @@ fn router(app: AppState) -> Router {
         .fallback(no_route);
     let own = api::routes().layer(known.clone()).fallback(no_route);
     let all = Router::new()
-        .nest("/api/v1", lakefs)
+        .nest(lakefs::ROOT, lakefs)
         .nest("/onward/v1", own)
         .merge(api::documents())
         .route("/healthz", get(probes::alive))

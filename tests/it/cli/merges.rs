@@ -197,6 +197,8 @@ fn commits_are_taken_back_and_repeated() {
     commit(&desk, "main", &[("kept", "later")]);
     assert!(desk.fails(3, "revert lake/main lake/main~3").stderr.contains("kept  base main"));
     desk.done("revert lake/main main~3 --strategy source-wins");
+    // lakeFS's words: the ref as it was asked for.
+    assert_eq!(desk.done("log lake/main -n 1 --json").json()["message"], "Revert main~3");
     assert_eq!(checksum(&desk, "lake/main/kept"), "base");
 }
 

@@ -39,7 +39,7 @@ use onward::OpId;
         responses(
             (status = 201, description = "Committed", body = crate::api::outcome::OutcomeShape),
             (status = 200, description = "There was nothing to bring; or what a dry run found", body = crate::api::shapes::NothingMergedShape),
-            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape),
+            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape, headers(("Location" = String, description = "Where the op's ticket is, beside what was asked for: `tickets/{op_id}`"))),
             (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = crate::api::outcome::MergeConflictShape),
             (status = 422, description = "It cannot be carried out: nothing was changed", body = crate::api::outcome::OutcomeShape),
             (status = "4XX", description = "Refused: nothing was accepted", body = crate::error::Problem),

@@ -13,6 +13,8 @@ mod head;
 mod merges;
 pub mod outcome;
 mod producers;
+#[cfg(feature = "describe")]
+mod samples;
 pub mod shapes;
 mod tables;
 mod tickets;
@@ -28,7 +30,7 @@ use http::{HeaderValue, StatusCode, header};
 use tower_http::decompression::RequestDecompressionLayer;
 
 #[cfg(feature = "describe")]
-pub use describe::{description, routes_told};
+pub use describe::{description, routes_told, samples_told};
 pub use documents::documents;
 
 use super::error::ApiError;

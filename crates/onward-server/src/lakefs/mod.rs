@@ -8,6 +8,8 @@ mod branches;
 mod commits;
 mod committed;
 mod config;
+#[cfg(feature = "describe")]
+pub mod describe;
 mod dumps;
 mod imports;
 mod merges;
@@ -27,6 +29,9 @@ use axum::Router;
 use super::state::AppState;
 
 pub use config::open_routes;
+
+/// Where the API is.
+pub const ROOT: &str = "/api/v1";
 
 /// Routes for those who are known.
 pub fn routes() -> Router<AppState> {
