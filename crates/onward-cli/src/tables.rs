@@ -2,6 +2,7 @@
 
 use onward::{Onward, RepoName, Result};
 use onward_server::tables::{Tables, Told};
+use serde_json::Value;
 
 use super::exit::Failure;
 use super::out::{Out, printable};
@@ -24,7 +25,7 @@ impl TablesArgs {
 /// Says what there is of a table, below the line of its path; nothing for programs, which have it with the path.
 pub fn below(out: &Out, told: Option<&Told>) -> Result<(), Failure> {
     for line in told.into_iter().flat_map(|told| &told.lines).filter(|_| !out.is_json()) {
-        out.data(String::new, || format!("    {}", printable(line)))?;
+        out.data(|| Value::Null, || format!("    {}", printable(line)))?;
     }
     Ok(())
 }

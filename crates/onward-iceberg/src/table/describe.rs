@@ -88,7 +88,7 @@ impl Described {
             .ids
             .iter()
             .take_while(|id| old.ids.first() != Some(*id))
-            .filter(|id| !known.contains(id))
+            .filter(|id| !known.contains(*id))
             .filter_map(|id| after.snapshot(*id))
             .collect();
         let sum = |key: &str| {
@@ -293,7 +293,7 @@ fn besides(before: &Metadata, after: &Metadata) -> Vec<String> {
         ("partition-specs", "spec-id", "default-spec-id", "partition spec"),
         ("sort-orders", "order-id", "default-sort-order-id", "sort order"),
     ] {
-        let of = |table| {
+        let of = |table: &Metadata| {
             let fields =
                 chosen(table, list, id, choice).and_then(|one| one.get("fields")?.as_array());
             fields
