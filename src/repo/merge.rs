@@ -240,7 +240,7 @@ impl MergeBuilder {
         .await
     }
 
-    /// The same, worked out once more.
+    /// This merge as it is asked for in a round, with the op id of that.
     fn of_round(self, round: u32) -> Self {
         let op_id = self.op_id.map(|first| resolve::op_of_round(first, round));
         Self { op_id, ..self }

@@ -57,7 +57,7 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
     tell_with(out, outcome, asked, branch, &[])
 }
 
-/// The same, with what there is to say of tables among conflicting paths.
+/// Tells the outcome as [`tell`] does, with what there is to say of tables among conflicting paths.
 fn tell_with(
     out: &Out,
     outcome: &Outcome,
@@ -66,12 +66,7 @@ fn tell_with(
     tables: &[tables::Told],
 ) -> Result<Exit, Failure> {
     if out.is_json() {
-        let mut shape = json!(outcome);
-        if !tables.is_empty() {
-            let tables: Vec<&Value> = tables.iter().map(|table| &table.json).collect();
-            add(&mut shape, "tables", json!(tables));
-        }
-        out.data(|| shape, String::new)?;
+        out.data(|| with_tables(outcome, tables), String::new)?;
         return Ok(Exit::of_outcome(outcome));
     }
     let op_id = outcome.details().op_id;
@@ -130,6 +125,16 @@ fn tell_with(
         other => out.error(other.name()),
     }
     Ok(Exit::of_outcome(outcome))
+}
+
+/// The shape of an outcome, with the tables it was in conflict for, if there are any.
+fn with_tables(outcome: &Outcome, tables: &[tables::Told]) -> Value {
+    let mut shape = json!(outcome);
+    if !tables.is_empty() {
+        let tables: Vec<&Value> = tables.iter().map(|table| &table.json).collect();
+        add(&mut shape, "tables", json!(tables));
+    }
+    shape
 }
 
 /// A commit that was not accepted, because the queue or the list of sealed areas is full.

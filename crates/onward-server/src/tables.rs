@@ -1,8 +1,7 @@
 //! Iceberg's tables in what is asked and told of branches: merges, conflicts, differences, here and at the prompt.
 //! Without the feature `iceberg` no path is a table.
 
-use onward::internals::repo::MergeBuilder;
-use onward::{ConflictPath, Entry, ObjectPath, Outcome, Result};
+use onward::{ObjectPath, Outcome};
 use serde_json::Value;
 
 pub use imp::Tables;
@@ -20,9 +19,9 @@ pub struct Told {
     pub path: ObjectPath,
     /// Its name, with its namespace.
     pub name: String,
-    /// What is to be said, as JSON.
+    /// What is to be said, for programs.
     pub json: Value,
-    /// The same for people.
+    /// What is to be said, for people, line by line.
     pub lines: Vec<String>,
     /// Whether a merge puts both sides of a conflict together.
     pub is_mergeable: bool,
@@ -49,10 +48,11 @@ impl Tables {
 
 #[cfg(feature = "iceberg")]
 mod imp {
-    use onward::Onward;
+    use onward::internals::repo::MergeBuilder;
+    use onward::{ConflictPath, Entry, ObjectPath, Onward, Result};
     use onward_iceberg::catalog::{Catalog, CatalogError};
 
-    use super::{ConflictPath, Entry, MergeBuilder, ObjectPath, Result, Told};
+    use crate::tables::Told;
     use crate::warehouse;
 
     /// The tables of a deployment. Cheap to clone.
@@ -111,16 +111,17 @@ mod imp {
 #[cfg(not(feature = "iceberg"))]
 #[allow(clippy::unused_async, reason = "with tables it reads")]
 mod imp {
-    use onward::Onward;
+    use onward::internals::repo::MergeBuilder;
+    use onward::{ConflictPath, Entry, ObjectPath, Onward, Result};
 
-    use super::{ConflictPath, Entry, MergeBuilder, ObjectPath, Result, Told};
+    use crate::tables::Told;
 
-    /// No tables.
+    /// Where a program without the feature looks for tables: nowhere.
     #[derive(Clone)]
     pub struct Tables;
 
     impl Tables {
-        /// None.
+        /// Finds none, wherever they lie.
         pub fn open(_: &Onward, _: Option<&str>) -> Result<Self> {
             Ok(Self)
         }

@@ -86,7 +86,7 @@ impl CatalogError {
         self
     }
 
-    /// The same for who asked for something of a branch, and for no table: with the library's kinds.
+    /// An error of the library, for who asked for something of a branch and for no table.
     pub fn of_branch(self) -> onward::Error {
         match self.kind {
             Kind::Unavailable | Kind::CommitFailed => onward::Error::unavailable(self.message),

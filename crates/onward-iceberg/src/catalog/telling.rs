@@ -17,7 +17,7 @@ use crate::table::{Described, Metadata, Sides, describe, kept_apart};
 /// What can be said of a table that both sides of a merge have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableConflict {
-    /// The table.
+    /// Name of the table, with its namespace.
     pub table: TableIdent,
     /// Its snapshot at the merge base; none where there was no table, or no snapshot.
     pub base: Option<i64>,
@@ -32,7 +32,7 @@ pub struct TableConflict {
 /// What changed of a table from one commit to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableChange {
-    /// The table.
+    /// Name of the table, with its namespace.
     pub table: TableIdent,
     /// What changed of it; or why that cannot be read.
     pub described: std::result::Result<Described, String>,
@@ -149,7 +149,7 @@ fn why_apart(base: &Side, source: &Side, dest: &Side) -> Option<String> {
 }
 
 impl TableConflict {
-    /// The same as JSON, for programs.
+    /// What is told, as JSON for programs.
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
@@ -161,7 +161,7 @@ impl TableConflict {
 }
 
 impl TableChange {
-    /// The same as JSON, for programs.
+    /// What is told, as JSON for programs.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let (change, damage) = match &self.described {
@@ -174,7 +174,7 @@ impl TableChange {
         })
     }
 
-    /// The same for people, in lines.
+    /// What changed, for people: a line for each kind of change.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match &self.described {

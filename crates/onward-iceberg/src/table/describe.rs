@@ -17,9 +17,9 @@ const CHANGES_TOLD: usize = 50;
 /// How a number of a table changed; none where a summary does not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counted {
-    /// Before.
+    /// What it was before.
     pub before: Option<i64>,
-    /// After.
+    /// What it is after.
     pub after: Option<i64>,
     /// Added by the new snapshots.
     pub added: Option<i64>,
@@ -30,7 +30,7 @@ pub struct Counted {
 /// A snapshot that leads to the head, and did not before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotTold {
-    /// Its id.
+    /// Id of the snapshot.
     pub id: i64,
     /// `append`, `overwrite`, `replace`, `delete`.
     pub operation: String,
@@ -38,7 +38,7 @@ pub struct SnapshotTold {
     pub timestamp_ms: i64,
 }
 
-/// What changed.
+/// What changed of a table from one state to another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Described {
     /// The head before and after; none where there was none.
@@ -51,7 +51,7 @@ pub struct Described {
     pub is_rolled_back: bool,
     /// Rows: records of data files.
     pub rows: Counted,
-    /// Data files.
+    /// Data files, not those of deletes.
     pub files: Counted,
     /// Changes of columns, such as `column 'extra' added: string`.
     pub schema: Vec<String>,
@@ -112,7 +112,7 @@ impl Described {
         self.operations.values().sum()
     }
 
-    /// The same as JSON, for programs.
+    /// What changed, as JSON for programs.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let counted = |of: &Counted| json!({"before": of.before, "after": of.after, "added": of.added, "removed": of.removed});
@@ -131,7 +131,7 @@ impl Described {
         })
     }
 
-    /// The same for people, in lines.
+    /// What changed, for people: a line for each kind of change.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
-use super::Sides;
+use super::sides::Sides;
 use crate::table::json::{Object, number};
 
 /// What belongs together: ids of one key stand in another.

@@ -6,6 +6,7 @@
 
 mod besides;
 mod line;
+mod sides;
 
 use std::collections::HashSet;
 use std::io;
@@ -19,22 +20,12 @@ use super::{Metadata, Moment, TableFiles, Update};
 use besides::{main_at, put_together};
 
 pub(super) use line::Line;
+pub use sides::Sides;
 
 /// Snapshots that one merge brings, at most: each is read, and made anew.
 pub const MERGED_MAX: usize = 1_000;
 /// Snapshots whose new files are kept in memory until they are written.
 const AT_ONCE: usize = 100;
-
-/// A table in a merge.
-#[derive(Debug, Clone, Copy)]
-pub struct Sides<'a> {
-    /// As both sides began.
-    pub base: &'a Metadata,
-    /// As what is merged has it.
-    pub source: &'a Metadata,
-    /// As the branch has it that is merged into.
-    pub dest: &'a Metadata,
-}
 
 /// Why two sides of a table were not merged.
 #[derive(Debug)]
