@@ -144,7 +144,10 @@ class Deployment:
             headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
-            return json.loads(answer.read() or "{}")
+            told = answer.read()
+            # A new branch is answered with the id of its commit, and no JSON.
+            is_json = answer.headers.get_content_type() == "application/json"
+            return json.loads(told) if is_json else {"text": told.decode()}
 
     def get(self, path: str) -> dict:
         return self.post(path, None)

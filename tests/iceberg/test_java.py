@@ -75,10 +75,9 @@ def test_deletes_go_beside_appends(catalog, warehouse):
     audit(warehouse, "db.t", left + [id for one in more for id in one.ids])
 
 
-@pytest.mark.parametrize("properties", [{}, COMMUTE], ids=["usual", "rebase"])
-def test_transactions_over_two_tables_are_whole(catalog, warehouse, properties):
-    table = catalog.create_table("db.t", SCHEMA, properties=properties)
-    catalog.create_table("db.t2", SCHEMA, properties=properties)
+def test_transactions_over_two_tables_are_whole(catalog, warehouse):
+    table = catalog.create_table("db.t", SCHEMA, properties=COMMUTE)
+    catalog.create_table("db.t2", SCHEMA, properties=COMMUTE)
     both = [file(table, id) for id in range(12)]
     alone = [file(table, 100 + id) for id in range(6)]
     tasks = [one.line("both") for one in both]
