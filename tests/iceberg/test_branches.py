@@ -146,7 +146,7 @@ def test_columns_of_one_side_and_rows_of_the_other(lake):
 
 def test_merges_among_writers_of_the_destination(lake):
     lake = lake(**COMMUTE)
-    join = appenders(lake.main, "db.t", 6, 6)
+    join = appenders(lake.main, "db.t", 6, 6, first=100)
     mine = []
     for turn in range(5):
         mine.append(1000 + turn)
