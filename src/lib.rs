@@ -174,8 +174,8 @@ pub mod history {
 }
 
 pub mod admin {
-    //! Looking after a deployment: garbage, damage, recovery, imports, rules of protected branches,
-    //! dumps of refs, counters.
+    //! Looking after a deployment: garbage, damage, recovery, imports, rules of protected branches
+    //! and of how objects are written, dumps of refs, counters.
 
     pub use crate::commit::counters::CounterSnapshot;
     pub use crate::repo::doctor::{Check, Health, examine};
@@ -188,4 +188,5 @@ pub mod admin {
     pub use crate::repo::verify::{
         Finding, FindingKind, VerifyEvent, VerifyOptions, VerifySummary,
     };
+    pub use crate::repo::write_policy::{WriteRule, Written};
 }

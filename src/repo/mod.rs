@@ -30,6 +30,7 @@ pub mod merge;
 pub mod merge_base;
 mod merge_spec;
 pub mod metadata;
+pub mod multipart;
 mod named_lives;
 mod names;
 mod onward;
@@ -50,6 +51,7 @@ mod removal;
 pub mod repository;
 pub mod reset;
 pub mod resolve;
+pub(crate) mod rules;
 pub mod staged_diff;
 pub mod staging;
 mod standing;
@@ -62,6 +64,7 @@ pub mod upload_address;
 pub mod valid_through;
 pub mod verify;
 pub mod watch;
+pub mod write_policy;
 
 #[cfg(test)]
 mod tests;

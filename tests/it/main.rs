@@ -36,6 +36,7 @@ mod protection;
 mod reading;
 mod relay;
 mod removals;
+mod s3;
 mod scripts;
 mod server;
 #[cfg(feature = "simulation")]
@@ -48,3 +49,4 @@ mod unsafe_storage;
 mod upgrade;
 mod verify;
 mod worker;
+mod write_policy;

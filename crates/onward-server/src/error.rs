@@ -135,6 +135,18 @@ impl ApiError {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// How long to wait before the next attempt, where that would help.
+    #[cfg(feature = "s3")]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The header that the answer has.
+    #[cfg(feature = "s3")]
+    pub fn header(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        self.header.as_deref().map(|(name, value)| (name, value))
+    }
 }
 
 impl From<Error> for ApiError {

@@ -6,6 +6,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "s3")]
+use super::auth::Signing;
 use super::auth::{AccessKey, Keys, Logins, Tokens};
 use super::error::ApiResult;
 use super::health::Health;
@@ -97,5 +99,17 @@ impl App {
     /// Lets somebody in, as [`Logins::log_in`] does.
     pub async fn log_in(&self, from: &str, id: &str, secret: &str) -> ApiResult<Arc<AccessKey>> {
         self.logins.log_in(from, id, secret).await
+    }
+
+    /// Who says that he has signed, as [`Logins::signing`] finds out.
+    #[cfg(feature = "s3")]
+    pub async fn signing(&self, from: &str, id: &str) -> ApiResult<Option<Signing>> {
+        self.logins.signing(from, id).await
+    }
+
+    /// Takes down whether he has.
+    #[cfg(feature = "s3")]
+    pub fn tell_signed(&self, from: &str, signing: &Signing, is_right: bool) {
+        self.logins.tell_signed(from, signing, is_right);
     }
 }

@@ -8,7 +8,10 @@ use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
-use super::{changes, events, merges, producers, samples, table, tables, tickets, valid_through};
+use super::{
+    changes, events, merges, producers, samples, table, tables, tickets, valid_through,
+    write_policy,
+};
 use crate::lakefs;
 
 /// Where the API is.
@@ -25,6 +28,7 @@ const ROOT: &str = "/onward/v1";
         (name = "commits", description = "Change sets and merges"),
         (name = "tickets", description = "What became of accepted ops, and what waits"),
         (name = "producers", description = "Where a producer that starts again goes on"),
+        (name = "policy", description = "How objects are written by clients that know no commits"),
         (name = "lakeFS", description = "lakeFS's API, for its own clients. Parameters and shapes are those of lakeFS; docs/lakefs-compatibility.md says what differs."),
     ),
     modifiers(&Logins),
@@ -42,7 +46,9 @@ struct Document;
     producers::show,
     events::listen,
     valid_through::show,
-    tables::differing
+    tables::differing,
+    write_policy::show,
+    write_policy::replace
 ))]
 struct Paths;
 

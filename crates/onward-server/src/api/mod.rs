@@ -20,6 +20,7 @@ mod tables;
 mod tickets;
 mod valid_through;
 mod waiting;
+mod write_policy;
 
 use axum::Router;
 use axum::extract::Request;
@@ -40,7 +41,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 8] {
+fn table() -> [Route; 9] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -57,6 +58,11 @@ fn table() -> [Route; 8] {
             get(valid_through::show),
         ),
         ("/repositories/{repo}/refs/{left}/tables/{right}", &["get"], get(tables::differing)),
+        (
+            "/repositories/{repo}/write_policy",
+            &["get", "put"],
+            get(write_policy::show).put(write_policy::replace),
+        ),
     ]
 }
 

@@ -6,7 +6,7 @@
 
 mod branches;
 mod commits;
-mod committed;
+pub(crate) mod committed;
 mod config;
 #[cfg(feature = "describe")]
 pub mod describe;
@@ -22,7 +22,6 @@ mod staging;
 mod tags;
 mod upload;
 mod wire;
-mod writes;
 
 use axum::Router;
 
