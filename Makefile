@@ -52,7 +52,7 @@ openapi: ## Write docs/openapi.json anew from the code
 	mv docs/openapi.json.new docs/openapi.json
 
 settings: ## Write the made part of docs/settings.md anew from the command's parser
-	ONWARD_WRITE_SETTINGS=1 $(CARGO) test --locked --package onward-cli --bins reference
+	ONWARD_WRITE_SETTINGS=1 ./scripts/with-features test --bins reference
 
 simulate: ## Simulated histories, CASES=100000 of them from a random seed, or ONWARD_TEST_SEED, on
 	ONWARD_TEST_CASES=$(or $(CASES),100000) ONWARD_TEST_SEED=$${ONWARD_TEST_SEED:-random} \

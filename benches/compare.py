@@ -10,7 +10,8 @@ commit that was acknowledged must be there.
 
     delta-rs           write_deltalake(mode="append"), on local files
     PyIceberg          table.append, SqlCatalog on SQLite, local files
-    Icechunk           a chunk of an array for each writer, commit(rebase_with=ConflictDetector()), on local files
+    Icechunk           a chunk of an array for each writer, commit(rebase_with=ConflictDetector()), on an S3 server of this
+                       machine (SeaweedFS), because on local files it is not safe for writers at the same time
     Onward, HTTP       the rows as a Parquet file, committed through a sidecar by one request of Python's http.client
     Onward, PyIceberg  table.append, the sidecar as a REST catalog, appends said to commute
 """
@@ -24,17 +25,19 @@ import multiprocessing
 import os
 import platform
 import queue
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import icechunk
 import pyarrow
-import zarr
 from deltalake import DeltaTable, write_deltalake
 from pyarrow import parquet
 from pyiceberg.catalog import load_catalog
@@ -99,24 +102,41 @@ class Iceberg:
 class Icechunk:
     name, package = "Icechunk", "icechunk"
 
-    def __init__(self, folder: Path):
-        self.at = str(folder / "repository")
+    def __init__(self, folder: Path, store: "Store"):
+        self.port = store.port
 
-    def storage(self):
-        # Not kept: the threads behind it would not survive a fork.
-        return icechunk.local_filesystem_storage(self.at)
+    def repository(self, begin: str):
+        # Imported where it is used: what it starts when it is imported would not survive a fork.
+        import icechunk
+
+        storage = icechunk.s3_storage(
+            bucket=Store.bucket,
+            prefix="repository",
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            allow_http=True,
+            force_path_style=True,
+            region="us-east-1",
+            access_key_id="any",
+            secret_access_key="any",
+        )
+        return getattr(icechunk.Repository, begin)(storage)
 
     def make(self) -> None:
-        icechunk.Repository.create(self.storage())
+        self.repository("create")
 
     def prepare(self, writers: int) -> None:
-        session = icechunk.Repository.open(self.storage()).writable_session("main")
+        import zarr
+
+        session = self.repository("open").writable_session("main")
         for number in range(writers):
             zarr.create_array(session.store, name=f"w{number}", shape=(CHUNKS, ROWS), chunks=(1, ROWS), dtype="i8")
         session.commit("an array for each writer")
 
     def writer(self, number: int):
-        repository = icechunk.Repository.open(self.storage())
+        import icechunk
+        import zarr
+
+        repository = self.repository("open")
 
         def write(turn: int) -> None:
             session = repository.writable_session("main")
@@ -127,7 +147,44 @@ class Icechunk:
 
     def commits(self) -> int:
         # Without the repository's first, and that of the arrays.
-        return sum(1 for _ in icechunk.Repository.open(self.storage()).ancestry(branch="main")) - 2
+        return sum(1 for _ in self.repository("open").ancestry(branch="main")) - 2
+
+
+class Store:
+    """An S3 server in a folder of its own, with a bucket."""
+
+    bucket = "lake"
+
+    def __init__(self, folder: Path):
+        def free() -> str:
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", 0))
+                return str(listener.getsockname()[1])
+
+        self.port = free()
+        weed = shutil.which("weed", path=str(Path(sys.executable).parent))
+        listen = ["-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-s3", "-s3.port", self.port, "-s3.port.grpc", free()]
+        for part in ("master", "volume", "filer"):
+            listen += [f"-{part}.port", free(), f"-{part}.port.grpc", free()]
+        few = ["-s3.port.iceberg", "0", "-master.volumeSizeLimitMB", "64", "-volume.max", "50"]
+        self.log = (folder / "log").open("w")
+        self.process = subprocess.Popen(
+            [weed, "server", "-dir", str(folder), *listen, *few], stdout=self.log, stderr=self.log
+        )
+        for _ in range(300):
+            try:
+                request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{self.bucket}", method="PUT")
+                urllib.request.urlopen(request, timeout=5).close()
+                return
+            except (OSError, urllib.error.URLError):
+                time.sleep(0.1)
+        self.stop()
+        sys.exit(f"compare: the S3 server does not start: {(folder / 'log').read_text()[-500:]}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
 
 
 class Sidecar:
@@ -378,12 +435,14 @@ def main() -> None:
                     continue
                 place = Path(folder) / f"{system.__name__}-{writers}"
                 place.mkdir()
-                sidecar = Sidecar(program, place) if system in OURS else None
+                server = Sidecar(program, place) if system in OURS else None
+                if system is Icechunk:
+                    server = Store(place)
                 try:
-                    keep(measure(system(place, sidecar) if sidecar else system(place), writers, asked.seconds))
+                    keep(measure(system(place, server) if server else system(place), writers, asked.seconds))
                 finally:
-                    if sidecar:
-                        sidecar.stop()
+                    if server:
+                        server.stop()
         if not asked.json:
             table([kept.name])
 

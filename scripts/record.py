@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 
 import pyte
 
-COLUMNS = int(os.environ.get("COLUMNS", 124))
+COLUMNS = int(os.environ.get("COLUMNS", 128))
 ROWS = int(os.environ.get("ROWS", 22))
 # No two pictures are closer than this; a terminal that is written to more often shows the last.
 FRAME_SECONDS = 0.1

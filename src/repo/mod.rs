@@ -50,6 +50,7 @@ pub mod refs_dump;
 mod removal;
 pub mod repository;
 pub mod reset;
+pub mod resolve;
 pub(crate) mod rules;
 pub mod staged_diff;
 pub mod staging;

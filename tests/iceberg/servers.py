@@ -153,7 +153,13 @@ class Deployment:
             method=method,
         )
         with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
-            return json.loads(answer.read() or "{}")
+            told = answer.read()
+            # A new branch is answered with the id of its commit, and no JSON.
+            is_json = answer.headers.get_content_type() == "application/json"
+            return json.loads(told) if is_json else {"text": told.decode()}
+
+    def get(self, path: str) -> dict:
+        return self.request("GET", path)
 
     def repository(self, name: str) -> str:
         self.post("/api/v1/repositories", {"name": name, "storage_namespace": f"local://{name}"})

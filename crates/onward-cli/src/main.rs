@@ -47,6 +47,7 @@ mod session;
 mod settings;
 mod shape;
 mod signals;
+mod tables;
 mod tag;
 mod tell;
 mod ticket;

@@ -1,5 +1,5 @@
 //! `docs/settings.md` has every flag and variable of the command as the parser knows them: it is made of that,
-//! `ONWARD_WRITE_SETTINGS=1 cargo test --package onward-cli --bins reference`.
+//! by `make settings`.
 
 use std::path::Path;
 

@@ -107,6 +107,13 @@ impl ApiError {
         self
     }
 
+    /// The same error with more words behind it.
+    #[must_use]
+    pub fn and(mut self, words: &str) -> Self {
+        self.message = format!("{}; {words}", self.message);
+        self
+    }
+
     /// 501: part of the lakeFS API that Onward has no use for.
     pub fn not_supported(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_supported", message)

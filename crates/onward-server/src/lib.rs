@@ -51,6 +51,7 @@ mod scrape;
 mod settings;
 mod sources;
 mod state;
+pub mod tables;
 mod tasks;
 mod tls;
 mod unoffered;

@@ -68,7 +68,7 @@ fn a_branch_is_looked_at_tried_and_merged() {
     let tried = desk.done("merge lake/dev main --dry-run --json").json();
     let expected = json!({
         "base": base, "source": dev, "dest": theirs, "changes": 3, "surviving": 3,
-        "conflicts": [], "conflicts_total": 0, "dry_run": true,
+        "conflicts": [], "conflicts_total": 0, "resolved": 0, "dry_run": true,
     });
     assert_eq!(tried, expected);
     let tried = desk.done("merge lake/dev lake/main --dry-run").stdout;

@@ -9,7 +9,8 @@ use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
 use super::{
-    changes, events, merges, producers, samples, table, tickets, valid_through, write_policy,
+    changes, events, merges, producers, samples, table, tables, tickets, valid_through,
+    write_policy,
 };
 use crate::lakefs;
 
@@ -45,6 +46,7 @@ struct Document;
     producers::show,
     events::listen,
     valid_through::show,
+    tables::differing,
     write_policy::show,
     write_policy::replace
 ))]

@@ -16,6 +16,7 @@ mod producers;
 #[cfg(feature = "describe")]
 mod samples;
 pub mod shapes;
+mod tables;
 mod tickets;
 mod valid_through;
 mod waiting;
@@ -40,7 +41,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 8] {
+fn table() -> [Route; 9] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -56,6 +57,7 @@ fn table() -> [Route; 8] {
             &["get"],
             get(valid_through::show),
         ),
+        ("/repositories/{repo}/refs/{left}/tables/{right}", &["get"], get(tables::differing)),
         (
             "/repositories/{repo}/write_policy",
             &["get", "put"],

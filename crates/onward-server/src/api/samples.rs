@@ -32,6 +32,7 @@ const SAMPLES: &[Sample] = &[
         "-sS",
         r#"-d '{"source": "main~1", "message": "what is there already", "dry_run": true}'"#,
     ),
+    (HttpMethod::Get, "/refs/{left}/tables/{right}", "-sS", ""),
 ];
 
 fn source(path: &str, flags: &str, behind: &str) -> String {
@@ -39,6 +40,8 @@ fn source(path: &str, flags: &str, behind: &str) -> String {
         ("{repo}", "lake"),
         ("{branch}", "main"),
         ("{name}", "orders"),
+        ("{left}", "main~1"),
+        ("{right}", "main"),
         ("{op_id}", "0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d"),
     ]
     .into_iter()
@@ -71,7 +74,8 @@ pub fn add(path: &str, item: &mut PathItem) {
 /// All samples in their order.
 pub fn all(root: &str) -> Vec<String> {
     let whole = |(_, end, flags, behind): &Sample| {
-        source(&format!("{root}/repositories/{{repo}}/branches/{{branch}}{end}"), flags, behind)
+        let of = if end.starts_with("/refs/") { "" } else { "/branches/{branch}" };
+        source(&format!("{root}/repositories/{{repo}}{of}{end}"), flags, behind)
     };
     SAMPLES.iter().map(whole).collect()
 }
