@@ -16,7 +16,7 @@ use crate::clock::Stopwatch;
 
 /// A request is overdue after so many times what they take of late, and not before this.
 const OVERDUE_TIMES: u32 = 3;
-const OVERDUE_MIN: Duration = Duration::from_millis(10);
+const OVERDUE_MIN: Duration = Duration::from_millis(25);
 
 /// Requests after which it is known what they take.
 const KNOWN_MIN: u32 = 8;
@@ -183,7 +183,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(of(&quick, &[(1, true)]).await.1, 1);
         }
-        assert_eq!(of(&quick, &[(9, true)]).await.1, 1, "a moment is not worth a request");
+        assert_eq!(of(&quick, &[(20, true)]).await.1, 1, "a moment is not worth a request");
     }
 
     #[tokio::test(start_paused = true)]
