@@ -1,4 +1,4 @@
-//! Onward: a commit coordinator for data lakes that never makes an ingestion job wait for luck.
+//! Onward: a commit coordinator for data lakes. No commit fails because another one was faster.
 //!
 //! Systems that version a data lake commit by optimistic retry: read the head, build, compare and
 //! swap, start over if somebody was faster. Under load the losers start over again and again.
@@ -174,8 +174,8 @@ pub mod history {
 }
 
 pub mod admin {
-    //! Looking after a deployment: garbage, damage, recovery, imports, rules of protected branches,
-    //! dumps of refs, counters.
+    //! Looking after a deployment: garbage, damage, recovery, imports, rules of protected branches
+    //! and of how objects are written, dumps of refs, counters.
 
     pub use crate::commit::counters::CounterSnapshot;
     pub use crate::repo::doctor::{Check, Health, examine};
@@ -188,4 +188,5 @@ pub mod admin {
     pub use crate::repo::verify::{
         Finding, FindingKind, VerifyEvent, VerifyOptions, VerifySummary,
     };
+    pub use crate::repo::write_policy::{WriteRule, Written};
 }

@@ -13,10 +13,13 @@ use crate::model::change::decode_value;
 use crate::model::codec::unpack;
 use crate::model::ids::{BranchUid, CommitId, OpId};
 use crate::objects::Secret;
+use crate::repo::access_keys::AccessKey;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint::{self, Body as HintBody, Parts, seal};
+use crate::repo::protection::Action;
 use crate::repo::protection::rules::Rules;
-use crate::repo::protection::{Action, decode_rules};
+use crate::repo::rules::kind::decode_rules;
+use crate::repo::write_policy::rules::WriteRules;
 use crate::tree::InlineRun;
 use crate::tree::frame::decompress;
 
@@ -31,6 +34,8 @@ pub(super) const TARGETS: &[Target] = &[
     target("branch", "branch-", branch),
     target("tag", "tag-", tag),
     target("protection", "protection-", protection),
+    target("write-policy", "write-policy-", write_policy),
+    target("access-key", "access-key-", access_key),
     target("hint", "hint-", read_hint),
     Target { unwrap: hint_body_of, ..target("hint-body", "hint-", hint_body) },
     target("change-file", "change-file-", change_file),
@@ -163,6 +168,19 @@ fn protection(bytes: &[u8]) {
             rules.blocking(name, Action::Commit);
         }
     }
+}
+
+fn write_policy(bytes: &[u8]) {
+    let rules = read(decode_rules("write-policy", bytes)).and_then(|r| read(WriteRules::of(r)));
+    if let Some(rules) = rules {
+        for name in ["main", &"a".repeat(255)] {
+            rules.of_path(name, "tables/a");
+        }
+    }
+}
+
+fn access_key(bytes: &[u8]) {
+    read(decode::<AccessKey>("key", bytes));
 }
 
 fn open(hint: &str) -> Option<PreparedMerge> {

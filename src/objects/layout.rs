@@ -8,17 +8,22 @@
 //! <repo>/branches/<name>/<incarnation>.deleted       the mark that this life is over
 //! <repo>/tags/<name, escaped>                        a tag; created if absent
 //! <repo>/protection                                  rules of protected branches; overwritten
+//! <repo>/write-policy                                rules of how objects are written; overwritten
 //! <repo>/log/<uid>/<first ticket, 20 digits>         one decided batch; created if absent
 //! <repo>/checkpoints/<uid>                           hint to a recent log entry; overwritten
 //! <repo>/ranges/<id, first 2>/<id>                   a range, named by content
 //! <repo>/runs/<id>                                   a run, named by content
 //! <repo>/hint-key                                    what signs hints; created if absent
 //! <repo>/data/<id, first 2>/<id>                     an object uploaded through Onward
+//! <repo>/uploads/<id>/upload                         an upload in parts that is under way; created if absent
+//! <repo>/uploads/<id>/<number, 5 digits>             a part of it: which object has its bytes; overwritten
+//! <repo>/uploads/<id>/done                           what it became; created if absent
 //! <repo>/metadata                                    the user's key-value pairs; overwritten
 //! <repo>/refs/<id>                                   a dump of all refs; created if absent
 //! _onward/keys/<access key id>                       an access key; overwritten
 //! _onward/storage                                    what was found of this storage; overwritten
 //! _onward/token-key                                  what signs logins and upload addresses; created if absent
+//! _onward/seal-key                                   what secrets of access keys are sealed with; created if absent
 //! _iceberg/<repo>/…                                  files of Iceberg tables: not this room's, and left alone
 //! ```
 //!
@@ -121,6 +126,11 @@ pub fn protection(repo: &RepoLife) -> String {
     format!("{repo}/protection")
 }
 
+/// The rules of how objects are written.
+pub fn write_policy(repo: &RepoLife) -> String {
+    format!("{repo}/write-policy")
+}
+
 /// The folder of the logs, with one folder for each branch uid.
 pub fn logs_dir(repo: &RepoLife) -> String {
     format!("{repo}/log")
@@ -211,6 +221,39 @@ pub fn parse_data(key: &str) -> Option<u128> {
     parse_fanned::<RangeId>(RepoLife::split(key)?.1, "data").map(|id| u128::from_be_bytes(id.0))
 }
 
+/// The folder of uploads in parts: nothing in it names what has to stay.
+pub fn uploads_dir(repo: &RepoLife) -> String {
+    format!("{repo}/uploads")
+}
+
+/// The folder of one upload in parts, under an id drawn for it.
+pub fn upload_dir(repo: &RepoLife, id: u128) -> String {
+    format!("{repo}/uploads/{id:032x}")
+}
+
+/// The record of an upload in parts that is under way.
+pub fn upload(repo: &RepoLife, id: u128) -> String {
+    format!("{}/upload", upload_dir(repo, id))
+}
+
+/// The record of a part of an upload.
+pub fn upload_part(repo: &RepoLife, id: u128, number: u16) -> String {
+    format!("{}/{number:05}", upload_dir(repo, id))
+}
+
+/// What an upload in parts became.
+pub fn upload_done(repo: &RepoLife, id: u128) -> String {
+    format!("{}/done", upload_dir(repo, id))
+}
+
+/// The number of the part that a key made by [`upload_part`] is the record of.
+pub fn parse_upload_part(key: &str) -> Option<u16> {
+    let ["uploads", _, number] = inside(key)? else {
+        return None;
+    };
+    u16::try_from(padded(number, 5)?).ok()
+}
+
 /// The user's key-value pairs of a repository.
 pub fn metadata(repo: &RepoLife) -> String {
     format!("{repo}/metadata")
@@ -223,6 +266,9 @@ pub fn refs_dump(repo: &RepoLife, id: u128) -> String {
 
 /// What signs logins and the addresses of uploads.
 pub const TOKEN_KEY: &str = "_onward/token-key";
+
+/// What secrets of access keys are sealed with.
+pub const SEAL_KEY: &str = "_onward/seal-key";
 
 /// What was found of this storage when it was tried.
 pub const STORAGE_VERDICT: &str = "_onward/storage";

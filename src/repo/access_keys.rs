@@ -75,6 +75,10 @@ pub struct AccessKey {
     pub rotated_ms: i64,
     /// The secret's hash, in the PHC string format.
     pub hash: String,
+    /// The secret, sealed under a secret of the deployment: what SigV4 needs. `None` in keys of programs
+    /// that did not know S3, which drop it with the secret that they replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
 }
 
 impl fmt::Debug for AccessKey {

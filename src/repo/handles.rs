@@ -17,8 +17,10 @@ use crate::objects::Checksum;
 use super::glance::Glances;
 use super::known_lives::KnownLives;
 use super::place::Place;
-use super::protection::cache::RulesCache;
+use super::protection::rules::Protection;
+use super::rules::cache::RulesCache;
 use super::trust::Trust;
+use super::write_policy::rules::WritePolicy;
 
 /// A deployment of Onward: one Redis, one object store, any number of repositories. Cheap to
 /// clone; clones share connections, caches and helpers.
@@ -41,7 +43,9 @@ pub(super) struct Deployment {
     /// The readers of each branch.
     pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.
-    pub(super) rules: RulesCache,
+    pub(super) protection: RulesCache<Protection>,
+    /// How writes are made, as read a moment ago.
+    pub(super) write_policy: RulesCache<WritePolicy>,
     /// Whether the storage keeps branches from forking.
     pub(super) storage: Trust,
     /// Held while the key-value pairs of a repository are changed.

@@ -4,6 +4,7 @@
 //! else, then queued and decided in their turn. None fails because another was faster.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{self, Deadline, Stopwatch};
@@ -11,7 +12,7 @@ use crate::commit::accept::persist::persist;
 use crate::commit::log::lake::Lake;
 use crate::commit::mend::present::bring_up;
 use crate::commit::merge::correct::carry_on;
-use crate::commit::merge::settle::Conflicts;
+use crate::commit::merge::settle::{Conflicts, Resolved};
 use crate::commit::merge::work_out::{MergeSpec, WorkedOut, preview, work_out};
 use crate::commit::op::merge::{MergePlan, MergeRequest, PreparedMerge};
 use crate::commit::op::queued::Header;
@@ -26,6 +27,7 @@ use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
 use super::protection::Action;
+use super::resolve::{self, ROUNDS_MAX, Resolve, resolved};
 use super::ticket::{TicketHandle, TicketStatus, late, same_request, see_through};
 
 /// A merge before it is submitted.
@@ -53,6 +55,7 @@ pub struct MergeBuilder {
     op_id: Option<OpId>,
     fingerprint: Option<Fingerprint>,
     timeout: Option<Duration>,
+    resolver: Option<Arc<dyn Resolve>>,
 }
 
 /// What a merge would bring, tried without doing it.
@@ -69,6 +72,8 @@ pub struct MergePreview {
     pub changes: u64,
     /// How many of them the branch would take over.
     pub surviving: u64,
+    /// How many of these both sides changed and are put together, such as Iceberg tables.
+    pub resolved: u64,
     /// The first conflicting paths, at most 10,000; [`super::Repository::three_way_diff`] has all.
     pub conflicts: Vec<ConflictPath>,
     /// How many there are.
@@ -109,6 +114,7 @@ impl MergeBuilder {
             op_id: None,
             fingerprint: None,
             timeout: None,
+            resolver: None,
         }
     }
 
@@ -180,16 +186,28 @@ impl MergeBuilder {
         self
     }
 
+    /// Who resolves conflicts, where no strategy does.
+    #[doc(hidden)]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
     /// What it would bring, by the head as it is now. Writes nothing.
     pub async fn preview(&self) -> Result<MergePreview> {
         let (lake, spec, against) = self.resolve().await?;
-        let tally = preview(&lake, spec, against).await?;
+        let mut tally = preview(&lake, spec, against).await?;
+        let resolved = match self.asks_resolver() {
+            Some(by) => resolve::without_resolvable(by, &mut tally.conflicts).await?,
+            None => 0,
+        };
         Ok(MergePreview {
             base: spec.base,
             source: spec.source,
             dest: against,
             changes: tally.changes,
-            surviving: tally.surviving,
+            surviving: tally.surviving.saturating_add(resolved),
+            resolved,
             conflicts: tally.conflicts.paths,
             conflicts_total: tally.conflicts.total,
         })
@@ -200,6 +218,19 @@ impl MergeBuilder {
     pub async fn commit(self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
         let deadline = Deadline::after(timeout);
+        let mut round = 0;
+        loop {
+            let outcome = self.clone().of_round(round).commit_until(deadline).await?;
+            round += 1;
+            // In its turn: others have changed what was resolved.
+            let is_outrun = matches!(outcome, Outcome::Conflict { ticket: Some(_), .. });
+            if !is_outrun || self.asks_resolver().is_none() || round > ROUNDS_MAX {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn commit_until(self, deadline: Deadline) -> Result<Outcome> {
         let onward = self.branch.repo.onward.clone();
         see_through(deadline, self.submit_until(Some(deadline)), || {
             late(&onward).context(
@@ -207,6 +238,17 @@ impl MergeBuilder {
             )
         })
         .await
+    }
+
+    /// This merge as it is asked for in a round, with the op id of that.
+    fn of_round(self, round: u32) -> Self {
+        let op_id = self.op_id.map(|first| resolve::op_of_round(first, round));
+        Self { op_id, ..self }
+    }
+
+    /// Who resolves conflicts, where they are not decided otherwise.
+    fn asks_resolver(&self) -> Option<&dyn Resolve> {
+        self.resolver.as_deref().filter(|_| self.strategy == Strategy::Fail)
     }
 
     /// Works it out and submits it. A conflict with the head as it is now ends it here, with
@@ -244,17 +286,7 @@ impl MergeBuilder {
         let (lake, spec, against) = self.resolve().await?;
         let worked_out = match self.resume(&lake, spec, against).await? {
             Some(worked_out) => worked_out,
-            None => {
-                let begun = Stopwatch::start();
-                let mut worked_out = work_out(&lake, spec, against).await?;
-                if let WorkedOut::Merge { merge, .. } = &mut worked_out
-                    && merge.run().is_some()
-                {
-                    let redis = &self.branch.context().await?.redis;
-                    merge.prepared_ms = redis.began_ms(begun).await?;
-                }
-                worked_out
-            }
+            None => self.work_out(&lake, spec, against).await?,
         };
         let merge = match self.to_be_queued(op_id, worked_out) {
             Ok(merge) => merge,
@@ -270,6 +302,29 @@ impl MergeBuilder {
             merge,
         });
         Ok(Ready::Op(Box::new(request)))
+    }
+
+    /// Works it out against a head, with what conflicts there are resolved by if all of them can be.
+    async fn work_out(
+        &self,
+        lake: &Lake,
+        spec: MergeSpec,
+        against: Option<CommitId>,
+    ) -> Result<WorkedOut> {
+        let begun = Stopwatch::start();
+        let mut worked_out = work_out(lake, spec, against, &Resolved::new()).await?;
+        if let (WorkedOut::Conflicts(conflicts), Some(by)) = (&worked_out, self.asks_resolver())
+            && let Some(resolved) = resolved(by, conflicts).await?
+        {
+            worked_out = work_out(lake, spec, against, &resolved).await?;
+        }
+        if let WorkedOut::Merge { merge, .. } = &mut worked_out
+            && merge.run().is_some()
+        {
+            let redis = &self.branch.context().await?.redis;
+            merge.prepared_ms = redis.began_ms(begun).await?;
+        }
+        Ok(worked_out)
     }
 
     /// The op of this id, if it was submitted before.

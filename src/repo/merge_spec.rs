@@ -91,10 +91,11 @@ impl What {
                 metadata.entry(STRATEGY_KEY.into()).or_insert_with(|| strategy.into());
                 format!("Merge '{source}' into '{}'", branch.branch_name()?)
             }
-            Self::Revert { .. } => {
+            Self::Revert { commit, .. } => {
                 let reverted = spec.base.map(|id| id.to_string()).unwrap_or_default();
-                metadata.entry(REVERTED_KEY.into()).or_insert_with(|| reverted.clone());
-                format!("Revert {reverted}")
+                metadata.entry(REVERTED_KEY.into()).or_insert(reverted);
+                // As it was asked for, which is lakeFS's default; the metadata has the commit.
+                format!("Revert {commit}")
             }
             Self::CherryPick { .. } => {
                 let Some(picked) = &spec.source else {

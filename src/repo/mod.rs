@@ -30,6 +30,7 @@ pub mod merge;
 pub mod merge_base;
 mod merge_spec;
 pub mod metadata;
+pub mod multipart;
 mod named_lives;
 mod names;
 mod onward;
@@ -49,6 +50,8 @@ pub mod refs_dump;
 mod removal;
 pub mod repository;
 pub mod reset;
+pub mod resolve;
+pub(crate) mod rules;
 pub mod staged_diff;
 pub mod staging;
 mod standing;
@@ -61,6 +64,7 @@ pub mod upload_address;
 pub mod valid_through;
 pub mod verify;
 pub mod watch;
+pub mod write_policy;
 
 #[cfg(test)]
 mod tests;

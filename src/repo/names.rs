@@ -153,7 +153,7 @@ impl Deployment {
     pub(super) fn forget_place(&self, over: &BranchContext) {
         let repo = over.lake.repo();
         self.forget_life(repo);
-        self.rules.forget(repo);
+        self.forget_rules(repo);
         let key = (repo.clone(), over.name.clone());
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }

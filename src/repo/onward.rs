@@ -15,8 +15,8 @@ use super::glance::Glances;
 use super::handles::{Deployment, Onward};
 use super::known_lives::KnownLives;
 use super::pages::NamesRequest;
-use super::protection::cache::RulesCache;
 use super::repository::RepoInfo;
+use super::rules::cache::RulesCache;
 use super::trust::Trust;
 
 impl Deployment {
@@ -65,7 +65,8 @@ impl Onward {
                 names: Mutex::default(),
                 lives: KnownLives::new(config.lives_believed),
                 glances: Mutex::default(),
-                rules: RulesCache::default(),
+                protection: RulesCache::default(),
+                write_policy: RulesCache::default(),
                 storage: Trust::new(config.accept_unsafe_storage),
                 metadata: tokio::sync::Mutex::default(),
             }),

@@ -37,7 +37,7 @@ impl Repository {
         let life = self.deletable().await?;
         RepoRecord::bring_to(objects, &life, RepoState::Ending).await?;
         self.onward.inner.forget_life(&name);
-        self.forget_protection(&name);
+        self.forget_rules(&name);
         faults.pass("repo-ending").await?;
         self.end_branches(&life).await?;
         RepoRecord::bring_to(objects, &life, RepoState::Removing).await?;
@@ -108,7 +108,8 @@ pub(super) async fn remove_all(objects: &Objects, life: &RepoLife) -> Result<()>
             )
             .await?;
     }
-    for key in [layout::protection(life), layout::metadata(life), layout::hint_key(life)] {
+    let settings = [layout::protection(life), layout::write_policy(life), layout::metadata(life)];
+    for key in settings.into_iter().chain([layout::hint_key(life)]) {
         objects.delete(&key).await?;
     }
     let later = format!("{folder}/{LIVES}/");

@@ -47,7 +47,7 @@ impl Repository {
         self.onward.check_storage().await?;
         let (life, record) = self.begin(default_branch).await?;
         self.onward.inner.remember_life(&life);
-        self.forget_protection(life.name());
+        self.forget_rules(life.name());
         self.onward.coordinator().faults().pass("repo-begun").await?;
         let branch = self.branch(record.default_branch.as_str());
         match branch.create_in(&life, None, NewBranch::default()).await {

@@ -63,13 +63,13 @@ class Sidecar:
     def __init__(self, deployment: "Deployment", port: int = 0):
         self._deployment = deployment
         self._log = open(deployment.folder / "sidecar.log", "ab")
-        environment = os.environ | {
+        environment = os.environ | deployment.environment | {
             "ONWARD_ACCESS_KEY_ID": deployment.key,
             "ONWARD_SECRET_ACCESS_KEY": deployment.secret,
         }
         self._process = subprocess.Popen(
             [os.environ["ONWARD_BIN"], "serve", "--listen", f"127.0.0.1:{port}", "--json"]
-            + ["--redis", deployment.redis.url, "--storage", deployment.storage],
+            + ["--redis", deployment.redis.url, "--storage", deployment.storage, *deployment.flags],
             stdout=subprocess.PIPE,
             stderr=self._log,
             stdin=subprocess.DEVNULL,
@@ -77,7 +77,8 @@ class Sidecar:
         )
         ready = self._process.stdout.readline()
         assert ready, f"the sidecar did not start:\n{deployment.log()}"
-        self.url = json.loads(ready)["listen"]
+        self.told = json.loads(ready)
+        self.url = self.told["listen"]
         self.port = int(self.url.rsplit(":", 1)[1])
         self.uri = f"{self.url}/iceberg"
 
@@ -108,12 +109,16 @@ class Sidecar:
 class Deployment:
     """What sidecars share, and the administrator's key."""
 
-    def __init__(self, folder: Path):
+    # What each sidecar is started with besides.
+    flags: list[str] = []
+    environment: dict[str, str] = {}
+
+    def __init__(self, folder: Path, storage: str | None = None):
         self.folder = folder
         self.lake = folder / "lake"
         self.lake.mkdir(parents=True)
-        self.storage = self.lake.as_uri()
-        self.key = "ICEBERGTESTS" + secrets.token_hex(4)
+        self.storage = storage or self.lake.as_uri()
+        self.key = "CLIENTTESTS" + secrets.token_hex(4)
         self.secret = secrets.token_urlsafe(24)
         self.redis = Redis(folder)
         self.sidecars = [Sidecar(self)]
@@ -136,19 +141,35 @@ class Deployment:
         self.sidecars[number] = self.sidecars[number].again()
 
     def post(self, path: str, body: dict) -> dict:
-        """A request to Onward's own API."""
+        """A request to an API of the sidecar."""
+        return self.request("POST", path, body)
+
+    def request(self, method: str, path: str, body: dict | None = None) -> dict:
         login = base64.b64encode(self.credential.encode()).decode()
         request = urllib.request.Request(
             self.sidecar.url + path,
-            data=json.dumps(body).encode(),
+            data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
-            return json.loads(answer.read() or "{}")
+            told = answer.read()
+            # A new branch is answered with the id of its commit, and no JSON.
+            is_json = answer.headers.get_content_type() == "application/json"
+            return json.loads(told) if is_json else {"text": told.decode()}
+
+    def get(self, path: str) -> dict:
+        return self.request("GET", path)
 
     def repository(self, name: str) -> str:
         self.post("/api/v1/repositories", {"name": name, "storage_namespace": f"local://{name}"})
         return name
+
+    def cli(self, *words: str) -> dict:
+        """Runs a command of the program over the same deployment; its JSON."""
+        command = [os.environ["ONWARD_BIN"], *words, "--json", "--redis", self.redis.url, "--storage", self.storage]
+        done = subprocess.run(command, env=os.environ | self.environment, capture_output=True, timeout=READY_SECONDS, check=True)
+        return json.loads(done.stdout)
 
     def log(self) -> str:
         return "\n".join((self.folder / "sidecar.log").read_text().splitlines()[-40:])

@@ -31,10 +31,12 @@ mod merge_trial;
 mod merging;
 mod model;
 mod objects;
+mod pages;
 mod protection;
 mod reading;
 mod relay;
 mod removals;
+mod s3;
 mod scripts;
 mod server;
 #[cfg(feature = "simulation")]
@@ -47,3 +49,4 @@ mod unsafe_storage;
 mod upgrade;
 mod verify;
 mod worker;
+mod write_policy;

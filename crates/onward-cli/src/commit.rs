@@ -96,7 +96,7 @@ pub async fn run(global: &Global, out: &Out, args: CommitArgs) -> Done {
         };
         let changes = args.changes.map(|file| file.display().to_string());
         let asked = Asked::Commit { based: args.base.is_some(), changes };
-        ended(out, outcome, &asked, &args.branch.to_string(), args.no_wait)
+        ended(out, outcome, &asked, &args.branch.to_string(), args.no_wait, &[])
     })
     .await
 }

@@ -6,7 +6,8 @@ use futures::TryStreamExt;
 use onward::internals::commit::merge::three_way::Ruled;
 use onward::internals::model::address::Address;
 use onward::internals::tree::{Decision, Diff, ScanStart};
-use onward::{Entry, Onward, Result};
+use onward::{Entry, ObjectPath, Onward, RepoName, Result};
+use onward_server::tables::{Tables, Told};
 use serde_json::{Value, json};
 
 use super::args::Global;
@@ -14,6 +15,11 @@ use super::exit::{Done, Exit, Failure};
 use super::out::{Out, human_bytes, printable};
 use super::pair::compared;
 use super::session::{repo_of, with};
+use super::shape::add;
+use super::tables::{TablesArgs, below};
+
+/// Tables of which it is told what changed, at most: each takes the metadata of two commits, or three.
+const TABLES_TOLD: usize = 100;
 
 /// Characters of a checksum in a list.
 const CHECKSUM_SHOWN: usize = 8;
@@ -36,6 +42,8 @@ pub struct DiffArgs {
     /// At most so many paths
     #[arg(long, short = 'n', value_name = "N")]
     pub limit: Option<usize>,
+    #[command(flatten)]
+    pub tables: TablesArgs,
 }
 
 /// How a path differs.
@@ -87,10 +95,12 @@ pub async fn run(global: &Global, out: &Out, args: DiffArgs) -> Done {
         None => start,
     };
     with(global, async |onward| {
+        let mut teller = Teller::new(args.tables.open(&onward)?, &args.left.repo);
         match args.two_dot {
-            true => two_dot(&onward, out, &args, &right, start).await?,
-            false => three_dot(&onward, out, &args, &right, start).await?,
+            true => two_dot(&onward, out, &args, &right, start, &mut teller).await?,
+            false => three_dot(&onward, out, &args, &right, start, &mut teller).await?,
         }
+        teller.end(out);
         Ok(Exit::Done)
     })
     .await
@@ -102,6 +112,7 @@ async fn two_dot(
     args: &DiffArgs,
     right: &Address,
     start: ScanStart,
+    teller: &mut Teller,
 ) -> Result<(), Failure> {
     let (left, right) = (args.left.require_ref()?, right.require_ref()?);
     let mut differing = repo_of(onward, &args.left.repo).diff_from(left, right, start).await?;
@@ -113,10 +124,10 @@ async fn two_dot(
         page.last = diff.path.to_string();
         let Diff { path, before, after } = diff;
         let kind = Kind::of(before.as_ref(), after.as_ref());
-        out.data(
-            || json!({"path": path, "type": kind.name(), "before": before, "after": after}),
-            || kind.line(out, path.as_str()),
-        )?;
+        let table = teller.change(&path, before.as_ref(), after.as_ref()).await?;
+        let shape = || json!({"path": path, "type": kind.name(), "before": before, "after": after});
+        out.data(|| with_table(shape(), table.as_ref()), || kind.line(out, path.as_str()))?;
+        below(out, table.as_ref())?;
     }
     Ok(())
 }
@@ -127,6 +138,7 @@ async fn three_dot(
     args: &DiffArgs,
     right: &Address,
     start: ScanStart,
+    teller: &mut Teller,
 ) -> Result<(), Failure> {
     let (left, right) = (args.left.require_ref()?, right.require_ref()?);
     let repository = repo_of(onward, &args.left.repo);
@@ -134,6 +146,7 @@ async fn three_dot(
     let mut page = Page::new(args.limit);
     while let Some(ruled) = changes.try_next().await? {
         let Some(kind) = brought(&ruled) else { continue };
+        let (kind, table) = teller.ruled(&ruled, kind).await?;
         if args.conflicts && kind != Kind::Conflict {
             continue;
         }
@@ -141,9 +154,19 @@ async fn three_dot(
             break;
         }
         page.last = ruled.path.to_string();
-        out.data(|| shape(&ruled, kind), || line(out, &ruled, kind))?;
+        let shape = || with_table(shape(&ruled, kind), table.as_ref());
+        out.data(shape, || line(out, &ruled, kind))?;
+        below(out, table.as_ref())?;
     }
     Ok(())
+}
+
+/// The shape of a path that differs, with what changed of it where it is a table.
+fn with_table(mut shape: Value, table: Option<&Told>) -> Value {
+    if let Some(table) = table {
+        add(&mut shape, "table", table.json.clone());
+    }
+    shape
 }
 
 /// What a merge would do to the path; `None` where it would do nothing.
@@ -162,9 +185,14 @@ fn shape(ruled: &Ruled, kind: Kind) -> Value {
     })
 }
 
-/// One change of a merge, for people; `None` where the merge leaves the path as it is.
-pub fn change_line(out: &Out, ruled: &Ruled) -> Option<String> {
-    brought(ruled).map(|kind| line(out, ruled, kind))
+/// One change of a merge, for people; `None` where the merge leaves the path as it is. Where conflicts are
+/// `resolved`, they are changes.
+pub fn change_line(out: &Out, ruled: &Ruled, resolved: bool) -> Option<String> {
+    let kind = match brought(ruled)? {
+        Kind::Conflict if resolved => Kind::Changed,
+        kind => kind,
+    };
+    Some(line(out, ruled, kind))
 }
 
 fn line(out: &Out, ruled: &Ruled, kind: Kind) -> String {
@@ -189,6 +217,68 @@ fn short(entry: Option<&Entry>) -> String {
     let Some(entry) = entry else { return "absent".into() };
     let checksum: String = entry.checksum.chars().take(CHECKSUM_SHOWN).collect();
     format!("{} ({})", printable(&checksum), human_bytes(entry.size))
+}
+
+/// What is told of paths that are tables.
+struct Teller {
+    tables: Tables,
+    repo: RepoName,
+    /// How many may still be told.
+    left: usize,
+}
+
+impl Teller {
+    fn new(tables: Tables, repo: &RepoName) -> Self {
+        Self { tables, repo: repo.clone(), left: TABLES_TOLD }
+    }
+
+    /// What changed of a path, where it is a table.
+    async fn change(
+        &mut self,
+        path: &ObjectPath,
+        before: Option<&Entry>,
+        after: Option<&Entry>,
+    ) -> Result<Option<Told>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let told = self.tables.change(self.repo.as_str(), path, (before, after)).await?;
+        self.left -= usize::from(told.is_some());
+        Ok(told)
+    }
+
+    /// What a merge does to a path, and what is told of it where it is a table: one that both sides have only
+    /// appended to is no conflict, where it says that appends commute.
+    async fn ruled(&mut self, ruled: &Ruled, kind: Kind) -> Result<(Kind, Option<Told>)> {
+        let Ruled { path, base, source, dest, .. } = ruled;
+        if kind != Kind::Conflict {
+            let told = self.change(path, dest.as_ref(), source.as_ref()).await?;
+            return Ok((kind, told));
+        }
+        if self.left == 0 {
+            return Ok((kind, None));
+        }
+        let conflict = ruled.clone().into_conflict();
+        let Some(apart) = self.tables.conflict(self.repo.as_str(), &conflict).await? else {
+            return Ok((kind, None));
+        };
+        let Some(mut told) = self.change(path, base.as_ref(), source.as_ref()).await? else {
+            return Ok((kind, Some(apart)));
+        };
+        let kind = if apart.is_mergeable { Kind::Changed } else { Kind::Conflict };
+        add(&mut told.json, "conflict", apart.json);
+        told.lines.splice(0..0, apart.lines);
+        Ok((kind, Some(told)))
+    }
+
+    /// Says where there were more tables than are told.
+    fn end(&self, out: &Out) {
+        if self.left == 0 {
+            out.note(&format!(
+                "what changed is told of {TABLES_TOLD} tables; give a prefix (REPO/REF/iceberg/NAMESPACE/) for the others"
+            ));
+        }
+    }
 }
 
 /// How much of a list is shown, and where it went.

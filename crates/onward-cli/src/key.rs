@@ -14,7 +14,7 @@ use super::shape::add;
 pub enum KeyVerb {
     /// Make a key; its secret is shown this once
     #[command(
-        after_help = "Examples:\n  onward key create --role write etl\n  onward key create --role read --id DASHBOARD grafana"
+        after_help = "Examples:\n  onward key create --role write etl\n  onward key create --role read --id DASHBOARD grafana\n\nThe pair is for all that a sidecar speaks: HTTP and Iceberg, which are shown the secret, and S3, which is signed with it."
     )]
     Create {
         /// Whose it is: the name on commits
@@ -26,7 +26,7 @@ pub enum KeyVerb {
         #[arg(long, value_name = "ID")]
         id: Option<String>,
     },
-    /// All keys, without their secrets
+    /// All keys, without their secrets; those of older programs cannot sign for S3
     #[command(after_help = "Example: onward key list")]
     List,
     /// Give a key a new secret; the old one stops working within seconds
@@ -54,7 +54,8 @@ pub async fn run(global: &Global, out: &Out, verb: KeyVerb) -> Done {
             }
             KeyVerb::List => {
                 for key in keys.list().await? {
-                    let text = format!("{}\t{}\t{}", key.id, key.role, printable(&key.name));
+                    let old = if key.sealed.is_some() { "" } else { "\tnot for S3: rotate it" };
+                    let text = format!("{}\t{}\t{}{old}", key.id, key.role, printable(&key.name));
                     out.data(|| shape(&key), || text)?;
                 }
             }
@@ -84,7 +85,13 @@ fn show_new(out: &Out, new: &NewKey) -> Result<(), Failure> {
         },
         || format!("access key id      {}\nsecret access key  {}", new.key.id, new.secret),
     )?;
-    out.note("the secret is not kept and not shown again: put it where it is needed");
+    let may = match new.key.role {
+        Role::Read => "look at everything",
+        Role::Write => "look at everything and change what is in repositories",
+        Role::Admin => "do everything",
+    };
+    out.note(&format!("it may {may}, over HTTP, Iceberg and S3"));
+    out.note("the secret is not shown again: put it where it is needed");
     Ok(())
 }
 
@@ -95,5 +102,6 @@ fn shape(key: &AccessKey) -> Value {
         "role": key.role,
         "created_ms": key.created_ms,
         "rotated_ms": key.rotated_ms,
+        "s3": key.sealed.is_some(),
     })
 }

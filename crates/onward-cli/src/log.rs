@@ -3,15 +3,24 @@
 use futures::TryStreamExt;
 use onward::internals::clock;
 use onward::internals::model::address::Address;
-use onward::internals::repo::LogRequest;
 use onward::internals::repo::history::CommitInfo;
-use onward::{Error, ObjectPath};
+use onward::internals::repo::{LogRequest, Repository};
+use onward::internals::tree::{Diff, ScanStart};
+use onward::{Error, ObjectPath, RefExpr, RepoName};
+use onward_server::tables::{ROOT, Tables, Told};
+use serde_json::{Value, json};
 
 use super::args::Global;
-use super::exit::{Done, Exit};
+use super::exit::{Done, Exit, Failure};
 use super::out::{Out, TIME_WIDTH, local_time, printable};
+use super::pager::Pager;
 use super::session::{repo_of, with};
 use super::shape;
+use super::tables::{TablesArgs, below};
+
+/// Tables that are told of one commit, at most, and paths there that are looked at for them.
+const TABLES_TOLD: usize = 20;
+const LOOKED_AT_MAX: usize = 1000;
 
 /// Digits of a commit id in a list.
 const SHORT: usize = 12;
@@ -29,6 +38,11 @@ pub struct LogArgs {
     /// Not older than: 2h, 3days, 2026-11-21, 2026-11-21T08:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub since: Option<i64>,
+    /// Say what changed of Iceberg tables in each commit: snapshots, rows, files, columns
+    #[arg(long)]
+    pub tables: bool,
+    #[command(flatten)]
+    pub place: TablesArgs,
 }
 
 /// The commits that lead to a ref.
@@ -36,20 +50,100 @@ pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
     let reference = args.address.require_ref()?.clone();
     let request = request(&args)?;
     with(global, async |onward| {
-        let mut log = repo_of(&onward, &args.address.repo).log(&reference, &request).await?;
+        let repo = repo_of(&onward, &args.address.repo);
+        let tables = args.tables.then(|| args.place.open(&onward)).transpose()?;
+        let mut log = repo.log(&reference, &request).await?;
         let mut left = args.limit.unwrap_or(usize::MAX);
-        let mut is_first = true;
-        while left > 0 {
-            let Some(info) = log.try_next().await? else { break };
+        let (mut pager, mut is_first) = (None, true);
+        let mut told = Ok(());
+        while left > 0 && told.is_ok() {
+            let next = tokio::select! {
+                next = log.try_next() => next,
+                () = Pager::gone(&mut pager) => break,
+            };
+            let info = match next {
+                Ok(Some(info)) => info,
+                Ok(None) => break,
+                Err(error) => {
+                    told = Err(error.into());
+                    break;
+                }
+            };
             if std::mem::take(&mut is_first) {
-                out.note(&out.faint(&heading()));
+                pager = Pager::begin(out);
+                told = head(out, pager.is_some());
             }
-            out.data(|| shape::commit(&info), || line(out, &info))?;
+            if told.is_ok() {
+                told = tell(out, (&repo, &args.address.repo), tables.as_ref(), &info).await;
+            }
             left -= 1;
         }
-        Ok(Exit::Done)
+        // An error is told behind what was shown, not into it.
+        if let Some(pager) = pager {
+            pager.end().await;
+        }
+        told.map(|()| Exit::Done)
     })
     .await
+}
+
+/// One commit, and what changed of its tables where that is asked for.
+async fn tell(
+    out: &Out,
+    repo: (&Repository, &RepoName),
+    tables: Option<&Tables>,
+    info: &CommitInfo,
+) -> Result<(), Failure> {
+    let mut shape = shape::commit(info);
+    let mut changed = Vec::new();
+    if let Some(tables) = tables {
+        changed = of_commit(repo, tables, info).await?;
+        let tables: Vec<&Value> = changed.iter().map(|table| &table.json).collect();
+        shape::add(&mut shape, "tables", json!(tables));
+    }
+    out.data(|| shape, || line(out, info))?;
+    changed.iter().try_for_each(|table| below(out, Some(table)))
+}
+
+/// The tables that a commit changed against its first parent, the first 20.
+async fn of_commit(
+    repo: (&Repository, &RepoName),
+    tables: &Tables,
+    info: &CommitInfo,
+) -> Result<Vec<Told>, Error> {
+    let Some(parent) = info.commit.parents.first() else { return Ok(Vec::new()) };
+    let [before, after] = [*parent, info.id].map(|id| RefExpr::plain(id.to_string()));
+    let mut changes = repo.0.diff_from(&before, &after, ScanStart::prefix(ROOT)).await?;
+    let mut told = Vec::new();
+    let mut looked_at = 0;
+    while let Some(diff) = changes.try_next().await? {
+        looked_at += 1;
+        if told.len() == TABLES_TOLD || looked_at > LOOKED_AT_MAX {
+            break;
+        }
+        let Diff { path, before, after } = diff;
+        let sides = (before.as_ref(), after.as_ref());
+        if let Some(mut one) = tables.change(repo.1.as_str(), &path, sides).await? {
+            let became = match sides {
+                (None, _) => " made",
+                (_, None) => " dropped",
+                _ => "",
+            };
+            one.lines.insert(0, format!("table {}{became}", one.name));
+            told.push(one);
+        }
+    }
+    Ok(told)
+}
+
+/// What the columns are: above them on a page, beside what is piped.
+fn head(out: &Out, is_paged: bool) -> Result<(), Failure> {
+    let heading = out.faint(&heading());
+    match is_paged {
+        true => out.bytes(format!("{heading}\n").as_bytes())?,
+        false => out.note(&heading),
+    }
+    Ok(())
 }
 
 fn request(args: &LogArgs) -> onward::Result<LogRequest> {

@@ -31,18 +31,23 @@ mod log;
 mod merge;
 mod object;
 mod out;
+mod pager;
 mod pair;
+mod policy;
 mod producer;
 mod progress;
 mod protect;
 mod queue;
 mod recover;
+#[cfg(test)]
+mod reference;
 mod repo;
 mod serve;
 mod session;
 mod settings;
 mod shape;
 mod signals;
+mod tables;
 mod tag;
 mod tell;
 mod ticket;
@@ -118,6 +123,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Branch(verb) => branch::run(global, out, verb).await,
         Verb::Tag(verb) => tag::run(global, out, verb).await,
         Verb::Protect(verb) => protect::run(global, out, verb).await,
+        Verb::Policy(verb) => policy::run(global, out, verb).await,
         Verb::Put(put) => object::put(global, out, put).await,
         Verb::Link(link) => object::link(global, out, link).await,
         Verb::Rm(rm) => object::rm(global, out, rm).await,

@@ -10,6 +10,7 @@ use onward::internals::model::address::Address;
 use onward::internals::repo::{MergeBuilder, MergePreview};
 use onward::internals::tree::ScanStart;
 use onward::{CommitId, Error, Onward, OpId, RefExpr, Result, Retry};
+use onward_server::tables::Tables;
 use serde_json::{Value, json};
 
 use super::args::{Global, OnConflict, duration, pair};
@@ -19,6 +20,7 @@ use super::exit::{Done, Exit, Failure};
 use super::out::Out;
 use super::pair::{beside, without_path};
 use super::session::{blocking, branch_of, decided, repo_of, with};
+use super::tables::{TablesArgs, in_conflict};
 use super::tell::{Asked, CONFLICTS_SHOWN, conflict_line, ended};
 
 /// Changes of a dry run shown to people.
@@ -89,6 +91,8 @@ pub struct MergeArgs {
     /// Leave the source out of the commit's parents
     #[arg(long)]
     pub squash: bool,
+    #[command(flatten)]
+    pub tables: TablesArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -119,9 +123,13 @@ pub async fn merge(global: &Global, out: &Out, args: MergeArgs) -> Done {
     without_path(&args.source)?;
     let dest = beside(&args.source, &args.dest)?;
     with(global, async |onward| {
-        let builder = branch_of(&onward, &dest)?.merge(source).squash(args.squash);
-        carry_out(&onward, out, builder, args.common, &dest, Asked::Merge(args.source.to_string()))
-            .await
+        let branch = branch_of(&onward, &dest)?;
+        let tables = args.tables.open(&onward)?;
+        let builder = branch.merge(source).squash(args.squash);
+        let (repo, name) = branch.names();
+        let builder = tables.merging(builder, repo, name);
+        let asked = Asked::Merge(args.source.to_string());
+        carry_out(&onward, out, builder, args.common, &dest, asked, Some(&tables)).await
     })
     .await
 }
@@ -131,7 +139,8 @@ pub async fn revert(global: &Global, out: &Out, args: ChangeArgs) -> Done {
     let commit = commit_of(&args)?;
     with(global, async |onward| {
         let builder = branch_of(&onward, &args.branch)?.revert(commit, args.parent);
-        carry_out(&onward, out, builder, args.common, &args.branch, Asked::Change("revert")).await
+        let asked = Asked::Change("revert");
+        carry_out(&onward, out, builder, args.common, &args.branch, asked, None).await
     })
     .await
 }
@@ -142,7 +151,7 @@ pub async fn cherry_pick(global: &Global, out: &Out, args: ChangeArgs) -> Done {
     with(global, async |onward| {
         let builder = branch_of(&onward, &args.branch)?.cherry_pick(commit, args.parent);
         let asked = Asked::Change("cherry-pick");
-        carry_out(&onward, out, builder, args.common, &args.branch, asked).await
+        carry_out(&onward, out, builder, args.common, &args.branch, asked, None).await
     })
     .await
 }
@@ -180,6 +189,7 @@ async fn carry_out(
     common: Common,
     dest: &Address,
     asked: Asked,
+    tables: Option<&Tables>,
 ) -> Done {
     let mut builder = builder
         .strategy(common.strategy.into())
@@ -205,7 +215,11 @@ async fn carry_out(
         Some(timeout) => decided(out, timeout, builder.timeout(timeout).commit()).await,
         None => not_waited_for(builder.submit()).await,
     };
-    ended(out, outcome, &asked, &dest.to_string(), common.no_wait)
+    let told = match tables {
+        Some(tables) => in_conflict(tables, &dest.repo, &outcome).await,
+        None => Vec::new(),
+    };
+    ended(out, outcome, &asked, &dest.to_string(), common.no_wait, &told)
 }
 
 /// The hint itself, or what stdin has.
@@ -272,7 +286,7 @@ async fn told_dry(
 fn dry_shape(preview: &MergePreview) -> Value {
     json!({
         "base": preview.base, "source": preview.source, "dest": preview.dest,
-        "changes": preview.changes, "surviving": preview.surviving,
+        "changes": preview.changes, "surviving": preview.surviving, "resolved": preview.resolved,
         "conflicts": &preview.conflicts,
         "conflicts_total": preview.conflicts_total, "dry_run": true,
     })
@@ -281,6 +295,10 @@ fn dry_shape(preview: &MergePreview) -> Value {
 fn summary(preview: &MergePreview, dest: &Address) -> String {
     let (changes, surviving) = (preview.changes, preview.surviving);
     match preview.conflicts_total {
+        0 if preview.resolved > 0 => format!(
+            "{changes} changes, of which '{dest}' would take over {surviving}; {} of them tables that are put together",
+            preview.resolved
+        ),
         0 => format!("{changes} changes, of which '{dest}' would take over {surviving}"),
         total => format!("{changes} changes, {total} of them in conflict with '{dest}':"),
     }
@@ -301,7 +319,8 @@ async fn changes(
     let exactly = |id: CommitId| RefExpr::plain(id.to_string());
     let repository = repo_of(onward, &dest.repo);
     let all = repository.three_way_diff(&exactly(head), &exactly(from), ScanStart::all()).await?;
-    let lines = all.try_filter_map(async |ruled| Ok(change_line(out, &ruled)));
+    let lines =
+        all.try_filter_map(async |ruled| Ok(change_line(out, &ruled, preview.resolved > 0)));
     let mut lines = std::pin::pin!(lines);
     let mut shown = 0;
     while shown < CHANGES_SHOWN

@@ -6,7 +6,7 @@ use std::time::Duration;
 use onward::internals::local::{self, LocalInstance};
 use onward::internals::objects::Checksum;
 use onward::{Config, Error, Onward, Result};
-use onward_server::{Listen, Server, ServerConfig, TlsFiles};
+use onward_server::{Listen, S3Listen, Server, ServerConfig, TlsFiles};
 use serde_json::{Value, json};
 
 use super::args::Global;
@@ -55,6 +55,19 @@ pub struct ServeArgs {
     /// deployment's own storage
     #[arg(long, value_name = "URL", env = "ONWARD_ICEBERG_WAREHOUSE")]
     pub iceberg_warehouse: Option<String>,
+    /// Where the S3 gateway listens, besides: 127.0.0.1:8001; without it there is none
+    #[arg(long, value_name = "ADDR", env = "ONWARD_S3_LISTEN")]
+    pub s3_listen: Option<Listen>,
+    /// A domain below which a bucket is a host, such as s3.example.com for lake.s3.example.com; may be
+    /// repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "ONWARD_S3_DOMAIN",
+        value_delimiter = ' ',
+        requires = "s3_listen"
+    )]
+    pub s3_domain: Vec<String>,
     /// What uploads are summed with: lakeFS's clients compare MD5, BLAKE3 is several times as fast
     #[arg(long, value_name = "KIND", env = "ONWARD_CHECKSUM", default_value = "md5")]
     pub checksum: UploadChecksum,
@@ -83,8 +96,10 @@ impl ServeArgs {
             }
         };
         let tls = self.tls_cert.zip(self.tls_key).map(|(cert, key)| TlsFiles { cert, key });
+        let domains = self.s3_domain;
         Ok(ServerConfig {
             tls,
+            s3: self.s3_listen.map(|listen| S3Listen { listen, domains }),
             insecure: self.insecure_http,
             admin,
             sources: self.allow_source,
@@ -160,6 +175,10 @@ async fn run(
     let url = server.url();
     let new = server.first_key();
     add(&mut place, "listen", url.as_str());
+    let s3 = server.s3_url();
+    if let Some(s3) = &s3 {
+        add(&mut place, "s3_listen", s3.as_str());
+    }
     if let Some(new) = new {
         add(&mut place, "access_key_id", new.key.id.as_str());
         add(&mut place, "secret_access_key", new.secret.as_str());
@@ -179,7 +198,8 @@ async fn run(
                 false => format!("   (lakeFS API: {url}/api/v1, Onward's own: {url}/docs)"),
             };
             let key = key.unwrap_or_default();
-            format!("sidecar            {url}{paths}\nstorage            {storage}{key}")
+            let s3 = s3.map(|url| format!("\nS3                 {url}")).unwrap_or_default();
+            format!("sidecar            {url}{paths}{s3}\nstorage            {storage}{key}")
         },
     )?;
     out.note("running; Ctrl-C stops it");

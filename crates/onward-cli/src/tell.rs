@@ -2,11 +2,13 @@
 
 use onward::internals::tree::{Decision, decide};
 use onward::{ConflictPath, ErrorKind, Outcome, Result};
+use onward_server::tables;
 use serde_json::{Value, json};
 
 use super::diff::sides;
 use super::exit::{Done, Exit, Failure, kind_name, millis};
 use super::out::{Out, printable};
+use super::shape::add;
 
 /// Conflicting paths shown to people; JSON has more.
 pub const CONFLICTS_SHOWN: usize = 10;
@@ -36,6 +38,7 @@ pub fn ended(
     asked: &Asked,
     branch: &str,
     no_wait: bool,
+    tables: &[tables::Told],
 ) -> Done {
     if let Err(error) = &outcome
         && matches!(error.kind(), ErrorKind::Overloaded { .. } | ErrorKind::TooManySealed { .. })
@@ -45,14 +48,25 @@ pub fn ended(
     }
     let outcome = outcome?;
     let accepted = no_wait && matches!(outcome, Outcome::StillQueued { .. });
-    let exit = tell(out, &outcome, asked, branch)?;
+    let exit = tell_with(out, &outcome, asked, branch, tables)?;
     Ok(if accepted { Exit::Done } else { exit })
 }
 
 /// Tells the outcome, and what it means for the exit code. On stdout people get the commit's id.
 pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result<Exit, Failure> {
+    tell_with(out, outcome, asked, branch, &[])
+}
+
+/// Tells the outcome as [`tell`] does, with what there is to say of tables among conflicting paths.
+fn tell_with(
+    out: &Out,
+    outcome: &Outcome,
+    asked: &Asked,
+    branch: &str,
+    tables: &[tables::Told],
+) -> Result<Exit, Failure> {
     if out.is_json() {
-        out.data(|| json!(outcome), String::new)?;
+        out.data(|| with_tables(outcome, tables), String::new)?;
         return Ok(Exit::of_outcome(outcome));
     }
     let op_id = outcome.details().op_id;
@@ -80,7 +94,7 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
         }
         Outcome::Conflict { paths, total, .. } => {
             out.error(&format!("{} {}", out.red("conflict:"), asked.conflict(*total)));
-            conflicts(out, paths, *total, asked, branch);
+            conflicts(out, paths, *total, asked, branch, tables);
             out.error(&asked.way_out(branch));
         }
         Outcome::LostRace { hint, .. } => {
@@ -113,6 +127,16 @@ pub fn tell(out: &Out, outcome: &Outcome, asked: &Asked, branch: &str) -> Result
     Ok(Exit::of_outcome(outcome))
 }
 
+/// The shape of an outcome, with the tables it was in conflict for, if there are any.
+fn with_tables(outcome: &Outcome, tables: &[tables::Told]) -> Value {
+    let mut shape = json!(outcome);
+    if !tables.is_empty() {
+        let tables: Vec<&Value> = tables.iter().map(|table| &table.json).collect();
+        add(&mut shape, "tables", json!(tables));
+    }
+    shape
+}
+
 /// A commit that was not accepted, because the queue or the list of sealed areas is full.
 fn not_accepted(kind: ErrorKind) -> Value {
     json!({
@@ -123,10 +147,21 @@ fn not_accepted(kind: ErrorKind) -> Value {
 }
 
 /// The first conflicting paths with their sides, and where the others are.
-fn conflicts(out: &Out, paths: &[ConflictPath], total: u64, asked: &Asked, branch: &str) {
+fn conflicts(
+    out: &Out,
+    paths: &[ConflictPath],
+    total: u64,
+    asked: &Asked,
+    branch: &str,
+    tables: &[tables::Told],
+) {
     for conflict in paths.iter().take(CONFLICTS_SHOWN) {
         let condition = asked.condition(conflict);
         out.error(&format!("{}{condition}", conflict_line(conflict)));
+        let told = tables.iter().filter(|table| table.path == conflict.path);
+        for line in told.flat_map(|table| &table.lines) {
+            out.error(&format!("    {}", printable(line)));
+        }
     }
     let others = total.saturating_sub(paths.len().min(CONFLICTS_SHOWN) as u64);
     if others > 0 {

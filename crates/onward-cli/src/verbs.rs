@@ -22,6 +22,7 @@ use super::key::KeyVerb;
 use super::log::LogArgs;
 use super::merge::{ChangeArgs, MergeArgs, MergeBaseArgs};
 use super::object::{LinkArgs, PutArgs, RmArgs};
+use super::policy::PolicyVerb;
 use super::producer::ProducerVerb;
 use super::protect::ProtectVerb;
 use super::repo::RepoVerb;
@@ -47,6 +48,7 @@ Repositories, branches, tags:
   branch       create, list, show, delete, reset
   tag          create, list, delete
   protect      add, list, delete: branches that change by merges only
+  policy       set, list, remove: what S3 clients write is staged, or commits
 Files:
   put, link    Upload a file and stage it; stage an object that lies elsewhere
   rm           Stage the removal of an object
@@ -73,7 +75,7 @@ Care:
 Options:
 {options}";
 
-/// A commit coordinator for data lakes: no job ever waits for luck.
+/// A commit coordinator for data lakes: no commit fails because another one was faster.
 #[derive(Debug, Parser)]
 #[command(
     name = "onward",
@@ -127,6 +129,12 @@ pub enum Verb {
     /// Keep branches from being changed but by merges
     #[command(subcommand, after_help = "Example: onward protect add lake main")]
     Protect(ProtectVerb),
+    /// Say whether what clients of S3 write is staged or a commit by itself
+    #[command(
+        subcommand,
+        after_help = "Example: onward policy set lake main --prefix tables/orders/ commit"
+    )]
+    Policy(PolicyVerb),
     /// Upload a file into the repository and stage it
     #[command(
         after_help = "Examples:\n  onward put orders.csv lake/main/orders/\n  date | onward put - lake/main/now --if-absent"

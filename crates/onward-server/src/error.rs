@@ -107,6 +107,13 @@ impl ApiError {
         self
     }
 
+    /// The same error with more words behind it.
+    #[must_use]
+    pub fn and(mut self, words: &str) -> Self {
+        self.message = format!("{}; {words}", self.message);
+        self
+    }
+
     /// 501: part of the lakeFS API that Onward has no use for.
     pub fn not_supported(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_supported", message)
@@ -127,6 +134,18 @@ impl ApiError {
     /// The message of the answer.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// How long to wait before the next attempt, where that would help.
+    #[cfg(feature = "s3")]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The header that the answer has.
+    #[cfg(feature = "s3")]
+    pub fn header(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        self.header.as_deref().map(|(name, value)| (name, value))
     }
 }
 

@@ -172,6 +172,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// All parameters of a URL, in their order.
+#[cfg(feature = "s3")]
+pub fn parameters(uri: &http::Uri) -> Result<Vec<(String, String)>, ApiError> {
+    let query = uri.query().unwrap_or_default();
+    serde_html_form::from_str(query).map_err(|error| {
+        ApiError::invalid(format!("the query '{}' cannot be read: {error}", quoted(query)))
+    })
+}
+
 /// The query of a route that takes no parameters: one that is there is a mistake.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

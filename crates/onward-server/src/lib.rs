@@ -8,6 +8,8 @@
 //! /openapi.json /docs                                                api
 //! ```
 //!
+//! and S3, on a listener of its own: s3.
+//!
 //! Handlers turn requests into calls of the library and what comes back into answers; none knows
 //! how a commit is made. The way of a request: `listen` accepts its connection, `requests` gives
 //! it an id and a line in the log, `auth` finds out who asks, a handler answers. Contention is
@@ -23,6 +25,7 @@
 pub mod api;
 pub mod auth;
 mod conditions;
+mod content;
 mod error;
 mod extract;
 mod headers;
@@ -39,12 +42,16 @@ pub mod otel;
 mod patient;
 mod places;
 mod probes;
+mod received;
 mod refused;
 mod requests;
+#[cfg(feature = "s3")]
+mod s3;
 mod scrape;
 mod settings;
 mod sources;
 mod state;
+pub mod tables;
 mod tasks;
 mod tls;
 mod unoffered;
@@ -52,6 +59,7 @@ mod urls;
 #[cfg(feature = "iceberg")]
 mod warehouse;
 mod watch;
+mod writes;
 
 use axum::Router;
 use axum::extract::OriginalUri;
@@ -63,7 +71,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use error::Problem;
-pub use settings::{Limits, Listen, ServerConfig, TlsFiles};
+pub use settings::{Limits, Listen, S3Listen, ServerConfig, TlsFiles};
 
 use auth::{Keys, NewKey, Role};
 use error::ApiError;
@@ -84,6 +92,8 @@ const FIRST_ADMIN: &str = "admin";
 pub struct Server {
     app: AppState,
     listener: Listener,
+    #[cfg(feature = "s3")]
+    s3: Option<Bound>,
     first_key: Option<NewKey>,
 }
 
@@ -94,9 +104,10 @@ impl Server {
     /// Fails with [`onward::ErrorKind::InvalidInput`] where other machines could reach it and it has
     /// neither TLS nor leave to go without, or nobody but a key that was just made could log in.
     pub async fn bind(onward: Onward, config: ServerConfig) -> Result<Self> {
-        let ServerConfig { listen, tls, insecure, admin, sources, iceberg_warehouse, limits } =
+        let ServerConfig { listen, tls, insecure, admin, sources, iceberg_warehouse, s3, limits } =
             config;
-        if !listen.is_local() && tls.is_none() && !insecure {
+        let is_local = listen.is_local() && s3.as_ref().is_none_or(|s3| s3.listen.is_local());
+        if !is_local && tls.is_none() && !insecure {
             return Err(Error::invalid(
                 "other machines can reach this address, and secrets would travel in the clear: give --tls-cert and --tls-key, listen on 127.0.0.1 or a Unix socket, or add --insecure-http behind a proxy that has TLS",
             ));
@@ -109,15 +120,26 @@ impl Server {
                 "a warehouse of Iceberg tables is set, and this program was built without the feature 'iceberg'",
             ));
         }
+        #[cfg(not(feature = "s3"))]
+        if s3.is_some() {
+            return Err(Error::invalid(
+                "an address of the S3 gateway is set, and this program was built without the feature 's3'",
+            ));
+        }
         #[cfg(feature = "iceberg")]
         let tables = warehouse::open(iceberg_warehouse.as_deref(), onward.coordinator().objects())?;
         onward.refuse_unsafe_storage().await?;
         // Before a key is made whose secret is told only to who serves.
+        #[cfg(feature = "s3")]
+        let s3 = match &s3 {
+            Some(settings) => Some(Bound::new(settings, tls.clone()).await?),
+            None => None,
+        };
         let listener = Listener::bind(&listen, tls).await?;
         let keys = Keys::new(onward.coordinator().objects().clone());
         keys.keep_private().await?;
         let is_example = admin.as_ref().is_some_and(|(id, _)| id == EXAMPLE_KEY);
-        if !listen.is_local() && (is_example || keys.find(EXAMPLE_KEY).await?.is_some()) {
+        if !is_local && (is_example || keys.find(EXAMPLE_KEY).await?.is_some()) {
             return Err(Error::invalid(format!(
                 "other machines can reach this address, and the access key {EXAMPLE_KEY} lets in, which everybody can read in the documentation: give an administrator's key of your own, and `onward key delete {EXAMPLE_KEY}` where that was made here"
             )));
@@ -125,7 +147,7 @@ impl Server {
         let first_key = match admin {
             Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None)?,
             None if !keys.is_empty().await? => None,
-            None if listen.is_local() => Some(keys.create(Role::Admin, FIRST_ADMIN, None).await?),
+            None if is_local => Some(keys.create(Role::Admin, FIRST_ADMIN, None).await?),
             None => {
                 return Err(Error::invalid(
                     "other machines can reach this address, and there is no access key yet: set ONWARD_ACCESS_KEY_ID and ONWARD_SECRET_ACCESS_KEY, or make one with `onward key create --role admin`",
@@ -140,12 +162,26 @@ impl Server {
             limits,
             metrics::recorder()?,
         );
-        Ok(Self { app, listener, first_key })
+        Ok(Self {
+            app,
+            listener,
+            #[cfg(feature = "s3")]
+            s3,
+            first_key,
+        })
     }
 
     /// The URL at which it can be reached.
     pub fn url(&self) -> String {
         self.listener.url()
+    }
+
+    /// The URL at which its S3 gateway can be reached, if it has one.
+    pub fn s3_url(&self) -> Option<String> {
+        #[cfg(feature = "s3")]
+        return self.s3.as_ref().map(|s3| s3.listener.url());
+        #[cfg(not(feature = "s3"))]
+        None
     }
 
     /// The key that was made because the deployment had none.
@@ -160,14 +196,43 @@ impl Server {
 
     /// Serves until it is stopped. Returns whether every request under way was finished in time.
     pub async fn serve(self) -> bool {
-        let Self { app, listener, .. } = self;
+        let app = self.app;
         let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
         let watch = tokio::spawn(watch::look_after_all(app.onward.clone()));
         let (limits, stopping) = (app.limits, app.stopping.clone());
-        let finished = listener.serve(router(app), limits, stopping).await;
+        #[cfg(feature = "s3")]
+        let gateway = self.s3.map(|Bound { listener, domains }| {
+            listener.serve(s3::router(app.clone(), domains), limits, stopping.clone())
+        });
+        let served = self.listener.serve(router(app), limits, stopping);
+        #[cfg(feature = "s3")]
+        let finished = match gateway {
+            Some(gateway) => {
+                let (served, gateway) = tokio::join!(served, gateway);
+                served && gateway
+            }
+            None => served.await,
+        };
+        #[cfg(not(feature = "s3"))]
+        let finished = served.await;
         upkeep.abort();
         watch.abort();
         finished
+    }
+}
+
+/// An S3 gateway that is bound to its address.
+#[cfg(feature = "s3")]
+struct Bound {
+    listener: Listener,
+    domains: s3::Domains,
+}
+
+#[cfg(feature = "s3")]
+impl Bound {
+    async fn new(settings: &S3Listen, tls: Option<Tls>) -> Result<Self> {
+        let domains = s3::Domains::new(&settings.domains)?;
+        Ok(Self { listener: Listener::bind(&settings.listen, tls).await?, domains })
     }
 }
 
@@ -180,7 +245,7 @@ fn router(app: AppState) -> Router {
         .fallback(no_route);
     let own = api::routes().layer(known.clone()).fallback(no_route);
     let all = Router::new()
-        .nest("/api/v1", lakefs)
+        .nest(lakefs::ROOT, lakefs)
         .nest("/onward/v1", own)
         .merge(api::documents())
         .route("/healthz", get(probes::alive))

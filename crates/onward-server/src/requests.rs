@@ -1,5 +1,7 @@
 //! What every request goes through: an id, a line in the log, a measurement.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -21,8 +23,20 @@ const ID_LEN_MAX: usize = 128;
 /// Requests that no route matches are counted under this.
 const NO_ROUTE: &str = "(none)";
 
+/// What a request turns out to ask for, where no route says it: set by whoever finds out.
+#[derive(Debug, Clone, Default)]
+pub struct Operation(Arc<OnceLock<String>>);
+
+impl Operation {
+    /// Takes down the name of the operation: of these there are only so many.
+    #[cfg(feature = "s3")]
+    pub fn set(&self, name: String) {
+        let _ = self.0.set(name);
+    }
+}
+
 /// Gives the request an id, logs it, measures it.
-pub async fn observe(request: Request, next: Next) -> Response {
+pub async fn observe(mut request: Request, next: Next) -> Response {
     let _counted = Counted::request();
     let begun = Stopwatch::start();
     let id = request_id(&request);
@@ -41,7 +55,16 @@ pub async fn observe(request: Request, next: Next) -> Response {
     );
     #[cfg(feature = "otel")]
     super::otel::adopt(&span, request.headers());
+    let operation = Operation::default();
+    request.extensions_mut().insert(operation.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
+    let route = match operation.0.get() {
+        Some(name) => {
+            span.record("route", name);
+            name
+        }
+        None => route,
+    };
     let (status, took) = (response.status(), begun.elapsed());
     metrics::answered(method, route, status.as_u16(), took);
     let (status, ms) = (status.as_u16(), took.as_micros() as f64 / 1000.0);

@@ -44,7 +44,7 @@ async fn queues(app: &App) -> String {
     let queues = app.onward.queues_at_work(QUEUES_MAX).await;
     let sum: u64 = queues.iter().map(|queue| queue.depth).sum();
     let mut text = format!(
-        "# HELP {COMMITS_IN_FLIGHT} Ops in the queues this process works on, by whomever\n# TYPE {COMMITS_IN_FLIGHT} gauge\n{COMMITS_IN_FLIGHT} {sum}\n\n"
+        "# HELP {COMMITS_IN_FLIGHT} Ops in the queues this process works on, whoever has submitted them\n# TYPE {COMMITS_IN_FLIGHT} gauge\n{COMMITS_IN_FLIGHT} {sum}\n\n"
     );
     type Of = fn(&QueueAtWork) -> f64;
     let shown: [(&str, &str, Of); 2] = [

@@ -106,6 +106,15 @@ impl Default for Limits {
     }
 }
 
+/// How the S3 gateway listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Listen {
+    /// Where: it has no path of its own, so no address of another API.
+    pub listen: Listen,
+    /// Domains below which the first label of a host is a bucket, besides buckets in paths.
+    pub domains: Vec<String>,
+}
+
 /// What a sidecar is started with.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -121,6 +130,8 @@ pub struct ServerConfig {
     pub sources: Vec<String>,
     /// The folder, as a URL, that Iceberg tables lie below; none for the deployment's own storage.
     pub iceberg_warehouse: Option<String>,
+    /// How the S3 gateway listens, if there is to be one.
+    pub s3: Option<S3Listen>,
     /// What it allows.
     pub limits: Limits,
 }
@@ -136,6 +147,7 @@ impl ServerConfig {
             admin: None,
             sources: Vec::new(),
             iceberg_warehouse: None,
+            s3: None,
             limits,
         }
     }

@@ -6,12 +6,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "s3")]
+use super::auth::Signing;
 use super::auth::{AccessKey, Keys, Logins, Tokens};
 use super::error::ApiResult;
 use super::health::Health;
 use super::places::Places;
 use super::settings::Limits;
 use super::sources::Sources;
+use super::tables::Tables;
 use super::tasks::Tasks;
 use onward::Onward;
 #[cfg(feature = "iceberg")]
@@ -40,6 +43,8 @@ pub struct App {
     pub streams_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
+    /// Iceberg's tables in merges and differences of branches.
+    pub tables: Tables,
     /// Iceberg's tables and namespaces on branches.
     #[cfg(feature = "iceberg")]
     pub catalog: onward_iceberg::catalog::Catalog,
@@ -59,13 +64,19 @@ impl App {
     pub fn new(
         onward: Onward,
         sources: Sources,
-        #[cfg(feature = "iceberg")] tables: Option<Objects>,
+        #[cfg(feature = "iceberg")] warehouse: Option<Objects>,
         limits: Limits,
         metrics: PrometheusHandle,
     ) -> AppState {
         let objects = onward.coordinator().objects().clone();
         let keys = Keys::new(objects.clone());
+        #[cfg(feature = "iceberg")]
+        let catalog = onward_iceberg::catalog::Catalog::new(onward.clone(), warehouse);
         Arc::new(Self {
+            #[cfg(feature = "iceberg")]
+            tables: Tables::of(&catalog),
+            #[cfg(not(feature = "iceberg"))]
+            tables: Tables,
             tokens: Tokens::new(objects, keys.clone()),
             logins: Logins::new(keys),
             health: Health::default(),
@@ -75,7 +86,7 @@ impl App {
             streams_by_key: Places::new("event streams", limits.streams_per_key),
             sources,
             #[cfg(feature = "iceberg")]
-            catalog: onward_iceberg::catalog::Catalog::new(onward.clone(), tables),
+            catalog,
             #[cfg(feature = "iceberg")]
             iceberg_once: super::iceberg::Once::default(),
             onward,
@@ -88,5 +99,17 @@ impl App {
     /// Lets somebody in, as [`Logins::log_in`] does.
     pub async fn log_in(&self, from: &str, id: &str, secret: &str) -> ApiResult<Arc<AccessKey>> {
         self.logins.log_in(from, id, secret).await
+    }
+
+    /// Who says that he has signed, as [`Logins::signing`] finds out.
+    #[cfg(feature = "s3")]
+    pub async fn signing(&self, from: &str, id: &str) -> ApiResult<Option<Signing>> {
+        self.logins.signing(from, id).await
+    }
+
+    /// Takes down whether he has.
+    #[cfg(feature = "s3")]
+    pub fn tell_signed(&self, from: &str, signing: &Signing, is_right: bool) {
+        self.logins.tell_signed(from, signing, is_right);
     }
 }

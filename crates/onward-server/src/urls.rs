@@ -21,7 +21,8 @@ pub async fn require_text(request: Request, next: Next) -> Result<Response, ApiE
     }
 }
 
-fn check(uri: &Uri) -> ApiResult<()> {
+/// Fails where a URL is not text.
+pub fn check(uri: &Uri) -> ApiResult<()> {
     is_text(uri.path()).map_err(|why| {
         ApiError::invalid(format!("the path '{}' of the URL {why}", quoted(uri.path())))
     })?;

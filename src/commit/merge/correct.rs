@@ -74,12 +74,15 @@ pub(in crate::commit) async fn correct(
     let mut corrections = Vec::new();
     let mut more = 0;
     for (crossing, dest) in crossings.into_iter().zip(now) {
-        let took = crossing.took(settling.strategy());
+        let before = crossing.settled(settling.strategy());
+        // A conflict that was no end of the merge was resolved: what stands there is neither side's.
+        let was_resolved = before == Decision::Conflict;
+        let took = was_resolved || before == Decision::TakeSource;
         let Crossing { path, base, source, .. } = crossing;
         let settled = settling.settle(Ruled::new(path, base, source, dest));
         let Some((ruled, takes)) = settled else { continue };
         more += i64::from(takes) - i64::from(took);
-        if takes && !took {
+        if takes && (!took || was_resolved) {
             corrections.push(ruled.into_record(op));
         } else if !takes && (took || pinned.contains(&ruled.path)) {
             corrections.push(record_of(op, ruled.path, ruled.dest));
@@ -92,9 +95,9 @@ pub(in crate::commit) async fn correct(
 }
 
 impl Crossing {
-    /// Whether the merge took the source's side when it was worked out.
-    fn took(&self, strategy: Strategy) -> bool {
+    /// What became of it when the merge was worked out.
+    fn settled(&self, strategy: Strategy) -> Decision {
         let decision = decide(self.base.as_ref(), self.source.as_ref(), self.before.as_ref());
-        settled(decision, strategy) == Decision::TakeSource
+        settled(decision, strategy)
     }
 }

@@ -1,19 +1,27 @@
 //! Settling changes: the strategy behind the three-way rule, and what conflicts come to.
 
+use std::collections::BTreeMap;
+
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 
 use crate::model::conflict::{ConflictPath, Strategy};
+use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::path::ObjectPath;
+use crate::tree::rule::same;
 use crate::tree::{ChangeSetWriter, Decision, PathSpan};
 
 use super::three_way::Ruled;
 use crate::commit::op::verdict::{CONFLICTS_MAX, Verdict};
 
+/// What paths that are in conflict name in the end, found by who asks for the merge: in place of both sides.
+pub type Resolved = BTreeMap<ObjectPath, Entry>;
+
 /// Settles the changes of one op.
 pub(in crate::commit) struct Settling<'r> {
     strategy: Strategy,
+    resolved: Option<&'r Resolved>,
     /// What conflicting paths may still take, in bytes.
     room: &'r mut usize,
     conflicts: Conflicts,
@@ -23,7 +31,12 @@ impl<'r> Settling<'r> {
     /// No change yet. Conflicting paths are told with their details as long as there is `room`,
     /// which it takes from.
     pub(in crate::commit) fn new(strategy: Strategy, room: &'r mut usize) -> Self {
-        Self { strategy, room, conflicts: Conflicts::default() }
+        Self { strategy, resolved: None, room, conflicts: Conflicts::default() }
+    }
+
+    /// With what some conflicts are resolved by.
+    pub(super) fn with(self, resolved: &'r Resolved) -> Self {
+        Self { resolved: Some(resolved), ..self }
     }
 
     /// Whether the branch takes the source's side of a change; `None` for a conflict, which is noted.
@@ -31,10 +44,16 @@ impl<'r> Settling<'r> {
         match settled(ruled.decision, self.strategy) {
             Decision::TakeSource => Some((ruled, true)),
             Decision::KeepDest => Some((ruled, false)),
-            Decision::Conflict => {
-                self.conflict(ruled.into_conflict());
-                None
-            }
+            Decision::Conflict => match self.resolved.and_then(|all| all.get(&ruled.path)) {
+                Some(entry) => {
+                    let survives = !same(Some(entry), ruled.dest.as_ref());
+                    Some((Ruled { source: Some(entry.clone()), ..ruled }, survives))
+                }
+                None => {
+                    self.conflict(ruled.into_conflict());
+                    None
+                }
+            },
         }
     }
 

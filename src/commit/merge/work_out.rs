@@ -9,7 +9,7 @@ use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::tree::{ChangeSetWriter, EncodedChanges, InlineRun, Record, ScanStart, SmallMax};
 
-use super::settle::{Conflicts, Receive, Settling, Tally, settle_all};
+use super::settle::{Conflicts, Receive, Resolved, Settling, Tally, settle_all};
 use super::three_way::{Committed, Ruled, three_way};
 use crate::commit::log::lake::Lake;
 use crate::commit::op::merge::{BESIDE_MAX, MergeKind, MergePlan, PreparedMerge, Survivors};
@@ -46,13 +46,17 @@ pub enum WorkedOut {
 
 /// Works out a merge against head `against`, and writes what survives of many changes. When that began
 /// is for the caller to say, where a run was written.
+///
+/// What is `resolved` stands in place of both sides. Such a merge travels as one of many changes does, however few
+/// they are: so it holds as long as the branch has those paths as it had them, and is a conflict otherwise.
 pub async fn work_out(
     lake: &Lake,
     spec: MergeSpec,
     against: Option<CommitId>,
+    resolved: &Resolved,
 ) -> Result<WorkedOut> {
-    let mut plan = Plan::new(lake);
-    let tally = try_merge(lake, spec, against, &mut plan).await?;
+    let mut plan = Plan::new(lake, resolved.is_empty());
+    let tally = try_merge(lake, spec, against, resolved, &mut plan).await?;
     if !tally.conflicts.is_empty() {
         return Ok(WorkedOut::Conflicts(tally.conflicts));
     }
@@ -66,13 +70,14 @@ pub async fn work_out(
 
 /// What a merge would bring to head `against`. Writes nothing.
 pub async fn preview(lake: &Lake, spec: MergeSpec, against: Option<CommitId>) -> Result<Tally> {
-    try_merge(lake, spec, against, &mut ()).await
+    try_merge(lake, spec, against, &Resolved::new(), &mut ()).await
 }
 
 async fn try_merge(
     lake: &Lake,
     spec: MergeSpec,
     against: Option<CommitId>,
+    resolved: &Resolved,
     receiver: &mut impl Receive,
 ) -> Result<Tally> {
     let base = lake.content(spec.base).await?;
@@ -81,12 +86,12 @@ async fn try_merge(
     let all = three_way(lake, base, source, &dest, ScanStart::all());
     // Nobody else's conflicts take room beside these.
     let mut room = usize::MAX;
-    settle_all(all, Settling::new(spec.strategy, &mut room), receiver).await
+    settle_all(all, Settling::new(spec.strategy, &mut room).with(resolved), receiver).await
 }
 
 /// What travels in the op: all changes while they are few, those that survive when they are many.
 struct Plan<'a> {
-    /// All changes, and whether each survives; `None` when they have become too many.
+    /// All changes, and whether each survives; `None` when they are too many, or not to be decided one by one.
     few: Option<Vec<(Record, bool)>>,
     few_max: usize,
     /// Those that survive, when the changes are many.
@@ -107,10 +112,11 @@ impl Receive for Plan<'_> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(lake: &'a Lake) -> Self {
+    /// No change yet. Where all could be decided again one by one in their turn, they are while they are `few`.
+    fn new(lake: &'a Lake, few: bool) -> Self {
         let limits = lake.merge_limits();
         let many = ChangeSetWriter::new(lake.tree(), SmallMax::bytes(limits.beside_bytes));
-        Self { few: Some(Vec::new()), few_max: limits.few, many }
+        Self { few: few.then(Vec::new), few_max: limits.few, many }
     }
 
     async fn take_as_many(&mut self) -> Result<()> {

@@ -57,6 +57,10 @@ impl Sweep<'_> {
             let folder = format!("{}/{number:02x}", layout::data_dir(self.repo));
             self.folder(&folder, &data, false, &mut report.data, told).await?;
         }
+        // No upload in parts is taken up again that is as old as this.
+        let uploads = |_: &str| Some(false);
+        let folder = layout::uploads_dir(self.repo);
+        self.folder(&folder, &uploads, false, &mut report.data, told).await?;
         Ok(report)
     }
 

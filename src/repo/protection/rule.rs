@@ -4,13 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
 use crate::model::error::{Error, Result, quoted};
-
-/// The longest pattern, in bytes.
-pub const PATTERN_LEN_MAX: usize = 255;
+use crate::repo::rules::pattern;
 
 /// What can be done to a branch directly. Merging into it is not among them: a protected branch is
 /// one that changes by merges.
@@ -93,21 +90,7 @@ impl Rule {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let shown: String = self.pattern.chars().take(100).collect();
-        let wrong = |why: &str| {
-            let shown = shown.escape_debug();
-            Error::invalid(format!(
-                "'{shown}' is not a pattern of branch names: {why}; examples: main, release-*"
-            ))
-        };
-        if self.pattern.is_empty() || self.pattern.len() > PATTERN_LEN_MAX {
-            return Err(wrong("it has 1 to 255 bytes"));
-        }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "_-*?[]!".contains(c);
-        if !self.pattern.chars().all(allowed) {
-            return Err(wrong("it has letters, digits, '_', '-' and the signs * ? [ ] !"));
-        }
-        Pattern::new(&self.pattern).map_err(|error| wrong(error.msg))?;
+        pattern::check(&self.pattern)?;
         if self.blocks.is_empty() {
             return Err(Error::invalid(format!(
                 "the rule for '{}' blocks nothing: name at least one of stage, commit, delete, reset",

@@ -1,35 +1,34 @@
-//! All rules of a repository: as they are stored, in one object, and as they are applied.
+//! The rules that protect branches, as they are applied.
 
 use glob::Pattern;
-use serde::{Deserialize, Serialize};
 
-use crate::commit::log::record::{decode, encode};
-use crate::model::error::{Error, Result, quoted};
+use crate::model::error::Result;
 use crate::model::life::RepoLife;
-use crate::objects::{Objects, layout};
+use crate::objects::layout;
+use crate::repo::rules::kind::Kind;
+use crate::repo::rules::pattern;
 
 use super::rule::{Action, Rule};
 
-/// The object: every rule of a repository.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct StoredRules {
-    rules: Vec<Rule>,
-}
+/// The kind of rules that protect branches.
+pub(in crate::repo) enum Protection {}
 
-pub(super) async fn read_rules(objects: &Objects, repo: &RepoLife) -> Result<Vec<Rule>> {
-    let key = layout::protection(repo);
-    match objects.get(&key).await? {
-        Some(bytes) => decode_rules(&key, &bytes),
-        None => Ok(Vec::new()),
+impl Kind for Protection {
+    type Rule = Rule;
+    type Ready = Rules;
+    const WHAT: &'static str = "the rules of protected branches";
+
+    fn key(life: &RepoLife) -> String {
+        layout::protection(life)
     }
-}
 
-pub(crate) fn decode_rules(key: &str, bytes: &[u8]) -> Result<Vec<Rule>> {
-    Ok(decode::<StoredRules>(key, bytes)?.rules)
-}
+    fn check(rule: &Rule) -> Result<()> {
+        rule.check()
+    }
 
-pub(crate) fn encode_rules(rules: Vec<Rule>) -> Result<bytes::Bytes> {
-    encode(&StoredRules { rules })
+    fn ready(rules: Vec<Rule>) -> Result<Rules> {
+        Rules::of(rules)
+    }
 }
 
 /// Rules, ready to be applied.
@@ -37,16 +36,7 @@ pub(crate) struct Rules(Vec<(Pattern, Rule)>);
 
 impl Rules {
     pub(crate) fn of(rules: Vec<Rule>) -> Result<Self> {
-        let ready = rules.into_iter().map(|rule| {
-            let pattern = Pattern::new(&rule.pattern).map_err(|error| {
-                Error::corrupt(format!(
-                    "the rule for '{}' cannot be applied",
-                    quoted(&rule.pattern)
-                ))
-                .with_source(error)
-            })?;
-            Ok((pattern, rule))
-        });
+        let ready = rules.into_iter().map(|rule| Ok((pattern::ready(&rule.pattern)?, rule)));
         Ok(Self(ready.collect::<Result<_>>()?))
     }
 

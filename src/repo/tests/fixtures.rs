@@ -21,10 +21,14 @@ use crate::model::change::{decode_value, encode_value};
 use crate::model::error::Result;
 use crate::model::ids::CommitId;
 use crate::objects::Secret;
+use crate::repo::access_keys::AccessKey;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint;
-use crate::repo::protection::{decode_rules, encode_rules};
+use crate::repo::multipart::{Done, Part, Upload};
+use crate::repo::protection::Rule;
+use crate::repo::rules::kind::{decode_rules, encode_rules};
 use crate::repo::trust::Verdict;
+use crate::repo::write_policy::WriteRule;
 use crate::tree::InlineRun;
 use crate::tree::load::{decode_list, encode_list};
 
@@ -95,6 +99,12 @@ fn read_row(bytes: &[u8]) -> Read {
 fn read_record<T: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Read {
     let record: T = decode("fixture", bytes)?;
     Ok((json_of(&record), Some(encode(&record)?.to_vec())))
+}
+
+fn read_rules<R: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Read {
+    let rules: Vec<R> = decode_rules("fixture", bytes)?;
+    let said = json_of(&rules);
+    Ok((said, Some(encode_rules(rules)?.to_vec())))
 }
 
 fn read_area(bytes: &[u8]) -> Read {
@@ -217,11 +227,19 @@ fn all() -> Vec<Fixture> {
     let tag = encode(&samples::commit_id(6)).unwrap();
     add("tag-v1".into(), tag.to_vec(), read_record::<CommitId>);
     let protection = encode_rules(samples::rules()).unwrap();
-    add("protection-v1".into(), protection.to_vec(), |bytes| {
-        let rules = decode_rules("fixture", bytes)?;
-        let again = encode_rules(rules.clone())?;
-        Ok((json_of(&rules), Some(again.to_vec())))
-    });
+    add("protection-v1".into(), protection.to_vec(), read_rules::<Rule>);
+    let policy = encode_rules(samples::write_policy()).unwrap();
+    add("write-policy-v1".into(), policy.to_vec(), read_rules::<WriteRule>);
+    for (name, sealed) in [("access-key-v1", false), ("access-key-sealed-v1", true)] {
+        let key = encode(&samples::access_key(sealed)).unwrap();
+        add(name.into(), key.to_vec(), read_record::<AccessKey>);
+    }
+    let upload = encode(&samples::upload()).unwrap();
+    add("upload-v1".into(), upload.to_vec(), read_record::<Upload>);
+    let part = encode(&samples::upload_part()).unwrap();
+    add("upload-part-v1".into(), part.to_vec(), read_record::<Part>);
+    let done = encode(&samples::upload_done()).unwrap();
+    add("upload-done-v1".into(), done.to_vec(), read_record::<Done>);
     add("hint-v1".into(), hint_of(samples::hinted()), read_hint);
     add("change-file-v1".into(), samples::CHANGE_FILE.as_bytes().to_vec(), read_change_file);
     let list = encode_list(&samples::range_list()).unwrap();

@@ -20,8 +20,11 @@ use crate::model::ids::{
     BranchUid, CommitId, Fingerprint, MetarangeId, OpId, RangeId, RunId, Ticket,
 };
 use crate::model::producer::{Producer, Standing};
+use crate::repo::access_keys::{AccessKey, Role};
+use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::{Action, Rule};
 use crate::repo::trust;
+use crate::repo::write_policy::{WriteRule, Written};
 use crate::tree::{
     ALL, FoldedAt, InlineAddress, InlineRun, Level, RangeRef, Record, RunPlace, RunRef,
 };
@@ -398,11 +401,57 @@ pub(super) fn rules() -> Vec<Rule> {
     vec![Rule::new("main"), Rule::new("release-*").only([Action::Delete, Action::Reset])]
 }
 
+pub(super) fn write_policy() -> Vec<WriteRule> {
+    vec![
+        WriteRule::new("main", Written::Committed),
+        WriteRule::new("tx-*", Written::Staged).below("größe/"),
+    ]
+}
+
+/// As older programs made them, and as they are made today.
+pub(super) fn access_key(sealed: bool) -> AccessKey {
+    AccessKey {
+        id: "ONWARD0123456789ABCDEF".into(),
+        name: "étl".into(),
+        role: Role::Write,
+        created_ms: CREATED_MS,
+        rotated_ms: CREATED_MS + 1,
+        hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into(),
+        sealed: sealed.then(|| "1.c2VhbGVk".into()),
+    }
+}
+
 pub(super) const CHANGE_FILE: &str = r#"{"put": {"path": "größe/a", "address": "s3://b/x", "checksum": "c", "size": 3, "mtime": -1, "content_type": "text/csv", "metadata": {"k": "v"}}, "if": {"absent": true}}
 {"delete": {"path": "b"}, "if": {"checksum": "c"}}
 
 {"put": {"path": "c", "address": "s3://b/y", "checksum": "d", "size": 18446744073709551615}}
 "#;
+
+pub(super) fn upload() -> Upload {
+    Upload {
+        branch: "main".parse().unwrap(),
+        path: "größe/a".parse().unwrap(),
+        content_type: Some("text/csv".into()),
+        metadata: metadata(),
+        checksum: Some("crc64nvme:FULL_OBJECT".into()),
+        created_ms: CREATED_MS,
+    }
+}
+
+pub(super) fn upload_part() -> Part {
+    Part {
+        address: "s3://lake/lake/data/05/05000000000000000000000000000000".into(),
+        size: 5 << 20,
+        md5: "d41d8cd98f00b204e9800998ecf8427e".into(),
+        sum: Some("rosUhgp5mIg=".into()),
+        written_ms: CREATED_MS,
+    }
+}
+
+pub(super) fn upload_done() -> Done {
+    let Upload { branch, path, .. } = upload();
+    Done { branch, path, entry: entry(2) }
+}
 
 /// A list of ranges that is too long to travel.
 pub(super) fn range_list() -> Vec<RangeRef> {

@@ -1,3 +1,5 @@
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -8,6 +10,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import org.apache.iceberg.BaseTransaction;
 import org.apache.iceberg.DataFile;
 import org.apache.iceberg.DataFiles;
 import org.apache.iceberg.FileFormat;
@@ -18,8 +21,12 @@ import org.apache.iceberg.PendingUpdate;
 import org.apache.iceberg.Snapshot;
 import org.apache.iceberg.SnapshotAncestryValidator;
 import org.apache.iceberg.Table;
+import org.apache.iceberg.catalog.TableCommit;
 import org.apache.iceberg.catalog.TableIdentifier;
+import org.apache.iceberg.deletes.BaseDVFileWriter;
+import org.apache.iceberg.exceptions.CommitFailedException;
 import org.apache.iceberg.expressions.Expressions;
+import org.apache.iceberg.io.OutputFileFactory;
 import org.apache.iceberg.rest.RESTCatalog;
 import org.apache.iceberg.types.Conversions;
 import org.apache.iceberg.types.Types;
@@ -34,6 +41,7 @@ import org.apache.iceberg.types.Types;
 public final class Writers {
   private static final String KEY = "writer-key";
   private static final int LOGINS = 40;
+  private static final int TRIES = 20;
 
   private record Task(String operation, String path, long bytes, long records, long key) {}
 
@@ -70,7 +78,11 @@ public final class Writers {
     try (RESTCatalog catalog = login(properties)) {
       for (Task task = tasks.poll(); task != null; task = tasks.poll()) {
         try {
-          commit(catalog.loadTable(name), task);
+          if (task.operation().equals("both")) {
+            both(catalog, name, task);
+          } else {
+            commit(catalog.loadTable(name), task);
+          }
           say("ok", task.path());
         } catch (RuntimeException error) {
           say("failed", task.path(), error.toString().replaceAll("\\s+", " "));
@@ -105,9 +117,33 @@ public final class Writers {
           case "overwrite" -> overwrite(table, task);
           case "delete" -> table.newDelete().deleteFile(task.path());
           case "delete-rows" -> deleteRows(table, task);
+          case "vector" -> vector(table, task);
           default -> throw new IllegalArgumentException(task.operation());
         };
     update.commit();
+  }
+
+  /** Adds a file to the table and to the one with a 2 behind its name, in one transaction. */
+  private static void both(RESTCatalog catalog, TableIdentifier name, Task task) {
+    var second = TableIdentifier.of(name.namespace(), name.name() + "2");
+    for (int tries = 1; ; tries++) {
+      List<TableCommit> commits = new ArrayList<>();
+      for (TableIdentifier one : List.of(name, second)) {
+        Table table = catalog.loadTable(one);
+        var transaction = (BaseTransaction) table.newTransaction();
+        transaction.newFastAppend().appendFile(rows(table, task)).commit();
+        commits.add(TableCommit.create(one, transaction.startMetadata(), transaction.currentMetadata()));
+      }
+      try {
+        catalog.commitTransaction(commits);
+        return;
+      } catch (CommitFailedException error) {
+        // The client does not try again by itself, as it does for one table.
+        if (tries == TRIES) {
+          throw error;
+        }
+      }
+    }
   }
 
   /** Adds a key's file where nobody has added one since the table was loaded. */
@@ -142,6 +178,22 @@ public final class Writers {
             .withRecordCount(task.records())
             .build();
     return table.newRowDelta().addDeletes(file);
+  }
+
+  /** Deletes the first rows of a file by a vector, which is what tables of version 3 have for that. */
+  private static PendingUpdate<?> vector(Table table, Task task) {
+    var files = OutputFileFactory.builderFor(table, 1, task.key()).format(FileFormat.PUFFIN).build();
+    var writer = new BaseDVFileWriter(files, path -> null);
+    try (writer) {
+      for (long row = 0; row < task.records(); row++) {
+        writer.delete(task.path(), row, table.spec(), null);
+      }
+    } catch (IOException error) {
+      throw new UncheckedIOException(error);
+    }
+    var update = table.newRowDelta();
+    writer.result().deleteFiles().forEach(update::addDeletes);
+    return update;
   }
 
   private static SnapshotAncestryValidator once(long key) {

@@ -25,7 +25,7 @@ fn a_lake_is_verified_and_its_garbage_collected() {
     assert_eq!((&object["removed"], &object["bytes"]), (&false.into(), &1.into()));
     assert_eq!((&report["dry_run"], &report["data"]["removed"]), (&true.into(), &1.into()));
     let said = desk.done("gc lake --grace 0s --exclusive").stdout;
-    assert!(said.contains("data         1 removed (1 B), 1 kept (1 B)"), "{said}");
+    assert!(said.contains("uploaded     1 removed (1 B), 1 kept (1 B)"), "{said}");
     assert_eq!(desk.done("cat lake/main/a.csv").stdout, "a");
     desk.fails(4, "verify nope");
     desk.fails(4, "gc nope");
@@ -58,4 +58,27 @@ fn a_recovery_that_gives_something_up_names_it_and_is_no_success() {
     assert_eq!(recovered["given_up"][0]["op_id"], lost["op_id"]);
     assert_eq!(desk.done("recover lake --json").json()["given_up"], serde_json::json!([]));
     assert_eq!(desk.done("log lake/main --json").lines().len(), 1);
+}
+
+#[test]
+fn verify_and_gc_count_alike() {
+    let desk = Desk::lake();
+    for number in 0..40 {
+        desk.file(&format!("tree/{number:03}"), number.to_string());
+    }
+    desk.done("ingest tree lake/main --writers 3 --files-per-commit 2");
+    desk.done("branch create lake/dev");
+    desk.done("commit lake/dev -m x --allow-empty");
+    let verified = desk.done("verify lake --json").json();
+    let collected = desk.done("gc lake --dry-run --json").json();
+    for what in ["entries", "runs", "ranges"] {
+        assert!(verified[what].is_u64(), "{verified}");
+        assert_eq!(verified[what], collected["in_use"][what], "{what}: {verified} {collected}");
+    }
+    let said = desk.done("gc lake --dry-run").stdout;
+    let sentence = format!(
+        "{} log entries, {} runs, {} ranges in use",
+        verified["entries"], verified["runs"], verified["ranges"]
+    );
+    assert!(said.starts_with(&sentence), "{said}");
 }

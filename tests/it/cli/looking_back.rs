@@ -1,6 +1,6 @@
 //! The log of a ref and of a path, and the refs that can be typed.
 
-use super::Desk;
+use super::{Desk, Said};
 
 /// Commits a link at a path.
 fn link(desk: &Desk, path: &str, checksum: &str) -> String {
@@ -58,4 +58,40 @@ fn a_ref_is_typed_alone_or_with_its_repository_wherever_one_is_asked_for() {
         let said = desk.fails(2, line);
         assert!(said.stderr.contains("is expected") || said.stderr.contains("'other'"));
     }
+}
+
+/// A line on a terminal of its own, as `script` has one, with this pager; what the terminal showed.
+fn on_a_terminal(desk: &Desk, line: &str, pager: &str) -> Said {
+    let mut script = std::process::Command::new("script");
+    let line = format!("{} {line}", env!("CARGO_BIN_EXE_onward"));
+    script.args(["-qec", line.as_str(), "/dev/null"]).current_dir(desk.path());
+    script.env("PAGER", pager).env("USER", "tester").stdin(std::process::Stdio::null());
+    Said::of(script.output().unwrap())
+}
+
+#[test]
+fn the_log_is_paged_on_a_terminal_and_nowhere_else() {
+    let desk = Desk::lake();
+    for number in 0..3 {
+        desk.done(&format!("commit lake/main -m number-{number} --allow-empty"));
+    }
+    let paged = |said: &Said| said.stdout.lines().filter(|l| l.starts_with("paged:")).count();
+    let sed = "sed s/^/paged:/";
+    let shown = on_a_terminal(&desk, "log lake/main", sed);
+    // The columns' names, and the first commit of the repository.
+    assert_eq!((shown.code, paged(&shown)), (0, 5), "{}", shown.stdout);
+    assert!(shown.stdout.contains("number-2"), "{}", shown.stdout);
+    for (line, pager) in
+        [("log lake/main", "cat"), ("log lake/main", " "), ("log lake/main --json", sed)]
+    {
+        let shown = on_a_terminal(&desk, line, pager);
+        assert_eq!((shown.code, paged(&shown)), (0, 0), "{}", shown.stdout);
+        assert!(shown.stdout.contains("number-0"), "{}", shown.stdout);
+    }
+    // A pager that nobody looks into any more ends the command.
+    assert_eq!(on_a_terminal(&desk, "log lake/main", "true").code, 0);
+    let wrong = on_a_terminal(&desk, "log lake/nowhere", sed);
+    assert_eq!((wrong.code, paged(&wrong)), (4, 0), "{}", wrong.stdout);
+    let piped = Said::of(desk.command(&["log", "lake/main"]).env("PAGER", sed).output().unwrap());
+    assert_eq!((paged(&piped), piped.stdout.lines().count()), (0, 4), "{}", piped.stdout);
 }

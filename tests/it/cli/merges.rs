@@ -68,7 +68,7 @@ fn a_branch_is_looked_at_tried_and_merged() {
     let tried = desk.done("merge lake/dev main --dry-run --json").json();
     let expected = json!({
         "base": base, "source": dev, "dest": theirs, "changes": 3, "surviving": 3,
-        "conflicts": [], "conflicts_total": 0, "dry_run": true,
+        "conflicts": [], "conflicts_total": 0, "resolved": 0, "dry_run": true,
     });
     assert_eq!(tried, expected);
     let tried = desk.done("merge lake/dev lake/main --dry-run").stdout;
@@ -197,6 +197,8 @@ fn commits_are_taken_back_and_repeated() {
     commit(&desk, "main", &[("kept", "later")]);
     assert!(desk.fails(3, "revert lake/main lake/main~3").stderr.contains("kept  base main"));
     desk.done("revert lake/main main~3 --strategy source-wins");
+    // lakeFS's words: the ref as it was asked for.
+    assert_eq!(desk.done("log lake/main -n 1 --json").json()["message"], "Revert main~3");
     assert_eq!(checksum(&desk, "lake/main/kept"), "base");
 }
 

@@ -153,5 +153,9 @@ fn the_demo_proves_its_result() {
     for row in &rows {
         assert_eq!(row["holds"], true, "{row}");
     }
+    let words = desk.done("demo tree --files 100").stderr;
+    for told in ["reads 100 files", "nothing is copied", "half of them within p50"] {
+        assert!(words.contains(told), "{told:?} is not in {words}");
+    }
     desk.fails(2, "demo tree --files 10");
 }

@@ -4,6 +4,7 @@ mod access;
 mod branches;
 mod doors;
 mod faults;
+mod merges;
 mod namespaces;
 mod storage;
 mod tables;

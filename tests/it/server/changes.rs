@@ -369,7 +369,7 @@ fn the_api_is_what_its_description_says() {
     assert!(kept == made, "docs/openapi.json is not what the code says: make openapi");
     let paths = kept["paths"].as_object().unwrap();
     let told = onward_server::api::routes_told();
-    assert_eq!(paths.len(), told.len());
+    assert_eq!(paths.keys().filter(|path| path.starts_with("/onward/v1/")).count(), told.len());
     for (path, methods) in told {
         let described: Vec<&String> = paths[&path].as_object().unwrap().keys().collect();
         let mut methods = methods.to_vec();

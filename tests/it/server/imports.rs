@@ -121,6 +121,29 @@ async fn files_with_odd_names_are_imported_linked_and_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_local_source_is_a_path_of_this_machine_where_that_is_allowed() {
+    let (sidecar, dir, root) = sidecar().await;
+    std::fs::create_dir(dir.path().join("50% #1")).unwrap();
+    std::fs::write(dir.path().join("50% #1/b"), "x").unwrap();
+    let local = root.replace("file://", "local://");
+    for source in [format!("{local}/50% #1/"), format!("{}/50% #1", local.replace("///", "//"))] {
+        let told = ended(&sidecar, &begin(&sidecar, &source).await).await;
+        assert_eq!((&told["completed"], &told["ingested_objects"]), (&true.into(), &1.into()));
+        let id = told["metarange_id"].as_str().unwrap();
+        assert!(id.len() == 64 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
+    }
+    for source in ["local:///etc", "local://", &format!("{local}/../")] {
+        let location = json!({"type": "common_prefix", "path": source, "destination": ""});
+        let body = json!({"paths": [location], "commit": {"message": "imported"}});
+        let (status, said) = sidecar.send("POST", IMPORT, body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{source}: {said}");
+    }
+    let (_, config) = sidecar.get("/api/v1/config").await;
+    let pattern = config["storage_config"]["import_validity_regex"].as_str().unwrap();
+    assert!(pattern.contains("local"), "{pattern}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_cannot_take_everything_says_which_and_takes_nothing() {
     use std::os::unix::ffi::OsStrExt;
 

@@ -5,6 +5,7 @@ mod bodies;
 mod changes;
 mod conditions;
 mod connections;
+mod described;
 mod edges;
 mod events;
 mod imports;

@@ -132,11 +132,16 @@ async fn refs_that_were_lost_are_brought_back_from_a_dump() {
     upload(&sidecar, "main", "a", "2").await;
     let newer = commit(&sidecar, "main").await["id"].clone();
     let restore = format!("{LAKE}/refs/restore");
-    assert_eq!(sidecar.send("PUT", &restore, dump).await.0, StatusCode::OK);
+    assert_eq!(dump["branches_meta_range_id"].as_str().unwrap().len(), 64);
+    assert_eq!(sidecar.send("PUT", &restore, dump.clone()).await.0, StatusCode::OK);
     assert_eq!(sidecar.get(&format!("{LAKE}/branches/dev")).await.1["commit_id"], head);
     assert_eq!(sidecar.get(&format!("{LAKE}/tags/v1")).await.1["commit_id"], head);
     assert_eq!(sidecar.get(&format!("{LAKE}/branches/main")).await.1["commit_id"], newer);
-    let id = "0".repeat(32);
+    // As programs before this one told it.
+    let short = &dump["branches_meta_range_id"].as_str().unwrap()[..32];
+    let before = json!({"commits_meta_range_id": short, "tags_meta_range_id": short, "branches_meta_range_id": short});
+    assert_eq!(sidecar.send("PUT", &restore, before).await.0, StatusCode::OK);
+    let id = "0".repeat(64);
     let unknown = json!({"commits_meta_range_id": id, "tags_meta_range_id": id, "branches_meta_range_id": id});
     assert_eq!(sidecar.send("PUT", &restore, unknown).await.0, StatusCode::NOT_FOUND);
 }

@@ -17,6 +17,8 @@ pub struct Sidecar {
     pub deployment: Deployment,
     pub onward: Onward,
     pub url: String,
+    /// That of the S3 gateway, where there is one.
+    pub s3_url: Option<String>,
     pub keys: Keys,
     pub stopper: CancellationToken,
     pub serving: JoinHandle<bool>,
@@ -44,12 +46,12 @@ impl Sidecar {
         config.admin = Some((ADMIN.0.to_owned(), ADMIN.1.to_owned()));
         change(&mut config);
         let server = Server::bind(onward.clone(), config).await.unwrap();
-        let (url, stopper) = (server.url(), server.stopper());
+        let (url, s3_url, stopper) = (server.url(), server.s3_url(), server.stopper());
         let keys = Keys::new(deployment.objects.clone());
         let serving = tokio::spawn(server.serve());
         onward::internals::encryption::ready();
         let client = reqwest::Client::new();
-        Self { deployment, onward, url, keys, stopper, serving, client }
+        Self { deployment, onward, url, s3_url, keys, stopper, serving, client }
     }
 
     /// A new key with this role.

@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("commit", &["model", "clock", "measures", "invariants", "tree", "objects", "coord"]),
     ("repo", &["model", "clock", "tree", "objects", "coord", "commit"]),
     ("fuzzing", &["model", "tree", "objects", "coord", "commit", "repo"]),
-    ("iceberg", &["model", "clock", "objects"]),
+    ("iceberg", &["model", "clock", "objects", "repo"]),
     (
         "server",
         &[

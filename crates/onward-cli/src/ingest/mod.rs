@@ -94,6 +94,9 @@ async fn ingest(onward: &Onward, out: &Out, args: IngestArgs, dir: PathBuf) -> D
     let (stop, stopped) = watch::channel(false);
     let report = Arc::new(Report::new());
     let (batches, work) = mpsc::channel(usize::from(args.writers) * 2);
+    if out.shows_progress() {
+        count(dir.clone(), args.limit.unwrap_or(u64::MAX), Arc::clone(&report), stopped.clone());
+    }
     let walking = {
         let (report, stopped) = (Arc::clone(&report), stopped.clone());
         let per_commit = args.files_per_commit as usize;
@@ -127,6 +130,25 @@ async fn ingest(onward: &Onward, out: &Out, args: IngestArgs, dir: PathBuf) -> D
     walked?;
     let exit = if *stop.borrow() { Exit::Unexpected } else { Exit::Done };
     Ok(exit.unless_missed(report.skipped.missed()))
+}
+
+/// Files between two looks at whether the counting goes on.
+const COUNTED_AT_ONCE: usize = 1000;
+
+/// Counts what there is to take, beside those who take it: for people who watch. It walks the tree by itself,
+/// because the walk that finds the work is never far ahead of it.
+fn count(dir: PathBuf, limit: u64, report: Arc<Report>, stopped: watch::Receiver<bool>) {
+    tokio::task::spawn_blocking(move || {
+        let mut files = 0;
+        let walked = walk(&dir, "", limit, COUNTED_AT_ONCE, &Skipped::default(), |batch| {
+            files += batch.len() as u64;
+            !*stopped.borrow()
+        });
+        // Who takes the files tells what is wrong with the tree.
+        if walked.is_ok() {
+            report.counted(files);
+        }
+    });
 }
 
 /// Waits for the writers; the first error, or Ctrl-C, lets all finish what is under way.

@@ -16,6 +16,8 @@ use super::walk::{Found, Skipped};
 pub struct Report {
     pub skipped: Skipped,
     since: Stopwatch,
+    /// Files that there are to take; 0 for as long as they are not counted.
+    total: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
     unchanged: AtomicU64,
@@ -42,6 +44,7 @@ impl Report {
         Self {
             skipped: Skipped::default(),
             since: Stopwatch::start(),
+            total: AtomicU64::new(0),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             unchanged: AtomicU64::new(0),
@@ -60,6 +63,11 @@ impl Report {
         commits.beyond_bound += u64::from(rounds > bound);
     }
 
+    /// Notes how many files there are to take.
+    pub fn counted(&self, files: u64) {
+        self.total.store(files, Ordering::Relaxed);
+    }
+
     /// Notes files that the branch had already.
     pub fn unchanged(&self, files: u64) {
         self.unchanged.fetch_add(files, Ordering::Relaxed);
@@ -74,10 +82,15 @@ impl Report {
     /// The progress in one line.
     pub fn line(&self) -> String {
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner).waits_us.len();
-        let files = self.files.load(Ordering::Relaxed);
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let files = load(&self.files) + load(&self.unchanged);
+        let of = match load(&self.total) {
+            0 => String::new(),
+            total => format!(" of {total}"),
+        };
         let seconds = self.since.elapsed().as_secs_f64().max(0.001);
         format!(
-            "{files} files, {} in {commits} commits, {:.0} commits/s",
+            "{files}{of} files, {} in {commits} commits, {:.0} commits/s",
             human_bytes(self.bytes.load(Ordering::Relaxed)),
             commits as f64 / seconds
         )
@@ -130,5 +143,20 @@ impl Report {
         )?;
         out.left_out(skipped.missed(), &skipped.reasons());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_says_how_many_files_there_are() {
+        let report = Report::new();
+        report.committed(3, 9, Duration::ZERO, 1, 2);
+        assert!(report.line().starts_with("3 files, 9 B in 1 commits"), "{}", report.line());
+        report.unchanged(2);
+        report.counted(12);
+        assert!(report.line().starts_with("5 of 12 files, 9 B"), "{}", report.line());
     }
 }

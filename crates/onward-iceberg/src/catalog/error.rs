@@ -85,6 +85,15 @@ impl CatalogError {
         self.message = format!("{context}: {}", self.message);
         self
     }
+
+    /// An error of the library, for who asked for something of a branch and for no table.
+    pub fn of_branch(self) -> onward::Error {
+        match self.kind {
+            Kind::Unavailable | Kind::CommitFailed => onward::Error::unavailable(self.message),
+            Kind::BadRequest => onward::Error::invalid(self.message),
+            _ => onward::Error::internal(self.message),
+        }
+    }
 }
 
 impl fmt::Display for CatalogError {

@@ -97,6 +97,13 @@ impl TableIdent {
         path(self.namespace.folder() + &escape(&self.name) + TABLE)
     }
 
+    /// The table that a path stands for, if it is one's.
+    pub(super) fn of_path(path: &ObjectPath) -> Option<Self> {
+        let (folder, last) = path.as_str().strip_prefix(ROOT)?.rsplit_once('/')?;
+        let levels = folder.split('/').map(level_of).collect::<Option<_>>()?;
+        Self::new(Namespace::new(levels).ok()?, table_of(last)?).ok()
+    }
+
     /// The error that it is not there.
     pub(super) fn absent(&self) -> CatalogError {
         CatalogError::new(Kind::NoSuchTable, format!("Table does not exist: {self}"))
@@ -201,8 +208,10 @@ mod tests {
                 assert_eq!(parts.len(), 3, "{path}");
                 assert_eq!(level_of(parts[1]).as_deref(), Some(level));
                 assert_eq!(table_of(parts[2]).as_deref(), Some(name));
+                assert_eq!(TableIdent::of_path(&path), Some(ident));
             }
             let deeper = Namespace::new(vec![level.to_owned()]).unwrap().marker().unwrap();
+            assert_eq!(TableIdent::of_path(&deeper), None);
             assert!(paths.insert(deeper));
         }
         assert_eq!(table_of(MARKER), None);

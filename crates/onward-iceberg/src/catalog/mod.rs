@@ -13,6 +13,7 @@
 //! door       who is let through first; lane: all that wait for a table
 //! prepare    what commits make of a table; round: one commit of the branch for all of them
 //! submit     a change set on its way to its outcome
+//! merging    tables that both sides of a merge have changed; telling: what changed of a table, in words
 //! deployment all of it, for one deployment; tables, transaction: what clients ask of it
 //! ```
 //!
@@ -27,6 +28,7 @@ mod ident;
 mod known;
 mod lane;
 mod loaded;
+mod merging;
 mod namespaces;
 mod place;
 mod prepare;
@@ -34,6 +36,7 @@ mod round;
 mod shared;
 mod submit;
 mod tables;
+mod telling;
 mod transaction;
 mod warehouse;
 
@@ -43,9 +46,11 @@ pub use error::{CatalogError, Kind, Result};
 pub use ident::{Namespace, SEPARATOR, TableIdent};
 pub use known::{REMEMBERED, Recent};
 pub use loaded::{Loaded, Snapshots};
+pub use merging::TableMerge;
 pub use namespaces::Changed;
 pub use place::{NAMES_MAX, Names, Page, Place};
 pub use submit::Said;
 pub use tables::Made;
+pub use telling::{TableChange, TableConflict};
 pub use transaction::Changes;
 pub use warehouse::Warehouse;

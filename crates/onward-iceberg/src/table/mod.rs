@@ -6,11 +6,13 @@
 mod avro;
 mod commit;
 mod create;
+mod describe;
 mod draft;
 mod error;
 mod files;
 mod json;
 mod land;
+mod merge;
 mod metadata;
 mod normal;
 mod partition;
@@ -24,9 +26,11 @@ mod validate;
 
 pub use commit::Commit;
 pub use create::{CreateTable, create};
+pub use describe::{Counted, Described, SnapshotTold, describe};
 pub use error::{Failed, Invalid, NotApplied};
 pub use files::TableFiles;
 pub use land::{How, Landing, Moment, Refused, Waiting, land};
+pub use merge::{MERGED_MAX, NotMerged, Sides, kept_apart, merge};
 pub use metadata::{Metadata, Reference};
 pub use requirement::Requirement;
 pub use update::{Update, apply};

@@ -61,7 +61,7 @@ struct HeadLine {
         responses(
             (status = 201, description = "Committed", body = crate::api::outcome::OutcomeShape),
             (status = 200, description = "There was nothing to commit", body = crate::api::outcome::OutcomeShape),
-            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape),
+            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape, headers(("Location" = String, description = "Where the op's ticket is, beside what was asked for: `tickets/{op_id}`"))),
             (status = 409, description = "A conflict, cancelled, or a producer's op that is behind or fenced: nothing was changed", body = crate::api::outcome::OutcomeShape),
             (status = 422, description = "It cannot be carried out: nothing was changed", body = crate::api::outcome::OutcomeShape),
             (status = "4XX", description = "Refused: nothing was accepted", body = crate::error::Problem),

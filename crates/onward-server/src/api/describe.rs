@@ -8,7 +8,11 @@ use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
-use super::{changes, events, merges, producers, table, tickets, valid_through};
+use super::{
+    changes, events, merges, producers, samples, table, tables, tickets, valid_through,
+    write_policy,
+};
+use crate::lakefs;
 
 /// Where the API is.
 const ROOT: &str = "/onward/v1";
@@ -17,13 +21,15 @@ const ROOT: &str = "/onward/v1";
 #[openapi(
     info(
         title = "Onward",
-        description = "Commits to data lakes that never wait for luck. Beside this API the sidecar speaks lakeFS's under /api/v1.",
+        description = "Commits to data lakes that no other commit can make fail. Beside this API the sidecar speaks lakeFS's under /api/v1, and an Iceberg catalog under /iceberg.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
         (name = "commits", description = "Change sets and merges"),
         (name = "tickets", description = "What became of accepted ops, and what waits"),
         (name = "producers", description = "Where a producer that starts again goes on"),
+        (name = "policy", description = "How objects are written by clients that know no commits"),
+        (name = "lakeFS", description = "lakeFS's API, for its own clients. Parameters and shapes are those of lakeFS; docs/lakefs-compatibility.md says what differs."),
     ),
     modifiers(&Logins),
     security(("basic" = []), ("bearer" = [])),
@@ -39,7 +45,10 @@ struct Document;
     tickets::queue,
     producers::show,
     events::listen,
-    valid_through::show
+    valid_through::show,
+    tables::differing,
+    write_policy::show,
+    write_policy::replace
 ))]
 struct Paths;
 
@@ -65,12 +74,28 @@ pub fn description() -> Description {
     // What it is about is said above.
     paths.info = Description::default().info;
     description.merge(Description::default().nest(ROOT, paths));
+    for (path, item) in &mut description.paths.paths {
+        samples::add(path, item);
+    }
+    for (path, item) in lakefs::describe::paths() {
+        description.paths.paths.entry(path).or_default().merge_operations(item);
+    }
+    description.info.description = Some(format!(
+        "{} Examples take the two variables of an access key, and this first: `{}`",
+        description.info.description.unwrap_or_default(),
+        samples::BEGIN
+    ));
     description
 }
 
-/// Every path that is answered, with its methods, as the description must have them.
+/// Every path of Onward's own that is answered, with its methods, as the description must have them.
 pub fn routes_told() -> Vec<(String, &'static [&'static str])> {
     table().into_iter().map(|(path, methods, _)| (format!("{ROOT}{path}"), methods)).collect()
+}
+
+/// What the description has to type, in an order in which it works.
+pub fn samples_told() -> Vec<String> {
+    [samples::BEGIN.to_owned()].into_iter().chain(samples::all(ROOT)).collect()
 }
 
 impl ToSchema for OutcomeShape {

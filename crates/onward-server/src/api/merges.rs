@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::head::one_name;
 use super::shapes::{MergeShape, PreviewShape};
-use super::waiting::{WaitQuery, accepted, answer};
+use super::waiting::{WaitQuery, accepted, answer_of_merge};
 use crate::auth::Writer;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, PrintedJson, Query};
@@ -19,6 +19,10 @@ use onward::OpId;
 ///
 /// With `"retry": "client"` a merge whose paths were changed by others while it waited ends as
 /// `lost_race` with a hint; the next try sends it back and decides only what has crossed since.
+///
+/// Iceberg tables that both sides have only appended to, and that say that appends commute, are put together, unless a
+/// `strategy` decides. It happens before the merge is queued: without `wait` it is a conflict if others change the
+/// table until its turn, else it is put together again.
 #[cfg_attr(
     feature = "describe",
     utoipa::path(
@@ -35,8 +39,8 @@ use onward::OpId;
         responses(
             (status = 201, description = "Committed", body = crate::api::outcome::OutcomeShape),
             (status = 200, description = "There was nothing to bring; or what a dry run found", body = crate::api::shapes::NothingMergedShape),
-            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape),
-            (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = crate::api::outcome::OutcomeShape),
+            (status = 202, description = "Accepted, not decided yet: its ticket tells", body = crate::api::shapes::UndecidedShape, headers(("Location" = String, description = "Where the op's ticket is, beside what was asked for: `tickets/{op_id}`"))),
+            (status = 409, description = "Conflicts, or a lost race that the client wanted to hear of: nothing was changed", body = crate::api::outcome::MergeConflictShape),
             (status = 422, description = "It cannot be carried out: nothing was changed", body = crate::api::outcome::OutcomeShape),
             (status = "4XX", description = "Refused: nothing was accepted", body = crate::error::Problem),
             (status = 429, description = "The queue is full: nothing was accepted, come back after Retry-After", body = crate::error::Problem),
@@ -68,6 +72,7 @@ pub async fn merge(
         .squash(wanted.squash)
         .allow_empty(wanted.allow_empty)
         .retry(wanted.retry.into());
+    merge = app.tables.merging(merge, &repo, &name);
     for (key, value) in wanted.metadata {
         merge = merge.meta(key, value);
     }
@@ -88,6 +93,10 @@ pub async fn merge(
     }
     match wait.timeout() {
         None => accepted(merge.submit().await?).await,
-        Some(timeout) => Ok(answer(merge.timeout(timeout).commit().await?)),
+        Some(timeout) => {
+            let outcome = merge.timeout(timeout).commit().await?;
+            let tables = app.tables.conflicts(&repo, &outcome).await;
+            Ok(answer_of_merge(outcome, tables.into_iter().map(|table| table.json).collect()))
+        }
     }
 }

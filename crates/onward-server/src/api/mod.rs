@@ -13,10 +13,14 @@ mod head;
 mod merges;
 pub mod outcome;
 mod producers;
+#[cfg(feature = "describe")]
+mod samples;
 pub mod shapes;
+mod tables;
 mod tickets;
 mod valid_through;
 mod waiting;
+mod write_policy;
 
 use axum::Router;
 use axum::extract::Request;
@@ -27,7 +31,7 @@ use http::{HeaderValue, StatusCode, header};
 use tower_http::decompression::RequestDecompressionLayer;
 
 #[cfg(feature = "describe")]
-pub use describe::{description, routes_told};
+pub use describe::{description, routes_told, samples_told};
 pub use documents::documents;
 
 use super::error::ApiError;
@@ -37,7 +41,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 7] {
+fn table() -> [Route; 9] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -52,6 +56,12 @@ fn table() -> [Route; 7] {
             "/repositories/{repo}/branches/{branch}/valid_through",
             &["get"],
             get(valid_through::show),
+        ),
+        ("/repositories/{repo}/refs/{left}/tables/{right}", &["get"], get(tables::differing)),
+        (
+            "/repositories/{repo}/write_policy",
+            &["get", "put"],
+            get(write_policy::show).put(write_policy::replace),
         ),
     ]
 }

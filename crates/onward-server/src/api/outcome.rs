@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use onward::{ConflictPath, Entry, Outcome};
 
@@ -62,4 +63,36 @@ impl From<ConflictPath> for ConflictShape {
             dest: conflict.dest.map(Into::into),
         }
     }
+}
+
+/// Why a merge was not made.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
+pub struct MergeConflictShape {
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: OutcomeShape,
+    /// The Iceberg tables among the conflicting paths, the first 20; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schema(value_type = Vec<TableConflictShape>))]
+    pub tables: Vec<Value>,
+}
+
+/// A table that both sides of a merge have changed.
+#[cfg(feature = "describe")]
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it only describes")]
+pub struct TableConflictShape {
+    /// The levels of its namespace.
+    namespace: Vec<String>,
+    /// Its name there.
+    name: String,
+    /// Its snapshot at the merge base.
+    base_snapshot: Option<i64>,
+    /// Its snapshot at what is merged.
+    source_snapshot: Option<i64>,
+    /// Its snapshot at the branch that is merged into.
+    dest_snapshot: Option<i64>,
+    /// Why the two cannot be put together; null where they can.
+    reason: Option<String>,
 }

@@ -262,6 +262,8 @@ pub struct PreviewShape {
     pub changes: u64,
     /// How many of them the branch would take over.
     pub surviving: u64,
+    /// How many of these are Iceberg tables that both sides appended to, which are put together.
+    pub resolved: u64,
     /// The first conflicting paths.
     pub conflicts: Vec<ConflictShape>,
     /// How many there are.
@@ -277,6 +279,7 @@ impl From<MergePreview> for PreviewShape {
             dest: text(preview.dest),
             changes: preview.changes,
             surviving: preview.surviving,
+            resolved: preview.resolved,
             conflicts: preview.conflicts.into_iter().map(Into::into).collect(),
             conflicts_total: preview.conflicts_total,
         }

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::outcome::{MergeConflictShape, OutcomeShape};
 use super::shapes::{AcceptedShape, TicketShape};
 use crate::error::ApiResult;
 use crate::extract::Flag;
@@ -62,7 +64,15 @@ pub async fn accepted(mut handle: TicketHandle) -> ApiResult<Response> {
 
 /// The answer that tells an outcome.
 pub fn answer(outcome: Outcome) -> Response {
-    let mut answer = (status_of(&outcome), Json(&outcome)).into_response();
+    answer_of_merge(outcome, Vec::new())
+}
+
+/// The answer that tells the outcome of a merge, and the tables that it was in conflict for.
+pub fn answer_of_merge(outcome: Outcome, tables: Vec<Value>) -> Response {
+    let shape = MergeConflictShape { outcome: OutcomeShape(Box::new(outcome)), tables };
+    let mut answer = Json(&shape).into_response();
+    let outcome = *shape.outcome.0;
+    *answer.status_mut() = status_of(&outcome);
     if matches!(outcome, Outcome::StillQueued { .. }) {
         answer = with_ticket(answer, &outcome.details().op_id.to_string());
     }

@@ -47,13 +47,25 @@ impl Brake {
     pub fn begin(&self, address: &str, id: &str) -> Option<Duration> {
         let (address, who) = names(address, id);
         let mut failures = self.lock();
-        let of_key = failures.by_key.wait(&who, FAILURES_MAX);
-        let wait = of_key.or_else(|| failures.by_address.wait(&address, ADDRESS_FAILURES_MAX));
+        let wait = failures.wait(&address, &who);
         if wait.is_none() {
-            failures.by_key.add(who);
-            failures.by_address.add(address);
+            failures.add(address, who);
         }
         wait
+    }
+
+    /// How long nobody is listened to who tries this key from there, if so.
+    #[cfg(feature = "s3")]
+    pub fn wait(&self, address: &str, id: &str) -> Option<Duration> {
+        let (address, who) = names(address, id);
+        self.lock().wait(&address, &who)
+    }
+
+    /// Takes down a failure.
+    #[cfg(feature = "s3")]
+    pub fn failed(&self, address: &str, id: &str) {
+        let (address, who) = names(address, id);
+        self.lock().add(address, who);
     }
 
     /// Takes down a success: what went before with this key was a slip.
@@ -74,6 +86,18 @@ impl Brake {
 
     fn lock(&self) -> MutexGuard<'_, Failures> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failures {
+    fn wait(&self, address: &str, who: &str) -> Option<Duration> {
+        let of_key = self.by_key.wait(who, FAILURES_MAX);
+        of_key.or_else(|| self.by_address.wait(address, ADDRESS_FAILURES_MAX))
+    }
+
+    fn add(&mut self, address: String, who: String) {
+        self.by_key.add(who);
+        self.by_address.add(address);
     }
 }
 

@@ -34,7 +34,8 @@ impl Caller {
         self.key.name.clone()
     }
 
-    fn require(&self, role: Role) -> ApiResult<()> {
+    /// Fails with 403 where the key does not have the role.
+    pub(crate) fn require(&self, role: Role) -> ApiResult<()> {
         if self.key.role >= role {
             return Ok(());
         }

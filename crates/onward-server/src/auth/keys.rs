@@ -12,9 +12,10 @@ use onward::internals::clock::{self, Stopwatch};
 use onward::internals::model::error::quoted;
 use onward::internals::objects::Objects;
 use onward::internals::repo::access_keys::{AccessKey, AccessKeys, Role, StoredKey};
-use onward::{Error, Result};
+use onward::{Error, ErrorKind, Result};
 
 use super::memory::{Known, Memory, Remembered};
+use super::sealing::Sealing;
 use super::secrets::{SECRET_LEN_MAX, SECRET_LEN_MIN, Secrets};
 
 /// The longest name of a key's owner, in bytes.
@@ -28,6 +29,14 @@ pub struct NewKey {
     /// The key, as it is kept.
     pub key: AccessKey,
     /// Its secret, which is shown this once.
+    pub secret: String,
+}
+
+/// A key with what its signatures are made with.
+pub struct Signing {
+    /// The key, with the role that its owner has.
+    pub key: Arc<AccessKey>,
+    /// Its secret, which signatures are made with.
     pub secret: String,
 }
 
@@ -56,14 +65,20 @@ struct Inner {
     stored: AccessKeys,
     memory: Mutex<Memory>,
     secrets: Secrets,
+    sealing: Sealing,
 }
 
 impl Keys {
     /// The keys in a deployment's storage.
     pub fn new(objects: Objects) -> Self {
-        let stored = AccessKeys::new(objects);
-        let inner = Inner { stored, memory: Mutex::default(), secrets: Secrets::new() };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(Inner {
+                stored: AccessKeys::new(objects.clone()),
+                memory: Mutex::default(),
+                secrets: Secrets::new(),
+                sealing: Sealing::new(objects),
+            }),
+        }
     }
 
     /// Keeps them from other users of this machine.
@@ -96,10 +111,12 @@ impl Keys {
         Ok(NewKey { key, secret })
     }
 
-    /// Makes sure that there is a key with this id, this secret and the role of an administrator.
+    /// Makes sure that there is a key with this id, this secret and the role of an administrator, which
+    /// can sign too.
     pub async fn ensure_admin(&self, id: &str, secret: &str) -> Result<()> {
         if let Some(stored) = self.inner.stored.read(id).await?
             && stored.key.role == Role::Admin
+            && stored.key.sealed.is_some()
             && self.inner.secrets.matches(&stored.key, secret).await?
         {
             return Ok(());
@@ -181,9 +198,48 @@ impl Keys {
         Ok(Some(Arc::clone(&known.key)))
     }
 
+    /// The key of this id and what its signatures are made with; `None` where there is no key of it. Fails
+    /// with [`onward::ErrorKind::Forbidden`] where the key is of a program that did not keep that.
+    pub async fn signing(&self, id: &str) -> Result<Option<Signing>> {
+        let mut look = self.look(id).await?;
+        if look.found.is_none() && !look.is_new {
+            // It may have been made a moment ago.
+            look = self.refresh(id).await?;
+        }
+        let Some(Known { key, .. }) = look.found else { return Ok(None) };
+        let Some(sealed) = &key.sealed else {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!(
+                    "access key '{id}' was made before keys could sign requests: an administrator has to give it a new secret"
+                ),
+            )
+            .at_the_prompt(format!("`onward key rotate {id}` does")));
+        };
+        let secret = self.inner.sealing.open(id, sealed).await?;
+        Ok(Some(Signing { key, secret }))
+    }
+
     /// The key of this id, if there is one.
     pub async fn find(&self, id: &str) -> Result<Option<Arc<AccessKey>>> {
         Ok(self.look(id).await?.found.map(|known| known.key))
+    }
+
+    /// Remembers that a secret is right, because a signature that was made with it came.
+    #[cfg(feature = "s3")]
+    pub fn prove(&self, signing: &Signing) {
+        let tag = self.inner.secrets.tag(&signing.secret);
+        let mut memory = self.lock();
+        if !memory.is_proven(&signing.key.id, &tag) {
+            memory.prove(&signing.key.id, &signing.key.hash, tag);
+        }
+    }
+
+    /// Whether the secret was found right before.
+    #[cfg(feature = "s3")]
+    pub fn has_proven(&self, signing: &Signing) -> bool {
+        let tag = self.inner.secrets.tag(&signing.secret);
+        self.lock().is_proven(&signing.key.id, &tag)
     }
 
     /// What there is under an id: from memory where that is fresh enough, else from the storage.
@@ -249,9 +305,10 @@ impl Keys {
             )));
         }
         let hash = self.inner.secrets.hash(secret).await?;
+        let sealed = Some(self.inner.sealing.seal(id, secret).await?);
         let now = clock::now_ms();
         let (id, name) = (id.to_owned(), name.to_owned());
-        Ok(AccessKey { id, name, role, created_ms: now, rotated_ms: now, hash })
+        Ok(AccessKey { id, name, role, created_ms: now, rotated_ms: now, hash, sealed })
     }
 
     fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -295,5 +352,40 @@ mod tests {
         let look = keys.look("nobody").await.unwrap();
         assert!(keys.check(look, &new.secret).await.unwrap().is_some());
         assert!(keys.find("nobody").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_a_key_signs_with_is_its_secret_until_it_is_rotated_or_deleted() {
+        let objects = Objects::open("memory://").unwrap();
+        let (keys, elsewhere) = (Keys::new(objects.clone()), Keys::new(objects.clone()));
+        assert!(keys.signing("SOMEBODY").await.unwrap().is_none());
+        let new = elsewhere.create(Role::Write, "somebody", Some("SOMEBODY")).await.unwrap();
+        let found = keys.signing("SOMEBODY").await.unwrap().unwrap();
+        assert_eq!((found.secret, found.key.role), (new.secret.clone(), Role::Write));
+        let rotated = keys.rotate("SOMEBODY").await.unwrap();
+        assert_ne!(rotated.secret, new.secret);
+        assert_eq!(keys.signing("SOMEBODY").await.unwrap().unwrap().secret, rotated.secret);
+        keys.delete("SOMEBODY").await.unwrap();
+        assert!(keys.signing("SOMEBODY").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_key_of_an_older_program_signs_once_it_has_a_new_secret() {
+        let objects = Objects::open("memory://").unwrap();
+        let (keys, stored) = (Keys::new(objects.clone()), AccessKeys::new(objects.clone()));
+        let secret = "a-secret-of-16-bytes-or-more";
+        for id in ["OLD-KEY", "OLD-ADMIN"] {
+            let made = keys.make(Role::Admin, id, id, secret).await.unwrap();
+            stored.put(&AccessKey { sealed: None, ..made }).await.unwrap();
+            let error = keys.signing(id).await.err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Forbidden);
+            assert!(error.to_string().contains("new secret"), "{error}");
+        }
+        let rotated = keys.rotate("OLD-KEY").await.unwrap();
+        assert_eq!(keys.signing("OLD-KEY").await.unwrap().unwrap().secret, rotated.secret);
+        // The administrator's pair of the settings needs no new one.
+        keys.ensure_admin("OLD-ADMIN", secret).await.unwrap();
+        let anew = Keys::new(objects);
+        assert_eq!(anew.signing("OLD-ADMIN").await.unwrap().unwrap().secret, secret);
     }
 }

@@ -1,6 +1,7 @@
 //! Logins: who shows an id and its secret, one after the other, as long as he does not guess.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -16,8 +17,8 @@ const DOORS: usize = 256;
 
 /// Where all log in.
 pub struct Logins {
-    keys: Keys,
-    brake: Brake,
+    pub(super) keys: Keys,
+    pub(super) brake: Brake,
     /// Where logins wait for each other, by who tries.
     doors: [Mutex<()>; DOORS],
 }
@@ -46,10 +47,7 @@ impl Logins {
             return Ok(key);
         }
         if let Some(wait) = self.brake.begin(from, id) {
-            return Err(ApiError::overloaded(
-                "too many logins with this access key, or from this address, have failed: wait, and check the secret",
-                wait,
-            ));
+            return Err(braked(wait));
         }
         // While nothing can be read nobody has guessed.
         let look = self.keys.look(id).await;
@@ -64,6 +62,14 @@ impl Logins {
         let door = hash.as_bytes().first().and_then(|byte| self.doors.get(usize::from(*byte)))?;
         Some(door.lock().await)
     }
+}
+
+/// What is told to who is not listened to for a while.
+pub(super) fn braked(wait: Duration) -> ApiError {
+    ApiError::overloaded(
+        "too many logins with this access key, or from this address, have failed: wait, and check the secret",
+        wait,
+    )
 }
 
 fn wrong() -> ApiError {

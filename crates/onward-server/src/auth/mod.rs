@@ -5,14 +5,17 @@ mod caller;
 mod keys;
 mod login;
 mod memory;
+mod sealing;
 mod secrets;
+#[cfg(feature = "s3")]
+mod signed;
 mod token;
 
 pub use brake::FAILURES_MAX;
 #[cfg(feature = "iceberg")]
 pub(crate) use caller::basic;
 pub use caller::{Admin, Caller, Reader, Writer, authenticate};
-pub use keys::{Keys, NewKey};
+pub use keys::{Keys, NewKey, Signing};
 pub use login::Logins;
 pub use onward::internals::repo::access_keys::{AccessKey, Role};
 pub use secrets::SECRET_LEN_MIN;

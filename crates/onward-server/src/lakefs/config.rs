@@ -99,7 +99,7 @@ fn storage_config(app: &App) -> Value {
         "pre_sign_support_ui": false,
         "pre_sign_multipart_upload": false,
         "import_support": true,
-        "import_validity_regex": "^(file|s3|gs|az)://",
+        "import_validity_regex": "^(file|local|s3|gs|az)://",
     })
 }
 

@@ -50,14 +50,15 @@ async fn begin(
     }
     let mut parts = Vec::with_capacity(wanted.paths.len());
     for location in wanted.paths {
+        let url = without_local(location.path);
         parts.push(match location.kind {
             ImportType::CommonPrefix => {
-                app.sources.check_folder(&location.path)?;
-                ImportPart::Folder { url: location.path, prefix: location.destination }
+                app.sources.check_folder(&url)?;
+                ImportPart::Folder { url, prefix: location.destination }
             }
             ImportType::Object => {
-                app.sources.check_object(&location.path)?;
-                ImportPart::Object { url: location.path, path: location.destination }
+                app.sources.check_object(&url)?;
+                ImportPart::Object { url, path: location.destination }
             }
         });
     }
@@ -73,6 +74,19 @@ async fn begin(
     };
     let begun = |call_off| async move { run(branch, request, &call_off).await };
     app.tasks.begin(&owner(&repo, &name), begun)
+}
+
+/// The URL of what lakeFS calls `local://PATH`: a path on the sidecar's machine, in which nothing is escaped.
+/// It is read only where the operator has allowed that, like any other.
+fn without_local(url: String) -> String {
+    match url.strip_prefix("local://") {
+        None => url,
+        Some(path) => {
+            let path = path.trim_start_matches('/');
+            let escaped = path.replace('%', "%25").replace('#', "%23").replace('?', "%3F");
+            format!("file:///{escaped}")
+        }
+    }
 }
 
 /// Imports, unless it is called off in time: then `None`.

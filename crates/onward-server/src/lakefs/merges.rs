@@ -72,11 +72,19 @@ async fn merge(
         .strategy(strategy)
         .squash(wanted.squash_merge)
         .allow_empty(wanted.allow_empty || wanted.force);
+    let merge = app.tables.merging(merge, &repo_name, &dest);
     let merge = worded(merge, &caller, wanted.message, wanted.metadata);
     let what = ["merge", &repo_name, &dest, &source];
     let merge = once(merge, idempotent_op(&headers, &caller.key.id, &what)?, fingerprint);
     let outcome = merge.commit().await?;
-    let commit = committed(&outcome, "merge", &into)?;
+    let commit = match committed(&outcome, "merge", &into) {
+        Ok(commit) => commit,
+        Err(error) => {
+            let tables = app.tables.conflicts(&repo_name, &outcome).await;
+            let words = tables.iter().flat_map(|table| &table.lines);
+            return Err(words.fold(error, |error, words| error.and(words)));
+        }
+    };
     let answer = Body(json!({"reference": commit.to_string()})).into_response();
     Ok(replayed(&outcome, answer))
 }

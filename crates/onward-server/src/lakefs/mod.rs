@@ -6,8 +6,10 @@
 
 mod branches;
 mod commits;
-mod committed;
+pub(crate) mod committed;
 mod config;
+#[cfg(feature = "describe")]
+pub mod describe;
 mod dumps;
 mod imports;
 mod merges;
@@ -20,13 +22,15 @@ mod staging;
 mod tags;
 mod upload;
 mod wire;
-mod writes;
 
 use axum::Router;
 
 use super::state::AppState;
 
 pub use config::open_routes;
+
+/// Where the API is.
+pub const ROOT: &str = "/api/v1";
 
 /// Routes for those who are known.
 pub fn routes() -> Router<AppState> {

@@ -15,13 +15,13 @@ use super::wire::{
     List, ObjectCopyCreation, ObjectError, ObjectStageCreation, ObjectStats, PAGE_MAX, PathList,
     UpdateUserMetadata, amount,
 };
-use super::writes::{SIGNED_FOR, link, now, require, stage as stage_if, stage_judged};
 use crate::auth::{Reader, Writer};
 use crate::conditions::Conditions;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Json, Path, Query};
 use crate::refused::refused;
 use crate::state::{App, AppState};
+use crate::writes::{SIGNED_FOR, keep, link, now, require, stage as stage_if, stage_judged};
 use onward::internals::repo::{Branch, Repository};
 use onward::internals::tree::{ListItem, ListRequest};
 use onward::{Change, Entry, ObjectPath, PathChange};
@@ -64,25 +64,8 @@ async fn upload(
         Err(why) => return refused(request, why).await,
     };
     let entry = receive(&app, branch.clone(), told, request).await?;
-    let put = Change::Put(entry.clone());
-    if let Err(error) = stage_if(&branch, &path, put, &conditions).await {
-        if !is_certain(&error) {
-            return Err(error);
-        }
-        let is_refused = error.status() == StatusCode::BAD_REQUEST;
-        let is_left_behind =
-            is_refused && branch.is_left_behind(&entry.address).await.unwrap_or(false);
-        branch.withdraw(&entry).await;
-        return Err(if is_left_behind { made_again() } else { error });
-    }
+    keep(&branch, &path, &entry, &conditions).await?;
     Ok((StatusCode::CREATED, Body(ObjectStats::object(&path, entry, true))).into_response())
-}
-
-/// The bytes lie where nothing is kept any more, and the client has them still.
-fn made_again() -> ApiError {
-    ApiError::from(onward::Error::unavailable(
-        "the repository was deleted and made again meanwhile, and nothing was kept: upload again",
-    ))
 }
 
 /// What an upload is to be, unless it is refused as it is or its conditions do not hold even now.
@@ -97,15 +80,6 @@ async fn expected(
         require(&conditions, &path, branch.stat(&path).await?.as_ref())?;
     }
     Ok((path, conditions, told))
-}
-
-/// Whether an error says for certain that nothing was staged.
-fn is_certain(error: &ApiError) -> bool {
-    use StatusCode as S;
-    matches!(
-        error.status(),
-        S::BAD_REQUEST | S::FORBIDDEN | S::NOT_FOUND | S::CONFLICT | S::PRECONDITION_FAILED
-    )
 }
 
 /// Stages an object that lies elsewhere.

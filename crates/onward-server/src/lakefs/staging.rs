@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::named::{branch, path};
 use super::wire::{ObjectStats, StagingLocation, StagingMetadata};
-use super::writes::{SIGNED_FOR, link, now};
 use crate::auth::Writer;
 use crate::conditions::Conditions;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Json, Path, Query};
 use crate::state::AppState;
+use crate::writes::{SIGNED_FOR, link, now};
 use onward::Entry;
 
 pub fn routes() -> Router<AppState> {

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -16,13 +15,12 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
-use tokio_util::sync::CancellationToken;
 
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{refuse_codings, told_of_body};
+use crate::extract::refuse_codings;
 use crate::headers::{any_text, media_type, text};
 use crate::integrity;
+use crate::received::{ended_early, until_stopped, write};
 use crate::state::App;
 use onward::Entry;
 use onward::internals::repo::Branch;
@@ -47,50 +45,20 @@ const PIECES: usize = 8;
 /// holds what it cannot tell yet.
 const BEFORE_CONTENT_MAX: usize = 64 * 1024;
 
-/// What is kept of the grace of a sidecar that stops, for uploads to withdraw what they have written.
-const WITHDRAWING: Duration = Duration::from_secs(5);
-
-/// Why no more of a body is taken.
+/// Too much of a form came before the object's bytes.
 #[derive(Debug, Clone, Copy)]
-enum CutOff {
-    TooMuchBefore,
-    Stopping,
-}
+struct TooMuchBefore;
 
-impl fmt::Display for CutOff {
+impl fmt::Display for TooMuchBefore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooMuchBefore => write!(
-                f,
-                "more than {BEFORE_CONTENT_MAX} bytes of the form come before its field '{CONTENT_FIELD}': send that first"
-            ),
-            Self::Stopping => f.write_str(
-                "the sidecar stops, and nothing was kept: send it again, to another one",
-            ),
-        }
+        write!(
+            f,
+            "more than {BEFORE_CONTENT_MAX} bytes of the form come before its field '{CONTENT_FIELD}': send that first"
+        )
     }
 }
 
-impl std::error::Error for CutOff {}
-
-impl From<CutOff> for ApiError {
-    fn from(cut: CutOff) -> Self {
-        match cut {
-            CutOff::TooMuchBefore => Self::invalid(cut.to_string()),
-            CutOff::Stopping => onward::Error::unavailable(cut.to_string()).into(),
-        }
-    }
-}
-
-/// What a client is told whose body was cut off or did not come in time.
-fn ended_early(error: &(dyn std::error::Error + 'static)) -> Option<ApiError> {
-    let cut = std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref::<CutOff>());
-    match cut {
-        Some(cut) => Some((*cut).into()),
-        None => told_of_body(error),
-    }
-}
+impl std::error::Error for TooMuchBefore {}
 
 /// What the headers of an upload say of it.
 pub struct Told {
@@ -128,8 +96,8 @@ impl Told {
 /// sidecar that was told to stop does so.
 pub async fn receive(app: &App, branch: Branch, told: Told, request: Request) -> ApiResult<Entry> {
     let Told { metadata, content_type, form } = told;
-    let stop = stop(app.stopping.clone(), app.limits.grace);
-    let mut request = request.map(|body| Body::from_stream(until(stop, body.into_data_stream())));
+    let mut request =
+        request.map(|body| Body::from_stream(until_stopped(app, body.into_data_stream())));
     let mut entry = match form {
         Some(form) => {
             request.headers_mut().insert(header::CONTENT_TYPE, form);
@@ -144,32 +112,6 @@ pub async fn receive(app: &App, branch: Branch, told: Told, request: Request) ->
     };
     entry.metadata = metadata;
     Ok(entry)
-}
-
-/// Ends when no upload may go on any longer.
-async fn stop(stopping: CancellationToken, grace: Duration) {
-    stopping.cancelled().await;
-    tokio::time::sleep(grace.saturating_sub(WITHDRAWING)).await;
-}
-
-/// The pieces of a body, which break off with an error at `stop`.
-fn until(
-    stop: impl Future<Output = ()> + Send + 'static,
-    pieces: BodyDataStream,
-) -> impl Stream<Item = Result<Bytes, axum::Error>> {
-    let state = (pieces, Box::pin(stop), false);
-    futures::stream::unfold(state, |(mut pieces, mut stop, stopped)| async move {
-        if stopped {
-            return None;
-        }
-        tokio::select! {
-            biased;
-            () = &mut stop => {
-                Some((Err(axum::Error::new(CutOff::Stopping)), (pieces, stop, true)))
-            }
-            piece = pieces.next() => piece.map(|piece| (piece, (pieces, stop, false))),
-        }
-    })
 }
 
 /// What the reader of a form and the pieces that it reads know of each other.
@@ -219,7 +161,7 @@ impl Stream for Paced {
             return Poll::Pending;
         }
         if self.given > BEFORE_CONTENT_MAX && !begun {
-            return Poll::Ready(Some(Err(axum::Error::new(CutOff::TooMuchBefore))));
+            return Poll::Ready(Some(Err(axum::Error::new(TooMuchBefore))));
         }
         let piece = ready!(self.pieces.poll_next_unpin(context));
         if let Some(Ok(piece)) = &piece {
@@ -247,22 +189,6 @@ fn metadata_of(headers: &HeaderMap) -> ApiResult<BTreeMap<String, String>> {
         }
     }
     Ok(pairs)
-}
-
-/// In a task of its own: a client that goes away cuts the body short, and the upload then withdraws
-/// what it has written, instead of being dropped half way.
-async fn write(
-    branch: Branch,
-    pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-) -> ApiResult<Entry> {
-    let writing = tokio::spawn(async move {
-        let reader = StreamReader::new(pieces.boxed());
-        branch.upload(reader).await
-    });
-    let written = writing.await.map_err(|error| {
-        ApiError::from(onward::Error::internal("an upload ended early").with_source(error))
-    })?;
-    written.map_err(|error| ended_early(&error).unwrap_or_else(|| error.into()))
 }
 
 async fn receive_form(branch: Branch, request: Request) -> ApiResult<Entry> {
@@ -315,6 +241,11 @@ async fn receive_field(branch: Branch, mut field: Field<'_>) -> ApiResult<Entry>
 }
 
 fn broken(error: &MultipartError) -> ApiError {
+    let error_of: &(dyn std::error::Error + 'static) = error;
+    let mut causes = std::iter::successors(Some(error_of), |error| error.source());
+    if causes.any(|cause| cause.is::<TooMuchBefore>()) {
+        return ApiError::invalid(TooMuchBefore.to_string());
+    }
     ended_early(error).unwrap_or_else(|| {
         ApiError::invalid(format!(
             "the form is damaged or broke off ({}): send it again",

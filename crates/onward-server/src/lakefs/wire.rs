@@ -207,6 +207,11 @@ pub struct Merge {
     pub squash_merge: bool,
 }
 
+/// An id in as many hex digits as lakeFS's have, which some clients count on.
+pub fn digits(id: impl std::fmt::Display) -> String {
+    format!("{:0<64}", id.to_string())
+}
+
 #[derive(Debug, Serialize)]
 pub struct Commit {
     pub id: String,
@@ -229,7 +234,7 @@ impl From<CommitInfo> for Commit {
             committer: commit.committer,
             message: commit.message,
             creation_date: commit.created_ms.div_euclid(1000),
-            meta_range_id: commit.metarange.to_string(),
+            meta_range_id: digits(commit.metarange),
             metadata: commit.metadata,
             generation: commit.generation,
             version: 1,

@@ -14,11 +14,11 @@ const CHAIN_MAX: usize = 100;
 const PUBLISHES: [&str; 2] = ["published-wap-id", "source-snapshot-id"];
 
 /// Appends to one branch.
-pub(super) struct Asked<'a> {
+pub(in crate::table) struct Asked<'a> {
     pub branch: &'a str,
     /// The new snapshots, each the parent of the next.
     pub snapshots: Vec<&'a Value>,
-    /// The ids of schemas that the commit brings along itself.
+    /// Whether the commit brings schemas along itself.
     pub adds_schemas: bool,
 }
 
@@ -105,7 +105,8 @@ fn one_branch(commit: &Commit) -> Result<(&str, i64), NotRebased> {
     moved.ok_or_else(|| NotRebased::not("it moves no branch"))
 }
 
-fn is_append(snapshot: &Value) -> Result<(), NotRebased> {
+/// Fails where a snapshot is no append that may come behind others.
+pub(in crate::table) fn is_append(snapshot: &Value) -> Result<(), NotRebased> {
     let summary = snapshot.get("summary").and_then(Value::as_object);
     let summary = summary.ok_or_else(|| NotRebased::not("a snapshot without a summary"))?;
     if summary.get("operation").and_then(Value::as_str) != Some("append") {

@@ -20,11 +20,11 @@ use super::avro::list::List;
 use super::draft::Draft;
 use super::json::number;
 use super::{Commit, Moment, TableFiles, Update};
-use asked::Asked;
 use own::Own;
 use rewritten::Head;
 use shelf::Shelf;
 
+pub(super) use asked::{Asked, is_append};
 pub(super) use why::NotRebased;
 
 /// Rebases commits one after the other, and keeps what they have in common: the list of the head that the last one
@@ -47,11 +47,28 @@ impl<'a> Rebase<'a> {
         draft: &Draft,
     ) -> Result<Vec<Update>, NotRebased> {
         let asked = Asked::of(commit, draft)?;
+        let mut made = self.anew(&asked, draft).await?;
+        let anew = |update: &Update| match update {
+            Update::AddSnapshot(old) => {
+                let new = made.remove(&number(old, "snapshot-id")).unwrap_or(Value::Null);
+                Update::AddSnapshot(new)
+            }
+            other => other.clone(),
+        };
+        Ok(commit.updates.iter().map(anew).collect())
+    }
+
+    /// Snapshots made anew for what the draft says now, by their ids.
+    pub(super) async fn anew(
+        &mut self,
+        asked: &Asked<'_>,
+        draft: &Draft,
+    ) -> Result<HashMap<Option<i64>, Value>, NotRebased> {
         let mut owns = Vec::with_capacity(asked.snapshots.len());
         for snapshot in &asked.snapshots {
-            owns.push(Own::read(snapshot, &asked, draft, &mut self.shelf).await?);
+            owns.push(Own::read(snapshot, asked, draft, &mut self.shelf).await?);
         }
-        let mut head = Head::of(draft, &asked)?;
+        let mut head = Head::of(draft, asked)?;
         let list = match self.last.take() {
             Some((place, list)) if place == head.list => list,
             _ => {
@@ -71,14 +88,7 @@ impl<'a> Rebase<'a> {
             made.insert(number(&snapshot, "snapshot-id"), snapshot);
         }
         self.last = Some((place, list));
-        let anew = |update: &Update| match update {
-            Update::AddSnapshot(old) => {
-                let new = made.remove(&number(old, "snapshot-id")).unwrap_or(Value::Null);
-                Update::AddSnapshot(new)
-            }
-            other => other.clone(),
-        };
-        Ok(commit.updates.iter().map(anew).collect())
+        Ok(made)
     }
 
     /// Writes all files that what was returned so far names.

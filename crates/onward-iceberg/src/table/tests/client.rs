@@ -227,6 +227,8 @@ pub(super) fn commit(json: &Value) -> Commit {
 
 /// A manifest of PyIceberg's, of the newest snapshot whose manifests it has written itself.
 fn fixture_manifest(base: &Metadata, files: &Memory) -> Bytes {
-    let first = base.snapshot_ids().next().unwrap();
-    files.bytes(&entries(base, files, first)[0].path)
+    let fixture = fixture::newest(if base.format_version() == 1 { "v1" } else { "plain" });
+    let like = if base.snapshot_ids().next().is_some() { base } else { &fixture };
+    let first = like.snapshot_ids().next().unwrap();
+    files.bytes(&entries(like, files, first)[0].path)
 }

@@ -2,8 +2,10 @@
 
 mod client;
 mod creating;
+mod describing;
 mod fixture;
 mod hostile;
+mod merging;
 mod oracle;
 mod rebasing;
 mod requirements;

@@ -40,7 +40,7 @@ fn reason(head: &Metadata, stale: &Value, files: &Memory) -> String {
 
 /// The chain of snapshots behind the head is whole: sequence numbers rise, totals are those of a scan, and in
 /// version 3 rows have ids of their own.
-fn check_chain(table: &Metadata, files: &Memory) {
+pub(super) fn check_chain(table: &Metadata, files: &Memory) {
     let mut at = table.current_snapshot_id();
     let mut last = i64::MAX;
     while let Some(id) = at {
@@ -59,7 +59,7 @@ fn check_chain(table: &Metadata, files: &Memory) {
     check_rows(table, files);
 }
 
-fn check_rows(table: &Metadata, files: &Memory) {
+pub(super) fn check_rows(table: &Metadata, files: &Memory) {
     if table.format_version() > 2 {
         let head = entries(table, files, table.current_snapshot_id().unwrap());
         let mut spans: Vec<(i64, i64)> = head
@@ -77,7 +77,7 @@ fn check_rows(table: &Metadata, files: &Memory) {
     }
 }
 
-fn of_version(version: i64) -> Metadata {
+pub(super) fn of_version(version: i64) -> Metadata {
     let table = newest(if version == 1 { "v1" } else { "plain" });
     let up = json!({"updates": [{"action": "upgrade-format-version", "format-version": version}]});
     commit(&up).apply(Some(&table), table.last_updated_ms(), None).unwrap()

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::conditions::{Conditions, ETag};
-use crate::error::{ApiError, ApiResult};
+use http::StatusCode;
+
+use super::conditions::{Conditions, ETag};
+use super::error::{ApiError, ApiResult};
 use onward::internals::clock;
 use onward::internals::repo::Branch;
 use onward::internals::repo::change_set::check_size;
@@ -13,7 +15,7 @@ use onward::{Change, Condition, Entry, Error, ErrorKind, ObjectPath, PathChange}
 pub const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// How often a write on a condition is judged anew when the object is written meanwhile.
-const ATTEMPTS: usize = 16;
+pub const ATTEMPTS: usize = 16;
 
 /// Now, in seconds since the Unix epoch.
 pub fn now() -> i64 {
@@ -66,6 +68,46 @@ pub async fn stage(
     stage_judged(branch, path, judged).await
 }
 
+/// Stages what was uploaded, on conditions; where it certainly is not, the bytes go again.
+pub async fn keep(
+    branch: &Branch,
+    path: &ObjectPath,
+    entry: &Entry,
+    conditions: &Conditions,
+) -> ApiResult<()> {
+    match stage(branch, path, Change::Put(entry.clone()), conditions).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(withdrawn(branch, entry, error).await),
+    }
+}
+
+/// What is told of an upload that did not get its name: where that is certain, its bytes go again.
+pub async fn withdrawn(branch: &Branch, entry: &Entry, error: ApiError) -> ApiError {
+    if !is_certain(&error) {
+        return error;
+    }
+    let is_refused = error.status() == StatusCode::BAD_REQUEST;
+    let is_left_behind = is_refused && branch.is_left_behind(&entry.address).await.unwrap_or(false);
+    branch.withdraw(entry).await;
+    if is_left_behind { made_again() } else { error }
+}
+
+/// The bytes lie where nothing is kept any more, and the client has them still.
+fn made_again() -> ApiError {
+    ApiError::from(Error::unavailable(
+        "the repository was deleted and made again meanwhile, and nothing was kept: upload again",
+    ))
+}
+
+/// Whether an error says for certain that nothing was staged.
+fn is_certain(error: &ApiError) -> bool {
+    use StatusCode as S;
+    matches!(
+        error.status(),
+        S::BAD_REQUEST | S::FORBIDDEN | S::NOT_FOUND | S::CONFLICT | S::PRECONDITION_FAILED
+    )
+}
+
 /// Fails with 412 where the conditions do not hold of what a path names.
 pub fn require(conditions: &Conditions, path: &ObjectPath, there: Option<&Entry>) -> ApiResult<()> {
     let etag = there.map(|entry| ETag::of_checksum(&entry.checksum));
@@ -89,7 +131,12 @@ pub async fn stage_judged(
             staged => return Ok(staged?),
         }
     }
-    Err(ApiError::from(Error::unavailable(
+    Err(overtaken())
+}
+
+/// What is told where a write was judged anew as often as that is done.
+pub fn overtaken() -> ApiError {
+    ApiError::from(Error::unavailable(
         "the object was written again and again meanwhile, and nothing was done: try again",
-    )))
+    ))
 }

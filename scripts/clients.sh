@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# What scripts that run clients as they come from their registries share. Each says its `name` first: what is
+# installed for tests/NAME stays in target/NAME.
+
+kept="$PWD/target/$name"
+source="$PWD/tests/$name"
+python="$kept/venv/bin/python"
+
+say() { printf 'test-%s: %s\n' "$name" "$*" >&2; }
+
+# Ends with the code that says that something is not here which not every machine has.
+missing() {
+    say "$*"
+    exit 77
+}
+
+# Says what to install where one of these commands, or Python's venv, is missing.
+need() {
+    local needed packages="$1"
+    shift
+    for needed in "$@"; do
+        command -v "$needed" >/dev/null ||
+            missing "'$needed' is missing: apt-get install $packages, then run this again"
+    done
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing "Python's venv is missing: apt-get install python3-venv"
+}
+
+# Each list of what is installed is kept last beside it, so that an installation that was broken off is done again.
+install_python() {
+    ! cmp -s "$source/requirements.txt" "$kept/venv/requirements.txt" || return 0
+    say "installing the clients into target/$name/venv"
+    mkdir -p "$kept"
+    python3 -m venv --clear "$kept/venv"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$source/requirements.txt" ||
+        missing "pip cannot install tests/$name/requirements.txt: is there a network?"
+    cp "$source/requirements.txt" "$kept/venv/requirements.txt"
+}
+
+# The jars of tests/NAME/java, and its programs.
+install_java() {
+    if ! cmp -s "$source/java/pom.xml" "$kept/jars/pom.xml"; then
+        say "fetching jars into target/$name"
+        rm -rf "$kept/jars"
+        mkdir -p "$kept/jars"
+        mvn -q -B -f "$source/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$kept/jars" >&2 ||
+            missing "Maven cannot fetch the jars: is there a network?"
+        cp "$source/java/pom.xml" "$kept/jars/pom.xml"
+    fi
+    rm -rf "$kept/classes"
+    mkdir -p "$kept/classes"
+    # Its own warnings are about annotations that the jars leave out.
+    javac -proc:none -nowarn -cp "$kept/jars/*" -d "$kept/classes" "$source"/java/*.java
+}
+
+# The program under test.
+find_program() {
+    if [ -z "${ONWARD_BIN:-}" ]; then
+        "${CARGO:-cargo}" build --locked --release
+        ONWARD_BIN="target/release/onward"
+    fi
+    ONWARD_BIN="$(realpath "$ONWARD_BIN")"
+    export ONWARD_BIN PYTHONDONTWRITEBYTECODE=1
+}
