@@ -1,7 +1,7 @@
 #!/bin/bash
 # duckdb 1.5.5 writes a Bloom filter for a Parquet column with few values, nothing configured, and asks it wrongly: for
 # x = 0.0 where the rows have -0.0, which it takes for equal otherwise and which has other bytes, and for bytes that
-# aren't ASCII by the text that it shows them as (\xFF; duckdb#23829, mended after 1.5.5). Of 2,000 rows the 1,000 are in
+# aren't ASCII by the text that it shows them as (\xFF; duckdb#23829 mends that, not in 1.5.5). Of 2,000 rows the 1,000 are in
 # a table of the file, and no row is found in the file itself. polars 2.1.0 and pyarrow 26.0.1 find them there.
 set -euo pipefail
 work=$(mktemp -d)
