@@ -47,8 +47,7 @@ Repositories, branches, tags:
   repo         create, list, show, delete
   branch       create, list, show, delete, reset
   tag          create, list, delete
-  protect      add, list, delete: branches that change by merges only
-  policy       set, list, remove: what S3 clients write is staged, or commits
+  protect, policy      Branches that change by merges only; what S3 clients commit
 Files:
   put, link    Upload a file and stage it; stage an object that lies elsewhere
   rm           Stage the removal of an object
