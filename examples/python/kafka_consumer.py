@@ -118,6 +118,7 @@ class Sink:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": args.exit_at_end,
                 "partition.assignment.strategy": "cooperative-sticky",
+                **dict(each.split("=", 1) for each in args.set),
             }
         )
 
@@ -249,6 +250,7 @@ def main():
     for name in ("brokers", "topic", "group", "sidecar", "branch", "folder"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--commit-every", type=float, default=5, metavar="SECONDS")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of librdkafka")
     parser.add_argument("--exit-at-end", action="store_true")
     Sink(parser.parse_args()).run()
 

@@ -91,7 +91,6 @@ impl Engine {
             let (files, skipped, taken) = (Vec::new(), Vec::new(), Taken::default());
             moves.push(Move { place: place.clone(), sequence, state, files, skipped, taken });
         }
-        let mut starts = Vec::new();
         for part in self.ledger.split(moves) {
             let written = self.ledger.write(&part, None, CLAIM_PATIENCE);
             let Written::Committed(commit) = self.runtime.block_on(written)? else {
@@ -101,13 +100,12 @@ impl Engine {
             for claim in part {
                 let place = claim.place.clone();
                 self.assignments += 1;
-                let mut partition = Partition::new(claim, self.assignments, commit);
-                partition.unanswered = self.unanswered(&partition)?;
-                starts.push(partition.start());
-                self.partitions.insert(place, partition);
+                self.partitions.insert(place, Partition::new(claim, self.assignments, commit));
             }
         }
-        Ok(Some(starts))
+        self.look_for_unanswered(places)?;
+        let begun = places.iter().filter_map(|place| self.partitions.get(place));
+        Ok(Some(begun.map(Partition::start).collect()))
     }
 
     /// Where a partition begins, by what the branch knows of it.

@@ -89,8 +89,8 @@ pub enum Polled {
     /// Some partition asks for an offset that the broker does not have. It is told once, and not which
     /// partition: from then on that one is silent.
     OutOfRange,
-    /// The client had to be made anew: every partition is lost.
-    Renewed,
+    /// The client has failed for this, and is made anew: every partition is lost.
+    Renewed(Error),
     /// Something is wrong, and goes away by itself or does not.
     Trouble(Error),
 }

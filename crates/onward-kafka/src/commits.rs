@@ -30,6 +30,7 @@ impl Engine {
         if self.is_under_way || waits {
             return Ok(());
         }
+        self.bury()?;
         let chains = self.chains();
         let mut moves = self.finished();
         if moves.is_empty() && chains.is_empty() {

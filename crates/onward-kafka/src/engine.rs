@@ -21,7 +21,7 @@ use crate::ledger::{Ledger, Move, Written};
 use crate::partition::{Partition, ToUpload};
 use crate::record::Record;
 use crate::replies::Replies;
-use crate::requests::{Answer, Request};
+use crate::requests::Answer;
 use crate::settings::{Settings, Takes};
 use crate::store::Store;
 
@@ -202,7 +202,7 @@ impl Engine {
                     partition.assignment == assignment && !partition.is_taken_over
                 };
                 let Some(partition) = partition.filter(is_there) else { return Ok(()) };
-                partition.ask(Request { record, refused }, &self.settings)?
+                return partition.ask(record, refused, &self.settings);
             }
         };
         self.upload(&place, assignment, finished);
@@ -214,7 +214,8 @@ impl Engine {
             Polled::Nothing | Polled::Record(_) => Ok(()),
             Polled::Assigned(places) => self.assign(&places),
             Polled::Revoked { places, is_lost } => self.revoke(&places, is_lost),
-            Polled::Renewed => {
+            Polled::Renewed(error) => {
+                self.tell(Event::Trouble(error.to_string()));
                 let places: Vec<Place> = self.partitions.keys().cloned().collect();
                 self.forget(&places);
                 Ok(())
@@ -332,7 +333,7 @@ impl Engine {
         Ok(())
     }
 
-    fn upload(&mut self, place: &Place, assignment: u64, files: Vec<ToUpload>) {
+    pub(crate) fn upload(&mut self, place: &Place, assignment: u64, files: Vec<ToUpload>) {
         for file in files {
             let (store, sender) = (Arc::clone(&self.store), self.sender.clone());
             let (uploads, place) = (Arc::clone(&self.uploads), place.clone());

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use onward::history::LogRequest;
 use onward::{
     Branch, ChangeBuilder, CommitId, Entry, Error, ErrorKind, Outcome, Producer, RefExpr,
@@ -338,7 +338,8 @@ impl Ledger {
         let begun = Stopwatch::start();
         let mut pauses = Pauses::new();
         loop {
-            let error = match op()?.commit().await {
+            // A future of its own: those that wait for it are then small, and seen through by the compiler.
+            let error = match op()?.commit().boxed().await {
                 Ok(Outcome::StillQueued { cause, .. }) => {
                     let cause = cause.unwrap_or_default();
                     Error::unavailable(format!("the commit still waits in the queue ({cause})"))

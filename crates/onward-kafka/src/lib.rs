@@ -82,6 +82,7 @@
 //! | the broker has deleted records that were not read | the sink ends and says which; with [`OnGap::Skip`] it goes on behind them |
 //! | a record does not parse | it goes to the dead letters in the same commit; without such a place the sink ends |
 //! | a batch is damaged, or compressed in a way that this build has not | the sink ends in front of it |
+//! | the client fails for good | a new one joins the group; where another would fail as well, the sink ends and says so |
 //! | an open transaction | records behind it wait, and [`Event::HeldBack`] says so |
 //! | the branch is protected, deleted, or made again under its name | the sink ends and says so |
 //! | a second sink outside the group uses its name | one of them loses every partition to the other and ends after 90 seconds |
@@ -102,6 +103,7 @@
 
 mod assign;
 pub mod broker;
+mod buried;
 mod clock;
 mod commits;
 mod engine;

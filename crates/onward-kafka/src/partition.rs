@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::Bytes;
 use onward::{CommitId, Entry, Error, ErrorKind, Result};
 
 use crate::broker::Place;
@@ -22,7 +21,7 @@ use crate::state::State;
 pub(crate) const WAITING_MAX: usize = 64;
 
 /// Change sets that wait to be carried out, at most.
-pub(crate) const REQUESTS_MAX: usize = 1_000;
+pub(crate) const REQUESTS_MAX: u64 = 1_000;
 
 /// A partition that this member of the group has.
 pub(crate) struct Partition {
@@ -109,7 +108,7 @@ pub(crate) struct Finished {
     /// What its files hold in memory until they are uploaded.
     pub(crate) memory: u64,
     pub(crate) files: Vec<NamedFile>,
-    /// The change set that is to be carried out.
+    /// The change set that is to be carried out, or what goes to the dead letters in its place.
     pub(crate) request: Option<Request>,
 }
 
@@ -129,7 +128,12 @@ pub(crate) struct ToUpload {
 
 impl Finished {
     pub(crate) fn is_uploaded(&self) -> bool {
-        self.files.iter().all(|file| file.entry.is_some())
+        self.files.iter().all(|file| file.entry.is_some()) && !self.is_to_be_buried()
+    }
+
+    /// Whether its dead letters have no file yet.
+    pub(crate) fn is_to_be_buried(&self) -> bool {
+        self.files.is_empty() && matches!(self.request, Some(Request::DeadLetters(_)))
     }
 }
 
@@ -171,33 +175,6 @@ impl Partition {
         self.end_seen_ms = None;
         // One that was read before: a partition that is resumed begins where it was paused, or before.
         record.offset >= self.next && !self.is_taken_over
-    }
-
-    /// Adds a record to what waits as the change set that it is, or as a dead letter. Returns that, to be
-    /// uploaded.
-    pub(crate) fn ask(&mut self, request: Request, settings: &Settings) -> Result<Vec<ToUpload>> {
-        let record = &request.record;
-        let mut uploads = Vec::new();
-        if let Some(reason) = &request.refused {
-            let letters = letters(record, reason, settings, &self.place)?;
-            let mut dead = letters.format.begin()?;
-            dead.push(record, reason)?;
-            let offsets = (record.offset, record.offset);
-            let range = self.facts(offsets, record.timestamp_ms, letters.format.extension());
-            uploads.push(dead_file(dead, letters, settings, range)?);
-        }
-        self.next = record.offset.saturating_add(1);
-        self.waiting.push_back(Finished {
-            next: self.next,
-            life: self.life,
-            through_ms: record.timestamp_ms,
-            records: 1,
-            bytes: record.value.as_ref().map_or(0, Bytes::len) as u64,
-            memory: record.memory(),
-            files: named(&uploads),
-            request: Some(request),
-        });
-        Ok(uploads)
     }
 
     /// Adds a record to the file in the making. Returns what is finished by that.
@@ -253,7 +230,7 @@ impl Partition {
     }
 
     /// What is known of a file of these offsets.
-    fn facts<'a>(
+    pub(crate) fn facts<'a>(
         &'a self,
         (first_offset, last_offset): (i64, i64),
         timestamp_ms: Option<i64>,
@@ -397,13 +374,13 @@ impl Partition {
 
     /// Whether it is not to be read further for now.
     pub(crate) fn is_full(&self, settings: &Settings) -> bool {
-        let waiting_max = match settings.takes {
-            Takes::Values => WAITING_MAX,
-            Takes::ChangeSets => REQUESTS_MAX,
+        let is_waiting_full = match settings.takes {
+            Takes::Values => self.waiting.len() >= WAITING_MAX,
+            Takes::ChangeSets => {
+                self.waiting.iter().map(|finished| finished.records).sum::<u64>() >= REQUESTS_MAX
+            }
         };
-        self.is_taken_over
-            || self.pending() >= settings.partition_max
-            || self.waiting.len() >= waiting_max
+        self.is_taken_over || self.pending() >= settings.partition_max || is_waiting_full
     }
 
     /// An upload of this path has its place now.
@@ -440,7 +417,7 @@ impl Open {
 }
 
 /// Where a record goes that does not parse; where there is no such place that is the end.
-fn letters<'a>(
+pub(crate) fn letters<'a>(
     record: &Record,
     reason: &str,
     settings: &'a Settings,
@@ -458,7 +435,7 @@ fn letters<'a>(
 }
 
 /// A finished file of dead letters.
-fn dead_file(
+pub(crate) fn dead_file(
     dead: DeadLetterFile,
     letters: &DeadLetterSettings,
     settings: &Settings,
@@ -473,7 +450,7 @@ fn dead_file(
 }
 
 /// Files that are on their way.
-fn named(uploads: &[ToUpload]) -> Vec<NamedFile> {
+pub(crate) fn named(uploads: &[ToUpload]) -> Vec<NamedFile> {
     let named = |upload: &ToUpload| NamedFile { path: upload.path.clone(), entry: None };
     uploads.iter().map(named).collect()
 }

@@ -10,25 +10,79 @@ use onward::history::{CommitInfo, LogRequest};
 use onward::{
     ChangeBuilder, CommitId, Details, Error, ErrorKind, OpId, Outcome, Result, TicketStatus,
 };
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::broker::Place;
 use crate::clock::new_op_id;
 use crate::ledger::{EPOCH, Ledger, Move, PATIENCE, patiently, producer_of};
 use crate::record::Record;
-use crate::state::{OUTCOME_KEY, OWN_KEYS, RECORD_KEY, State, decode};
+use crate::state::{OUTCOME_KEY, OUTCOMES_KEY, OWN_KEYS, RECORD_KEY, State, decode};
 
-/// What an outcome may take in the metadata of a commit, in bytes: of conflicts the first paths have room.
+/// What outcomes may take in the metadata of a commit, in bytes: of conflicts the first paths have room, and of
+/// dead letters as many as have.
 const OUTCOME_BYTES_MAX: usize = 4 * 1024;
+
+/// What the name of one among several takes, in bytes: an offset, and what stands around it.
+const OUTCOME_NAME_BYTES: usize = 24;
 
 /// What of a reason is kept, in bytes.
 const REASON_BYTES_MAX: usize = 1024;
 
-/// A record that is a change set, or was to be one.
+/// What one step of a partition is about.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub(crate) enum Request {
+    /// A record that is a change set.
+    ChangeSet(Record),
+    /// Records that are none, one behind the other, whose dead letters are one file.
+    DeadLetters(Vec<DeadLetter>),
+}
+
+/// A record that was to be a change set.
+#[derive(Debug, Clone)]
+pub(crate) struct DeadLetter {
     pub(crate) record: Record,
     /// Why it is none.
-    pub(crate) refused: Option<String>,
+    pub(crate) reason: String,
+    /// What its sender is told.
+    pub(crate) outcome: Outcome,
+    /// The bytes of that as JSON.
+    pub(crate) outcome_len: usize,
+}
+
+impl DeadLetter {
+    pub(crate) fn new(record: Record, reason: String) -> Result<Self> {
+        let outcome = short(failed(new_op_id(), &reason))?;
+        let outcome_len = json(&outcome)?.len();
+        Ok(Self { record, reason, outcome, outcome_len })
+    }
+}
+
+impl Request {
+    /// The records that are told what became of it.
+    pub(crate) fn records(&self) -> Vec<&Record> {
+        match self {
+            Self::ChangeSet(record) => vec![record],
+            Self::DeadLetters(letters) => letters.iter().map(|letter| &letter.record).collect(),
+        }
+    }
+
+    /// Takes the dead letters behind its own in, where both are such and one commit has room for all their
+    /// outcomes; else gives them back.
+    pub(crate) fn join(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Self::DeadLetters(letters), Self::DeadLetters(mut more)) => {
+                let all = letters.iter().chain(&more);
+                let bytes: usize = all.map(|one| one.outcome_len + OUTCOME_NAME_BYTES).sum();
+                if bytes > OUTCOME_BYTES_MAX {
+                    return Some(Self::DeadLetters(more));
+                }
+                letters.append(&mut more);
+                None
+            }
+            (_, next) => Some(next),
+        }
+    }
 }
 
 /// What became of a request.
@@ -46,7 +100,8 @@ pub(crate) struct Decided {
     pub(crate) moved: Move,
     /// The commit that says so: that of the changes, or one without.
     pub(crate) commit: CommitId,
-    pub(crate) outcome: Outcome,
+    /// What became of each record, by its offset.
+    pub(crate) outcomes: Vec<(i64, Outcome)>,
 }
 
 impl Ledger {
@@ -86,29 +141,33 @@ impl Ledger {
         request: &Request,
         newest: CommitId,
     ) -> Result<Answer> {
-        let record = &request.record;
         let asked = step.state.asked.take();
-        let (outcome, is_used) = match (&request.refused, asked) {
-            (Some(reason), _) => (failed(new_op_id(), reason), false),
-            (None, asked) => match self.known(&step.place, record.offset, asked).await? {
-                // It was decided under the sequence of whoever had the partition before.
-                Some(outcome) => (outcome, false),
-                None => {
-                    let op_id = self.op_id(&step.place, newest, record.offset);
-                    (self.try_out(&step, record, op_id).await?, true)
-                }
-            },
+        let record = match request {
+            Request::ChangeSet(record) => record,
+            Request::DeadLetters(letters) => {
+                let of = |one: &DeadLetter| (one.record.offset, one.outcome.clone());
+                return self.come_to_nothing(step, letters.iter().map(of).collect()).await;
+            }
+        };
+        let (outcome, is_used) = match self.known(&step.place, record.offset, asked).await? {
+            // It was decided under the sequence of whoever had the partition before.
+            Some(outcome) => (outcome, false),
+            None => {
+                let op_id = self.op_id(&step.place, newest, record.offset);
+                (self.try_out(&step, record, op_id).await?, true)
+            }
         };
         match outcome {
             Outcome::Committed { commit, .. } => {
-                Ok(Answer::Decided(Box::new(Decided { moved: step, commit, outcome })))
+                let outcomes = vec![(record.offset, outcome)];
+                Ok(Answer::Decided(Box::new(Decided { moved: step, commit, outcomes })))
             }
             outcome if self.is_own(&step.place, &outcome) => Ok(Answer::TakenOver(step.place)),
             outcome => {
                 // One that was decided in its turn has used its sequence up, unless that was behind.
                 let is_behind = outcome.standing().is_some();
                 step.sequence += u64::from(is_used && outcome.ticket().is_some() && !is_behind);
-                self.come_to_nothing(step, record, outcome).await
+                self.come_to_nothing(step, vec![(record.offset, short(outcome)?)]).await
             }
         }
     }
@@ -137,24 +196,18 @@ impl Ledger {
         Ok(failed(op_id, error.message()))
     }
 
-    /// Moves the partition behind a record that made no commit, and says what became of it.
-    async fn come_to_nothing(
-        &self,
-        step: Move,
-        record: &Record,
-        outcome: Outcome,
-    ) -> Result<Answer> {
-        let outcome = short(outcome)?;
-        let text = json(&outcome)?;
-        let op_id = new_op_id();
-        let message = format!("kafka: {} ({}:{})", outcome.name(), step.place, record.offset);
+    /// Moves the partition behind records that made no commit, and says what became of them.
+    async fn come_to_nothing(&self, step: Move, outcomes: Vec<(i64, Outcome)>) -> Result<Answer> {
+        let (pairs, what) = pairs_of(&step.place, &outcomes)?;
+        let (op_id, message) = (new_op_id(), format!("kafka: {what}"));
         let submitted = self.see_through(PATIENCE, || {
             let op = self.op(std::slice::from_ref(&step), None).message(message.as_str());
-            Ok(op.meta(RECORD_KEY, name_of(record)).meta(OUTCOME_KEY, text.as_str()).op_id(op_id))
+            let op = pairs.iter().fold(op, |op, (key, value)| op.meta(*key, value.as_str()));
+            Ok(op.op_id(op_id))
         });
         match submitted.await? {
             Outcome::Committed { commit, .. } => {
-                Ok(Answer::Decided(Box::new(Decided { moved: step, commit, outcome })))
+                Ok(Answer::Decided(Box::new(Decided { moved: step, commit, outcomes })))
             }
             other if self.is_own(&step.place, &other) => Ok(Answer::TakenOver(step.place)),
             other => Err(self.came_to_nothing(&other)),
@@ -170,7 +223,7 @@ impl Ledger {
         let name = producer_of(self.group(), &step.place);
         producers.push(ProducerShape { name, epoch: EPOCH, sequence: step.sequence });
         head.metadata.extend(self.pairs(std::slice::from_ref(step)));
-        head.metadata.insert(RECORD_KEY.to_owned(), name_of(record));
+        head.metadata.insert(RECORD_KEY.to_owned(), name_of(&step.place, record.offset));
         set.commit()
     }
 
@@ -205,41 +258,84 @@ impl Ledger {
         is_late && outcome.standing().is_none_or(|standing| standing.asked.name == name)
     }
 
-    /// What became of the records of a partition from this offset on, as the commits say: by offset, in
-    /// JSON. And whether that is all, or there were more commits than are looked through.
-    pub(crate) async fn outcomes(
+    /// What became of records, as the commits say, in one walk through the log. Returns also those of whom there
+    /// may be more, in commits further back than are looked through.
+    pub(crate) async fn outcomes<'a>(
         &self,
-        place: &Place,
-        now: &State,
-        from: i64,
-    ) -> Result<(BTreeMap<i64, String>, bool)> {
+        wanted: &[Wanted<'a>],
+    ) -> Result<(BTreeMap<&'a Place, BTreeMap<i64, String>>, Vec<Wanted<'a>>)> {
+        let mut outcomes = BTreeMap::<_, BTreeMap<_, _>>::new();
+        let mut left = wanted.to_vec();
         let request = LogRequest { first_parent: true, ..LogRequest::default() };
         let commits = self.branch().repository().log(self.head(), &request).await?;
         let mut commits = commits.enumerate();
-        let mut outcomes = BTreeMap::new();
-        while let Some((number, info)) = commits.next().await {
+        while !left.is_empty()
+            && let Some((number, info)) = commits.next().await
+        {
             if number == self.looked_through_for_row {
-                return Ok((outcomes, false));
+                return Ok((outcomes, left));
             }
-            let info = info?;
-            let Some(state) = decode(&info.commit.metadata, self.group(), place)? else { continue };
-            if state.next <= from || state.life != now.life {
-                break;
+            let (info, mut further) = (info?, Vec::new());
+            for one in left {
+                let place = one.place;
+                let state = decode(&info.commit.metadata, self.group(), place)?;
+                if state.as_ref().is_some_and(|state| one.begins_behind(state)) {
+                    continue;
+                }
+                further.push(one);
+                let Some(state) = state else { continue };
+                // The last record of a life that was cut off is in a commit that begins the next, before it.
+                let is_wanted = |offset: &i64| (one.from..state.next).contains(offset);
+                let said = outcomes_of(&info, place)?.into_iter();
+                let of = outcomes.entry(place).or_default();
+                for (offset, outcome) in said.filter(|(offset, _)| is_wanted(offset)) {
+                    of.entry(offset).or_insert(outcome);
+                }
             }
-            let record = info.commit.metadata.get(RECORD_KEY);
-            let offset = record.and_then(|record| offset_of(record, place));
-            // The last record of a life that was cut off is in a commit that begins the next, before it.
-            if let Some(offset) = offset.filter(|offset| (from..state.next).contains(offset)) {
-                outcomes.entry(offset).or_insert(outcome_of(&info)?);
-            }
+            left = further;
         }
-        Ok((outcomes, true))
+        Ok((outcomes, Vec::new()))
     }
 }
 
+/// The records of a partition whose outcomes are looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) place: &'a Place,
+    /// The life that they are of.
+    pub(crate) life: u32,
+    /// From this offset on.
+    pub(crate) from: i64,
+}
+
+impl Wanted<'_> {
+    /// Whether they came behind a commit that says this.
+    fn begins_behind(&self, state: &State) -> bool {
+        state.next <= self.from || state.life != self.life
+    }
+}
+
+/// What a commit says of records that made no commit of their own, and what its message says.
+fn pairs_of(
+    place: &Place,
+    outcomes: &[(i64, Outcome)],
+) -> Result<(Vec<(&'static str, String)>, String)> {
+    if let [(offset, outcome)] = outcomes {
+        let name = name_of(place, *offset);
+        let message = format!("{} ({name})", outcome.name());
+        return Ok((vec![(RECORD_KEY, name), (OUTCOME_KEY, json(outcome)?)], message));
+    }
+    let said: BTreeMap<i64, &Outcome> =
+        outcomes.iter().map(|(offset, outcome)| (*offset, outcome)).collect();
+    let [first, last] = [said.keys().next(), said.keys().next_back()];
+    let [first, last] = [first, last].map(|offset| offset.copied().unwrap_or_default());
+    let message = format!("{} dead letters ({place}:{first}-{last})", said.len());
+    Ok((vec![(OUTCOMES_KEY, as_json(&said)?)], message))
+}
+
 /// The place of a record, as commits say it.
-fn name_of(record: &Record) -> String {
-    format!("{}/{}:{}", record.topic, record.partition, record.offset)
+fn name_of(place: &Place, offset: i64) -> String {
+    format!("{place}:{offset}")
 }
 
 fn offset_of(name: &str, place: &Place) -> Option<i64> {
@@ -247,16 +343,27 @@ fn offset_of(name: &str, place: &Place) -> Option<i64> {
     (of == place.to_string()).then(|| offset.parse().ok())?
 }
 
-/// What a commit says became of its record.
-fn outcome_of(info: &CommitInfo) -> Result<String> {
-    match info.commit.metadata.get(OUTCOME_KEY) {
-        Some(outcome) => Ok(outcome.clone()),
+/// What a commit says became of records of this partition.
+fn outcomes_of(info: &CommitInfo, place: &Place) -> Result<BTreeMap<i64, String>> {
+    let pairs = &info.commit.metadata;
+    if let Some(said) = pairs.get(OUTCOMES_KEY) {
+        let said: BTreeMap<i64, Value> = serde_json::from_str(said).map_err(|error| {
+            Error::corrupt(format!("the outcomes in commit {} cannot be read", info.id))
+                .with_source(error)
+        })?;
+        return Ok(said.into_iter().map(|(offset, one)| (offset, one.to_string())).collect());
+    }
+    let offset = pairs.get(RECORD_KEY).and_then(|record| offset_of(record, place));
+    let Some(offset) = offset else { return Ok(BTreeMap::new()) };
+    let outcome = match pairs.get(OUTCOME_KEY) {
+        Some(outcome) => outcome.clone(),
         None => json(&Outcome::Committed {
             commit: info.id,
             ticket: info.ticket(),
             details: Details::of(info.commit.op_id),
-        }),
-    }
+        })?,
+    };
+    Ok(BTreeMap::from([(offset, outcome)]))
 }
 
 fn failed(op_id: OpId, reason: &str) -> Outcome {
@@ -265,7 +372,11 @@ fn failed(op_id: OpId, reason: &str) -> Outcome {
 
 /// An outcome as JSON, as `/onward/v1` tells it.
 pub(crate) fn json(outcome: &Outcome) -> Result<String> {
-    serde_json::to_string(outcome)
+    as_json(outcome)
+}
+
+fn as_json(outcomes: &impl Serialize) -> Result<String> {
+    serde_json::to_string(outcomes)
         .map_err(|error| Error::internal("an outcome is no JSON").with_source(error))
 }
 

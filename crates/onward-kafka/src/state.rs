@@ -26,6 +26,10 @@ pub const RECORD_KEY: &str = "onward.kafka.record";
 /// The pair that says what became of that record where the commit is not it: the outcome as JSON.
 pub const OUTCOME_KEY: &str = "onward.kafka.outcome";
 
+/// The pair that says what became of several records of one partition that are no change sets: by their offsets,
+/// as a JSON object.
+pub const OUTCOMES_KEY: &str = "onward.kafka.outcomes";
+
 /// What the keys of all these pairs begin with.
 pub(crate) const OWN_KEYS: &str = "onward.kafka.";
 

@@ -16,12 +16,11 @@ use crate::clock::Stopwatch;
 use crate::engine::{Done, Engine};
 use crate::event::Event;
 use crate::ledger::{Known, Ledger, Move};
-use crate::partition::Partition;
 use crate::record::Record;
 use crate::replies::{ON_THEIR_WAY_MAX, Reply, Unanswered};
-use crate::requests::{Answer, Decided, Request, json};
+use crate::requests::{Answer, Decided, Request, Wanted, json};
 use crate::settings::Takes;
-use crate::state::State;
+use crate::state::{OUTCOMES_KEY, RECORD_KEY, State};
 
 /// Change sets of a partition in one round, at most.
 const CHAIN_MAX: usize = 64;
@@ -49,7 +48,13 @@ impl Engine {
             let ready = partition.waiting.iter().take_while(|finished| finished.is_uploaded());
             let requests = ready.map_while(|finished| finished.request.clone());
             let (mut steps, mut state) = (Vec::<(Move, Request)>::new(), partition.state.clone());
-            for (passed, request) in requests.take(room.min(CHAIN_MAX)).enumerate() {
+            let mut records = 0;
+            let mut has_room = |request: &Request| {
+                records += request.records().len();
+                records <= room
+            };
+            let requests = requests.take_while(|request| has_room(request));
+            for (passed, request) in requests.take(CHAIN_MAX).enumerate() {
                 let step = partition.step(&state, passed, 1);
                 state = State { asked: None, ..step.state.clone() };
                 steps.push((step, request));
@@ -61,25 +66,23 @@ impl Engine {
 
     /// What became of a change set is on the branch.
     pub(crate) fn answered(&mut self, decided: &Decided) -> Result<()> {
-        let Decided { moved, commit, outcome } = decided;
+        let Decided { moved, commit, outcomes } = decided;
         let place = &moved.place;
         let partition = self.partitions.get(place);
         let partition =
             partition.filter(|partition| partition.assignment == moved.taken.assignment);
         let request = partition.and_then(|partition| partition.waiting.front()?.request.clone());
         self.committed(*commit, std::slice::from_ref(moved), None)?;
-        let text = json(outcome)?;
-        if outcome.commit().is_none() {
-            // Behind its record the move may have passed a gap.
-            let asked = request.as_ref().map(|request| request.record.offset);
-            let (place, offset) = (place.clone(), asked.unwrap_or(moved.state.next - 1));
-            self.tell(Event::CameToNothing { place, offset, outcome: text.clone() });
+        for (offset, outcome) in outcomes.iter().filter(|(_, one)| one.commit().is_none()) {
+            let (place, outcome) = (place.clone(), json(outcome)?);
+            self.tell(Event::CameToNothing { place, offset: *offset, outcome });
         }
-        match request {
-            Some(request) => self.reply(&request.record, text),
-            // Whoever has the partition now finds that nothing says it was told.
-            None => Ok(()),
+        // Whoever has the partition now finds that nothing says it was told.
+        let records = request.iter().flat_map(Request::records);
+        for (record, (_, outcome)) in records.zip(outcomes) {
+            self.reply(record, json(outcome)?)?;
         }
+        Ok(())
     }
 
     /// Tells what became of a record, if anybody is to be told.
@@ -115,29 +118,38 @@ impl Engine {
         state.replied = self.replies.is_some().then(|| state.replied.unwrap_or(state.next));
     }
 
-    /// The replies of a partition that may never have been sent.
-    pub(crate) fn unanswered(&mut self, partition: &Partition) -> Result<Unanswered> {
-        let (place, next) = (&partition.place, partition.next);
-        let Some(from) = partition.state.replied.filter(|replied| *replied < next) else {
-            return Ok(Unanswered::default());
-        };
-        let outcomes = self.ledger.outcomes(place, &partition.state, from);
-        let (again, is_all) = self.runtime.block_on(outcomes)?;
-        if !is_all {
+    /// Looks for the replies of partitions that may never have been sent: they are read again from there.
+    pub(crate) fn look_for_unanswered(&mut self, places: &[Place]) -> Result<()> {
+        let partitions = places.iter().filter_map(|place| self.partitions.get(place));
+        let wanted: Vec<Wanted<'_>> = partitions
+            .filter_map(|partition| {
+                let from = partition.state.replied.filter(|replied| *replied < partition.next)?;
+                Some(Wanted { place: &partition.place, life: partition.state.life, from })
+            })
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (again, further) = self.runtime.block_on(self.ledger.outcomes(&wanted))?;
+        let again: Vec<_> = again.into_iter().map(|(place, of)| (place.clone(), of)).collect();
+        let further: Vec<_> = further.iter().map(|one| (one.place.clone(), one.from)).collect();
+        for (place, from) in further {
             self.tell(Event::Trouble(format!(
-                "outcomes of {place} from offset {from} on may not have been told, and not all of them are in the newest {} commits of the branch: those before have `onward.kafka.record`",
+                "outcomes of {place} from offset {from} on may not have been told, and not all of them are in the newest {} commits of the branch: those before have `{RECORD_KEY}` or `{OUTCOMES_KEY}`",
                 self.ledger.looked_through_for_row
             )));
         }
-        let mut unanswered = Unanswered::of(again);
-        if unanswered.from().is_some() {
-            let begin = self.broker.range(place)?.start;
-            let gone = unanswered.give_up_before(begin);
+        for (place, again) in again.into_iter().filter(|(_, again)| !again.is_empty()) {
+            let mut unanswered = Unanswered::of(again);
+            let gone = unanswered.give_up_before(self.broker.range(&place)?.start);
             if gone > 0 {
-                self.tell_of_lost_replies(place, gone);
+                self.tell_of_lost_replies(&place, gone);
+            }
+            if let Some(partition) = self.partitions.get_mut(&place) {
+                partition.unanswered = unanswered;
             }
         }
-        Ok(unanswered)
+        Ok(())
     }
 
     pub(crate) fn tell_of_lost_replies(&mut self, place: &Place, gone: usize) {

@@ -384,6 +384,55 @@ fn outcomes_whose_replies_were_lost_are_told_again_and_are_the_same() {
 }
 
 #[test]
+fn dead_letters_that_wait_together_are_one_file_in_one_commit_and_each_is_told_again() {
+    let world = World::new(2);
+    let sink = |replies: &Mailbox| {
+        let mut sink = world.requests(Some(Box::new(replies.clone())));
+        sink.settings().dead_letters = Some(dead_letters());
+        sink.assign(0..2);
+        sink
+    };
+    let lost = Mailbox { is_lost: true, ..Mailbox::default() };
+    let mut old = sink(&lost);
+    let values: Vec<String> = (0..45)
+        .map(|offset| if offset % 44 == 2 { put("a") } else { "{\"chang".to_owned() })
+        .collect();
+    let ask = |sink: &mut Turned| {
+        values.iter().zip(0..).for_each(|(value, offset)| sink.ask(offset, value));
+    };
+    ask(&mut old);
+    old.turn_until("all are told", |_| lost.told().len() == 45);
+    for (offset, outcome, _) in lost.told() {
+        assert_eq!(outcome, if offset == 2 { "committed" } else { "failed" });
+    }
+    let files = || -> Vec<u64> {
+        let told = old.told.lock().unwrap();
+        let said = told.iter().filter_map(|event| match event {
+            Event::Committed { files: 1, records, .. } => Some(*records),
+            _ => None,
+        });
+        said.collect()
+    };
+    // Of those behind the change set as many are together as outcomes have room in a commit.
+    assert_eq!((files()[0], files().iter().sum::<u64>()), (2, 44), "{:?}", files());
+    assert!((3..=9).contains(&files().len()), "{:?}", files());
+    assert_eq!(old.on_the_branch(), (45, 0));
+
+    let seen = Mailbox::default();
+    let mut new = sink(&seen);
+    ask(&mut new);
+    assert_eq!(seen.told(), lost.told(), "the same, and under the same ids");
+}
+
+/// Dead letters without compression.
+fn dead_letters() -> DeadLetterSettings {
+    DeadLetterSettings {
+        path: PathTemplate::parse(PathTemplate::DEAD_LETTERS).unwrap(),
+        format: DeadLetters::new(Packing::None),
+    }
+}
+
+#[test]
 fn that_replies_are_delivered_is_on_the_branch_also_where_nothing_more_comes() {
     let world = World::new(1);
     let mut sink = world.requests(Some(Box::new(Mailbox::default())));
@@ -450,12 +499,10 @@ fn what_came_to_nothing_in_front_of_a_gap_is_told_by_its_own_offset() {
 fn a_record_that_is_no_change_set_takes_memory_until_its_outcome_is_told() {
     let world = World::new(1);
     let mut sink = world.requests(None);
-    sink.settings().dead_letters = Some(DeadLetterSettings {
-        path: PathTemplate::parse(PathTemplate::DEAD_LETTERS).unwrap(),
-        format: DeadLetters::new(Packing::None),
-    });
+    sink.settings().dead_letters = Some(dead_letters());
     sink.assign(0..1);
     sink.ask(0, &"x".repeat(10_000));
+    sink.engine.bury().unwrap();
     sink.until_uploaded();
     assert!(sink.engine.partitions[&place(0)].memory() > 10_000);
     sink.turn_until("it is told", |sink| sink.on_the_branch() == (1, 0));
@@ -622,7 +669,7 @@ fn a_new_client_waits_for_partitions_before_that_is_the_end() {
     let mut sink = world.sink();
     sink.assign(0..1);
     sink.engine.assigned = Stopwatch::started_before(ASSIGNMENT_PATIENCE);
-    sink.engine.react(Polled::Renewed).unwrap();
+    sink.engine.react(Polled::Renewed(Error::unavailable("it fails"))).unwrap();
     assert!(!sink.engine.is_at_end().unwrap());
     sink.engine.assigned = Stopwatch::started_before(ASSIGNMENT_PATIENCE);
     assert!(sink.engine.is_at_end().unwrap());

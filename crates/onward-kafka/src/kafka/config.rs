@@ -21,8 +21,12 @@ const FIXED: &[(&str, &str)] = &[
 const USUAL: &[(&str, &str)] = &[
     // Aborted records are none.
     ("isolation.level", "read_committed"),
+    // A batch that is damaged is told, and not taken for what was sent.
+    ("check.crcs", "true"),
     // What is fetched ahead, of all partitions together.
     ("queued.max.messages.kbytes", "16384"),
+    // Where that is full, the next fetch comes soon behind the record that makes room, and not a second later.
+    ("fetch.queue.backoff.ms", "20"),
     // Partitions that are added are noticed so fast.
     ("topic.metadata.refresh.interval.ms", "30000"),
     ("client.id", "onward"),

@@ -14,7 +14,7 @@ pub(super) fn failed(what: &str, error: &KafkaError) -> Error {
 
 fn forbidden(code: Code) -> Option<Error> {
     let what = match code {
-        Code::TopicAuthorizationFailed => "this user may not read the topic",
+        Code::TopicAuthorizationFailed => "this user has no right to the topic",
         Code::GroupAuthorizationFailed => "this user may not be in the consumer group",
         Code::ClusterAuthorizationFailed => "this user may not use the cluster",
         Code::SaslAuthenticationFailed | Code::Authentication => "the brokers refuse this login",
@@ -24,6 +24,38 @@ fn forbidden(code: Code) -> Option<Error> {
         ErrorKind::Forbidden,
         format!("{what} ({code:?}): check the user, and the rules of the cluster for it"),
     ))
+}
+
+/// What ends a client for good, where another one would fare no better.
+pub(super) fn hopeless(code: Code, error: &KafkaError) -> Option<Error> {
+    if let Some(refused) = forbidden(code) {
+        return Some(refused.context(error));
+    }
+    match code {
+        Code::FencedInstanceId | Code::UnreleasedInstanceId => Some(Error::new(
+            ErrorKind::Fenced,
+            format!(
+                "another process is in the group under the same group.instance.id: end one of them ({error})"
+            ),
+        )),
+        Code::UnsupportedAssignor
+        | Code::UnsupportedVersion
+        | Code::UnsupportedFeature
+        | Code::InvalidRequest => Some(Error::invalid(format!(
+            "the brokers do not have this way of being in a group: look at group.protocol and group.remote.assignor ({error})"
+        ))),
+        _ => None,
+    }
+}
+
+/// Brokers that cannot be believed to be those that were meant.
+pub(super) fn untrusted(reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Forbidden,
+        format!(
+            "no encrypted connection to the brokers: {reason}. Name the authority that signed their certificates by ssl.ca.location"
+        ),
+    )
 }
 
 /// Why a topic cannot be read.

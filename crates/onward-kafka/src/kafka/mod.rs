@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use onward::{Error, ErrorKind, Result};
+use onward::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -23,6 +23,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::broker::{Broker, Place, Polled, TopicFacts};
+use crate::clock::Stopwatch;
 use crate::record::{Header, Record};
 
 use context::{Context, Happened};
@@ -35,9 +36,18 @@ pub use sample::sample;
 /// How long a call waits for a broker.
 const CALL: Duration = Duration::from_secs(10);
 
+/// How long after a client that failed for good the next one is made, at first and at most.
+const RENEWAL: Duration = Duration::from_millis(500);
+const RENEWAL_MAX: Duration = Duration::from_secs(30);
+
 /// A member of a consumer group, on librdkafka.
 pub struct Kafka {
+    /// None between two clients, and when the group is left.
     member: Option<BaseConsumer<Context>>,
+    /// When the next client is due, while there is none.
+    renewal: Option<Stopwatch>,
+    /// How long it waits for that: longer each time while the group gives nothing.
+    pause: Duration,
     inquirer: Inquirer,
     config: ClientConfig,
     topics: Vec<Arc<str>>,
@@ -61,15 +71,21 @@ impl Kafka {
     ) -> Result<Self> {
         let config = config::of(settings, group)?;
         let inquirer = Inquirer::new(&config)?;
-        let mut kafka =
-            Self { member: None, inquirer, config, topics: topics.to_vec(), unanswered: None };
+        let mut kafka = Self {
+            member: None,
+            renewal: None,
+            pause: RENEWAL,
+            inquirer,
+            config,
+            topics: topics.to_vec(),
+            unanswered: None,
+        };
         kafka.join()?;
         Ok(kafka)
     }
 
     /// A new client, which joins the group.
     fn join(&mut self) -> Result<()> {
-        self.leave();
         let member: BaseConsumer<Context> = self
             .config
             .create_with_context(Context::default())
@@ -77,7 +93,23 @@ impl Kafka {
         let topics: Vec<&str> = self.topics.iter().map(|topic| &**topic).collect();
         member.subscribe(&topics).map_err(|error| failed("subscribing to topics", &error))?;
         self.member = Some(member);
+        self.renewal = None;
         Ok(())
+    }
+
+    /// Makes the next client when it is due, and waits for that for so long.
+    fn renew(&mut self, patience: Duration) -> Result<()> {
+        match &self.renewal {
+            Some(since) if since.has_run(self.pause) => {
+                self.pause = (2 * self.pause).min(RENEWAL_MAX);
+                self.join()
+            }
+            Some(_) => {
+                std::thread::sleep(patience);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn leave(&mut self) {
@@ -107,6 +139,7 @@ impl Kafka {
         let Some(happened) = self.member()?.context().next() else { return Ok(None) };
         Ok(Some(match happened {
             Happened::Assigned(places) => {
+                self.pause = RENEWAL;
                 self.unanswered = Some(Change::Given);
                 Polled::Assigned(places)
             }
@@ -122,20 +155,15 @@ impl Kafka {
     fn went_wrong(&mut self, error: &KafkaError) -> Result<Polled> {
         use RDKafkaErrorCode as Code;
         match error {
-            KafkaError::MessageConsumptionFatal(
-                Code::FencedInstanceId | Code::UnreleasedInstanceId,
-            ) => Err(Error::new(
-                ErrorKind::Fenced,
-                format!(
-                    "another process is in the group under the same group.instance.id: end one of them ({error})"
-                ),
-            )),
             // A fatal error ends a client, not what it is for.
-            KafkaError::MessageConsumptionFatal(_) => {
-                tracing::warn!(%error, "a new client joins the group");
-                self.join()?;
-                Ok(Polled::Renewed)
-            }
+            KafkaError::MessageConsumptionFatal(code) => match errors::hopeless(*code, error) {
+                Some(error) => Err(error),
+                None => {
+                    self.leave();
+                    self.renewal = Some(Stopwatch::start());
+                    Ok(Polled::Renewed(failed("a new client joins the group", error)))
+                }
+            },
             KafkaError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 Ok(Polled::OutOfRange)
             }
@@ -154,6 +182,10 @@ impl Broker for Kafka {
     }
 
     fn poll(&mut self, patience: Duration) -> Result<Polled> {
+        self.renew(patience)?;
+        if self.renewal.is_some() {
+            return Ok(Polled::Nothing);
+        }
         if let Some(polled) = self.happened()? {
             return Ok(polled);
         }

@@ -19,12 +19,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 
 use crate::broker::{Place, TopicFacts};
 
 use super::config;
 use super::context::log;
-use super::errors::{failed, topic_error};
+use super::errors::{failed, topic_error, untrusted};
 
 /// How long a broker may take to answer.
 const CALL: Duration = Duration::from_secs(5);
@@ -66,7 +67,10 @@ impl ClientContext for Ids {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the client that asks about topics");
-        let error = failed(reason, &error);
+        let error = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::SSL) => untrusted(reason),
+            _ => failed(reason, &error),
+        };
         if error.kind() == ErrorKind::Forbidden {
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
@@ -88,12 +92,12 @@ pub(super) struct Inquirer(BaseConsumer<Ids>);
 
 impl Inquirer {
     pub(super) fn new(member: &ClientConfig) -> Result<Self> {
-        let mut config = ClientConfig::new();
         let of_groups = ["group.", "partition.assignment.", "statistics.", "debug", "log_level"];
-        for (key, value) in member.config_map() {
-            if !of_groups.iter().any(|part| key.starts_with(part)) {
-                config.set(key, value);
-            }
+        // Names only: what this map has for passwords is a placeholder.
+        let names: Vec<String> = member.config_map().into_keys().map(str::to_owned).collect();
+        let mut config = member.clone();
+        for name in names.iter().filter(|name| of_groups.iter().any(|of| name.starts_with(of))) {
+            config.remove(name);
         }
         config.set("debug", "topic");
         config.set_log_level(RDKafkaLogLevel::Debug);

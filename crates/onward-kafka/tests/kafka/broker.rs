@@ -1,15 +1,21 @@
 //! On a real broker: what the mock cannot show. Each test has a topic, a group and a deployment of its own.
 
-use std::collections::BTreeMap;
+mod faults;
+mod rights;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use onward::ErrorKind;
-use onward_kafka::{Event, OnGap, Settings, state};
+use onward_kafka::{Event, OnGap, Settings, Sink, state};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::change_sets::{put, send, until_all_told};
+use crate::mock::Held;
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::redis::RedisServer;
 use crate::support::server::{Server, shared};
@@ -131,6 +137,51 @@ async fn partitions_that_are_added_are_read_from_their_first_record() {
     extend(&mut sent, topics.fill(topic, 5, 20).await);
     until_all_there(&lake, topic, &sent).await;
     running.stop().await.unwrap();
+}
+
+/// Paused partitions move to another member, and come back.
+async fn paused(topic: &str, protocol: &[(&str, &str)]) {
+    let (lake, topics) = (Lake::new().await, shared());
+    topics.create(topic, 4).await;
+    let store = Held::new(&lake);
+    let member_of = || member(&topics.brokers, topic, &[topic], protocol);
+    let mut held = settings(topic, &[topic]);
+    (held.partition_max, held.last_commit_patience) = (2_000, Duration::from_millis(200));
+    let sink = Sink::new(&lake.repo(), "main", held).unwrap();
+    let first = Running::of(sink.store(store.clone()), member_of());
+    first.until_told("it has all", |event| is_assigned(event, 4)).await;
+    let mut sent = topics.fill(topic, 4, 100).await;
+    let paused = || {
+        let told = first.events();
+        let places = told.iter().filter_map(|event| match event {
+            Event::Paused(places) => Some(places.clone()),
+            _ => None,
+        });
+        places.flatten().collect::<BTreeSet<_>>().len()
+    };
+    until_async("all are paused", || async { paused() == 4 }).await;
+    let second = start(&lake, &topics, settings(topic, &[topic]), protocol);
+    second.until_told("it has some of them", |event| is_assigned(event, 2)).await;
+    until_async("those are on the branch", || async { lake.offsets(topic).await.len() == 2 }).await;
+    second.stop().await.unwrap();
+    store.let_go();
+    extend(&mut sent, topics.fill(topic, 4, 100).await);
+    until_all_there(&lake, topic, &sent).await;
+    first.stop().await.unwrap();
+}
+
+fn is_assigned(event: &Event, partitions: usize) -> bool {
+    matches!(event, Event::Assigned(starts) if starts.len() == partitions)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_move_while_they_are_paused_are_read_again_in_the_eager_protocol() {
+    paused("paused-eager", EAGER).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_move_while_they_are_paused_are_read_again_in_the_cooperative_protocol() {
+    paused("paused-cooperative", COOPERATIVE).await;
 }
 
 /// Begins a transaction with records in it, and does not end it.

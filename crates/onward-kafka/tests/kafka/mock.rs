@@ -57,6 +57,12 @@ fn to_the_end(group: &str, topics: &[&str]) -> Settings {
     settings
 }
 
+fn list_of(topic: &str, partitions: i32) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, partitions - 1);
+    list
+}
+
 fn is_assigned(event: &Event) -> bool {
     matches!(event, Event::Assigned(_))
 }
@@ -90,6 +96,15 @@ async fn a_sink_goes_on_where_the_branch_is_and_not_where_the_group_is() {
     let mut sent = mock.topics.fill("orders", 2, 50).await;
     mock.start(&lake, to_the_end("g", &["orders"])).end().await.unwrap();
     assert_eq!(lake.offsets("orders").await, sent);
+    // Now it is told how far it is, for those who watch its lag.
+    let consumer: BaseConsumer = config.create().unwrap();
+    until_async("the group is told", || async {
+        let places = list_of("orders", 2);
+        let told = consumer.committed_offsets(places, Duration::from_secs(10)).unwrap();
+        told.elements().iter().all(|one| one.offset() == Offset::Offset(50))
+    })
+    .await;
+    drop(consumer);
     extend(&mut sent, mock.topics.fill("orders", 2, 30).await);
     let report = mock.start(&lake, to_the_end("g", &["orders"])).end().await.unwrap();
     assert_eq!(report.records, 60);
@@ -123,9 +138,20 @@ async fn whoever_had_the_partitions_before_is_shut_out() {
 }
 
 /// A store that does not answer before it is let go.
-struct Held {
+pub struct Held {
     store: BranchStore,
     is_held: AtomicBool,
+}
+
+impl Held {
+    pub fn new(lake: &Lake) -> Arc<Self> {
+        let store = BranchStore::new(lake.repo().branch("main"));
+        Arc::new(Self { store, is_held: AtomicBool::new(true) })
+    }
+
+    pub fn let_go(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Store for Held {
@@ -160,10 +186,7 @@ async fn a_store_that_is_away_pauses_partitions_and_holds_memory() {
     };
     let sent: BTreeMap<i64, Vec<i64>> =
         futures::future::join_all((0..4).map(send)).await.into_iter().collect();
-    let store = Arc::new(Held {
-        store: BranchStore::new(lake.repo().branch("main")),
-        is_held: AtomicBool::new(true),
-    });
+    let store = Held::new(&lake);
     let mut settings = to_the_end("g", &["orders"]);
     settings.roll.bytes = 100_000;
     settings.memory_max = 1 << 20;
@@ -185,7 +208,7 @@ async fn a_store_that_is_away_pauses_partitions_and_holds_memory() {
     })
     .await;
     assert!(lake.files().await.is_empty());
-    store.is_held.store(false, Ordering::Relaxed);
+    store.let_go();
     let report = running.end().await.unwrap();
     assert_eq!(report.records, 16_000);
     assert_eq!(lake.offsets("orders").await, sent);
@@ -201,7 +224,7 @@ async fn what_cannot_be_read_is_said_once_and_clearly() {
     mock.cluster.topic_error("orders", refused).unwrap();
     let error = mock.start(&lake, settings("g", &["orders"])).end().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
-    assert!(error.message().contains("may not read the topic"), "{error}");
+    assert!(error.message().contains("no right to the topic"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,10 +309,18 @@ async fn a_branch_that_is_protected_or_gone_ends_the_sink_with_the_rule() {
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     assert!(error.message().contains("work"), "{error}");
 
+    // It is protected under way, and once more before it begins.
+    let running = start("main");
+    running.until_told("it commits", |event| matches!(event, Event::Committed { .. })).await;
     repo.protect(Rule::new("main").only([Action::Commit])).await.unwrap();
-    let error = start("main").end().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
-    assert!(lake.files().await.is_empty());
+    let there = lake.offsets("orders").await;
+    mock.topics.fill("orders", 1, 3).await;
+    for running in [running, start("main")] {
+        let error = running.end().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
+        assert!(error.message().contains("main"), "{error}");
+    }
+    assert_eq!(lake.offsets("orders").await, there);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,11 @@
 //! A real broker: the one that `scripts/test-kafka` has started, or one of a test's own, to be killed.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::redis::free_port;
@@ -20,6 +22,15 @@ pub fn shared() -> Topics {
     Topics::at(&variable("ONWARD_TEST_KAFKA"))
 }
 
+/// Gives a user of the shared broker a right.
+pub fn allow(user: &str, kind: &str, name: &str, operation: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broker/allow.py");
+    let brokers = variable("ONWARD_TEST_KAFKA");
+    let words = [script, &brokers, user, kind, name, operation];
+    let done = Command::new(variable("ONWARD_TEST_KAFKA_PYTHON")).args(words).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 /// A broker of one's own; killed with the value.
 pub struct Server {
     dir: TempDir,
@@ -29,10 +40,15 @@ pub struct Server {
 
 impl Server {
     pub async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With settings besides the usual ones.
+    pub async fn with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (port, controller) = (free_port(), free_port());
         let template = fs::read_to_string(variable("ONWARD_TEST_KAFKA_TEMPLATE")).unwrap();
-        let settings = template
+        let settings = format!("{template}\n{more}\n")
             .replace("@PORT@", &port.to_string())
             .replace("@CONTROLLER@", &controller.to_string())
             .replace("@DATA@", dir.path().join("data").to_str().unwrap());
@@ -82,6 +98,19 @@ impl Server {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Ends it in order: what its log has is not looked through when it starts again.
+    pub fn stop(&mut self) {
+        let mut child = self.child.take().unwrap();
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        child.wait().unwrap();
+    }
+
+    /// The file with the first records of a partition.
+    pub fn first_segment(&self, topic: &str, partition: i32) -> PathBuf {
+        let folder = self.dir.path().join("data").join(format!("{topic}-{partition}"));
+        folder.join(format!("{:020}.log", 0))
     }
 
     fn log_path(&self) -> impl AsRef<Path> {

@@ -23,6 +23,12 @@ impl Topics {
         Self { brokers: brokers.to_owned(), producer: config(brokers).create().unwrap() }
     }
 
+    /// One that compresses its records.
+    pub fn packing(brokers: &str, how: &str) -> Self {
+        let producer = config(brokers).set("compression.type", how).create().unwrap();
+        Self { brokers: brokers.to_owned(), producer }
+    }
+
     /// Whether a broker answers.
     pub fn is_answered(&self) -> bool {
         self.admin().inner().fetch_metadata(None, Duration::from_secs(2)).is_ok()
