@@ -3,7 +3,7 @@
 # the type of the file, rounded, instead of the file's values to the type of the table. WHERE x = 1.25 finds a row whose
 # x is 1, and x < 1.24 misses it; a day is equal to any time of that day. So it is with an Iceberg table whose float
 # became a double, as its specification allows (Schema Evolution), and with pyiceberg 0.12.0, too: x > 0.1 misses
-# 0.10000000149, though a scan shows it. pyarrow 25.0.1 filters right. (duckdb#24900; fixed after 1.5.5.)
+# 0.10000000149, though a scan shows it. pyarrow 25.0.1 filters right. (duckdb#24900.)
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Two rows, 0.0 and -0.0, which IEEE 754 and SQL take for equal. x = 0.0 finds one of them in daft 0.7.26 and vortex-data
 # 0.93.0, for which -0.0 is less than 0.0. pyarrow 25.0.1 finds both by equal, and one by is_in and by a join, and counts
-# two distinct values; deltalake 1.6.6 finds both by =, and one by a longer IN. polars 2.1.0 and duckdb 1.5.5 take them
-# for equal everywhere. (-0.0 is what round(-0.3) and 0.0 * -1 give.)
+# two distinct values; deltalake 1.6.6 finds both by =, and one by a longer IN. polars 2.1.0 and duckdb 1.5.5, in a
+# table of its own, take them for equal everywhere. (-0.0 is what round(-0.3) and 0.0 * -1 give.)
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

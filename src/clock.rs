@@ -14,7 +14,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, OpId};
@@ -128,14 +127,10 @@ pub fn jittered(length: Duration) -> Duration {
     length.mul_f64(0.5 + 0.5 * part)
 }
 
-/// A fresh op id: a version 7 UUID, so that ids of one process sort by the time they were made.
+/// A fresh op id: a version 7 UUID, so that ids sort by the millisecond in which they were made.
 pub fn new_op_id() -> OpId {
-    #[cfg(feature = "simulation")]
-    if let Some(now) = simulated::now_ms() {
-        let id = uuid::Builder::from_unix_timestamp_millis(now.unsigned_abs(), &random_bytes());
-        return OpId::from_uuid(id.into_uuid());
-    }
-    OpId::from_uuid(Uuid::now_v7())
+    let id = uuid::Builder::from_unix_timestamp_millis(now_ms().unsigned_abs(), &random_bytes());
+    OpId::from_uuid(id.into_uuid())
 }
 
 /// A fresh branch incarnation.

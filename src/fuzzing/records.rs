@@ -16,6 +16,7 @@ use crate::objects::Secret;
 use crate::repo::access_keys::AccessKey;
 use crate::repo::change_file::parse_line;
 use crate::repo::hint::{self, Body as HintBody, Parts, seal};
+use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::Action;
 use crate::repo::protection::rules::Rules;
 use crate::repo::rules::kind::decode_rules;
@@ -36,6 +37,7 @@ pub(super) const TARGETS: &[Target] = &[
     target("protection", "protection-", protection),
     target("write-policy", "write-policy-", write_policy),
     target("access-key", "access-key-", access_key),
+    target("upload", "upload-", upload),
     target("hint", "hint-", read_hint),
     Target { unwrap: hint_body_of, ..target("hint-body", "hint-", hint_body) },
     target("change-file", "change-file-", change_file),
@@ -177,6 +179,13 @@ fn write_policy(bytes: &[u8]) {
             rules.of_path(name, "tables/a");
         }
     }
+}
+
+/// The records of an upload in parts, each of which may be met in the place of another.
+fn upload(bytes: &[u8]) {
+    read(decode::<Upload>("upload", bytes));
+    read(decode::<Part>("part", bytes));
+    read(decode::<Done>("done", bytes));
 }
 
 fn access_key(bytes: &[u8]) {

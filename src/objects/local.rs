@@ -1,8 +1,9 @@
-//! Local files as a store that creates objects in one visit to another thread.
+//! Local files as a store that writes objects in one visit to another thread.
 //!
-//! Every batch of commits waits until its log entry is created, and on local files a good part of that was
-//! handing the work over: once to compare the root, once to write. Here the root is compared and the
-//! object written, flushed and named in one go. Everything else is as the crate below has it.
+//! Every batch of commits waits until its log entry is created, every upload until it is written, and on
+//! local files a good part of that was handing the work over: once to compare the root, once to write. Here
+//! the root is compared and the object written, flushed and named in one go. Everything else is as the crate
+//! below has it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -45,7 +46,16 @@ impl fmt::Display for LocalFiles {
     }
 }
 
-/// What came of creating a file.
+/// How a file that was written comes to its name.
+#[derive(Clone, Copy)]
+enum Naming {
+    /// Where the name is free.
+    IfAbsent,
+    /// Instead of who has it.
+    Instead,
+}
+
+/// What came of writing a file.
 enum Made {
     /// It is there, with all it holds, whatever happens to the power.
     Durably,
@@ -53,8 +63,13 @@ enum Made {
     Taken(io::Error),
 }
 
-/// Creates the file at `path` with `payload`. Blocks. It has its name only when its bytes are on disk.
-fn create(root: &LocalRoot, path: &FilePath, payload: &PutPayload) -> io::Result<Made> {
+/// Writes the file at `path` with `payload`. Blocks. It has its name only when its bytes are on disk.
+fn write(
+    root: &LocalRoot,
+    path: &FilePath,
+    payload: &PutPayload,
+    naming: Naming,
+) -> io::Result<Made> {
     root.compare()?;
     let Some(folder) = path.parent() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an object lies in a folder"));
@@ -65,14 +80,19 @@ fn create(root: &LocalRoot, path: &FilePath, payload: &PutPayload) -> io::Result
         payload.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()
     };
-    let named = fill().and_then(|()| name(&staged, path));
+    let named = fill().and_then(|()| match naming {
+        Naming::IfAbsent => name(&staged, path),
+        Naming::Instead => fs::rename(&staged, path),
+    });
     match named {
         Ok(()) => File::open(folder)?.sync_all().map(|()| Made::Durably),
         Err(error) => {
             // Should it stay, garbage collection finds it by its name.
             let _ = fs::remove_file(&staged);
             match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(Made::Taken(error)),
+                io::ErrorKind::AlreadyExists if matches!(naming, Naming::IfAbsent) => {
+                    Ok(Made::Taken(error))
+                }
                 _ => Err(error),
             }
         }
@@ -126,13 +146,16 @@ impl ObjectStore for LocalFiles {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        if options.mode != PutMode::Create || !options.attributes.is_empty() {
-            return self.files.put_opts(location, payload, options).await;
-        }
+        let naming = match options.mode {
+            PutMode::Create if options.attributes.is_empty() => Naming::IfAbsent,
+            PutMode::Overwrite if options.attributes.is_empty() => Naming::Instead,
+            _ => return self.files.put_opts(location, payload, options).await,
+        };
         let path = self.files.path_to_filesystem(location)?;
         let root = Arc::clone(&self.root);
-        let created = tokio::task::spawn_blocking(move || create(&root, &path, &payload)).await;
-        match created.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)? {
+        let written =
+            tokio::task::spawn_blocking(move || write(&root, &path, &payload, naming)).await;
+        match written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)? {
             Made::Durably => {
                 Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
             }
@@ -192,8 +215,28 @@ impl ObjectStore for LocalFiles {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Created, Objects};
+    use super::super::{Created, Objects, Refusal, refusal};
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_takes_the_place_of_what_was_there_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::open(&format!("file://{}", dir.path().display())).unwrap();
+        for n in 0..3u8 {
+            objects.put("a/b/object", vec![n; 100].into()).await.unwrap();
+            assert_eq!(objects.get("a/b/object").await.unwrap().unwrap(), vec![n; 100]);
+        }
+        assert!(objects.put("a/b", vec![1].into()).await.is_err(), "there is a folder");
+        let names: Vec<_> = fs::read_dir(dir.path().join("a")).unwrap().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        let names: Vec<_> = fs::read_dir(dir.path().join("a/b")).unwrap().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        fs::rename(dir.path().join("a"), dir.path().join("elsewhere")).unwrap();
+        fs::remove_dir_all(dir.path()).unwrap();
+        let gone = objects.put("a/b/object", vec![1].into()).await.unwrap_err();
+        assert_eq!(refusal(&gone), Some(Refusal::Gone), "{gone}");
+        assert!(!dir.path().exists());
+    }
 
     #[tokio::test]
     async fn of_many_who_create_one_object_one_does_and_nothing_else_is_left() {

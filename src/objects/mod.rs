@@ -35,6 +35,7 @@ mod failure;
 mod folder;
 mod folders;
 mod foreign;
+mod hedge;
 mod key;
 pub mod layout;
 mod list;

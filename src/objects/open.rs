@@ -63,6 +63,12 @@ pub(super) fn lists_in_order(url: &str) -> bool {
     matches!(scheme, "memory" | "s3" | "gs" | "az") && !url.contains("--x-s3")
 }
 
+/// Whether requests to a scheme go to a service elsewhere, of which some take far longer than others.
+pub(super) fn is_elsewhere(url: &str) -> bool {
+    let scheme = url.split("://").next().unwrap_or_default();
+    !matches!(scheme, "memory" | "file")
+}
+
 /// Opens `url`. `options` are settings of a cloud client in its environment's spelling, for
 /// example `aws_endpoint`; they win over the environment.
 pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {

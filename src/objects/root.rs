@@ -42,18 +42,6 @@ impl LocalRoot {
         &self.path
     }
 
-    /// Fails when the directory is not the one that was opened, and makes the folder that `key` is to
-    /// lie in.
-    pub(super) async fn prepare(self: &Arc<Self>, call: Call<'_>, key: &str) -> Result<()> {
-        let (root, file) = (Arc::clone(self), self.path.join(key));
-        blocking(call, move || {
-            // Nothing is made in another directory.
-            root.compare()?;
-            file.parent().map_or(Ok(()), |folder| root.make_folder(folder))
-        })
-        .await
-    }
-
     /// Fails when the directory is not the one that was opened.
     pub(super) async fn check(self: &Arc<Self>, call: Call<'_>) -> Result<()> {
         let root = Arc::clone(self);

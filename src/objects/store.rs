@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::backend::{self, ObjectStore};
 use super::counters::{Meter, ObjectCounters};
 use super::failure::{Call, Trouble, classify, late};
+use super::hedge::Hedge;
 use super::open::Signing;
 use super::root::LocalRoot;
 use super::{key, open};
@@ -36,6 +37,8 @@ pub struct Objects {
     /// Whether listings come in the order of keys.
     pub(super) ordered: bool,
     pub(super) meter: Arc<Meter>,
+    /// Sends creates that take too long once more, where that is done.
+    pub(super) hedge: Option<Arc<Hedge>>,
 }
 
 impl fmt::Debug for Objects {
@@ -58,7 +61,8 @@ impl Objects {
     pub fn open_with(url: &str, options: &[(String, String)]) -> Result<Self> {
         let opened = open::open(url, options)?;
         let (root, signing) = (opened.root, opened.signer);
-        Ok(Self { root, signing, ..Self::from_store(opened.store, url) })
+        let objects = Self { root, signing, ..Self::from_store(opened.store, url) };
+        Ok(if open::is_elsewhere(url) { objects.hedged() } else { objects })
     }
 
     /// Wraps a store made elsewhere, such as a decorator in a test.
@@ -71,7 +75,16 @@ impl Objects {
             deadline: DEADLINE,
             ordered: open::lists_in_order(url),
             meter: Arc::default(),
+            hedge: None,
         }
+    }
+
+    /// The same store, to which a create of a small object that takes far longer than they do is sent once
+    /// more: one in sixteen at the most. A cloud store that is opened by its URL is used so.
+    #[must_use]
+    pub fn hedged(mut self) -> Self {
+        self.hedge = Some(Arc::default());
+        self
     }
 
     /// The same store behind a decorator, which sees every request but the watch over a local root.
@@ -154,13 +167,6 @@ impl Objects {
     pub(super) async fn check_root(&self, call: Call<'_>) -> Result<()> {
         let Some(root) = &self.root else { return Ok(()) };
         self.in_time(call, root.check(call)).await
-    }
-
-    /// Makes sure, before something is written as `key`, that local storage is the directory that was
-    /// opened, and makes the folder that the object is to lie in.
-    pub(super) async fn prepare(&self, call: Call<'_>, key: &str) -> Result<()> {
-        let Some(root) = &self.root else { return Ok(()) };
-        self.in_time(call, root.prepare(call, key)).await
     }
 
     /// Runs work on local files under the deadline.

@@ -18,6 +18,9 @@ const CREATE_ATTEMPTS_MAX: u32 = 6;
 
 const CREATE_PAUSE: Duration = Duration::from_millis(20);
 
+/// The largest object whose create may be sent twice: what takes long for its size is not overdue.
+const HEDGED_MAX: usize = 1 << 20;
+
 /// What became of a put-if-absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
@@ -40,9 +43,17 @@ impl Objects {
         let mut pause = CREATE_PAUSE;
         for _ in 0..CREATE_ATTEMPTS_MAX {
             // A local root is compared by its store, right before the file is made.
-            self.meter.create(bytes.len());
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            let put = self.store.put_opts(&path, PutPayload::from(bytes.clone()), options);
+            let put = || {
+                self.meter.create(bytes.len());
+                let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+                self.store.put_opts(&path, PutPayload::from(bytes.clone()), options)
+            };
+            let put = async {
+                match self.hedge.as_ref().filter(|_| bytes.len() <= HEDGED_MAX) {
+                    Some(hedge) => hedge.answer(put).await,
+                    None => put().await,
+                }
+            };
             match self.within(call, put).await {
                 Ok(_) => return Ok(Created::Written),
                 Err(Trouble::Taken) => {}
@@ -83,7 +94,7 @@ impl Objects {
         let path = key::object(key)?;
         let call = self.named("write", key);
         check_len(call, bytes.len() as u64)?;
-        self.prepare(call, key).await?;
+        // A local root is compared by its store, as for a create.
         self.meter.put(bytes.len());
         let put = self.store.put(&path, PutPayload::from(bytes));
         self.within(call, put).await.map_err(|trouble| trouble.into_error(call))?;

@@ -1,6 +1,7 @@
 //! Building a commit: changes, message, metadata, and how it is to be decided.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -274,8 +275,9 @@ impl ChangeBuilder {
         self.op_id = Some(op_id);
         let deadline = Deadline::after(timeout);
         let onward = self.branch.repo.onward.clone();
-        see_through(deadline, self.submit_until(Some(deadline)), || in_doubt(op_id, late(&onward)))
-            .await
+        // Pinned here: it is large, and each hand that it went through would copy it.
+        let submission = pin!(self.submit_until(Some(deadline)));
+        see_through(deadline, submission, || in_doubt(op_id, late(&onward))).await
     }
 
     fn id(&self) -> OpId {

@@ -15,16 +15,15 @@ from collections import Counter
 import deltalake
 import pyarrow
 import pytest
-from gateway import REGION, Lake
 
 WRITERS = 32
 WRITER_SECONDS = 240
 
 
-def options(lake: Lake) -> dict[str, str]:
+def options(lake) -> dict[str, str]:
     return {
         "AWS_ACCESS_KEY_ID": lake.key, "AWS_SECRET_ACCESS_KEY": lake.secret, "AWS_ENDPOINT_URL": lake.endpoint,
-        "AWS_REGION": REGION, "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
     }
 
 

@@ -15,7 +15,7 @@ def run(lake: Lake, tool: str, *words: str, home: Path, **more: str) -> str:
     command = [str(Path(sys.executable).with_name(tool)), *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     assert done.returncode == 0, f"{tool} {' '.join(words)}: {done.stdout} {done.stderr}"
-    return done.stdout + done.stderr
+    return done.stdout
 
 
 def rclone(lake: Lake, *words: str, home: Path, **more: str) -> str:

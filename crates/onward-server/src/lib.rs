@@ -76,7 +76,7 @@ pub use settings::{Limits, Listen, S3Listen, ServerConfig, TlsFiles};
 use auth::{Keys, NewKey, Role};
 use error::ApiError;
 use extract::limited;
-use listen::Listener;
+use listen::{HeaderNames, Listener};
 use onward::{Error, Onward, Result};
 use sources::Sources;
 use state::{App, AppState};
@@ -202,9 +202,10 @@ impl Server {
         let (limits, stopping) = (app.limits, app.stopping.clone());
         #[cfg(feature = "s3")]
         let gateway = self.s3.map(|Bound { listener, domains }| {
-            listener.serve(s3::router(app.clone(), domains), limits, stopping.clone())
+            let routes = s3::router(app.clone(), domains);
+            listener.serve(routes, HeaderNames::LowerCase, limits, stopping.clone())
         });
-        let served = self.listener.serve(router(app), limits, stopping);
+        let served = self.listener.serve(router(app), HeaderNames::TitleCase, limits, stopping);
         #[cfg(feature = "s3")]
         let finished = match gateway {
             Some(gateway) => {

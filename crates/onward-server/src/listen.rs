@@ -44,6 +44,16 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// How names of headers are spelled in answers: it says nothing in HTTP, and something to some clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderNames {
+    /// `Content-Type`, as clients of lakeFS know it.
+    TitleCase,
+    /// `content-type`: clients of S3 take the names of metadata as they are spelled.
+    #[cfg(feature = "s3")]
+    LowerCase,
+}
+
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
@@ -112,13 +122,19 @@ impl Listener {
 
     /// Serves connections until `stopping`, then lets requests under way go on for the limits'
     /// grace. Returns whether all of them ended by themselves.
-    pub async fn serve(self, app: Router, limits: Limits, stopping: CancellationToken) -> bool {
+    pub async fn serve(
+        self,
+        app: Router,
+        names: HeaderNames,
+        limits: Limits,
+        stopping: CancellationToken,
+    ) -> bool {
         let places = Arc::new(Semaphore::new(limits.connections));
         let graceful = GracefulShutdown::new();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
-            .title_case_headers(true);
+            .title_case_headers(names == HeaderNames::TitleCase);
         loop {
             let next = async {
                 let place = Arc::clone(&places).acquire_owned().await;

@@ -15,6 +15,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::CommitId;
 use crate::repo::access_keys::AccessKey;
 use crate::repo::hint::Parts;
+use crate::repo::multipart::Upload;
 use crate::repo::protection::Rule;
 use crate::repo::rules::kind::decode_rules;
 use crate::repo::write_policy::WriteRule;
@@ -59,6 +60,7 @@ fn a_record_of_a_newer_version_is_refused_as_such() {
     newer(decode_rules::<Rule>("protection", &with("protection-v1.bin", 0, 2)));
     newer(decode_rules::<WriteRule>("write-policy", &with("write-policy-v1.bin", 0, 2)));
     newer(decode::<AccessKey>("key", &with("access-key-v1.bin", 0, 2)));
+    newer(decode::<Upload>("upload", &with("upload-v1.bin", 0, 2)));
     newer(InlineRun::decode(&with("inline-run-v1.bin", 0, 2)));
     newer(decode_list(&with("range-list-v1.bin", 0, 2).into()));
     newer(decode_value(&with("value-put-v0.bin", 0, 0x11)));

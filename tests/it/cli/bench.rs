@@ -97,6 +97,20 @@ fn writers_are_spread_over_branches() {
 }
 
 #[test]
+fn processes_that_wait_are_measured_by_their_connections() {
+    let desk = Desk::lake();
+    let found = desk.done("bench waiting --processes 5 --json").json();
+    // Who publishes knows, and is not told.
+    assert_eq!((&found["connections"], &found["told"]), (&10.into(), &4.into()), "{found}");
+    // What is freed meanwhile may be more than what ten connections take.
+    assert!(found["redis_bytes_per_connection"].is_number(), "{found}");
+    for cost in ["redis_accept_us", "redis_decide_us"] {
+        assert!(found[cost].as_f64() > Some(0.0), "{cost} of {found}");
+    }
+    assert!(left(&desk).is_empty(), "{:?}", left(&desk));
+}
+
+#[test]
 fn merges_reads_and_stalls_can_be_spread_over_processes() {
     let desk = Desk::lake();
     let merges = desk.done("bench merge --writers 4 --processes 3 --count 7 --json").json();

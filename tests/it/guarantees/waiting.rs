@@ -43,6 +43,28 @@ async fn a_deadline_ends_in_still_queued_and_a_healed_store_finishes_the_op() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_hangs_is_sent_again_and_holds_nobody_up() {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let objects = Objects::from_store(Arc::new(store.clone()), "memory://").hedged();
+    let deployment = Deployment { redis: RedisServer::new(), objects };
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    for n in 0..20 {
+        commit(&onward, "main", n).await;
+    }
+    let creates = || {
+        store.log().iter().filter(|(op, key)| *op == Op::Create && key.contains("/log/")).count()
+    };
+    let before = creates();
+    store.fail_next_at(Op::Create, "/log/", 1, Fault::Hang);
+    let outcome = commit(&onward, "main", 20).await;
+    assert!(outcome.commit().is_some(), "{outcome:?}");
+    assert!(creates() >= before + 2);
+    assert_eq!(onward.counters().failed_rounds, 0, "it would wait for the deadline");
+    Audit::of(&deployment.objects, "main").await.has_all(0..=20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_refuses_is_told_at_once_and_again_and_loses_nothing() {
     for fault in [Fault::Full, Fault::ReadOnly] {
         let (deployment, store, onward) = on_faulty_store().await;

@@ -19,6 +19,8 @@ async fn what_is_put_is_on_the_branch_at_once_and_read_with_all_that_was_said_of
     assert_eq!(put.status, StatusCode::OK, "{}", put.text());
     let staged = s3.stat("main", "orders/day=1.csv").await.unwrap();
     assert_eq!(put.etag(), format!("\"{}\"", staged.checksum));
+    assert_eq!(put.header("x-amz-request-id"), put.header("x-request-id"));
+    assert!(!put.header("x-request-id").is_empty());
     assert_eq!(staged.metadata["owner"], "orders");
     for method in ["GET", "HEAD"] {
         let read = s3.call(method, "/lake/main/orders/day=1.csv").send().await;
@@ -39,6 +41,16 @@ async fn what_is_put_is_on_the_branch_at_once_and_read_with_all_that_was_said_of
     let again = s3.call("DELETE", "/lake/main/orders/day=1.csv").send().await;
     assert_eq!(again.status, StatusCode::NO_CONTENT);
     assert_eq!(s3.get("/lake/main/orders/day=1.csv").await.told(), (404, "NoSuchKey".into()));
+}
+
+#[tokio::test]
+async fn names_of_metadata_are_spelled_as_they_were_put() {
+    let s3 = Gateway::start().await;
+    let put = s3.call("PUT", "/lake/main/a").header("x-amz-meta-owner", "orders").body("bytes");
+    assert_eq!(put.send().await.status, StatusCode::OK);
+    // boto3 makes keys of them: `Owner` would be another one.
+    let (status, answer) = s3.call("GET", "/lake/main/a").send_raw().await;
+    assert!(status == 200 && answer.contains("x-amz-meta-owner: orders"), "{answer}");
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ impl Process {
             }
         };
         let store = Arc::new(Storage::new(Arc::clone(store), self.clone()));
-        let objects = Objects::from_store(store, "memory://");
+        let objects = Objects::from_store(store, "memory://").hedged();
         Onward::assemble(config, lanes, objects, Faults::default())
     }
 }

@@ -11,7 +11,7 @@ use onward::internals::coord::publish::{Publication, Published};
 use onward::internals::coord::restore::BranchImage;
 use onward::internals::coord::submit::{SUBMISSIONS_MAX, Seal, Submission, SubmitLimits};
 use onward::internals::coord::view::View;
-use onward::internals::coord::{Answer, BranchState, HeadView};
+use onward::internals::coord::{Answer, BranchState, HeadView, RedisBranch};
 use onward::internals::model::ids::{CommitId, OpId, Ticket};
 use onward::{Error, Result};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -21,7 +21,8 @@ use super::sample::Made;
 /// Submissions that wait for a call, at most.
 const WAITING_MAX: usize = 4096;
 
-const LIMITS: SubmitLimits = SubmitLimits { queue: 131_072, sealed: 0 };
+/// What a branch without a log takes.
+pub const LIMITS: SubmitLimits = SubmitLimits { queue: 131_072, sealed: 0 };
 
 /// A branch whose commits are nothing but their acceptance and their outcome.
 #[derive(Debug, Clone)]
@@ -41,9 +42,7 @@ struct Shared {
 impl Floor {
     /// Over the keys of a branch that has no record, so that nobody else finds it.
     pub async fn start(context: BranchContext) -> Result<Self> {
-        let head = HeadView { state: BranchState::Open, done: 0, commit: None, position: 0 };
-        let image = BranchImage { head, outcomes: Vec::new(), producers: Vec::new() };
-        context.redis.restore(&image).await?;
+        open(&context.redis).await?;
         let (incoming, submissions) = mpsc::channel(WAITING_MAX);
         let shared = Arc::new(Shared::default());
         tokio::spawn(accept(context.clone(), Arc::clone(&shared), submissions));
@@ -67,6 +66,13 @@ impl Floor {
         let batch = told.await.map_err(ended)?;
         Ok(Made { rounds: 1, bound: 0, batch })
     }
+}
+
+/// Puts an empty branch into Redis.
+pub async fn open(redis: &RedisBranch) -> Result<()> {
+    let head = HeadView { state: BranchState::Open, done: 0, commit: None, position: 0 };
+    let image = BranchImage { head, outcomes: Vec::new(), producers: Vec::new() };
+    redis.restore(&image).await.map(drop)
 }
 
 async fn accept(
@@ -112,7 +118,8 @@ async fn decide(context: BranchContext, shared: Arc<Shared>) {
     }
 }
 
-fn publication(view: &View) -> Result<Publication> {
+/// That all ops of a view are commits.
+pub fn publication(view: &View) -> Result<Publication> {
     let first = Ticket(view.head.done + 1);
     let commit = Some(CommitId::from_bytes([7; 32]));
     let batch = view.elements.len() as u32;

@@ -37,6 +37,7 @@ mod server;
 mod stall;
 mod table;
 mod teller;
+mod waiting;
 mod weather;
 
 /// What to measure, and under what conditions.
@@ -81,6 +82,9 @@ pub enum Scenario {
     /// One-change commits on branches of more and more entries, all measured in turns
     #[command(after_help = "Example: onward bench grow --entries 100,10000,1000000")]
     Grow(grow::GrowArgs),
+    /// Connections of many processes that wait on one branch: what they cost Redis
+    #[command(after_help = "Example: onward bench waiting --processes 1000,9900")]
+    Waiting(waiting::WaitingArgs),
     /// Clients of a lakeFS server each make a branch, upload, commit and merge, over and over: this
     /// deployment's sidecar, or any server that speaks lakeFS's API
     #[command(
@@ -147,6 +151,7 @@ async fn here(
             Scenario::Bulk(args) => bulk::run(&bench, args).await,
             Scenario::Read(args) => read::run(&bench, args).await,
             Scenario::Grow(args) => grow::run(&bench, args).await,
+            Scenario::Waiting(args) => waiting::run(&bench, args).await,
             Scenario::Cycle(args) => cycle::here(&bench, args).await,
             // Is not about this deployment.
             Scenario::Compare(args) => compare::run(teller, args).await,

@@ -61,6 +61,67 @@ impl SlowLog {
     }
 }
 
+/// One section of what Redis says of itself.
+pub struct Info(String);
+
+/// Asks for a section.
+pub async fn info(lanes: &Lanes, section: &str) -> Result<Info> {
+    let reply = lanes.call("info", redis::cmd("INFO").arg(section)).await?;
+    redis::from_redis_value(reply)
+        .map(Info)
+        .map_err(|_| Error::unavailable("Redis did not answer INFO with text"))
+}
+
+impl Info {
+    /// A number in it.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        let mut lines = self.0.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(field, _)| *field == name);
+        found
+            .and_then(|(_, value)| value.trim().parse().ok())
+            .ok_or_else(|| Error::unavailable(format!("Redis does not tell its {name}")))
+    }
+}
+
+/// How many clients Redis takes, raised for a while.
+pub struct MaxClients {
+    lanes: Lanes,
+    before: Option<u64>,
+}
+
+impl MaxClients {
+    /// So many at the least. Fails where Redis, or the system that it runs on, does not let us.
+    pub async fn at_least(lanes: &Lanes, wanted: usize) -> Result<Self> {
+        let mut get = redis::cmd("CONFIG");
+        let reply = lanes.call("config", get.arg("GET").arg("maxclients")).await?;
+        let (_, allowed): (String, u64) = redis::from_redis_value(reply)
+            .map_err(|_| Error::unavailable("Redis does not tell how many clients it takes"))?;
+        let wanted = wanted as u64;
+        let room = Self { lanes: lanes.clone(), before: (allowed < wanted).then_some(allowed) };
+        if room.before.is_some() {
+            room.set(wanted).await.map_err(|error| {
+                error.context(format!(
+                    "{wanted} connections are asked for, and this Redis takes {allowed}: raise its maxclients, and how many files it may open"
+                ))
+            })?;
+        }
+        Ok(room)
+    }
+
+    async fn set(&self, clients: u64) -> Result<()> {
+        let mut set = redis::cmd("CONFIG");
+        self.lanes.call("config", set.arg("SET").arg("maxclients").arg(clients)).await.map(drop)
+    }
+
+    /// As it was before.
+    pub async fn put_back(self) -> Result<()> {
+        match self.before {
+            Some(before) => self.set(before).await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// The most memory that this process has ever had, in bytes, where the system tells.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

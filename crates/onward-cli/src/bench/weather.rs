@@ -56,10 +56,11 @@ impl Weather {
         self.stalled.send_replace(stalled);
     }
 
-    /// Puts it in front of a store.
+    /// Puts it in front of a store, which is used as one so far away is.
     pub fn over(&self, objects: Objects) -> Objects {
         let weather = self.clone();
-        objects.behind(|inner| Arc::new(Store { inner, weather }))
+        let objects = objects.behind(|inner| Arc::new(Store { inner, weather }));
+        if self.latency.is_some() { objects.hedged() } else { objects }
     }
 
     /// Waits as long as a read has to.

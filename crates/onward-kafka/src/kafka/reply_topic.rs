@@ -105,7 +105,16 @@ impl ReplyTopic {
     }
 
     fn refused(&self, error: &KafkaError) -> Error {
-        let refused = match error.rdkafka_error_code() {
+        let code = match error.rdkafka_error_code() {
+            // A producer that keeps an order fails for good where one reply is refused, and says why by itself.
+            Some(Code::Fatal) => self
+                .producer
+                .client()
+                .fatal_error()
+                .map_or(Some(Code::Fatal), |(code, _)| Some(code)),
+            code => code,
+        };
+        let refused = match code {
             Some(code) => topic_error(&self.topic, code),
             None => Error::unavailable(error.to_string()),
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::StreamingBlob;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -23,6 +23,7 @@ use super::talk::{TALK, Talk};
 use super::unread::Unread;
 use crate::extract::parameters;
 use crate::listen::Peer;
+use crate::requests::REQUEST_ID;
 use crate::state::AppState;
 
 /// How far the clock of a client may be off, in seconds, and so for how long a signed request can be sent
@@ -123,6 +124,17 @@ pub async fn answer(State(service): State<Service>, request: Request) -> Respons
         tracing::error!(%error, "a request ended early");
         refusal(S3Error::new(S3ErrorCode::InternalError))
     })
+}
+
+/// The header in which clients of S3 look for the id of a request.
+const AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+
+/// Says the id of the request where clients of S3 look for it, too.
+pub async fn with_request_id(mut response: Response) -> Response {
+    if let Some(id) = response.headers().get(REQUEST_ID).cloned() {
+        response.headers_mut().insert(AMZ_REQUEST_ID, id);
+    }
+    response
 }
 
 /// What a client is told whose request met a bug.

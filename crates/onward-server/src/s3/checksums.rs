@@ -181,9 +181,7 @@ impl Said {
         }
         Ok(said)
     }
-}
 
-impl Said {
     /// By the headers of a request whose body is read as it was sent: none that a checksum follows.
     pub fn of_whole(headers: &HeaderMap) -> S3Result<Self> {
         match headers.contains_key(TRAILER) {

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use super::attributes::Attributes;
 use super::checksums::is_same;
 use super::error::{told, told_of};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, UploadPlace};
 use super::names::{Named, named};
 use super::objects::{CHECKSUM_TYPE, sums_of, tag_of};
 use super::parted::{UnderWay, id_of, under_way};
@@ -58,8 +58,11 @@ pub async fn complete(
         ));
     }
     let is_long = len_of(&parts) > LONG_LEN;
+    // A part that is alone is not written again.
+    let written = if parts.len() > 1 { len_of(&parts) } else { 0 };
+    let place = gateway.place(Some(written)).await?;
     let pen = Pen::new(&branch, &extensions);
-    let finishing = Completion { at, parts, input, branch, pen, conditions }.finish();
+    let finishing = Completion { at, parts, input, branch, pen, conditions, place }.finish();
     if !is_long {
         return finishing.await.map(S3Response::new);
     }
@@ -80,11 +83,12 @@ struct Completion {
     branch: Branch,
     pen: Pen,
     conditions: Conditions,
+    place: Option<UploadPlace>,
 }
 
 impl Completion {
     async fn finish(self) -> S3Result<CompleteMultipartUploadOutput> {
-        let Self { at, parts, input, branch, pen, conditions } = self;
+        let Self { at, parts, input, branch, pen, conditions, place: _place } = self;
         let entry = assembled(&at, &parts, &input).await?;
         let done = Done {
             branch: at.upload.branch.clone(),

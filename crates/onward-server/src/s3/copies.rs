@@ -124,6 +124,7 @@ async fn moved(gateway: &Gateway, from: &Named, entry: &Entry, to: &Named) -> S3
         let nothing = futures::stream::empty::<std::io::Result<bytes::Bytes>>();
         return write(branch, nothing).await.map_err(told);
     }
+    let _place = gateway.place(Some(entry.size)).await?;
     let streamed = open(&gateway.app, &from.repo, entry, None).await.map_err(told)?;
     write(branch, until_stopped(&gateway.app, streamed.chunks)).await.map_err(told)
 }

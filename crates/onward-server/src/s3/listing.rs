@@ -36,7 +36,7 @@ impl Writing {
         }
     }
 
-    /// A name.
+    /// A name, as this answer has it.
     pub fn write(self, name: impl AsRef<str>) -> String {
         match self {
             Self::Plain => name.as_ref().to_owned(),

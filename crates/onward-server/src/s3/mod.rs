@@ -34,7 +34,7 @@ mod unread;
 mod written;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, map_response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
@@ -53,5 +53,6 @@ pub fn router(app: AppState, domains: Domains) -> Router {
         .layer(RequestBodyTimeoutLayer::new(piece_timeout))
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(from_fn(requests::observe))
+        .layer(map_response(answer::with_request_id))
         .with_state(service)
 }

@@ -151,7 +151,7 @@ impl Read {
     }
 }
 
-/// GET.
+/// GET of an object, or of a part of it.
 pub async fn get(
     gateway: &Gateway,
     request: S3Request<GetObjectInput>,
@@ -175,7 +175,7 @@ pub async fn get(
     }))
 }
 
-/// HEAD.
+/// HEAD: what GET would say, without the bytes.
 pub async fn head(
     gateway: &Gateway,
     request: S3Request<HeadObjectInput>,

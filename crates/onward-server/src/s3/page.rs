@@ -32,7 +32,7 @@ pub struct Asked {
 pub struct Page {
     /// Objects by their keys.
     pub objects: Vec<(String, Entry)>,
-    /// Common prefixes.
+    /// Common prefixes, each ending with the delimiter.
     pub prefixes: Vec<String>,
     /// What to ask for behind; `None` where this was the last page.
     pub next: Option<String>,

@@ -29,7 +29,7 @@ const PAGE_MAX: usize = 1000;
 pub struct UnderWay {
     /// Where its object will be.
     pub named: Named,
-    /// Its id.
+    /// The id that its client was given.
     pub id: u128,
     /// What is known of it.
     pub upload: Upload,

@@ -69,6 +69,8 @@ pub async fn copy(
     let range = input.copy_source_range.as_deref().map(|text| range_of(text, entry.size));
     let range = range.transpose()?;
     from.path()?;
+    let len = range.as_ref().map_or(entry.size, |range| range.end - range.start);
+    let _place = gateway.place(Some(len)).await?;
     let streamed = open(&gateway.app, &from.repo, &entry, range).await.map_err(told)?;
     let branch = at.named.repo.branch(at.named.reference.as_str());
     let written =

@@ -1,7 +1,5 @@
 //! PUT: the bytes first, compared with what was said of them, then the name, on its conditions.
 
-use std::time::Duration;
-
 use http::HeaderMap;
 use s3s::dto::{ChecksumType, ETag, PutObjectInput, PutObjectOutput, StreamingBlob};
 use s3s::{S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
@@ -20,12 +18,6 @@ use crate::writes::require;
 use onward::Entry;
 use onward::internals::repo::Branch;
 use onward::internals::repo::write_policy::Written;
-
-/// Bodies that are no longer need no place of their own in memory.
-const SMALL_LEN: i64 = 1 << 20;
-
-/// How long a large body waits for its place.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body of a request, with what its headers and trailers say of it.
 pub struct Sent<'a> {
@@ -108,19 +100,14 @@ pub async fn receive(
     sent: Sent<'_>,
 ) -> S3Result<(Entry, Option<Sum>)> {
     let said = Said::of(sent.headers)?;
-    if sent.len.is_some_and(|len| u64::try_from(len).is_ok_and(|len| len > BODY_LEN_MAX)) {
+    let len = sent.len.and_then(|len| u64::try_from(len).ok());
+    if len.is_some_and(|len| len > BODY_LEN_MAX) {
         return Err(s3_error!(
             EntityTooLarge,
             "a request has {BODY_LEN_MAX} bytes at most: upload it in parts"
         ));
     }
-    let _place =
-        match sent.len {
-            Some(0..=SMALL_LEN) => None,
-            _ => Some(tokio::time::timeout(PATIENCE, gateway.uploads.acquire()).await.map_err(
-                |_| s3_error!(SlowDown, "too many uploads are under way: send it again in a while"),
-            )?),
-        };
+    let _place = gateway.place(len).await?;
     let body = sent.body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let (pieces, outcome) = watched(said, body, sent.trailers);
     let pieces = until_stopped(&gateway.app, Box::pin(pieces));

@@ -1,9 +1,12 @@
 //! On a real broker that asks who one is, and where nobody may do anything that was not allowed.
 
-use onward::ErrorKind;
-use onward_kafka::{Kafka, Settings};
+use std::time::Duration;
+
+use onward::{ErrorKind, Result};
+use onward_kafka::{Kafka, ReplyTopic, Settings, Sink};
 
 use super::{COOPERATIVE, NEW_PROTOCOL};
+use crate::change_sets::{Read, put, replies, send};
 use crate::support::lake::{Lake, Running, settings};
 use crate::support::server::{allow, shared, variable};
 use crate::support::topics::client;
@@ -57,4 +60,36 @@ async fn who_may_not_is_told_once_and_clearly_in_the_classic_protocol() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_is_told_once_and_clearly_in_the_new_protocol() {
     guarded("guarded-new", NEW_PROTOCOL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_write_to_the_reply_topic_is_told_and_the_outcome_is_told_by_who_may() {
+    let (lake, topics) = (Lake::new().await, shared());
+    let (topic, reply_topic) = ("guarded-requests", "guarded-replies");
+    topics.create(topic, 1).await;
+    topics.create(reply_topic, 1).await;
+    send(&topics.brokers, topic, &[(0, put("a"))]);
+    allow("reader", "topic", topic, "read");
+    allow("reader", "group", topic, "read");
+    let run = |settings: Settings| -> Result<Running> {
+        let login = login("secret", &[]);
+        let replies = ReplyTopic::connect(&login, reply_topic)?;
+        let broker = Kafka::connect(&login, &settings.group, &settings.topics)?;
+        Ok(Running::of(Sink::new(&lake.repo(), "main", settings)?.replies(replies), broker))
+    };
+    let mut to_the_end = Settings::change_sets(topic, [topic]).unwrap();
+    to_the_end.exit_at_end = true;
+    to_the_end.last_commit_patience = Duration::from_secs(1);
+    let error = run(to_the_end.clone()).err().unwrap();
+    assert!(error.message().contains("no right to the topic"), "{error}");
+    // It may see that the topic is there, and no more.
+    allow("reader", "topic", reply_topic, "describe");
+    is_refused(run(to_the_end.clone()).unwrap(), "a reply cannot be sent").await;
+    assert!(lake.entries().await.contains_key("a"));
+    assert!(replies(&topics.brokers, reply_topic).is_empty());
+    allow("reader", "topic", reply_topic, "write");
+    run(to_the_end).unwrap().end().await.unwrap();
+    let told = replies(&topics.brokers, reply_topic);
+    assert_eq!(told.iter().map(Read::of).collect::<Vec<_>>(), [(0, 0)]);
+    assert_eq!(told[0].outcome["outcome"], "committed");
 }
