@@ -78,8 +78,8 @@ def test_deletes_go_beside_appends(catalog, warehouse):
 def test_transactions_over_two_tables_are_whole(catalog, warehouse):
     table = catalog.create_table("db.t", SCHEMA, properties=COMMUTE)
     catalog.create_table("db.t2", SCHEMA, properties=COMMUTE)
-    both = [file(table, id) for id in range(12)]
-    alone = [file(table, 100 + id) for id in range(6)]
+    both = [file(table, id) for id in range(6)]
+    alone = [file(table, 100 + id) for id in range(3)]
     tasks = [one.line("both") for one in both]
     tasks[3:3] = [one.line("append") for one in alone]
     told = java.write(warehouse, "db.t", 6, tasks)
