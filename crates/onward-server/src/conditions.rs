@@ -39,6 +39,11 @@ const OFFERED: &[(&[Method], &str, &[&str])] = &[
         "/api/v1/repositories/{repo}/settings/branch_protection",
         BY_ETAG,
     ),
+    (
+        &[Method::GET, Method::HEAD, Method::PUT],
+        "/onward/v1/repositories/{repo}/write_policy",
+        BY_ETAG,
+    ),
 ];
 
 /// Why a request is refused that has a condition which its route does not judge.
