@@ -94,7 +94,7 @@ fuzz: ## Hostile bytes against every decoder, for FUZZ_SECONDS=60, under a cover
 two-versions: ## This program and the one of commit OLD=… work on one branch at once
 	./scripts/two-versions $(OLD)
 
-setup: ## Install what is missing (redis-server) and check the rest
+setup: ## Install what is missing (redis-server, g++, make, curl) and check the rest
 	./scripts/setup
 
 build: setup ## The release binary

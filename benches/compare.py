@@ -296,7 +296,7 @@ PROCESSES = multiprocessing.get_context("fork")
 def apart(work, *arguments):
     """What a function says, called in a process of its own."""
     told = PROCESSES.Queue()
-    child = PROCESSES.Process(target=lambda: told.put(work(*arguments)))
+    child = PROCESSES.Process(target=lambda: told.put(work(*arguments)), daemon=True)
     child.start()
     while True:
         try:
@@ -310,17 +310,20 @@ def apart(work, *arguments):
 
 
 def write(system, number, begin, seconds, results) -> None:
-    commit = system.writer(number)
+    waits, failures, turn = [], {}, 0
+    commit, before = None, 0
     # The first commit of a process loads half a library, which is not what is compared.
     try:
+        commit = system.writer(number)
         commit(0)
         before = 1
-    except Exception:
-        before = 0
-    begin.wait()
+    except Exception as error:
+        if commit is None:
+            failures[type(error).__name__] = 1
+    begin.wait(timeout=LINGER_SECONDS)
     until = time.monotonic() + seconds
-    waits, failures, turn = [], {}, 0
-    while (started := time.monotonic()) < until:
+    # Who has no client at all has failed once.
+    while commit and (started := time.monotonic()) < until:
         turn += 1
         try:
             commit(turn)
@@ -328,7 +331,24 @@ def write(system, number, begin, seconds, results) -> None:
         except Exception as error:
             kind = type(error).__name__
             failures[kind] = failures.get(kind, 0) + 1
-    results.put((waits, failures, time.monotonic() - until + seconds, before))
+    results.put((waits, failures, max(seconds, time.monotonic() - until + seconds), before))
+
+
+def gather(results, running: list, seconds: float) -> list:
+    """What all writers say. One that died says nothing, and nobody waits for it."""
+    # The first commits, the time that is measured, and the last commits.
+    told, until = [], time.monotonic() + seconds + 2 * LINGER_SECONDS
+    while len(told) < len(running):
+        try:
+            told.append(results.get(timeout=1))
+        except queue.Empty:
+            if any(process.exitcode for process in running):
+                sys.exit("compare: a writer died, see above")
+            if time.monotonic() > until:
+                sys.exit("compare: a writer does not come to an end")
+    for process in running:
+        process.join()
+    return told
 
 
 def measure(system, writers: int, seconds: float) -> dict:
@@ -337,13 +357,12 @@ def measure(system, writers: int, seconds: float) -> dict:
         apart(system.prepare, writers)
     results, begin = PROCESSES.Queue(), PROCESSES.Barrier(writers)
     running = [
-        PROCESSES.Process(target=write, args=(system, number, begin, seconds, results)) for number in range(writers)
+        PROCESSES.Process(target=write, args=(system, number, begin, seconds, results), daemon=True)
+        for number in range(writers)
     ]
     for process in running:
         process.start()
-    told = [results.get(timeout=seconds + LINGER_SECONDS) for _ in running]
-    for process in running:
-        process.join()
+    told = gather(results, running, seconds)
     waits = sorted(wait for mine, *_ in told for wait in mine)
     failures: dict[str, int] = {}
     for _, kinds, *_ in told:
@@ -390,23 +409,27 @@ def length(seconds: float | None) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
+def speed(per_second: float) -> str:
+    return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.1f}"
+
+
 def table(files: list[str]) -> None:
     """What was kept as JSON, as the table of the README."""
     kept = [json.loads(line) for file in files for line in open(file)]
     points = {(point["system"], point["writers"]): point for point in kept if "system" in point}
     counts = sorted({writers for _, writers in points})
     plural = lambda count: "1 writer" if count == 1 else f"{count} writers"
-    print("| |" + "".join(f" {plural(count)} |" for count in counts) + f" p99 at {counts[-1]} | failed |")
+    print("| |" + "".join(f" {plural(count)} |" for count in counts) + f" p99 at {counts[-1]} | failed at {counts[-1]} |")
     print("|---|" + "---|" * (len(counts) + 2))
     for name in NAMES:
         mine = [points.get((name, count)) for count in counts]
         if not any(mine):
             continue
-        speeds = "".join(f" {point['commits_per_second']} |" if point else " |" for point in mine)
-        failed = sum(point["failed"] for point in mine if point)
-        told = sum(point["commits"] for point in mine if point) + failed
-        p99 = length(mine[-1]["p99_s"]) if mine[-1] else ""
-        print(f"| {name} |{speeds} {p99} | {failed} of {told} |")
+        speeds = "".join(f" {speed(point['commits_per_second'])} |" if point else " – |" for point in mine)
+        last = mine[-1]
+        p99 = length(last["p99_s"]) if last else "–"
+        failed = f"{last['failed']} of {last['commits'] + last['failed']}" if last else "–"
+        print(f"| {name} |{speeds} {p99} | {failed} |")
         missing = sum(point["missing"] for point in mine if point)
         if missing:
             print(f"compare: {missing} acknowledged commits of {name} are missing", file=sys.stderr)

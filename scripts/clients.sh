@@ -56,7 +56,7 @@ install_java() {
 find_program() {
     if [ -z "${ONWARD_BIN:-}" ]; then
         "${CARGO:-cargo}" build --locked --release
-        ONWARD_BIN="target/release/onward"
+        ONWARD_BIN="${CARGO_TARGET_DIR:-target}/release/onward"
     fi
     ONWARD_BIN="$(realpath "$ONWARD_BIN")"
     export ONWARD_BIN PYTHONDONTWRITEBYTECODE=1

@@ -8,6 +8,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -110,6 +111,11 @@ def watch(command: list[str]) -> tuple[list[Shown], float]:
         if now() - last >= FRAME_SECONDS:
             last = now()
             picture(last)
+    else:
+        # With all that it has started on its terminal.
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        sys.exit(f"record: the command takes longer than {LIMIT_SECONDS} s and was ended; nothing was written")
     length = now()
     picture(length)
     _, status = os.waitpid(child, 0)

@@ -32,8 +32,9 @@ pub fn file_of(url: &str) -> Result<PathBuf> {
     path.ok_or_else(|| wrong("a file URL has an absolute path behind three slashes: file:///srv"))
 }
 
-/// The URL of an absolute path.
-pub(super) fn url_of(path: &Path) -> String {
+/// The `file://` URL of an absolute path, which [`file_of`] takes for the same path: what has a meaning in a URL
+/// is escaped.
+pub fn url_of(path: &Path) -> String {
     match Url::from_file_path(path) {
         Ok(url) => url.into(),
         Err(()) => format!("file://{}", path.display()),

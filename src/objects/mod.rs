@@ -56,7 +56,7 @@ mod write;
 
 pub use counters::ObjectCounters;
 pub use failure::{Refusal, refusal};
-pub use folder::{file_of, open_file};
+pub use folder::{file_of, open_file, url_of};
 pub use foreign::{Foreign, Found, LeftOut, LeftOutKind};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use key::check as check_key;

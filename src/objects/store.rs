@@ -37,7 +37,7 @@ pub struct Objects {
     /// Whether listings come in the order of keys.
     pub(super) ordered: bool,
     pub(super) meter: Arc<Meter>,
-    /// Sends creates that take too long once more, where that is done.
+    /// Sends creates of log entries that take too long once more, where that is done.
     pub(super) hedge: Option<Arc<Hedge>>,
 }
 
@@ -79,8 +79,8 @@ impl Objects {
         }
     }
 
-    /// The same store, to which a create of a small object that takes far longer than they do is sent once
-    /// more: one in sixteen at the most. A cloud store that is opened by its URL is used so.
+    /// The same store, to which a [`create_hedged`](Self::create_hedged) of a small object that takes far longer than
+    /// they do is sent once more: one in sixteen at the most. A cloud store that is opened by its URL is used so.
     #[must_use]
     pub fn hedged(mut self) -> Self {
         self.hedge = Some(Arc::default());

@@ -7,6 +7,7 @@ use futures::StreamExt;
 
 use super::backend::{self, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use super::failure::{Refusal, Trouble, refusal};
+use super::hedge::Hedge;
 use super::key;
 use super::store::{Objects, check_len};
 use crate::clock;
@@ -37,6 +38,18 @@ impl Objects {
     /// After an error the object may or may not be there; calling again with the same bytes is
     /// safe and tells.
     pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created> {
+        self.create_by(key, bytes, None).await
+    }
+
+    /// As [`create`](Self::create), and sent once more beside itself when it takes too long, where the store is
+    /// used so ([`hedged`](Self::hedged)). The one that is not waited for may be carried out long afterwards: this is
+    /// for keys that are never free again, such as those of log entries.
+    pub async fn create_hedged(&self, key: &str, bytes: Bytes) -> Result<Created> {
+        let hedge = self.hedge.as_deref().filter(|_| bytes.len() <= HEDGED_MAX);
+        self.create_by(key, bytes, hedge).await
+    }
+
+    async fn create_by(&self, key: &str, bytes: Bytes, hedge: Option<&Hedge>) -> Result<Created> {
         let path = key::object(key)?;
         let call = self.named("create", key);
         check_len(call, bytes.len() as u64)?;
@@ -49,7 +62,7 @@ impl Objects {
                 self.store.put_opts(&path, PutPayload::from(bytes.clone()), options)
             };
             let put = async {
-                match self.hedge.as_ref().filter(|_| bytes.len() <= HEDGED_MAX) {
+                match hedge {
                     Some(hedge) => hedge.answer(put).await,
                     None => put().await,
                 }

@@ -11,7 +11,7 @@ use super::support::root::root;
 const SIDECAR: &str = "127.0.0.1:8000";
 
 fn page(name: &str) -> String {
-    fs::read_to_string(root().join("docs").join(name)).unwrap()
+    fs::read_to_string(root().join(name)).unwrap()
 }
 
 /// All snippets of a page in this language, one after the other.
@@ -31,7 +31,9 @@ fn run(name: &str) {
     let path = std::env::join_paths(
         std::iter::once(programs).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
-    let mut shell = Command::new("bash");
+    let mut shell = Command::new("timeout");
+    // Against one that hangs; none takes a minute.
+    shell.args(["--kill-after=10", "300", "bash"]);
     // Whatever fails ends it, and takes along what it has started.
     shell.args([
         "-euo",
@@ -51,22 +53,27 @@ fn run(name: &str) {
 
 #[test]
 fn the_first_session_runs() {
-    run("first-session.md");
+    run("docs/first-session.md");
 }
 
 #[test]
 fn the_page_of_the_command_runs() {
-    run("command.md");
+    run("docs/command.md");
 }
 
 #[test]
 fn the_page_of_the_sidecar_runs() {
-    run("sidecar.md");
+    run("docs/sidecar.md");
+}
+
+#[test]
+fn what_the_readme_tells_to_type_runs() {
+    run("README.md");
 }
 
 #[test]
 fn the_program_of_the_library_s_page_is_the_example_that_runs() {
     let example = fs::read_to_string(root().join("examples/loader.rs")).unwrap();
     let (_, program) = example.split_once("\n\n").unwrap();
-    assert_eq!(snippets(&page("library.md"), "rust"), program);
+    assert_eq!(snippets(&page("docs/library.md"), "rust"), program);
 }

@@ -40,9 +40,9 @@ impl Pager {
         if std::env::var_os("LESS").is_none() {
             command.env("LESS", LESS);
         }
-        let caught = signal(SignalKind::interrupt()).ok()?;
-        // Where there is no less, nothing is paged.
+        // Where there is no less, nothing is paged, and Ctrl-C ends this command: once it is caught, it is for good.
         let mut shows = command.stdin(Stdio::piped()).spawn().ok()?;
+        let caught = signal(SignalKind::interrupt()).ok()?;
         let into = shows.stdin.take()?.into_owned_fd().ok()?;
         dup2_stdout(into).ok()?;
         Some(Self { shows, _caught: caught })

@@ -1,5 +1,6 @@
 //! Records of topics of change sets on their way into a partition's queue, and those that are none into files:
-//! what lies side by side there when a commit could be made is one file and one commit.
+//! what lies side by side there when a commit could be made is one file and one commit. Where a file is on its way,
+//! the letters behind it wait for that, as they cannot be committed before it.
 
 use std::collections::VecDeque;
 
@@ -77,6 +78,12 @@ impl Partition {
 }
 
 impl Finished {
+    /// Whether it is dead letters whose file is not uploaded yet.
+    fn is_being_buried(&self) -> bool {
+        matches!(self.request, Some(Request::DeadLetters(_)))
+            && self.files.iter().any(|file| file.entry.is_none())
+    }
+
     /// Takes what is behind in, where both are dead letters of one life that go together; else gives it back.
     fn join(&mut self, mut next: Self) -> Option<Self> {
         if !next.is_to_be_buried() || next.life != self.life {
@@ -104,7 +111,8 @@ impl Engine {
         let Some(letters) = &settings.dead_letters else { return Ok(()) };
         let mut uploads = Vec::new();
         for partition in self.partitions.values_mut() {
-            if partition.waiting.iter().any(Finished::is_to_be_buried) {
+            let is_held_up = partition.waiting.front().is_some_and(Finished::is_being_buried);
+            if !is_held_up && partition.waiting.iter().any(Finished::is_to_be_buried) {
                 let files = partition.bury(letters, &settings)?;
                 uploads.push((partition.place.clone(), partition.assignment, files));
             }

@@ -126,7 +126,7 @@ impl Lake {
         let Encoded { entry, bytes } = encoded;
         let (uid, first) = (entry.uid, entry.first);
         let key = layout::log_entry(&self.entries.repo, uid, first);
-        match self.entries.objects.create(&key, bytes.clone()).await? {
+        match self.entries.objects.create_hedged(&key, bytes.clone()).await? {
             Created::Written => {
                 self.entries.keep(entry, bytes.len());
                 Ok((Arc::clone(entry), true))

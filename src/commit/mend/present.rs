@@ -35,7 +35,7 @@
 //! | `repo/gc/drain.rs`: a look at a queue that is to empty | until the deadline | each look helps with its front | `unavailable`, nothing was removed |
 //! | `objects/open.rs`: a request to a cloud store, by its client | 4 times, 20 s; 30 s for the call | put-if-absent is told apart by its bytes, other writes are of the same bytes | `unavailable` |
 //! | `objects/store.rs`: a create that is told "exists" of what is not there | 6 times, pauses from 20 ms on | if absent | `unavailable` |
-//! | `objects/hedge.rs`: a create of a small object at a cloud store that takes three times as long as they do | once, beside itself; one in 16 | if absent, and of the same bytes | what is answered first |
+//! | `objects/hedge.rs`: a create of a log entry at a cloud store that takes three times as long as they do | once, beside itself; one in 16 | if absent, and of the same bytes | what is answered first |
 //! | the sidecar: a change of an object's metadata under which the object was written | 16 times | on the condition of its checksum | `unavailable` |
 //! | `onward ingest`: a batch that was refused because a queue is full | without end, as long as the refusal says | nothing was accepted; the op id stays | the outcome |
 //!

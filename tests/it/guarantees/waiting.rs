@@ -64,6 +64,26 @@ async fn a_create_that_hangs_is_sent_again_and_holds_nobody_up() {
     Audit::of(&deployment.objects, "main").await.has_all(0..=20);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_may_be_deleted_is_not_sent_twice() {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let objects = Objects::from_store(Arc::new(store.clone()), "memory://").hedged();
+    for n in 0..20 {
+        objects.create_hedged(&format!("log/{n}"), "entry".into()).await.unwrap();
+    }
+    for (key, sent) in [("log/20", 2), ("tags/v1", 1)] {
+        store.fail_next_at(Op::Create, key, 1, Fault::Hang);
+        let created = match sent {
+            2 => objects.create_hedged(key, "new".into()).await,
+            _ => objects.create(key, "new".into()).await,
+        };
+        // Whoever hears nothing up to the deadline asks again, and is the only one under way then.
+        assert_eq!(created.is_ok(), sent == 2, "{created:?}");
+        let creates = store.log().iter().filter(|(op, at)| *op == Op::Create && at == key).count();
+        assert_eq!(creates, sent, "{key}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_refuses_is_told_at_once_and_again_and_loses_nothing() {
     for fault in [Fault::Full, Fault::ReadOnly] {

@@ -123,14 +123,24 @@ async fn files_with_odd_names_are_imported_linked_and_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_local_source_is_a_path_of_this_machine_where_that_is_allowed() {
     let (sidecar, dir, root) = sidecar().await;
-    std::fs::create_dir(dir.path().join("50% #1")).unwrap();
-    std::fs::write(dir.path().join("50% #1/b"), "x").unwrap();
     let local = root.replace("file://", "local://");
-    for source in [format!("{local}/50% #1/"), format!("{}/50% #1", local.replace("///", "//"))] {
-        let told = ended(&sidecar, &begin(&sidecar, &source).await).await;
-        assert_eq!((&told["completed"], &told["ingested_objects"]), (&true.into(), &1.into()));
-        let id = told["metarange_id"].as_str().unwrap();
-        assert!(id.len() == 64 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
+    // A URL would read one folder in two, leave out the tab, and end at the blank.
+    for name in ["50% #1", "a\\b", "a\tb", "a?b", "ends "] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        std::fs::write(dir.path().join(name).join("b"), "x").unwrap();
+        let sources =
+            [format!("{local}/{name}/"), format!("{}/{name}", local.replace("///", "//"))];
+        for source in sources {
+            let told = ended(&sidecar, &begin(&sidecar, &source).await).await;
+            let expected = (&true.into(), &1.into());
+            assert_eq!(
+                (&told["completed"], &told["ingested_objects"]),
+                expected,
+                "{source:?}: {told}"
+            );
+            let id = told["metarange_id"].as_str().unwrap();
+            assert!(id.len() == 64 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
+        }
     }
     for source in ["local:///etc", "local://", &format!("{local}/../")] {
         let location = json!({"type": "common_prefix", "path": source, "destination": ""});

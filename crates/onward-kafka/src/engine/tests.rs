@@ -424,6 +424,26 @@ fn dead_letters_that_wait_together_are_one_file_in_one_commit_and_each_is_told_a
     assert_eq!(seen.told(), lost.told(), "the same, and under the same ids");
 }
 
+#[test]
+fn dead_letters_that_come_while_a_file_of_them_is_uploaded_are_one_file_behind_it() {
+    let world = World::new(1);
+    let mut sink = world.requests(None);
+    sink.settings().dead_letters = Some(dead_letters());
+    sink.assign(0..1);
+    for offset in 0..6 {
+        sink.ask(offset, "{\"chang");
+        // What was uploaded is not heard of meanwhile.
+        sink.engine.commit().unwrap();
+    }
+    sink.turn_until("all are decided", |sink| sink.on_the_branch().0 == 6);
+    let told = sink.told.lock().unwrap();
+    let files = told.iter().filter_map(|event| match event {
+        Event::Committed { files: 1, records, .. } => Some(*records),
+        _ => None,
+    });
+    assert_eq!(files.collect::<Vec<u64>>(), [1, 5]);
+}
+
 /// Dead letters without compression.
 fn dead_letters() -> DeadLetterSettings {
     DeadLetterSettings {

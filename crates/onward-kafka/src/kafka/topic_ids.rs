@@ -43,7 +43,7 @@ const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 struct Ids {
     ids: Mutex<BTreeMap<String, String>>,
     logged: AtomicU64,
-    /// What the brokers refuse this client for.
+    /// What the brokers refuse this client for, since the last question was put.
     refused: Mutex<Option<Error>>,
 }
 
@@ -51,6 +51,10 @@ impl Ids {
     fn ids(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         // Nothing is done under the lock that could leave it half done.
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Error>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,16 +72,23 @@ impl ClientContext for Ids {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the client that asks about topics");
         let error = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::SSL) => untrusted(reason),
+            Some(RDKafkaErrorCode::SSL) if is_of_trust(reason) => untrusted(reason),
             _ => failed(reason, &error),
         };
         if error.kind() == ErrorKind::Forbidden {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            *self.refused() = Some(error);
         }
     }
 }
 
 impl ConsumerContext for Ids {}
+
+/// Whether an encrypted connection failed for what a certificate is. A broker that stops in the middle of
+/// a handshake fails it as well, and is there again later.
+fn is_of_trust(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    reason.contains("certificate") || reason.contains("verif")
+}
 
 /// The topic and its new id, in the line that says so.
 fn changed_id(message: &str) -> Option<(&str, &str)> {
@@ -109,12 +120,13 @@ impl Inquirer {
     pub(super) fn topics(&mut self, topics: &[Arc<str>]) -> Result<Vec<TopicFacts>> {
         let mut partitions = Vec::new();
         for topic in topics {
+            // What was refused before may be granted by now.
+            *self.0.context().refused() = None;
             let metadata = self.0.fetch_metadata(Some(topic), CALL);
             let metadata = metadata.map_err(|error| {
                 // A login that is refused is told beside the call, which has no answer then.
                 self.drain();
-                let refused = self.0.context().refused.lock();
-                let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
+                let refused = self.0.context().refused().take();
                 refused.unwrap_or_else(|| failed("asking the brokers about topics", &error))
             })?;
             let found = metadata.topics().iter().find(|found| found.name() == &**topic);
@@ -171,5 +183,27 @@ mod tests {
         let line = "[thrd:main]: Topic a Topic b changed id from AAAAAAAAAAAAAAAAAAAAAA to x-_1";
         assert_eq!(changed_id(line), Some(("a Topic b", "x-_1")));
         assert_eq!(changed_id("[thrd:main]: Topic a has 3 partitions"), None);
+    }
+
+    #[test]
+    fn a_handshake_that_was_broken_off_is_no_refusal() {
+        let ids = Ids::default();
+        let fail = |reason: &str| ids.error(KafkaError::Global(RDKafkaErrorCode::SSL), reason);
+        fail("ssl://b1:9093/1: SSL handshake failed: Disconnected: connection reset by peer");
+        assert!(ids.refused().is_none());
+        fail("ssl://b1:9093/1: SSL handshake failed: error:0A000086: certificate verify failed");
+        assert_eq!(ids.refused().take().unwrap().kind(), ErrorKind::Forbidden);
+    }
+
+    #[test]
+    fn a_refusal_of_before_is_not_told_of_brokers_that_are_away() {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", "127.0.0.1:1");
+        let mut inquirer = Inquirer::new(&client).unwrap();
+        let refusal = KafkaError::Global(RDKafkaErrorCode::SaslAuthenticationFailed);
+        inquirer.0.context().error(refusal, "a login of an hour ago");
+        assert!(inquirer.0.context().refused().is_some());
+        let error = inquirer.topics(&["orders".into()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! Imports: objects that lie elsewhere become part of a branch in one commit, as a task.
 
+use std::path::Path as FilePath;
+
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
@@ -18,6 +20,7 @@ use crate::extract::{Json, Path, Query};
 use crate::state::AppState;
 use crate::tasks::CalledOff;
 use onward::internals::clock;
+use onward::internals::objects::url_of;
 use onward::internals::repo::Branch;
 use onward::internals::repo::import::{ImportPart, ImportRequest};
 use onward::{Error, Outcome, Result};
@@ -81,11 +84,7 @@ async fn begin(
 fn without_local(url: String) -> String {
     match url.strip_prefix("local://") {
         None => url,
-        Some(path) => {
-            let path = path.trim_start_matches('/');
-            let escaped = path.replace('%', "%25").replace('#', "%23").replace('?', "%3F");
-            format!("file:///{escaped}")
-        }
+        Some(path) => url_of(FilePath::new(&format!("/{}", path.trim_start_matches('/')))),
     }
 }
 
