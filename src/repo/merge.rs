@@ -27,7 +27,7 @@ use super::handles::Branch;
 use super::hint;
 use super::merge_spec::What;
 use super::protection::Action;
-use super::resolve::{self, ROUNDS_MAX, Resolve, resolved};
+use super::resolve::{self, ROUNDS_MAX, Resolve, is_outrun, resolved, with_ticket_of};
 use super::ticket::{TicketHandle, TicketStatus, late, same_request, see_through};
 
 /// A merge before it is submitted.
@@ -218,15 +218,15 @@ impl MergeBuilder {
     pub async fn commit(self) -> Result<Outcome> {
         let timeout = self.timeout.unwrap_or(self.branch.repo.onward.inner.timeout);
         let deadline = Deadline::after(timeout);
-        let mut round = 0;
+        let (mut round, mut earlier) = (0, None);
         loop {
             let outcome = self.clone().of_round(round).commit_until(deadline).await?;
             round += 1;
-            // In its turn: others have changed what was resolved.
-            let is_outrun = matches!(outcome, Outcome::Conflict { ticket: Some(_), .. });
-            if !is_outrun || self.asks_resolver().is_none() || round > ROUNDS_MAX {
-                return Ok(outcome);
+            // In its turn: others have changed what was resolved, or something that may be by now.
+            if !is_outrun(&outcome) || self.asks_resolver().is_none() || round > ROUNDS_MAX {
+                return Ok(with_ticket_of(earlier, outcome));
             }
+            earlier = Some(outcome);
         }
     }
 
@@ -329,7 +329,7 @@ impl MergeBuilder {
 
     /// The op of this id, if it was submitted before.
     async fn known(&self, op_id: OpId) -> Result<Option<TicketHandle>> {
-        match self.branch.ticket_status(op_id).await {
+        match self.branch.status_of_one(op_id).await {
             Ok(TicketStatus::Decided(outcome)) => {
                 same_request(self.fingerprint, &outcome)?;
                 self.branch.settled(outcome.of_a_repetition()).await.map(Some)

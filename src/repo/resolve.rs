@@ -13,6 +13,7 @@ use crate::model::conflict::ConflictPath;
 use crate::model::entry::Entry;
 use crate::model::error::Result;
 use crate::model::ids::OpId;
+use crate::model::outcome::Outcome;
 
 /// Conflicts of one merge that may be resolved, at most.
 pub const RESOLVED_MAX: usize = 100;
@@ -62,5 +63,22 @@ pub(super) fn op_of_round(first: OpId, round: u32) -> OpId {
     match round {
         0 => first,
         _ => OpId::of_bytes(format!("{first} {round}").as_bytes()),
+    }
+}
+
+/// Whether an op was a conflict in its turn: others may have changed what it had resolved.
+pub(super) fn is_outrun(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Conflict { ticket: Some(_), .. })
+}
+
+/// What a merge comes to whose last round, `last`, was not queued: with the ticket that an earlier one ended with,
+/// and the conflicts that there are by now.
+pub(super) fn with_ticket_of(earlier: Option<Outcome>, last: Outcome) -> Outcome {
+    match (earlier, last) {
+        (
+            Some(Outcome::Conflict { ticket, details, .. }),
+            Outcome::Conflict { ticket: None, paths, total, .. },
+        ) => Outcome::Conflict { ticket, paths, total, details },
+        (_, last) => last,
     }
 }

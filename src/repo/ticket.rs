@@ -23,6 +23,7 @@ use crate::model::outcome::{Details, Outcome};
 use super::handles::{Branch, Onward};
 use super::named_lives::NamedLives;
 use super::outcome::complete;
+use super::resolve::{ROUNDS_MAX, is_outrun, op_of_round};
 use super::standing::age_of;
 
 /// What can be said of an op without waiting.
@@ -234,9 +235,33 @@ impl Branch {
     }
 
     /// What is known of an op, now: of one that is queued, or among the newest 4,096 that were decided,
-    /// whatever Redis has lost or forgotten; of others, as long as Redis keeps them. Fails with
-    /// [`crate::ErrorKind::NotFound`] where nothing is.
+    /// whatever Redis has lost or forgotten; of others, as long as Redis keeps them. Of a merge that was worked
+    /// out again, because others had changed tables that it put together, it is what became of it in the end. Fails
+    /// with [`crate::ErrorKind::NotFound`] where nothing is.
     pub async fn ticket_status(&self, op_id: OpId) -> Result<TicketStatus> {
+        self.last_round(op_id).await.map(|(_, status)| status)
+    }
+
+    /// The last op that is known of those which a merge became, and what is known of it. Each of them ends in a
+    /// conflict, in its turn, but for the last.
+    async fn last_round(&self, first: OpId) -> Result<(OpId, TicketStatus)> {
+        let mut last = (first, self.status_of_one(first).await?);
+        for round in 1..=ROUNDS_MAX {
+            if !matches!(&last.1, TicketStatus::Decided(outcome) if is_outrun(outcome)) {
+                break;
+            }
+            let op_id = op_of_round(first, round);
+            match self.status_of_one(op_id).await {
+                Ok(status) => last = (op_id, status),
+                Err(error) if error.kind() == ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(last)
+    }
+
+    /// What is known of an op, whatever it became in later rounds.
+    pub(super) async fn status_of_one(&self, op_id: OpId) -> Result<TicketStatus> {
         let (context, StatusReply { done, ops, .. }) = self.status_of(op_id).await?;
         let uid = context.uid;
         let unknown = || {
@@ -275,9 +300,9 @@ impl Branch {
 
     /// Waits for the outcome of an op that was submitted by anybody, and helps it on.
     pub async fn ticket_wait(&self, op_id: OpId, timeout: Duration) -> Result<Outcome> {
-        match self.ticket_status(op_id).await? {
-            TicketStatus::Decided(outcome) => Ok(*outcome),
-            TicketStatus::Pending { ticket, position } => {
+        match self.last_round(op_id).await? {
+            (_, TicketStatus::Decided(outcome)) => Ok(*outcome),
+            (op_id, TicketStatus::Pending { ticket, position }) => {
                 self.attach(op_id, ticket, position, None).await?.wait(timeout).await
             }
         }
@@ -294,7 +319,7 @@ impl Branch {
             return Ok(());
         }
         let look = async {
-            let TicketStatus::Pending { position, .. } = self.ticket_status(op_id).await? else {
+            let TicketStatus::Pending { position, .. } = self.status_of_one(op_id).await? else {
                 return Ok(None);
             };
             in_queue(&self.context().await?, op_id, position).await

@@ -1,7 +1,9 @@
 //! Merges of branches whose tables both sides have changed, while others change them too.
 
+use std::time::Duration;
+
 use onward::internals::commit::faults::Faults;
-use onward::{Entry, ObjectPath, RefExpr};
+use onward::{Entry, ObjectPath, RefExpr, TicketStatus};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ use super::{Beside, MAIN, append, at, create, load, set, snapshots};
 use crate::support::lake::Deployment;
 use crate::support::sidecar::{Sidecar, told};
 
+const ONCE: &str = "0193a7c0-0000-4000-8000-000000000001";
 const MERGE: &str = "/onward/v1/repositories/lake/branches/main/merge";
 
 /// The URL of the table `a.t` on the branch `try`.
@@ -57,10 +60,8 @@ async fn a_merge_that_others_outrun_is_worked_out_again_in_rounds_that_count() {
     let (sidecar, faults) = forked().await;
     part(&sidecar).await;
     let other = Beside::start(sidecar.deployment.connect_with(Faults::default()).await).await;
-    let request = || {
-        let request = sidecar.request("POST", MERGE).header("Idempotency-Key", "once");
-        told(request.json(&json!({"source": "try"})))
-    };
+    let request =
+        || told(sidecar.request("POST", MERGE).json(&json!({"source": "try", "op_id": ONCE})));
     let mut gate = faults.hold("iceberg-written");
     let outrun = async {
         for round in 0..3 {
@@ -87,6 +88,36 @@ async fn a_merge_that_others_outrun_is_worked_out_again_in_rounds_that_count() {
         (status, &again["commit"], &again["repeated"]),
         (status, &made["commit"], &json!(true))
     );
+    // And so is its ticket.
+    let main = sidecar.onward.repo("lake").branch("main");
+    let op_id = ONCE.parse().unwrap();
+    let waited = main.ticket_wait(op_id, Duration::ZERO).await.unwrap();
+    assert_eq!(json!(waited.commit().unwrap().to_string()), made["commit"]);
+    let found = main.ticket_status(op_id).await.unwrap();
+    let TicketStatus::Decided(found) = found else { panic!("{found:?}") };
+    assert_eq!(found.commit(), waited.commit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_in_a_conflict_in_its_turn_keeps_its_ticket() {
+    let (sidecar, faults) = forked().await;
+    part(&sidecar).await;
+    change(&sidecar, &aside(), set("k", "theirs")).await;
+    let other = Beside::start(sidecar.deployment.connect_with(Faults::default()).await).await;
+    let gate = faults.hold("iceberg-written");
+    let asked = json!({"source": "try", "op_id": ONCE});
+    let merge = tokio::spawn(told(sidecar.request("POST", MERGE).json(&asked)));
+    gate.reached().await;
+    let (status, told) = other.send("POST", &at("t"), set("k", "ours")).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    gate.open();
+    let (status, told) = merge.await.unwrap();
+    assert_eq!(status, StatusCode::CONFLICT, "{told}");
+    assert_eq!(told["tables"][0]["reason"], "both sides changed the property 'k'");
+    let main = sidecar.onward.repo("lake").branch("main");
+    let found = main.ticket_status(ONCE.parse().unwrap()).await.unwrap();
+    let TicketStatus::Decided(found) = found else { panic!("{found:?}") };
+    assert_eq!(json!(found.ticket().unwrap().0), told["ticket"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

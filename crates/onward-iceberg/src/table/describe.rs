@@ -164,7 +164,8 @@ impl Counted {
                 words.extend((removed > 0).then(|| format!("-{removed}")));
             }
             _ => {
-                let differ = self.after.zip(self.before).map(|(after, before)| after - before);
+                let differ = self.after.zip(self.before);
+                let differ = differ.map(|(after, before)| after.saturating_sub(before));
                 words.extend(differ.filter(|by| *by != 0).map(|by| format!("{by:+}")));
             }
         }

@@ -65,30 +65,50 @@ pub(super) fn put_together(sides: &Sides<'_>, brought: &HashSet<i64>) -> Result<
     for key in ["properties", "refs"] {
         let of = |side: &Object| side.get(key).and_then(Value::as_object).cloned();
         let of = [&base, &source, &dest].map(|side| of(side).unwrap_or_default());
-        merged.insert(key.to_owned(), Value::Object(by_name(key, of, brought)?));
+        let by_name = match key {
+            "refs" => refs(sides, of, brought)?,
+            _ => properties(of)?,
+        };
+        merged.insert(key.to_owned(), Value::Object(by_name));
     }
     Ok(merged)
 }
 
-/// Properties, or branches and tags, name by name. `main` is the destination's: snapshots move it.
-fn by_name(
-    what: &str,
+/// Properties, name by name.
+fn properties([base, source, dest]: [Object; 3]) -> Result<Object, String> {
+    let mut merged = dest.clone();
+    for name in base.keys().chain(source.keys()).chain(dest.keys()) {
+        let of = |side: &Object| side.get(name).cloned();
+        let value = chosen(of(&base), of(&source), of(&dest), &format!("the property '{name}'"))?;
+        set(&mut merged, name, value);
+    }
+    Ok(merged)
+}
+
+/// Branches and tags of the table, name by name. `main` is the destination's: snapshots move it.
+fn refs(
+    sides: &Sides<'_>,
     [base, source, dest]: [Object; 3],
     brought: &HashSet<i64>,
 ) -> Result<Object, String> {
     let mut merged = dest.clone();
     let names: BTreeSet<&String> = base.keys().chain(source.keys()).chain(dest.keys()).collect();
-    for name in names.into_iter().filter(|name| what != "refs" || *name != "main") {
+    for name in names.into_iter().filter(|name| *name != "main") {
         let of = |side: &Object| side.get(name).cloned();
-        let told = match what {
-            "refs" => format!("the branch or tag '{name}' of the table"),
-            _ => format!("the property '{name}'"),
-        };
-        let value = chosen(of(&base), of(&source), of(&dest), &told)?;
-        // What it names would become another snapshot, with rows of the other side.
-        let named = value.as_ref().and_then(|value| number(value, "snapshot-id"));
-        if what == "refs" && named.is_some_and(|id| brought.contains(&id)) {
-            return Err(format!("{told} names a snapshot that would be made anew"));
+        let told = format!("the branch or tag '{name}' of the table");
+        let (from, theirs) = (of(&base), of(&source));
+        let is_theirs = theirs != from;
+        let value = chosen(from, theirs, of(&dest), &told)?;
+        // What it names would become another snapshot, with rows of the other side; or is another one there.
+        if let Some(id) = value.as_ref().and_then(|value| number(value, "snapshot-id")) {
+            if brought.contains(&id) {
+                return Err(format!("{told} names a snapshot that would be made anew"));
+            }
+            if is_theirs && sides.source.snapshot(id) != sides.dest.snapshot(id) {
+                return Err(format!(
+                    "{told} names a snapshot that has other rows on the other side"
+                ));
+            }
         }
         set(&mut merged, name, value);
     }

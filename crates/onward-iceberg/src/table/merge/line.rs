@@ -29,17 +29,14 @@ impl Line {
     /// What this side has that `base` had not, oldest first. None where this side has not all that the base had, or
     /// where too much is expired to say.
     ///
-    /// A side that has grown straight from the base's head shows it whatever was expired below. A merge puts
-    /// snapshots of two sides into another order; then the sets are compared, for which both must be whole.
-    pub(super) fn since(&self, base: &Self) -> Option<Vec<i64>> {
+    /// A side that has grown straight from the base's head shows it whatever was expired below: `has_head` says that
+    /// it has that head as the base has it. One that was brought elsewhere has the same id, and other rows below. So
+    /// has a side in which a merge put snapshots into another order; then the sets are compared, for which both must
+    /// be whole.
+    pub(super) fn since(&self, base: &Self, has_head: bool) -> Option<Vec<i64>> {
         let grown = match base.ids.first() {
-            None => self.is_whole.then_some(self.ids.len()),
-            Some(head) => self.ids.iter().position(|id| id == head).filter(|at| {
-                let rest = self.ids.get(*at..).unwrap_or_default();
-                let is_cut = rest.len() < base.ids.len() && !self.is_whole;
-                (rest.len() >= base.ids.len() || is_cut)
-                    && rest.iter().zip(&base.ids).all(|(one, other)| one == other)
-            }),
+            None => (self.is_whole && base.is_whole).then_some(self.ids.len()),
+            Some(head) => self.ids.iter().position(|id| id == head).filter(|_| has_head),
         };
         if let Some(many) = grown {
             return Some(self.ids.iter().take(many).rev().copied().collect());
@@ -61,25 +58,30 @@ mod tests {
 
     #[test]
     fn what_a_side_has_added_is_told_or_it_is_said_that_nobody_knows() {
-        let cases: [(Line, Line, Option<&[i64]>); 12] = [
-            (line(&[3, 2, 1], true), line(&[1], true), Some(&[2, 3])),
-            (line(&[1], true), line(&[1], true), Some(&[])),
-            (line(&[2, 1], true), line(&[], true), Some(&[1, 2])),
+        let cases: [(Line, Line, bool, Option<&[i64]>); 16] = [
+            (line(&[3, 2, 1], true), line(&[1], true), true, Some(&[2, 3])),
+            (line(&[1], true), line(&[1], true), true, Some(&[])),
+            (line(&[2, 1], true), line(&[], true), true, Some(&[1, 2])),
             // Expired below: it has grown from the head all the same.
-            (line(&[4, 3, 2], false), line(&[2, 1], true), Some(&[3, 4])),
-            (line(&[4, 3, 2, 1], true), line(&[3, 2], false), Some(&[4])),
-            (line(&[4, 3], false), line(&[], true), None),
-            (line(&[4, 3], false), line(&[2, 1], true), None),
+            (line(&[4, 3, 2], false), line(&[2, 1], true), true, Some(&[3, 4])),
+            (line(&[4, 3, 2, 1], true), line(&[3, 2], false), true, Some(&[4])),
+            (line(&[4, 3], false), line(&[3, 2], false), true, Some(&[4])),
+            (line(&[4, 3], false), line(&[], true), true, None),
+            (line(&[4, 3], false), line(&[2, 1], true), false, None),
+            // The head of the base was brought onto something else, which is expired on one of them.
+            (line(&[8, 5], false), line(&[5, 4], true), false, None),
+            (line(&[8, 5, 7, 4], true), line(&[5], false), false, None),
+            (line(&[8, 5, 7, 4], true), line(&[5, 4], true), false, Some(&[7, 8])),
             // Rolled back behind the base.
-            (line(&[9, 1], true), line(&[2, 1], true), None),
+            (line(&[9, 1], true), line(&[2, 1], true), false, None),
             // In another order, by merges.
-            (line(&[12, 11, 3, 2, 1], true), line(&[12, 2, 11, 1], true), Some(&[3])),
-            (line(&[12, 11, 3, 2], false), line(&[12, 2, 11, 1], true), None),
-            (line(&[12, 11, 3, 2, 1], true), line(&[12, 2], false), None),
-            (line(&[2], true), line(&[2, 1], true), None),
+            (line(&[12, 11, 3, 2, 1], true), line(&[12, 2, 11, 1], true), false, Some(&[3])),
+            (line(&[12, 11, 3, 2], false), line(&[12, 2, 11, 1], true), false, None),
+            (line(&[12, 11, 3, 2, 1], true), line(&[12, 2], false), false, None),
+            (line(&[2], true), line(&[2, 1], true), false, None),
         ];
-        for (at, (side, base, expected)) in cases.iter().enumerate() {
-            assert_eq!(side.since(base).as_deref(), *expected, "case {at}");
+        for (at, (side, base, has_head, expected)) in cases.iter().enumerate() {
+            assert_eq!(side.since(base, *has_head).as_deref(), *expected, "case {at}");
         }
     }
 }

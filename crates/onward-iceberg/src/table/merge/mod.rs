@@ -105,12 +105,13 @@ fn plan<'a>(sides: &Sides<'a>) -> Result<Plan<'a>, String> {
     }
     let lines = [base, source, dest].map(Line::of);
     let [began, theirs, ours] = &lines;
-    let told = |side: &Line, name: &str| {
-        side.since(began).ok_or_else(|| {
+    let told = |side: &Metadata, line: &Line, name: &str| {
+        let has_head = base.current_snapshot_id().is_some_and(|head| alike(base, side, head));
+        line.since(began, has_head).ok_or_else(|| {
             format!("the {name} has not all snapshots of the base, or too many are expired to tell")
         })
     };
-    let (theirs, ours) = (told(theirs, "source")?, told(ours, "destination")?);
+    let (theirs, ours) = (told(source, theirs, "source")?, told(dest, ours, "destination")?);
     appends_alone(source, &theirs, "source")?;
     appends_alone(dest, &ours, "destination")?;
     on_main(sides, &lines[1])?;
@@ -153,17 +154,27 @@ fn on_main(sides: &Sides<'_>, line: &Line) -> Result<(), String> {
 }
 
 /// Whether snapshots can stand on the head of the destination as they are: it is the very one that they were made
-/// on. One that was brought there has the same id, and rows of both sides.
+/// on, and their numbers are free there, which other branches of the table take as well.
 fn fit(sides: &Sides<'_>, snapshots: &[&Value]) -> bool {
-    let head = sides.dest.current_snapshot_id();
-    let of = |side: &Metadata| head.and_then(|head| side.snapshot(head)).cloned();
+    let Sides { source, dest, .. } = *sides;
+    let head = dest.current_snapshot_id();
     let mut parent = head;
     let is_chain = snapshots.iter().all(|one| {
         let fits = number(one, "parent-snapshot-id") == parent;
         parent = number(one, "snapshot-id");
         fits
     });
-    is_chain && of(sides.source) == of(sides.dest)
+    let first = |key: &str| snapshots.first().and_then(|first| number(first, key));
+    let is_free = first("sequence-number").is_none_or(|own| own > dest.last_sequence_number())
+        && first("first-row-id")
+            .is_none_or(|own| number(dest.json(), "next-row-id").is_none_or(|next| own >= next));
+    is_chain && is_free && head.is_none_or(|head| alike(source, dest, head))
+}
+
+/// Whether a snapshot is the very same on two sides: the same files, with the same rows below. One that was brought
+/// elsewhere has the same id, and rows of both sides.
+fn alike(one: &Metadata, other: &Metadata, id: i64) -> bool {
+    one.snapshot(id).is_some() && one.snapshot(id) == other.snapshot(id)
 }
 
 /// Puts snapshots on top of `main`.

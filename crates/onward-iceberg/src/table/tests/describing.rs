@@ -104,3 +104,20 @@ fn tables_of_pyiceberg_are_told_from_one_version_to_the_next() {
         }
     }
 }
+
+#[test]
+fn totals_that_a_client_made_up_are_told_as_they_are() {
+    let files = Memory::new();
+    let base = of_version(2);
+    let grown = changed(&base, &append(&base, &files, 1, 1));
+    let saying = |table: &Metadata, total: i64| {
+        let mut json = table.json().clone();
+        for snapshot in json["snapshots"].as_array_mut().unwrap() {
+            snapshot["summary"] =
+                json!({"operation": "append", "total-records": total.to_string()});
+        }
+        Metadata::from_json(json).unwrap()
+    };
+    let told = describe(Some(&saying(&base, i64::MIN)), Some(&saying(&grown, i64::MAX))).lines();
+    assert!(told.contains(&format!("rows: +{0} = {0}", i64::MAX)), "{told:?}");
+}

@@ -159,7 +159,14 @@ fn what_one_side_says_besides_is_taken_and_what_both_do_is_named() {
         merged(&base, &old, &dest, &files, 4).unwrap().reference("v1").unwrap().snapshot_id,
         head
     );
+    // The source's 1 stands on 9; the destination's does not.
+    let elsewhere = merged(&base, &dest, &appended(&base, &files, 9), &files, 8).unwrap();
     for (source, dest, says) in [
+        (
+            tag(&elsewhere, 1),
+            dest.clone(),
+            "'v1' of the table names a snapshot that has other rows",
+        ),
         (evolved(&source, "other"), evolved(&dest, "third"), "both sides changed the schema"),
         (with(&source, "k", "1"), with(&dest, "k", "2"), "the property 'k'"),
         (tag(&source, 2), dest.clone(), "'v1' of the table names a snapshot"),
@@ -182,6 +189,72 @@ fn what_one_side_says_besides_is_taken_and_what_both_do_is_named() {
         let reason = merged(&base, &source, &dest, &files, 5).unwrap_err();
         assert!(reason.contains(says), "{says}: {reason}");
         assert_eq!(kept_apart(&Sides { base: &base, source: &source, dest: &dest }), Some(reason));
+    }
+}
+
+/// Without all snapshots but the newest few of its line.
+fn expired(table: &Metadata, kept: usize) -> Metadata {
+    let mut line: Vec<i64> = Vec::new();
+    let mut at = table.current_snapshot_id();
+    while let Some(snapshot) = at.and_then(|id| table.snapshot(id)) {
+        line.extend(at);
+        at = snapshot["parent-snapshot-id"].as_i64();
+    }
+    line.truncate(kept);
+    let gone: Vec<i64> = table.snapshot_ids().filter(|id| !line.contains(id)).collect();
+    updated(table, json!({"action": "remove-snapshots", "snapshot-ids": gone}))
+}
+
+#[test]
+fn a_head_that_was_brought_onto_other_rows_does_not_hide_them() {
+    for version in 1..=3 {
+        let files = Memory::new();
+        let base = of_version(version);
+        let (one, other) = (appended(&base, &files, 5), appended(&base, &files, 7));
+        let both = merged(&base, &one, &other, &files, 1).unwrap();
+        assert_ne!(both.snapshot(5), one.snapshot(5));
+        let (mine, theirs) = (appended(&one, &files, 6), appended(&both, &files, 8));
+        let told = merged(&one, &theirs, &mine, &files, 2).unwrap();
+        let all: BTreeSet<String> =
+            files_of(&theirs, &files).union(&files_of(&mine, &files)).cloned().collect();
+        assert_eq!(files_of(&told, &files), all, "version {version}");
+
+        let cut = expired(&one, 1);
+        let elsewhere = merged(&base, &other, &one, &files, 3).unwrap();
+        assert_eq!(elsewhere.snapshot(7).unwrap()["parent-snapshot-id"], 5);
+        for (base, source, dest, whose) in [
+            // 7 lies below the 5 of the source, which says nothing of it any more.
+            (&one, expired(&theirs, 2), mine, "source"),
+            // Nor can one say what the base had below its 5.
+            (&cut, theirs.clone(), appended(&cut, &files, 9), "source"),
+            // 7 lies below the 5 of the destination: it would come twice.
+            (&one, elsewhere, expired(&theirs, 2), "destination"),
+        ] {
+            let reason = merged(base, &source, &dest, &files, 4).unwrap_err();
+            assert!(reason.starts_with(&format!("the {whose} has not all snapshots")), "{reason}");
+        }
+        // A head that is the base's own shows what has grown from it, whatever is expired below.
+        let (mine, theirs) = (appended(&one, &files, 10), appended(&one, &files, 11));
+        let made = merged(&cut, &expired(&theirs, 2), &expired(&mine, 2), &files, 5).unwrap();
+        assert_eq!(files_of(&made, &files).len(), files_of(&base, &files).len() + 3);
+    }
+}
+
+#[test]
+fn numbers_that_another_branch_of_the_table_took_are_given_anew() {
+    for version in 1..=3 {
+        let files = Memory::new();
+        let base = of_version(version);
+        let beside = {
+            let mut asked = append(&base, &files, 7, 1);
+            asked["updates"][1]["ref-name"] = "other".into();
+            changed(&base, &asked)
+        };
+        let source = appended(&base, &files, 2);
+        let made = merged(&base, &source, &beside, &files, 1).unwrap();
+        assert_eq!(files_of(&made, &files), files_of(&source, &files), "version {version}");
+        assert_eq!(made.reference("other").unwrap().snapshot_id, 7);
+        check_chain(&made, &files);
     }
 }
 
@@ -234,20 +307,24 @@ impl Branches {
 
     /// Expires all snapshots but the newest few.
     fn expire(&mut self, branch: usize, kept: usize) {
-        let table = self.table(branch);
-        let mut line: Vec<i64> = Vec::new();
-        let mut at = table.current_snapshot_id();
-        while let Some(snapshot) = at.and_then(|id| table.snapshot(id)) {
-            line.extend(at);
-            at = snapshot["parent-snapshot-id"].as_i64();
-        }
-        let gone: Vec<i64> =
-            table.snapshot_ids().filter(|id| !line[..kept.min(line.len())].contains(id)).collect();
-        if !gone.is_empty() {
-            let table = updated(table, json!({"action": "remove-snapshots", "snapshot-ids": gone}));
+        let table = expired(self.table(branch), kept);
+        if table.json()["snapshots"] != self.table(branch).json()["snapshots"] {
             self.has_expired = true;
             self.moved(branch, table, None);
         }
+    }
+
+    /// Merges one into the other, which then forgets what it was before, and back.
+    fn merge_and_back(&mut self, one: usize, other: usize, kept: usize, id: i64) {
+        for (of, id) in [(one, id), (other, id + 1)] {
+            self.append(of, id);
+        }
+        self.merge(one, other, id as u128);
+        for (of, id) in [(one, id + 2), (other, id + 3)] {
+            self.append(of, id);
+        }
+        self.expire(other, kept);
+        self.merge(other, one, id as u128 + 1);
     }
 
     fn merge(&mut self, from: usize, into: usize, unique: u128) {
@@ -290,14 +367,18 @@ proptest! {
     fn tables_of_branches_are_merged_as_sets_of_files_are(
         version in 1i64..4,
         expires in any::<bool>(),
-        steps in prop::collection::vec((0usize..8, 0usize..3, 0usize..3), 1..24),
+        steps in prop::collection::vec((0usize..9, 0usize..3, 0usize..3), 1..24),
     ) {
         let mut branches = Branches::new(version);
         for (at, (what, one, other)) in steps.into_iter().enumerate() {
+            let id = 1000 + 10 * at as i64;
             match what {
-                0..4 => branches.append(one, 1000 + at as i64),
+                0..4 => branches.append(one, id),
                 4 if expires => branches.expire(one, other + 1),
-                _ if one != other => branches.merge(one, other, 1 + at as u128),
+                8 if expires && one != other => {
+                    branches.merge_and_back(one, other, 1 + at % 4, id);
+                }
+                _ if one != other => branches.merge(one, other, id as u128),
                 _ => {}
             }
         }
