@@ -56,6 +56,15 @@ impl Answer {
     }
 }
 
+/// The empty piece that ends a body in pieces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    Right,
+    /// With another signature.
+    Forged,
+    Missing,
+}
+
 #[derive(Clone)]
 pub struct Call {
     base: String,
@@ -171,9 +180,8 @@ impl Call {
         headers
     }
 
-    /// Sends a body in pieces that are signed one by one, the last of them with another signature if it is
-    /// to be `broken`.
-    pub async fn send_chunks(mut self, pieces: &[&str], broken: bool) -> Answer {
+    /// Sends a body in pieces that are signed one by one.
+    pub async fn send_chunks(mut self, pieces: &[&str], last: Last) -> Answer {
         let (time, date) = self.times();
         let len: usize = pieces.iter().map(|piece| piece.len()).sum();
         let mut headers = self.headers.clone();
@@ -191,9 +199,10 @@ impl Call {
             let text =
                 format!("AWS4-HMAC-SHA256-PAYLOAD\n{time}\n{scope}\n{before}\n{empty}\n{of_piece}");
             before = hex(&hmac(&self.signing_key(&date), text.as_bytes()));
-            let shown = match broken && piece.is_empty() {
-                true => "0".repeat(64),
-                false => before.clone(),
+            let shown = match (last, piece.is_empty()) {
+                (Last::Missing, true) => break,
+                (Last::Forged, true) => "0".repeat(64),
+                _ => before.clone(),
             };
             body += &format!("{:x};chunk-signature={shown}\r\n{piece}\r\n", piece.len());
         }

@@ -8,6 +8,7 @@ use s3s::checksum::ChecksumHasher;
 use s3s::crypto::Checksum as _;
 
 use super::Gateway;
+use super::call::{CHUNKS, Last, UNSIGNED_TRAILER};
 
 const BODY: &str = "123456789";
 
@@ -114,12 +115,59 @@ async fn pieces_that_are_signed_one_by_one_are_checked_one_by_one() {
     let s3 = Gateway::start().await;
     let pieces = ["x".repeat(8192), "the rest".to_owned()];
     let pieces = [pieces[0].as_str(), pieces[1].as_str()];
-    let put = s3.call("PUT", "/lake/main/a").send_chunks(&pieces, false).await;
+    let put = s3.call("PUT", "/lake/main/a").send_chunks(&pieces, Last::Right).await;
     assert_eq!(put.status, StatusCode::OK, "{}", put.text());
     assert_eq!(s3.get("/lake/main/a").await.text(), pieces.concat());
-    let broken = s3.call("PUT", "/lake/main/b").send_chunks(&pieces, true).await;
+    let broken = s3.call("PUT", "/lake/main/b").send_chunks(&pieces, Last::Forged).await;
     assert_eq!(broken.told(), (403, "SignatureDoesNotMatch".into()), "{}", broken.text());
     assert!(s3.stat("main", "b").await.is_none());
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let s3 = Gateway::start().await;
+    let pieces = ["x".repeat(8192), "the rest".to_owned()];
+    let pieces = [pieces[0].as_str(), pieces[1].as_str()];
+    let cut = s3.call("PUT", "/lake/main/a").send_chunks(&pieces, Last::Missing).await;
+    assert_eq!(cut.told(), (400, "IncompleteBody".into()), "{}", cut.text());
+    // All of it as it says, but for its length.
+    let short = |len: usize| {
+        let call = s3.call("PUT", "/lake/main/a").header("x-amz-trailer", "x-amz-checksum-crc32");
+        call.header("x-amz-decoded-content-length", len.to_string())
+            .payload(UNSIGNED_TRAILER)
+            .body(format!("9\r\n{BODY}\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n"))
+    };
+    for len in [8, 10] {
+        let refused = short(len).send().await;
+        assert_eq!(refused.told(), (400, "IncompleteBody".into()), "{}", refused.text());
+    }
+    assert!(s3.stat("main", "a").await.is_none());
+    assert_eq!(s3.stored("lake/data").await, 0);
+    assert_eq!(short(9).send().await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn one_long_piece_is_taken_unless_it_is_signed() {
+    let s3 = Gateway::start().await;
+    let long = "0123456789abcdef".repeat(3 << 16);
+    let mut hasher =
+        ChecksumHasher { crc32: Some(s3s::crypto::Crc32::new()), ..ChecksumHasher::default() };
+    hasher.update(long.as_bytes());
+    let sum = hasher.finalize().checksum_crc32.unwrap();
+    let put = s3.call("PUT", "/lake/main/a").with_trailer(&long, "x-amz-checksum-crc32", &sum);
+    let put = put.send().await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    assert_eq!(s3.get("/lake/main/a").await.body, long);
+    let announced = (16 << 20) + 1;
+    let refused = s3
+        .call("PUT", "/lake/main/b")
+        .header("x-amz-decoded-content-length", announced.to_string())
+        .payload(CHUNKS)
+        .body(format!("{announced:x};chunk-signature={}\r\nabc", "0".repeat(64)))
+        .send()
+        .await;
+    assert_eq!(refused.told(), (400, "EntityTooLarge".into()), "{}", refused.text());
+    assert!(refused.text().contains("16777216"), "{}", refused.text());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Conditions of writes, with many writers at once.
 
 use futures::future::join_all;
+use onward::internals::repo::protection::{Action, Rule};
 use onward::internals::repo::write_policy::{WriteRule, Written};
 use reqwest::StatusCode;
 
@@ -103,4 +104,42 @@ async fn where_each_put_is_a_commit_the_log_decides_who_creates_a_key() {
     let deleted = s3.call("DELETE", "/lake/main/tables/_delta_log/00000000000000000000.json");
     assert_eq!(deleted.send().await.status, StatusCode::NO_CONTENT);
     assert!(s3.stat("main@", "tables/_delta_log/00000000000000000000.json").await.is_none());
+}
+
+#[tokio::test]
+async fn the_folder_of_a_branch_has_conditions_too() {
+    let s3 = Gateway::start().await;
+    for (method, name, value) in [
+        ("PUT", "if-none-match", "*"),
+        ("PUT", "if-match", "\"other\""),
+        ("DELETE", "if-match", "\"other\""),
+    ] {
+        let refused = s3.call(method, "/lake/main/").header(name, value).send().await;
+        assert_eq!(refused.told(), (412, "PreconditionFailed".into()), "{method} {name}");
+    }
+    for method in ["PUT", "DELETE"] {
+        let done = s3.call(method, "/lake/main/").header("if-match", "*").send().await;
+        assert!(done.status.is_success(), "{method}: {}", done.text());
+    }
+}
+
+#[tokio::test]
+async fn of_many_keys_each_is_told_what_became_of_it() {
+    let s3 = Gateway::start().await;
+    let repo = s3.sidecar.onward.repo("lake");
+    let rule = WriteRule::new("main", Written::Committed).below("tables/");
+    repo.set_write_rule(rule).await.unwrap();
+    for path in ["a", "tables/b"] {
+        assert_eq!(s3.put(&format!("/lake/main/{path}"), "x").await.status, StatusCode::OK);
+    }
+    repo.protect(Rule::new("main").only([Action::Commit])).await.unwrap();
+    let keys = ["main/a", "main/tables/b", "main/"];
+    let keys = keys.map(|key| format!("<Object><Key>{key}</Key></Object>")).concat();
+    let call = s3.call("POST", "/lake?delete=").body(format!("<Delete>{keys}</Delete>"));
+    let answer = call.send().await;
+    let (deleted, failed) = (answer.elements("Deleted"), answer.elements("Error"));
+    assert_eq!((deleted.len(), failed.len()), (2, 1), "{}", answer.text());
+    assert!(failed[0].contains("main/tables/b") && failed[0].contains("AccessDenied"));
+    assert!(s3.stat("main", "a").await.is_none());
+    assert!(s3.stat("main", "tables/b").await.is_some());
 }

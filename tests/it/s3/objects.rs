@@ -231,3 +231,44 @@ async fn what_clients_ask_of_buckets_is_answered_and_what_is_not_offered_says_so
     let by_host = s3.call("GET", "/main/a").host("lake.s3.test").send().await;
     assert_eq!(by_host.text(), "x");
 }
+
+#[tokio::test]
+async fn bytes_that_are_damaged_are_no_key_that_is_not_there() {
+    let s3 = Gateway::start().await;
+    s3.put("/lake/main/a", "x").await;
+    let entry = s3.stat("main", "a").await.unwrap();
+    let repo = s3.sidecar.onward.repo("lake");
+    let key = repo.data_key(&entry).unwrap();
+    s3.sidecar.deployment.objects.delete(key).await.unwrap();
+    let damaged = s3.get("/lake/main/a").await;
+    assert_eq!(damaged.told(), (500, "InternalError".into()));
+    assert!(damaged.element("Message").contains("there are not the 1 bytes"), "{}", damaged.text());
+    assert_eq!(s3.get("/lake/main/b").await.told(), (404, "NoSuchKey".into()));
+}
+
+#[tokio::test]
+async fn a_sub_resource_that_there_is_not_is_no_write_of_the_object() {
+    let s3 = Gateway::start().await;
+    s3.put("/lake/main/a", "one").await;
+    for (method, query) in [
+        ("PUT", "renameObject="),
+        ("PUT", "partNumber=3"),
+        ("PUT", "uploadId=a"),
+        ("PUT", "versionId=null"),
+        ("DELETE", "partNumber=3"),
+        ("DELETE", "annotation="),
+    ] {
+        let call = s3.call(method, &format!("/lake/main/a?{query}")).body("two");
+        assert_eq!(call.send().await.told(), (501, "NotImplemented".into()), "{method} {query}");
+    }
+    let renaming = s3.call("PUT", "/lake/main/a").header("x-amz-rename-source", "lake/main/b");
+    assert_eq!(renaming.send().await.told(), (501, "NotImplemented".into()));
+    let copying =
+        s3.call("PUT", "/lake/main/a?annotation=").header("x-amz-copy-source", "lake/main/a");
+    assert_eq!(copying.send().await.told(), (501, "NotImplemented".into()));
+    assert_eq!(s3.get("/lake/main/a").await.text(), "one");
+    let put = s3.call("PUT", "/lake/main/a?x-id=PutObject").body("two").send().await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    let deleted = s3.call("DELETE", "/lake/main/a?versionId=null&x-id=DeleteObject").send().await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text());
+}

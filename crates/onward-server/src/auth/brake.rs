@@ -1,6 +1,6 @@
 //! A brake on guessing: who fails to log in too often is not listened to for a while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv6Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,6 +31,9 @@ pub struct Brake {
 struct Failures {
     by_key: Counts,
     by_address: Counts,
+    /// From where which access keys have signed rightly.
+    #[cfg(feature = "s3")]
+    right: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -66,6 +69,24 @@ impl Brake {
     pub fn failed(&self, address: &str, id: &str) {
         let (address, who) = names(address, id);
         self.lock().add(address, who);
+    }
+
+    /// Takes down that a signature with this key was right from there.
+    #[cfg(feature = "s3")]
+    pub fn right(&self, address: &str, id: &str) {
+        let (_, who) = names(address, id);
+        let right = &mut self.lock().right;
+        if right.len() >= KEPT_MAX && !right.contains(&who) {
+            right.clear();
+        }
+        right.insert(who);
+    }
+
+    /// Whether one was, as far as that is kept in mind.
+    #[cfg(feature = "s3")]
+    pub fn was_right(&self, address: &str, id: &str) -> bool {
+        let (_, who) = names(address, id);
+        self.lock().right.contains(&who)
     }
 
     /// Takes down a success: what went before with this key was a slip.

@@ -15,12 +15,13 @@ use tracing::Instrument;
 
 use super::access::{Roles, Secrets};
 use super::admission::{admit, shown};
-use super::checksums::{Outcome, Said, watched};
+use super::checksums::{Outcome, Said, in_pieces, watched};
 use super::error::told;
 use super::gateway::Gateway;
 use super::hosts::{BucketNames, Domains};
+use super::pieces::framed;
 use super::talk::{TALK, Talk};
-use super::unread::Unread;
+use super::unread::{Shared, Unread};
 use crate::extract::parameters;
 use crate::listen::Peer;
 use crate::requests::REQUEST_ID;
@@ -61,12 +62,13 @@ impl Service {
             Err(why) => return refusal(told(why)),
         };
         let (request, unread) = Unread::watch(request);
-        let (request, outcome) = match compared(request.map(s3s::Body::http_body_unsync)) {
+        let (request, framing) = reframed(request);
+        let (request, outcome) = match compared(request) {
             Ok(compared) => compared,
             Err(error) => return refusal(error),
         };
         let called = TALK.scope(Arc::clone(talk), self.s3.call(request)).await;
-        let response = match (called, outcome.refusal()) {
+        let response = match (called, framing.refusal().or_else(|| outcome.refusal())) {
             (_, Some(why)) => refusal(why),
             (Ok(response), None) => response.map(Body::new),
             (Err(error), None) => {
@@ -82,6 +84,17 @@ impl Service {
         }
         place.held_by(response)
     }
+}
+
+/// The same request; of one whose body comes in pieces, in such as s3s may hold. What comes of that.
+fn reframed(request: http::Request<Shared>) -> (http::Request<s3s::Body>, Outcome) {
+    if !in_pieces(request.headers()) {
+        return (request.map(s3s::Body::http_body_unsync), Outcome::default());
+    }
+    let (head, body) = request.into_parts();
+    let (pieces, outcome) = framed(Body::new(body).into_data_stream());
+    let body = s3s::Body::http_body_unsync(Body::from_stream(pieces));
+    (http::Request::from_parts(head, body), outcome)
 }
 
 /// The same request; of one that deletes many keys, the body is compared with what is said of it, since

@@ -22,6 +22,8 @@ use crate::received::ended_early;
 use onward::internals::objects::{self, Hasher};
 
 const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+const PAYLOAD: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const DECODED_LEN: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 const SDK_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-sdk-checksum-algorithm");
 
 /// What stands before the name of an algorithm in a header.
@@ -142,6 +144,8 @@ pub struct Said {
     value: Option<String>,
     /// The MD5 of the body, in hex, as `Content-MD5` says it.
     md5: Option<String>,
+    /// The bytes of a body that comes in pieces, which s3s does not compare.
+    len: Option<u64>,
 }
 
 impl Said {
@@ -163,11 +167,12 @@ impl Said {
                 )
             })?),
         };
+        let len = decoded_len(headers)?;
         let said = match (first, second, trailer) {
-            (None, _, trailer) => Self { algorithm: trailer, value: None, md5 },
+            (None, _, trailer) => Self { algorithm: trailer, value: None, md5, len },
             (Some((name, algorithm)), None, None) => {
                 let value = text(headers, name).map_err(told)?.map(str::to_owned);
-                Self { algorithm: Some(algorithm), value, md5 }
+                Self { algorithm: Some(algorithm), value, md5, len }
             }
             _ => {
                 return Err(s3_error!(InvalidRequest, "a body has one checksum: send one of them"));
@@ -186,9 +191,25 @@ impl Said {
     pub fn of_whole(headers: &HeaderMap) -> S3Result<Self> {
         match headers.contains_key(TRAILER) {
             true => Err(s3_error!(NotImplemented, "a body of XML has its checksum in a header")),
-            false => Self::of(headers),
+            false => Ok(Self { len: None, ..Self::of(headers)? }),
         }
     }
+}
+
+/// Whether the body of a request comes in pieces.
+pub fn in_pieces(headers: &HeaderMap) -> bool {
+    headers.get(&PAYLOAD).is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"))
+}
+
+/// How long a body is that comes in pieces, without what cuts it up.
+fn decoded_len(headers: &HeaderMap) -> S3Result<Option<u64>> {
+    if !in_pieces(headers) {
+        return Ok(None);
+    }
+    let Some(len) = text(headers, &DECODED_LEN).map_err(told)? else { return Ok(None) };
+    len.parse().map(Some).map_err(|_| {
+        s3_error!(InvalidArgument, "the header x-amz-decoded-content-length is a number of bytes")
+    })
 }
 
 /// What came of a body.
@@ -217,7 +238,8 @@ impl Outcome {
         Some(error)
     }
 
-    fn refuse(&self, code: S3ErrorCode, message: impl Into<String>) -> BoxError {
+    /// Takes down why the body is not taken, and returns what ends it.
+    pub fn refuse(&self, code: S3ErrorCode, message: impl Into<String>) -> BoxError {
         let message = message.into();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.why = Some((code, message.clone()));
@@ -287,6 +309,13 @@ impl Watch {
     /// Compares what came with what was said.
     fn end(&mut self) -> Result<(), BoxError> {
         self.is_over = true;
+        if let Some(said) = self.said.len.filter(|said| *said != self.len) {
+            let why = format!(
+                "{} bytes came, and x-amz-decoded-content-length says {said}: nothing was done, send it again",
+                self.len
+            );
+            return Err(self.outcome.refuse(S3ErrorCode::IncompleteBody, why));
+        }
         let wrong = |what: &str| {
             let message = format!(
                 "the body does not have the {what} that was said: nothing was done, send it again"

@@ -11,7 +11,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::gateway::Gateway;
 use super::names::{Named, named};
-use super::putting::write_conditions;
+use super::putting::{check_folder, write_conditions};
 use super::written::Pen;
 use onward::Change;
 
@@ -32,10 +32,13 @@ pub async fn delete(
     }
     let named = named(&gateway.app, &input.bucket, &input.key)?;
     let branch = named.branch().await?;
-    // The folder of a branch goes with the branch.
-    if let Some(path) = &named.path {
-        let conditions = write_conditions(&headers)?;
-        Pen::new(&branch, &extensions).change(path, Change::Delete, &conditions).await?;
+    let conditions = write_conditions(&headers)?;
+    match &named.path {
+        Some(path) => {
+            Pen::new(&branch, &extensions).change(path, Change::Delete, &conditions).await?;
+        }
+        // The folder of a branch goes with the branch.
+        None => check_folder(&named, &conditions)?,
     }
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }
@@ -82,17 +85,22 @@ fn checked(gateway: &Gateway, bucket: &str, object: &ObjectIdentifier) -> S3Resu
 /// Deletes what is named at one ref, in as few calls as that takes.
 async fn delete_all(all: Vec<Named>, extensions: &Extensions, answer: &mut Answer) {
     let paths = all.iter().filter_map(|named| named.path.clone()).collect();
-    let deleted = match all.first() {
-        Some(named) => match named.branch().await {
-            Ok(branch) => Pen::new(&branch, extensions).delete_all(paths).await,
-            Err(error) => Err(error),
-        },
-        None => Ok(()),
+    let Some(first) = all.first() else { return };
+    let failures = match first.branch().await {
+        Ok(branch) => Pen::new(&branch, extensions).delete_all(paths).await,
+        Err(error) => Err(error),
     };
-    for named in all {
-        match &deleted {
-            Ok(()) => answer.deleted(named.key()),
-            Err(error) => answer.failed(named.key(), error),
+    for named in &all {
+        let failed = match (&failures, &named.path) {
+            (Err(error), _) => Some(error),
+            (Ok(failures), Some(path)) => {
+                failures.iter().find(|(paths, _)| paths.contains(path)).map(|(_, error)| error)
+            }
+            (Ok(_), None) => None,
+        };
+        match failed {
+            None => answer.deleted(named.key()),
+            Some(error) => answer.failed(named.key(), error),
         }
     }
 }

@@ -16,7 +16,9 @@ pub fn told(error: impl Into<ApiError>) -> S3Error {
             S3ErrorCode::InvalidArgument
         }
         S::UNAUTHORIZED | S::FORBIDDEN => S3ErrorCode::AccessDenied,
-        S::NOT_FOUND | S::GONE => S3ErrorCode::NoSuchKey,
+        // 410 is of bytes that an entry names and that are not there: the object is, and is damaged. It
+        // falls to InternalError with the rest.
+        S::NOT_FOUND => S3ErrorCode::NoSuchKey,
         S::REQUEST_TIMEOUT => S3ErrorCode::RequestTimeout,
         S::CONFLICT => S3ErrorCode::OperationAborted,
         S::PRECONDITION_FAILED => S3ErrorCode::PreconditionFailed,

@@ -26,6 +26,7 @@ mod operations;
 mod page;
 mod parted;
 mod parts;
+mod pieces;
 mod putting;
 mod summing;
 mod talk;

@@ -5,6 +5,7 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::gateway::Gateway;
+use super::unoffered::refuse_unknown;
 use super::{buckets, completion, copies, deletions, listing, objects, parted, parts, putting};
 
 /// Objects have no versions but the commits that have them, which are refs.
@@ -138,6 +139,7 @@ impl S3 for Gateway {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
+        refuse_unknown(&req.uri, &[])?;
         putting::put(self, req).await
     }
 
@@ -145,6 +147,7 @@ impl S3 for Gateway {
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        refuse_unknown(&req.uri, &[])?;
         copies::copy(self, req).await
     }
 
@@ -152,6 +155,7 @@ impl S3 for Gateway {
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        refuse_unknown(&req.uri, &["versionId"])?;
         no_versions(req.input.version_id.as_deref())?;
         deletions::delete(self, req).await
     }

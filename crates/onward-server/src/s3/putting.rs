@@ -12,7 +12,7 @@ use super::names::{Named, named};
 use super::objects::tag_of;
 use super::unoffered::refuse_unoffered;
 use super::written::Pen;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, ETag as ETagOf};
 use crate::received::{until_stopped, write};
 use crate::writes::require;
 use onward::Entry;
@@ -42,10 +42,11 @@ pub async fn put(
         trailers: trailing_headers,
         len: input.content_length,
     };
+    let conditions = write_conditions(&headers)?;
     if named.path.is_none() {
+        check_folder(&named, &conditions)?;
         return folder(sent).await;
     }
-    let conditions = write_conditions(&headers)?;
     let attributes = Attributes::of(&headers, input.metadata)?;
     check_now(&branch, &named, &conditions).await?;
     let (entry, sum) = receive(gateway, &branch, sent).await?;
@@ -126,6 +127,12 @@ pub fn finished(entry: Entry, mut attributes: Attributes, sum: Option<&Sum>) -> 
         attributes.own(&sum.algorithm.key(), sum.value.clone());
     }
     attributes.put_on(entry)
+}
+
+/// Fails with 412 where the conditions do not hold of the folder of a branch, which is there and empty.
+pub fn check_folder(named: &Named, conditions: &Conditions) -> S3Result<()> {
+    let etag = ETagOf::of_checksum(super::objects::MD5_OF_NOTHING);
+    conditions.require(&format!("'{}'", named.key()), Some(&etag)).map_err(told)
 }
 
 /// Clients that know folders make one before they write into it. That of a branch needs no object.

@@ -1,10 +1,11 @@
 //! The one way in which a path of a branch is changed: as the rules of its repository say, staged or as a
 //! commit of its own, on conditions that cannot come to be wrong in between.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use http::Extensions;
-use s3s::S3Result;
+use s3s::{S3Error, S3Result};
 
 use super::error::told;
 use crate::auth::Caller;
@@ -12,12 +13,16 @@ use crate::conditions::Conditions;
 use crate::error::ApiResult;
 use crate::lakefs::committed::committed;
 use crate::writes::{ATTEMPTS, overtaken, require, stage, withdrawn};
+use onward::internals::clock::Deadline;
 use onward::internals::repo::Branch;
 use onward::internals::repo::write_policy::Written;
 use onward::{Change, Condition, Entry, ObjectPath, Outcome, PathChange};
 
 /// How long a client waits for a commit: less than clients of S3 wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Paths that were not deleted, and why.
+pub type Failed = (HashSet<ObjectPath>, S3Error);
 
 /// A branch, and who changes it.
 pub struct Pen {
@@ -55,8 +60,9 @@ impl Pen {
         }
     }
 
-    /// Deletes many paths: those that are staged in few calls, the others in one commit.
-    pub async fn delete_all(&self, paths: Vec<ObjectPath>) -> S3Result<()> {
+    /// Deletes many paths: those that are staged in few calls, the others in one commit. What of them was
+    /// not, and why.
+    pub async fn delete_all(&self, paths: Vec<ObjectPath>) -> S3Result<Vec<Failed>> {
         let (mut staged, mut commits) = (Vec::new(), Vec::new());
         for path in paths {
             let written = self.branch.written(&path).await.map_err(told)?;
@@ -66,13 +72,20 @@ impl Pen {
                 Written::Committed => commits.push(deletion),
             }
         }
-        if !staged.is_empty() {
-            self.branch.stage(&staged).await.map_err(told)?;
+        let paths = |of: &[PathChange]| of.iter().map(|change| change.path.clone()).collect();
+        let mut failed = Vec::new();
+        if !staged.is_empty()
+            && let Err(error) = self.branch.stage(&staged).await
+        {
+            failed.push((paths(&staged), told(error)));
         }
-        if !commits.is_empty() {
-            self.commit(commits).await.map_err(told)?;
+        let those = paths(&commits);
+        if !commits.is_empty()
+            && let Err(error) = self.commit(commits, Deadline::after(PATIENCE)).await
+        {
+            failed.push((those, told(error)));
         }
-        Ok(())
+        Ok(failed)
     }
 
     async fn write(
@@ -95,7 +108,8 @@ impl Pen {
         change: Change,
         conditions: &Conditions,
     ) -> ApiResult<()> {
-        for _ in 0..ATTEMPTS {
+        let deadline = Deadline::after(PATIENCE);
+        for _ in attempts(deadline) {
             let condition = match conditions.is_none() {
                 true => None,
                 false => {
@@ -108,7 +122,7 @@ impl Pen {
             };
             let is_conditional = condition.is_some();
             let change = PathChange { path: path.clone(), change: change.clone(), condition };
-            if self.commit(vec![change]).await? || !is_conditional {
+            if self.commit(vec![change], deadline).await? || !is_conditional {
                 return Ok(());
             }
         }
@@ -116,14 +130,14 @@ impl Pen {
     }
 
     /// Whether the changes are committed, or change nothing; not so where a condition did not hold.
-    async fn commit(&self, changes: Vec<PathChange>) -> ApiResult<bool> {
+    async fn commit(&self, changes: Vec<PathChange>, deadline: Deadline) -> ApiResult<bool> {
         let message = match changes.as_slice() {
             [PathChange { path, change: Change::Put(_), .. }] => format!("S3: put {path}"),
             [PathChange { path, .. }] => format!("S3: delete {path}"),
             several => format!("S3: delete {} objects", several.len()),
         };
         let is_conditional = changes.iter().any(|change| change.condition.is_some());
-        let mut commit = self.branch.change().message(message).timeout(PATIENCE);
+        let mut commit = self.branch.change().message(message).timeout(deadline.left());
         if !self.by.is_empty() {
             commit = commit.committer(self.by.as_str());
         }
@@ -134,6 +148,29 @@ impl Pen {
             Outcome::Conflict { .. } if is_conditional => Ok(false),
             Outcome::NoChanges { .. } => Ok(true),
             outcome => committed(&outcome, "write", &self.branch).map(|_| true),
+        }
+    }
+}
+
+/// The attempts of a write: as many as are made, before one deadline, since a client waits for its answer and
+/// not for each of them.
+fn attempts(deadline: Deadline) -> impl Iterator<Item = usize> {
+    (0..ATTEMPTS).take_while(move |_| !deadline.is_over())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_attempts_have_one_deadline() {
+        for (seconds, expected) in [(20, 3), (0, ATTEMPTS)] {
+            let mut made = 0;
+            for _ in attempts(Deadline::after(PATIENCE)) {
+                made += 1;
+                tokio::time::advance(Duration::from_secs(seconds)).await;
+            }
+            assert_eq!(made, expected);
         }
     }
 }
