@@ -17,7 +17,8 @@
 //! <repo>/data/<id, first 2>/<id>                     an object uploaded through Onward
 //! <repo>/uploads/<id>/upload                         an upload in parts that is under way; created if absent
 //! <repo>/uploads/<id>/<number, 5 digits>             a part of it: which object has its bytes; overwritten
-//! <repo>/uploads/<id>/done                           what it became; created if absent
+//! <repo>/uploads-ended/<id>                          how it ended; created if absent, and replaced by what
+//!                                                    says that its object has had its name
 //! <repo>/metadata                                    the user's key-value pairs; overwritten
 //! <repo>/refs/<id>                                   a dump of all refs; created if absent
 //! _onward/keys/<access key id>                       an access key; overwritten
@@ -241,9 +242,14 @@ pub fn upload_part(repo: &RepoLife, id: u128, number: u16) -> String {
     format!("{}/{number:05}", upload_dir(repo, id))
 }
 
-/// What an upload in parts became.
+/// The folder of how uploads in parts ended, apart from those under way, which are listed.
+pub fn uploads_ended_dir(repo: &RepoLife) -> String {
+    format!("{repo}/uploads-ended")
+}
+
+/// How an upload in parts ended.
 pub fn upload_done(repo: &RepoLife, id: u128) -> String {
-    format!("{}/done", upload_dir(repo, id))
+    format!("{}/{id:032x}", uploads_ended_dir(repo))
 }
 
 /// The number of the part that a key made by [`upload_part`] is the record of.

@@ -2,8 +2,9 @@
 //!
 //! An upload is a folder of small records. Its parts are uploaded objects like all others, which nothing
 //! names: what a client leaves undone is collected as garbage, when no client can take it up any more.
-//! Completing it brings the parts together in one object; *done* is created if absent, so that of several
-//! who complete one upload all have the same object, and who asks again is told what it became.
+//! Completing it brings the parts together in one object, giving it up leaves none: which of both it is,
+//! and which object, is created if absent ([`Done`]), so that all who end one upload have one end of it.
+//! That the object has got its name is noted there, before anybody is told so: it gets it once.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ use crate::objects::{Checksum, Created, Objects, UPLOAD_LEN_MAX, layout};
 /// The most parts of an upload, as in S3.
 pub const PARTS_MAX: u16 = 10_000;
 
-/// Uploads in parts that a repository may have under way.
+/// Uploads in parts that are listed, at most.
 pub const UPLOADS_MAX: usize = 10_000;
 
 /// How long an upload can be completed from its beginning on, in milliseconds: what is garbage is older.
@@ -70,15 +71,19 @@ pub struct Part {
     pub written_ms: i64,
 }
 
-/// What an upload became.
+/// How an upload ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// The branch that the object is for.
     pub branch: BranchName,
     /// The path that the upload was begun for.
     pub path: ObjectPath,
-    /// The object that its parts became, as it is staged or committed.
-    pub entry: Entry,
+    /// The object that its parts became, as it is staged or committed; `None` of one that was given up.
+    #[serde(default)]
+    pub entry: Option<Entry>,
+    /// Whether the object has had its name: whatever the path names since then is newer.
+    #[serde(default)]
+    pub is_stored: bool,
 }
 
 impl Repository {
@@ -97,16 +102,11 @@ impl Repository {
         Ok(found.filter(|upload| upload.created_ms > oldest))
     }
 
-    /// Takes down a part, in place of one of the same number, which goes. Costs a read and a write.
+    /// Takes down a part, in place of one of the same number. The bytes of that one stay until they are
+    /// garbage: a completion that has read its record may have made them the object. Costs a write.
     pub async fn put_part(&self, id: u128, number: u16, part: &Part) -> Result<()> {
         let key = layout::upload_part(&self.life().await?, id, number);
-        let replaced: Option<Part> = self.record(&key).await?;
-        let objects = self.objects();
-        objects.put(&key, encode(part)?).await?;
-        match replaced.as_ref().and_then(|part| objects.key_of(&part.address)) {
-            Some(key) => objects.delete(key).await,
-            None => Ok(()),
-        }
+        self.objects().put(&key, encode(part)?).await
     }
 
     /// Parts by their numbers, those that there are of those that are asked for. Costs a read each.
@@ -134,7 +134,7 @@ impl Repository {
         Ok(numbers)
     }
 
-    /// All uploads under way, by branch, path and id; at most [`UPLOADS_MAX`]. Costs a listing and a read
+    /// Uploads under way, by branch, path and id; of more than [`UPLOADS_MAX`] those of the first ids. Costs a listing and a read
     /// for each.
     pub async fn uploads(&self) -> Result<Vec<(u128, Upload)>> {
         let folder = layout::uploads_dir(&self.life().await?);
@@ -190,13 +190,13 @@ impl Repository {
         Ok(Entry::new(objects.address(&key), size, ""))
     }
 
-    /// What an upload became, if it is done. Costs one read.
+    /// How an upload ended, if it has. Costs one read.
     pub async fn upload_done(&self, id: u128) -> Result<Option<Done>> {
         self.record(&layout::upload_done(&self.life().await?, id)).await
     }
 
-    /// Takes down what an upload became, and returns that; or what it became before. The entry is not
-    /// staged by this.
+    /// Takes down how an upload ended, and returns that; or how it ended before. The entry is not
+    /// staged by this. Costs one write.
     pub async fn finish_upload(&self, id: u128, done: &Done) -> Result<Done> {
         let key = layout::upload_done(&self.life().await?, id);
         match self.objects().create(&key, encode(done)?).await? {
@@ -205,8 +205,17 @@ impl Repository {
         }
     }
 
-    /// Removes an upload and its parts, but for the object `kept`. Costs a listing, a read of each part
-    /// and the removals; what is left by a failure is garbage.
+    /// Notes that the object of an upload, which [`Repository::finish_upload`] returned, has its name.
+    /// Costs one write.
+    pub async fn upload_stored(&self, id: u128, done: &Done) -> Result<()> {
+        let key = layout::upload_done(&self.life().await?, id);
+        let stored = Done { is_stored: true, ..done.clone() };
+        self.objects().put(&key, encode(&stored)?).await
+    }
+
+    /// Removes an upload that has ended, and its parts, but for the object `kept` that it became: none
+    /// but that can have come of it. Costs a listing, a read of each part and the removals; what is left
+    /// by a failure is garbage.
     pub async fn end_upload(&self, id: u128, kept: Option<&str>) -> Result<()> {
         let life = self.life().await?;
         let numbers = self.part_numbers(id).await?;

@@ -28,6 +28,7 @@ use super::handles::Branch;
 use super::named_lives::NamedLives;
 use super::overlay::{Window, text_behind_prefix};
 use super::protection::Action;
+use super::write_policy::Written;
 
 /// Staged paths per branch, at most: they live in Redis's memory.
 pub const STAGED_MAX: u64 = 4_000_000;
@@ -74,6 +75,26 @@ impl Branch {
     /// Refused where staging is.
     pub async fn upload(&self, reader: impl tokio::io::AsyncRead + Send) -> Result<Entry> {
         self.check_protection(Action::Stage).await?;
+        self.take(reader).await
+    }
+
+    /// As [`Branch::upload`], of what is then written to `path` by the rules of writing: refused where
+    /// that is.
+    #[doc(hidden)]
+    pub async fn upload_for(
+        &self,
+        path: &ObjectPath,
+        reader: impl tokio::io::AsyncRead + Send,
+    ) -> Result<Entry> {
+        self.check_protection(match self.written(path).await? {
+            Written::Staged => Action::Stage,
+            Written::Committed => Action::Commit,
+        })
+        .await?;
+        self.take(reader).await
+    }
+
+    async fn take(&self, reader: impl tokio::io::AsyncRead + Send) -> Result<Entry> {
         let life = self.repo.life().await?;
         let objects = self.repo.onward.coordinator().objects();
         let key = layout::data(&life, clock::random_u128());

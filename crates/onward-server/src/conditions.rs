@@ -180,6 +180,17 @@ impl Conditions {
         })
     }
 
+    /// That what is there still has this tag, or that still nothing is there.
+    pub fn unchanged(there: Option<ETag>) -> Self {
+        match there {
+            None => Self { if_none_match: Some(Tags::Any), ..Self::default() },
+            Some(ETag(opaque)) => {
+                let tags = Tags::Of(vec![Sent { is_weak: false, opaque }]);
+                Self { if_match: Some(tags), ..Self::default() }
+            }
+        }
+    }
+
     /// Whether anything holds.
     pub fn is_none(&self) -> bool {
         *self == Self::default()

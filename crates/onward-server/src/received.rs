@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::error::{ApiError, ApiResult};
 use super::extract::told_of_body;
 use super::state::App;
-use onward::Entry;
 use onward::internals::repo::Branch;
+use onward::{Entry, ObjectPath};
 
 /// What is kept of the grace of a sidecar that stops, for uploads to withdraw what they have written.
 const WITHDRAWING: Duration = Duration::from_secs(5);
@@ -71,16 +71,21 @@ async fn stop(stopping: CancellationToken, grace: Duration) {
     tokio::time::sleep(grace.saturating_sub(WITHDRAWING)).await;
 }
 
-/// Writes an object into the repository, and returns its entry, not staged yet. In a task of its own: a
-/// client that goes away cuts the body short, and the upload then withdraws what it has written, instead
-/// of being dropped half way.
+/// Writes an object into the repository, and returns its entry, not staged yet. Refused before a byte is
+/// taken where its branch may not be changed: by staging, or as the rules of writing say of the path `to`.
+/// In a task of its own: a client that goes away cuts the body short, and the upload then withdraws what
+/// it has written, instead of being dropped half way.
 pub async fn write(
     branch: Branch,
+    to: Option<ObjectPath>,
     pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> ApiResult<Entry> {
     let writing = tokio::spawn(async move {
         let reader = StreamReader::new(pieces.boxed());
-        branch.upload(reader).await
+        match to {
+            Some(path) => branch.upload_for(&path, reader).await,
+            None => branch.upload(reader).await,
+        }
     });
     let written = writing.await.map_err(|error| {
         ApiError::from(onward::Error::internal("an upload ended early").with_source(error))

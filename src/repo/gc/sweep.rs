@@ -59,8 +59,9 @@ impl Sweep<'_> {
         }
         // No upload in parts is taken up again that is as old as this.
         let uploads = |_: &str| Some(false);
-        let folder = layout::uploads_dir(self.repo);
-        self.folder(&folder, &uploads, false, &mut report.data, told).await?;
+        for folder in [layout::uploads_dir(self.repo), layout::uploads_ended_dir(self.repo)] {
+            self.folder(&folder, &uploads, false, &mut report.data, told).await?;
+        }
         Ok(report)
     }
 

@@ -450,7 +450,7 @@ pub(super) fn upload_part() -> Part {
 
 pub(super) fn upload_done() -> Done {
     let Upload { branch, path, .. } = upload();
-    Done { branch, path, entry: entry(2) }
+    Done { branch, path, entry: Some(entry(2)), is_stored: true }
 }
 
 /// A list of ranges that is too long to travel.

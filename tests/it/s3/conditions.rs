@@ -143,3 +143,26 @@ async fn of_many_keys_each_is_told_what_became_of_it() {
     assert!(s3.stat("main", "a").await.is_none());
     assert!(s3.stat("main", "tables/b").await.is_some());
 }
+
+#[tokio::test]
+async fn a_protected_branch_refuses_before_the_body_what_the_rules_would_write() {
+    let s3 = Gateway::start().await;
+    let repo = s3.sidecar.onward.repo("lake");
+    let rule = WriteRule::new("main", Written::Committed).below("tables/");
+    repo.set_write_rule(rule).await.unwrap();
+    let protect = |action| {
+        let rule = Rule { pattern: "main".to_owned(), blocks: [action].into() };
+        repo.protect(rule)
+    };
+    protect(Action::Stage).await.unwrap();
+    assert_eq!(s3.put("/lake/main/tables/a", "x").await.status, StatusCode::OK);
+    assert_eq!(s3.get("/lake/main%40/tables/a").await.text(), "x");
+    assert_eq!(s3.put("/lake/main/a", "x").await.told(), (403, "AccessDenied".into()));
+    protect(Action::Commit).await.unwrap();
+    assert_eq!(s3.put("/lake/main/a", "x").await.status, StatusCode::OK);
+    let written = || s3.sidecar.deployment.objects.counters().bytes_written;
+    let before = written();
+    let refused = s3.put("/lake/main/tables/b", &"x".repeat(1 << 20)).await;
+    assert_eq!(refused.told(), (403, "AccessDenied".into()));
+    assert_eq!(written(), before);
+}

@@ -1,8 +1,12 @@
 //! Uploads in parts: by any sidecar, once, on conditions; and what is left of those that are not completed.
 
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use md5::{Digest, Md5};
+use onward::Entry;
 use onward::internals::repo::gc::GcOptions;
+use onward::internals::repo::multipart::Done;
 use reqwest::StatusCode;
 
 use super::Gateway;
@@ -39,6 +43,133 @@ fn completing(parts: &[(usize, String)]) -> String {
 async fn complete(s3: &Gateway, key: &str, id: &str, parts: &[(usize, String)]) -> Answer {
     let path = format!("{key}?uploadId={id}");
     s3.call("POST", &path).body(completing(parts)).send().await
+}
+
+async fn give_up(s3: &Gateway, key: &str, id: &str) -> Answer {
+    s3.call("DELETE", &format!("{key}?uploadId={id}")).send().await
+}
+
+fn number(id: &str) -> u128 {
+    u128::from_str_radix(id, 16).unwrap()
+}
+
+/// The end of an upload whose part 1 is the object.
+async fn made(s3: &Gateway, path: &str, id: &str) -> Done {
+    let repo = s3.sidecar.onward.repo("lake");
+    let part = repo.parts(number(id), &[1]).await.unwrap().remove(&1).unwrap();
+    Done {
+        branch: "main".parse().unwrap(),
+        path: path.parse().unwrap(),
+        entry: Some(Entry::new(part.address, part.size, part.md5)),
+        is_stored: false,
+    }
+}
+
+/// What a completion does that ends before the object has its name.
+async fn complete_unnamed(s3: &Gateway, path: &str, id: &str) -> Option<Entry> {
+    let done = made(s3, path, id).await;
+    s3.sidecar.onward.repo("lake").finish_upload(number(id), &done).await.unwrap().entry
+}
+
+#[tokio::test]
+async fn a_part_that_comes_late_once_more_takes_nothing_from_the_object() {
+    let s3 = Gateway::start().await;
+    let key = "/lake/main/late";
+    let id = begin(&s3, key).await;
+    let etag = upload(&s3, key, &id, 1, b"all of it").await.etag();
+    complete_unnamed(&s3, "late", &id).await.unwrap();
+    let late = upload(&s3, key, &id, 1, b"all of it").await;
+    assert_eq!(late.status, StatusCode::OK, "{}", late.text());
+    let done = complete(&s3, key, &id, &[(1, etag)]).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text());
+    assert_eq!(s3.get(key).await.text(), "all of it");
+}
+
+#[tokio::test]
+async fn giving_up_takes_nothing_from_a_completion_that_is_under_way() {
+    let s3 = Gateway::start().await;
+    let key = "/lake/main/raced";
+    let id = begin(&s3, key).await;
+    let etag = upload(&s3, key, &id, 1, b"all of it").await.etag();
+    let entry = complete_unnamed(&s3, "raced", &id).await.unwrap();
+    assert_eq!(give_up(&s3, key, &id).await.status, StatusCode::NO_CONTENT);
+    // The completion goes on, or a commit that it queued is decided only now.
+    let branch = s3.sidecar.onward.repo("lake").branch("main");
+    branch.stage_put("raced".parse().unwrap(), entry, None).await.unwrap();
+    assert_eq!(s3.get(key).await.text(), "all of it");
+    assert_eq!(s3.stored("lake/uploads").await, 0);
+
+    // The other way round none becomes an object.
+    let key = "/lake/main/given-up";
+    let id = begin(&s3, key).await;
+    upload(&s3, key, &id, 1, b"all of it").await;
+    // One who has read the parts before makes nothing of them.
+    let done = made(&s3, "given-up", &id).await;
+    assert_eq!(give_up(&s3, key, &id).await.status, StatusCode::NO_CONTENT);
+    let repo = s3.sidecar.onward.repo("lake");
+    let ended = repo.finish_upload(number(&id), &done).await.unwrap();
+    assert_eq!((ended.entry, s3.stored("lake/data").await), (None, 1));
+    let late = complete(&s3, key, &id, &[(1, etag)]).await;
+    assert_eq!(late.told(), (404, "NoSuchUpload".into()));
+    assert!(s3.stat("main", "given-up").await.is_none());
+}
+
+#[tokio::test]
+async fn what_was_completed_is_not_stored_again_over_what_is_newer() {
+    let s3 = Gateway::start().await;
+    let key = "/lake/main/once";
+    let id = begin(&s3, key).await;
+    let parts = [(1, upload(&s3, key, &id, 1, b"all of it").await.etag())];
+    let objects = &s3.sidecar.deployment.objects;
+    let record = format!("lake/uploads/{id}/upload");
+    let kept = objects.get(&record).await.unwrap().unwrap();
+    assert_eq!(complete(&s3, key, &id, &parts).await.status, StatusCode::OK);
+    s3.put(key, "newer").await;
+    // As it is where the upload could not be removed behind its completion.
+    objects.put(&record, kept).await.unwrap();
+    let again = complete(&s3, key, &id, &parts).await;
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text());
+    assert_eq!(s3.get(key).await.text(), "newer");
+    assert_eq!(s3.stored("lake/uploads").await, 0, "and it goes then");
+    assert_eq!(give_up(&s3, key, &id).await.told(), (404, "NoSuchUpload".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_complete_one_upload_none_does_after_the_first_was_told_so() {
+    let s3 = Gateway::start().await;
+    for round in 0..20 {
+        let key = &format!("/lake/main/{round}");
+        let id = &begin(&s3, key).await;
+        let parts = &[(1, upload(&s3, key, id, 1, b"all of it").await.etag())];
+        let mut calls: FuturesUnordered<_> =
+            (0..6).map(|_| complete(&s3, key, id, parts)).collect();
+        let mut first = true;
+        while let Some(answer) = calls.next().await {
+            // Whoever comes while the parts go is refused.
+            if answer.status == StatusCode::OK && std::mem::take(&mut first) {
+                s3.put(key, "newer").await;
+            }
+        }
+        assert!(!first);
+        assert_eq!(s3.get(key).await.text(), "newer", "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn success_is_told_only_of_what_has_had_its_name() {
+    let s3 = Gateway::start().await;
+    let key = "/lake/main/named";
+    let id = begin(&s3, key).await;
+    let parts = [(1, upload(&s3, key, &id, 1, b"all of it").await.etag())];
+    complete_unnamed(&s3, "named", &id).await.unwrap();
+    s3.put(key, "first").await;
+    let call = s3.call("POST", &format!("{key}?uploadId={id}")).header("if-none-match", "*");
+    let refused = call.body(completing(&parts)).send().await;
+    assert_eq!(refused.told(), (412, "PreconditionFailed".into()));
+    assert_eq!(give_up(&s3, key, &id).await.status, StatusCode::NO_CONTENT);
+    let again = complete(&s3, key, &id, &parts).await;
+    assert_eq!(again.told(), (404, "NoSuchUpload".into()), "{}", again.text());
+    assert_eq!(s3.get(key).await.text(), "first");
 }
 
 #[tokio::test]
@@ -82,8 +213,9 @@ async fn parts_in_any_order_by_any_sidecar_become_one_object() {
     let hex: String = Md5::digest(digests).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(done.element("ETag"), format!("\"{hex}-3\""));
     assert_eq!(read.etag(), done.element("ETag"));
-    // Nothing is left but the object, and who asks again is told of it.
-    assert_eq!(s3.stored("lake/data").await, 1);
+    // Nothing is left but the object and the part that was replaced; who asks again is told of it.
+    assert_eq!(s3.stored("lake/data").await, 2);
+    assert_eq!(s3.stored("lake/uploads").await, 0);
     assert_eq!(s3.get("/lake?uploads=").await.elements("Key"), Vec::<String>::new());
     let again = complete(&s3, key, &id, &parts).await;
     assert_eq!(again.element("ETag"), done.element("ETag"), "{}", again.text());
@@ -213,6 +345,8 @@ async fn what_a_client_leaves_undone_is_garbage() {
     let key = "/lake/main/left";
     let id = begin(&s3, key).await;
     upload(&s3, key, &id, 1, b"never completed").await;
+    give_up(&s3, "/lake/main/given-up", &begin(&s3, "/lake/main/given-up").await).await;
+    assert_eq!(s3.stored("lake/uploads-ended").await, 1);
     s3.put("/lake/main/kept", "kept").await;
     let repo = s3.sidecar.onward.repo("lake");
     repo.branch("main").commit_staged().message("c").commit().await.unwrap();
@@ -222,6 +356,7 @@ async fn what_a_client_leaves_undone_is_garbage() {
     let options = GcOptions { now_ms: Some(now_ms), ..GcOptions::default() };
     repo.gc(&options, &mut |_| ()).await.unwrap();
     assert_eq!((s3.stored("lake/data").await, s3.stored("lake/uploads").await), (1, 0));
+    assert_eq!(s3.stored("lake/uploads-ended").await, 0);
     assert_eq!(s3.get("/lake/main/kept").await.text(), "kept");
     let late = complete(&s3, key, &id, &[(1, "x".to_owned())]).await;
     assert_eq!(late.told(), (404, "NoSuchUpload".into()));

@@ -105,7 +105,7 @@ pub async fn receive(app: &App, branch: Branch, told: Told, request: Request) ->
         }
         None => {
             let pieces = request.into_body().into_data_stream().map_err(io::Error::other);
-            let mut entry = write(branch, pieces).await?;
+            let mut entry = write(branch, None, pieces).await?;
             entry.content_type = content_type;
             entry
         }
@@ -235,7 +235,7 @@ async fn receive_field(branch: Branch, mut field: Field<'_>) -> ApiResult<Entry>
             }
         }
     };
-    let (read, written) = tokio::join!(reading, write(branch, pieces));
+    let (read, written) = tokio::join!(reading, write(branch, None, pieces));
     read?;
     Ok(Entry { content_type, ..written? })
 }

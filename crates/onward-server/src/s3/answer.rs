@@ -19,6 +19,7 @@ use super::checksums::{Outcome, Said, in_pieces, watched};
 use super::error::told;
 use super::gateway::Gateway;
 use super::hosts::{BucketNames, Domains};
+use super::long::one_document;
 use super::pieces::framed;
 use super::talk::{TALK, Talk};
 use super::unread::{Shared, Unread};
@@ -70,7 +71,7 @@ impl Service {
         let called = TALK.scope(Arc::clone(talk), self.s3.call(request)).await;
         let response = match (called, framing.refusal().or_else(|| outcome.refusal())) {
             (_, Some(why)) => refusal(why),
-            (Ok(response), None) => response.map(Body::new),
+            (Ok(response), None) => one_document(response),
             (Err(error), None) => {
                 tracing::error!(error = ?error, "an answer of S3 cannot be written");
                 refusal(S3Error::new(S3ErrorCode::InternalError))

@@ -5,7 +5,7 @@ use s3s::dto::{
     Checksum, ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
     CompletedPart, ETag,
 };
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tracing::Instrument;
 
 use super::attributes::Attributes;
@@ -14,12 +14,12 @@ use super::error::{told, told_of};
 use super::gateway::{Gateway, UploadPlace};
 use super::names::{Named, named};
 use super::objects::{CHECKSUM_TYPE, sums_of, tag_of};
-use super::parted::{UnderWay, id_of, under_way};
-use super::putting::{check_now, write_conditions};
+use super::parted::{UnderWay, id_of, no_upload, under_way};
+use super::putting::{check_now, seen, write_conditions};
 use super::summing::given_sum;
 use super::written::Pen;
-use crate::conditions::Conditions;
-use crate::writes::now;
+use crate::conditions::{self as tags, Conditions};
+use crate::writes::{ATTEMPTS, now, overtaken, require};
 use onward::internals::repo::Branch;
 use onward::internals::repo::multipart::{Done, PARTS_MAX, Part};
 use onward::{Change, Entry};
@@ -42,8 +42,8 @@ pub async fn complete(
     let id = id_of(&input.upload_id)?;
     if let Some(done) = done_before(&to, id).await? {
         let branch = to.branch().await?;
-        let entry =
-            stored_again(&to, &Pen::new(&branch, &extensions), id, &done, &conditions).await?;
+        let pen = Pen::new(&branch, &extensions);
+        let entry = Naming { to: &to, id, pen: &pen, conditions: &conditions }.finish(done).await?;
         return Ok(S3Response::new(answer(input, &entry)));
     }
     let at = under_way(gateway, &input.bucket, &input.key, &input.upload_id).await?;
@@ -93,19 +93,19 @@ impl Completion {
         let done = Done {
             branch: at.upload.branch.clone(),
             path: at.upload.path.clone(),
-            entry: entry.clone(),
+            entry: Some(entry.clone()),
+            is_stored: false,
         };
         let repo = &at.named.repo;
-        let first = repo.finish_upload(at.id, &done).await.map_err(told)?.entry;
-        if first.address != entry.address && parts.len() > 1 {
-            // Somebody else was completing it: his object counts.
+        let ended = repo.finish_upload(at.id, &done).await.map_err(told)?;
+        let is_ours = ended.entry.as_ref().is_some_and(|first| first.address == entry.address);
+        if !is_ours && parts.len() > 1 {
+            // Somebody else was faster: what he made of it counts.
             branch.withdraw(&entry).await;
         }
-        store_if_not(&at.named, &pen, &first, &conditions).await?;
-        if let Err(error) = repo.end_upload(at.id, Some(&first.address)).await {
-            tracing::warn!(%error, "parts of a completed upload stay until they are garbage");
-        }
-        Ok(answer(input, &first))
+        let naming = Naming { to: &at.named, id: at.id, pen: &pen, conditions: &conditions };
+        let entry = naming.finish(ended).await?;
+        Ok(answer(input, &entry))
     }
 }
 
@@ -123,35 +123,55 @@ async fn done_before(to: &Named, id: u128) -> S3Result<Option<Done>> {
     }))
 }
 
-/// What a repeated request is told. Where the first one ended between the object and its name, it gets its
-/// name now; where that was done, whatever was written since stays.
-async fn stored_again(
-    to: &Named,
-    pen: &Pen,
+/// The name of what an upload became.
+struct Naming<'a> {
+    to: &'a Named,
     id: u128,
-    done: &Done,
-    conditions: &Conditions,
-) -> S3Result<Entry> {
-    if to.repo.upload(id).await.map_err(told)?.is_some() {
-        store_if_not(to, pen, &done.entry, conditions).await?;
-    }
-    Ok(done.entry.clone())
+    pen: &'a Pen,
+    conditions: &'a Conditions,
 }
 
-/// Gives the path its object, unless it has it.
-async fn store_if_not(
-    to: &Named,
-    pen: &Pen,
-    entry: &Entry,
-    conditions: &Conditions,
-) -> S3Result<()> {
-    let branch = to.repo.branch(to.reference.as_str());
-    let there = branch.stat(to.path()?).await.map_err(told)?;
-    if there.is_some_and(|there| there.address == entry.address) {
-        return Ok(());
+impl Naming<'_> {
+    /// Gives the object its name, if it never had it, and returns its entry. Nobody is told that it has
+    /// it before that is noted: whatever was written since stays.
+    async fn finish(&self, done: Done) -> S3Result<Entry> {
+        let Some(entry) = done.entry.clone() else { return Err(no_upload()) };
+        let repo = &self.to.repo;
+        if !done.is_stored && self.store(&entry).await? {
+            repo.upload_stored(self.id, &done).await.map_err(told)?;
+        }
+        if let Err(error) = repo.end_upload(self.id, Some(&entry.address)).await {
+            tracing::warn!(%error, "parts of a completed upload stay until they are garbage");
+        }
+        Ok(entry)
     }
-    // The bytes stay where the conditions do not hold: whoever asks again may have others.
-    pen.change(to.path()?, Change::Put(entry.clone()), conditions).await
+
+    /// Gives the path its object, in place of what is seen there before anything else: of several who do
+    /// so one does. Returns whether that is not noted yet.
+    async fn store(&self, entry: &Entry) -> S3Result<bool> {
+        let Self { to, id, pen, conditions } = *self;
+        let (branch, path) = (to.repo.branch(to.reference.as_str()), to.path()?);
+        for _ in 0..ATTEMPTS {
+            let there = seen(&branch, path).await.map_err(told)?;
+            if there.as_ref().is_some_and(|there| there.address == entry.address) {
+                return Ok(true);
+            }
+            // Another one may have given it its name since it was looked at, and that may be written over.
+            if to.repo.upload_done(id).await.map_err(told)?.is_some_and(|done| done.is_stored) {
+                return Ok(false);
+            }
+            to.repo.upload(id).await.map_err(told)?.ok_or_else(no_upload)?;
+            require(conditions, path, there.as_ref()).map_err(told)?;
+            let there = there.map(|there| tags::ETag::of_checksum(&there.checksum));
+            let unchanged = Conditions::unchanged(there);
+            // The bytes stay where the conditions do not hold: whoever asks again may have others.
+            match pen.change(path, Change::Put(entry.clone()), &unchanged).await {
+                Err(error) if *error.code() == S3ErrorCode::PreconditionFailed => {}
+                stored => return stored.map(|()| true),
+            }
+        }
+        Err(told(overtaken()))
+    }
 }
 
 /// The parts that a client names, as they were uploaded.

@@ -119,12 +119,12 @@ pub async fn copy(
 
 /// The bytes of an object, written into another repository.
 async fn moved(gateway: &Gateway, from: &Named, entry: &Entry, to: &Named) -> S3Result<Entry> {
-    let branch = to.repo.branch(to.reference.as_str());
+    let (branch, path) = (to.repo.branch(to.reference.as_str()), to.path.clone());
     if from.path.is_none() {
         let nothing = futures::stream::empty::<std::io::Result<bytes::Bytes>>();
-        return write(branch, nothing).await.map_err(told);
+        return write(branch, path, nothing).await.map_err(told);
     }
     let _place = gateway.place(Some(entry.size)).await?;
     let streamed = open(&gateway.app, &from.repo, entry, None).await.map_err(told)?;
-    write(branch, until_stopped(&gateway.app, streamed.chunks)).await.map_err(told)
+    write(branch, path, until_stopped(&gateway.app, streamed.chunks)).await.map_err(told)
 }

@@ -20,6 +20,7 @@ mod error;
 mod gateway;
 mod hosts;
 mod listing;
+mod long;
 mod names;
 mod objects;
 mod operations;

@@ -20,7 +20,7 @@ use super::summing::Summing;
 use super::unoffered::refuse_unoffered;
 use onward::internals::clock;
 use onward::internals::model::name::BranchName;
-use onward::internals::repo::multipart::Upload;
+use onward::internals::repo::multipart::{Done, Upload};
 
 /// Items of a page, at most, as in S3.
 const PAGE_MAX: usize = 1000;
@@ -119,30 +119,36 @@ pub async fn create(
     }))
 }
 
-/// Gives an upload up: its parts go.
+/// Gives an upload up: its parts go. A completion that has made its object before is not held up by this.
 pub async fn abort(
     gateway: &Gateway,
     request: S3Request<AbortMultipartUploadInput>,
 ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
     let input = request.input;
-    let UnderWay { named, id, .. } =
+    let UnderWay { named, id, upload, .. } =
         under_way(gateway, &input.bucket, &input.key, &input.upload_id).await?;
-    require_unnamed(&named, id).await?;
-    match named.repo.end_upload(id, None).await {
-        Ok(()) => Ok(S3Response::new(AbortMultipartUploadOutput::default())),
+    let given_up = Done { branch: upload.branch, path: upload.path, entry: None, is_stored: false };
+    let ending = async {
+        let ended = named.repo.finish_upload(id, &given_up).await?;
+        let kept = ended.entry.as_ref().map(|entry| entry.address.as_str());
+        if ended.is_stored || has_name(&named, kept).await? {
+            return Ok(false);
+        }
+        // What it became may be on its way to its name, and stays.
+        named.repo.end_upload(id, kept).await.map(|()| true)
+    };
+    match ending.await {
+        Ok(true) => Ok(S3Response::new(AbortMultipartUploadOutput::default())),
+        Ok(false) => Err(no_upload()),
         Err(error) => Err(told_of(&named.repo, error).await),
     }
 }
 
-/// Fails where the upload became an object that has its name.
-async fn require_unnamed(named: &Named, id: u128) -> S3Result<()> {
-    let Some(done) = named.repo.upload_done(id).await.map_err(told)? else { return Ok(()) };
-    let branch = named.repo.branch(named.reference.as_str());
-    let there = branch.stat(named.path()?).await.map_err(told)?;
-    match there.is_some_and(|there| there.address == done.entry.address) {
-        true => Err(no_upload()),
-        false => Ok(()),
-    }
+/// Whether what an upload became has its name.
+async fn has_name(named: &Named, address: Option<&str>) -> onward::Result<bool> {
+    let (Some(address), Some(path)) = (address, &named.path) else { return Ok(false) };
+    let there = named.repo.branch(named.reference.as_str()).stat(path).await?;
+    Ok(there.is_some_and(|there| there.address == address))
 }
 
 /// The parts of an upload.

@@ -42,7 +42,7 @@ pub async fn upload(
         trailers: trailing_headers,
         len: input.content_length,
     };
-    let (entry, sum) = receive(gateway, &branch, sent).await?;
+    let (entry, sum) = receive(gateway, &branch, &at.upload.path, sent).await?;
     let part = keep(&at, number, &entry, sum.clone()).await?;
     let sums = sum.map(|sum| sum.algorithm.alone(sum.value)).unwrap_or_default();
     Ok(S3Response::new(UploadPartOutput {
@@ -74,7 +74,9 @@ pub async fn copy(
     let streamed = open(&gateway.app, &from.repo, &entry, range).await.map_err(told)?;
     let branch = at.named.repo.branch(at.named.reference.as_str());
     let written =
-        write(branch, until_stopped(&gateway.app, streamed.chunks)).await.map_err(told)?;
+        write(branch, Some(at.upload.path.clone()), until_stopped(&gateway.app, streamed.chunks))
+            .await
+            .map_err(told)?;
     let part = keep(&at, number, &written, None).await?;
     Ok(S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(CopyPartResult {

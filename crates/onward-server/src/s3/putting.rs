@@ -15,9 +15,9 @@ use super::written::Pen;
 use crate::conditions::{Conditions, ETag as ETagOf};
 use crate::received::{until_stopped, write};
 use crate::writes::require;
-use onward::Entry;
 use onward::internals::repo::Branch;
 use onward::internals::repo::write_policy::Written;
+use onward::{Entry, ObjectPath};
 
 /// A body of a request, with what its headers and trailers say of it.
 pub struct Sent<'a> {
@@ -49,7 +49,7 @@ pub async fn put(
     }
     let attributes = Attributes::of(&headers, input.metadata)?;
     check_now(&branch, &named, &conditions).await?;
-    let (entry, sum) = receive(gateway, &branch, sent).await?;
+    let (entry, sum) = receive(gateway, &branch, named.path()?, sent).await?;
     let entry = finished(entry, attributes, sum.as_ref());
     Pen::new(&branch, &extensions).store(named.path()?, &entry, &conditions).await?;
     let sums = sum.map(|sum| sum.algorithm.alone(sum.value)).unwrap_or_default();
@@ -85,19 +85,25 @@ pub async fn check_now(branch: &Branch, named: &Named, conditions: &Conditions) 
         return Ok(());
     }
     let path = named.path()?;
-    let there = match branch.written(path).await.map_err(told)? {
-        Written::Staged => branch.stat(path).await.map_err(told)?,
-        Written::Committed => {
-            branch.committed(std::slice::from_ref(path)).await.map_err(told)?.pop().flatten()
-        }
-    };
+    let there = seen(branch, path).await.map_err(told)?;
     require(conditions, path, there.as_ref()).map_err(told)
 }
 
-/// Writes a body into the repository of a branch, and returns its entry, not staged yet.
+/// What the conditions of a write to a path are judged by.
+pub async fn seen(branch: &Branch, path: &ObjectPath) -> onward::Result<Option<Entry>> {
+    match branch.written(path).await? {
+        Written::Staged => branch.stat(path).await,
+        Written::Committed => {
+            Ok(branch.committed(std::slice::from_ref(path)).await?.pop().flatten())
+        }
+    }
+}
+
+/// Writes a body into the repository of a branch for a path of it, and returns its entry, not staged yet.
 pub async fn receive(
     gateway: &Gateway,
     branch: &Branch,
+    path: &ObjectPath,
     sent: Sent<'_>,
 ) -> S3Result<(Entry, Option<Sum>)> {
     let said = Said::of(sent.headers)?;
@@ -112,7 +118,7 @@ pub async fn receive(
     let body = sent.body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let (pieces, outcome) = watched(said, body, sent.trailers);
     let pieces = until_stopped(&gateway.app, Box::pin(pieces));
-    match write(branch.clone(), pieces).await {
+    match write(branch.clone(), Some(path.clone()), pieces).await {
         Ok(entry) => Ok((entry, outcome.sum())),
         Err(error) => match outcome.refusal() {
             Some(refusal) => Err(refusal),
