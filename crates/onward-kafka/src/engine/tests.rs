@@ -435,7 +435,7 @@ fn dead_letters_that_come_while_a_file_of_them_is_uploaded_are_one_file_behind_i
         // What was uploaded is not heard of meanwhile.
         sink.engine.commit().unwrap();
     }
-    sink.turn_until("all are decided", |sink| sink.on_the_branch().0 == 6);
+    sink.turn_until("all are told", |sink| sink.engine.report.records == 6);
     let told = sink.told.lock().unwrap();
     let files = told.iter().filter_map(|event| match event {
         Event::Committed { files: 1, records, .. } => Some(*records),
