@@ -1,6 +1,8 @@
 //! A brake on guessing: who fails to log in too often is not listened to for a while.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+#[cfg(feature = "s3")]
+use std::collections::HashSet;
 use std::net::Ipv6Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
