@@ -181,6 +181,7 @@ impl Conditions {
     }
 
     /// That what is there still has this tag, or that still nothing is there.
+    #[cfg(feature = "s3")]
     pub fn unchanged(there: Option<ETag>) -> Self {
         match there {
             None => Self { if_none_match: Some(Tags::Any), ..Self::default() },
