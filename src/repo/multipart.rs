@@ -86,6 +86,7 @@ pub struct Done {
     pub is_stored: bool,
 }
 
+#[doc(hidden)]
 impl Repository {
     /// Begins an upload, and returns its id. Costs one write.
     pub async fn begin_upload(&self, upload: &Upload) -> Result<u128> {
