@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What scripts that run clients as they come from their registries share. Each says its `name` first: what is
-# installed for tests/NAME stays in target/NAME.
+# installed for tests/NAME, or for another folder that a script says as `source`, stays in target/NAME.
 
 kept="$PWD/target/$name"
 source="$PWD/tests/$name"
@@ -32,20 +32,25 @@ install_python() {
     mkdir -p "$kept"
     python3 -m venv --clear "$kept/venv"
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$source/requirements.txt" ||
-        missing "pip cannot install tests/$name/requirements.txt: is there a network?"
+        missing "pip cannot install ${source#"$PWD/"}/requirements.txt: is there a network?"
     cp "$source/requirements.txt" "$kept/venv/requirements.txt"
+}
+
+# The jars that a pom.xml names, fetched anew when it changes.
+install_jars() {
+    local pom="$1"
+    ! cmp -s "$pom" "$kept/jars/pom.xml" || return 0
+    say "fetching jars into target/$name"
+    rm -rf "$kept/jars"
+    mkdir -p "$kept/jars"
+    mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$kept/jars" >&2 ||
+        missing "Maven cannot fetch the jars: is there a network?"
+    cp "$pom" "$kept/jars/pom.xml"
 }
 
 # The jars of tests/NAME/java, and its programs.
 install_java() {
-    if ! cmp -s "$source/java/pom.xml" "$kept/jars/pom.xml"; then
-        say "fetching jars into target/$name"
-        rm -rf "$kept/jars"
-        mkdir -p "$kept/jars"
-        mvn -q -B -f "$source/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$kept/jars" >&2 ||
-            missing "Maven cannot fetch the jars: is there a network?"
-        cp "$source/java/pom.xml" "$kept/jars/pom.xml"
-    fi
+    install_jars "$source/java/pom.xml"
     rm -rf "$kept/classes"
     mkdir -p "$kept/classes"
     # Its own warnings are about annotations that the jars leave out.

@@ -117,10 +117,7 @@ impl Repository {
             let part = self.record::<Part>(&layout::upload_part(life, id, number)).await?;
             Ok::<_, Error>(part.map(|part| (number, part)))
         });
-        let reads: Vec<_> = reads.collect();
-        let found: Vec<Option<(u16, Part)>> =
-            futures::stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        Ok(found(reads.collect()).await?.into_iter().collect())
     }
 
     /// The numbers of all parts of an upload, in order. Costs a listing of them.
@@ -144,10 +141,7 @@ impl Repository {
         let reads = ids.map(|id| async move {
             Ok::<_, Error>(self.upload(id).await?.map(|upload| (id, upload)))
         });
-        let reads: Vec<_> = reads.collect();
-        let found: Vec<Option<(u128, Upload)>> =
-            futures::stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await?;
-        let mut uploads: Vec<(u128, Upload)> = found.into_iter().flatten().collect();
+        let mut uploads: Vec<(u128, Upload)> = found(reads.collect()).await?;
         uploads.sort_by(|(a, one), (b, other)| {
             (&one.branch, &one.path, a).cmp(&(&other.branch, &other.path, b))
         });
@@ -238,6 +232,12 @@ impl Repository {
         let Some(bytes) = self.objects().get(key).await? else { return Ok(None) };
         decode(key, &bytes).map(Some)
     }
+}
+
+/// What records have that are read some at the same time, in any order; without those that are not there.
+async fn found<T>(reads: Vec<impl Future<Output = Result<Option<T>>>>) -> Result<Vec<T>> {
+    let reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
+    reads.try_filter_map(async |found| Ok(found)).try_collect().await
 }
 
 /// The bytes of a part, which are as many as were written.

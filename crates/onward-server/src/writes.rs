@@ -123,15 +123,18 @@ pub async fn stage_judged(
     for _ in 0..ATTEMPTS {
         let there = branch.stat(path).await?;
         let change = judge(there.as_ref())?;
-        let unchanged =
-            there.map_or(Condition::Absent, |entry| Condition::Checksum(entry.checksum));
-        let change = PathChange { path: path.clone(), change, condition: Some(unchanged) };
+        let change = PathChange { path: path.clone(), change, condition: Some(unchanged(there)) };
         match branch.stage(&[change]).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             staged => return Ok(staged?),
         }
     }
     Err(overtaken())
+}
+
+/// That a path still names what it named.
+pub fn unchanged(there: Option<Entry>) -> Condition {
+    there.map_or(Condition::Absent, |entry| Condition::Checksum(entry.checksum))
 }
 
 /// What is told where a write was judged anew as often as that is done.

@@ -26,6 +26,7 @@ use crate::table::{Moment, NotMerged, Sides, kept_apart, merge};
 /// so that no commit of this process comes in between, until it is dropped.
 pub struct TableMerge {
     catalog: Catalog,
+    repo: String,
     /// The branch, as the prefix of a catalog has it.
     dest: String,
     held: Mutex<Held>,
@@ -55,8 +56,8 @@ impl Crossed {
 impl Catalog {
     /// What resolves conflicts of tables in a merge into a branch.
     pub fn merging(&self, repo: &str, dest: &str) -> Arc<TableMerge> {
-        let dest = format!("{repo}@{dest}");
-        Arc::new(TableMerge { catalog: self.clone(), dest, held: Mutex::default() })
+        let (repo, dest) = (repo.to_owned(), format!("{repo}@{dest}"));
+        Arc::new(TableMerge { catalog: self.clone(), repo, dest, held: Mutex::default() })
     }
 }
 
@@ -168,13 +169,9 @@ impl Resolve for TableMerge {
         async move {
             let mut could = Vec::with_capacity(conflicts.len());
             for conflict in conflicts {
-                let crossed = self
-                    .crossed(std::slice::from_ref(conflict))
-                    .await
-                    .map_err(CatalogError::of_branch)?;
-                could.push(crossed.is_some_and(|tables| {
-                    tables.iter().all(|one| kept_apart(&one.sides()).is_none())
-                }));
+                let told = self.catalog.table_conflict(&self.repo, conflict).await;
+                let told = told.map_err(CatalogError::of_branch)?;
+                could.push(told.is_some_and(|told| told.reason.is_none()));
             }
             Ok(could)
         }

@@ -1,6 +1,5 @@
 //! CompleteMultipartUpload: parts become one object, once.
 
-use md5::{Digest, Md5};
 use s3s::dto::{
     Checksum, ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
     CompletedPart, ETag,
@@ -10,7 +9,7 @@ use tracing::Instrument;
 
 use super::attributes::Attributes;
 use super::checksums::is_same;
-use super::error::{told, told_of};
+use super::error::{told, within};
 use super::gateway::{Gateway, UploadPlace};
 use super::names::{Named, named};
 use super::objects::{CHECKSUM_TYPE, sums_of, tag_of};
@@ -20,6 +19,7 @@ use super::summing::given_sum;
 use super::written::Pen;
 use crate::conditions::{self as tags, Conditions};
 use crate::writes::{ATTEMPTS, now, overtaken, require};
+use onward::internals::objects::{self, Hasher};
 use onward::internals::repo::Branch;
 use onward::internals::repo::multipart::{Done, PARTS_MAX, Part};
 use onward::{Change, Entry};
@@ -114,10 +114,7 @@ fn len_of(parts: &[Part]) -> u64 {
 }
 
 async fn done_before(to: &Named, id: u128) -> S3Result<Option<Done>> {
-    let done = match to.repo.upload_done(id).await {
-        Ok(done) => done,
-        Err(error) => return Err(told_of(&to.repo, error).await),
-    };
+    let done = within(&to.repo, to.repo.upload_done(id)).await?;
     Ok(done.filter(|done| {
         done.branch.as_str() == to.reference && Some(&done.path) == to.path.as_ref()
     }))
@@ -185,10 +182,8 @@ async fn chosen(at: &UnderWay, wanted: &[CompletedPart]) -> S3Result<Vec<Part>> 
     if !numbers.is_sorted_by(|a, b| a < b) {
         return Err(s3_error!(InvalidPartOrder, "parts are named in the order of their numbers"));
     }
-    let mut there = match at.named.repo.parts(at.id, &numbers).await {
-        Ok(there) => there,
-        Err(error) => return Err(told_of(&at.named.repo, error).await),
-    };
+    let repo = &at.named.repo;
+    let mut there = within(repo, repo.parts(at.id, &numbers)).await?;
     let mut parts = Vec::with_capacity(wanted.len());
     for (number, said) in numbers.iter().zip(wanted) {
         let part = there.remove(number).filter(|part| is_meant(at, part, said));
@@ -244,17 +239,14 @@ async fn assembled(
             ));
         }
     }
-    let entry = match at.named.repo.assemble(parts).await {
-        Ok(entry) => entry,
-        Err(error) => return Err(told_of(&at.named.repo, error).await),
-    };
+    let entry = within(&at.named.repo, at.named.repo.assemble(parts)).await?;
     let mut attributes =
         Attributes::from_parts(at.upload.content_type.clone(), at.upload.metadata.clone());
     if let Some((summing, sum)) = at.summing.zip(sum) {
         attributes.own(&summing.algorithm.key(), sum);
         attributes.own(CHECKSUM_TYPE, summing.kind().to_owned());
     }
-    Ok(attributes.put_on(Entry { checksum: tag_of_parts(parts)?, mtime: now(), ..entry }))
+    Ok(attributes.put_on(Entry { checksum: tag_of_parts(parts), mtime: now(), ..entry }))
 }
 
 /// Composite sums have the number of parts behind them.
@@ -268,8 +260,8 @@ fn is_same_sum(said: &str, sum: &str) -> bool {
 }
 
 /// The ETag of an object of parts, as in S3: the MD5 of their MD5s, and how many they are.
-fn tag_of_parts(parts: &[Part]) -> S3Result<String> {
-    let mut all = Md5::new();
+fn tag_of_parts(parts: &[Part]) -> String {
+    let mut all = Hasher::new(objects::Checksum::Md5);
     for part in parts {
         let pairs = part.md5.as_bytes().chunks(2);
         for pair in pairs {
@@ -277,13 +269,12 @@ fn tag_of_parts(parts: &[Part]) -> S3Result<String> {
                 std::str::from_utf8(pair).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
             // A sidecar that sums with BLAKE3 has other checksums: any text tells versions apart.
             match byte {
-                Some(byte) => all.update([byte]),
+                Some(byte) => all.update(&[byte]),
                 None => all.update(pair),
             }
         }
     }
-    let sum: String = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{sum}-{}", parts.len()))
+    format!("{}-{}", all.finish(), parts.len())
 }
 
 fn answer(input: CompleteMultipartUploadInput, entry: &Entry) -> CompleteMultipartUploadOutput {

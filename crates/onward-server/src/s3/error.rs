@@ -2,7 +2,7 @@
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use s3s::{S3Error, S3ErrorCode};
+use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use crate::error::ApiError;
 use onward::internals::repo::Repository;
@@ -52,6 +52,17 @@ pub async fn told_of(repo: &Repository, error: impl Into<ApiError>) -> S3Error {
     match repo.show().await {
         Err(gone) if gone.kind() == onward::ErrorKind::NotFound => told_bucket(gone),
         _ => told,
+    }
+}
+
+/// What is done with an object, told in the words of S3: where there is not even its bucket, that.
+pub async fn within<T, E: Into<ApiError>>(
+    repo: &Repository,
+    doing: impl Future<Output = Result<T, E>>,
+) -> S3Result<T> {
+    match doing.await {
+        Ok(done) => Ok(done),
+        Err(error) => Err(told_of(repo, error).await),
     }
 }
 

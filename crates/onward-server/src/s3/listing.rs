@@ -50,12 +50,12 @@ impl Writing {
     }
 }
 
-fn amount(max_keys: Option<i32>) -> S3Result<usize> {
-    match max_keys {
+/// The items of a page, where a client asks for `max` by what is called `name`.
+pub fn amount(max: Option<i32>, name: &str) -> S3Result<usize> {
+    match max.map(usize::try_from) {
         None => Ok(PAGE_MAX),
-        Some(max) => usize::try_from(max)
-            .map(|max| max.min(PAGE_MAX))
-            .map_err(|_| s3_error!(InvalidArgument, "max-keys is 0 or more")),
+        Some(Ok(max)) => Ok(max.min(PAGE_MAX)),
+        Some(Err(_)) => Err(s3_error!(InvalidArgument, "{name} is 0 or more")),
     }
 }
 
@@ -88,7 +88,7 @@ pub async fn list_v2(
 ) -> S3Result<S3Response<ListObjectsV2Output>> {
     let input = request.input;
     let writing = Writing::of(input.encoding_type.as_ref())?;
-    let amount = amount(input.max_keys)?;
+    let amount = amount(input.max_keys, "max-keys")?;
     let after = match &input.continuation_token {
         Some(token) => Some(place_of(token)?),
         None => given(input.start_after.clone()),
@@ -134,7 +134,7 @@ pub async fn list_v1(
 ) -> S3Result<S3Response<ListObjectsOutput>> {
     let input = request.input;
     let writing = Writing::of(input.encoding_type.as_ref())?;
-    let amount = amount(input.max_keys)?;
+    let amount = amount(input.max_keys, "max-keys")?;
     let asked = Asked {
         prefix: input.prefix.clone().unwrap_or_default(),
         delimiter: given(input.delimiter.clone()),

@@ -13,7 +13,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::attributes::{self, expires, kept, metadata};
 use super::checksums::Algorithm;
-use super::error::{not_modified, told, told_of};
+use super::error::{not_modified, told, within};
 use super::gateway::Gateway;
 use super::names::{Named, named};
 use crate::conditions::{self, Conditions};
@@ -49,17 +49,12 @@ pub fn modified(entry: &Entry) -> Option<Timestamp> {
 /// empty.
 pub async fn find(named: &Named) -> S3Result<Entry> {
     let reference = named.reference()?;
-    let found = match &named.path {
-        Some(path) => named.repo.stat(&reference, path).await,
-        None => named.repo.commit_of(&reference).await.map(|_| Entry {
-            content_type: Some(FOLDER_TYPE.to_owned()),
-            ..Entry::new("", 0, MD5_OF_NOTHING)
-        }),
+    let Some(path) = &named.path else {
+        within(&named.repo, named.repo.commit_of(&reference)).await?;
+        let content_type = Some(FOLDER_TYPE.to_owned());
+        return Ok(Entry { content_type, ..Entry::new("", 0, MD5_OF_NOTHING) });
     };
-    match found {
-        Ok(entry) => Ok(entry),
-        Err(error) => Err(told_of(&named.repo, error).await),
-    }
+    within(&named.repo, named.repo.stat(&reference, path)).await
 }
 
 /// The checksums that are known of an object.

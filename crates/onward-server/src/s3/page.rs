@@ -5,7 +5,7 @@
 
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use super::error::{told, told_bucket, told_of};
+use super::error::{told, told_bucket, within};
 use super::names::SLASH;
 use onward::internals::repo::{NamesRequest, Repository};
 use onward::internals::tree::{ListItem, ListRequest};
@@ -73,10 +73,7 @@ pub async fn page(repo: &Repository, asked: &Asked) -> S3Result<Page> {
 async fn branches(repo: &Repository, prefix: &str) -> S3Result<Vec<String>> {
     let all =
         NamesRequest { prefix: prefix.to_owned(), amount: usize::MAX, ..NamesRequest::default() };
-    let found = match repo.branches_page(&all, false).await {
-        Ok(found) => found,
-        Err(error) => return Err(told_of(repo, error).await),
-    };
+    let found = within(repo, repo.branches_page(&all, false)).await?;
     // Of names, `a-b` is behind `a`; of keys, `a-b/` is before `a/`.
     let mut folders: Vec<String> =
         found.items.into_iter().map(|info| format!("{}{SLASH}", info.name)).collect();

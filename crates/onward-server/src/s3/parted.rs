@@ -12,9 +12,9 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::attributes::Attributes;
 use super::buckets::owner;
-use super::error::{told, told_of};
+use super::error::{told, within};
 use super::gateway::Gateway;
-use super::listing::Writing;
+use super::listing::{Writing, amount};
 use super::names::{Named, SLASH, named};
 use super::summing::Summing;
 use super::unoffered::refuse_unoffered;
@@ -22,8 +22,8 @@ use onward::internals::clock;
 use onward::internals::model::name::BranchName;
 use onward::internals::repo::multipart::{Done, Upload};
 
-/// Items of a page, at most, as in S3.
-const PAGE_MAX: usize = 1000;
+/// What says how many items a page has.
+const PAGE: &str = "the length of a page";
 
 /// An upload that is under way.
 pub struct UnderWay {
@@ -45,11 +45,7 @@ pub async fn under_way(
     upload_id: &str,
 ) -> S3Result<UnderWay> {
     let (named, id) = (named(&gateway.app, bucket, key)?, id_of(upload_id)?);
-    let found = named.repo.upload(id).await;
-    let upload = match found {
-        Ok(upload) => upload,
-        Err(error) => return Err(told_of(&named.repo, error).await),
-    };
+    let upload = within(&named.repo, named.repo.upload(id)).await?;
     let is_of_key = |upload: &Upload| {
         upload.branch.as_str() == named.reference && Some(&upload.path) == named.path.as_ref()
     };
@@ -105,10 +101,7 @@ pub async fn create(
         checksum: summing.map(Summing::written),
         created_ms: clock::now_ms(),
     };
-    let id = match named.repo.begin_upload(&upload).await {
-        Ok(id) => id,
-        Err(error) => return Err(told_of(&named.repo, error).await),
-    };
+    let id = within(&named.repo, named.repo.begin_upload(&upload)).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
@@ -137,10 +130,9 @@ pub async fn abort(
         // What it became may be on its way to its name, and stays.
         named.repo.end_upload(id, kept).await.map(|()| true)
     };
-    match ending.await {
-        Ok(true) => Ok(S3Response::new(AbortMultipartUploadOutput::default())),
-        Ok(false) => Err(no_upload()),
-        Err(error) => Err(told_of(&named.repo, error).await),
+    match within(&named.repo, ending).await? {
+        true => Ok(S3Response::new(AbortMultipartUploadOutput::default())),
+        false => Err(no_upload()),
     }
 }
 
@@ -159,7 +151,7 @@ pub async fn list_parts(
     let input = request.input;
     let UnderWay { named, id, summing, .. } =
         under_way(gateway, &input.bucket, &input.key, &input.upload_id).await?;
-    let amount = amount(input.max_parts)?;
+    let amount = amount(input.max_parts, PAGE)?;
     let after = u16::try_from(input.part_number_marker.unwrap_or_default()).unwrap_or(u16::MAX);
     let read = async {
         let mut numbers = named.repo.part_numbers(id).await?;
@@ -168,10 +160,7 @@ pub async fn list_parts(
         numbers.truncate(amount);
         Ok::<_, onward::Error>((named.repo.parts(id, &numbers).await?, is_truncated))
     };
-    let (parts, is_truncated) = match read.await {
-        Ok(read) => read,
-        Err(error) => return Err(told_of(&named.repo, error).await),
-    };
+    let (parts, is_truncated) = within(&named.repo, read).await?;
     let last = parts.keys().last().map(|number| i32::from(*number));
     let shown = parts.into_iter().map(|(number, part)| {
         let sums = summing.zip(part.sum).map(|(summing, sum)| summing.algorithm.alone(sum));
@@ -206,14 +195,6 @@ pub async fn list_parts(
     }))
 }
 
-fn amount(max: Option<i32>) -> S3Result<usize> {
-    match max.map(usize::try_from) {
-        None => Ok(PAGE_MAX),
-        Some(Ok(max)) => Ok(max.min(PAGE_MAX)),
-        Some(Err(_)) => Err(s3_error!(InvalidArgument, "the length of a page is 0 or more")),
-    }
-}
-
 /// What comes in a listing of uploads.
 struct Item {
     key: String,
@@ -228,12 +209,9 @@ pub async fn list_uploads(
 ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
     let input = request.input;
     let writing = Writing::of(input.encoding_type.as_ref())?;
-    let amount = amount(input.max_uploads)?;
+    let amount = amount(input.max_uploads, PAGE)?;
     let repo = gateway.app.onward.repo(input.bucket.as_str());
-    let uploads = match repo.uploads().await {
-        Ok(uploads) => uploads,
-        Err(error) => return Err(told_of(&repo, error).await),
-    };
+    let uploads = within(&repo, repo.uploads()).await?;
     let prefix = input.prefix.clone().unwrap_or_default();
     let delimiter = input.delimiter.clone().filter(|delimiter| !delimiter.is_empty());
     let mut items = items(uploads, &prefix, delimiter.as_deref());

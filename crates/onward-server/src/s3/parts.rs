@@ -8,7 +8,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::checksums::Sum;
 use super::copies::source;
-use super::error::{told, told_of};
+use super::error::{told, within};
 use super::gateway::Gateway;
 use super::objects::modified;
 use super::parted::{UnderWay, under_way};
@@ -112,10 +112,8 @@ async fn keep(at: &UnderWay, number: u16, entry: &Entry, sum: Option<Sum>) -> S3
         sum: sum.filter(|sum| Some(sum.algorithm) == wanted).map(|sum| sum.value),
         written_ms: clock::now_ms(),
     };
-    match at.named.repo.put_part(at.id, number, &part).await {
-        Ok(()) => Ok(part),
-        Err(error) => Err(told_of(&at.named.repo, error).await),
-    }
+    within(&at.named.repo, at.named.repo.put_part(at.id, number, &part)).await?;
+    Ok(part)
 }
 
 #[cfg(test)]

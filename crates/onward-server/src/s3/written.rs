@@ -12,11 +12,11 @@ use crate::auth::Caller;
 use crate::conditions::Conditions;
 use crate::error::ApiResult;
 use crate::lakefs::committed::committed;
-use crate::writes::{ATTEMPTS, overtaken, require, stage, withdrawn};
+use crate::writes::{ATTEMPTS, overtaken, require, stage, unchanged, withdrawn};
 use onward::internals::clock::Deadline;
 use onward::internals::repo::Branch;
 use onward::internals::repo::write_policy::Written;
-use onward::{Change, Condition, Entry, ObjectPath, Outcome, PathChange};
+use onward::{Change, Entry, ObjectPath, Outcome, PathChange};
 
 /// How long a client waits for a commit: less than clients of S3 wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -116,8 +116,7 @@ impl Pen {
                     let mut there = self.branch.committed(std::slice::from_ref(path)).await?;
                     let there = there.pop().flatten();
                     require(conditions, path, there.as_ref())?;
-                    let unchanged = |entry: Entry| Condition::Checksum(entry.checksum);
-                    Some(there.map_or(Condition::Absent, unchanged))
+                    Some(unchanged(there))
                 }
             };
             let is_conditional = condition.is_some();
