@@ -105,7 +105,7 @@ pub(super) fn foreign(key: String, path: &Path, metadata: &Metadata) -> Foreign 
 }
 
 /// The same as the store of local files gives: what was imported through it is the same content.
-fn e_tag(metadata: &Metadata) -> String {
+pub(super) fn e_tag(metadata: &Metadata) -> String {
     let modified = metadata.modified().ok();
     let since = modified.and_then(|modified| modified.duration_since(SystemTime::UNIX_EPOCH).ok());
     let micros = since.unwrap_or_default().as_micros();

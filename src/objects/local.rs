@@ -2,41 +2,57 @@
 //!
 //! Every batch of commits waits until its log entry is created, every upload until it is written, and on
 //! local files a good part of that was handing the work over: once to compare the root, once to write. Here
-//! the root is compared and the object written, flushed and named in one go. Everything else is as the crate
-//! below has it.
+//! the root is compared and the object written, flushed and named in one go. So is a small object opened and
+//! read, which the crate below hands over twice. Everything else is as the crate has it.
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::backend::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, LocalFileSystem, MultipartUpload,
-    ObjectMeta, ObjectStore, Path, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, Result,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, LocalFileSystem,
+    MultipartUpload, ObjectMeta, ObjectStore, Path, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, RenameOptions, Result,
 };
+use super::folder::e_tag;
 use super::root::LocalRoot;
 use super::staged::becoming_at;
 
 /// How many files of other writers of the same object a writer passes by.
 const STAGED_MAX: u32 = 1024;
 
-/// Files below a watched root.
-#[derive(Debug)]
+/// Bytes of an object that are read in the visit that opens it, at most.
+const READ_AT_ONCE: u64 = 256 << 10;
+
+/// Files below a watched root. Clones are the same.
+#[derive(Clone, Debug)]
 pub(super) struct LocalFiles {
-    files: LocalFileSystem,
+    files: Arc<LocalFileSystem>,
     root: Arc<LocalRoot>,
 }
 
 impl LocalFiles {
     /// Those of `files` below `root`.
     pub(super) fn new(files: LocalFileSystem, root: Arc<LocalRoot>) -> Self {
-        Self { files, root }
+        Self { files: Arc::new(files), root }
+    }
+
+    /// Where an object lies.
+    pub(super) fn path(&self, of: &Path) -> Result<PathBuf> {
+        self.files.path_to_filesystem(of)
+    }
+
+    /// Begins to write the object at `path`. Blocks.
+    pub(super) fn begin(&self, path: PathBuf) -> io::Result<Draft> {
+        Draft::begin(&self.root, path)
     }
 }
 
@@ -63,40 +79,78 @@ enum Made {
     Taken(io::Error),
 }
 
-/// Writes the file at `path` with `payload`. Blocks. It has its name only when its bytes are on disk.
+/// A file that is being written, and removed unless it comes to its name. Should it stay all the same, garbage
+/// collection finds it by its own.
+pub(super) struct Draft {
+    file: File,
+    staged: PathBuf,
+    path: PathBuf,
+    is_named: bool,
+}
+
+impl Draft {
+    fn begin(root: &LocalRoot, path: PathBuf) -> io::Result<Self> {
+        root.compare()?;
+        root.make_folder(folder_of(&path)?)?;
+        let (file, staged) = stage(&path)?;
+        Ok(Self { file, staged, path, is_named: false })
+    }
+
+    /// Adds the next `len` bytes of a file, or what is left of it, and returns how many they were. Blocks. The
+    /// system copies them itself where it can; a file system whose files share blocks moves none.
+    pub(super) fn add(&mut self, from: &mut File, len: u64) -> io::Result<u64> {
+        io::copy(&mut from.take(len), &mut self.file)
+    }
+
+    /// Gives the file its name instead of who has it. Blocks.
+    pub(super) fn replace(self) -> io::Result<()> {
+        self.finish(Naming::Instead).map(|_| ())
+    }
+
+    /// The file has its name only when its bytes are on disk.
+    fn finish(mut self, naming: Naming) -> io::Result<Made> {
+        self.file.sync_all()?;
+        let named = match naming {
+            Naming::IfAbsent => name(&self.staged, &self.path),
+            Naming::Instead => fs::rename(&self.staged, &self.path),
+        };
+        self.is_named = named.is_ok();
+        match named {
+            Ok(()) => File::open(folder_of(&self.path)?)?.sync_all().map(|()| Made::Durably),
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && matches!(naming, Naming::IfAbsent) =>
+            {
+                Ok(Made::Taken(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_named {
+            let _ = fs::remove_file(&self.staged);
+        }
+    }
+}
+
+fn folder_of(path: &FilePath) -> io::Result<&FilePath> {
+    path.parent()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an object lies in a folder"))
+}
+
+/// Writes the file at `path` with `payload`. Blocks.
 fn write(
     root: &LocalRoot,
-    path: &FilePath,
+    path: PathBuf,
     payload: &PutPayload,
     naming: Naming,
 ) -> io::Result<Made> {
-    root.compare()?;
-    let Some(folder) = path.parent() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an object lies in a folder"));
-    };
-    root.make_folder(folder)?;
-    let (mut file, staged) = stage(path)?;
-    let mut fill = || {
-        payload.iter().try_for_each(|part| file.write_all(part))?;
-        file.sync_all()
-    };
-    let named = fill().and_then(|()| match naming {
-        Naming::IfAbsent => name(&staged, path),
-        Naming::Instead => fs::rename(&staged, path),
-    });
-    match named {
-        Ok(()) => File::open(folder)?.sync_all().map(|()| Made::Durably),
-        Err(error) => {
-            // Should it stay, garbage collection finds it by its name.
-            let _ = fs::remove_file(&staged);
-            match error.kind() {
-                io::ErrorKind::AlreadyExists if matches!(naming, Naming::IfAbsent) => {
-                    Ok(Made::Taken(error))
-                }
-                _ => Err(error),
-            }
-        }
-    }
+    let mut draft = Draft::begin(root, path)?;
+    payload.iter().try_for_each(|part| draft.file.write_all(part))?;
+    draft.finish(naming)
 }
 
 /// A file that is to become the one at `path`, and nobody else's.
@@ -134,8 +188,61 @@ fn link(staged: &FilePath, path: &FilePath) -> io::Result<()> {
     Ok(())
 }
 
-fn failed(error: io::Error) -> Error {
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Generic { store: "LocalFileSystem", source: Box::new(error) }
+}
+
+/// Whether bytes are asked for, and nothing else.
+fn is_plain(options: &GetOptions) -> bool {
+    matches!(
+        options,
+        GetOptions {
+            if_match: None,
+            if_none_match: None,
+            if_modified_since: None,
+            if_unmodified_since: None,
+            version: None,
+            head: false,
+            ..
+        }
+    )
+}
+
+/// Opens the object at `path`, and reads what is asked for of it if that is little. Blocks.
+fn read(path: PathBuf, location: Path, options: &GetOptions) -> Result<GetResult> {
+    let unread = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => {
+            Error::NotFound { path: path.display().to_string(), source: Box::new(source) }
+        }
+        _ => failed(source),
+    };
+    let file = File::open(&path).map_err(unread)?;
+    let metadata = file.metadata().map_err(unread)?;
+    if metadata.is_dir() {
+        return Err(unread(io::Error::new(io::ErrorKind::NotFound, "it is a folder")));
+    }
+    let meta = ObjectMeta {
+        location,
+        last_modified: metadata.modified().map_err(failed)?.into(),
+        size: metadata.len(),
+        e_tag: Some(format!("\"{}\"", e_tag(&metadata))),
+        version: None,
+    };
+    let range = match &options.range {
+        Some(range) => range.as_range(meta.size).map_err(failed)?,
+        None => 0..meta.size,
+    };
+    let len = range.end.saturating_sub(range.start);
+    let payload = match usize::try_from(len) {
+        Ok(room) if len <= READ_AT_ONCE => {
+            let mut bytes = vec![0; room];
+            file.read_exact_at(&mut bytes, range.start).map_err(failed)?;
+            GetResultPayload::Stream(futures::stream::iter([Ok(bytes.into())]).boxed())
+        }
+        _ => GetResultPayload::File(file, path),
+    };
+    let (attributes, extensions) = Default::default();
+    Ok(GetResult { payload, meta, range, attributes, extensions })
 }
 
 #[async_trait::async_trait]
@@ -151,10 +258,10 @@ impl ObjectStore for LocalFiles {
             PutMode::Overwrite if options.attributes.is_empty() => Naming::Instead,
             _ => return self.files.put_opts(location, payload, options).await,
         };
-        let path = self.files.path_to_filesystem(location)?;
+        let path = self.path(location)?;
         let root = Arc::clone(&self.root);
         let written =
-            tokio::task::spawn_blocking(move || write(&root, &path, &payload, naming)).await;
+            tokio::task::spawn_blocking(move || write(&root, path, &payload, naming)).await;
         match written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)? {
             Made::Durably => {
                 Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
@@ -174,7 +281,12 @@ impl ObjectStore for LocalFiles {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.files.get_opts(location, options).await
+        if !is_plain(&options) {
+            return self.files.get_opts(location, options).await;
+        }
+        let (path, location) = (self.path(location)?, location.clone());
+        let reading = tokio::task::spawn_blocking(move || read(path, location, &options));
+        reading.await.unwrap_or_else(|error| Err(failed(error)))
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {

@@ -36,6 +36,7 @@ mod folder;
 mod folders;
 mod foreign;
 mod hedge;
+mod join;
 mod key;
 pub mod layout;
 mod list;

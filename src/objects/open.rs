@@ -15,6 +15,8 @@ use crate::model::error::{Error, Result};
 /// A store with what is known about it.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn ObjectStore>,
+    /// The store, where it is local files.
+    pub(super) local: Option<LocalFiles>,
     pub(super) root: Option<Arc<LocalRoot>>,
     /// What makes addresses that anybody can use for a while, where the store has that.
     pub(super) signer: Option<Signing>,
@@ -89,10 +91,14 @@ pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
             })?;
             let (root, files) = LocalRoot::open(&path, url)?;
             let root = Arc::new(root);
-            let store = LocalFiles::new(files, Arc::clone(&root));
-            Ok(Opened { store: Arc::new(store), root: Some(root), signer: None })
+            let files = LocalFiles::new(files, Arc::clone(&root));
+            let store = Arc::new(files.clone());
+            Ok(Opened { store, local: Some(files), root: Some(root), signer: None })
         }
-        "memory" => Ok(Opened { store: Arc::new(InMemory::new()), root: None, signer: None }),
+        "memory" => {
+            let store = Arc::new(InMemory::new());
+            Ok(Opened { store, local: None, root: None, signer: None })
+        }
         "s3" | "gs" | "az" => {
             let bucket =
                 parsed.host_str().filter(|bucket| !bucket.is_empty()).ok_or_else(|| {
@@ -108,7 +114,8 @@ pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
                 None => store,
                 Some(prefix) => Arc::new(super::backend::PrefixStore::new(store, prefix)),
             };
-            Ok(Opened { store, root: None, signer: Some(Signing { signer, prefix }) })
+            let signer = Some(Signing { signer, prefix });
+            Ok(Opened { store, local: None, root: None, signer })
         }
         other => Err(wrong(
             url,

@@ -98,10 +98,10 @@ impl LocalRoot {
 }
 
 /// Does what blocks on another thread.
-async fn blocking(
+pub(super) async fn blocking<T: Send + 'static>(
     call: Call<'_>,
-    work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<()> {
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(io::Error::other(error)))
         .map_err(|error| io_failed(call, error))

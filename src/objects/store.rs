@@ -10,6 +10,7 @@ use super::backend::{self, ObjectStore};
 use super::counters::{Meter, ObjectCounters};
 use super::failure::{Call, Trouble, classify, late};
 use super::hedge::Hedge;
+use super::local::LocalFiles;
 use super::open::Signing;
 use super::root::LocalRoot;
 use super::{key, open};
@@ -28,6 +29,8 @@ pub const OBJECT_LEN_MAX: u64 = 256 << 20;
 #[derive(Clone)]
 pub struct Objects {
     pub(super) store: Arc<dyn ObjectStore>,
+    /// The store, where it is local files and nothing is in between.
+    pub(super) local: Option<LocalFiles>,
     url: Arc<str>,
     /// The watched root of local storage.
     root: Option<Arc<LocalRoot>>,
@@ -60,8 +63,8 @@ impl Objects {
     /// in the spelling of its variables: `aws_endpoint`, `aws_region`, …
     pub fn open_with(url: &str, options: &[(String, String)]) -> Result<Self> {
         let opened = open::open(url, options)?;
-        let (root, signing) = (opened.root, opened.signer);
-        let objects = Self { root, signing, ..Self::from_store(opened.store, url) };
+        let (local, root, signing) = (opened.local, opened.root, opened.signer);
+        let objects = Self { local, root, signing, ..Self::from_store(opened.store, url) };
         Ok(if open::is_elsewhere(url) { objects.hedged() } else { objects })
     }
 
@@ -69,6 +72,7 @@ impl Objects {
     pub fn from_store(store: Arc<dyn ObjectStore>, url: &str) -> Self {
         Self {
             store,
+            local: None,
             url: url.into(),
             root: None,
             signing: None,
@@ -94,6 +98,7 @@ impl Objects {
         decorate: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
     ) -> Self {
         self.store = decorate(self.store);
+        self.local = None;
         self
     }
 

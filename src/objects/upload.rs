@@ -10,12 +10,15 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::backend::{MultipartUpload, PutPayload, UploadPart};
 use super::failure::Call;
-use super::key;
 use super::store::Objects;
+use super::{key, open};
 use crate::model::error::{Error, Result};
 
-/// Size of a part: all parts but the last are equal, as some stores demand.
+/// Size of a part in bytes: all parts but the last are equal, as some stores demand.
 const PART_LEN: usize = 16 << 20;
+
+/// The same where nothing limits how many parts there are, and none of them is a request.
+const LOCAL_PART_LEN: usize = 1 << 20;
 
 /// Parts on their way at once; with the one being read, three are in memory.
 const PARTS_IN_FLIGHT_MAX: usize = 2;
@@ -23,11 +26,11 @@ const PARTS_IN_FLIGHT_MAX: usize = 2;
 /// What a part begins with: most uploads are small.
 const SMALL_LEN: usize = 64 << 10;
 
-/// The most parts an upload has (the limit of S3).
-const PARTS_MAX: usize = 10_000;
+/// The most parts an upload to S3 has.
+const PARTS_MAX: u64 = 10_000;
 
 /// The largest upload, in bytes (156 GiB).
-pub const UPLOAD_LEN_MAX: u64 = PART_LEN as u64 * PARTS_MAX as u64;
+pub const UPLOAD_LEN_MAX: u64 = PART_LEN as u64 * PARTS_MAX;
 
 /// The checksum that an upload is given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,6 +60,7 @@ pub struct Hasher(Algorithm);
 enum Algorithm {
     Md5(Md5),
     Blake3(Box<blake3::Hasher>),
+    Nothing,
 }
 
 impl Hasher {
@@ -68,11 +72,17 @@ impl Hasher {
         })
     }
 
+    /// Of no checksum at all.
+    pub(super) fn of_nothing() -> Self {
+        Self(Algorithm::Nothing)
+    }
+
     /// The next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             Algorithm::Md5(hasher) => hasher.update(bytes),
             Algorithm::Blake3(hasher) => drop(hasher.update(bytes)),
+            Algorithm::Nothing => {}
         }
     }
 
@@ -83,6 +93,7 @@ impl Hasher {
                 hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
             }
             Algorithm::Blake3(hasher) => format!("blake3:{}", hasher.finalize().to_hex()),
+            Algorithm::Nothing => String::new(),
         }
     }
 }
@@ -111,8 +122,8 @@ impl Hashing {
 }
 
 impl Tally {
-    fn new(checksum: Checksum) -> Self {
-        Self { size: 0, hashing: Hashing::Done(Hasher::new(checksum)) }
+    fn new(hasher: Hasher) -> Self {
+        Self { size: 0, hashing: Hashing::Done(hasher) }
     }
 
     async fn add(mut self, bytes: &Bytes) -> Result<Self> {
@@ -141,7 +152,7 @@ impl Tally {
 
 impl Objects {
     /// Writes all that `reader` gives to `key`, replacing what is there, with at most 48 MiB in
-    /// memory. The object appears whole or not at all; parts already sent are withdrawn on error.
+    /// memory, and 3 on local files. The object appears whole or not at all; parts already sent are withdrawn on error.
     /// (If the process dies, parts stay invisible in the store until its rule for incomplete
     /// uploads removes them.) The deadline holds for each part, not for the reader.
     pub async fn upload(
@@ -150,12 +161,21 @@ impl Objects {
         reader: impl AsyncRead + Send,
         checksum: Checksum,
     ) -> Result<Uploaded> {
+        self.upload_hashed(key, reader, Hasher::new(checksum)).await
+    }
+
+    pub(super) async fn upload_hashed(
+        &self,
+        key: &str,
+        reader: impl AsyncRead + Send,
+        hasher: Hasher,
+    ) -> Result<Uploaded> {
         let path = key::object(key)?;
         let call = self.named("upload", key);
         let mut reader = std::pin::pin!(reader);
-        let first = read_part(call, reader.as_mut()).await?;
-        let tally = Tally::new(checksum).add(&first).await?;
-        if first.len() < PART_LEN {
+        let first = self.read_part(call, reader.as_mut()).await?;
+        let tally = Tally::new(hasher).add(&first).await?;
+        if first.len() < self.part_len() {
             self.put(key, first).await?;
             return tally.finish().await;
         }
@@ -191,10 +211,8 @@ impl Objects {
         // the set.
         let mut in_flight = JoinSet::new();
         let mut part = first;
-        let mut parts = 0;
         while !part.is_empty() {
-            parts += 1;
-            if parts > PARTS_MAX {
+            if tally.size > UPLOAD_LEN_MAX {
                 return Err(Error::invalid(format!(
                     "{call}: it is larger than the limit of {UPLOAD_LEN_MAX} bytes"
                 )));
@@ -209,13 +227,44 @@ impl Objects {
                 let call = objects.named("upload a part of", &key);
                 objects.within(call, sending).await.map_err(|trouble| trouble.into_error(call))
             });
-            part = read_part(call, reader.as_mut()).await?;
+            part = self.read_part(call, reader.as_mut()).await?;
             tally = tally.add(&part).await?;
         }
         while !in_flight.is_empty() {
             finish_one(call, &mut in_flight).await?;
         }
         tally.finish().await
+    }
+
+    fn part_len(&self) -> usize {
+        match open::is_elsewhere(self.url()) {
+            true => PART_LEN,
+            false => LOCAL_PART_LEN,
+        }
+    }
+
+    /// A full part, or what is left of the input.
+    async fn read_part(
+        &self,
+        call: Call<'_>,
+        mut reader: Pin<&mut (impl AsyncRead + Send)>,
+    ) -> Result<Bytes> {
+        let full = self.part_len();
+        let mut part = BytesMut::with_capacity(SMALL_LEN);
+        while part.len() < full {
+            if part.len() == part.capacity() {
+                part.reserve(full - part.len());
+            }
+            let room = (full - part.len()) as u64;
+            let read = reader.as_mut().take(room).read_buf(&mut part).await.map_err(|error| {
+                Error::invalid(format!("{call}: the input broke off; send it again"))
+                    .with_source(error)
+            })?;
+            if read == 0 {
+                break;
+            }
+        }
+        Ok(part.freeze())
     }
 }
 
@@ -227,22 +276,4 @@ async fn finish_one(call: Call<'_>, in_flight: &mut JoinSet<Result<()>>) -> Resu
             Err(Error::internal(format!("{call}: a part's task ended early")).with_source(error))
         }
     }
-}
-
-/// A full part, or what is left of the input.
-async fn read_part(call: Call<'_>, mut reader: Pin<&mut (impl AsyncRead + Send)>) -> Result<Bytes> {
-    let mut part = BytesMut::with_capacity(SMALL_LEN);
-    while part.len() < PART_LEN {
-        if part.len() == part.capacity() {
-            part.reserve(PART_LEN - part.len());
-        }
-        let room = (PART_LEN - part.len()) as u64;
-        let read = reader.as_mut().take(room).read_buf(&mut part).await.map_err(|error| {
-            Error::invalid(format!("{call}: the input broke off; send it again")).with_source(error)
-        })?;
-        if read == 0 {
-            break;
-        }
-    }
-    Ok(part.freeze())
 }

@@ -8,10 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use tokio_util::io::StreamReader;
 
 use super::handles::Repository;
 use super::upload_address::VALID_MINUTES;
@@ -21,7 +19,7 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::name::BranchName;
 use crate::model::path::ObjectPath;
-use crate::objects::{Checksum, Created, Objects, UPLOAD_LEN_MAX, layout};
+use crate::objects::{Created, Objects, UPLOAD_LEN_MAX, layout};
 
 /// The most parts of an upload, as in S3.
 pub const PARTS_MAX: u16 = 10_000;
@@ -149,8 +147,8 @@ impl Repository {
     }
 
     /// Brings parts together in one object, in their order, and returns its entry with size and address
-    /// alone. A part that is alone is the object, and no byte is moved; else all are read and written
-    /// once, with at most 48 MiB in memory.
+    /// alone. A part that is alone is the object, and no byte is moved; else each is once more, by
+    /// [`Objects::join`].
     pub async fn assemble(&self, parts: &[Part]) -> Result<Entry> {
         let size = parts.iter().map(|part| part.size).sum();
         if size > UPLOAD_LEN_MAX {
@@ -167,21 +165,8 @@ impl Repository {
             let key = objects.key_of(&part.address).ok_or_else(|| lost(&part.address))?;
             keys.push((key.to_owned(), part.size));
         }
-        let reading = objects.clone();
-        let pieces = futures::stream::iter(keys).then(move |(key, size)| {
-            let objects = reading.clone();
-            async move { opened(&objects, &key, size).await.map_err(std::io::Error::other) }
-        });
-        let pieces = pieces.try_flatten();
         let key = layout::data(&self.life().await?, clock::random_u128());
-        let written =
-            objects.upload(&key, StreamReader::new(pieces.boxed()), Checksum::Blake3).await?;
-        if written.size != size {
-            return Err(Error::internal(format!(
-                "{} bytes were brought together of parts that have {size}",
-                written.size
-            )));
-        }
+        objects.join(&keys, &key).await?;
         Ok(Entry::new(objects.address(&key), size, ""))
     }
 
@@ -238,17 +223,6 @@ impl Repository {
 async fn found<T>(reads: Vec<impl Future<Output = Result<Option<T>>>>) -> Result<Vec<T>> {
     let reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
     reads.try_filter_map(async |found| Ok(found)).try_collect().await
-}
-
-/// The bytes of a part, which are as many as were written.
-async fn opened(
-    objects: &Objects,
-    key: &str,
-    size: u64,
-) -> Result<impl futures::Stream<Item = std::io::Result<Bytes>> + use<>> {
-    let streamed = objects.stream(key).await?.filter(|streamed| streamed.size == size);
-    let streamed = streamed.ok_or_else(|| lost(key))?;
-    Ok(streamed.chunks.map_err(std::io::Error::other))
 }
 
 fn lost(key: &str) -> Error {

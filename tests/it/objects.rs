@@ -26,6 +26,7 @@ async fn contract(objects: &Objects) {
     objects_are_replaced_and_deleted(objects).await;
     listings_find_what_is_there(objects).await;
     uploads_of_any_size_arrive(objects).await;
+    objects_are_made_of_others(objects).await;
 }
 
 async fn one_writer_wins_a_create(objects: &Objects) {
@@ -133,6 +134,24 @@ async fn uploads_of_any_size_arrive(objects: &Objects) {
     let read = objects.get("u/large").await.unwrap().unwrap();
     assert!(read == large, "what arrived is what was sent");
     assert_eq!(objects.get("u/small").await.unwrap().unwrap(), "abc");
+    delete_all(objects).await;
+}
+
+async fn objects_are_made_of_others(objects: &Objects) {
+    // More than is read at once of a local file.
+    let long = vec![7; 300 << 10];
+    objects.put("j/a", bytes("begin,")).await.unwrap();
+    objects.put("j/b", long.clone().into()).await.unwrap();
+    objects.put("j/to", bytes("what was there")).await.unwrap();
+    let [a, b] = [("j/a".to_owned(), 6), ("j/b".to_owned(), long.len() as u64)];
+    objects.join(&[a.clone(), b.clone(), a.clone()], "j/to").await.unwrap();
+    let expected = [b"begin,".as_slice(), &long, b"begin,"].concat();
+    assert!(objects.get("j/to").await.unwrap().unwrap() == expected);
+    for wrong in [("j/absent".to_owned(), 6), ("j/a".to_owned(), 7)] {
+        let error = objects.join(&[b.clone(), wrong], "j/none").await.unwrap_err();
+        assert!(error.to_string().contains("begin the upload anew"), "{error}");
+    }
+    assert_eq!(keys(objects, "j").await, ["j/a", "j/b", "j/to"]);
     delete_all(objects).await;
 }
 
@@ -299,6 +318,42 @@ async fn an_upload_that_fails_leaves_nothing_behind() {
     let error = objects.upload("u/x", &vec![7; 17 << 20][..], Checksum::Md5).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(objects.get("u/x").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn local_files_are_joined_step_by_step_and_a_part_that_is_missing_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = Objects::open(&format!("file://{}", dir.path().display())).unwrap();
+    // Empty to the disk, and more than is copied at once.
+    let len = (64 << 20) + 5;
+    std::fs::File::create(dir.path().join("long")).unwrap().set_len(len).unwrap();
+    objects.put("end", bytes("end")).await.unwrap();
+    let parts = [("long".to_owned(), len), ("end".to_owned(), 3)];
+    objects.join(&parts, "all").await.unwrap();
+    assert_eq!(objects.size("all").await.unwrap(), Some(len + 3));
+    let last = objects.get_span("all", Span::Last(4)).await.unwrap().unwrap();
+    assert_eq!(last, b"\0end".as_slice());
+    std::fs::remove_file(dir.path().join("end")).unwrap();
+    objects.join(&parts, "none").await.unwrap_err();
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 2, "the long one and what was made of it");
+}
+
+#[tokio::test]
+async fn an_upload_to_local_files_reads_one_mebibyte_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = Objects::open(&format!("file://{}", dir.path().display())).unwrap();
+    let (len, piece) = (20 << 20, 64 << 10);
+    let written = objects.clone();
+    let pieces = futures::stream::iter(0..len / piece).map(move |n| {
+        let ahead = (n * piece) as u64 - written.counters().bytes_written;
+        assert!(ahead <= 1 << 20, "{ahead}");
+        Ok::<_, std::io::Error>(Bytes::from(vec![n as u8; piece]))
+    });
+    let reader = tokio_util::io::StreamReader::new(pieces);
+    let uploaded = objects.upload("u/x", reader, Checksum::Blake3).await.unwrap();
+    assert_eq!(uploaded.size, len as u64);
+    assert_eq!(objects.counters().puts, 20);
 }
 
 #[tokio::test]

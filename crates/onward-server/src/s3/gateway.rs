@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::talk::TALK;
 use crate::state::AppState;
 
-/// Large uploads at the same time: each may have 48 MiB in memory.
+/// Large uploads at the same time: each may have 48 MiB in memory, and 3 where the storage is local files.
 const UPLOADS_MAX: usize = 64;
 
 /// Those of one access key: nobody takes all the places.

@@ -66,7 +66,8 @@ async fn measure(bench: &Bench<'_>, args: &KafkaArgs, topic: &Arc<str>) -> Resul
         fill(&args, &topic)?;
         // The first pass warms what the brokers keep in memory.
         count(&args, &topic)?;
-        count(&args, &topic)
+        // The better of two: what makes it slow by chance would make the shares look high.
+        Ok::<_, Error>(count(&args, &topic)?.min(count(&args, &topic)?))
     })
     .await?;
     tell(bench, args, "count", bare, bare, 0)?;
@@ -172,6 +173,8 @@ fn count(args: &KafkaArgs, topic: &str) -> Result<f64> {
     let consumer: BaseConsumer = client(args)
         .set("group.id", "onward-bench")
         .set("enable.auto.commit", "false")
+        // As the sink has it: by default it rests for a second whenever its queue is full.
+        .set("fetch.queue.backoff.ms", "20")
         .create()
         .map_err(|error| failed("making a consumer", &error))?;
     let mut list = TopicPartitionList::new();
