@@ -28,7 +28,7 @@ const BATCH_ROWS: usize = 1024;
 const BATCH_LEN: usize = 1 << 20;
 
 /// What a row group takes in memory before it is put down, in bytes, unless told otherwise.
-const ROW_GROUP_MEMORY: usize = 2 << 20;
+const ROW_GROUP_MEMORY: usize = 1 << 20;
 
 /// How the pages of a Parquet file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +81,7 @@ impl Parquet {
         Ok(Self { schema: Arc::new(self.schema.with_place()?), ..self })
     }
 
-    /// With row groups of about so many bytes in memory, 64 KiB at least; 2 MiB unless told otherwise. Larger
+    /// With row groups of about so many bytes in memory, 64 KiB at least; 1 MiB unless told otherwise. Larger
     /// ones are read faster, and each partition has one in memory.
     pub fn row_group_memory(self, bytes: usize) -> Self {
         Self { row_group_memory: bytes.max(64 * 1024), ..self }
