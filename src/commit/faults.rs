@@ -26,6 +26,9 @@ pub const UPLOAD_POINTS: &[&str] = &["uploaded"];
 /// Points of a commit to an Iceberg table: its metadata is there, and nothing names it.
 pub const TABLE_POINTS: &[&str] = &["iceberg-written"];
 
+/// Points of a sink: what was delivered is not noted yet; it is.
+pub const SINK_POINTS: &[&str] = &["sink-delivered", "sink-noted"];
+
 /// Points of getting a batch ready while the one before it is decided: not every round comes by.
 pub const AHEAD_POINTS: &[&str] = &["ahead"];
 
@@ -139,9 +142,18 @@ mod imp {
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
             use super::{
-                AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, POINTS, TABLE_POINTS, UPLOAD_POINTS,
+                AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, POINTS, SINK_POINTS, TABLE_POINTS,
+                UPLOAD_POINTS,
             };
-            let all = [POINTS, AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, TABLE_POINTS, UPLOAD_POINTS];
+            let all = [
+                POINTS,
+                AHEAD_POINTS,
+                LIFE_POINTS,
+                LOSS_POINTS,
+                SINK_POINTS,
+                TABLE_POINTS,
+                UPLOAD_POINTS,
+            ];
             if !all.iter().any(|points| points.contains(&point)) {
                 return Err(wrong());
             }

@@ -8,6 +8,7 @@
 //! of branches stand for.
 
 pub mod answer;
+pub mod append;
 pub mod areas;
 mod attempts;
 pub mod branch;
@@ -19,6 +20,7 @@ mod head;
 pub mod inbox;
 pub mod keys;
 pub mod lanes;
+pub mod lease;
 pub mod names;
 pub mod options;
 pub mod outcomes;

@@ -25,6 +25,17 @@ pub async fn depth(lanes: &Lanes, repo: &RepoName, uid: BranchUid) -> Result<u64
     Ok(u64::try_from(depth).unwrap_or(0))
 }
 
+/// How many tickets of a branch are decided, as this Redis has it; `None` where it does not have the branch.
+/// The log may have come further.
+pub async fn decided(lanes: &Lanes, repo: &RepoName, uid: BranchUid) -> Result<Option<u64>> {
+    let mut call = redis::cmd("HGET");
+    call.arg(&BranchKeys::new(repo, uid).head).arg("done");
+    Ok(match lanes.call("hget", &call).await? {
+        Value::BulkString(text) => String::from_utf8_lossy(&text).parse().ok(),
+        _ => None,
+    })
+}
+
 impl RedisBranch {
     /// The element at a place of the queue, 0 in front, if there is one.
     pub async fn element(&self, index: u64) -> Result<Option<Bytes>> {

@@ -20,6 +20,8 @@ use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::Action;
 use crate::repo::protection::rules::Rules;
 use crate::repo::rules::kind::decode_rules;
+use crate::repo::sinks::definition::Branches;
+use crate::repo::sinks::{Progress, Sink};
 use crate::repo::write_policy::rules::WriteRules;
 use crate::tree::InlineRun;
 use crate::tree::frame::decompress;
@@ -36,6 +38,8 @@ pub(super) const TARGETS: &[Target] = &[
     target("tag", "tag-", tag),
     target("protection", "protection-", protection),
     target("write-policy", "write-policy-", write_policy),
+    target("sinks", "sinks-", sinks),
+    target("sink-progress", "sink-progress-", sink_progress),
     target("access-key", "access-key-", access_key),
     target("upload", "upload-", upload),
     target("hint", "hint-", read_hint),
@@ -178,6 +182,20 @@ fn write_policy(bytes: &[u8]) {
         for name in ["main", &"a".repeat(255)] {
             rules.of_path(name, "tables/a");
         }
+    }
+}
+
+fn sinks(bytes: &[u8]) {
+    for sink in read(decode_rules::<Sink>("sinks", bytes)).into_iter().flatten() {
+        if let Some(branches) = read(Branches::of(&sink)) {
+            branches.has(&"a".repeat(255));
+        }
+    }
+}
+
+fn sink_progress(bytes: &[u8]) {
+    if let Some(progress) = read(decode::<Progress>("progress", bytes)) {
+        progress.failing_since_ms();
     }
 }
 

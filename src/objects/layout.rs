@@ -9,6 +9,9 @@
 //! <repo>/tags/<name, escaped>                        a tag; created if absent
 //! <repo>/protection                                  rules of protected branches; overwritten
 //! <repo>/write-policy                                rules of how objects are written; overwritten
+//! <repo>/sinks                                       where events go; overwritten
+//! <repo>/sink-progress/<id>                          how far a sink has come; created if absent, and replaced
+//!                                                    as it was read
 //! <repo>/log/<uid>/<first ticket, 20 digits>         one decided batch; created if absent
 //! <repo>/checkpoints/<uid>                           hint to a recent log entry; overwritten
 //! <repo>/ranges/<id, first 2>/<id>                   a range, named by content
@@ -130,6 +133,16 @@ pub fn protection(repo: &RepoLife) -> String {
 /// The rules of how objects are written.
 pub fn write_policy(repo: &RepoLife) -> String {
     format!("{repo}/write-policy")
+}
+
+/// The sinks: where events of the repository go.
+pub fn sinks(repo: &RepoLife) -> String {
+    format!("{repo}/sinks")
+}
+
+/// How far the sink with this id has come.
+pub fn sink_progress(repo: &RepoLife, id: &str) -> String {
+    format!("{repo}/sink-progress/{id}")
 }
 
 /// The folder of the logs, with one folder for each branch uid.

@@ -19,6 +19,7 @@ use super::known_lives::KnownLives;
 use super::place::Place;
 use super::protection::rules::Protection;
 use super::rules::cache::RulesCache;
+use super::sinks::definition::Sinks;
 use super::trust::Trust;
 use super::write_policy::rules::WritePolicy;
 
@@ -46,6 +47,8 @@ pub(super) struct Deployment {
     pub(super) protection: RulesCache<Protection>,
     /// How writes are made, as read a moment ago.
     pub(super) write_policy: RulesCache<WritePolicy>,
+    /// Where events go; held while that is changed.
+    pub(super) sinks: RulesCache<Sinks>,
     /// Whether the storage keeps branches from forking.
     pub(super) storage: Trust,
     /// Held while the key-value pairs of a repository are changed.

@@ -52,6 +52,7 @@ pub mod repository;
 pub mod reset;
 pub mod resolve;
 pub(crate) mod rules;
+pub mod sinks;
 pub mod staged_diff;
 pub mod staging;
 mod standing;

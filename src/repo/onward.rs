@@ -67,6 +67,7 @@ impl Onward {
                 glances: Mutex::default(),
                 protection: RulesCache::default(),
                 write_policy: RulesCache::default(),
+                sinks: RulesCache::default(),
                 storage: Trust::new(config.accept_unsafe_storage),
                 metadata: tokio::sync::Mutex::default(),
             }),

@@ -108,7 +108,12 @@ pub(super) async fn remove_all(objects: &Objects, life: &RepoLife) -> Result<()>
             )
             .await?;
     }
-    let settings = [layout::protection(life), layout::write_policy(life), layout::metadata(life)];
+    let settings = [
+        layout::protection(life),
+        layout::write_policy(life),
+        layout::sinks(life),
+        layout::metadata(life),
+    ];
     for key in settings.into_iter().chain([layout::hint_key(life)]) {
         objects.delete(&key).await?;
     }

@@ -20,6 +20,7 @@ mod support;
 mod campaign;
 mod cli;
 mod commits;
+mod events;
 mod gc;
 mod guarantees;
 mod history;

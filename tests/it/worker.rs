@@ -2,6 +2,8 @@
 
 use futures::{StreamExt, TryStreamExt};
 use onward::{Change, Config, Entry, Onward, PathChange};
+use onward_server::sinks::{Reach, Sinks};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::branch::op_id;
 use crate::support::lake::entry as entry_of;
@@ -32,6 +34,7 @@ fn entry() {
             ["see-through", branch, count] => {
                 see_through(&onward, branch, count.parse().unwrap()).await;
             }
+            ["deliver"] => deliver(&onward).await,
             _ => panic!("unknown job '{job}'"),
         }
         onward.close().await;
@@ -40,6 +43,13 @@ fn entry() {
 
 fn report(text: &str) {
     println!("{MARK}{text}");
+}
+
+/// Delivers the events of all sinks, until it is killed.
+async fn deliver(onward: &Onward) {
+    let reach = Reach::new(&["127.0.0.1".to_owned()]).unwrap();
+    let sinks = Sinks::new(onward.clone(), reach);
+    onward_server::sinks::deliver(sinks, CancellationToken::new()).await;
 }
 
 /// The most memory that this process took so far, in KiB.

@@ -47,6 +47,7 @@ mod session;
 mod settings;
 mod shape;
 mod signals;
+mod sink;
 mod tables;
 mod tag;
 mod tell;
@@ -124,6 +125,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Tag(verb) => tag::run(global, out, verb).await,
         Verb::Protect(verb) => protect::run(global, out, verb).await,
         Verb::Policy(verb) => policy::run(global, out, verb).await,
+        Verb::Sink(verb) => sink::run(global, out, verb).await,
         Verb::Put(put) => object::put(global, out, put).await,
         Verb::Link(link) => object::link(global, out, link).await,
         Verb::Rm(rm) => object::rm(global, out, rm).await,

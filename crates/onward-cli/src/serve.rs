@@ -51,6 +51,16 @@ pub struct ServeArgs {
     /// be repeated
     #[arg(long, value_name = "URL", env = "ONWARD_ALLOW_SOURCE", value_delimiter = ' ')]
     pub allow_source: Vec<String>,
+    /// Where events may go: public (any address of the internet, by https), a host, a domain (*.internal), an
+    /// address or a network (10.1.0.0/16), which may be private and be reached by http; may be repeated
+    #[arg(
+        long,
+        value_name = "PLACE",
+        env = "ONWARD_ALLOW_SINK",
+        value_delimiter = ' ',
+        default_value = "public"
+    )]
+    pub allow_sink: Vec<String>,
     /// A folder that Iceberg tables lie below: file:///srv/tables, s3://tables; without it they lie in the
     /// deployment's own storage
     #[arg(long, value_name = "URL", env = "ONWARD_ICEBERG_WAREHOUSE")]
@@ -103,6 +113,7 @@ impl ServeArgs {
             insecure: self.insecure_http,
             admin,
             sources: self.allow_source,
+            allow_sinks: self.allow_sink,
             iceberg_warehouse: self.iceberg_warehouse,
             ..ServerConfig::new(self.listen)
         })

@@ -27,6 +27,7 @@ use super::producer::ProducerVerb;
 use super::protect::ProtectVerb;
 use super::repo::RepoVerb;
 use super::serve::ServeArgs;
+use super::sink::SinkVerb;
 use super::tag::TagVerb;
 use super::ticket::TicketVerb;
 use super::verify::VerifyArgs;
@@ -48,6 +49,7 @@ Repositories, branches, tags:
   branch       create, list, show, delete, reset
   tag          create, list, delete
   protect, policy      Branches that change by merges only; what S3 clients commit
+  sink         Where events of branches go: webhooks, streams
 Files:
   put, link    Upload a file and stage it; stage an object that lies elsewhere
   rm           Stage the removal of an object
@@ -134,6 +136,12 @@ pub enum Verb {
         after_help = "Example: onward policy set lake main --prefix tables/orders/ commit"
     )]
     Policy(PolicyVerb),
+    /// Send what happens to branches to a webhook or a stream of Redis
+    #[command(
+        subcommand,
+        after_help = "Example: onward sink add lake https://hooks.example.com/onward --branch main"
+    )]
+    Sink(SinkVerb),
     /// Upload a file into the repository and stage it
     #[command(
         after_help = "Examples:\n  onward put orders.csv lake/main/orders/\n  date | onward put - lake/main/now --if-absent"

@@ -49,6 +49,7 @@ mod requests;
 mod s3;
 mod scrape;
 mod settings;
+pub mod sinks;
 mod sources;
 mod state;
 pub mod tables;
@@ -67,6 +68,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
@@ -104,8 +106,17 @@ impl Server {
     /// Fails with [`onward::ErrorKind::InvalidInput`] where other machines could reach it and it has
     /// neither TLS nor leave to go without, or nobody but a key that was just made could log in.
     pub async fn bind(onward: Onward, config: ServerConfig) -> Result<Self> {
-        let ServerConfig { listen, tls, insecure, admin, sources, iceberg_warehouse, s3, limits } =
-            config;
+        let ServerConfig {
+            listen,
+            tls,
+            insecure,
+            admin,
+            sources,
+            allow_sinks,
+            iceberg_warehouse,
+            s3,
+            limits,
+        } = config;
         let is_local = listen.is_local() && s3.as_ref().is_none_or(|s3| s3.listen.is_local());
         if !is_local && tls.is_none() && !insecure {
             return Err(Error::invalid(
@@ -114,6 +125,7 @@ impl Server {
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
+        let sinks = sinks::Sinks::new(onward.clone(), sinks::Reach::new(&allow_sinks)?);
         #[cfg(not(feature = "iceberg"))]
         if iceberg_warehouse.is_some_and(|url| !url.is_empty()) {
             return Err(Error::invalid(
@@ -137,26 +149,11 @@ impl Server {
         };
         let listener = Listener::bind(&listen, tls).await?;
         let keys = Keys::new(onward.coordinator().objects().clone());
-        keys.keep_private().await?;
-        let is_example = admin.as_ref().is_some_and(|(id, _)| id == EXAMPLE_KEY);
-        if !is_local && (is_example || keys.find(EXAMPLE_KEY).await?.is_some()) {
-            return Err(Error::invalid(format!(
-                "other machines can reach this address, and the access key {EXAMPLE_KEY} lets in, which everybody can read in the documentation: give an administrator's key of your own, and `onward key delete {EXAMPLE_KEY}` where that was made here"
-            )));
-        }
-        let first_key = match admin {
-            Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None)?,
-            None if !keys.is_empty().await? => None,
-            None if is_local => Some(keys.create(Role::Admin, FIRST_ADMIN, None).await?),
-            None => {
-                return Err(Error::invalid(
-                    "other machines can reach this address, and there is no access key yet: set ONWARD_ACCESS_KEY_ID and ONWARD_SECRET_ACCESS_KEY, or make one with `onward key create --role admin`",
-                ));
-            }
-        };
+        let first_key = first_key(&keys, admin, is_local).await?;
         let app = App::new(
             onward,
             sources,
+            sinks,
             #[cfg(feature = "iceberg")]
             tables,
             limits,
@@ -199,6 +196,8 @@ impl Server {
         let app = self.app;
         let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
         let watch = tokio::spawn(watch::look_after_all(app.onward.clone()));
+        let events = sinks::deliver(app.sinks.clone(), app.stopping.child_token());
+        let events = AbortOnDropHandle::new(tokio::spawn(events));
         let (limits, stopping) = (app.limits, app.stopping.clone());
         #[cfg(feature = "s3")]
         let gateway = self.s3.map(|Bound { listener, domains }| {
@@ -218,7 +217,33 @@ impl Server {
         let finished = served.await;
         upkeep.abort();
         watch.abort();
+        // It ends by itself when the sidecar is stopped, with what it has under way.
+        let _ = events.await;
         finished
+    }
+}
+
+/// Makes the administrator's key that is asked for, or one if the deployment has none, where only this machine can
+/// reach the sidecar. Returns one that nobody knows yet.
+async fn first_key(
+    keys: &Keys,
+    admin: Option<(String, String)>,
+    is_local: bool,
+) -> Result<Option<NewKey>> {
+    keys.keep_private().await?;
+    let is_example = admin.as_ref().is_some_and(|(id, _)| id == EXAMPLE_KEY);
+    if !is_local && (is_example || keys.find(EXAMPLE_KEY).await?.is_some()) {
+        return Err(Error::invalid(format!(
+            "other machines can reach this address, and the access key {EXAMPLE_KEY} lets in, which everybody can read in the documentation: give an administrator's key of your own, and `onward key delete {EXAMPLE_KEY}` where that was made here"
+        )));
+    }
+    match admin {
+        Some((id, secret)) => keys.ensure_admin(&id, &secret).await.map(|()| None),
+        None if !keys.is_empty().await? => Ok(None),
+        None if is_local => keys.create(Role::Admin, FIRST_ADMIN, None).await.map(Some),
+        None => Err(Error::invalid(
+            "other machines can reach this address, and there is no access key yet: set ONWARD_ACCESS_KEY_ID and ONWARD_SECRET_ACCESS_KEY, or make one with `onward key create --role admin`",
+        )),
     }
 }
 

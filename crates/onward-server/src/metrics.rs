@@ -29,6 +29,10 @@ pub const ICEBERG_COMMITS: &str = "onward_iceberg_commits_total";
 /// Reports that engines send of scans and commits, by kind.
 #[cfg(feature = "iceberg")]
 pub const ICEBERG_REPORTS: &str = "onward_iceberg_reports_total";
+/// Events that sinks have taken.
+pub const SINK_EVENTS: &str = "onward_sink_events_total";
+/// Events that they have not taken, each time.
+pub const SINK_FAILURES: &str = "onward_sink_failures_total";
 /// Which program this is.
 const BUILD_INFO: &str = "onward_build_info";
 /// Whether the sidecar can serve.
@@ -114,6 +118,10 @@ fn describe() {
     }
     counter!(LOGINS_FAILED).increment(0);
     describe_counter!(LOGINS_FAILED, "Logins with a wrong id or secret");
+    counter!(SINK_EVENTS).increment(0);
+    describe_counter!(SINK_EVENTS, "Events that sinks have taken");
+    counter!(SINK_FAILURES).increment(0);
+    describe_counter!(SINK_FAILURES, "Deliveries of events that failed, and are tried again");
     describe_gauge!(BUILD_INFO, "Always 1; its labels say which program this is");
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_gauge!(READY, "Whether the sidecar can serve, as /readyz says");

@@ -128,6 +128,8 @@ pub struct ServerConfig {
     pub admin: Option<(String, String)>,
     /// Folders, as URLs, that it may import from and read linked objects from.
     pub sources: Vec<String>,
+    /// Where events may go: `public`, hosts, domains, addresses, networks.
+    pub allow_sinks: Vec<String>,
     /// The folder, as a URL, that Iceberg tables lie below; none for the deployment's own storage.
     pub iceberg_warehouse: Option<String>,
     /// How the S3 gateway listens, if there is to be one.
@@ -146,6 +148,7 @@ impl ServerConfig {
             insecure: false,
             admin: None,
             sources: Vec::new(),
+            allow_sinks: vec!["public".to_owned()],
             iceberg_warehouse: None,
             s3: None,
             limits,

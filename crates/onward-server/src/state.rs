@@ -13,6 +13,7 @@ use super::error::ApiResult;
 use super::health::Health;
 use super::places::Places;
 use super::settings::Limits;
+use super::sinks::Sinks;
 use super::sources::Sources;
 use super::tables::Tables;
 use super::tasks::Tasks;
@@ -43,6 +44,8 @@ pub struct App {
     pub streams_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
+    /// Where events of branches go.
+    pub sinks: Sinks,
     /// Iceberg's tables in merges and differences of branches.
     pub tables: Tables,
     /// Iceberg's tables and namespaces on branches.
@@ -64,6 +67,7 @@ impl App {
     pub fn new(
         onward: Onward,
         sources: Sources,
+        sinks: Sinks,
         #[cfg(feature = "iceberg")] warehouse: Option<Objects>,
         limits: Limits,
         metrics: PrometheusHandle,
@@ -85,6 +89,7 @@ impl App {
             streams: Arc::new(Semaphore::new(limits.streams)),
             streams_by_key: Places::new("event streams", limits.streams_per_key),
             sources,
+            sinks,
             #[cfg(feature = "iceberg")]
             catalog,
             #[cfg(feature = "iceberg")]

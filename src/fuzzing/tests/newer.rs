@@ -18,6 +18,7 @@ use crate::repo::hint::Parts;
 use crate::repo::multipart::Upload;
 use crate::repo::protection::Rule;
 use crate::repo::rules::kind::decode_rules;
+use crate::repo::sinks::{Progress, Sink};
 use crate::repo::write_policy::WriteRule;
 use crate::tree::InlineRun;
 use crate::tree::load::decode_list;
@@ -59,6 +60,8 @@ fn a_record_of_a_newer_version_is_refused_as_such() {
     newer(decode::<CommitId>("tag", &with("tag-v1.bin", 0, 2)));
     newer(decode_rules::<Rule>("protection", &with("protection-v1.bin", 0, 2)));
     newer(decode_rules::<WriteRule>("write-policy", &with("write-policy-v1.bin", 0, 2)));
+    newer(decode_rules::<Sink>("sinks", &with("sinks-v1.bin", 0, 2)));
+    newer(decode::<Progress>("progress", &with("sink-progress-v1.bin", 0, 2)));
     newer(decode::<AccessKey>("key", &with("access-key-v1.bin", 0, 2)));
     newer(decode::<Upload>("upload", &with("upload-v1.bin", 0, 2)));
     newer(InlineRun::decode(&with("inline-run-v1.bin", 0, 2)));

@@ -15,6 +15,8 @@ use super::check::Check;
 pub const COMMANDS: &[&str] = &[
     "SET s 1",
     "EXISTS s",
+    "GET s",
+    "GETEX s PX 10000",
     "PEXPIRE s 10000",
     "PERSIST s",
     "RENAME s t",

@@ -90,5 +90,6 @@ impl Deployment {
     pub(super) fn forget_rules(&self, name: &RepoName) {
         self.protection.forget(name);
         self.write_policy.forget(name);
+        self.sinks.forget(name);
     }
 }

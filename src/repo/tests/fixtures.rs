@@ -27,6 +27,7 @@ use crate::repo::hint;
 use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::Rule;
 use crate::repo::rules::kind::{decode_rules, encode_rules};
+use crate::repo::sinks::{Progress, Sink};
 use crate::repo::trust::Verdict;
 use crate::repo::write_policy::WriteRule;
 use crate::tree::InlineRun;
@@ -230,6 +231,10 @@ fn all() -> Vec<Fixture> {
     add("protection-v1".into(), protection.to_vec(), read_rules::<Rule>);
     let policy = encode_rules(samples::write_policy()).unwrap();
     add("write-policy-v1".into(), policy.to_vec(), read_rules::<WriteRule>);
+    let sinks = encode_rules(samples::sinks()).unwrap();
+    add("sinks-v1".into(), sinks.to_vec(), read_rules::<Sink>);
+    let progress = encode(&samples::sink_progress()).unwrap();
+    add("sink-progress-v1".into(), progress.to_vec(), read_record::<Progress>);
     for (name, sealed) in [("access-key-v1", false), ("access-key-sealed-v1", true)] {
         let key = encode(&samples::access_key(sealed)).unwrap();
         add(name.into(), key.to_vec(), read_record::<AccessKey>);

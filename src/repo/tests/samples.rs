@@ -23,6 +23,8 @@ use crate::model::producer::{Producer, Standing};
 use crate::repo::access_keys::{AccessKey, Role};
 use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::{Action, Rule};
+use crate::repo::sinks::progress::Finished;
+use crate::repo::sinks::{Dead, EventKind, Followed, Progress, Sink, Target};
 use crate::repo::trust;
 use crate::repo::write_policy::{WriteRule, Written};
 use crate::tree::{
@@ -399,6 +401,56 @@ pub(super) fn branch(start: bool) -> BranchRecord {
 
 pub(super) fn rules() -> Vec<Rule> {
     vec![Rule::new("main"), Rule::new("release-*").only([Action::Delete, Action::Reset])]
+}
+
+pub(super) fn sinks() -> Vec<Sink> {
+    let webhook = Sink {
+        id: "audit".into(),
+        branches: vec!["main".into(), "release-*".into()],
+        kinds: [EventKind::Commit, EventKind::Merge].into(),
+        target: Target::Webhook {
+            url: "https://hooks.example.org/onward?token=x".into(),
+            secrets: vec!["1.c2VhbGVk".into(), "1.b2xk".into()],
+        },
+        created_ms: CREATED_MS,
+        timeout_ms: 10_000,
+        give_up_ms: 259_200_000,
+        revision: 3,
+    };
+    let target = Target::Stream {
+        redis: Some("1.c2VhbGVk".into()),
+        shown: Some("redis://events.example.org/0".into()),
+        key: Some("lake-events".into()),
+        length_max: 100_000,
+    };
+    let stream =
+        Sink { id: "stream".into(), kinds: EventKind::ALL.into(), target, ..webhook.clone() };
+    vec![webhook, stream]
+}
+
+pub(super) fn sink_progress() -> Progress {
+    let followed = Followed {
+        name: "main".parse().unwrap(),
+        incarnation: 2,
+        uid: UID,
+        start: Some(commit_id(1)),
+        created_ms: CREATED_MS,
+        entry: Ticket(40),
+        next: Ticket(42),
+        announced: true,
+        over: true,
+        failing_since_ms: Some(CREATED_MS + 1),
+    };
+    let (name, recorded_ms) = ("tx-1".parse().unwrap(), CREATED_MS + 2);
+    Progress {
+        epoch: 7,
+        surveyed_ms: CREATED_MS + 3,
+        followed: vec![followed],
+        finished: vec![Finished { name, incarnation: 1, recorded_ms }],
+        delivered: 123,
+        trouble: Some("it answered 500 Internal Server Error".into()),
+        dead: Some(Dead { at_ms: CREATED_MS + 4, reason: "it answered 410 Gone".into() }),
+    }
 }
 
 pub(super) fn write_policy() -> Vec<WriteRule> {

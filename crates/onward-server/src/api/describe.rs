@@ -9,7 +9,7 @@ use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
 use super::{
-    changes, events, merges, producers, samples, table, tables, tickets, valid_through,
+    changes, events, merges, producers, samples, sinks, table, tables, tickets, valid_through,
     write_policy,
 };
 use crate::lakefs;
@@ -29,6 +29,7 @@ const ROOT: &str = "/onward/v1";
         (name = "tickets", description = "What became of accepted ops, and what waits"),
         (name = "producers", description = "Where a producer that starts again goes on"),
         (name = "policy", description = "How objects are written by clients that know no commits"),
+        (name = "sinks", description = "Where events of branches go: webhooks and streams"),
         (name = "lakeFS", description = "lakeFS's API, for its own clients. Parameters and shapes are those of lakeFS; docs/lakefs-compatibility.md says what differs."),
     ),
     modifiers(&Logins),
@@ -48,7 +49,13 @@ struct Document;
     valid_through::show,
     tables::differing,
     write_policy::show,
-    write_policy::replace
+    write_policy::replace,
+    sinks::list,
+    sinks::add,
+    sinks::remove,
+    sinks::test,
+    sinks::revive,
+    sinks::rotate
 ))]
 struct Paths;
 

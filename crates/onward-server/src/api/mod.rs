@@ -16,6 +16,7 @@ mod producers;
 #[cfg(feature = "describe")]
 mod samples;
 pub mod shapes;
+mod sinks;
 mod tables;
 mod tickets;
 mod valid_through;
@@ -26,7 +27,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use http::{HeaderValue, StatusCode, header};
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -41,7 +42,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 9] {
+fn table() -> [Route; 14] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -63,6 +64,11 @@ fn table() -> [Route; 9] {
             &["get", "put"],
             get(write_policy::show).put(write_policy::replace),
         ),
+        ("/repositories/{repo}/sinks", &["get", "post"], get(sinks::list).post(sinks::add)),
+        ("/repositories/{repo}/sinks/{sink}", &["delete"], delete(sinks::remove)),
+        ("/repositories/{repo}/sinks/{sink}/test", &["post"], post(sinks::test)),
+        ("/repositories/{repo}/sinks/{sink}/revive", &["post"], post(sinks::revive)),
+        ("/repositories/{repo}/sinks/{sink}/rotate", &["post"], post(sinks::rotate)),
     ]
 }
 

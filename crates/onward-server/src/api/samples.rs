@@ -33,6 +33,17 @@ const SAMPLES: &[Sample] = &[
         r#"-d '{"source": "main~1", "message": "what is there already", "dry_run": true}'"#,
     ),
     (HttpMethod::Get, "/refs/{left}/tables/{right}", "-sS", ""),
+    (
+        HttpMethod::Post,
+        "/sinks",
+        "-sS",
+        r#"-d '{"id": "audit", "url": "https://hooks.example.com/onward", "branches": ["main"], "timeout_ms": 1000}'"#,
+    ),
+    (HttpMethod::Get, "/sinks", "-sS", ""),
+    (HttpMethod::Post, "/sinks/{sink}/test", "-sS -X POST", ""),
+    (HttpMethod::Post, "/sinks/{sink}/rotate", "-sS -X POST", ""),
+    (HttpMethod::Post, "/sinks/{sink}/revive", "-sS -X POST", ""),
+    (HttpMethod::Delete, "/sinks/{sink}", "-sS -X DELETE", ""),
 ];
 
 fn source(path: &str, flags: &str, behind: &str) -> String {
@@ -40,6 +51,7 @@ fn source(path: &str, flags: &str, behind: &str) -> String {
         ("{repo}", "lake"),
         ("{branch}", "main"),
         ("{name}", "orders"),
+        ("{sink}", "audit"),
         ("{left}", "main~1"),
         ("{right}", "main"),
         ("{op_id}", "0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d"),
@@ -74,7 +86,8 @@ pub fn add(path: &str, item: &mut PathItem) {
 /// All samples in their order.
 pub fn all(root: &str) -> Vec<String> {
     let whole = |(_, end, flags, behind): &Sample| {
-        let of = if end.starts_with("/refs/") { "" } else { "/branches/{branch}" };
+        let is_of_repo = ["/refs/", "/sinks"].iter().any(|begin| end.starts_with(begin));
+        let of = if is_of_repo { "" } else { "/branches/{branch}" };
         source(&format!("{root}/repositories/{{repo}}{of}{end}"), flags, behind)
     };
     SAMPLES.iter().map(whole).collect()

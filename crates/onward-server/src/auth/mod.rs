@@ -18,5 +18,6 @@ pub use caller::{Admin, Caller, Reader, Writer, authenticate};
 pub use keys::{Keys, NewKey, Signing};
 pub use login::Logins;
 pub use onward::internals::repo::access_keys::{AccessKey, Role};
+pub(crate) use sealing::Sealing;
 pub use secrets::SECRET_LEN_MIN;
 pub use token::{TOKEN_VALID, Tokens};

@@ -1,4 +1,4 @@
-//! Secrets of access keys that can be read again: sealed under a secret of the deployment.
+//! Secrets of access keys and of sinks that can be read again: sealed under a secret of the deployment.
 //!
 //! HTTP shows a secret, and a hash is enough to judge it. SigV4 shows a code made with the secret, and only
 //! who has the secret can make the code again. So beside its hash a key has its secret sealed: XChaCha20 and
@@ -24,20 +24,57 @@ const VERSION: &str = "1.";
 /// The length of a nonce, in bytes: so long that drawn ones never meet.
 const NONCE_LEN: usize = 24;
 
+/// Whose secrets are sealed: what is sealed for one kind is not opened for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    AccessKey,
+    Sink,
+}
+
+impl Owner {
+    /// What its cipher is derived by.
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::AccessKey => b"cipher",
+            Self::Sink => b"cipher of sinks",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::AccessKey => "access key",
+            Self::Sink => "sink",
+        }
+    }
+
+    fn way_out(self) -> &'static str {
+        match self {
+            Self::AccessKey => "rotate the key",
+            Self::Sink => "rotate its secret, or make it anew",
+        }
+    }
+}
+
 /// Seals and opens. Clones are the same.
 #[derive(Clone)]
 pub struct Sealing {
     objects: Objects,
+    owner: Owner,
     cipher: Arc<OnceCell<XChaCha20Poly1305>>,
 }
 
 impl Sealing {
-    /// Under the secret of the deployment with this storage.
+    /// Of access keys, under the secret of the deployment with this storage.
     pub fn new(objects: Objects) -> Self {
-        Self { objects, cipher: Arc::default() }
+        Self { objects, owner: Owner::AccessKey, cipher: Arc::default() }
     }
 
-    /// What is stored of the secret of access key `id`.
+    /// Of sinks, under a cipher that opens no access key.
+    pub fn of_sinks(objects: Objects) -> Self {
+        Self { owner: Owner::Sink, ..Self::new(objects) }
+    }
+
+    /// What is stored of the secret of `id`.
     pub async fn seal(&self, id: &str, secret: &str) -> Result<String> {
         let nonce: [u8; NONCE_LEN] = clock::random_bytes();
         let payload = Payload { msg: secret.as_bytes(), aad: id.as_bytes() };
@@ -46,8 +83,7 @@ impl Sealing {
         Ok(format!("{VERSION}{}", URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())))
     }
 
-    /// The secret of access key `id`. Fails with [`onward::ErrorKind::Corrupt`] where it was not sealed
-    /// for this key, here.
+    /// The secret of `id`. Fails with [`onward::ErrorKind::Corrupt`] where it was not sealed for that, here.
     pub async fn open(&self, id: &str, sealed: &str) -> Result<String> {
         let cipher = self.cipher().await?;
         let opened = || {
@@ -58,8 +94,10 @@ impl Sealing {
         };
         opened().ok_or_else(|| {
             Error::corrupt(format!(
-                "the secret of access key '{id}' cannot be opened, because it or '{}' is damaged or of a newer program: rotate the key",
-                layout::SEAL_KEY
+                "the secret of {} '{id}' cannot be opened, because it or '{}' is damaged or of a newer program: {}",
+                self.owner.name(),
+                layout::SEAL_KEY,
+                self.owner.way_out()
             ))
         })
     }
@@ -67,7 +105,7 @@ impl Sealing {
     async fn cipher(&self) -> Result<&XChaCha20Poly1305> {
         let derive = || async {
             let secret = Secret::obtain(&self.objects, layout::SEAL_KEY, PURPOSE).await?;
-            XChaCha20Poly1305::new_from_slice(&secret.sign(&[b"cipher"]))
+            XChaCha20Poly1305::new_from_slice(&secret.sign(&[self.owner.label()]))
                 .map_err(|_| Error::internal("what secrets are sealed with has a wrong length"))
         };
         self.cipher.get_or_try_init(derive).await
@@ -92,6 +130,8 @@ mod tests {
         assert_ne!(here.seal("KEY-ONE", "a secret of mine").await.unwrap(), sealed);
         assert!(here.open("KEY-TWO", &sealed).await.is_err(), "of another key");
         assert!(sealing().open("KEY-ONE", &sealed).await.is_err(), "in another deployment");
+        let sinks = Sealing::of_sinks(here.objects.clone());
+        assert!(sinks.open("KEY-ONE", &sealed).await.is_err(), "as that of a sink");
     }
 
     #[tokio::test]

@@ -1,0 +1,194 @@
+//! Sending an event by a POST.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use onward::internals::clock;
+use onward::internals::encryption;
+use onward::internals::model::error::short;
+use onward::{Error, Result};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use tokio::sync::OnceCell;
+
+use super::envelope::CONTENT_TYPE;
+use super::reach::Reach;
+use super::signature;
+use crate::headers::text;
+
+/// The most of an answer that is read, in bytes: of one that refuses something, with its reason.
+const ANSWER_LEN_MAX: usize = 8 * 1024;
+
+/// Connections that are kept to one receiver.
+const IDLE_MAX: usize = 8;
+
+/// The longest wait that a receiver can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// What a receiver said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// The beginning of its body.
+    pub body: Vec<u8>,
+}
+
+/// Sends webhooks. Clones share connections.
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    reach: Reach,
+    /// Made when they are first needed: certificates of authorities are read for them.
+    clients: Arc<OnceCell<Clients>>,
+}
+
+#[derive(Debug)]
+struct Clients {
+    encrypted: reqwest::Client,
+    plain: reqwest::Client,
+}
+
+/// What a POST says.
+#[derive(Debug, Clone, Copy)]
+pub struct Post<'a> {
+    /// Where it goes.
+    pub url: &'a str,
+    /// The same whenever it is sent again.
+    pub id: &'a str,
+    /// What it says.
+    pub body: &'a str,
+    /// What it is signed with.
+    pub secrets: &'a [String],
+    /// How long it may take, the answer with it.
+    pub timeout: Duration,
+}
+
+impl Webhooks {
+    /// To where `reach` allows. Nothing is followed from there to elsewhere, and no proxy is asked.
+    pub fn new(reach: Reach) -> Self {
+        Self { reach, clients: Arc::default() }
+    }
+
+    /// Where they may go.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Sends one. An answer of any status is one; an error is that none came.
+    pub async fn post(&self, post: Post<'_>) -> Result<Answer> {
+        let url = self.reach.url(post.url)?;
+        let make = || async { Clients::new(&self.reach) };
+        let clients = self.clients.get_or_try_init(make).await?;
+        let client = if url.scheme() == "http" { &clients.plain } else { &clients.encrypted };
+        let seconds = clock::now_ms().div_euclid(1000);
+        let signed = signature::sign(post.secrets, post.id, seconds, post.body.as_bytes())?;
+        let sent = async {
+            let mut response = client
+                .post(url)
+                .header(header::CONTENT_TYPE, CONTENT_TYPE)
+                .header("webhook-id", post.id)
+                .header("webhook-timestamp", seconds)
+                .header("webhook-signature", signed)
+                .body(post.body.to_owned())
+                .send()
+                .await?;
+            let mut body = Vec::new();
+            while body.len() < ANSWER_LEN_MAX
+                && let Some(piece) = response.chunk().await?
+            {
+                let room = ANSWER_LEN_MAX - body.len();
+                body.extend(piece.into_iter().take(room));
+            }
+            let retry_after = retry_after(response.headers());
+            Ok::<_, reqwest::Error>(Answer { status: response.status(), retry_after, body })
+        };
+        match tokio::time::timeout(post.timeout, sent).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(no_answer(error)),
+            Err(_) => Err(Error::unavailable(format!("no answer came in {:?}", post.timeout))),
+        }
+    }
+}
+
+impl Clients {
+    fn new(reach: &Reach) -> Result<Self> {
+        encryption::ready();
+        let client = |is_plain| {
+            reqwest::Client::builder()
+                .dns_resolver(Looked { reach: reach.clone(), is_plain })
+                .redirect(Policy::none())
+                .no_proxy()
+                .pool_max_idle_per_host(IDLE_MAX)
+                .user_agent(concat!("onward/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| Error::internal("webhooks cannot be sent").with_source(error))
+        };
+        Ok(Self { encrypted: client(false)?, plain: client(true)? })
+    }
+}
+
+/// Why no answer came, without the URL, which may have a secret in it.
+fn no_answer(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let mut said = error.to_string();
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    for cause in causes.take(8) {
+        said = format!("{said}: {cause}");
+    }
+    Error::unavailable(format!("no answer came: {}", short(&said)))
+}
+
+/// Seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = text(headers, &header::RETRY_AFTER).ok()??.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = httpdate::parse_http_date(text).ok()?;
+            let until_ms = until.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis();
+            let now_ms = u128::from(clock::now_ms().unsigned_abs());
+            Duration::from_millis(u64::try_from(until_ms.saturating_sub(now_ms)).ok()?)
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// Names that are looked at before anything is sent to what they stand for.
+struct Looked {
+    reach: Reach,
+    is_plain: bool,
+}
+
+impl Resolve for Looked {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (reach, is_plain) = (self.reach.clone(), self.is_plain);
+        Box::pin(async move {
+            let found = reach.addresses(name.as_str(), is_plain).await?;
+            let found: Addrs = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_says_how_long_it_wants_to_be_left_alone() {
+        let asks = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(asks("7"), Some(Duration::from_secs(7)));
+        assert_eq!(asks("999999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(asks("Fri, 31 Dec 9999 23:59:59 GMT"), Some(RETRY_AFTER_MAX));
+        assert_eq!(asks("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(asks("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+}
