@@ -15,3 +15,4 @@ mod files;
 mod refusals;
 mod stop;
 mod support;
+mod watching;

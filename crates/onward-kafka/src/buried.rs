@@ -25,7 +25,7 @@ impl Partition {
             letters(&record, reason, settings, &self.place)?;
         }
         self.next = record.offset.saturating_add(1);
-        let (through_ms, memory) = (record.timestamp_ms, record.memory());
+        let (through_ms, memory) = (record.through_ms(), record.memory());
         let bytes = record.value.as_ref().map_or(0, Bytes::len) as u64;
         let request = match refused {
             None => Request::ChangeSet(record),

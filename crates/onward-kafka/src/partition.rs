@@ -140,7 +140,9 @@ impl Finished {
 impl Partition {
     /// The partition as a claim, which is `newest`, has moved it.
     pub(crate) fn new(claim: Move, assignment: u64, newest: CommitId) -> Self {
-        let Move { place, sequence, state, .. } = claim;
+        let Move { place, sequence, mut state, .. } = claim;
+        // Programs of before took the word of a record whose time is still to come.
+        state.through_ms = state.through_ms.filter(|through| *through <= now_ms());
         Self {
             place,
             assignment,
@@ -224,7 +226,7 @@ impl Partition {
             Err(Refused::Failed(error)) => return Err(error),
         }
         open.last = record.offset;
-        open.through_ms = open.through_ms.max(record.timestamp_ms);
+        open.through_ms = open.through_ms.max(record.through_ms());
         open.records += 1;
         Ok(true)
     }

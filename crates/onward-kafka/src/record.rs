@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::clock::now_ms;
+
 /// A record with its place. What Kafka does not say is `None`, and never a number that means it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -34,6 +36,12 @@ pub struct Header {
 }
 
 impl Record {
+    /// Up to which time everything can be there once it is read: by its own time, or by now where that is
+    /// still to come, as clocks of devices say at times.
+    pub(crate) fn through_ms(&self) -> Option<i64> {
+        self.timestamp_ms.map(|time| time.min(now_ms()))
+    }
+
     /// What it takes in memory, roughly, in bytes.
     pub fn memory(&self) -> u64 {
         let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);

@@ -106,12 +106,11 @@ impl ReplyTopic {
 
     fn refused(&self, error: &KafkaError) -> Error {
         let code = match error.rdkafka_error_code() {
-            // A producer that keeps an order fails for good where one reply is refused, and says why by itself.
-            Some(Code::Fatal) => self
-                .producer
-                .client()
-                .fatal_error()
-                .map_or(Some(Code::Fatal), |(code, _)| Some(code)),
+            // A producer that keeps an order fails for good where one reply is refused, and says why by itself:
+            // replies that it has not sent by then are told to be purged.
+            Some(code @ (Code::Fatal | Code::PurgeQueue | Code::PurgeInflight)) => {
+                Some(self.producer.client().fatal_error().map_or(code, |(code, _)| code))
+            }
             code => code,
         };
         let refused = match code {

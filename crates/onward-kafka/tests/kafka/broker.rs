@@ -1,6 +1,7 @@
 //! On a real broker: what the mock cannot show. Each test has a topic, a group and a deployment of its own.
 
 mod faults;
+mod holes;
 mod rights;
 #[cfg(feature = "tls")]
 mod tls;

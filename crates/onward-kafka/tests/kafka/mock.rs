@@ -18,7 +18,7 @@ use onward_kafka::{
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{DefaultProducerContext, FutureRecord};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -272,6 +272,20 @@ async fn a_commit_says_up_to_when_everything_is_there() {
     assert!(told.is_sorted_by(|newer, older| newer >= older), "{told:?}");
     // Statistics count seconds.
     assert!(told.iter().all(|time| time.as_millisecond() > before - 2000), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_day_to_come_makes_nothing_complete_up_to_that_day() {
+    let (lake, mock) = (Lake::new().await, Mock::new("orders", 1));
+    let to_come = FutureRecord::<(), str>::to("orders").partition(0).payload("{}");
+    mock.topics.send_record(to_come.timestamp(4_102_444_800_000)).await;
+    let mut settings = settings("g", &["orders"]);
+    settings.exit_at_end = true;
+    let report = mock.start(&lake, settings).end().await.unwrap();
+    assert_eq!(report.records, 1);
+    let told = lake.newest_pair(state::VALID_THROUGH_KEY).await.unwrap();
+    let told: jiff::Timestamp = told.parse().unwrap();
+    assert!(told.as_millisecond() <= now_ms(), "{told}");
 }
 
 fn now_ms() -> i64 {

@@ -182,7 +182,14 @@ impl Running {
     }
 
     /// Waits until it ends by itself.
-    pub async fn end(self) -> onward::Result<Report> {
-        self.task.await.unwrap()
+    pub async fn end(mut self) -> onward::Result<Report> {
+        (&mut self.task).await.unwrap()
+    }
+}
+
+/// A test that fails ends: its runtime waits for the thread of the sink.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.stop();
     }
 }

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::message::ToBytes;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -39,7 +40,13 @@ impl Topics {
     }
 
     pub async fn create(&self, topic: &str, partitions: i32) {
+        self.create_with(topic, partitions, &[]).await;
+    }
+
+    /// With settings of its own.
+    pub async fn create_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
         let done = self.admin().create_topics([&new], &AdminOptions::new()).await.unwrap();
         assert!(done.iter().all(Result::is_ok), "{done:?}");
         self.until_there(topic, partitions).await;
@@ -89,7 +96,11 @@ impl Topics {
 
     /// Sends a value and tells its offset.
     pub async fn send(&self, topic: &str, partition: i32, value: &str) -> i64 {
-        let record = FutureRecord::<(), str>::to(topic).partition(partition).payload(value);
+        self.send_record(FutureRecord::<(), _>::to(topic).partition(partition).payload(value)).await
+    }
+
+    /// Sends a record and tells its offset.
+    pub async fn send_record<K: ToBytes + ?Sized>(&self, record: FutureRecord<'_, K, str>) -> i64 {
         let sent = self.producer.send(record, Duration::from_secs(30)).await;
         sent.map_err(|(error, _)| error).unwrap().offset
     }
