@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Cargo with what the tests need.
 TESTED = CARGO="$(CARGO)" ./scripts/with-features
 
-.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients test-iceberg test-s3 bench-sidecar bench-compare openapi settings simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build install wheel dist compare clean
+.PHONY: help demo test test-valkey test-redis-6.2 test-kafka test-clients test-iceberg test-s3 test-page bench-sidecar bench-compare openapi settings simulate campaign model fuzz two-versions ci lint licences public-api examples doc setup build install wheel dist compare clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /  make \1\t/'
@@ -40,6 +40,9 @@ test-iceberg: setup ## Iceberg's own clients against sidecars: PyIceberg, Java, 
 
 test-s3: setup ## S3's clients against sidecars: boto3, awscli, DuckDB, polars, pyarrow, delta-rs, rclone, Hadoop; needs Python, a JDK and Maven
 	./scripts/test-s3
+
+test-page: setup ## Every page of the sidecar in a real browser: Debian's chromium, playwright-core from npm
+	./scripts/test-page
 
 bench-sidecar: build ## How fast the sidecar is here: commits by wrk, streams, S3, idle connections
 	./scripts/bench-sidecar

@@ -73,6 +73,8 @@ pub struct QueueView {
     pub done: u64,
     /// How many ops are waiting.
     pub depth: u64,
+    /// Whether nobody had the turn to decide them. This look has helped them on.
+    pub stood: bool,
     /// The first of them.
     pub ops: Vec<QueuedView>,
 }
@@ -248,7 +250,8 @@ impl Branch {
     pub async fn queue(&self, limit: usize) -> Result<QueueView> {
         let ask = |context: BranchContext| async move { context.look(limit.min(BATCH_MAX)).await };
         let (context, view) = present(self, ask).await?;
-        if standing::stands(&view) {
+        let stood = standing::stands(&view);
+        if stood {
             standing::help(self.repo.onward.coordinator(), &context, &view);
         }
         let mut ops = Vec::with_capacity(view.elements.len());
@@ -262,7 +265,7 @@ impl Branch {
             let ticket = Ticket(view.head.done + 1 + index as u64);
             ops.push(QueuedView { ticket, op_id: queued.id, kind, committer, created_ms });
         }
-        Ok(QueueView { done: view.head.done, depth: view.depth, ops })
+        Ok(QueueView { done: view.head.done, depth: view.depth, stood, ops })
     }
 
     /// The head, by a Redis that was brought up to the log where there was a doubt.

@@ -44,6 +44,7 @@ pub mod producers;
 pub mod protection;
 mod reach;
 pub mod read;
+pub mod recent;
 pub mod recover;
 pub mod refs;
 pub mod refs_dump;

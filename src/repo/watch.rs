@@ -33,6 +33,9 @@ const LOOKS: usize = 64;
 /// Records read at the same time, at most.
 const READS: usize = 16;
 
+/// Branches that are named for having something in their queues, at most.
+const WAITING_MAX: usize = 1000;
+
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Watched {
@@ -51,6 +54,9 @@ pub struct Watch {
     losses: Option<u64>,
     /// Branches whose turn somebody had at the last look, and the tickets decided by then.
     at_work: HashMap<BranchUid, u64>,
+    /// Where this pass has found something queued so far, and where the last one did.
+    found: Vec<(RepoName, BranchName)>,
+    waiting: Vec<(RepoName, BranchName)>,
 }
 
 /// A pass over all branches.
@@ -67,7 +73,8 @@ impl Onward {
     #[doc(hidden)]
     pub fn watch(&self) -> Watch {
         let (onward, pass) = (self.clone(), Pass::default());
-        Watch { onward, pass, losses: None, at_work: HashMap::new() }
+        let (at_work, found, waiting) = Default::default();
+        Watch { onward, pass, losses: None, at_work, found, waiting }
     }
 }
 
@@ -94,7 +101,14 @@ impl Watch {
             }
         }
         self.losses = Some(pass.losses);
+        self.waiting = std::mem::take(&mut self.found);
         Ok(watched)
+    }
+
+    /// The branches in whose queues the last whole pass found something, 1,000 at most, by the names of
+    /// their repositories.
+    pub fn waiting(&self) -> &[(RepoName, BranchName)] {
+        &self.waiting
     }
 
     /// Looks at the branches of a repository from a page of its names on. Returns the page to go on
@@ -112,7 +126,10 @@ impl Watch {
         loop {
             let (found, next) = names.page(page).await?;
             watched.branches += found.len();
-            for (name, uid) in self.waiting(repo, found).await? {
+            for (name, uid) in self.queued(repo, found).await? {
+                if self.found.len() < WAITING_MAX {
+                    self.found.push((repo.name().clone(), name.clone()));
+                }
                 // What is wrong with one branch is no reason to leave the others.
                 match self.look_after(repo, &name, uid, before).await {
                     Ok(stands) => watched.standing += usize::from(stands),
@@ -150,7 +167,7 @@ impl Watch {
     }
 
     /// Those of some branches that have something queued.
-    async fn waiting(
+    async fn queued(
         &self,
         repo: &RepoLife,
         branches: Vec<(BranchName, BranchUid)>,

@@ -32,6 +32,7 @@ mod merge_trial;
 mod merging;
 mod model;
 mod objects;
+mod page;
 mod pages;
 mod protection;
 mod reading;

@@ -206,7 +206,10 @@ async fn run(
         || {
             let paths = match url.starts_with("unix:") {
                 true => String::new(),
-                false => format!("   (lakeFS API: {url}/api/v1, Onward's own: {url}/docs)"),
+                false => {
+                    let page = if cfg!(feature = "page") { "a page for browsers, " } else { "" };
+                    format!("   ({page}lakeFS API: {url}/api/v1, Onward's own: {url}/docs)")
+                }
             };
             let key = key.unwrap_or_default();
             let s3 = s3.map(|url| format!("\nS3                 {url}")).unwrap_or_default();

@@ -38,8 +38,9 @@ pub struct Problem {
     pub op_id: Option<String>,
 }
 
-/// The message of an answer that is a [`Problem`], for those who say it in the words of another API.
-#[cfg(feature = "iceberg")]
+/// The message of an answer that is a [`Problem`], for those who say it in another way: in the words of
+/// another API, or as a page.
+#[cfg(any(feature = "iceberg", feature = "page"))]
 #[derive(Debug, Clone)]
 pub struct Told(pub String);
 
@@ -137,7 +138,7 @@ impl ApiError {
     }
 
     /// How long to wait before the next attempt, where that would help.
-    #[cfg(feature = "s3")]
+    #[cfg(any(feature = "s3", feature = "page"))]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -180,12 +181,12 @@ impl From<Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let retry_after_ms = self.retry_after.map(|wait| wait.as_millis() as u64);
-        #[cfg(feature = "iceberg")]
+        #[cfg(any(feature = "iceberg", feature = "page"))]
         let told = Told(self.message.clone());
         let op_id = self.op_id.map(|op_id| op_id.to_string());
         let problem = Problem { message: self.message, code: self.code, retry_after_ms, op_id };
         let mut response = (self.status, Json(problem)).into_response();
-        #[cfg(feature = "iceberg")]
+        #[cfg(any(feature = "iceberg", feature = "page"))]
         response.extensions_mut().insert(told);
         if let Some(wait) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, in_seconds(wait));

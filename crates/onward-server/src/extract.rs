@@ -54,16 +54,43 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
-/// A body that is a form, as OAuth sends it.
-#[cfg(feature = "iceberg")]
+/// A body that is a form, as OAuth and browsers send it.
+#[cfg(any(feature = "iceberg", feature = "page"))]
 pub async fn form<T: DeserializeOwned, S: Send + Sync>(
     request: Request,
     state: &S,
 ) -> Result<T, ApiError> {
-    let bytes = body(request, state).await?;
-    serde_html_form::from_bytes(&bytes).map_err(|error| {
+    read_form(&body(request, state).await?)
+}
+
+#[cfg(any(feature = "iceberg", feature = "page"))]
+fn read_form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_html_form::from_bytes(bytes).map_err(|error| {
         ApiError::invalid(format!("the body is not the form expected here: {error}"))
     })
+}
+
+/// A body that is a form.
+#[cfg(feature = "page")]
+pub struct Form<T>(pub T);
+
+#[cfg(feature = "page")]
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        form(request, state).await.map(Self)
+    }
+}
+
+/// The values that a form has under one name, and the form without them.
+#[cfg(feature = "page")]
+pub fn taken_out(form: &[u8], name: &str) -> Result<(Vec<String>, String), ApiError> {
+    let fields: Vec<(String, String)> = read_form(form)?;
+    let (taken, rest): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(field, _)| field == name);
+    let rest = serde_html_form::to_string(&rest)
+        .map_err(|error| ApiError::invalid(format!("the form cannot be read: {error}")))?;
+    Ok((taken.into_iter().map(|(_, value)| value).collect(), rest))
 }
 
 /// A body that is a JSON array.

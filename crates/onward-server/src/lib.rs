@@ -4,6 +4,7 @@
 //! /api/v1/…       the lakeFS API, for lakeFS's own clients           lakefs
 //! /onward/v1/…    what lakeFS's lacks: change sets, tickets, events  api
 //! /iceberg/v1/…   an Iceberg REST catalog, for engines of tables      iceberg
+//! /ui             pages for people with a browser                     page
 //! /healthz /readyz /metrics                                          health, metrics
 //! /openapi.json /docs                                                api
 //! ```
@@ -39,6 +40,8 @@ mod listen;
 mod metrics;
 #[cfg(feature = "otel")]
 pub mod otel;
+#[cfg(feature = "page")]
+mod page;
 mod patient;
 mod places;
 mod probes;
@@ -158,6 +161,8 @@ impl Server {
             tables,
             limits,
             metrics::recorder()?,
+            #[cfg(feature = "page")]
+            listener.is_encrypted(),
         );
         Ok(Self {
             app,
@@ -195,7 +200,11 @@ impl Server {
     pub async fn serve(self) -> bool {
         let app = self.app;
         let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
-        let watch = tokio::spawn(watch::look_after_all(app.onward.clone()));
+        let watch = tokio::spawn(watch::look_after_all(
+            app.onward.clone(),
+            #[cfg(feature = "page")]
+            app.waiting.clone(),
+        ));
         let events = sinks::deliver(app.sinks.clone(), app.stopping.child_token());
         let events = AbortOnDropHandle::new(tokio::spawn(events));
         let (limits, stopping) = (app.limits, app.stopping.clone());
@@ -286,6 +295,8 @@ fn router(app: AppState) -> Router {
             .fallback(no_route);
         all.nest("/iceberg/v1", tables)
     };
+    #[cfg(feature = "page")]
+    let all = all.merge(page::routes(&app));
     let all = all.fallback(no_route).method_not_allowed_fallback(wrong_method);
     let all = limited(all, app.limits.json_len)
         .layer(from_fn(integrity::watch))
@@ -295,6 +306,8 @@ fn router(app: AppState) -> Router {
         .layer(CatchPanicLayer::custom(panicked));
     #[cfg(feature = "iceberg")]
     let all = all.layer(from_fn(iceberg::speak));
+    #[cfg(feature = "page")]
+    let all = all.layer(from_fn(page::speak));
     all.layer(from_fn(requests::observe)).with_state(app)
 }
 

@@ -105,6 +105,12 @@ impl Listener {
         }
     }
 
+    /// Whether connections to it are encrypted.
+    #[cfg(feature = "page")]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
         match &self.socket {
             Socket::Tcp(listener) => {

@@ -1,25 +1,35 @@
 //! What all requests of a sidecar share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "page")]
+use super::auth::Sessions;
 #[cfg(feature = "s3")]
 use super::auth::Signing;
 use super::auth::{AccessKey, Keys, Logins, Tokens};
-use super::error::ApiResult;
+use super::error::{ApiError, ApiResult};
 use super::health::Health;
-use super::places::Places;
+#[cfg(feature = "page")]
+use super::page::Checkup;
+use super::places::{Place, Places};
 use super::settings::Limits;
 use super::sinks::Sinks;
 use super::sources::Sources;
 use super::tables::Tables;
 use super::tasks::Tasks;
+#[cfg(feature = "page")]
+use super::watch::Waiting;
 use onward::Onward;
 #[cfg(feature = "iceberg")]
 use onward::internals::objects::Objects;
+
+/// When to come again who finds as many listening to events as may.
+const LISTEN_AGAIN: Duration = Duration::from_secs(15);
 
 /// A sidecar's state, as handlers get it.
 pub type AppState = Arc<App>;
@@ -32,6 +42,18 @@ pub struct App {
     logins: Logins,
     /// What stands for one that was shown.
     pub tokens: Tokens,
+    /// Logins of people with a browser.
+    #[cfg(feature = "page")]
+    pub sessions: Sessions,
+    /// Whether connections to it are encrypted.
+    #[cfg(feature = "page")]
+    pub is_encrypted: bool,
+    /// What was found when the deployment was examined last.
+    #[cfg(feature = "page")]
+    pub checkup: Checkup,
+    /// Where something waited when all queues were looked at last.
+    #[cfg(feature = "page")]
+    pub waiting: Waiting,
     /// Whether Redis and the storage answer.
     pub health: Health,
     /// Requests under way.
@@ -39,9 +61,9 @@ pub struct App {
     /// Imports, dumps and restores.
     pub tasks: Tasks,
     /// Listeners of event streams.
-    pub streams: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     /// Listeners of event streams, by access key.
-    pub streams_by_key: Places,
+    streams_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
     /// Where events of branches go.
@@ -71,6 +93,7 @@ impl App {
         #[cfg(feature = "iceberg")] warehouse: Option<Objects>,
         limits: Limits,
         metrics: PrometheusHandle,
+        #[cfg(feature = "page")] is_encrypted: bool,
     ) -> AppState {
         let objects = onward.coordinator().objects().clone();
         let keys = Keys::new(objects.clone());
@@ -81,6 +104,14 @@ impl App {
             tables: Tables::of(&catalog),
             #[cfg(not(feature = "iceberg"))]
             tables: Tables,
+            #[cfg(feature = "page")]
+            sessions: Sessions::new(objects.clone(), keys.clone()),
+            #[cfg(feature = "page")]
+            is_encrypted,
+            #[cfg(feature = "page")]
+            checkup: Checkup::default(),
+            #[cfg(feature = "page")]
+            waiting: Waiting::default(),
             tokens: Tokens::new(objects, keys.clone()),
             logins: Logins::new(keys),
             health: Health::default(),
@@ -99,6 +130,16 @@ impl App {
             metrics,
             stopping: CancellationToken::new(),
         })
+    }
+
+    /// Takes a place among those who listen to events, of all and of one access key: held until what comes
+    /// back is dropped.
+    pub fn listen(&self, key: &str) -> ApiResult<(Place, OwnedSemaphorePermit)> {
+        let own = self.streams_by_key.take(key)?;
+        let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            ApiError::overloaded("as many listen to events as may: try again later", LISTEN_AGAIN)
+        })?;
+        Ok((own, place))
     }
 
     /// Lets somebody in, as [`Logins::log_in`] does.

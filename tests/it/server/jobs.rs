@@ -60,7 +60,7 @@ async fn the_address_of_the_sidecar_shows_people_and_programs_where_each_thing_i
     let page = sidecar.plain("GET", "/").header("Accept", browser).send().await.unwrap();
     assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
     let page = page.text().await.unwrap();
-    for text in [front["version"].as_str().unwrap(), "href=\"docs\"", "/api/v1"] {
+    for text in [front["version"].as_str().unwrap(), "href=\"/docs\"", "/api/v1", "Log in"] {
         assert!(page.contains(text), "{text}: {page}");
     }
 }

@@ -22,7 +22,8 @@ const PAGE: &str = include_str!("documents.html");
 const ONLY_ITSELF: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
-/// What people see who open the sidecar's address.
+/// What people see who open the address of a sidecar that has no page.
+#[cfg(not(feature = "page"))]
 const FRONT: &str = include_str!("front.html");
 
 /// The description at `/openapi.json`, the page at `/docs`, and at `/` where each thing is.
@@ -34,11 +35,10 @@ pub fn documents() -> Router<AppState> {
         .route("/docs/", get(page))
 }
 
-/// Where each thing is: for programs, or for people, who come with a browser.
+/// Where each thing is, for programs; people, who come with a browser, get the page.
 async fn front(headers: HeaderMap) -> ApiResult<Response> {
     if text(&headers, &header::ACCEPT)?.is_some_and(|accepted| accepted.contains("text/html")) {
-        let page = FRONT.replace("{version}", env!("CARGO_PKG_VERSION"));
-        return Ok(([(header::CONTENT_SECURITY_POLICY, ONLY_ITSELF)], Html(page)).into_response());
+        return Ok(front_page());
     }
     Ok(answer(
         StatusCode::OK,
@@ -54,6 +54,17 @@ async fn front(headers: HeaderMap) -> ApiResult<Response> {
             "metrics": "/metrics",
         }),
     ))
+}
+
+#[cfg(feature = "page")]
+fn front_page() -> Response {
+    axum::response::Redirect::to("/ui").into_response()
+}
+
+#[cfg(not(feature = "page"))]
+fn front_page() -> Response {
+    let page = FRONT.replace("{version}", env!("CARGO_PKG_VERSION"));
+    ([(header::CONTENT_SECURITY_POLICY, ONLY_ITSELF)], Html(page)).into_response()
 }
 
 async fn description() -> impl IntoResponse {

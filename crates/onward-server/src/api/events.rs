@@ -73,15 +73,12 @@ pub async fn listen(
             .map_err(|_| ApiError::invalid("Last-Event-ID is the number of a ticket"))
     });
     let after = last.transpose()?.or(query.after).map(Ticket);
-    let own_place = app.streams_by_key.take(&caller.key.id)?;
-    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
-        ApiError::overloaded("as many listen to events as may: try again later", KEEP_ALIVE)
-    })?;
+    let places = app.listen(&caller.key.id)?;
     let decided = app.onward.repo(repo).branch(name).events(after).await?;
     let stopping = app.stopping.clone();
     let events =
         with_end(decided).take_until(async move { stopping.cancelled().await }).map(move |event| {
-            let _held = (&place, &own_place);
+            let _held = &places;
             event
         });
     Ok(sse(events).into_response())

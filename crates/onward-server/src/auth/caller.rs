@@ -15,7 +15,7 @@ use tracing::Instrument;
 use crate::error::{ApiError, ApiResult};
 use crate::headers::text;
 use crate::listen::Peer;
-use crate::state::AppState;
+use crate::state::{App, AppState};
 use onward::internals::repo::access_keys::{AccessKey, Role};
 
 /// What a browser says of where a request comes from.
@@ -49,12 +49,22 @@ impl Caller {
 /// Lets only those through who show an access key or a token of this deployment.
 pub async fn authenticate(
     State(app): State<AppState>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let from = Peer::of(request.extensions());
     let shown = text(request.headers(), &AUTHORIZATION)?.map(str::to_owned);
     let key = identify(&app, &from, shown).await?;
+    admit(&app, key, request, next).await
+}
+
+/// Lets a request of somebody go on who is known, if he has not as many under way as he may.
+pub(crate) async fn admit(
+    app: &App,
+    key: Arc<AccessKey>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     tracing::Span::current().record("access_key", key.id.as_str());
     let place = app.places.take(&key.id)?;
     request.extensions_mut().insert(Caller { key });
@@ -68,6 +78,18 @@ pub async fn authenticate(
     tokio::spawn(handling.in_current_span()).await.map_err(|error| {
         ApiError::from(onward::Error::internal("a request ended early").with_source(error))
     })
+}
+
+/// Refuses what does not come from a page of this server: a form that a browser sends always says from
+/// where.
+#[cfg(feature = "page")]
+pub(crate) fn require_own_page(headers: &HeaderMap) -> ApiResult<()> {
+    if text(headers, &SEC_FETCH_SITE)?.is_none() && text(headers, &ORIGIN)?.is_none() {
+        return Err(ApiError::forbidden(
+            "a form says from which page it was sent, and this request does not: nothing was done. Programs use the API, which /docs describes",
+        ));
+    }
+    refuse_cross_site(headers)
 }
 
 /// Refuses what a page of somebody else makes a browser send that remembers a login.
@@ -112,7 +134,7 @@ pub(crate) fn basic(shown: &str) -> ApiResult<Option<(String, String)>> {
     Ok(Some((id.to_owned(), secret.to_owned())))
 }
 
-async fn identify(app: &AppState, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {
+async fn identify(app: &App, from: &str, shown: Option<String>) -> ApiResult<Arc<AccessKey>> {
     let shown = shown.ok_or_else(|| {
         ApiError::unauthenticated(
             "no credentials: send the access key id and its secret with HTTP Basic, or a token from /api/v1/auth/login",

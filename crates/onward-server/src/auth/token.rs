@@ -9,11 +9,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
 
+use super::codes::Codes;
 use super::keys::Keys;
 use onward::internals::clock;
-use onward::internals::objects::{Objects, Secret, layout};
+use onward::internals::objects::Objects;
 use onward::internals::repo::access_keys::AccessKey;
 use onward::{Error, Result};
 
@@ -44,15 +44,14 @@ struct Claims {
 /// Issues and reads tokens.
 #[derive(Clone)]
 pub struct Tokens {
-    objects: Objects,
     keys: Keys,
-    secret: Arc<OnceCell<Secret>>,
+    codes: Codes,
 }
 
 impl Tokens {
     /// Tokens for the keys of a deployment.
     pub fn new(objects: Objects, keys: Keys) -> Self {
-        Self { objects, keys, secret: Arc::default() }
+        Self { keys, codes: Codes::new(objects, PURPOSE) }
     }
 
     /// A token for `key`, and when it ends, seconds since the Unix epoch.
@@ -63,8 +62,7 @@ impl Tokens {
         let claims = serde_json::to_vec(&claims)
             .map_err(|error| Error::internal("a token cannot be encoded").with_source(error))?;
         let said = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(claims));
-        let code = self.secret().await?.sign(&[said.as_bytes()]);
-        Ok((format!("{said}.{}", URL_SAFE_NO_PAD.encode(code)), exp))
+        Ok((self.codes.sign(&said).await?, exp))
     }
 
     /// The key that a token stands for, if it is one of ours and in time.
@@ -72,11 +70,7 @@ impl Tokens {
         if token.len() > LEN_MAX {
             return Ok(None);
         }
-        let Some((said, code)) = token.rsplit_once('.') else { return Ok(None) };
-        let Ok(code) = URL_SAFE_NO_PAD.decode(code) else { return Ok(None) };
-        if !self.secret().await?.verifies(&[said.as_bytes()], &code) {
-            return Ok(None);
-        }
+        let Some(said) = self.codes.said(token).await? else { return Ok(None) };
         let claims = said
             .split_once('.')
             .filter(|(header, _)| *header == URL_SAFE_NO_PAD.encode(HEADER))
@@ -88,15 +82,10 @@ impl Tokens {
         let key = self.keys.find(&claims.sub).await?;
         Ok(key.filter(|key| fingerprint(key) == claims.key))
     }
-
-    async fn secret(&self) -> Result<&Secret> {
-        let read = || Secret::obtain(&self.objects, layout::TOKEN_KEY, PURPOSE);
-        self.secret.get_or_try_init(read).await
-    }
 }
 
 /// Tells a key's secrets apart without giving one away.
-fn fingerprint(key: &AccessKey) -> String {
+pub(super) fn fingerprint(key: &AccessKey) -> String {
     let hash = blake3::derive_key("onward 2026 token of access key", key.hash.as_bytes());
     URL_SAFE_NO_PAD.encode(hash.get(..9).unwrap_or_default())
 }

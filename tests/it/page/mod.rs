@@ -1,0 +1,10 @@
+//! The sidecar's page, as far as that takes no browser: `scripts/test-page` has one.
+
+mod access;
+mod browser;
+mod limits;
+mod live;
+mod queue;
+
+/// The page of the queue of `main` of `lake`.
+const QUEUE: &str = "/ui/repos/lake/branches/main/queue";
