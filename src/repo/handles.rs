@@ -80,7 +80,8 @@ impl Repository {
         Self { onward, name }
     }
 
-    pub(super) fn name(&self) -> Result<RepoName> {
+    #[doc(hidden)]
+    pub fn name(&self) -> Result<RepoName> {
         RepoName::new(self.name.as_str())
     }
 

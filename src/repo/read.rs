@@ -7,6 +7,7 @@ use crate::coord::staging::{Bound, PAGE_MAX, Wanted};
 use crate::model::address::RefExpr;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
+use crate::model::ids::CommitId;
 use crate::model::path::ObjectPath;
 use crate::objects::{Streamed, layout};
 use crate::tree::{ListItem, ListPage, ListRequest, Metarange};
@@ -52,6 +53,21 @@ impl Repository {
             Resolved::Commit(Some(id)) => {
                 let lake = self.lake().await?;
                 lake.tree().list(&lake.metarange(&id).await?, request).await
+            }
+        }
+    }
+
+    /// The commit that is all there is to see at a ref: of a branch, its head while nothing on it is uncommitted.
+    /// `None` where there is more than a commit, or none yet. One call to Redis.
+    #[doc(hidden)]
+    pub async fn settled(&self, reference: &RefExpr) -> Result<Option<CommitId>> {
+        match self.resolve(reference).await? {
+            Resolved::Commit(commit) => Ok(commit),
+            Resolved::Branch(branch) => {
+                let from = Bound::At(String::new());
+                let (_, page) = branch.staged_page(&Wanted::From(&from, 1)).await?;
+                let is_settled = page.values.is_empty() && page.areas.is_empty();
+                Ok(page.head.commit.filter(|_| is_settled))
             }
         }
     }

@@ -21,6 +21,7 @@ mod campaign;
 mod cli;
 mod commits;
 mod events;
+mod exporting;
 mod gc;
 mod guarantees;
 mod history;

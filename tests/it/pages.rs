@@ -67,6 +67,11 @@ fn the_page_of_the_sidecar_runs() {
 }
 
 #[test]
+fn the_page_of_tables_runs() {
+    run("docs/export.md");
+}
+
+#[test]
 fn what_the_readme_tells_to_type_runs() {
     run("README.md");
 }

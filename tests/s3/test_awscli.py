@@ -44,3 +44,6 @@ def test_files_go_up_and_come_down(lake, tmp_path):
     assert lake.keys() == ["main/copied/d+e.csv", "main/copied/größe.csv", "main/moved.csv"]
     assert "main/" in aws(lake, "s3", "ls", f"s3://{lake.name}/", home=tmp_path)
     assert lake.name in aws(lake, "s3", "ls", home=tmp_path)
+    aws(lake, "s3", "mb", f"s3://{lake.name}-made", home=tmp_path)
+    aws(lake, "s3", "cp", lake.url("moved.csv"), f"s3://{lake.name}-made/main/moved.csv", home=tmp_path)
+    assert "moved.csv" in aws(lake, "s3", "ls", "--recursive", f"s3://{lake.name}-made", home=tmp_path)

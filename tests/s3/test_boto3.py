@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 
+import boto3
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
@@ -348,4 +349,41 @@ def test_what_is_not_offered_says_so(lake, s3):
         status, name = code(error)
         assert status in (404, 501) and name.startswith(("NoSuch", "NotImplemented")), error.value
     refused(501, "NotImplemented", s3.put_bucket_versioning, Bucket=lake.name, VersioningConfiguration={"Status": "Enabled"})
-    refused(501, "NotImplemented", s3.delete_bucket, Bucket=lake.name)
+    refused(409, "BucketNotEmpty", s3.delete_bucket, Bucket=lake.name)
+
+
+def test_a_bucket_is_made_and_its_objects_have_one_version(lake, s3):
+    name = lake.name + "-made"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    refused(409, "BucketAlreadyOwnedByYou", s3.create_bucket, Bucket=name)
+    for number in range(5):
+        s3.put_object(Bucket=name, Key=f"main/t/{number}", Body=str(number), ChecksumAlgorithm="SHA256")
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=name, Prefix="main/t/", PaginationConfig={"PageSize": 2})
+    found = [(entry["Key"], entry["VersionId"], entry["IsLatest"]) for page in pages for entry in page.get("Versions", [])]
+    assert found == [(f"main/t/{number}", "null", True) for number in range(5)]
+    told = s3.get_object_attributes(Bucket=name, Key="main/t/1", ObjectAttributes=["ETag", "Checksum", "ObjectSize", "StorageClass"])
+    assert (told["ObjectSize"], told["StorageClass"]) == (1, "STANDARD")
+    head = s3.head_object(Bucket=name, Key="main/t/1", ChecksumMode="ENABLED")
+    assert told["Checksum"]["ChecksumSHA256"] == head["ChecksumSHA256"]
+    assert told["ETag"].strip('"') == head["ETag"].strip('"') == hashlib.md5(b"1").hexdigest()
+    assert s3.get_object(Bucket=name, Key="main/t/1", VersionId="null")["Body"].read() == b"1"
+    # As a bucket with versions is emptied.
+    boto3.resource("s3", **_as(s3)).Bucket(name).object_versions.filter(Prefix="main/").delete()
+    assert "Contents" not in s3.list_objects_v2(Bucket=name)
+    refused(409, "BucketNotEmpty", s3.delete_bucket, Bucket=name)
+
+
+def test_an_upload_in_parts_says_how_many_they_were(lake, s3):
+    config = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
+    s3.upload_fileobj(io.BytesIO(bytes(11 * MIB)), lake.name, "main/large", Config=config)
+    told = s3.get_object_attributes(Bucket=lake.name, Key="main/large", ObjectAttributes=["ObjectParts", "ObjectSize"])
+    assert (told["ObjectParts"]["TotalPartsCount"], told["ObjectSize"]) == (3, 11 * MIB)
+
+
+def _as(client) -> dict:
+    """What a resource is made of that does as a client does."""
+    login = client._request_signer._credentials
+    return {
+        "endpoint_url": client.meta.endpoint_url, "region_name": client.meta.region_name, "config": client.meta.config,
+        "aws_access_key_id": login.access_key, "aws_secret_access_key": login.secret_key,
+    }

@@ -4,13 +4,18 @@ delta-rs creates each version of a table's log on the condition that it is not t
 commit, the branch's log decides who was first.
 """
 
+import ctypes
 import json
 import multiprocessing
 import os
+import re
+import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
+from pathlib import Path
 
 import deltalake
 import pyarrow
@@ -82,12 +87,48 @@ def run(url: str, login: dict[str, str], writers: int, each: int) -> tuple[list[
     return [int(id) for id in acknowledged], float(seconds)
 
 
+def requests(lake) -> Counter:
+    """What the gateway was asked for so far, by operation and status, as it counts by itself."""
+    with urllib.request.urlopen(f"{lake.deployment.sidecar.url}/metrics") as answer:
+        text = answer.read().decode()
+    found = re.findall(r'^onward_http_requests_total\{method="\w+",route="(\w+)",status="(\d+)"\} (\d+)', text, re.MULTILINE)
+    return Counter({(route, int(status)): int(count) for route, status, count in found})
+
+
+class Tries:
+    """Counts how often somebody tries to create a version of a table on local files: each begins a file of its own."""
+
+    IN_CREATE = 0x100
+    HEAD = struct.Struct("iIII")
+
+    def __init__(self, log: Path):
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._watch = self._libc.inotify_init1(os.O_NONBLOCK)
+        assert self._watch >= 0, "there is no inotify"
+        assert self._libc.inotify_add_watch(self._watch, str(log).encode(), self.IN_CREATE) >= 0
+
+    def count(self) -> int:
+        tries = 0
+        while True:
+            try:
+                events = os.read(self._watch, 1 << 16)
+            except BlockingIOError:
+                return tries
+            while events:
+                _, kind, _, length = self.HEAD.unpack_from(events)
+                name = events[self.HEAD.size : self.HEAD.size + length].rstrip(b"\0").decode()
+                assert not kind & 0x4000, "more happened than is remembered"
+                tries += bool(re.fullmatch(r"\d{20}\.json#\d+", name))
+                events = events[self.HEAD.size + length :]
+
+
 def test_of_many_writers_each_version_is_there_once_and_none_is_overwritten(lake, tmp_path):
     lake.policy("t/")
     url, login = lake.url("t"), options(lake)
     deltalake.write_deltalake(url, rows(), mode="append", storage_options=login)
-    before = len(lake.log())
+    before, asked = len(lake.log()), requests(lake)
     acknowledged, seconds = run(url, login, WRITERS, 2)
+    asked = requests(lake) - asked
     table = deltalake.DeltaTable(url, storage_options=login)
     assert ids(table) == sorted(acknowledged) == list(range(2 * WRITERS))
     # Version by version: each of them was written by one commit of the branch, which created it.
@@ -101,13 +142,26 @@ def test_of_many_writers_each_version_is_there_once_and_none_is_overwritten(lake
     assert set(touched.values()) == {1}
     made = len(lake.log()) - before
     assert made >= 2 * len(acknowledged), "a file and its version for each"
+    # Each append is a file and a version: what was refused was refused because the version was there.
+    statuses = {status for operation, status in asked if operation == "PutObject"}
+    assert statuses <= {200, 412}, asked
+    assert asked["PutObject", 200] == 2 * len(acknowledged), "nothing is written that was not told"
+    refused = asked["PutObject", 412]
+    assert refused <= (WRITERS - 1) * len(acknowledged), "a writer loses each version once at most"
     there = tmp_path / "local"
     deltalake.write_deltalake(str(there), rows(), mode="append")
+    tries = Tries(there / "_delta_log")
     local, local_seconds = run(str(there), {}, WRITERS, 2)
     assert len(local) == len(acknowledged)
+    local_refused = tries.count() - len(local)
+    assert local_refused >= 0
     print(
         f"\ndelta-rs, {WRITERS} processes: {len(acknowledged) / seconds:.1f} appends/s through the gateway, "
-        f"{len(local) / local_seconds:.1f}/s on local files"
+        f"{len(local) / local_seconds:.1f}/s on local files\n"
+        f"refused for each version: {refused / len(acknowledged):.1f} through the gateway, "
+        f"{local_refused / len(local):.1f} on local files\n"
+        f"requests for each append: {asked.total() / len(acknowledged):.1f}: "
+        + ", ".join(f"{operation} {status} {count / len(acknowledged):.1f}" for (operation, status), count in sorted(asked.items()))
     )
 
 

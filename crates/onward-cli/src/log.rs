@@ -25,8 +25,9 @@ const LOOKED_AT_MAX: usize = 1000;
 /// Digits of a commit id in a list.
 const SHORT: usize = 12;
 
+/// Which commits.
 #[derive(Debug, clap::Args)]
-pub struct LogArgs {
+pub struct WalkArgs {
     /// REPO/REF; with /PATH only commits that touched that object, with /PREFIX/ one below
     pub address: Address,
     /// At most so many commits
@@ -38,6 +39,12 @@ pub struct LogArgs {
     /// Not older than: 2h, 3days, 2026-11-21, 2026-11-21T08:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub since: Option<i64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct LogArgs {
+    #[command(flatten)]
+    pub walk: WalkArgs,
     /// Say what changed of Iceberg tables in each commit: snapshots, rows, files, columns
     #[arg(long)]
     pub tables: bool,
@@ -47,13 +54,14 @@ pub struct LogArgs {
 
 /// The commits that lead to a ref.
 pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
-    let reference = args.address.require_ref()?.clone();
-    let request = request(&args)?;
+    let WalkArgs { address, limit, .. } = &args.walk;
+    let reference = address.require_ref()?.clone();
+    let request = args.walk.request()?;
     with(global, async |onward| {
-        let repo = repo_of(&onward, &args.address.repo);
+        let repo = repo_of(&onward, &address.repo);
         let tables = args.tables.then(|| args.place.open(&onward)).transpose()?;
         let mut log = repo.log(&reference, &request).await?;
-        let mut left = args.limit.unwrap_or(usize::MAX);
+        let mut left = limit.unwrap_or(usize::MAX);
         let (mut pager, mut is_first) = (None, true);
         let mut told = Ok(());
         while left > 0 && told.is_ok() {
@@ -74,7 +82,7 @@ pub async fn log(global: &Global, out: &Out, args: LogArgs) -> Done {
                 told = head(out, pager.is_some());
             }
             if told.is_ok() {
-                told = tell(out, (&repo, &args.address.repo), tables.as_ref(), &info).await;
+                told = tell(out, (&repo, &address.repo), tables.as_ref(), &info).await;
             }
             left -= 1;
         }
@@ -146,18 +154,21 @@ fn head(out: &Out, is_paged: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn request(args: &LogArgs) -> onward::Result<LogRequest> {
-    let mut request = LogRequest {
-        first_parent: args.first_parent,
-        since_ms: args.since,
-        ..LogRequest::default()
-    };
-    match args.address.path.as_deref() {
-        None | Some("") => {}
-        Some(prefix) if prefix.ends_with('/') => request.prefixes.push(prefix.to_owned()),
-        Some(path) => request.objects.push(ObjectPath::new(path)?),
+impl WalkArgs {
+    /// What is asked of the library.
+    pub fn request(&self) -> onward::Result<LogRequest> {
+        let mut request = LogRequest {
+            first_parent: self.first_parent,
+            since_ms: self.since,
+            ..LogRequest::default()
+        };
+        match self.address.path.as_deref() {
+            None | Some("") => {}
+            Some(prefix) if prefix.ends_with('/') => request.prefixes.push(prefix.to_owned()),
+            Some(path) => request.objects.push(ObjectPath::new(path)?),
+        }
+        Ok(request)
     }
-    Ok(request)
 }
 
 /// A moment in milliseconds since the Unix epoch: so long ago, a day, or a time of a day.

@@ -19,6 +19,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod exit;
+mod export;
 mod gc;
 mod history;
 mod import;
@@ -140,6 +141,7 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Log(args) => log::log(global, out, args).await,
         Verb::Show { address } => history::show(global, out, &address).await,
         Verb::Diff(diff) => diff::run(global, out, diff).await,
+        Verb::Export(verb) => export::run(global, out, verb).await,
         Verb::Merge(merge) => merge::merge(global, out, *merge).await,
         Verb::MergeBase(base) => merge::merge_base(global, out, base).await,
         Verb::Revert(revert) => merge::revert(global, out, *revert).await,

@@ -14,6 +14,7 @@ use super::commit::CommitArgs;
 use super::demo::DemoArgs;
 use super::demo::writer::WriterArgs;
 use super::diff::DiffArgs;
+use super::export::ExportVerb;
 use super::gc::GcArgs;
 use super::import::ImportArgs;
 use super::ingest::IngestArgs;
@@ -63,6 +64,7 @@ Commits and merges:
   queue, producer      What waits on a branch; where a producer starts again
   log, show    History
   diff         What a merge would bring, or what differs between two refs
+  export       ls, log, diff as a table: Parquet, CSV, lines of JSON
   merge, merge-base    Bring the changes of a ref into a branch; where two part
   revert, cherry-pick  Take a commit back; repeat one elsewhere
 Care:
@@ -224,6 +226,12 @@ pub enum Verb {
         after_help = "Examples:\n  onward diff lake/main lake/dev\n  onward diff lake/main dev --conflicts --limit 100\n  onward diff lake/main~1 main --two-dot"
     )]
     Diff(DiffArgs),
+    /// Write a listing, a history or a difference as a table: Parquet, CSV, lines of JSON
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  onward export ls lake/main -o objects.parquet\n  onward export log lake/main --format csv | head"
+    )]
+    Export(ExportVerb),
     /// Bring the changes of a ref into a branch
     #[command(
         after_help = "Examples:\n  onward merge lake/dev main -m 'the new orders'\n  onward merge lake/dev lake/main --dry-run\n  onward merge lake/dev main --strategy source-wins --squash\n  onward merge lake/dev main --retry client --json    prints a hint when it loses a race"

@@ -86,6 +86,10 @@ pub struct Limits {
     pub streams: usize,
     /// Those of one access key: nobody takes them all.
     pub streams_per_key: usize,
+    /// Listings, histories and differences that are written as files at the same time. Each holds 48 MiB at most.
+    pub exports: usize,
+    /// Those of one access key.
+    pub exports_per_key: usize,
 }
 
 impl Default for Limits {
@@ -102,6 +106,8 @@ impl Default for Limits {
             tasks: 1000,
             streams: 500,
             streams_per_key: 100,
+            exports: 8,
+            exports_per_key: 4,
         }
     }
 }

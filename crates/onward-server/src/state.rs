@@ -64,6 +64,10 @@ pub struct App {
     streams: Arc<Semaphore>,
     /// Listeners of event streams, by access key.
     streams_by_key: Places,
+    /// Listings, histories and differences that are written as files.
+    pub exports: Arc<Semaphore>,
+    /// Those of each access key.
+    pub exports_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
     /// Where events of branches go.
@@ -119,6 +123,8 @@ impl App {
             tasks: Tasks::new(limits.tasks),
             streams: Arc::new(Semaphore::new(limits.streams)),
             streams_by_key: Places::new("event streams", limits.streams_per_key),
+            exports: Arc::new(Semaphore::new(limits.exports)),
+            exports_by_key: Places::new("exports", limits.exports_per_key),
             sources,
             sinks,
             #[cfg(feature = "iceberg")]

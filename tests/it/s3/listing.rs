@@ -63,6 +63,8 @@ async fn pages_of_every_length_have_all_and_nothing_twice() {
     let s3 = lake().await;
     for query in
         ["", "&delimiter=%2F", "&prefix=main%2F", "&prefix=main%2F&delimiter=%2F", "&prefix=m"]
+            .into_iter()
+            .chain(["&delimiter=-", "&delimiter=a", "&delimiter=in", "&prefix=main&delimiter=-"])
     {
         let all = names(&s3.get(&format!("/lake?list-type=2{query}")).await);
         assert!(!all.is_empty(), "{query}");
@@ -99,6 +101,32 @@ async fn pages(s3: &Gateway, query: &str, len: usize, by_token: bool) -> Vec<Str
         assert!(!value.is_empty(), "{}", page.text());
         next = format!("&{parameter}={value}");
     }
+}
+
+#[tokio::test]
+async fn a_delimiter_of_any_kind_folds_names_of_branches_and_paths_alike() {
+    let s3 = lake().await;
+    s3.sidecar
+        .onward
+        .repo("lake")
+        .branch("x-empty")
+        .create(&"main~1".parse().unwrap())
+        .await
+        .unwrap();
+    let listed = async |query: &str| names(&s3.get(&format!("/lake?list-type=2{query}")).await);
+    let by_dash = ["dev/a-", "dev/a/1", "dev/a/2", "dev/b", "main-"]
+        .into_iter()
+        .chain(["main/a-", "main/a/1", "main/a/2", "main/b", "main/c d"]);
+    assert_eq!(listed("&delimiter=-").await, by_dash.collect::<Vec<_>>());
+    assert_eq!(listed("&delimiter=in").await.last().unwrap(), "main");
+    assert_eq!(listed("&delimiter=ev").await.first().unwrap(), "dev");
+    // What is behind the first branch of a folder of several.
+    let behind = listed("&delimiter=n&start-after=main%2Fa%2F1").await;
+    assert_eq!(behind, ["main"]);
+    assert_eq!(listed("&delimiter=n&start-after=main").await, [] as [&str; 0]);
+    let refused = s3.get("/lake?list-type=2&delimiter=n%2F").await;
+    assert_eq!(refused.told(), (501, "NotImplemented".into()));
+    assert_eq!(listed("&prefix=main%2F&delimiter=%2Fa").await.len(), 5);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Objects: written, read in parts and on conditions, copied, deleted; and what is read only.
 
 use onward::RefExpr;
+use onward_server::auth::Role;
 use reqwest::StatusCode;
 
 use super::Gateway;
@@ -214,9 +215,6 @@ async fn what_clients_ask_of_buckets_is_answered_and_what_is_not_offered_says_so
         s3.call("PUT", "/lake").send().await.told(),
         (409, "BucketAlreadyOwnedByYou".into())
     );
-    let made = s3.call("PUT", "/another").send().await;
-    assert_eq!(made.told(), (501, "NotImplemented".into()));
-    assert!(made.text().contains("onward repo create another"), "{}", made.text());
     assert_eq!(s3.get("/lake?policy").await.told(), (404, "NoSuchBucketPolicy".into()));
     let encrypted = s3
         .call("PUT", "/lake/main/a")
@@ -271,4 +269,80 @@ async fn a_sub_resource_that_there_is_not_is_no_write_of_the_object() {
     assert_eq!(put.status, StatusCode::OK, "{}", put.text());
     let deleted = s3.call("DELETE", "/lake/main/a?versionId=null&x-id=DeleteObject").send().await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text());
+}
+
+#[tokio::test]
+async fn what_an_object_is_can_be_asked_for_alone() {
+    let s3 = Gateway::start().await;
+    let put = s3.call("PUT", "/lake/main/a").header("x-amz-checksum-crc32", "jNwWgw==").body("x");
+    assert_eq!(put.send().await.status, StatusCode::OK);
+    let asked = async |key: &str, what: &str| {
+        let call = s3.call("GET", &format!("/lake/main/{key}?attributes="));
+        call.header("x-amz-object-attributes", what).send().await
+    };
+    let all = asked("a", "ETag,Checksum,ObjectParts,StorageClass,ObjectSize").await;
+    assert_eq!(all.status, StatusCode::OK, "{}", all.text());
+    assert_eq!(all.element("ObjectSize"), "1");
+    assert_eq!(all.element("StorageClass"), "STANDARD");
+    assert_eq!(all.element("ChecksumCRC32"), "jNwWgw==");
+    assert_eq!(all.element("ETag").trim_matches('"'), "9dd4e461268c8034f5c8564e155c67a6");
+    assert!(all.elements("ObjectParts").is_empty(), "it is of one piece");
+    assert!(!all.header("last-modified").is_empty());
+    let size = asked("a", "ObjectSize").await;
+    assert_eq!((size.element("ObjectSize"), size.element("ETag")), ("1".into(), String::new()));
+    assert_eq!(asked("a", "ObjectSize, Colour").await.told(), (400, "InvalidArgument".into()));
+    assert_eq!(asked("b", "ObjectSize").await.told(), (404, "NoSuchKey".into()));
+}
+
+#[tokio::test]
+async fn each_object_has_one_version_which_deletes_it() {
+    let s3 = Gateway::start().await;
+    for key in ["a", "b/1", "b/2"] {
+        s3.put(&format!("/lake/main/{key}"), key).await;
+    }
+    let all = s3.get("/lake?versions=").await;
+    assert_eq!(all.elements("Key"), ["main/a", "main/b/1", "main/b/2"]);
+    assert_eq!(all.elements("VersionId"), ["null"; 3]);
+    assert_eq!(all.elements("IsLatest"), ["true"; 3]);
+    let folders = s3.get("/lake?versions=&prefix=main%2F&delimiter=%2F").await;
+    assert_eq!(folders.elements("Key"), ["main/a"]);
+    let first = s3.get("/lake?versions=&max-keys=2").await;
+    assert_eq!(first.element("NextKeyMarker"), "main/b/1");
+    assert_eq!(first.element("NextVersionIdMarker"), "null");
+    let next = "/lake?versions=&key-marker=main%2Fb%2F1&version-id-marker=null";
+    assert_eq!(s3.get(next).await.elements("Key"), ["main/b/2"]);
+    let delete = |id: &str| {
+        let objects = format!("<Object><Key>main/a</Key><VersionId>{id}</VersionId></Object>");
+        s3.call("POST", "/lake?delete=").body(format!("<Delete>{objects}</Delete>")).send()
+    };
+    let refused = delete("another").await;
+    assert_eq!(refused.element("Code"), "NoSuchVersion", "{}", refused.text());
+    assert_eq!(delete("null").await.elements("Deleted").len(), 1);
+    assert!(s3.stat("main", "a").await.is_none());
+}
+
+#[tokio::test]
+async fn a_bucket_is_made_by_who_may_make_repositories_and_never_deleted() {
+    let s3 = Gateway::start().await;
+    let writer = s3.sidecar.key(Role::Write).await;
+    // Clients ask for the bucket that they write to, and may go on where it is there.
+    let there = s3.call("PUT", "/lake").of(&writer).send().await;
+    assert_eq!(there.told(), (409, "BucketAlreadyOwnedByYou".into()));
+    let refused = s3.call("PUT", "/another").of(&writer).send().await;
+    assert_eq!(refused.told(), (403, "AccessDenied".into()));
+    let locked = s3.call("PUT", "/another").header("x-amz-bucket-object-lock-enabled", "true");
+    assert_eq!(locked.send().await.told(), (501, "NotImplemented".into()));
+    assert_eq!(s3.call("PUT", "/not_a_name").send().await.told().0, 400);
+    assert_eq!(s3.get("/").await.elements("Name"), ["lake"]);
+    let body = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    let made = s3.call("PUT", "/another").body(body).send().await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.text());
+    assert_eq!(s3.put("/another/main/a", "x").await.status, StatusCode::OK);
+    assert_eq!(s3.get("/").await.elements("Name"), ["another", "lake"]);
+    let deleted = s3.call("DELETE", "/another").send().await;
+    assert_eq!(deleted.told(), (409, "BucketNotEmpty".into()));
+    assert!(deleted.text().contains("onward repo delete another"), "{}", deleted.text());
+    assert_eq!(s3.call("DELETE", "/another").of(&writer).send().await.told().0, 403);
+    assert_eq!(s3.call("DELETE", "/none").send().await.told(), (404, "NoSuchBucket".into()));
+    assert_eq!(s3.get("/another/main/a").await.text(), "x");
 }

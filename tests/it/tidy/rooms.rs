@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("commit", &["model", "clock", "measures", "invariants", "tree", "objects", "coord"]),
     ("repo", &["model", "clock", "tree", "objects", "coord", "commit"]),
     ("fuzzing", &["model", "tree", "objects", "coord", "commit", "repo"]),
+    ("export", &["model", "clock"]),
     ("iceberg", &["model", "clock", "objects", "repo"]),
     (
         "server",
@@ -34,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "coord",
             "commit",
             "repo",
+            "export",
             "iceberg",
         ],
     ),
@@ -51,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "commit",
             "repo",
             "local",
+            "export",
             "server",
             "kafka",
         ],

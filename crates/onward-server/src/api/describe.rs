@@ -9,8 +9,8 @@ use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
 use super::{
-    changes, events, merges, producers, samples, sinks, table, tables, tickets, valid_through,
-    write_policy,
+    changes, events, export, merges, producers, samples, sinks, table, tables, tickets,
+    valid_through, write_policy,
 };
 use crate::lakefs;
 
@@ -28,6 +28,7 @@ const ROOT: &str = "/onward/v1";
         (name = "commits", description = "Change sets and merges"),
         (name = "tickets", description = "What became of accepted ops, and what waits"),
         (name = "producers", description = "Where a producer that starts again goes on"),
+        (name = "export", description = "Listings, histories and differences as files: Parquet, CSV, lines of JSON"),
         (name = "policy", description = "How objects are written by clients that know no commits"),
         (name = "sinks", description = "Where events of branches go: webhooks and streams"),
         (name = "lakeFS", description = "lakeFS's API, for its own clients. Parameters and shapes are those of lakeFS; docs/lakefs-compatibility.md says what differs."),
@@ -48,6 +49,9 @@ struct Document;
     events::listen,
     valid_through::show,
     tables::differing,
+    export::objects,
+    export::commits,
+    export::diff,
     write_policy::show,
     write_policy::replace,
     sinks::list,

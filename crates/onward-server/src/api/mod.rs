@@ -9,6 +9,7 @@ mod changes;
 mod describe;
 mod documents;
 mod events;
+mod export;
 mod head;
 mod merges;
 pub mod outcome;
@@ -42,7 +43,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 14] {
+fn table() -> [Route; 17] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -59,6 +60,9 @@ fn table() -> [Route; 14] {
             get(valid_through::show),
         ),
         ("/repositories/{repo}/refs/{left}/tables/{right}", &["get"], get(tables::differing)),
+        ("/repositories/{repo}/refs/{ref}/objects", &["get"], get(export::objects)),
+        ("/repositories/{repo}/refs/{ref}/commits", &["get"], get(export::commits)),
+        ("/repositories/{repo}/refs/{left}/diff/{right}", &["get"], get(export::diff)),
         (
             "/repositories/{repo}/write_policy",
             &["get", "put"],

@@ -33,6 +33,9 @@ const SAMPLES: &[Sample] = &[
         r#"-d '{"source": "main~1", "message": "what is there already", "dry_run": true}'"#,
     ),
     (HttpMethod::Get, "/refs/{left}/tables/{right}", "-sS", ""),
+    (HttpMethod::Get, "/refs/{ref}/objects", "-sS", "-H 'Accept: text/csv'"),
+    (HttpMethod::Get, "/refs/{ref}/commits", "-sS", "-H 'Accept: application/jsonl'"),
+    (HttpMethod::Get, "/refs/{left}/diff/{right}", "-sS", "-G -d format=csv -d two_dot=true"),
     (
         HttpMethod::Post,
         "/sinks",
@@ -51,6 +54,7 @@ fn source(path: &str, flags: &str, behind: &str) -> String {
         ("{repo}", "lake"),
         ("{branch}", "main"),
         ("{name}", "orders"),
+        ("{ref}", "main"),
         ("{sink}", "audit"),
         ("{left}", "main~1"),
         ("{right}", "main"),

@@ -28,6 +28,8 @@ use axum::Router;
 use super::state::AppState;
 
 pub use config::open_routes;
+#[cfg(feature = "s3")]
+pub(crate) use repositories::DEFAULT_BRANCH;
 
 /// Where the API is.
 pub const ROOT: &str = "/api/v1";

@@ -21,7 +21,7 @@ use onward::internals::repo::RepoInfo;
 use onward::internals::repo::protection::{Action, Rule};
 
 /// The default branch of a repository, unless its creator says otherwise.
-const DEFAULT_BRANCH: &str = "main";
+pub const DEFAULT_BRANCH: &str = "main";
 
 pub fn routes() -> Router<AppState> {
     Router::new()

@@ -1,16 +1,23 @@
 //! Buckets: which there are, and what clients ask of them before they begin.
 
-use s3s::dto::{
-    Bucket, BucketLocationConstraint, CreateBucketOutput, GetBucketAclOutput,
-    GetBucketLocationOutput, GetObjectAclOutput, Grant, Grantee, HeadBucketOutput,
-    ListBucketsInput, ListBucketsOutput, Owner, Permission, Timestamp, Type,
-};
-use s3s::{S3Request, S3Response, S3Result, s3_error};
 use std::time::{Duration, UNIX_EPOCH};
+
+use http::Extensions;
+use s3s::dto::{
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
+    DeleteBucketOutput, GetBucketAclOutput, GetBucketLocationOutput, GetObjectAclOutput, Grant,
+    Grantee, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner, Permission, Timestamp,
+    Type,
+};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::error::{told, told_bucket};
 use super::gateway::Gateway;
+use super::unoffered::refuse_unoffered;
+use crate::auth::{Caller, Role};
+use crate::lakefs::DEFAULT_BRANCH;
 use onward::internals::repo::{NamesRequest, RepoInfo};
+use onward::{BranchName, ErrorKind};
 
 /// Buckets of one answer, at most, as in S3.
 const BUCKETS_MAX: usize = 10_000;
@@ -100,14 +107,50 @@ pub fn object_acl() -> GetObjectAclOutput {
     GetObjectAclOutput { grants: Some(grants()), owner: Some(owner()), ..Default::default() }
 }
 
-/// Clients make sure that there is a bucket before they write to it.
-pub async fn create(gateway: &Gateway, bucket: &str) -> S3Result<S3Response<CreateBucketOutput>> {
-    match require(gateway, bucket).await {
-        Ok(()) => Err(s3_error!(BucketAlreadyOwnedByYou, "the repository is there")),
-        Err(error) if *error.code() == s3s::S3ErrorCode::NoSuchBucket => Err(s3_error!(
-            NotImplemented,
-            "a bucket is a repository, and those are not made here: `onward repo create {bucket}`"
-        )),
-        Err(error) => Err(error),
+/// Makes a repository with the branch `main`, for who may. Clients ask for one before they write, whether it is
+/// there or not: who may write is told that it is.
+pub async fn create(
+    gateway: &Gateway,
+    request: S3Request<CreateBucketInput>,
+) -> S3Result<S3Response<CreateBucketOutput>> {
+    let S3Request { input, headers, extensions, .. } = request;
+    let there = || s3_error!(BucketAlreadyOwnedByYou, "the repository is there");
+    match require(gateway, &input.bucket).await {
+        Ok(()) => return Err(there()),
+        Err(error) if *error.code() == S3ErrorCode::NoSuchBucket => {}
+        Err(error) => return Err(error),
     }
+    admin(&extensions)?;
+    refuse_unoffered(&headers)?;
+    if input.object_lock_enabled_for_bucket == Some(true) {
+        return Err(s3_error!(NotImplemented, "objects are not locked here: protect the branch"));
+    }
+    let main = BranchName::new(DEFAULT_BRANCH).map_err(told)?;
+    match gateway.app.onward.repo(input.bucket.as_str()).create(&main).await {
+        Ok(_) => {
+            Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) }))
+        }
+        Err(error) if error.kind() == ErrorKind::Conflict => Err(there()),
+        Err(error) => Err(told(error)),
+    }
+}
+
+/// Never deletes one: what was ever committed is still in it, and somebody may be writing.
+pub async fn delete(
+    gateway: &Gateway,
+    request: S3Request<DeleteBucketInput>,
+) -> S3Result<S3Response<DeleteBucketOutput>> {
+    let bucket = &request.input.bucket;
+    admin(&request.extensions)?;
+    require(gateway, bucket).await?;
+    Err(s3_error!(
+        BucketNotEmpty,
+        "a repository has its history when its objects are deleted, and is not deleted over S3: `onward repo delete {bucket}`"
+    ))
+}
+
+/// Repositories are made and ended by administrators.
+fn admin(extensions: &Extensions) -> S3Result<()> {
+    let caller = extensions.get::<Caller>().ok_or_else(|| s3_error!(AccessDenied))?;
+    caller.require(Role::Admin).map_err(told)
 }

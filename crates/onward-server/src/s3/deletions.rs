@@ -12,6 +12,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use super::gateway::Gateway;
 use super::names::{Named, named};
 use super::putting::{check_folder, write_conditions};
+use super::versions::required;
 use super::written::Pen;
 use onward::Change;
 
@@ -79,6 +80,7 @@ fn checked(gateway: &Gateway, bucket: &str, object: &ObjectIdentifier) -> S3Resu
             "of many objects none is deleted on conditions: delete it alone, with If-Match"
         ));
     }
+    required(object.version_id.as_deref())?;
     named(&gateway.app, bucket, &object.key)
 }
 

@@ -59,7 +59,8 @@ pub fn amount(max: Option<i32>, name: &str) -> S3Result<usize> {
     }
 }
 
-fn given(text: Option<String>) -> Option<String> {
+/// Text of a query, where there is any.
+pub fn given(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
@@ -76,7 +77,8 @@ fn contents(page: &Page, writing: Writing, with_owner: bool) -> Vec<Object> {
     page.objects.iter().map(object).collect()
 }
 
-fn common_prefixes(page: &Page, writing: Writing) -> Vec<CommonPrefix> {
+/// The common prefixes of a page.
+pub fn common_prefixes(page: &Page, writing: Writing) -> Vec<CommonPrefix> {
     let prefix = |prefix: &String| CommonPrefix { prefix: Some(writing.write(prefix)) };
     page.prefixes.iter().map(prefix).collect()
 }

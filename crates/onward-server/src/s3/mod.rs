@@ -33,6 +33,7 @@ mod summing;
 mod talk;
 mod unoffered;
 mod unread;
+mod versions;
 mod written;
 
 use axum::Router;

@@ -6,8 +6,9 @@ use axum::body::Body as Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE};
 use http::{HeaderMap, HeaderName};
 use s3s::dto::{
-    Checksum, ChecksumType, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput,
-    HeadObjectOutput, StreamingBlob, Timestamp,
+    Checksum, ChecksumType, ETag, GetObjectAttributesInput, GetObjectAttributesOutput,
+    GetObjectAttributesParts, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    ObjectAttributes, StorageClass, StreamingBlob, Timestamp,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
@@ -19,12 +20,22 @@ use super::names::{Named, named};
 use crate::conditions::{self, Conditions};
 use crate::content::{Wanted, behind_the_end, open, wanted};
 use onward::Entry;
+use onward::internals::model::error::quoted;
 
 /// The type of an object of which nobody has said one, as in S3.
 const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 
 /// The type of what is no object but the folder of a ref.
 const FOLDER_TYPE: &str = "application/x-directory";
+
+/// What can be asked of an object alone.
+const ATTRIBUTES: [&str; 5] = [
+    ObjectAttributes::CHECKSUM,
+    ObjectAttributes::ETAG,
+    ObjectAttributes::OBJECT_PARTS,
+    ObjectAttributes::OBJECT_SIZE,
+    ObjectAttributes::STORAGE_CLASS,
+];
 
 /// The MD5 of nothing.
 pub const MD5_OF_NOTHING: &str = "d41d8cd98f00b204e9800998ecf8427e";
@@ -182,6 +193,40 @@ pub async fn head(
         content_length: read.len(),
         content_range: read.content_range(),
         ..described!(HeadObjectOutput, &read.entry, headers, is_whole)
+    }))
+}
+
+/// What an object is, as far as the request asks for it. Of one that was uploaded in parts, how many they were; the parts
+/// are one piece since.
+pub async fn attributes(
+    gateway: &Gateway,
+    request: S3Request<GetObjectAttributesInput>,
+) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+    let input = request.input;
+    let entry = find(&named(&gateway.app, &input.bucket, &input.key)?).await?;
+    // s3s takes a list in one header for one name.
+    let lists = input.object_attributes.iter().map(ObjectAttributes::as_str);
+    let asked: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
+    if let Some(unknown) = asked.iter().find(|name| !ATTRIBUTES.contains(name)) {
+        return Err(s3_error!(InvalidArgument, "there is no attribute '{}'", quoted(unknown)));
+    }
+    let asks = |name: &str| asked.contains(&name);
+    let parts = tag_of(&entry).rsplit_once('-').and_then(|(_, parts)| parts.parse().ok());
+    let sums = sums_of(&entry);
+    let has_sums = sums.checksum_type.is_some();
+    Ok(S3Response::new(GetObjectAttributesOutput {
+        checksum: (has_sums && asks(ObjectAttributes::CHECKSUM)).then_some(sums),
+        e_tag: asks(ObjectAttributes::ETAG).then(|| ETag::Strong(tag_of(&entry))),
+        last_modified: modified(&entry),
+        object_parts: parts.filter(|_| asks(ObjectAttributes::OBJECT_PARTS)).map(|parts| {
+            GetObjectAttributesParts { total_parts_count: Some(parts), ..Default::default() }
+        }),
+        object_size: asks(ObjectAttributes::OBJECT_SIZE)
+            .then(|| i64::try_from(entry.size).ok())
+            .flatten(),
+        storage_class: asks(ObjectAttributes::STORAGE_CLASS)
+            .then(|| StorageClass::from_static(StorageClass::STANDARD)),
+        ..GetObjectAttributesOutput::default()
     }))
 }
 

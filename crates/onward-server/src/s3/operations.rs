@@ -6,17 +6,9 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::gateway::Gateway;
 use super::unoffered::refuse_unknown;
-use super::{buckets, completion, copies, deletions, listing, objects, parted, parts, putting};
-
-/// Objects have no versions but the commits that have them, which are refs.
-fn no_versions(version_id: Option<&str>) -> S3Result<()> {
-    match version_id {
-        None | Some("null") => Ok(()),
-        Some(_) => {
-            Err(s3_error!(NoSuchVersion, "objects have no versions here: name a commit as the ref"))
-        }
-    }
-}
+use super::{
+    buckets, completion, copies, deletions, listing, objects, parted, parts, putting, versions,
+};
 
 #[async_trait]
 impl S3 for Gateway {
@@ -38,7 +30,14 @@ impl S3 for Gateway {
         &self,
         req: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
-        buckets::create(self, &req.input.bucket).await
+        buckets::create(self, req).await
+    }
+
+    async fn delete_bucket(
+        &self,
+        req: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+        buckets::delete(self, req).await
     }
 
     async fn get_bucket_location(
@@ -91,7 +90,7 @@ impl S3 for Gateway {
         &self,
         req: S3Request<GetObjectAclInput>,
     ) -> S3Result<S3Response<GetObjectAclOutput>> {
-        no_versions(req.input.version_id.as_deref())?;
+        versions::required(req.input.version_id.as_deref())?;
         objects::require(self, &req.input.bucket, &req.input.key).await?;
         Ok(S3Response::new(buckets::object_acl()))
     }
@@ -100,7 +99,7 @@ impl S3 for Gateway {
         &self,
         req: S3Request<GetObjectTaggingInput>,
     ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        no_versions(req.input.version_id.as_deref())?;
+        versions::required(req.input.version_id.as_deref())?;
         objects::require(self, &req.input.bucket, &req.input.key).await?;
         Ok(S3Response::new(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None }))
     }
@@ -119,11 +118,18 @@ impl S3 for Gateway {
         listing::list_v2(self, req).await
     }
 
+    async fn list_object_versions(
+        &self,
+        req: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        versions::list(self, req).await
+    }
+
     async fn get_object(
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
-        no_versions(req.input.version_id.as_deref())?;
+        versions::required(req.input.version_id.as_deref())?;
         objects::get(self, req).await
     }
 
@@ -131,8 +137,16 @@ impl S3 for Gateway {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        no_versions(req.input.version_id.as_deref())?;
+        versions::required(req.input.version_id.as_deref())?;
         objects::head(self, req).await
+    }
+
+    async fn get_object_attributes(
+        &self,
+        req: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        versions::required(req.input.version_id.as_deref())?;
+        objects::attributes(self, req).await
     }
 
     async fn put_object(
@@ -156,7 +170,7 @@ impl S3 for Gateway {
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         refuse_unknown(&req.uri, &["versionId"])?;
-        no_versions(req.input.version_id.as_deref())?;
+        versions::required(req.input.version_id.as_deref())?;
         deletions::delete(self, req).await
     }
 

@@ -43,6 +43,12 @@ impl Page {
     pub fn len(&self) -> usize {
         self.objects.len() + self.prefixes.len()
     }
+
+    /// What it ends with: items are added in the order of keys.
+    fn last(&self) -> Option<String> {
+        let object = self.objects.last().map(|(key, _)| key);
+        object.max(self.prefixes.last()).cloned()
+    }
 }
 
 /// One page. At one ref it costs what a listing of the library does; of the whole bucket, besides, two
@@ -61,11 +67,12 @@ pub async fn page(repo: &Repository, asked: &Asked) -> S3Result<Page> {
     let branches = branches(repo, &asked.prefix).await?;
     match asked.delimiter.as_deref() {
         Some("/") => Ok(folders(branches, asked)),
-        None => recursive(repo, branches, asked).await,
-        Some(_) => Err(S3Error::with_message(
+        // It could lie across the end of a branch's name.
+        Some(delimiter) if delimiter.contains(SLASH) => Err(S3Error::with_message(
             S3ErrorCode::NotImplemented,
-            "across branches a bucket is listed with the delimiter '/' or with none",
+            "across branches a bucket is listed with the delimiter '/', or with one that has no '/' in it",
         )),
+        _ => across(repo, branches, asked).await,
     }
 }
 
@@ -82,37 +89,48 @@ async fn branches(repo: &Repository, prefix: &str) -> S3Result<Vec<String>> {
 }
 
 fn folders(branches: Vec<String>, asked: &Asked) -> Page {
-    let after = asked.after.as_deref().unwrap_or_default();
-    // A folder with keys behind `after` is one of those that follow, unless it is itself what came last.
-    let is_behind = |folder: &String| {
-        folder.as_str() > after || (after != folder && after.starts_with(folder.as_str()))
-    };
-    let mut behind = branches.into_iter().filter(is_behind);
+    let mut behind = branches.into_iter().filter(|folder| is_behind(folder, asked));
     let prefixes: Vec<String> = behind.by_ref().take(asked.amount).collect();
     let next = behind.next().and(prefixes.last().cloned());
     Page { prefixes, next, ..Page::default() }
 }
 
-async fn recursive(repo: &Repository, branches: Vec<String>, asked: &Asked) -> S3Result<Page> {
+/// Whether a common prefix is to be listed: one with keys behind `after` is, unless it is itself what came last.
+fn is_behind(common: &str, asked: &Asked) -> bool {
+    let after = asked.after.as_deref().unwrap_or_default();
+    common > after || (after != common && after.starts_with(common))
+}
+
+/// The keys of all branches in their order, with a delimiter that has no slash in it or with none.
+async fn across(repo: &Repository, branches: Vec<String>, asked: &Asked) -> S3Result<Page> {
     let mut page = Page::default();
     for folder in branches {
-        let rest = Asked {
-            prefix: folder.clone(),
-            amount: asked.amount - page.len(),
-            after: asked.after.clone(),
-            delimiter: None,
-        };
+        let rest =
+            Asked { prefix: folder.clone(), amount: asked.amount - page.len(), ..asked.clone() };
         let reference = folder.trim_end_matches(SLASH);
-        if rest.amount > 0 {
-            at_ref(repo, reference, &rest, &mut page).await?;
-        } else if !is_empty(repo, reference, &rest).await? {
-            page.next = page.objects.last().map(|(key, _)| key.clone());
+        match in_name(&folder, asked) {
+            Some(common) if page.prefixes.last() == Some(&common) || !is_behind(&common, asked) => {
+            }
+            Some(_) if is_empty(repo, reference, &rest).await? => {}
+            Some(common) if rest.amount > 0 => page.prefixes.push(common),
+            Some(_) => page.next = page.last(),
+            None if rest.amount > 0 => at_ref(repo, reference, &rest, &mut page).await?,
+            None if is_empty(repo, reference, &rest).await? => {}
+            None => page.next = page.last(),
         }
         if page.next.is_some() {
             break;
         }
     }
     Ok(page)
+}
+
+/// The common prefix of all keys of a branch, where the delimiter is in its name.
+fn in_name(folder: &str, asked: &Asked) -> Option<String> {
+    let delimiter = asked.delimiter.as_deref()?;
+    let rest = folder.strip_prefix(asked.prefix.as_str())?;
+    let end = rest.find(delimiter)? + delimiter.len();
+    Some(format!("{}{}", asked.prefix, rest.get(..end)?))
 }
 
 async fn is_empty(repo: &Repository, reference: &str, asked: &Asked) -> S3Result<bool> {
