@@ -213,11 +213,22 @@ impl Repository {
             )));
         }
         let start = self.commit_of(reference).await?;
+        self.log_from(start.into_iter().collect(), request).await
+    }
+
+    /// As [`Repository::log`], of all that these commits lead to. A page of a log so goes on where the one
+    /// before it ended, by the commits that were next there, and what is in front of them is not read again.
+    #[doc(hidden)]
+    pub async fn log_from(
+        &self,
+        starts: Vec<CommitId>,
+        request: &LogRequest,
+    ) -> Result<BoxStream<'static, Result<CommitInfo>>> {
         let walk = Walk {
             lake: self.lake().await?,
             interest: Interest::of(&request.objects, &request.prefixes),
             request: request.clone(),
-            ahead: start.into_iter().collect(),
+            ahead: starts,
             last: None,
             heap: BinaryHeap::new(),
             seen: BTreeSet::new(),

@@ -208,12 +208,9 @@ impl Branch {
         self.staged_from(&start, limit).await
     }
 
-    /// Staged changes from some path on, in path order.
-    pub(super) async fn staged_from(
-        &self,
-        start: &ScanStart,
-        limit: usize,
-    ) -> Result<Vec<PathChange>> {
+    /// Staged changes from some path on, in path order, as [`Branch::status`] has them.
+    #[doc(hidden)]
+    pub async fn staged_from(&self, start: &ScanStart, limit: usize) -> Result<Vec<PathChange>> {
         let limit = limit.min(PAGE_MAX);
         let prefix = start.prefix.as_str();
         let mut from = match &start.position {

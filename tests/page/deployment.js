@@ -78,7 +78,7 @@ export class Deployment {
     const answer = await fetch(this.url + where, sent);
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${method} ${where}: ${answer.status} ${text}`);
-    return text ? JSON.parse(text) : null;
+    return answer.headers.get("content-type")?.includes("json") ? JSON.parse(text) : null;
   }
 
   // A new repository with a branch `main`.

@@ -2,6 +2,7 @@
 // has to show. `fill` makes what the pages show, each name and text of it hostile.
 
 import { HOSTILE_NAME } from "./browser.js";
+import { CONTENT, fillContent } from "./content.js";
 
 export async function fill(deployment) {
   const repo = await deployment.repository("page-lake");
@@ -11,7 +12,7 @@ export async function fill(deployment) {
     const put = { path: `p${n}`, address: "mem://x", checksum: "c", size: n };
     await deployment.call("POST", changes, { message: HOSTILE_NAME, changes: [{ put }] }, hostile);
   }
-  return { repo };
+  return { repo, ...(await fillContent(deployment)) };
 }
 
 export const PAGES = [
@@ -20,4 +21,5 @@ export const PAGES = [
   { name: "repositories", where: () => "/ui/repos", shows: ["page-lake"] },
   { name: "deployment", where: () => "/ui/deployment", shows: ["Health", "Contention", "Examination"] },
   { name: "an op that is not known", where: ({ repo }) => `/ui/repos/${repo}/branches/main/queue?op=%3Cb%3Ex`, shows: ["'<b>x' is no op id"] },
+  ...CONTENT,
 ];

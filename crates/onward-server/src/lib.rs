@@ -29,6 +29,7 @@ mod conditions;
 mod content;
 mod error;
 mod extract;
+mod folded;
 mod headers;
 mod health;
 #[cfg(feature = "iceberg")]
@@ -46,6 +47,7 @@ mod patient;
 mod places;
 mod probes;
 mod received;
+mod refs;
 mod refused;
 mod requests;
 #[cfg(feature = "s3")]

@@ -80,6 +80,68 @@ pub async fn merge_base(lake: &Lake, a: CommitId, b: CommitId) -> Result<Option<
     Ok(None)
 }
 
+/// How far a head and a base have gone apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Apart {
+    /// Commits that the head has and the base has not.
+    pub ahead: u64,
+    /// Commits that the base has and the head has not.
+    pub behind: u64,
+    /// Whether there may be more of either, as not all were looked at.
+    pub has_more: bool,
+}
+
+/// Heads that are compared with one base together, at most.
+pub const HEADS_MAX: usize = 63;
+
+/// How far each of `heads` and `base` have gone apart, all by one walk: commits that several of them have
+/// are visited once. Cost: a visit of each commit that not all of them have, at most about `visits_max`;
+/// where that ends it, what was counted is less than there is.
+pub async fn apart(
+    lake: &Lake,
+    base: CommitId,
+    heads: &[CommitId],
+    visits_max: usize,
+) -> Result<Vec<Apart>> {
+    const BASE: u64 = 1;
+    if heads.len() > HEADS_MAX {
+        return Err(Error::invalid(format!(
+            "{} heads are over the limit of {HEADS_MAX}: compare them in parts",
+            heads.len()
+        )));
+    }
+    let of_head = |at: usize| BASE << (at + 1);
+    let all = (0..heads.len()).map(of_head).fold(BASE, |all, head| all | head);
+    let mut walk = Walk::new(lake);
+    let mut sides: HashMap<CommitId, u64> = HashMap::new();
+    let named = heads.iter().enumerate().map(|(at, id)| (*id, of_head(at)));
+    for (id, side) in std::iter::once((base, BASE)).chain(named) {
+        *sides.entry(id).or_default() |= side;
+        walk.start(id).await?;
+    }
+    let mut counted = vec![Apart::default(); heads.len()];
+    while walk.seen.len() < visits_max && sides.values().any(|side| *side != all) {
+        // All children of this commit have been visited: its sides are complete.
+        let Some((rank, parents)) = walk.next() else { break };
+        let side = sides.remove(&rank.id).unwrap_or_default();
+        for (at, apart) in counted.iter_mut().enumerate() {
+            match (side & BASE != 0, side & of_head(at) != 0) {
+                (true, false) => apart.behind += 1,
+                (false, true) => apart.ahead += 1,
+                _ => {}
+            }
+        }
+        for parent in parents {
+            *sides.entry(parent).or_default() |= side;
+            walk.start(parent).await?;
+        }
+    }
+    for (at, apart) in counted.iter_mut().enumerate() {
+        apart.has_more = sides.values().any(|side| (side & BASE != 0) != (side & of_head(at) != 0));
+    }
+    Ok(counted)
+}
+
 /// Commits that a branch has come to contain: enough of them to tell whether the merge base of a
 /// queued merge has moved.
 #[derive(Debug, Default)]

@@ -1,6 +1,8 @@
 //! Three ways: every change from a base to a source beside what a third side has of the path, and
 //! what the rule says of the three.
 
+use std::ops::Deref;
+
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -54,23 +56,30 @@ impl Values for Committed {
 
 /// The changes from `base` to `source`, in path order, each decided against what `dest` has.
 /// Costs the difference between base and source, and a lookup in `dest` for each change.
-pub fn three_way<'a>(
+pub fn three_way<'a, D>(
     lake: &Lake,
     base: Metarange,
     source: Metarange,
-    dest: &'a dyn Values,
+    dest: D,
     start: ScanStart,
-) -> BoxStream<'a, Result<Ruled>> {
+) -> BoxStream<'a, Result<Ruled>>
+where
+    D: Deref + Clone + Send + Sync + 'a,
+    D::Target: Values,
+{
     lake.diff(base, source, start)
         .try_chunks(STEP)
         .map_err(|error| error.1)
-        .and_then(move |changes| async move {
-            let paths: Vec<ObjectPath> = changes.iter().map(|c| c.path.clone()).collect();
-            let dest = dest.values(&paths).await?;
-            let ruled = changes.into_iter().zip(dest).map(|(change, dest)| {
-                Ok(Ruled::new(change.path, change.before, change.after, dest))
-            });
-            Ok(futures::stream::iter(ruled))
+        .and_then(move |changes| {
+            let dest = dest.clone();
+            async move {
+                let paths: Vec<ObjectPath> = changes.iter().map(|c| c.path.clone()).collect();
+                let dest = dest.values(&paths).await?;
+                let ruled = changes.into_iter().zip(dest).map(|(change, dest)| {
+                    Ok(Ruled::new(change.path, change.before, change.after, dest))
+                });
+                Ok(futures::stream::iter(ruled))
+            }
         })
         .try_flatten()
         .boxed()

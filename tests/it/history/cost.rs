@@ -170,3 +170,25 @@ async fn a_shortened_id_is_looked_for_once_in_what_branches_share() {
     let many = reads().await;
     assert!(many - one <= 5 * BRANCHES, "{one} reads with one branch, {many} with {BRANCHES} more");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_how_far_branches_have_gone_apart_reads_no_more_than_it_is_let() {
+    let counted = Counted::new().await;
+    let lake = counted.onward.repo("lake");
+    lake.branch("old").create(&"main".parse().unwrap()).await.unwrap();
+    let (_, main) = long_history(&counted.onward, 100).await;
+    lake.branch("new").create(&"main~1".parse().unwrap()).await.unwrap();
+    let head = async |name: &str| lake.branch(name).show().await.unwrap().commit.unwrap();
+    let heads = [head("old").await, head("new").await];
+    let base = main.show().await.unwrap().commit.unwrap();
+    for (visits_max, old, old_has_more) in [(20, 18, true), (usize::MAX, 100, false)] {
+        let objects = Objects::from_store(counted.store.clone(), "memory://");
+        let config = counted.deployment.config();
+        let fresh = Onward::with_objects(config, objects.clone()).await.unwrap();
+        let apart = fresh.repo("lake").apart(base, &heads, visits_max).await.unwrap();
+        let told: Vec<_> = apart.iter().map(|it| (it.ahead, it.behind, it.has_more)).collect();
+        assert_eq!(told, [(0, old, old_has_more), (0, 1, false)]);
+        let reads = objects.counters().gets;
+        assert!(reads <= (visits_max as u64).min(102) + 2, "{reads} reads of {visits_max}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Looking back: the log of a ref, all of it or what touched some paths.
 
+mod apart;
 mod cost;
 mod model;
 mod order;

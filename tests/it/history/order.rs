@@ -31,7 +31,7 @@ impl Forge {
         Self { lake, onward, _deployment: deployment, made: BTreeMap::new() }
     }
 
-    async fn commit(&mut self, created_ms: i64, parents: &[CommitId]) -> CommitId {
+    pub async fn commit(&mut self, created_ms: i64, parents: &[CommitId]) -> CommitId {
         let generations = parents.iter().map(|id| self.made[id].generation);
         let commit = Commit {
             op_id: clock::new_op_id(),
@@ -83,7 +83,7 @@ impl Forge {
     }
 
     /// What the definition says: of what is at hand the newest, then its parents are at hand.
-    fn expected(&self, from: CommitId) -> Vec<CommitId> {
+    pub fn expected(&self, from: CommitId) -> Vec<CommitId> {
         let key = |id: &CommitId| (self.made[id].created_ms, self.made[id].generation, *id);
         let (mut at_hand, mut met) = (BTreeSet::from([key(&from)]), BTreeSet::from([from]));
         let mut order = Vec::new();

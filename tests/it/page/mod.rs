@@ -2,6 +2,7 @@
 
 mod access;
 mod browser;
+mod content;
 mod limits;
 mod live;
 mod queue;

@@ -14,6 +14,7 @@ use super::wire::{BranchCreation, Diff, List, ListQuery, Ref, ResetCreation, Res
 use crate::auth::{Reader, Writer};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Json, Path, Query};
+use crate::refs::delete_branch;
 use crate::state::AppState;
 use onward::ErrorKind;
 use onward::internals::repo::NewBranch;
@@ -92,14 +93,7 @@ async fn delete(
     State(app): State<AppState>,
     Path((name, branch_name)): Path<(String, String)>,
 ) -> ApiResult<StatusCode> {
-    let repo = repo(&app, &name);
-    if repo.show().await?.default_branch.as_str() == branch_name {
-        return Err(ApiError::forbidden(format!(
-            "'{branch_name}' is the default branch of repository '{name}' and stays: delete the repository, or another branch"
-        ))
-        .known_as("cannot delete repository default branch"));
-    }
-    repo.branch(branch_name).delete().await?;
+    delete_branch(&repo(&app, &name), &branch_name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -14,11 +14,13 @@ use super::wire::{CONTENT_TYPE_DEFAULT, Commit, Diff, List, RightStats, amount};
 use crate::auth::Reader;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Path, Query};
+use crate::folded::{self, Taken};
+use crate::refs::pinned;
 use crate::state::AppState;
 use onward::internals::model::error::quoted;
-use onward::internals::repo::{Branch, LogRequest, Repository, text_behind_prefix};
+use onward::internals::repo::{Branch, LogRequest};
 use onward::internals::tree::{Decision, ListRequest, ScanStart};
-use onward::{Entry, ObjectPath, RefExpr, Result};
+use onward::{Entry, ObjectPath, Result};
 
 /// Staged changes looked at together.
 const STAGED_PER_LOOK: usize = 1000;
@@ -166,17 +168,23 @@ async fn diff(
     };
     // All of a page is about the same commits.
     let (from, to) = (pinned(&repo, &left).await?, pinned(&repo, &right).await?);
+    // What merging the right one into the left one would bring.
+    let three = match two_dot {
+        true => None,
+        false => {
+            let three = repo.three_way(&from, &to).await;
+            Some(three.map_err(|error| error.context(format!("from '{left}' to '{right}'")))?)
+        }
+    };
     let open = async |start: ScanStart| -> Result<BoxStream<'static, Result<Differing>>> {
-        if two_dot {
+        let Some(three) = &three else {
             let all = repo.diff_from(&from, &to, start).await?;
             return Ok(all
                 .map_ok(|diff| Differing::new(diff.path, diff.before.as_ref(), diff.after))
                 .boxed());
-        }
-        // What merging the right one into the left one would bring.
-        let all = repo.three_way_diff(&from, &to, start).await;
-        let all = all.map_err(|error| error.context(format!("from '{left}' to '{right}'")))?;
-        Ok(all
+        };
+        Ok(three
+            .from(start)
             .try_filter_map(|ruled| async move {
                 Ok(match ruled.decision {
                     Decision::KeepDest => None,
@@ -193,12 +201,6 @@ async fn diff(
             .boxed())
     };
     page_of(query, open).await.map(Body)
-}
-
-/// The commit that a ref stands for now, as a ref; the ref itself while it has none.
-async fn pinned(repo: &Repository, reference: &RefExpr) -> Result<RefExpr> {
-    let commit = repo.commit_of(reference).await?;
-    Ok(commit.map_or_else(|| reference.clone(), |id| RefExpr::plain(id.to_string())))
 }
 
 /// What is staged on a branch and differs from its head.
@@ -227,49 +229,42 @@ pub async fn page_of<F>(query: DiffQuery, open: impl Fn(ScanStart) -> F) -> ApiR
 where
     F: Future<Output = Result<BoxStream<'static, Result<Differing>>>>,
 {
-    let amount = amount(query.amount);
-    let start = ScanStart::prefix(query.prefix.as_str());
-    let behind = |common: &str| {
-        text_behind_prefix(common).map(|at| ScanStart::prefix(query.prefix.as_str()).at(at))
-    };
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     // The prefix itself is no common prefix, even if it ends like one.
-    let folds = ListRequest {
+    let request = ListRequest {
         prefix: query.prefix.clone(),
-        delimiter: Some(query.delimiter.clone()).filter(|delimiter| !delimiter.is_empty()),
-        ..ListRequest::default()
+        after: given(&query.after),
+        delimiter: given(&query.delimiter),
+        amount: amount(query.amount),
     };
-    let start = match query.after.as_str() {
-        "" => Some(start),
-        after if folds.is_common_prefix(after) => behind(after),
-        after => Some(start.after(after)),
-    };
-    let Some(start) = start else { return Ok(List::new(Vec::new(), None)) };
-    let mut lines = open(start).await?;
     let mut results: Vec<Diff> = Vec::new();
-    let (mut folded, mut passed_over) = (None::<String>, 0);
-    while let Some(line) = lines.try_next().await? {
-        let text = line.path.as_str();
-        if let Some(common) = folded.as_deref().filter(|common| text.starts_with(*common)) {
+    let (mut passed_over, mut has_more) = (0, false);
+    let take = |common: Option<&str>, line: Differing| {
+        let last = results.last().filter(|last| last.path_type == "common_prefix");
+        if common.is_some() && last.map(|last| last.path.as_str()) == common {
             passed_over += 1;
-            if passed_over == PASSED_OVER_MAX {
-                let Some(start) = behind(common) else { break };
-                lines = open(start).await?;
-            }
-            continue;
+            return if passed_over == PASSED_OVER_MAX { Taken::BehindFolder } else { Taken::Next };
         }
-        if results.len() == amount {
-            let next = results.last().map(|diff| diff.path.clone());
-            return Ok(List::new(results, next));
+        if results.len() == request.amount {
+            has_more = true;
+            return Taken::Enough;
         }
-        match folds.common_prefix(text) {
-            Some(common) => {
-                results.push(prefix_changed(common));
-                (folded, passed_over) = (Some(common.to_owned()), 0);
-            }
-            None => results.push(shape(line, query.include_right_stats.0)),
-        }
+        passed_over = 0;
+        results.push(match common {
+            Some(common) => prefix_changed(common),
+            None => shape(line, query.include_right_stats.0),
+        });
+        Taken::Next
+    };
+    folded::read(&request, open, take).await?;
+    let next = results.last().filter(|_| has_more).map(|diff| diff.path.clone());
+    Ok(List::new(results, next))
+}
+
+impl folded::Line for Differing {
+    fn path(&self) -> &str {
+        self.path.as_str()
     }
-    Ok(List::new(results, None))
 }
 
 fn prefix_changed(common: &str) -> Diff {

@@ -18,19 +18,19 @@ pub struct Asset {
 }
 
 macro_rules! asset {
-    ($(#[$doc:meta])* $name:ident, $file:literal, $stem:literal, $extension:literal, $content_type:literal) => {
+    ($(#[$doc:meta])* $name:ident, $($file:literal)+, $stem:literal, $extension:literal, $content_type:literal) => {
         $(#[$doc])*
         pub static $name: Asset = Asset {
-            name: LazyLock::new(|| named($stem, include_str!($file), $extension)),
+            name: LazyLock::new(|| named($stem, concat!($(include_str!($file)),+), $extension)),
             content_type: $content_type,
-            content: include_str!($file),
+            content: concat!($(include_str!($file)),+),
         };
     };
 }
 
 asset!(
     /// How pages look.
-    STYLE, "assets/style.css", "style", "css", "text/css; charset=utf-8"
+    STYLE, "assets/style.css" "assets/content.css", "style", "css", "text/css; charset=utf-8"
 );
 asset!(
     /// What keeps pages up to date that show what is live.

@@ -52,6 +52,11 @@ pub fn repos() -> Link {
     Link::to(&["repos"])
 }
 
+/// The page of a repository.
+pub fn repo(repo: &str) -> Link {
+    Link::to(&["repos", repo])
+}
+
 /// The page of a branch's queue.
 pub fn queue(repo: &str, branch: &str) -> Link {
     Link::to(&["repos", repo, "branches", branch, "queue"])

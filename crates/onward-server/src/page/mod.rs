@@ -7,6 +7,7 @@
 
 mod assets;
 mod checkup;
+mod content;
 mod deployment;
 mod door;
 mod layout;
@@ -53,6 +54,7 @@ pub fn routes(app: &AppState) -> Router<AppState> {
             "/ui/repos/{repo}/branches/{branch}/queue/cancel",
             get(queue::ask_to_cancel).post(queue::cancel),
         )
+        .merge(content::routes())
         .route("/ui/deployment", get(deployment::show))
         .route("/ui/deployment/checkup", post(deployment::check_up))
         .layer(from_fn_with_state(app.clone(), door::enter));

@@ -28,7 +28,7 @@ pub async fn list(
         tbody {
             @for info in &page.items {
                 tr {
-                    th scope="row" { (info.name) }
+                    th scope="row" { a href=(links::repo(info.name.as_str())) { (info.name) } }
                     td { a href=(links::queue(info.name.as_str(), info.default_branch.as_str())) { (info.default_branch) } }
                     td { (words::moment(info.created_ms)) }
                 }
