@@ -7,7 +7,7 @@ use crate::coord::staging::{Bound, PAGE_MAX, Wanted};
 use crate::model::address::RefExpr;
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
-use crate::model::ids::CommitId;
+use crate::model::ids::{BranchUid, CommitId};
 use crate::model::path::ObjectPath;
 use crate::objects::{Streamed, layout};
 use crate::tree::{ListItem, ListPage, ListRequest, Metarange};
@@ -23,6 +23,17 @@ impl Branch {
         let (_, mut current) = self.current(std::slice::from_ref(path)).await?;
         Ok(current.entries.pop().flatten())
     }
+}
+
+/// What a ref shows at some moment.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Which life of a branch it is, where the ref is a branch as it is.
+    pub branch: Option<BranchUid>,
+    /// The commit that is all there is to see: of a branch, its head while nothing on it is uncommitted. `None` where
+    /// there is more than a commit, or none yet.
+    pub commit: Option<CommitId>,
 }
 
 impl Repository {
@@ -57,17 +68,17 @@ impl Repository {
         }
     }
 
-    /// The commit that is all there is to see at a ref: of a branch, its head while nothing on it is uncommitted.
-    /// `None` where there is more than a commit, or none yet. One call to Redis.
+    /// What a ref shows at this moment. One call to Redis.
     #[doc(hidden)]
-    pub async fn settled(&self, reference: &RefExpr) -> Result<Option<CommitId>> {
+    pub async fn shown(&self, reference: &RefExpr) -> Result<Shown> {
         match self.resolve(reference).await? {
-            Resolved::Commit(commit) => Ok(commit),
+            Resolved::Commit(commit) => Ok(Shown { branch: None, commit }),
             Resolved::Branch(branch) => {
                 let from = Bound::At(String::new());
-                let (_, page) = branch.staged_page(&Wanted::From(&from, 1)).await?;
+                let (context, page) = branch.staged_page(&Wanted::From(&from, 1)).await?;
                 let is_settled = page.values.is_empty() && page.areas.is_empty();
-                Ok(page.head.commit.filter(|_| is_settled))
+                let commit = page.head.commit.filter(|_| is_settled);
+                Ok(Shown { branch: Some(context.uid), commit })
             }
         }
     }

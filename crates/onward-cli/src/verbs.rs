@@ -63,14 +63,12 @@ Commits and merges:
   ticket, wait-until   An op that was accepted; wait for a branch's data
   queue, producer      What waits on a branch; where a producer starts again
   log, show    History
-  diff         What a merge would bring, or what differs between two refs
-  export       ls, log, diff as a table: Parquet, CSV, lines of JSON
+  diff, export What a merge would bring, or how two refs differ; tables of it, of ls and log
   merge, merge-base    Bring the changes of a ref into a branch; where two part
   revert, cherry-pick  Take a commit back; repeat one elsewhere
 Care:
   bench        Measure how fast this deployment is
-  recover      Rebuild what Redis knows from the storage
-  verify       Check that everything is there and whole
+  recover, verify      Rebuild what Redis knows from the storage; check that all is whole
   doctor       Check that this Redis and this storage can keep the promises
   gc           Remove what nothing can reach any more
   completions  Completions for a shell

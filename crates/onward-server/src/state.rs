@@ -31,6 +31,9 @@ use onward::internals::objects::Objects;
 /// When to come again who finds as many listening to events as may.
 const LISTEN_AGAIN: Duration = Duration::from_secs(15);
 
+/// When to come again who finds as many files being written as may.
+const EXPORT_AGAIN: Duration = Duration::from_secs(5);
+
 /// A sidecar's state, as handlers get it.
 pub type AppState = Arc<App>;
 
@@ -65,9 +68,9 @@ pub struct App {
     /// Listeners of event streams, by access key.
     streams_by_key: Places,
     /// Listings, histories and differences that are written as files.
-    pub exports: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     /// Those of each access key.
-    pub exports_by_key: Places,
+    exports_by_key: Places,
     /// Where else objects may be read from.
     pub sources: Sources,
     /// Where events of branches go.
@@ -144,6 +147,18 @@ impl App {
         let own = self.streams_by_key.take(key)?;
         let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
             ApiError::overloaded("as many listen to events as may: try again later", LISTEN_AGAIN)
+        })?;
+        Ok((own, place))
+    }
+
+    /// Takes a place among those for whom files are written, as [`App::listen`] does.
+    pub fn export(&self, key: &str) -> ApiResult<(Place, OwnedSemaphorePermit)> {
+        let own = self.exports_by_key.take(key)?;
+        let place = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| {
+            ApiError::overloaded(
+                "as many files are written as may be: try again later",
+                EXPORT_AGAIN,
+            )
         })?;
         Ok((own, place))
     }

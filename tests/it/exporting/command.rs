@@ -123,6 +123,10 @@ fn a_file_that_is_replaced_is_the_old_one_or_the_new_one() {
     assert_eq!(lines(&whole).len(), 301);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&file), mode(&desk.path().join("tree/000")), "as the umask has it");
+    // It stays what it was for others, too.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    desk.done("export log lake/main -o log.jsonl");
+    assert_eq!(mode(&file) & 0o777, 0o600);
     let lost = oldest_but_one(&desk.path().join(".onward"));
     fs::remove_file(lost).unwrap();
     let broken = desk.run("export log lake/main --format jsonl");

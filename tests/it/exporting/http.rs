@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use onward::internals::objects::Objects;
 use onward::internals::objects::backend::InMemory;
+use onward_export::Format;
 use reqwest::StatusCode;
 
 use super::{lines, long_history, put};
@@ -13,6 +14,7 @@ use crate::support::faulty_store::{Fault, FaultyStore, Op};
 use crate::support::lake::Deployment;
 use crate::support::redis::RedisServer;
 use crate::support::sidecar::{ADMIN, Sidecar, told};
+use crate::support::until::until_async;
 
 const REFS: &str = "/onward/v1/repositories/lake/refs";
 
@@ -91,42 +93,53 @@ fn raw(sidecar: &Sidecar, path: &str, version: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_is_told_from_a_whole_one() {
     let sidecar = over_a_damaged_history().await;
-    for format in ["csv", "jsonl"] {
-        let path = format!("{REFS}/main/commits?format={format}");
-        // It may break off before its head is on its way.
-        if let Ok(response) = sidecar.request("GET", &path).send().await {
-            assert_eq!(response.status(), StatusCode::OK);
-            response.bytes().await.unwrap_err();
-        }
+    for format in Format::ALL {
+        let path = format!("{REFS}/main/commits?format={}", format.name());
         let answer = raw(&sidecar, &path, "1.1");
         assert!(!answer.ends_with(b"0\r\n\r\n"), "the last chunk says that it was all");
+        if format == Format::Parquet {
+            assert!(answer.len() < 1024, "it has its beginning at most: all rows are of one group");
+            continue;
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{format:?}");
+        assert!(answer.len() > 2 << 20, "it breaks off behind most of it");
+        let response = sidecar.request("GET", &path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.bytes().await.unwrap_err();
         // There the end of the connection is the end of the answer.
-        let old = raw(&sidecar, &path, "1.0");
-        let old = String::from_utf8(old).unwrap();
+        let old = String::from_utf8(raw(&sidecar, &path, "1.0")).unwrap();
         assert!(old.starts_with("HTTP/1.0 426 ") || old.starts_with("HTTP/1.1 426 "), "{old}");
     }
-    // What fails before anything was sent is an error like any other.
-    let path = format!("{REFS}/main/commits?format=parquet");
+    // The commits that can be read are a whole file.
+    let path = format!("{REFS}/main/commits?format=parquet&amount=200");
+    let whole = sidecar.request("GET", &path).send().await.unwrap();
+    assert!(whole.bytes().await.unwrap().ends_with(b"PAR1"));
+    // What fails before the first row is an error like any other.
+    let path = format!("{REFS}/main~299/commits?format=parquet");
     let (status, problem) = told(sidecar.request("GET", &path)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
-    // The commits that can be read are a whole file.
-    let whole = sidecar.request("GET", &format!("{path}&amount=200")).send().await.unwrap();
-    assert!(whole.bytes().await.unwrap().ends_with(b"PAR1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn as_many_files_are_written_at_once_as_may_be() {
-    let path = format!("{REFS}/main/objects");
-    for limit in [0, 1] {
-        let sidecar = Sidecar::with(|config| config.limits.exports = limit).await;
-        for _ in 0..3 {
-            let response = sidecar.request("GET", &path).send().await.unwrap();
-            let is_refused = response.status() == StatusCode::TOO_MANY_REQUESTS;
-            assert_eq!(is_refused, limit == 0, "a place is given back");
-            assert_eq!(response.headers().contains_key("retry-after"), limit == 0);
-            response.bytes().await.unwrap();
-        }
-    }
+    let sidecar = Sidecar::with(|config| config.limits.exports = 1).await;
+    long_history(&sidecar.deployment, 1500).await;
+    let path = format!("{REFS}/main/commits");
+    // More than connections hold of it: it is not written to its end before somebody reads.
+    let unread = sidecar.request("GET", &path).send().await.unwrap();
+    assert_eq!(unread.status(), StatusCode::OK);
+    let refused = sidecar.request("GET", &path).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key("retry-after"));
+    // Before it is looked at what is asked for.
+    let nothing = sidecar.request("GET", &format!("{REFS}/nothing/diff/main"));
+    assert_eq!(told(nothing).await.0, StatusCode::TOO_MANY_REQUESTS);
+    drop(unread);
+    until_async("the place is given back", || async {
+        let response = sidecar.request("GET", &path).send().await.unwrap();
+        response.status() == StatusCode::OK && response.bytes().await.unwrap().len() > 12_000_000
+    })
+    .await;
     let sidecar = Sidecar::with(|config| config.limits.exports_per_key = 0).await;
     let (status, problem) = told(sidecar.request("GET", &path)).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{problem}");

@@ -19,12 +19,12 @@ async fn put(onward: &Onward, branch: &str, paths: &[&str], n: usize) {
     assert!(change.commit().await.unwrap().commit().is_some());
 }
 
-/// So many commits of one path each, with messages that make their rows long.
+/// So many commits of one path each, with messages that make their rows 8,000 bytes long.
 async fn long_history(deployment: &Deployment, commits: usize) {
     let onward = deployment.connect().await;
     for n in 0..commits {
         let change = onward.repo("lake").branch("main").change().put(format!("p{n}"), entry(n));
-        change.message("m".repeat(1000)).commit().await.unwrap();
+        change.message("m".repeat(8000)).commit().await.unwrap();
     }
     onward.close().await;
 }

@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use onward::history::LogRequest;
-use onward::{RefExpr, Strategy};
+use onward::{ErrorKind, ObjectPath, RefExpr, Strategy};
 use onward_export::{
     CHANGES, COMMITS, CommitsRequest, Format, Kind, OBJECTS, Table, changes, commits, objects,
 };
@@ -73,6 +73,31 @@ async fn a_listing_is_of_one_moment_however_the_branch_goes_on() {
         assert_eq!(column(&lines(&bytes), "path"), names, "{reference}");
         put(&onward, "main", &names, 1).await;
         lake.branch("main").change().delete("zz").commit().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_is_not_of_two_branches_of_one_name() {
+    let (_deployment, onward) = Deployment::lake().await;
+    let lake = onward.repo("lake");
+    let paths: Vec<String> = (0..3000).map(|n| format!("p{n:04}")).collect();
+    let names: Vec<&str> = paths.iter().map(String::as_str).collect();
+    put(&onward, "main", &names, 1).await;
+    let (dev, staged) = (lake.branch("dev"), "staged".parse::<ObjectPath>().unwrap());
+    for again in [false, true] {
+        dev.create(&RefExpr::plain("main")).await.unwrap();
+        dev.stage_put(staged.clone(), entry(2), None).await.unwrap();
+        let table = objects(&lake, &RefExpr::plain("dev"), "").await.unwrap();
+        let mut pieces = table.encoded(Format::JsonLines).unwrap();
+        pieces.try_next().await.unwrap().unwrap();
+        dev.delete().await.unwrap();
+        if again {
+            dev.create(&RefExpr::plain("main")).await.unwrap();
+            dev.stage_put(staged.clone(), entry(3), None).await.unwrap();
+        }
+        let rest: Result<Vec<_>, _> = pieces.try_collect().await;
+        let kind = if again { ErrorKind::Conflict } else { ErrorKind::NotFound };
+        assert_eq!(rest.unwrap_err().kind(), kind);
     }
 }
 

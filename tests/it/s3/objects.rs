@@ -311,6 +311,8 @@ async fn each_object_has_one_version_which_deletes_it() {
     assert_eq!(first.element("NextVersionIdMarker"), "null");
     let next = "/lake?versions=&key-marker=main%2Fb%2F1&version-id-marker=null";
     assert_eq!(s3.get(next).await.elements("Key"), ["main/b/2"]);
+    let alone = s3.get("/lake?versions=&version-id-marker=null").await;
+    assert_eq!(alone.told(), (400, "InvalidArgument".into()));
     let delete = |id: &str| {
         let objects = format!("<Object><Key>main/a</Key><VersionId>{id}</VersionId></Object>");
         s3.call("POST", "/lake?delete=").body(format!("<Delete>{objects}</Delete>")).send()

@@ -1,8 +1,8 @@
 //! Where a table is written to: stdout as it comes, or a file that has its name when it is whole.
 
-use std::fs::Permissions;
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,12 +47,19 @@ impl Target {
             Err(_) => std::path::absolute(file).map_err(|error| unwritable(file, error))?,
         };
         let folder = name.parent().unwrap_or(Path::new("/"));
-        let begun = tempfile::Builder::new()
-            .prefix(".onward-export-")
-            // As of any new file, what the umask leaves of it.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .map_err(|error| unwritable(file, error))?;
+        let there = name.metadata().ok();
+        let begin = || {
+            let mut new = tempfile::Builder::new();
+            new.prefix(".onward-export-");
+            if there.is_none() {
+                // As of any new file, what the umask leaves of it.
+                new.permissions(Permissions::from_mode(0o666));
+            }
+            let begun = new.tempfile_in(folder)?;
+            there.as_ref().map_or(Ok(()), |there| take_after(begun.as_file(), there))?;
+            Ok(begun)
+        };
+        let begun = begin().map_err(|error| unwritable(file, error))?;
         Ok(Self::File { begun: Arc::new(begun), name })
     }
 
@@ -89,6 +96,18 @@ impl Target {
         })
         .await
     }
+}
+
+/// Gives a new file the owner, group and mode of the one that it is to replace. Where the group cannot be given, those of
+/// another one get nothing.
+fn take_after(new: &File, there: &Metadata) -> io::Result<()> {
+    let mut mode = there.permissions().mode();
+    if fchown(new, Some(there.uid()), Some(there.gid())).is_err()
+        && fchown(new, None, Some(there.gid())).is_err()
+    {
+        mode &= !0o070;
+    }
+    new.set_permissions(Permissions::from_mode(mode))
 }
 
 fn unwritable(file: &Path, error: io::Error) -> Error {

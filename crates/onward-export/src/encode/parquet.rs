@@ -42,7 +42,8 @@ impl Groups {
         let said = said.map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone()));
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_created_by(concat!("onward ", env!("CARGO_PKG_VERSION")).to_owned())
+            // Java reads the bounds of texts only where it can read who wrote them.
+            .set_created_by(concat!("onward version ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_key_value_metadata(Some(said.collect()))
             // An index of pages would be kept until the end, however many there are.
             .set_statistics_enabled(EnabledStatistics::Chunk)

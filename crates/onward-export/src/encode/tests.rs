@@ -132,6 +132,10 @@ fn parquet_has_the_rows_that_were_written_and_says_what_it_is_of() {
     }
     let (reader, found) = read(file(Format::Parquet, Vec::new()));
     assert!(found.is_empty());
+    // As Java's reader takes it apart: a name, `version`, a number.
+    let by: Vec<&str> =
+        reader.metadata().file_metadata().created_by().unwrap().split(' ').collect();
+    assert_eq!(by, ["onward", "version", env!("CARGO_PKG_VERSION")]);
     let said = reader.metadata().file_metadata().key_value_metadata().unwrap();
     let said: Vec<(&str, Option<&str>)> =
         said.iter().map(|said| (said.key.as_str(), said.value.as_deref())).collect();

@@ -3,7 +3,7 @@
 use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 use onward::read::{ListItem, ListRequest};
-use onward::{RefExpr, Repository, Result};
+use onward::{Error, RefExpr, Repository, Result};
 
 use super::{object, of, pinned};
 use crate::cell::{Cell, Row};
@@ -30,17 +30,24 @@ pub const OBJECTS: Schema = Schema { name: "objects", version: 1, columns: COLUM
 ///
 /// # Errors
 ///
-/// As [`Repository::list`] says.
+/// As [`Repository::list`] says; reading the rows fails with `Conflict` where such a branch was made again meanwhile.
 pub async fn objects(repo: &Repository, reference: &RefExpr, prefix: &str) -> Result<Table> {
-    let commit = repo.settled(reference).await?;
+    let shown = repo.shown(reference).await?;
+    let commit = shown.commit;
     let mut about = vec![of(repo)?, ("onward.ref", reference.to_string())];
     about.extend(commit.map(|id| ("onward.commit", id.to_string())));
     let first = ListRequest { prefix: prefix.to_owned(), ..ListRequest::default() };
     let pages = stream::try_unfold(
         (repo.clone(), pinned(reference, commit), Some(first)),
-        |(repo, reference, request)| async move {
+        move |(repo, reference, request)| async move {
             let Some(request) = request else { return Ok(None) };
             let page = repo.list(&reference, &request).await?;
+            // What is read by its name may be another by now, and never the same again.
+            if commit.is_none() && repo.shown(&reference).await?.branch != shown.branch {
+                return Err(Error::conflict(format!(
+                    "branch '{reference}' was deleted and made again while it was listed: list it again"
+                )));
+            }
             let next = page.next.map(|after| ListRequest { after: Some(after), ..request });
             let rows = stream::iter(page.items.into_iter().filter_map(row).map(Ok));
             Ok(Some((rows, (repo, reference, next))))

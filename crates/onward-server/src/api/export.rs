@@ -12,15 +12,17 @@ use onward::history::LogRequest;
 use onward::internals::clock;
 use onward_export::{CommitsRequest, Format, Piece, Table};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::Reader;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Path, Query};
 use crate::headers::list;
+use crate::places::Place;
 use crate::state::AppState;
 
-/// How long to wait before the next try where as many files are written as may be.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a client waits for the head of an answer whose first row takes longer: proxies wait for it no minute.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// How a listing is told.
 #[derive(Debug, Default, Deserialize)]
@@ -99,7 +101,7 @@ pub struct DiffQuery {
     )
 )]
 pub async fn objects(
-    reader: Reader,
+    Reader(caller): Reader,
     State(app): State<AppState>,
     Path((repo, reference)): Path<(String, String)>,
     Query(query): Query<ObjectsQuery>,
@@ -107,9 +109,10 @@ pub async fn objects(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let format = asked(query.format.as_deref(), version, &headers)?;
+    let places = app.export(&caller.key.id)?;
     let (repo, reference): (_, RefExpr) = (app.onward.repo(repo), reference.parse()?);
     let table = onward_export::objects(&repo, &reference, &query.prefix).await?;
-    answer(&reader, &app, table, format).await
+    answer(places, table, format).await
 }
 
 /// The commits that lead to a ref, as a file
@@ -139,7 +142,7 @@ pub async fn objects(
     )
 )]
 pub async fn commits(
-    reader: Reader,
+    Reader(caller): Reader,
     State(app): State<AppState>,
     Path((repo, reference)): Path<(String, String)>,
     Query(query): Query<CommitsQuery>,
@@ -147,6 +150,7 @@ pub async fn commits(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let format = asked(query.format.as_deref(), version, &headers)?;
+    let places = app.export(&caller.key.id)?;
     let since_ms = query.since.as_deref().map(moment).transpose()?;
     let mut log =
         LogRequest { first_parent: query.first_parent.0, since_ms, ..LogRequest::default() };
@@ -156,7 +160,7 @@ pub async fn commits(
     let request = CommitsRequest { log, counts: query.counts.0 };
     let (repo, reference): (_, RefExpr) = (app.onward.repo(repo), reference.parse()?);
     let table = onward_export::commits(&repo, &reference, &request).await?;
-    answer(&reader, &app, table.limited(query.amount), format).await
+    answer(places, table.limited(query.amount), format).await
 }
 
 /// What differs between two refs, as a file
@@ -187,7 +191,7 @@ pub async fn commits(
     )
 )]
 pub async fn diff(
-    reader: Reader,
+    Reader(caller): Reader,
     State(app): State<AppState>,
     Path((repo, left, right)): Path<(String, String, String)>,
     Query(query): Query<DiffQuery>,
@@ -195,11 +199,12 @@ pub async fn diff(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let format = asked(query.format.as_deref(), version, &headers)?;
+    let places = app.export(&caller.key.id)?;
     let (left, right): (RefExpr, RefExpr) = (left.parse()?, right.parse()?);
     let repo = app.onward.repo(repo);
     let table =
         onward_export::changes(&repo, (&left, &right), &query.prefix, query.two_dot.0).await?;
-    answer(&reader, &app, table, format).await
+    answer(places, table, format).await
 }
 
 fn moment(text: &str) -> ApiResult<i64> {
@@ -263,20 +268,19 @@ fn range(text: &str) -> Option<(String, f32)> {
     Some((name, weight.transpose().ok()?.unwrap_or(1.0)))
 }
 
-/// The answer, which begins with the first piece: what fails before it is told as an error.
+/// The answer: what fails before its first row is told as an error, unless that row takes long. The places are given back
+/// when all is read or given up.
 async fn answer(
-    Reader(caller): &Reader,
-    app: &AppState,
+    (own_place, place): (Place, OwnedSemaphorePermit),
     table: Table,
     format: Format,
 ) -> ApiResult<Response> {
-    let own_place = app.exports_by_key.take(&caller.key.id)?;
-    let place = app.exports.clone().try_acquire_owned().map_err(|_| {
-        ApiError::overloaded("as many files are written as may be: try again later", RETRY_AFTER)
-    })?;
     let name = table.schema().name;
     let mut pieces = table.encoded(format)?;
-    let first = pieces.try_next().await?;
+    let first = match tokio::time::timeout(HEAD_WITHIN, pieces.try_next()).await {
+        Ok(first) => first?,
+        Err(_) => None,
+    };
     let pieces = stream::iter(first.map(Ok)).chain(pieces);
     let bytes = pieces.map(move |piece| {
         let _held = &place;
@@ -284,13 +288,12 @@ async fn answer(
             tracing::warn!(%error, "a file broke off, and the connection with it");
         })
     });
-    let body = Body::from_stream(bytes);
     let names = format!("attachment; filename=\"{name}.{}\"", format.name());
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, names),
     ];
-    Ok(own_place.held_by((headers, body).into_response()))
+    Ok(own_place.held_by((headers, Body::from_stream(bytes)).into_response()))
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ pub async fn attributes(
         return Err(s3_error!(InvalidArgument, "there is no attribute '{}'", quoted(unknown)));
     }
     let asks = |name: &str| asked.contains(&name);
-    let parts = tag_of(&entry).rsplit_once('-').and_then(|(_, parts)| parts.parse().ok());
+    let parts = parts_of(&tag_of(&entry));
     let sums = sums_of(&entry);
     let has_sums = sums.checksum_type.is_some();
     Ok(S3Response::new(GetObjectAttributesOutput {
@@ -230,7 +230,28 @@ pub async fn attributes(
     }))
 }
 
+/// Of how many parts an object was, by what S3 makes the ETag of: an MD5, and their number.
+fn parts_of(tag: &str) -> Option<i32> {
+    let (md5, parts) = tag.split_once('-')?;
+    let is_md5 = md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit());
+    parts.parse().ok().filter(|parts| is_md5 && *parts > 0)
+}
+
 /// Fails where there is no such object.
 pub async fn require(gateway: &Gateway, bucket: &str, key: &str) -> S3Result<()> {
     find(&named(&gateway.app, bucket, key)?).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_behind_anything_but_an_md5_is_none_of_parts() {
+        assert_eq!(parts_of(&format!("{MD5_OF_NOTHING}-12")), Some(12));
+        for tag in [MD5_OF_NOTHING, "etl-2026", "d41d8cd9-1", &format!("{MD5_OF_NOTHING}-x"), "-3"]
+        {
+            assert_eq!(parts_of(tag), None, "{tag}");
+        }
+    }
 }

@@ -33,12 +33,19 @@ pub async fn list(
     request: S3Request<ListObjectVersionsInput>,
 ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
     let input = request.input;
+    let marker = given(input.key_marker.clone());
+    if marker.is_none() && given(input.version_id_marker.clone()).is_some() {
+        return Err(s3_error!(
+            InvalidArgument,
+            "a version is marked behind its key: send key-marker"
+        ));
+    }
     let writing = Writing::of(input.encoding_type.as_ref())?;
     let amount = amount(input.max_keys, "max-keys")?;
     let asked = Asked {
         prefix: input.prefix.clone().unwrap_or_default(),
         delimiter: given(input.delimiter.clone()),
-        after: given(input.key_marker.clone()),
+        after: marker,
         amount,
     };
     let page = page(&gateway.app.onward.repo(input.bucket.as_str()), &asked).await?;

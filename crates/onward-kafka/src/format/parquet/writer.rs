@@ -105,7 +105,8 @@ impl Format for Parquet {
         };
         let properties = WriterProperties::builder()
             .set_compression(compression)
-            .set_created_by(concat!("onward-kafka ", env!("CARGO_PKG_VERSION")).to_owned())
+            // Java reads the bounds of texts only where it can read who wrote them.
+            .set_created_by(concat!("onward-kafka version ", env!("CARGO_PKG_VERSION")).to_owned())
             // The writer would end row groups by its own count of rows.
             .set_max_row_group_row_count(None)
             .build();
