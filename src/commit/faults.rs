@@ -23,8 +23,9 @@ pub const LOSS_POINTS: &[&str] = &["resubmit", "ends-early"];
 /// Points of an upload: its object is there, and nothing names it.
 pub const UPLOAD_POINTS: &[&str] = &["uploaded"];
 
-/// Points of a commit to an Iceberg table: its metadata is there, and nothing names it.
-pub const TABLE_POINTS: &[&str] = &["iceberg-written"];
+/// Points of a commit to an Iceberg table: its metadata is there, and nothing names it; others were faster, and it is
+/// offered to them.
+pub const TABLE_POINTS: &[&str] = &["iceberg-written", "iceberg-offered"];
 
 /// Points of a sink: what was delivered is not noted yet; it is.
 pub const SINK_POINTS: &[&str] = &["sink-delivered", "sink-noted"];

@@ -68,6 +68,13 @@ impl BranchKeys {
         format!("{}inbox:{id}", self.prefix)
     }
 
+    /// The board of a subject: what processes offer to each other there, see `lua/offer.lua`.
+    pub fn board(&self, subject: &str) -> String {
+        let subject = blake3::hash(subject.as_bytes()).to_hex();
+        let subject: String = subject.chars().take(32).collect();
+        format!("{}board:{subject}", self.prefix)
+    }
+
     /// `fixed` keys of a script, then those of `areas`, each with its paths; last the key that is
     /// never there. So do all scripts begin that take areas away.
     pub(super) fn and_areas<'a, const FIXED: usize>(

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod append;
 pub mod areas;
 mod attempts;
+pub mod board;
 pub mod branch;
 pub mod call;
 pub mod connect;

@@ -84,4 +84,8 @@ scripts! {
     MEND = "mend";
     /// Removes a branch's name.
     UNNAME = "unname";
+    /// Puts offers onto a board.
+    OFFER = "offer" with "clock";
+    /// Tells what is offered on a board.
+    OFFERS = "offers" with "clock";
 }

@@ -6,6 +6,7 @@
 
 pub mod access_keys;
 pub mod at_work;
+pub mod board;
 pub mod branch;
 mod branch_end;
 pub mod change_file;

@@ -144,6 +144,7 @@ fn what_people_see_fits_a_terminal_under_a_header() {
         ("bench bulk --changes 600 --by file,staging", "by", 2),
         ("bench stall --rate 20 --before 300ms --stall 100ms --after 300ms", "strategy", 1),
         ("bench cycle --clients 1,3 --count 6", "clients", 2),
+        ("bench iceberg --scenes grow --appends 12 --in-flight 3", "scene", 6),
     ] {
         let said = desk.done(line).stdout;
         assert!(said.lines().all(|row| row.chars().count() <= 80), "{line}: {said}");
@@ -175,6 +176,30 @@ fn the_cycle_of_an_ingestion_job_is_measured_over_http_and_leaves_nothing() {
         // What it counts of the sidecar is about these cycles: at least what they cannot do without.
         assert!(point["redis_calls_per_cycle"].as_f64() >= Some(4.0), "{point}");
         assert!(point["object_requests_per_cycle"].as_f64() >= Some(3.0), "{point}");
+    }
+    assert_eq!(desk.done("repo list --json").lines().len(), 1);
+    assert_eq!(desk.done("key list --json").lines().len(), 0);
+}
+
+#[test]
+fn a_table_of_iceberg_is_measured_while_it_grows_and_is_trimmed_over_two_sidecars() {
+    let desk = Desk::lake();
+    let scenes = "--scenes grow,trimmed,overwriter,optimistic --appends 36 --trimmed 60";
+    let line = format!("bench iceberg {scenes} --in-flight 6 --sidecars 2 --duration 500ms --json");
+    let points = desk.done(&line).lines();
+    for (scene, windows, commits) in
+        [("grow", 6, Some(36)), ("trimmed", 6, Some(60)), ("overwriter", 1, None)]
+    {
+        let of: Vec<&Value> = points.iter().filter(|point| point["strategy"] == scene).collect();
+        assert_eq!(of.len(), windows, "{points:?}");
+        let sum: u64 = of.iter().map(|point| point["commits"].as_u64().unwrap()).sum();
+        assert!(commits.map_or(sum > 0, |commits| sum == commits), "{of:?}");
+        for point in of {
+            assert_eq!(point["errors"], 0, "{point}");
+            for key in ["commits_per_s", "bytes_per_commit", "memory_peak"] {
+                assert!(point[key].as_f64() > Some(0.0), "{key} of {point}");
+            }
+        }
     }
     assert_eq!(desk.done("repo list --json").lines().len(), 1);
     assert_eq!(desk.done("key list --json").lines().len(), 0);

@@ -1,9 +1,11 @@
 //! Writers of one table at the same time, who know nothing of each other.
 
 use futures::future::join_all;
+use onward::internals::commit::faults::Faults;
 use reqwest::StatusCode;
 use serde_json::json;
 
+use super::parts::{Part, table, written};
 use super::{
     Beside, Told, append, at, catalog, create, load, log, refused, send_with, set, snapshots,
 };
@@ -184,4 +186,17 @@ async fn a_table_that_is_dropped_or_renamed_among_writers_is_so_whole() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_refuses_it_is_not_brought_onto_what_others_did() {
+    let (sidecar, made) = table().await;
+    let part = Part::of(&sidecar, Faults::default(), &made).await;
+    part.append(&sidecar, 2, 1).await.unwrap();
+    let stale = written(&sidecar, &part.location, 3, Some(1)).await;
+    let header = ("Onward-Commit-Mode", "optimistic");
+    let told = send_with(&sidecar, &at("t"), header, &stale).await;
+    refused(&told, 409, "CommitFailedException");
+    let (status, _) = sidecar.send("POST", &at("t"), stale).await;
+    assert_eq!(status, StatusCode::OK, "it may still be told otherwise");
 }

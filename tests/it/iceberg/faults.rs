@@ -68,7 +68,7 @@ async fn a_request_with_a_key_whose_client_goes_away_is_carried_out_once() {
 }
 
 /// A catalog whose storage fails when it is told to.
-async fn over_faulty_storage() -> (Sidecar, FaultyStore) {
+pub async fn over_faulty_storage() -> (Sidecar, FaultyStore) {
     let store = FaultyStore::new(Arc::new(InMemory::new()));
     let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
     let deployment = Deployment { redis: RedisServer::new(), objects };

@@ -6,9 +6,12 @@ mod doors;
 mod faults;
 mod merges;
 mod namespaces;
+mod parts;
+mod sharing;
 mod storage;
 mod tables;
 mod transactions;
+mod trimming;
 
 use futures::TryStreamExt;
 use onward::Onward;

@@ -4,7 +4,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    MAIN, append, at, catalog, create, current, load, new_table, refused, send_with, set, snapshots,
+    MAIN, append, at, catalog, create, current, load, log, new_table, refused, send_with, set,
+    snapshots,
 };
 use crate::support::sidecar::told;
 
@@ -242,4 +243,15 @@ async fn a_request_with_a_key_is_carried_out_once() {
     assert_eq!(drop().await.0, StatusCode::NO_CONTENT, "what became of it, and not of the table");
     let bad = send_with(&sidecar, TABLES, ("Idempotency-Key", "a b"), &new_table("u")).await;
     refused(&bad, 400, "BadRequestException");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_changes_nothing_is_no_commit_of_the_branch() {
+    let sidecar = &catalog().await;
+    create(sidecar, "t").await;
+    assert_eq!(sidecar.send("POST", &at("t"), set("k", "v")).await.0, StatusCode::OK);
+    let (before, commits) = (sidecar.get(&at("t")).await.1, log(sidecar).await.len());
+    let (status, told) = sidecar.send("POST", &at("t"), set("k", "v")).await;
+    assert_eq!((status, &told), (StatusCode::OK, &before));
+    assert_eq!(log(sidecar).await.len(), commits);
 }

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{MAIN, append, at, catalog, create, load, log, refused, snapshots};
+use super::{MAIN, append, at, catalog, create, load, log, refused, set, snapshots};
 use crate::support::sidecar::Sidecar;
 
 /// Changes of tables of `a` as one transaction.
@@ -149,4 +149,19 @@ async fn a_transaction_of_one_table_is_a_commit_of_it() {
     refused(&stale, 409, "CommitFailedException");
     let now = load(&sidecar, "t").await;
     assert_eq!(sidecar.send("POST", &at("t"), append(&now, 2)).await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_stays_as_it_is_keeps_no_other_from_changing() {
+    let sidecar = catalog().await;
+    create(&sidecar, "t").await;
+    create(&sidecar, "u").await;
+    assert_eq!(sidecar.send("POST", &at("t"), set("k", "v")).await.0, StatusCode::OK);
+    let (before, commits) = (load(&sidecar, "t").await, count(&sidecar).await);
+    let both = together(vec![("t", set("k", "v")), ("u", set("k", "v"))]);
+    assert_eq!(send(&sidecar, both.clone()).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(load(&sidecar, "u").await["properties"]["k"], "v");
+    assert_eq!((load(&sidecar, "t").await, count(&sidecar).await), (before, commits + 1));
+    assert_eq!(send(&sidecar, both).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(count(&sidecar).await, commits + 1, "nothing is left to be done");
 }

@@ -2,6 +2,7 @@
 //! give the same replies and leave the same state.
 
 mod accept;
+mod board;
 mod model;
 mod reply;
 mod server;

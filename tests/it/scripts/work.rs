@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use onward::internals::commit::round::prepare::BATCH_PRODUCERS_MAX;
+use onward::internals::coord::board::{OFFER_BYTES_MAX, OFFERS_MAX};
 use onward::internals::coord::script::{self, Script};
 use onward::internals::coord::{BranchKeys, ScriptCall};
 use onward::internals::model::ids::BranchUid;
@@ -393,4 +394,28 @@ fn ops_that_seal_read_the_list_of_areas_once_a_call() {
     let queue = rig.keys.queue.clone();
     let elements: Vec<String> = rig.plain("LRANGE", &queue, &["0", "-1"]);
     assert_eq!(elements, (0..OPS).map(|n| format!("{}P", op(n))).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_board_is_written_read_and_emptied_with_a_command_for_each_offer() {
+    let mut rig = Rig::new();
+    let key = rig.keys.board("iceberg/a/t.table");
+    let what = "x".repeat(OFFER_BYTES_MAX);
+    let mut args: Vec<String> = ["-", "60000"].map(str::to_owned).into();
+    args.extend([OFFERS_MAX, OFFERS_MAX + 1].map(|n| n.to_string()));
+    args.extend((0..=OFFERS_MAX).map(|n| op(n) + &what));
+    let keys = [key.clone(), rig.keys.absent.clone()];
+    let offered = rig.run(&script::OFFER, &keys, &args);
+    let mut there: Vec<i64> = redis::from_redis_value(offered.reply).unwrap();
+    assert_eq!(there.pop(), Some(0), "one finds no place");
+    assert_eq!(there, [1; OFFERS_MAX]);
+    assert!(offered.commands <= OFFERS_MAX as u64 + 4, "{} commands", offered.commands);
+    let told = rig.run(&script::OFFERS, &keys, &["-".to_owned(), "0".to_owned()]);
+    assert_eq!(bytes(&told.reply), OFFERS_MAX * (36 + OFFER_BYTES_MAX));
+    assert!(told.commands <= 2, "{} commands", told.commands);
+    let mut args = vec!["-".to_owned(), OFFERS_MAX.to_string()];
+    args.extend((0..OFFERS_MAX).map(op));
+    let emptied = rig.run(&script::OFFERS, &keys, &args);
+    assert!(emptied.commands <= OFFERS_MAX as u64 + 2, "{} commands", emptied.commands);
+    assert_eq!(rig.plain::<usize>("EXISTS", &key, &[]), 0);
 }

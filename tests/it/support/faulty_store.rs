@@ -52,8 +52,8 @@ pub enum Fault {
 struct Plan {
     /// Faults of coming operations, each used once, first match first.
     next: VecDeque<(Op, String, Fault)>,
-    /// Faults of all operations of a kind until cleared.
-    standing: Vec<(Op, Fault)>,
+    /// Faults of all operations of a kind, on keys that contain something, until cleared.
+    standing: Vec<(Op, String, Fault)>,
     ignore_conditions: bool,
     log: Vec<(Op, String)>,
 }
@@ -84,7 +84,12 @@ impl FaultyStore {
 
     /// All operations of kind `op` fail so until [`heal`](Self::heal).
     pub fn fail_all(&self, op: Op, fault: Fault) {
-        self.plan.lock().unwrap().standing.push((op, fault));
+        self.fail_all_at(op, "", fault);
+    }
+
+    /// All operations of kind `op` on keys that contain `part` fail so until [`heal`](Self::heal).
+    pub fn fail_all_at(&self, op: Op, part: &str, fault: Fault) {
+        self.plan.lock().unwrap().standing.push((op, part.to_owned(), fault));
     }
 
     /// All operations that write fail so until [`heal`](Self::heal).
@@ -145,13 +150,12 @@ impl FaultyStore {
     fn draw(&self, op: Op, key: &Path) -> Option<Fault> {
         let mut plan = self.plan.lock().unwrap();
         plan.log.push((op, key.to_string()));
-        let due = plan
-            .next
-            .iter()
-            .position(|(kind, part, _)| *kind == op && key.as_ref().contains(part.as_str()));
-        match due {
+        let fits = |(kind, part, _): &&(Op, String, Fault)| {
+            *kind == op && key.as_ref().contains(part.as_str())
+        };
+        match plan.next.iter().position(|planned| fits(&planned)) {
             Some(index) => plan.next.remove(index).map(|(_, _, fault)| fault),
-            None => plan.standing.iter().find(|(kind, _)| *kind == op).map(|(_, fault)| *fault),
+            None => plan.standing.iter().find(fits).map(|(_, _, fault)| *fault),
         }
     }
 

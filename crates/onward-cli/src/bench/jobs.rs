@@ -5,7 +5,6 @@ use onward::Error;
 use super::super::args::Global;
 use super::super::exit::{Done, Exit};
 use super::super::session::config;
-use super::cycle::sidecar::Serving;
 use super::huge::Bulk;
 #[cfg(feature = "kafka")]
 use super::kafka::group::Sinking;
@@ -13,6 +12,7 @@ use super::merges::Merging;
 use super::processes::{Job, Work};
 use super::read::Reading;
 use super::rig::Writing;
+use super::sidecar::Serving;
 use super::stall::Arriving;
 
 /// The job.

@@ -22,6 +22,8 @@ mod drain;
 mod floor;
 mod grow;
 mod huge;
+#[cfg(feature = "iceberg")]
+mod iceberg;
 pub mod jobs;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -34,6 +36,7 @@ mod rivals;
 mod run;
 mod sample;
 mod server;
+mod sidecar;
 mod stall;
 mod table;
 mod teller;
@@ -96,6 +99,13 @@ pub enum Scenario {
         after_help = "Examples:\n  onward bench compare --old ./onward-1.0\n  onward bench compare --old ./onward-1.0 --in /dev/shm -- contend --writers 64 --processes 32\n  onward bench compare --old ./onward-1.0 -- cycle --clients 8,32"
     )]
     Compare(compare::CompareArgs),
+    /// Writers of one Iceberg table, by the sidecar's catalog: how many appends in a second while the table
+    /// grows, and beside that what optimistic retry makes of it
+    #[cfg(feature = "iceberg")]
+    #[command(
+        after_help = "Examples:\n  onward bench iceberg\n  onward bench iceberg --scenes grow --appends 10000 --sidecars 2"
+    )]
+    Iceberg(iceberg::IcebergArgs),
     /// Records of a topic to a branch, beside a consumer that only counts them
     #[cfg(feature = "kafka")]
     #[command(
@@ -155,6 +165,8 @@ async fn here(
             Scenario::Cycle(args) => cycle::here(&bench, args).await,
             // Is not about this deployment.
             Scenario::Compare(args) => compare::run(teller, args).await,
+            #[cfg(feature = "iceberg")]
+            Scenario::Iceberg(args) => iceberg::run(&bench, args).await,
             #[cfg(feature = "kafka")]
             Scenario::Kafka(args) => kafka::run(&bench, args).await,
         }

@@ -1,5 +1,6 @@
 //! What Redis and the system say of themselves.
 
+use nix::sys::time::TimeValLike;
 use onward::internals::coord::Lanes;
 use onward::{Error, Result};
 use redis::Value;
@@ -128,4 +129,11 @@ pub fn peak_memory() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Time that this process has spent on processors, in ms, where the system tells.
+pub fn processor_ms() -> Option<u64> {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).ok()?;
+    let ms = usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds();
+    u64::try_from(ms).ok()
 }

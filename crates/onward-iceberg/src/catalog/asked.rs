@@ -1,12 +1,15 @@
 //! A commit to a table, as it was asked for: read once, with all that is decided by the request alone.
 
-use serde_json::Value;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::door::Who;
 use super::error::{CatalogError, Result};
 use super::place::Place;
 use super::submit::Said;
-use crate::table::{Commit, Requirement};
+use crate::table::{Ahead, Commit, Requirement};
 
 /// How a stale commit is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,8 +32,22 @@ pub struct Asked {
     pub(super) said: Said,
     /// The uuid that it gives to the table.
     makes: Option<String>,
+    /// The request, as another sidecar can read it; null where it is offered to none.
+    pub(super) request: Value,
+    /// Whether an earlier round has offered it to other sidecars: one of them may be landing it.
+    pub(super) was_offered: bool,
+    /// What was read of its files while it waited.
+    pub(super) ahead: Option<Arc<ReadAhead>>,
     /// What it does, in words: `append 17`, `set-properties`.
     pub(super) does: Vec<String>,
+}
+
+/// What was read of the files of a commit, and its place among all that is.
+#[derive(Debug)]
+pub(super) struct ReadAhead {
+    pub(super) read: Ahead,
+    /// None of what another sidecar offers: its round has room for that.
+    pub(super) _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Asked {
@@ -61,7 +78,12 @@ impl Asked {
         let mut snapshots: Vec<i64> = commit.snapshot_ids().collect();
         snapshots.sort_unstable();
         let who = Who { snapshots, principal: principal.to_owned() };
-        Ok(Self { commit, mode, who, said, makes, does })
+        let part = |key: &str| request.get(key).cloned().unwrap_or_default();
+        let request = match commit.is_appends() && mode != Mode::Optimistic {
+            true => json!({"requirements": part("requirements"), "updates": part("updates")}),
+            false => Value::Null,
+        };
+        Ok(Self { commit, mode, who, said, makes, request, was_offered: false, ahead: None, does })
     }
 
     /// Whether it makes the table.
@@ -104,6 +126,9 @@ impl Asked {
             who: Who { snapshots: vec![id], principal: principal.to_owned() },
             said: Said::of(committer, None),
             makes: None,
+            request: Value::Null,
+            was_offered: false,
+            ahead: None,
             does: vec![does],
         }
     }

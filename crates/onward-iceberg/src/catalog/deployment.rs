@@ -14,6 +14,7 @@ use super::place::Place;
 use super::prepare::Site;
 use super::shared::Shared;
 use super::warehouse::Warehouse;
+use crate::table::Lists;
 
 /// Lanes that are kept; those that nothing waits in go first.
 const LANES_MAX: usize = 4096;
@@ -45,9 +46,21 @@ impl Catalog {
         Place::find(&self.0.shared.onward, text, warehouse).await
     }
 
+    /// Of commits that were on offer to other sidecars: how often this one was beaten behind an offer, at most, and
+    /// how many versions of its table came by without it.
+    #[must_use]
+    pub fn beaten_and_passed_by(&self) -> (u64, u64) {
+        self.0.shared.measured.most()
+    }
+
     /// Metadata that was read or written lately.
     pub(super) fn kept(&self) -> &Kept {
         &self.0.shared.kept
+    }
+
+    /// Manifest lists that were written lately.
+    pub(super) fn lists(&self) -> &Lists {
+        &self.0.shared.lists
     }
 
     /// A table of a place.
@@ -63,7 +76,8 @@ impl Catalog {
 
     /// The lane of a table.
     pub(super) fn lane(&self, place: &Place, ident: &TableIdent) -> Result<Arc<Lane>> {
-        let key = lane_key(place, ident)?;
+        let site = self.site(place, ident)?;
+        let key = site.key();
         let mut lanes = self.lanes();
         if let Some(lane) = lanes.get(&key) {
             return Ok(Arc::clone(lane));
@@ -71,22 +85,18 @@ impl Catalog {
         if lanes.len() >= LANES_MAX {
             lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.is_idle());
         }
-        let lane = Arc::new(Lane::new(self.site(place, ident)?));
+        let lane = Arc::new(Lane::new(site));
         lanes.insert(key, Arc::clone(&lane));
         Ok(lane)
     }
 
     /// The lane of a table, if anybody has waited in it.
     pub(super) fn known_lane(&self, place: &Place, ident: &TableIdent) -> Option<Arc<Lane>> {
-        let key = lane_key(place, ident).ok()?;
+        let key = self.site(place, ident).ok()?.key();
         self.lanes().get(&key).map(Arc::clone)
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<String, Arc<Lane>>> {
         self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lane_key(place: &Place, ident: &TableIdent) -> Result<String> {
-    Ok(format!("{} {}", place.prefix(), ident.path()?))
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onward::internals::clock::Deadline;
+use onward::internals::clock::{Deadline, Stopwatch};
 use tokio::sync::{Notify, oneshot};
 
 use super::asked::{Asked, Mode};
@@ -17,14 +17,16 @@ use super::door::{Door, Held, Who};
 use super::error::{CatalogError, Kind, Result};
 use super::loaded::Loaded;
 use super::prepare::Site;
-use super::round::{Verdict, round};
+use super::round::{Verdict, round, unknown};
 
 /// The longest that a commit waits for its turn; a transaction, for that of all of its tables.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(25);
 /// Commits and leases that wait for one table.
 const QUEUE_MAX: usize = 1024;
-/// Commits that one round takes.
-const ROUND_MAX: usize = 128;
+/// How long a round is put off for those that the last one told, at most; and no longer than a quarter of that one.
+const GATHERING_MAX: Duration = Duration::from_millis(25);
+/// Commits that one round takes: with those that other sidecars offer, as many as a commit of the branch can name.
+const ROUND_MAX: usize = 76;
 
 /// The lane of one table on one branch.
 pub(super) struct Lane {
@@ -38,6 +40,12 @@ struct State {
     queue: VecDeque<Turn>,
     door: Door,
     is_running: bool,
+    /// Whether appends to the table commute, as far as is known.
+    commutes: bool,
+    /// Commits that the last round has told, whose clients may come back at once.
+    expected: usize,
+    /// How long they are waited for.
+    gathering: Option<Deadline>,
 }
 
 struct Turn {
@@ -90,12 +98,20 @@ impl Lane {
     }
 
     /// Commits to the table in its turn.
-    pub(super) async fn commit(self: &Arc<Self>, asked: Asked) -> Result<Arc<Loaded>> {
+    pub(super) async fn commit(self: &Arc<Self>, mut asked: Asked) -> Result<Arc<Loaded>> {
         // A copy of one that has landed waits for nobody.
         if let Some(loaded) = self.site.known(&asked).await {
             self.lock().door.is_through(&asked.who);
             self.changed.notify_one();
             return Ok(loaded);
+        }
+        let (commutes, is_awaited) = {
+            let state = self.lock();
+            (asked.mode == Mode::Commute || state.commutes, state.door.is_for(&asked.who))
+        };
+        // Everybody waits for him for whom the door is held.
+        if commutes && asked.mode != Mode::Optimistic && !is_awaited {
+            self.site.read_ahead(&mut asked).await;
         }
         let (sender, told) = oneshot::channel();
         let (who, until) = (asked.who.clone(), Deadline::after(WAIT_MAX));
@@ -162,7 +178,7 @@ impl Lane {
         }
     }
 
-    async fn round(&self, turns: Vec<Turn>) {
+    async fn round(&self, mut turns: Vec<Turn>) {
         let asked: Vec<&Asked> = turns
             .iter()
             .filter_map(|turn| match &turn.what {
@@ -170,8 +186,25 @@ impl Lane {
                 What::Lease(_) => None,
             })
             .collect();
-        let verdicts = round(&self.site, &asked).await;
-        self.lock().settle_all(turns.into_iter().zip(verdicts));
+        let began = Stopwatch::start();
+        let told = round(&self.site, &asked).await;
+        let (verdicts, offered): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+        for (turn, offered) in turns.iter_mut().zip(offered) {
+            if let What::Commit(asked, _) = &mut turn.what {
+                asked.was_offered = offered;
+            }
+        }
+        let mut state = self.lock();
+        let landed = verdicts.iter().filter_map(|verdict| match verdict {
+            Verdict::Landed(loaded) => Some(loaded),
+            _ => None,
+        });
+        if let Some(newest) = landed.clone().next_back() {
+            state.commutes = newest.metadata.appends_commute();
+        }
+        state.expected = if state.commutes { landed.count() } else { 0 };
+        state.gathering = Some(Deadline::after(GATHERING_MAX.min(began.elapsed() / 4)));
+        state.settle_all(turns.into_iter().zip(verdicts));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -218,6 +251,13 @@ impl State {
             What::Lease(sender) => return Next::Lend(turn.who, sender),
             What::Commit(..) => turn,
         };
+        // Rounds cost the same for one as for many, and those that the last one told come back.
+        if held_for.is_none()
+            && let Some(left) = self.still_gathering()
+        {
+            self.queue.push_front(turn);
+            return Next::Wait(left);
+        }
         let mut turns = vec![turn];
         // He for whom the door was held goes alone; else all that wait in front of the next lease.
         let is_commit = |turn: &Turn| matches!(turn.what, What::Commit(..));
@@ -230,15 +270,26 @@ impl State {
         Next::Round(turns)
     }
 
+    /// How long it is worth waiting for more; none where all that can be expected wait already. The first commit is
+    /// not in the queue any more.
+    fn still_gathering(&self) -> Option<Duration> {
+        let left = self.gathering.as_ref()?.left();
+        let is_worth_it = !left.is_zero() && self.queue.len() + 1 < self.expected;
+        is_worth_it.then_some(left)
+    }
+
     /// Tells those who have waited too long.
     fn tell_late(&mut self) {
         while let Some(at) = self.queue.iter().position(|turn| turn.until.is_over())
             && let Some(turn) = self.queue.remove(at)
         {
-            let late = CatalogError::commit_failed(format!(
-                "others were first for {} s, and nothing of this commit was done: load the table and try again",
-                WAIT_MAX.as_secs()
-            ));
+            let late = match turn.was_offered() {
+                true => unknown(),
+                false => CatalogError::commit_failed(format!(
+                    "others were first for {} s, and nothing of this commit was done: load the table and try again",
+                    WAIT_MAX.as_secs()
+                )),
+            };
             turn.tell(Err(late));
         }
     }
@@ -283,6 +334,11 @@ impl Turn {
             What::Commit(asked, _) => asked.mode,
             What::Lease(_) => Mode::Usual,
         }
+    }
+
+    /// Whether other sidecars may be landing it.
+    fn was_offered(&self) -> bool {
+        matches!(&self.what, What::Commit(asked, _) if asked.was_offered)
     }
 
     /// Whoever asked may be gone: then nobody is told.
@@ -371,6 +427,20 @@ mod tests {
         assert_eq!(landed, (0..16).collect::<Vec<_>>());
         let lost: Vec<usize> = writers.iter().map(|(_, _, lost)| *lost).collect();
         assert!(lost.iter().all(|lost| *lost <= 1), "{lost:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_is_told_so_and_that_nobody_knows_where_others_were_offered_it() {
+        let mut state = State::default();
+        let (mut alone, mut offered) = (comes(&mut state, 1), comes(&mut state, 2));
+        if let What::Commit(asked, _) = &mut state.queue.back_mut().unwrap().what {
+            asked.was_offered = true;
+        }
+        advance(WAIT_MAX).await;
+        assert!(matches!(state.next(), Next::Nothing));
+        let kind = |told: &mut Told| told.try_recv().unwrap().unwrap_err().kind;
+        assert_eq!(kind(&mut alone), Kind::CommitFailed);
+        assert_eq!(kind(&mut offered), Kind::CommitStateUnknown);
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,8 +28,8 @@ pub struct Loaded {
     pub pointer: Pointer,
     /// What it says.
     pub metadata: Metadata,
-    /// Its bytes, as they are served.
-    served: Bytes,
+    /// What a client is told of it, all snapshots with it.
+    told: Bytes,
 }
 
 /// Which snapshots of a table are told.
@@ -45,27 +45,29 @@ pub enum Snapshots {
 impl Loaded {
     /// New metadata that is to lie at `location`, and the bytes of its file.
     pub(super) fn new(location: String, metadata: Metadata) -> Result<(Self, Bytes)> {
-        let bytes = Bytes::from(metadata.to_bytes());
+        let (told, bytes) = tell(&location, |out| metadata.write(out));
         if bytes.len() > METADATA_BYTES_MAX {
             return Err(CatalogError::invalid(format!(
                 "the metadata of this table would have {} bytes, the limit is {METADATA_BYTES_MAX}: expire snapshots",
                 bytes.len()
             )));
         }
-        Ok((Self::of(location, metadata, bytes.clone()), bytes))
+        Ok((Self::of(location, metadata, &bytes, told), bytes))
     }
 
-    fn of(location: String, metadata: Metadata, bytes: Bytes) -> Self {
+    fn of(location: String, metadata: Metadata, bytes: &[u8], told: Bytes) -> Self {
+        let told = match deletes_metadata(&metadata) {
+            true => tell(&location, |out| out.extend(serve(metadata.json().clone()))).0,
+            false => told,
+        };
         let pointer = Pointer {
             location,
-            checksum: blake3::hash(&bytes).to_hex().to_string(),
+            checksum: blake3::hash(bytes).to_hex().to_string(),
             size: bytes.len() as u64,
             uuid: metadata.uuid().to_owned(),
             mtime: metadata.last_updated_ms().div_euclid(1000),
         };
-        let served =
-            if deletes_metadata(&metadata) { serve(metadata.json().clone()) } else { bytes };
-        Self { pointer, metadata, served }
+        Self { pointer, metadata, told }
     }
 
     /// Reads and validates a file of metadata, whoever wrote it.
@@ -80,29 +82,19 @@ impl Loaded {
             warehouse.get(location, METADATA_BYTES_MAX as u64).await?.ok_or_else(missing)?;
         let metadata = Metadata::parse(&bytes)?;
         warehouse.check(metadata.location())?;
-        Ok(Self::of(location.to_owned(), metadata, bytes))
+        let (told, _) = tell(location, |out| out.extend_from_slice(&bytes));
+        Ok(Self::of(location.to_owned(), metadata, &bytes, told))
     }
 
     /// What a client is told that loads the table, or has changed it.
     pub fn told(&self, snapshots: Snapshots) -> Bytes {
-        let of_refs;
-        let metadata: &[u8] = match snapshots {
-            Snapshots::All => &self.served,
+        match snapshots {
+            Snapshots::All => self.told.clone(),
             Snapshots::Refs => {
-                of_refs = serve(self.metadata.json_of_refs());
-                &of_refs
+                let of_refs = || serve(self.metadata.json_of_refs());
+                tell(&self.pointer.location, |out| out.extend(of_refs())).0
             }
-        };
-        let location = Value::from(self.pointer.location.as_str()).to_string();
-        [
-            br#"{"metadata-location":"#,
-            location.as_bytes(),
-            br#","metadata":"#,
-            metadata,
-            br#","config":{}}"#,
-        ]
-        .concat()
-        .into()
+        }
     }
 
     /// What tells this answer from others.
@@ -112,6 +104,20 @@ impl Loaded {
             Snapshots::Refs => format!("{}-refs", self.pointer.checksum),
         }
     }
+}
+
+/// What a client is told of metadata at a location, and the part of it that is the metadata: one piece of memory for
+/// the file, and for all who are told.
+fn tell(location: &str, write: impl FnOnce(&mut Vec<u8>)) -> (Bytes, Bytes) {
+    let mut told =
+        format!(r#"{{"metadata-location":{},"metadata":"#, Value::from(location)).into_bytes();
+    let from = told.len();
+    write(&mut told);
+    let to = told.len();
+    told.extend_from_slice(br#","config":{}}"#);
+    let told = Bytes::from(told);
+    let metadata = told.slice(from..to);
+    (told, metadata)
 }
 
 /// What a client is told of a table that is not made yet.
@@ -125,13 +131,13 @@ fn deletes_metadata(metadata: &Metadata) -> bool {
 }
 
 /// The bytes of metadata with nothing in it that makes a client delete what history names.
-fn serve(mut metadata: Value) -> Bytes {
+fn serve(mut metadata: Value) -> Vec<u8> {
     if let Some(Value::Object(properties)) = metadata.get_mut("properties")
         && let Some(deletes) = properties.get_mut(DELETES_METADATA)
     {
         *deletes = Value::from("false");
     }
-    metadata.to_string().into()
+    metadata.to_string().into_bytes()
 }
 
 #[derive(Clone)]

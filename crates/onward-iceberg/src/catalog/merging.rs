@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use onward::internals::clock::{self, Deadline};
 use onward::internals::repo::resolve::Resolve;
-use onward::{ConflictPath, Entry};
+use onward::{ConflictPath, Entry, ObjectPath};
 use tokio::sync::Mutex;
 
 use super::deployment::Catalog;
@@ -39,16 +39,33 @@ struct Held {
 }
 
 /// A table that both sides have changed.
-struct Crossed {
+struct Crossed<'a> {
     ident: TableIdent,
+    path: &'a ObjectPath,
+    /// What it is at the merge base, on the source and on the destination.
+    entries: [&'a Entry; 3],
+}
+
+impl<'a> Crossed<'a> {
+    /// The table of a conflict; none where that is of something else.
+    fn of(conflict: &'a ConflictPath) -> Option<Self> {
+        let ident = TableIdent::of_path(&conflict.path)?;
+        let (base, source) = (conflict.base.as_ref()?, conflict.source.as_ref()?);
+        let entries = [base, source, conflict.dest.as_ref()?];
+        Some(Self { ident, path: &conflict.path, entries })
+    }
+}
+
+/// The metadata of such a table, which may be large: in memory for one table at a time.
+struct Parted {
     base: Arc<Loaded>,
     source: Arc<Loaded>,
     dest: Arc<Loaded>,
 }
 
-impl Crossed {
+impl Parted {
     fn sides(&self) -> Sides<'_> {
-        let Self { base, source, dest, .. } = self;
+        let Self { base, source, dest } = self;
         Sides { base: &base.metadata, source: &source.metadata, dest: &dest.metadata }
     }
 }
@@ -66,36 +83,22 @@ impl TableMerge {
         self.catalog.place(&self.dest).await
     }
 
-    /// The tables of conflicts; none where one is of something else.
-    async fn crossed(&self, conflicts: &[ConflictPath]) -> Result<Option<Vec<Crossed>>> {
-        let place = self.place().await?;
-        let mut tables = Vec::with_capacity(conflicts.len());
-        for conflict in conflicts {
-            let Some(ident) = TableIdent::of_path(&conflict.path) else { return Ok(None) };
-            let ConflictPath { base: Some(base), source: Some(source), dest: Some(dest), .. } =
-                conflict
-            else {
-                return Ok(None);
-            };
-            let mut sides = Vec::with_capacity(3);
-            for entry in [base, source, dest] {
-                match self.catalog.loaded(&place, &conflict.path, entry).await {
-                    Ok(loaded) => sides.push(loaded),
-                    Err(error) if error.kind == Kind::Unavailable => return Err(error),
-                    // Damage is told with the conflict.
-                    Err(_) => return Ok(None),
-                }
+    /// The metadata of a table; none where it is damaged, which is told with the conflict.
+    async fn parted(&self, place: &Place, table: &Crossed<'_>) -> Result<Option<Parted>> {
+        let mut sides = Vec::with_capacity(table.entries.len());
+        for entry in table.entries {
+            match self.catalog.loaded(place, table.path, entry).await {
+                Ok(loaded) => sides.push(loaded),
+                Err(error) if error.kind == Kind::Unavailable => return Err(error),
+                Err(_) => return Ok(None),
             }
-            let Ok([base, source, dest]) = <[Arc<Loaded>; 3]>::try_from(sides) else {
-                return Ok(None);
-            };
-            tables.push(Crossed { ident, base, source, dest });
         }
-        Ok(Some(tables))
+        let sides = <[Arc<Loaded>; 3]>::try_from(sides).ok();
+        Ok(sides.map(|[base, source, dest]| Parted { base, source, dest }))
     }
 
     /// Waits until the tables are this merge's alone in this process, in the order in which everybody waits.
-    async fn hold(&self, place: &Place, tables: &[Crossed]) -> Result<()> {
+    async fn hold(&self, place: &Place, tables: &[Crossed<'_>]) -> Result<()> {
         let wanted: BTreeSet<TableIdent> = tables.iter().map(|table| table.ident.clone()).collect();
         let mut held = self.held.lock().await;
         if wanted.is_subset(&held.tables) {
@@ -113,44 +116,56 @@ impl TableMerge {
     }
 
     async fn put_together(&self, conflicts: &[ConflictPath]) -> Result<Option<Vec<Entry>>> {
-        let Some(tables) = self.crossed(conflicts).await? else { return Ok(None) };
-        // Nothing is read or written for one of them that would be of no use.
-        if tables.iter().any(|table| kept_apart(&table.sides()).is_some()) {
+        let Some(tables) = conflicts.iter().map(Crossed::of).collect::<Option<Vec<_>>>() else {
             return Ok(None);
-        }
+        };
         let place = self.place().await?;
+        // Nothing is read or written for one of them that would be of no use.
+        for table in &tables {
+            match self.parted(&place, table).await? {
+                Some(parted) if kept_apart(&parted.sides()).is_none() => {}
+                _ => return Ok(None),
+            }
+        }
         self.hold(&place, &tables).await?;
         let mut entries = Vec::with_capacity(tables.len());
         for table in &tables {
-            let moment = Moment {
-                now_ms: clock::now_ms(),
-                head_location: &table.dest.pointer.location,
-                unique: new_uuid(),
-            };
-            let pointer = match merge(&table.sides(), &moment, &place.warehouse).await {
-                Ok(None) => table.dest.pointer.clone(),
-                Ok(Some(metadata)) => {
-                    let site = self.catalog.site(&place, &table.ident)?;
-                    match site.write(metadata, Some(&table.dest.pointer)).await {
-                        Ok(new) => {
-                            self.catalog.kept().keep(&new.loaded);
-                            new.loaded.pointer.clone()
-                        }
-                        Err(error) if error.kind == Kind::BadRequest => return Ok(None),
-                        Err(error) => return Err(error),
-                    }
-                }
-                Err(NotMerged::Not(_)) => return Ok(None),
-                Err(NotMerged::Unavailable(error)) => {
-                    return Err(CatalogError::new(
-                        Kind::Unavailable,
-                        format!("the warehouse does not answer, and nothing was done: {error}"),
-                    ));
-                }
-            };
-            entries.push(pointer.to_entry());
+            match self.merged(&place, table).await? {
+                Some(entry) => entries.push(entry),
+                None => return Ok(None),
+            }
         }
         Ok(Some(entries))
+    }
+
+    /// What a table becomes; none where its sides cannot be put together.
+    async fn merged(&self, place: &Place, table: &Crossed<'_>) -> Result<Option<Entry>> {
+        let Some(parted) = self.parted(place, table).await? else { return Ok(None) };
+        let moment = Moment {
+            now_ms: clock::now_ms(),
+            head_location: &parted.dest.pointer.location,
+            unique: new_uuid(),
+            lists: self.catalog.lists(),
+        };
+        match merge(&parted.sides(), &moment, &place.warehouse).await {
+            Ok(None) => Ok(Some(parted.dest.pointer.to_entry())),
+            Ok(Some(metadata)) => {
+                let site = self.catalog.site(place, &table.ident)?;
+                match site.write(metadata, Some(&parted.dest.pointer)).await {
+                    Ok(new) => {
+                        self.catalog.kept().keep(&new.loaded);
+                        Ok(Some(new.loaded.pointer.to_entry()))
+                    }
+                    Err(error) if error.kind == Kind::BadRequest => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            Err(NotMerged::Not(_)) => Ok(None),
+            Err(NotMerged::Unavailable(error)) => Err(CatalogError::new(
+                Kind::Unavailable,
+                format!("the warehouse does not answer, and nothing was done: {error}"),
+            )),
+        }
     }
 }
 

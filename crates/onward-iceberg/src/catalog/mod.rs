@@ -12,6 +12,7 @@
 //! asked      a commit as it was asked for
 //! door       who is let through first; lane: all that wait for a table
 //! prepare    what commits make of a table; round: one commit of the branch for all of them
+//! board      what sidecars that share a table offer each other; trimmed: snapshots that only the log still knows
 //! submit     a change set on its way to its outcome
 //! merging    tables that both sides of a merge have changed; telling: what changed of a table, in words
 //! deployment all of it, for one deployment; tables, transaction: what clients ask of it
@@ -20,6 +21,7 @@
 //! Everything of Iceberg is done before Onward's queue: what comes into that is a change set of a few hundred bytes.
 
 mod asked;
+mod board;
 mod deployment;
 mod door;
 mod entry;
@@ -38,6 +40,7 @@ mod submit;
 mod tables;
 mod telling;
 mod transaction;
+mod trimmed;
 mod warehouse;
 
 pub use asked::{Asked, Mode};

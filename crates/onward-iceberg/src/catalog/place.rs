@@ -1,6 +1,7 @@
 //! Where a request works: a branch, whose head it reads and which it changes, or a tag or commit, which it reads.
 
-use onward::history::Face;
+use futures::stream::BoxStream;
+use onward::history::{CommitInfo, Face, LogRequest};
 use onward::read::{ListItem, ListPage, ListRequest};
 use onward::{
     Branch, Entry, ErrorKind, ObjectPath, Onward, PathChange, RefExpr, RepoName, Repository,
@@ -131,6 +132,14 @@ impl Place {
     /// What one path names, as committed.
     pub(super) async fn entry(&self, path: &ObjectPath) -> Result<Option<Entry>> {
         Ok(self.entries(std::slice::from_ref(path)).await?.pop().flatten())
+    }
+
+    /// The commits of the branch, newest first.
+    pub(super) async fn log(
+        &self,
+        request: &LogRequest,
+    ) -> Result<BoxStream<'static, onward::Result<CommitInfo>>> {
+        Ok(self.repo.log(&self.reference, request).await?)
     }
 
     /// The commit that the ref stands for.

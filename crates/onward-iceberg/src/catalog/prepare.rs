@@ -8,14 +8,14 @@ use onward::internals::model::error::quoted;
 use onward::{Condition, Entry, ObjectPath, PathChange};
 use uuid::Uuid;
 
-use super::asked::{Asked, Mode};
+use super::asked::{Asked, Mode, ReadAhead};
 use super::entry::{Pointer, change};
 use super::error::{CatalogError, Kind, Result};
 use super::ident::TableIdent;
 use super::loaded::Loaded;
 use super::place::Place;
 use super::shared::Shared;
-use crate::table::{How, Landing, Metadata, Moment, NotApplied, Refused, Waiting, land};
+use crate::table::{Ahead, How, Landing, Metadata, Moment, NotApplied, Refused, Waiting, land};
 
 /// A table of a place.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub(super) enum Judged {
 
 /// What a table would become.
 pub(super) struct Prepared {
+    /// The table as it was; none where there is none.
+    pub(super) head: Option<Arc<Loaded>>,
     /// One for each commit, in their order.
     pub(super) judged: Vec<Judged>,
     /// The table with all that lands; none where nothing does.
@@ -63,6 +65,11 @@ impl New {
 }
 
 impl Site {
+    /// What tells its table from all others.
+    pub(super) fn key(&self) -> String {
+        format!("{} {}", self.place.prefix(), self.path)
+    }
+
     /// Judges commits in their order, each on top of those before it, and writes what comes of them.
     pub(super) async fn prepare(
         &self,
@@ -72,8 +79,9 @@ impl Site {
         let Some(entry) = entry else { return self.begin(asked).await };
         let pointer = Pointer::of(&self.path, entry)?;
         let head = self.shared.kept.load(&self.place.warehouse, &pointer).await?;
-        let judged: Vec<Option<Judged>> =
+        let mut judged: Vec<Option<Judged>> =
             asked.iter().map(|asked| self.judge_alone(&head, asked)).collect();
+        self.judge_trimmed(&head, asked, &mut judged).await;
         let open: Vec<&Asked> = asked
             .iter()
             .zip(&judged)
@@ -89,7 +97,7 @@ impl Site {
             .into_iter()
             .map(|alone| alone.or_else(|| results.next()).unwrap_or(Judged::Later))
             .collect();
-        Ok(Prepared { judged, new })
+        Ok(Prepared { head: Some(head), judged, new })
     }
 
     /// Brings commits onto the head and writes what comes of them.
@@ -99,20 +107,32 @@ impl Site {
     async fn land(&self, head: &Arc<Loaded>, open: &[&Asked]) -> (Vec<Judged>, Option<New>) {
         let waiting: Vec<Waiting<'_>> = open
             .iter()
-            .map(|asked| Waiting { commit: &asked.commit, commutes: asked.mode == Mode::Commute })
+            .map(|asked| Waiting {
+                commit: &asked.commit,
+                commutes: match asked.mode {
+                    Mode::Usual => None,
+                    Mode::Commute => Some(true),
+                    Mode::Optimistic => Some(false),
+                },
+                ahead: asked.ahead.as_ref().map(|ahead| &ahead.read),
+            })
             .collect();
         let moment = Moment {
             now_ms: clock::now_ms(),
             head_location: &head.pointer.location,
             unique: new_uuid(),
+            lists: &self.shared.lists,
         };
         let landing = land(&head.metadata, &waiting, &moment, &self.place.warehouse).await;
-        let stands: Vec<bool> = open.iter().map(|asked| landing.has(&asked.commit)).collect();
+        let stands: Vec<bool> =
+            open.iter().map(|asked| landing.has(&asked.commit, &head.metadata)).collect();
         let Landing { metadata, results } = landing;
+        let is_new = metadata.is_some();
         let mut judged: Vec<Judged> = results
             .into_iter()
             .zip(stands)
             .map(|(result, stands)| match result {
+                Ok(_) if stands && !is_new => Judged::Known(Arc::clone(head)),
                 // It is known by one of these that did not land, or that another of these took away again.
                 Ok(How::Known) if !stands => Judged::Later,
                 Ok(_) => Judged::Lands,
@@ -161,7 +181,7 @@ impl Site {
     /// Makes the table, where one of the commits does.
     async fn begin(&self, asked: &[&Asked]) -> Result<Prepared> {
         self.place.require_namespace(&self.ident.namespace).await?;
-        let mut prepared = Prepared { judged: Vec::new(), new: None };
+        let mut prepared = Prepared { head: None, judged: Vec::new(), new: None };
         for asked in asked {
             let judged = match (&prepared.new, asked.creates()) {
                 (Some(_), _) => Judged::Later,
@@ -212,6 +232,14 @@ impl Site {
         let is_the_same = pointer.uuid.eq_ignore_ascii_case(uuid);
         let head = is_the_same.then(|| self.shared.kept.load(&self.place.warehouse, &pointer));
         head?.await.ok()
+    }
+
+    /// Reads what a commit brings along before its turn comes, where there is a place for it; else its round does.
+    pub(super) async fn read_ahead(&self, asked: &mut Asked) {
+        if let Ok(place) = Arc::clone(&self.shared.ahead).try_acquire_owned() {
+            let read = Ahead::read(&asked.commit, &self.place.warehouse).await;
+            asked.ahead = Some(Arc::new(ReadAhead { read, _place: Some(place) }));
+        }
     }
 
     /// Writes new metadata to the warehouse.
@@ -270,7 +298,7 @@ pub(super) fn new_uuid() -> Uuid {
 }
 
 /// The number that the name of a file of metadata begins with, which counts the versions of a table.
-fn version_of(location: &str) -> u64 {
+pub(super) fn version_of(location: &str) -> u64 {
     let name = location.rsplit('/').next().unwrap_or_default();
     let name = name.strip_prefix('v').unwrap_or(name);
     let digits = name.split(['-', '.']).next().unwrap_or_default();

@@ -1,28 +1,39 @@
 //! A round of a table: all commits that wait for it in this sidecar become one `metadata.json` and one commit of the
 //! branch, which names each of them.
 //!
-//! Where another sidecar was faster the round is made anew on top of what that one did: a commit that was put
-//! together here loses only to others that landed, and a round of one sidecar takes all that wait there. The number
-//! of rounds in which one loses is not bounded by that but by [`ROUNDS_MAX`], behind which a client is told that
-//! nothing was done.
+//! Where another sidecar was faster the round is made anew on top of what that one did, and what would have landed is
+//! offered to it besides (see [`super::board`]): so a commit is beaten twice at most. What cannot be offered, as it is
+//! too large, or as it stands on what others have done, is tried [`ROUNDS_MAX`] times, behind which a client is told
+//! that nothing was done.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use onward::Entry;
 use onward::internals::clock::Deadline;
+use onward::internals::repo::board::OFFERS_MAX;
 
 use super::asked::Asked;
+use super::board::Board;
 use super::error::{CatalogError, Kind, Result};
 use super::loaded::Loaded;
-use super::prepare::{Judged, Prepared, Site};
+use super::prepare::{Judged, New, Prepared, Site};
 use super::submit::{Decided, Said};
 
 /// Rounds in which other sidecars may be faster.
 const ROUNDS_MAX: usize = 64;
+/// Offers that a round makes before it begins, at most.
+const FRONT_MAX: usize = OFFERS_MAX / 4;
 /// How long a round is made anew, at most.
 const LENGTH_MAX: Duration = Duration::from_secs(25);
 /// What a commit of the branch says of those it is made of, in bytes: what is more is cut.
 const SAID_MAX: usize = 4000;
+/// Bytes of the words for one change that adds a snapshot, at most.
+const CHANGE_MAX: usize = 40;
+/// The key under which it says that.
+pub(super) const CHANGES: &str = "iceberg.changes";
+/// The key under which it names its table, or its tables.
+pub(super) const TABLE: &str = "iceberg.table";
 /// What it says of the names of tables, of one change and of who made it, in bytes.
 const NAMES_MAX: usize = 1000;
 
@@ -39,20 +50,95 @@ pub(super) enum Verdict {
     Later,
 }
 
-/// Brings commits onto their table. One verdict for each, in their order; all are true when this returns.
-pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<Verdict> {
+/// How long the head is waited for by which a round was beaten, and how often it is looked for meanwhile.
+const HEAD_WAIT: Duration = Duration::from_secs(2);
+const HEAD_LOOK: Duration = Duration::from_millis(2);
+
+/// What one attempt came to.
+enum Attempt {
+    /// One verdict for each commit.
+    Verdicts(Vec<Verdict>),
+    /// Another sidecar was faster, on the entry that this one was made for.
+    Outrun(Option<Entry>),
+}
+
+/// Brings commits onto their table. One verdict for each, in their order, with whether other sidecars may be landing it
+/// still; all are true when this returns.
+///
+/// Once another sidecar was faster, those that would have landed are offered to all that work on the table.
+pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<(Verdict, bool)> {
     let until = Deadline::after(LENGTH_MAX);
+    let mut board = Board::of(site);
+    let mut verdicts: Vec<Option<Verdict>> = asked.iter().map(|_| None).collect();
+    let (mut end, mut lost_on) = (outrun(), None);
+    if site.shared.is_shared(&site.key()) {
+        // Those that others may have seen go first. Room is left for who is beaten.
+        let mut first = asked.to_vec();
+        first.sort_by_key(|asked| !asked.was_offered);
+        first.truncate(FRONT_MAX);
+        board.offer(&first, true).await;
+    }
     for tries in 0..ROUNDS_MAX {
-        if tries > 0 && until.is_over() {
+        let open: Vec<&Asked> = asked
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, verdict)| verdict.is_none())
+            .map(|(asked, _)| *asked)
+            .collect();
+        if open.is_empty() || (tries > 0 && until.is_over()) {
             break;
         }
-        match attempt(site, asked).await {
-            Ok(Some(verdicts)) => return verdicts,
-            Ok(None) => {}
-            Err(error) => return refuse_all(asked, &error),
+        match attempt(site, &open, &mut board, lost_on.as_ref()).await {
+            Ok(Attempt::Outrun(head)) => {
+                lost_on = Some(head);
+            }
+            Ok(Attempt::Verdicts(found)) => {
+                let places = verdicts.iter_mut().filter(|verdict| verdict.is_none());
+                let mut is_open = false;
+                for ((place, asked), verdict) in places.zip(&open).zip(found) {
+                    let is_final = matches!(verdict, Verdict::Landed(_)) || !board.has(asked);
+                    is_open |= !is_final;
+                    *place = is_final.then_some(verdict);
+                }
+                // Another sidecar may be landing these: they are judged again when none can see them any more.
+                if is_open && !board.take_back().await {
+                    end = unknown();
+                    break;
+                }
+            }
+            Err(error) => {
+                end = error;
+                break;
+            }
         }
     }
-    refuse_all(asked, &outrun())
+    board.take_back().await;
+    let told = asked.iter().zip(verdicts).map(|(asked, verdict)| {
+        let had = board.had(asked);
+        match verdict {
+            // What this sidecar could not do another one may be doing, or has done before the table got another name.
+            Some(Verdict::Refused(error)) if error.kind != Kind::BadRequest && had => {
+                (Verdict::Refused(unknown()), had)
+            }
+            // It was judged when nobody could see it any more, on the table that it was offered for.
+            Some(Verdict::Stale(_)) if had && board.is_of_another(asked) => {
+                (Verdict::Refused(unknown()), had)
+            }
+            Some(stale @ Verdict::Stale(_)) => (stale, false),
+            Some(verdict) => (verdict, had),
+            None if had => (Verdict::Refused(unknown()), had),
+            None => (Verdict::Refused(end.clone()), had),
+        }
+    });
+    told.collect()
+}
+
+/// What a client is told whose commit other sidecars have seen.
+pub(super) fn unknown() -> CatalogError {
+    CatalogError::new(
+        Kind::CommitStateUnknown,
+        "whether another sidecar has committed it is not known yet: load the table, or send the same request again",
+    )
 }
 
 /// What a client is told whom other sidecars outran in every round.
@@ -63,38 +149,60 @@ pub(super) fn outrun() -> CatalogError {
     )
 }
 
-fn refuse_all(asked: &[&Asked], error: &CatalogError) -> Vec<Verdict> {
-    asked.iter().map(|_| Verdict::Refused(error.clone())).collect()
-}
-
-/// One round; `None` where another sidecar was faster.
-async fn attempt(site: &Site, asked: &[&Asked]) -> Result<Option<Vec<Verdict>>> {
-    let entry = site.place.entry(&site.path).await?;
-    let Prepared { judged, new } = site.prepare(entry.as_ref(), asked).await?;
-    let lands: Vec<&Asked> = asked
-        .iter()
-        .zip(&judged)
-        .filter(|(_, judged)| matches!(judged, Judged::Lands))
-        .map(|(asked, _)| *asked)
-        .collect();
+/// One attempt, on what the table is now. Beaten, it offers what would have landed to the others.
+async fn attempt(
+    site: &Site,
+    own: &[&Asked],
+    board: &mut Board<'_>,
+    lost_on: Option<&Option<Entry>>,
+) -> Result<Attempt> {
+    let entry = head(site, lost_on).await?;
+    // Behind the head, so that whoever is beaten by this round has all in it that was offered before he began. What
+    // changes more than snapshots goes without: it could make land what its own sidecar refuses on the same head.
+    let others = match own.iter().all(|asked| asked.commit.is_plain()) {
+        true => board.others().await,
+        false => Vec::new(),
+    };
+    let all: Vec<&Asked> =
+        own.iter().copied().chain(others.iter().map(|(_, asked)| asked.as_ref())).collect();
+    let Prepared { head, mut judged, new } = site.prepare(entry.as_ref(), &all).await?;
+    let of_own = |which: fn(&Judged) -> bool| -> Vec<&Asked> {
+        let found = own.iter().zip(&judged).filter(|(_, judged)| which(judged));
+        found.map(|(asked, _)| *asked).collect()
+    };
+    board.sees(head.as_deref(), &of_own(|judged| !matches!(judged, Judged::Known(_))));
+    let lands = all.iter().zip(&judged).filter(|(_, judged)| matches!(judged, Judged::Lands));
+    let lands: Vec<&Asked> = lands.map(|(asked, _)| *asked).collect();
     let outcome = match &new {
         None => None,
-        Some(new) => {
-            let said = say(&site.ident.to_string(), &lands);
-            Some(match site.place.change(vec![new.change(&site.path)], said).await {
-                Ok(Decided::Conflict) => {
-                    site.not_landed(new).await;
-                    return Ok(None);
-                }
-                Ok(Decided::Done | Decided::Nothing) => {
-                    site.landed(new, lands.iter().copied());
-                    Ok(Arc::clone(&new.loaded))
-                }
-                Err(error) => Err(error),
-            })
-        }
+        Some(new) => match commit(site, new, &lands).await {
+            Ok(None) => {
+                let beaten = of_own(|judged| matches!(judged, Judged::Lands));
+                board.beaten(&beaten);
+                let commutes = head.is_some_and(|head| head.metadata.appends_commute());
+                site.shared.was_outrun(site.key(), commutes);
+                board.offer(&beaten, commutes).await;
+                return Ok(Attempt::Outrun(entry));
+            }
+            Ok(Some(loaded)) => Some(Ok(loaded)),
+            Err(error) => Some(Err(error)),
+        },
     };
-    let verdicts = judged.into_iter().map(|judged| match (judged, &outcome) {
+    let judged_others = judged.split_off(own.len());
+    if outcome.as_ref().is_none_or(Result::is_ok) {
+        let landed = others.iter().zip(judged_others);
+        let landed =
+            landed.filter(|(_, judged)| matches!(judged, Judged::Lands | Judged::Known(_)));
+        board.have_landed(landed.map(|((id, _), _)| *id).collect()).await;
+    }
+    let verdicts = judged.into_iter().zip(own).map(|(judged, asked)| match (judged, &outcome) {
+        // It was judged behind others, of which nobody knows whether they have landed; or with them, and what is
+        // said of that round is nothing of the one in which another sidecar may have it.
+        (Judged::Lands | Judged::Stale(_) | Judged::Refused(_), Some(Err(_)))
+            if board.had(asked) =>
+        {
+            Verdict::Refused(unknown())
+        }
         (Judged::Lands, Some(Ok(loaded))) => Verdict::Landed(Arc::clone(loaded)),
         (Judged::Lands, Some(Err(error))) => Verdict::Refused(error.clone()),
         (Judged::Lands | Judged::Later, _) => Verdict::Later,
@@ -102,7 +210,35 @@ async fn attempt(site: &Site, asked: &[&Asked]) -> Result<Option<Vec<Verdict>>> 
         (Judged::Stale(error), _) => Verdict::Stale(error),
         (Judged::Refused(error), _) => Verdict::Refused(error),
     });
-    Ok(Some(verdicts.collect()))
+    Ok(Attempt::Verdicts(verdicts.collect()))
+}
+
+/// Makes what was prepared the table; none where another sidecar was faster.
+async fn commit(site: &Site, new: &New, lands: &[&Asked]) -> Result<Option<Arc<Loaded>>> {
+    let said = say(&site.ident.to_string(), lands);
+    match site.place.change(vec![new.change(&site.path)], said).await? {
+        Decided::Conflict => {
+            site.not_landed(new).await;
+            Ok(None)
+        }
+        Decided::Done | Decided::Nothing => {
+            site.landed(new, lands.iter().copied());
+            Ok(Some(Arc::clone(&new.loaded)))
+        }
+    }
+}
+
+/// The table's entry, another one than that on which a round was beaten: who decided that batch himself knows it a
+/// moment before all others see the new head, and would only be beaten again on the old one.
+async fn head(site: &Site, lost_on: Option<&Option<Entry>>) -> Result<Option<Entry>> {
+    let until = Deadline::after(HEAD_WAIT);
+    loop {
+        let entry = site.place.entry(&site.path).await?;
+        if lost_on != Some(&entry) || until.is_over() {
+            return Ok(entry);
+        }
+        tokio::time::sleep(HEAD_LOOK).await;
+    }
 }
 
 /// What the commit of the branch says of the commits in it.
@@ -127,8 +263,19 @@ pub(super) fn say(table: &str, lands: &[&Asked]) -> Said {
     let does = does.join(", ");
     Said::of(cut(&committer, NAMES_MAX).to_owned(), client)
         .message(message)
-        .pair("iceberg.table", table.to_owned())
-        .pair("iceberg.changes", cut(&does, SAID_MAX).to_owned())
+        .pair(TABLE, table.to_owned())
+        .pair(CHANGES, cut(&does, SAID_MAX).to_owned())
+}
+
+/// Whether the name of a table is that of several, or so long that it may be cut.
+pub(super) fn is_of_several(table: &str) -> bool {
+    table.contains(", ") || table.len() + 4 > NAMES_MAX
+}
+
+/// The snapshots that such words name, and whether they may be cut behind those.
+pub(super) fn names(changes: &str) -> (impl Iterator<Item = i64>, bool) {
+    let named = changes.split(", ").filter_map(|one| one.rsplit_once(' ')?.1.parse::<i64>().ok());
+    (named, changes.len() + CHANGE_MAX > SAID_MAX)
 }
 
 /// As much of a text as has this many bytes at most.
@@ -146,6 +293,20 @@ mod tests {
         for (bytes, left) in [(0, ""), (1, "a"), (2, "a"), (3, "aä"), (4, "aäb"), (9, "aäb")] {
             assert_eq!(cut("aäb", bytes), left);
         }
+    }
+
+    #[test]
+    fn snapshots_that_a_commit_says_are_found_in_its_words_unless_those_may_be_cut() {
+        let found = |words: &str| {
+            let (named, is_cut) = names(words);
+            (named.collect::<Vec<_>>(), is_cut)
+        };
+        assert_eq!(found("append 17, set-properties, overwrite 9"), (vec![17, 9], false));
+        assert_eq!(found(""), (vec![], false));
+        let appends = |many: usize| vec![format!("append {}", i64::MAX); many].join(", ");
+        // As many as a round takes, with those that others offer.
+        assert_eq!(found(&appends(140)), (vec![i64::MAX; 140], false));
+        assert!(found(cut(&appends(150), SAID_MAX)).1);
     }
 
     #[test]

@@ -150,14 +150,15 @@ async fn judge<'a>(place: &Place, tables: &'a [(Arc<Lane>, Asked)]) -> Result<Ju
         let (lane, asked) = table;
         let mut is_known = false;
         match lane.site().prepare(entry.as_ref(), &[asked]).await {
-            Ok(Prepared { judged, new }) => {
+            Ok(Prepared { judged, new, .. }) => {
                 news.extend(new.map(|new| (table, new)));
                 let end = match judged.into_iter().next() {
                     Some(Judged::Stale(error)) => Some(Ok(Tried::Stale(error))),
                     Some(Judged::Refused(error)) => Some(Err(error)),
                     Some(Judged::Later) | None => Some(Ok(Tried::Outrun)),
+                    // What only leaves its table as it is says nothing of the others.
                     Some(Judged::Known(_)) => {
-                        is_known = true;
+                        is_known = asked.is_recognisable();
                         None
                     }
                     Some(Judged::Lands) => None,

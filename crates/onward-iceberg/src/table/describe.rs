@@ -82,20 +82,31 @@ impl Described {
     fn tell_snapshots(&mut self, before: Option<&Metadata>, after: &Metadata) {
         let old = before.map(Line::of).unwrap_or_default();
         let line = Line::of(after);
-        self.is_rolled_back = old.ids.first().is_some_and(|head| !line.ids.contains(head));
+        let former = old.ids.first().copied();
         let known: HashSet<i64> = old.ids.iter().copied().collect();
+        let has_former = former.is_some_and(|id| line.ids.contains(&id));
+        // By a merge the former head can have come to other rows below, under the same id.
+        let is_moved = has_former
+            && former.is_some_and(|id| before.and_then(|of| of.snapshot(id)) != after.snapshot(id));
+        // Where the former head is expired the oldest that is there may still name it, or else nobody knows.
+        let behind = line.ids.last().and_then(|last| after.snapshot(*last));
+        let behind = behind.and_then(|last| number(last, "parent-snapshot-id"));
+        let leads = has_former || (former.is_some() && former == behind);
+        let goes_back = line.ids.first().is_none_or(|id| known.contains(id));
+        self.is_rolled_back = former.is_some() && !leads && (line.is_whole || goes_back);
         let new: Vec<&Value> = line
             .ids
             .iter()
-            .take_while(|id| old.ids.first() != Some(*id))
+            .take_while(|id| is_moved || former != Some(**id))
             .filter(|id| !known.contains(*id))
             .filter_map(|id| after.snapshot(*id))
             .collect();
         let sum = |key: &str| {
             new.iter().try_fold(0i64, |sum, one| Some(sum.saturating_add(summed(one, key)?)))
         };
-        // What is rolled back is not in the new snapshots.
-        if !self.is_rolled_back {
+        // What is rolled back is not in the new snapshots, nor what is expired already, nor what else came below.
+        let is_told = if former.is_none() { line.is_whole } else { leads && !is_moved };
+        if is_told {
             (self.rows.added, self.rows.removed) = (sum("added-records"), sum("deleted-records"));
             (self.files.added, self.files.removed) =
                 (sum("added-data-files"), sum("deleted-data-files"));

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 use super::metadata::{APPENDS, COMMUTE};
-use super::rebase::{NotRebased, Rebase};
+use super::rebase::{Ahead, Lists, NotRebased, Rebase};
 use super::{Commit, Failed, Invalid, Metadata, NotApplied, TableFiles, Update};
 
 /// A commit that waits.
@@ -12,8 +12,10 @@ use super::{Commit, Failed, Invalid, Metadata, NotApplied, TableFiles, Update};
 pub struct Waiting<'a> {
     /// What is asked.
     pub commit: &'a Commit,
-    /// Whether its client says that its appends commute, whatever the table says.
-    pub commutes: bool,
+    /// Whether its client says that its appends commute or that they do not, whatever the table says.
+    pub commutes: Option<bool>,
+    /// What was read of its files already.
+    pub ahead: Option<&'a Ahead>,
 }
 
 /// When, and on top of what.
@@ -25,6 +27,8 @@ pub struct Moment<'a> {
     pub head_location: &'a str,
     /// Makes the names of new manifest lists unlike all others.
     pub unique: Uuid,
+    /// Manifest lists that were written lately.
+    pub lists: &'a Lists,
 }
 
 /// How a commit landed.
@@ -57,24 +61,26 @@ pub enum Refused {
 /// What became of commits that waited.
 #[derive(Debug)]
 pub struct Landing {
-    /// The metadata with all that landed; none where nothing did.
+    /// The metadata with all that landed; none where nothing did, or where the head says all of it already.
     pub metadata: Option<Metadata>,
     /// One for each commit, in their order.
     pub results: Vec<Result<How, Refused>>,
 }
 
 impl Landing {
-    /// Whether all snapshots of a commit are in what landed: of two that are the same, one may be known by the other,
-    /// which then does not land.
+    /// Whether all snapshots of a commit are in what came of it all, which is `head` where nothing did: of two that
+    /// are the same, one may be known by the other, which then does not land.
     #[must_use]
-    pub fn has(&self, commit: &Commit) -> bool {
-        let has = |id| self.metadata.as_ref().is_some_and(|new| new.snapshot(id).is_some());
-        commit.snapshot_ids().all(has)
+    pub fn has(&self, commit: &Commit, head: &Metadata) -> bool {
+        let now = self.metadata.as_ref().unwrap_or(head);
+        commit.snapshot_ids().all(|id| now.snapshot(id).is_some())
     }
 }
 
 /// Brings commits onto `head`, one after the other, as one new metadata with one more line in its log. Those whose
-/// requirements hold land as they are; stale appends that commute are rebased where the table or their client says that appends commute.
+/// requirements hold land as they are; stale appends are rebased where the table or their client says that appends
+/// commute. Snapshots that nothing needs any more are taken out where the table asks for it
+/// (`onward.expire-snapshots`).
 ///
 /// What is returned is validated, and every manifest list that it names is written.
 pub async fn land(
@@ -132,11 +138,18 @@ impl<'a> Attempt<'a> {
             Err(NotApplied::Stale(failed)) => failed,
         };
         let stale = |not_rebasable| Refused::Stale { failed, not_rebasable };
-        if !waiting.commutes && self.draft.property(APPENDS) != Some(COMMUTE) {
-            let reason = "the table does not say that appends commute (onward.appends=commute)";
+        let by_table = self.draft.property(APPENDS) == Some(COMMUTE);
+        let reason = match waiting.commutes {
+            Some(false) => Some("its client does not want it"),
+            None if !by_table => {
+                Some("the table does not say that appends commute (onward.appends=commute)")
+            }
+            _ => None,
+        };
+        if let Some(reason) = reason {
             return Err(stale(reason.to_owned()));
         }
-        let updates = match rebase.updates(commit, &self.draft).await {
+        let updates = match rebase.updates(commit, waiting.ahead, &self.draft).await {
             Ok(updates) => updates,
             Err(NotRebased::Not(reason)) => return Err(stale(reason)),
             Err(NotRebased::Unavailable(error)) => return Err(Refused::Unavailable(error)),
@@ -170,11 +183,12 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn finish(self, head_location: &str, results: Vec<Result<How, Refused>>) -> Landing {
-        if self.landed.is_empty() {
+    fn finish(mut self, head_location: &str, results: Vec<Result<How, Refused>>) -> Landing {
+        if self.landed.is_empty() || self.head.json().as_object() == Some(self.draft.json()) {
             return Landing { metadata: None, results };
         }
-        match self.draft.finish(Some(head_location)) {
+        let trimmed = self.draft.trim(self.head);
+        match trimmed.and_then(|()| self.draft.finish(Some(head_location))) {
             Ok(metadata) => Landing { metadata: Some(metadata), results },
             Err(_) => one_by_one(self.head, self.now_ms, &self.landed, head_location, results),
         }

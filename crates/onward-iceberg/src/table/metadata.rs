@@ -12,6 +12,8 @@ use super::{Invalid, METADATA_BYTES_MAX, normal, validate};
 pub(super) const APPENDS: &str = "onward.appends";
 /// That they do.
 pub(super) const COMMUTE: &str = "commute";
+/// The property by which the owner of a table says whether its snapshots are trimmed: `true`.
+pub(super) const TRIMS: &str = "onward.expire-snapshots";
 
 /// What a `metadata.json` says. Cheap to clone; never changed.
 #[derive(Debug, Clone)]
@@ -69,7 +71,15 @@ impl Metadata {
     /// What goes into a `metadata.json`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.json.to_string().into_bytes()
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes
+    }
+
+    /// Appends what goes into a `metadata.json`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        // Memory takes whatever is written, and JSON has no map whose keys are not strings.
+        let _ = serde_json::to_writer(out, &self.0.json);
     }
 
     /// All of it, as the specification of the format has it.
@@ -168,6 +178,20 @@ impl Metadata {
     #[must_use]
     pub fn appends_commute(&self) -> bool {
         self.property(APPENDS) == Some(COMMUTE)
+    }
+
+    /// Whether its owner wants snapshots taken out that nothing needs (`onward.expire-snapshots=true`).
+    #[must_use]
+    pub fn trims(&self) -> bool {
+        self.property(TRIMS) == Some("true")
+    }
+
+    /// A snapshot and those that it came from, the newest first, as far as they are there.
+    pub(super) fn ancestors(&self, head: i64) -> impl Iterator<Item = i64> {
+        let parent = move |id: &i64| number(self.snapshot(*id)?, "parent-snapshot-id");
+        let most = self.0.snapshots.len();
+        let is_there = move |id: &i64| self.0.snapshots.contains_key(id);
+        std::iter::successors(Some(head), parent).take(most).take_while(is_there)
     }
 
     fn number(&self, key: &str) -> Option<i64> {

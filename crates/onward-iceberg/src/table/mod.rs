@@ -23,6 +23,7 @@ mod schema;
 mod tests;
 mod update;
 mod validate;
+mod writer;
 
 pub use commit::Commit;
 pub use create::{CreateTable, create};
@@ -32,8 +33,10 @@ pub use files::TableFiles;
 pub use land::{How, Landing, Moment, Refused, Waiting, land};
 pub use merge::{MERGED_MAX, NotMerged, Sides, kept_apart, merge};
 pub use metadata::{Metadata, Reference};
+pub use rebase::{Ahead, Lists};
 pub use requirement::Requirement;
 pub use update::{Update, apply};
+pub use writer::Append;
 
 /// Most bytes of a `metadata.json`: what is larger is neither read nor written.
 pub const METADATA_BYTES_MAX: usize = 64 << 20;

@@ -12,19 +12,17 @@ use super::super::exit::Failure;
 use super::super::out::Out;
 use super::super::serve::SECRET_VARIABLE;
 use super::super::signals::Signals;
-use super::processes::Running;
 use super::rig::Until;
 use super::run::{Bench, writers};
+use super::sidecar::Sidecars;
 use super::teller::Teller;
 use api::{Api, Keys};
 use clients::drive;
 use found::Point;
-use sidecar::Serving;
 
 mod api;
 mod clients;
 mod found;
-pub mod sidecar;
 
 /// Bytes of an object, at most: each client has one in memory.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -61,12 +59,11 @@ pub struct CycleArgs {
 pub async fn here(bench: &Bench<'_>, args: &CycleArgs) -> Result<bool> {
     let repo = bench.repo().await?;
     let (id, secret) = bench.access_key().await?;
-    let mut sidecar = Running::start(bench, &repo, &Serving {})?;
-    let url = sidecar.is_ready().await?;
-    let api = Arc::new(Api::new(&url, Keys { id, secret })?);
+    let sidecar = Sidecars::start(bench, &repo, 1, 0).await?;
+    let url = sidecar.urls.first().map_or("", String::as_str);
+    let api = Arc::new(Api::new(url, Keys { id, secret })?);
     let sound = measure(bench.teller, args, &api, &repo).await?;
-    sidecar.go().await?;
-    sidecar.found::<()>().await?;
+    sidecar.end().await?;
     Ok(sound)
 }
 

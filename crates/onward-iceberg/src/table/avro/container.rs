@@ -16,7 +16,7 @@ const SYNC_BYTES: usize = 16;
 /// Most bytes of a block when it is not compressed any more.
 const BLOCK_BYTES_MAX: u64 = 16 << 20;
 /// Most bytes of all blocks together when they are not compressed any more.
-const PLAIN_BYTES_MAX: usize = 256 << 20;
+pub(in crate::table) const PLAIN_BYTES_MAX: usize = 256 << 20;
 /// Most records of a file.
 const RECORDS_MAX: usize = 1 << 20;
 /// Most blocks of a file: more than a list of a million files in blocks of one has nobody.
@@ -44,11 +44,21 @@ pub(in crate::table) struct Block {
 pub(in crate::table) struct Container {
     pub header: Header,
     pub blocks: Vec<Block>,
+    /// Most bytes of all blocks together when they are not compressed any more.
+    plain_bytes_max: usize,
 }
 
 impl Container {
     /// Takes a file apart, without unpacking its blocks.
     pub(in crate::table) fn read(file: &Bytes) -> Result<Self, Unreadable> {
+        Self::read_within(file, PLAIN_BYTES_MAX)
+    }
+
+    /// Takes a file apart whose blocks have so many bytes at most when they are not compressed any more.
+    pub(in crate::table) fn read_within(
+        file: &Bytes,
+        plain_bytes_max: usize,
+    ) -> Result<Self, Unreadable> {
         let mut rest: &[u8] = file;
         if take(&mut rest, MAGIC.len())? != MAGIC {
             return Err(Unreadable::new("no Avro file"));
@@ -66,7 +76,7 @@ impl Container {
             }
             blocks.push(Block { records, packed });
         }
-        let container = Self { header, blocks };
+        let container = Self { header, blocks, plain_bytes_max };
         match container.text(CODEC) {
             None | Some("null" | DEFLATE) => Ok(container),
             Some(codec) => Err(Unreadable::new(format!("codec '{codec}' is not known here"))),
@@ -91,7 +101,7 @@ impl Container {
             }
             let plain = self.unpack(block)?;
             bytes = bytes.saturating_add(plain.len());
-            if bytes > PLAIN_BYTES_MAX || block.records > plain.len() {
+            if bytes > self.plain_bytes_max || block.records > plain.len() {
                 return Err(Unreadable::new("a block of too many bytes, or of too few"));
             }
             Ok((block, plain))
@@ -99,17 +109,18 @@ impl Container {
     }
 
     fn unpack(&self, block: &Block) -> Result<Bytes, Unreadable> {
+        let bytes_max = BLOCK_BYTES_MAX.min(self.plain_bytes_max as u64);
         if self.text(CODEC) != Some(DEFLATE) {
             return match block.packed.len() as u64 {
-                many if many > BLOCK_BYTES_MAX => Err(Unreadable::new("a block of too many bytes")),
+                many if many > bytes_max => Err(Unreadable::new("a block of too many bytes")),
                 _ => Ok(block.packed.clone()),
             };
         }
         let mut plain = Vec::new();
-        let mut limited = DeflateDecoder::new(block.packed.as_ref()).take(BLOCK_BYTES_MAX + 1);
+        let mut limited = DeflateDecoder::new(block.packed.as_ref()).take(bytes_max + 1);
         let read = limited.read_to_end(&mut plain);
         match read {
-            Ok(many) if many as u64 <= BLOCK_BYTES_MAX => Ok(plain.into()),
+            Ok(many) if many as u64 <= bytes_max => Ok(plain.into()),
             _ => Err(Unreadable::new("a block that does not unpack")),
         }
     }

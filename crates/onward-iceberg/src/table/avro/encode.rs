@@ -3,7 +3,7 @@
 use super::Unreadable;
 
 /// Appends a number: zigzag, seven bits a byte, the lowest first.
-pub(super) fn long(out: &mut Vec<u8>, value: i64) {
+pub(in crate::table) fn long(out: &mut Vec<u8>, value: i64) {
     let mut rest = (value << 1) ^ (value >> 63);
     loop {
         let low = (rest & 0x7f).to_le_bytes()[0];
@@ -16,7 +16,7 @@ pub(super) fn long(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends bytes, or the UTF-8 of a string.
-pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
+pub(in crate::table) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     long(out, i64::try_from(value.len()).unwrap_or(i64::MAX));
     out.extend_from_slice(value);
 }

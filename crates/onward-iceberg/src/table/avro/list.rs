@@ -9,7 +9,7 @@ use super::encode::{bytes, long};
 use super::record::{self, number, of_record, plain};
 
 /// Entries of a block that is not touched again.
-const SEALED_ENTRIES: usize = 128;
+const SEALED_ENTRIES: usize = 32;
 
 /// A manifest, as a list has it. Fields are those of the specification's `manifest_file`; what version 1 leaves out
 /// is none.
@@ -65,7 +65,19 @@ impl List {
 
     /// Reads a list, whoever has written it. Blocks of one that was written here are kept as they are.
     pub(in crate::table) fn read(file: &Bytes, version: u8) -> Result<Self, Unreadable> {
-        let container = Container::read(file)?;
+        Self::of_container(&Container::read(file)?, version)
+    }
+
+    /// The entries of a list that has so many bytes at most when it is not compressed any more.
+    pub(in crate::table) fn entries_within(
+        file: &Bytes,
+        bytes_max: usize,
+    ) -> Result<Vec<Entry>, Unreadable> {
+        // Entries are read by the schema of the file, whatever version it is of.
+        Ok(Self::of_container(&Container::read_within(file, bytes_max)?, 2)?.entries)
+    }
+
+    fn of_container(container: &Container, version: u8) -> Result<Self, Unreadable> {
         let schema = record::schema(container.text(SCHEMA))?;
         let ours = container.text(SCHEMA) == Some(schema_text(version).as_str())
             && container.text(CODEC) == Some(DEFLATE);
@@ -87,6 +99,11 @@ impl List {
             }
         }
         Ok(list)
+    }
+
+    /// The version of the format that it is written for.
+    pub(in crate::table) fn version(&self) -> u8 {
+        self.version
     }
 
     /// All entries, in their order.

@@ -14,6 +14,8 @@ use super::record::{self, Field, number, of_record};
 const EXISTING: i64 = 0;
 const ADDED: i64 = 1;
 const DELETED: i64 = 2;
+/// The field of a file that has the id of its first row.
+const FIRST_ROW_ID: i64 = 142;
 /// Bytes from which on a block is full, before it is compressed.
 const BLOCK_BYTES: usize = 64 << 10;
 
@@ -53,7 +55,18 @@ impl Entry {
 impl Manifest {
     /// Reads a manifest, whoever has written it.
     pub(in crate::table) fn read(file: &Bytes) -> Result<Self, Unreadable> {
-        let container = Container::read(file)?;
+        Self::of_container(Container::read(file)?)
+    }
+
+    /// Reads a manifest that has so many bytes at most when it is not compressed any more.
+    pub(in crate::table) fn read_within(
+        file: &Bytes,
+        bytes_max: usize,
+    ) -> Result<Self, Unreadable> {
+        Self::of_container(Container::read_within(file, bytes_max)?)
+    }
+
+    fn of_container(container: Container) -> Result<Self, Unreadable> {
         let schema = record::schema(container.text(SCHEMA))?;
         let mut entries = Vec::new();
         for unpacked in container.unpacked() {
@@ -118,7 +131,8 @@ pub(in crate::table) struct Moved<'a> {
     pub first_row_id: Option<i64>,
 }
 
-/// A manifest of files that were in manifests before, with what they inherited from those written out.
+/// A manifest of files that were in manifests before, with what they inherited from those written out. Where those
+/// have no place for the ids of rows, as they are of a time before version 3, this one has.
 pub(in crate::table) fn of_existing(
     like: &Manifest,
     files: &[Moved<'_>],
@@ -126,7 +140,29 @@ pub(in crate::table) fn of_existing(
 ) -> Result<Bytes, Unreadable> {
     let text = like.header.get(SCHEMA).and_then(|text| std::str::from_utf8(text).ok());
     let schema = record::schema(text)?;
-    write(&like.header, files.iter().map(|file| moved(&schema, file)), sync)
+    let mut header = like.header.clone();
+    if files.iter().any(|file| file.first_row_id.is_some())
+        && let Some(wider) = text.and_then(with_row_ids)
+    {
+        header.insert(SCHEMA.to_owned(), wider.into());
+        header.insert("format-version".to_owned(), "3".into());
+    }
+    write(&header, files.iter().map(|file| moved(&schema, file)), sync)
+}
+
+/// The schema of a manifest with the id of a file's first row behind all else of the file; none where it has that.
+fn with_row_ids(text: &str) -> Option<String> {
+    let mut schema: serde_json::Value = serde_json::from_str(text).ok()?;
+    let entry = schema.get_mut("fields")?.as_array_mut()?;
+    let file = entry.iter_mut().find(|field| field.get("field-id") == Some(&2.into()))?;
+    let fields = file.get_mut("type")?.get_mut("fields")?.as_array_mut()?;
+    if fields.iter().any(|field| field.get("field-id") == Some(&FIRST_ROW_ID.into())) {
+        return None;
+    }
+    fields.push(serde_json::json!({
+        "name": "first_row_id", "type": ["null", "long"], "default": null, "field-id": FIRST_ROW_ID,
+    }));
+    Some(schema.to_string())
 }
 
 fn write(
@@ -197,7 +233,7 @@ fn file(entry: &mut Entry, field: Field<'_, '_>) -> Result<(), Unreadable> {
             134 => entry.content = number(&value)?.unwrap_or(0),
             103 => entry.rows = number(&value)?.unwrap_or(0),
             131 => entry.encrypted = value != Value::Null,
-            142 => entry.first_row_id = number(&value)?,
+            FIRST_ROW_ID => entry.first_row_id = number(&value)?,
             _ => {}
         }
     }
@@ -239,14 +275,18 @@ fn with_first_row(
     let mut bytes = data_file.bytes;
     let mut missing = true;
     for field in record::take(of_record(data_file.schema)?, &mut bytes)? {
-        if field.id == 142 {
+        if field.id == FIRST_ROW_ID {
             missing = false;
             put(out, field.schema, first_row_id)?;
         } else {
             out.extend_from_slice(field.bytes);
         }
     }
-    if missing { Err(Unreadable::new("a manifest without ids of rows")) } else { Ok(()) }
+    if missing {
+        // By the wider schema: the second of `null` and a number.
+        [1, first_row_id].iter().for_each(|number| long(out, *number));
+    }
+    Ok(())
 }
 
 /// Appends a number by the schema of its field, which may be a union with `null`.

@@ -1,10 +1,12 @@
 //! Records of Avro, field by field: Iceberg knows fields by their ids, whatever names programs give them.
 
 use std::io::{self, Read};
+use std::sync::{Arc, LazyLock};
 
 use apache_avro::Schema;
 use apache_avro::schema::{RecordField, RecordSchema};
 use apache_avro::types::Value;
+use quick_cache::sync::Cache;
 
 use super::Unreadable;
 
@@ -19,10 +21,27 @@ pub(super) struct Field<'s, 'b> {
 /// Most bytes of a string, and most members of a list at once: what is claimed is made room for before it is read.
 const CLAIMED_MAX: usize = 1 << 20;
 
+/// Schemas that are kept, and the longest text of one: a table's files have the same few.
+const KEPT_MAX: usize = 64;
+const KEPT_BYTES_MAX: usize = 16 << 10;
+
+static KEPT: LazyLock<Cache<String, Arc<Schema>>> = LazyLock::new(|| Cache::new(KEPT_MAX));
+
 /// Reads the schema of a file. Refused is what could take much memory for few bytes.
-pub(super) fn schema(text: Option<&str>) -> Result<Schema, Unreadable> {
-    apache_avro::util::max_allocation_bytes(CLAIMED_MAX);
+pub(super) fn schema(text: Option<&str>) -> Result<Arc<Schema>, Unreadable> {
     let text = text.ok_or_else(|| Unreadable::new("no schema"))?;
+    if let Some(kept) = KEPT.get(text) {
+        return Ok(kept);
+    }
+    let schema = Arc::new(parsed(text)?);
+    if text.len() <= KEPT_BYTES_MAX {
+        KEPT.insert(text.to_owned(), Arc::clone(&schema));
+    }
+    Ok(schema)
+}
+
+fn parsed(text: &str) -> Result<Schema, Unreadable> {
+    apache_avro::util::max_allocation_bytes(CLAIMED_MAX);
     // apache-avro 0.21 ends its thread on some schemas that are none.
     let parsed = std::panic::catch_unwind(|| Schema::parse_str(text))
         .map_err(|_| Unreadable::new("a schema that is none"))?;

@@ -3,6 +3,7 @@
 mod schemas;
 mod snapshots;
 mod statistics;
+mod trim;
 
 use std::collections::{HashMap, HashSet};
 

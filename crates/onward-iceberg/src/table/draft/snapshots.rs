@@ -60,15 +60,18 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn set_reference(&mut self, name: &str, reference: &Value) -> Result<(), Invalid> {
-        let id = validate::reference(name, reference)?;
+    pub(super) fn set_reference(&mut self, name: &str, asked: &Value) -> Result<(), Invalid> {
+        let id = validate::reference(name, asked)?;
         let Some(snapshot) = self.snapshot(id) else {
             let message = format!("set-snapshot-ref: '{name}' names {id}, which is not there");
             return Err(Invalid::new(message));
         };
         let made = number(snapshot, "timestamp-ms");
-        let before = self.object("refs")?.insert(name.to_owned(), reference.clone());
-        let moved = before.and_then(|before| number(&before, "snapshot-id")) != Some(id);
+        let refs = self.object("refs")?;
+        let before = refs.get(name);
+        let moved = before.and_then(|before| number(before, "snapshot-id")) != Some(id);
+        let reference = before.filter(|_| moved).and_then(|before| as_kept(before, asked));
+        refs.insert(name.to_owned(), reference.unwrap_or_else(|| asked.clone()));
         if name != "main" || !moved {
             return Ok(());
         }
@@ -126,4 +129,24 @@ impl Draft {
         });
         Ok(())
     }
+}
+
+/// How long a branch or tag and its snapshots are kept.
+const RETENTION: [&str; 3] = ["max-ref-age-ms", "max-snapshot-age-ms", "min-snapshots-to-keep"];
+
+/// A branch that is moved, with what it says of how long it is kept, where who moves it says nothing of that: some
+/// clients leave it out with every append. None where nothing is to be kept.
+fn as_kept(before: &Value, asked: &Value) -> Option<Value> {
+    let is_branch = |of: &Value| of.get("type").and_then(Value::as_str) == Some("branch");
+    let says_nothing = RETENTION.iter().all(|key| asked.get(*key).is_none_or(Value::is_null));
+    if !(is_branch(before) && is_branch(asked) && says_nothing) {
+        return None;
+    }
+    let mut kept = asked.clone();
+    for key in RETENTION {
+        if let (Some(value), Some(kept)) = (before.get(key), kept.as_object_mut()) {
+            kept.insert(key.to_owned(), value.clone());
+        }
+    }
+    Some(kept)
 }

@@ -10,7 +10,7 @@ use crate::table::json::number;
 pub(in crate::table) struct Line {
     pub ids: Vec<i64>,
     /// Whether the first of all is among them: none has been expired.
-    is_whole: bool,
+    pub is_whole: bool,
 }
 
 impl Line {

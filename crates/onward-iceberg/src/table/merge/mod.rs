@@ -86,7 +86,7 @@ pub async fn merge(
         let mut rebase = Rebase::new(moment, files);
         for some in brought.chunks(AT_ONCE) {
             let asked = Asked { branch: "main", snapshots: some.to_vec(), adds_schemas: false };
-            let mut made = rebase.anew(&asked, &draft).await?;
+            let mut made = rebase.anew(&asked, None, &draft).await?;
             let anew = some.iter().filter_map(|one| made.remove(&number(one, "snapshot-id")));
             bring(&mut draft, anew.collect())?;
             rebase.write_all().await.map_err(NotMerged::Unavailable)?;

@@ -1,13 +1,14 @@
-//! What a snapshot adds: manifests of its own, read and checked entry by entry.
+//! What a snapshot adds: manifests of its own, checked entry by entry.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::ahead::Brought;
 use super::asked::Asked;
 use super::shelf::Shelf;
 use super::why::NotRebased;
-use crate::table::avro::list::{Entry, List};
+use crate::table::avro::list::Entry;
 use crate::table::avro::manifest::Manifest;
 use crate::table::draft::Draft;
 use crate::table::json::number;
@@ -21,8 +22,10 @@ pub(super) struct Own<'a> {
 }
 
 impl<'a> Own<'a> {
-    pub(super) async fn read(
+    /// Checks what a snapshot brings along against the table that it is to land on.
+    pub(super) fn of(
         snapshot: &'a Value,
+        brought: &Brought,
         asked: &Asked<'_>,
         draft: &Draft,
         shelf: &mut Shelf<'_>,
@@ -34,13 +37,10 @@ impl<'a> Own<'a> {
         {
             return Err(NotRebased::not("its schema is not among the table's"));
         }
-        let list = snapshot.get("manifest-list").and_then(Value::as_str).unwrap_or_default();
-        below(draft, list)?;
-        let listed = List::read(&shelf.read(list).await?, draft.version())?;
+        let list = list_of(snapshot, draft)?;
         let specs = known(draft, "partition-specs", "spec-id");
-        let own: Vec<&Entry> =
-            listed.entries().iter().filter(|one| one.snapshot_id == id).collect();
-        for entry in &own {
+        let mut manifests = Vec::with_capacity(brought.entries.len());
+        for (entry, manifest) in brought.entries.iter().zip(&brought.manifests) {
             below(draft, &entry.path)?;
             if entry.content != 0 || entry.key_metadata.is_some() {
                 return Err(NotRebased::not("a manifest of deletes, or an encrypted one"));
@@ -48,17 +48,12 @@ impl<'a> Own<'a> {
             if !specs.contains(&entry.spec_id) {
                 return Err(NotRebased::not("its partition spec is not among the table's"));
             }
-        }
-        let paths: Vec<&str> = own.iter().map(|entry| entry.path.as_str()).collect();
-        let mut manifests = Vec::with_capacity(own.len());
-        for (entry, file) in own.iter().zip(shelf.read_all(&paths).await?) {
-            let manifest = Manifest::read(&file)?;
             if manifest.schema_id().is_some_and(|schema| !schemas.contains(&schema))
                 && !asked.adds_schemas
             {
                 return Err(NotRebased::not("the schema of a manifest is not among the table's"));
             }
-            manifests.extend(added(entry, &manifest, id, shelf)?);
+            manifests.extend(added(entry, manifest, id, shelf)?);
         }
         let own = Self { snapshot, list, manifests };
         own.agrees()?;
@@ -82,6 +77,12 @@ impl<'a> Own<'a> {
         }
         Ok(())
     }
+}
+
+/// Where the list of a snapshot lies: below the table's folder.
+pub(super) fn list_of<'a>(snapshot: &'a Value, draft: &Draft) -> Result<&'a str, NotRebased> {
+    let list = snapshot.get("manifest-list").and_then(Value::as_str).unwrap_or_default();
+    below(draft, list).map(|()| list)
 }
 
 /// The sum of a count over manifests.

@@ -26,34 +26,24 @@ impl<'a> Shelf<'a> {
         Self { files, unique, many: 0, to_write: BTreeMap::new() }
     }
 
+    /// The files that are there already.
+    pub(super) fn files(&self) -> &'a dyn TableFiles {
+        self.files
+    }
+
     /// The bytes of a file, be it written yet or not.
     pub(super) async fn read(&self, location: &str) -> Result<Bytes, NotRebased> {
         if let Some(bytes) = self.to_write.get(location) {
             return Ok(bytes.clone());
         }
-        self.files.read(location, AVRO_BYTES_MAX).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound
-            | io::ErrorKind::FileTooLarge
-            | io::ErrorKind::PermissionDenied => NotRebased::Not(format!("{location}: {error}")),
-            _ => NotRebased::Unavailable(error),
-        })
+        read(self.files, location, AVRO_BYTES_MAX).await
     }
 
     /// The bytes of several files, in their order: together no more than one may have.
     pub(super) async fn read_all(&self, locations: &[&str]) -> Result<Vec<Bytes>, NotRebased> {
         // Collected: a future that holds the iterator itself cannot be spawned.
         let reads: Vec<_> = locations.iter().map(|location| self.read(location)).collect();
-        let mut reads = stream::iter(reads).buffered(AT_ONCE);
-        let (mut files, mut bytes) = (Vec::new(), 0u64);
-        while let Some(file) = reads.try_next().await? {
-            bytes = bytes.saturating_add(file.len() as u64);
-            if bytes > AVRO_BYTES_MAX {
-                let message = format!("its manifests have more than {AVRO_BYTES_MAX} bytes");
-                return Err(NotRebased::not(message));
-            }
-            files.push(file);
-        }
-        Ok(files)
+        all_of(reads, AVRO_BYTES_MAX).await
     }
 
     /// A name for a new file in the folder of `beside`, such as `…/metadata/snap-1-0-<uuid>.avro`.
@@ -81,4 +71,35 @@ impl<'a> Shelf<'a> {
         let writes: Vec<_> = all.map(write).collect();
         stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
     }
+}
+
+/// The bytes of a file.
+pub(super) async fn read(
+    files: &dyn TableFiles,
+    location: &str,
+    bytes_max: u64,
+) -> Result<Bytes, NotRebased> {
+    files.read(location, bytes_max).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge | io::ErrorKind::PermissionDenied => {
+            NotRebased::Not(format!("{location}: {error}"))
+        }
+        _ => NotRebased::Unavailable(error),
+    })
+}
+
+/// What several reads give, in their order, some at the same time: together so many bytes at most.
+pub(super) async fn all_of(
+    reads: Vec<impl Future<Output = Result<Bytes, NotRebased>>>,
+    bytes_max: u64,
+) -> Result<Vec<Bytes>, NotRebased> {
+    let mut reads = stream::iter(reads).buffered(AT_ONCE);
+    let (mut files, mut bytes) = (Vec::new(), 0u64);
+    while let Some(file) = reads.try_next().await? {
+        bytes = bytes.saturating_add(file.len() as u64);
+        if bytes > bytes_max {
+            return Err(NotRebased::not(format!("its manifests have more than {bytes_max} bytes")));
+        }
+        files.push(file);
+    }
+    Ok(files)
 }

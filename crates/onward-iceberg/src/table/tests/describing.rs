@@ -90,6 +90,47 @@ fn nothing_changed_is_nothing_told_and_going_back_is_said() {
 }
 
 #[test]
+fn rows_that_came_below_the_former_head_by_a_merge_are_told() {
+    let files = Memory::new();
+    let base = of_version(2);
+    let add = |to: &Metadata, id: i64| changed(to, &append(to, &files, id, 10 * id));
+    let before = add(&base, 7);
+    let after = add(&add(&base, 5), 7);
+    let told = describe(Some(&before), Some(&after));
+    assert!(!told.is_rolled_back);
+    assert_eq!(told.snapshots.iter().map(|one| one.id).collect::<Vec<_>>(), [5]);
+    let rows = told.rows.after.unwrap();
+    assert!(told.lines().contains(&format!("rows: +50 = {rows}")), "{:?}", told.lines());
+}
+
+#[test]
+fn a_table_whose_former_head_is_expired_is_not_told_as_rolled_back() {
+    let files = Memory::new();
+    let base = of_version(2);
+    let add = |to: &Metadata, id: i64| changed(to, &append(to, &files, id, 10 * id));
+    let trimmed = |table: &Metadata| {
+        let head = table.current_snapshot_id().unwrap();
+        let gone: Vec<i64> = table.snapshot_ids().filter(|id| *id != head).collect();
+        updated(table, json!([{"action": "remove-snapshots", "snapshot-ids": gone}]))
+    };
+    let before = add(&base, 1);
+    let next = trimmed(&add(&before, 2));
+    let told = describe(Some(&before), Some(&next));
+    assert!(!told.is_rolled_back);
+    assert_eq!((told.rows.added, told.rows.removed), (Some(20), Some(0)));
+    // Of what came in between nobody knows more than the sum.
+    let later = trimmed(&add(&next, 3));
+    let told = describe(Some(&before), Some(&later));
+    assert!(!told.is_rolled_back);
+    assert_eq!((told.rows.added, told.rows.removed), (None, None));
+    let rows = told.rows.after.unwrap();
+    assert!(told.lines().contains(&format!("rows: +50 = {rows}")), "{:?}", told.lines());
+    assert_eq!(describe(None, Some(&later)).rows.added, None);
+    // Back to what is there behind the former head.
+    assert!(describe(Some(&add(&later, 4)), Some(&later)).is_rolled_back);
+}
+
+#[test]
 fn tables_of_pyiceberg_are_told_from_one_version_to_the_next() {
     for table in TABLES {
         let all: Vec<Metadata> =

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::client::{Memory, append, commit, scan};
 use super::rebasing::{check_chain, check_rows, of_version};
-use crate::table::{Metadata, Moment, NotMerged, Sides, kept_apart, merge};
+use crate::table::{Lists, Metadata, Moment, NotMerged, Sides, kept_apart, merge};
 
 /// What the commit `json` makes of a table.
 fn changed(table: &Metadata, json: &Value) -> Metadata {
@@ -38,6 +38,7 @@ fn merged(
         now_ms: dest.last_updated_ms() + 10,
         head_location: "file:///lake/t/metadata/head.json",
         unique: Uuid::from_u128(unique),
+        lists: &Lists::default(),
     };
     let sides = Sides { base, source, dest };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -9,4 +9,5 @@ mod merging;
 mod oracle;
 mod rebasing;
 mod requirements;
+mod trimming;
 mod updates;

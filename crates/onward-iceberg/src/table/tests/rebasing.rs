@@ -6,15 +6,18 @@ use uuid::Uuid;
 
 use super::client::{Memory, append, commit, entries, list_of, scan};
 use super::fixture::{newest, versions};
-use crate::table::{Commit, How, Landing, Metadata, Moment, Refused, Waiting, land};
+use crate::table::avro::manifest::Manifest;
+use crate::table::{Commit, How, Landing, Lists, Metadata, Moment, Refused, Waiting, land};
 
 fn landed(head: &Metadata, commits: &[Commit], files: &Memory, now: u128) -> Landing {
     let waiting: Vec<Waiting<'_>> =
-        commits.iter().map(|commit| Waiting { commit, commutes: false }).collect();
+        commits.iter().map(|commit| Waiting { commit, commutes: None, ahead: None }).collect();
+    let lists = Lists::default();
     let moment = Moment {
         now_ms: head.last_updated_ms() + 10,
         head_location: "file:///lake/t/metadata/head.json",
         unique: Uuid::from_u128(now),
+        lists: &lists,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(land(head, &waiting, &moment, files))
@@ -239,7 +242,7 @@ fn those_behind_one_that_makes_no_metadata_are_not_told_that_they_landed() {
         matches!(rest, [Err(Refused::Invalid(_)), Err(Refused::Unavailable(_)), Ok(How::Known)]),
         "{rest:?}"
     );
-    let stands = commits.map(|commit| landing.has(&commit));
+    let stands = commits.map(|commit| landing.has(&commit, &base));
     assert_eq!(stands, [true, false, false, false], "the twin of one that did not land");
     check_chain(&landing.metadata.unwrap(), &files);
 }
@@ -293,6 +296,51 @@ fn lists_stay_short_where_small_appends_are_many() {
         check_rows(&head, &files);
         assert!(list_of(&head, last).contains("/metadata/snap-256-"));
     }
+}
+
+#[test]
+fn manifests_of_before_version_3_are_merged_behind_the_upgrade() {
+    let files = Memory::new();
+    let set = json!({"updates": [{"action": "set-properties", "updates":
+        {"commit.manifest-merge.enabled": "false", "commit.manifest.min-count-to-merge": "4"}}]});
+    let old = of_version(2);
+    let old = commit(&set).apply(Some(&old), old.last_updated_ms(), None).unwrap();
+    let stale: Vec<Commit> = (1..=9).map(|id| commit(&append(&old, &files, id, id))).collect();
+    let old = all_landed(&old, &stale, &files, 1);
+    let many = entries(&old, &files, 9).len();
+    let up = json!({"updates": [{"action": "upgrade-format-version", "format-version": 3},
+        {"action": "remove-properties", "removals": ["commit.manifest-merge.enabled"]}]});
+    let new = commit(&up).apply(Some(&old), old.last_updated_ms(), None).unwrap();
+    // Each stands on the head, so that the first of them is rebased onto one of the same.
+    let appends = [append(&new, &files, 20, 1), append(&new, &files, 21, 1)];
+    let made = all_landed(&new, &appends.map(|json| commit(&json)), &files, 2);
+    let left = entries(&made, &files, 21);
+    assert!(left.len() < many, "{} of {many}", left.len());
+    let (found, rows) = scan(&made, &files, 21);
+    assert_eq!(rows, scan(&old, &files, 9).1 + 2);
+    assert!(found.values().all(|times| *times == 1));
+    check_chain(&made, &files);
+    let merged = Manifest::read(&files.bytes(&left[0].path)).unwrap();
+    assert!(merged.entries.len() > 3);
+    let mut ids: Vec<(i64, i64)> =
+        merged.entries.iter().map(|one| (one.first_row_id.unwrap(), one.rows)).collect();
+    ids.sort_unstable();
+    assert!(ids.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{ids:?}");
+}
+
+#[test]
+fn a_commit_that_changes_nothing_makes_no_metadata() {
+    let base = of_version(2);
+    let set = |value: &str| {
+        commit(&json!({"updates": [{"action": "set-properties", "updates": {"k": value}}]}))
+    };
+    let base = set("1").apply(Some(&base), base.last_updated_ms(), None).unwrap();
+    for commits in [vec![set("1")], vec![set("2"), set("1")]] {
+        let landing = landed(&base, &commits, &Memory::new(), 1);
+        assert!(landing.metadata.is_none(), "{commits:?}");
+        assert!(landing.results.iter().all(|result| matches!(result, Ok(How::AsAsked))));
+    }
+    assert!(landed(&base, &[set("1"), set("2")], &Memory::new(), 1).metadata.is_some());
 }
 
 proptest! {
