@@ -149,6 +149,8 @@ test("a page of another site can neither send a form nor show a page", async () 
   await page.goto(`${elsewhere}/healthz`);
   const [answer] = await Promise.all([
     page.waitForResponse((response) => response.url().includes("/ui/deployment/checkup")),
+    // Only a navigation that is over is not in the way of the next one.
+    page.waitForURL(/\/ui\/deployment\/checkup$/),
     page.evaluate((url) => {
       const form = document.createElement("form");
       Object.assign(form, { method: "post", action: `${url}/ui/deployment/checkup` });

@@ -10,9 +10,11 @@ use onward::internals::repo::merge_base::ThreeWay;
 use onward::internals::repo::{Branch, Repository};
 use onward::{Entry, RefExpr, Result};
 
+use super::at::At;
 use super::folders::Folder;
-use super::grouped::{Counts, Grouped, Kind, Line, Row};
+use super::grouped::{Counts, Grouped, Kind, Line, Row, page_of};
 use super::words::{at_least, cut, size};
+use crate::error::ApiResult;
 use crate::page::layout::table;
 use crate::page::links::Link;
 use crate::page::words::count;
@@ -25,13 +27,30 @@ const STAGED_PER_LOOK: usize = 512;
 /// Lines of a difference, in path order.
 pub type Lines = BoxStream<'static, Result<Line>>;
 
-/// What differs between two refs.
+/// A page of what differs between two refs, with its way through the folders; `said` is said of how much
+/// that is, on the first page of a folder.
 pub async fn between(
-    repo: &Repository,
-    from: &RefExpr,
-    to: &RefExpr,
-    start: ScanStart,
-) -> Result<Lines> {
+    at: &At,
+    folder: &Folder<'_>,
+    (from, to): (&RefExpr, &RefExpr),
+    said: Markup,
+) -> ApiResult<Markup> {
+    let page = page_of(folder, |start| lines(&at.repo, from, to, start)).await?;
+    let object = |line: &Line| {
+        let of = if line.after.is_some() { to } else { from };
+        Some(at.links().object(&of.to_string(), line.path.as_str()))
+    };
+    let (before, after, settled) = ("Before", "After", "the same");
+    let shown = Table { folder, before, after, settled, object: &object };
+    let (all, has_more) = in_all(&page);
+    Ok(html! {
+        (folder.trail())
+        @if folder.after.is_empty() { p { (at_least(all.total(), has_more)) " paths differ" (said) "." } }
+        (shown.show(&page))
+    })
+}
+
+async fn lines(repo: &Repository, from: &RefExpr, to: &RefExpr, start: ScanStart) -> Result<Lines> {
     let all = repo.diff_from(from, to, start).await?;
     Ok(all.map_ok(|diff| Line::new(diff.path, diff.before, diff.after)).boxed())
 }

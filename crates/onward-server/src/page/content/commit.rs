@@ -8,11 +8,10 @@ use onward::history::CommitInfo;
 use onward::{CommitId, RefExpr};
 
 use super::at::{At, Tab};
-use super::changes::{Table, between, in_all};
+use super::changes::between;
 use super::folders::Folder;
-use super::grouped::{Line, page_of};
 use super::links::Links;
-use super::words::{at_least, first_line, name, short};
+use super::words::{first_line, name, short};
 use crate::auth::Role;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::Query;
@@ -123,24 +122,6 @@ async fn changes(
         number => of_parent(links, &info.id, number),
     };
     let folder = Folder { top, prefix: &query.prefix, after: &query.after };
-    let page = page_of(&folder, |start| between(&at.repo, &from, &to, start)).await?;
-    let object = |line: &Line| {
-        let of = if line.after.is_some() { &to } else { &from };
-        Some(links.object(&of.to_string(), line.path.as_str()))
-    };
-    let shown = Table {
-        folder: &folder,
-        before: "Before",
-        after: "After",
-        settled: "as before",
-        object: &object,
-    };
-    let (all, has_more) = in_all(&page);
-    Ok(html! {
-        (folder.trail())
-        @if query.after.is_empty() {
-            p { (at_least(all.total(), has_more)) " paths differ from parent " (number) ", " code { (short(parent)) } "." }
-        }
-        (shown.show(&page))
-    })
+    let said = html! { " from parent " (number) ", " code { (short(parent)) } };
+    between(at, &folder, (&from, &to), said).await
 }

@@ -5,10 +5,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::at::{At, Tab};
-use super::changes::{Table, between, in_all};
+use super::changes::between;
 use super::folders::Folder;
-use super::grouped::{Line, page_of};
-use super::words::{at_least, name, spoken};
+use super::words::{name, spoken};
 use crate::error::ApiResult;
 use crate::extract::Query;
 use crate::refs::pinned;
@@ -51,26 +50,11 @@ async fn asked(at: &At, query: &CompareQuery) -> ApiResult<Markup> {
 async fn differences(at: &At, query: &CompareQuery) -> ApiResult<Markup> {
     let from = pinned(&at.repo, &at.reference(&query.from).await?).await?;
     let to = pinned(&at.repo, &at.reference(&query.to).await?).await?;
-    let links = at.links();
-    let top = links.compare(&query.from, &query.to);
+    let top = at.links().compare(&query.from, &query.to);
     let folder = Folder { top, prefix: &query.prefix, after: &query.after };
-    let page = page_of(&folder, |start| between(&at.repo, &from, &to, start)).await?;
-    let object = |line: &Line| {
-        let of = if line.after.is_some() { &to } else { &from };
-        Some(links.object(&of.to_string(), line.path.as_str()))
-    };
-    let shown = Table {
-        folder: &folder,
-        before: "Before",
-        after: "After",
-        settled: "the same",
-        object: &object,
-    };
-    let (all, has_more) = in_all(&page);
+    let said = html! { ", by what is committed" };
     Ok(html! {
         h2 { "From " (name(&spoken(&query.from))) " to " (name(&spoken(&query.to))) }
-        (folder.trail())
-        @if query.after.is_empty() { p { (at_least(all.total(), has_more)) " paths differ, by what is committed." } }
-        (shown.show(&page))
+        (between(at, &folder, (&from, &to), said).await?)
     })
 }
