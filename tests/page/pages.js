@@ -19,7 +19,8 @@ export const PAGES = [
   { name: "queues", where: () => "/ui/queues", shows: ["page-lake/main"] },
   { name: "queue", where: ({ repo }) => `/ui/repos/${repo}/branches/main/queue`, shows: ["Nothing waits.", "Decided last"] },
   { name: "repositories", where: () => "/ui/repos", shows: ["page-lake"] },
-  { name: "deployment", where: () => "/ui/deployment", shows: ["Health", "Contention", "Examination"] },
+  { name: "deployment", where: () => "/ui/deployment", shows: ["Health", "Contention", "Events out", "Examination"] },
+  { name: "sinks", where: ({ repo }) => `/ui/repos/${repo}/sinks`, shows: ["onward sink add"] },
   { name: "an op that is not known", where: ({ repo }) => `/ui/repos/${repo}/branches/main/queue?op=%3Cb%3Ex`, shows: ["'<b>x' is no op id"] },
   ...CONTENT,
 ];

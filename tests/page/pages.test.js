@@ -117,6 +117,18 @@ test("a session ends with its key, and what was sent then is not done", async ()
   await seen.context().close();
 });
 
+test("a page that is live goes on where a proxy has refused it for a while", async () => {
+  const page = await open(browser, deployment.url);
+  await logIn(page, ADMIN);
+  let refused = 0;
+  await page.route("**/queues/live", (route) => (refused++ < 2 ? route.fulfill({ status: 502 }) : route.continue()));
+  await page.goto("/ui/queues");
+  await until("it is refused", () => refused > 0);
+  await until("it is live", async () => (await page.innerText("#live-state")) === "Live.");
+  assert.ok(refused > 2);
+  await page.context().close();
+});
+
 test("a form without its token changes nothing", async () => {
   const page = await open(browser, deployment.url);
   await logIn(page, ADMIN);
@@ -211,9 +223,16 @@ test("who waits is shown as it changes, and can be called off", async (t) => {
     const { op_id: second } = await submit();
     await waiting.nth(1).waitFor();
     await inspect(page, "a queue that has changed");
+    // What has the focus stays as it is, and what came meanwhile is shown behind that.
+    const focused = await page.evaluateHandle(() => document.querySelector("#live a.act"));
+    await focused.focus();
+    await until("it is held", async () => (await page.innerText("#live-state")).startsWith("Held"));
+    assert.ok(await focused.evaluate((link) => link.isConnected && link === document.activeElement));
+    await page.focus("#op");
+    await until("it goes on", async () => (await page.innerText("#live-state")) === "Live.");
+    assert.equal(await focused.evaluate((link) => link.isConnected), false);
     await page.click("text=Pause");
     assert.equal(await page.innerText("#live-state"), "Paused.");
-    await page.focus(`#cancel-${second}`);
     await page.click("text=Go on");
     await page.click(`#cancel-${second}`);
     await inspect(page, "whether to call it off");

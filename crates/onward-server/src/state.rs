@@ -15,7 +15,7 @@ use super::auth::{AccessKey, Keys, Logins, Tokens};
 use super::error::{ApiError, ApiResult};
 use super::health::Health;
 #[cfg(feature = "page")]
-use super::page::Checkup;
+use super::page::{AllQueues, Checkup};
 use super::places::{Place, Places};
 use super::settings::Limits;
 use super::sinks::Sinks;
@@ -54,6 +54,9 @@ pub struct App {
     /// What was found when the deployment was examined last.
     #[cfg(feature = "page")]
     pub checkup: Checkup,
+    /// What was found when all queues were looked at for who wants to see them.
+    #[cfg(feature = "page")]
+    pub all_queues: AllQueues,
     /// Where something waited when all queues were looked at last.
     #[cfg(feature = "page")]
     pub waiting: Waiting,
@@ -117,6 +120,8 @@ impl App {
             is_encrypted,
             #[cfg(feature = "page")]
             checkup: Checkup::default(),
+            #[cfg(feature = "page")]
+            all_queues: AllQueues::default(),
             #[cfg(feature = "page")]
             waiting: Waiting::default(),
             tokens: Tokens::new(objects, keys.clone()),

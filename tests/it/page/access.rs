@@ -1,11 +1,20 @@
 //! Who gets in with a browser, and what a page of somebody else can make it do: nothing.
 
-use onward_server::auth::{FAILURES_MAX, Role};
+use std::sync::Arc;
+use std::time::Duration;
+
+use onward::internals::clock;
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
+use onward_server::auth::{FAILURES_MAX, Role, Sessions};
 use onward_server::{Listen, Server, ServerConfig};
 use reqwest::StatusCode;
 
 use super::QUEUE;
 use super::browser::Browser;
+use crate::support::faulty_store::{Fault, FaultyStore, Op};
+use crate::support::lake::Deployment;
+use crate::support::redis::RedisServer;
 use crate::support::sidecar::{ADMIN, Sidecar};
 use crate::support::until::until_async;
 
@@ -112,11 +121,49 @@ async fn a_session_is_known_to_every_sidecar_until_its_key_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_logs_out_has_no_session_any_more() {
     let sidecar = Sidecar::start().await;
-    let browser = Browser::of_admin(&sidecar).await;
+    let mut browser = Browser::of_admin(&sidecar).await;
     let answer = browser.send("/ui/logout", &[]).await;
     assert_eq!(answer.headers()["location"], "/ui/login?out=1");
     let cookie = answer.headers()["set-cookie"].to_str().unwrap();
     assert!(cookie.starts_with("onward=;") && cookie.ends_with("; Max-Age=0"), "{cookie}");
+    // Whether the browser has thrown it away, as it is told to, or not yet.
+    browser.take_cookie(&answer);
+    for cookie in [browser.cookie.clone(), String::new()] {
+        browser.cookie = cookie;
+        assert_eq!(browser.get("/ui/repos").await.0, StatusCode::SEE_OTHER);
+        let late = browser.form("/ui/deployment/checkup", &[("token", "x")]).send().await.unwrap();
+        assert_eq!(late.status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_renewed_by_pages_that_come_soon_and_by_nothing_else() {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
+    let deployment = Deployment { redis: RedisServer::new(), objects: objects.clone() };
+    let onward = deployment.connect().await;
+    onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+    let sidecar = Sidecar::over(deployment, onward, |_| {}).await;
+    let sessions = Sessions::new(objects, sidecar.keys.clone());
+    let key = sidecar.keys.find(ADMIN.0).await.unwrap().unwrap();
+    // One that was used ten minutes ago.
+    let session = sessions.begin(key, clock::now_ms() - 600_000);
+    let mut browser = Browser::new(&sidecar);
+    browser.cookie = format!("onward={}", sessions.cookie(&session).await.unwrap());
+    let token = browser.token().await;
+    let renews = async |request: reqwest::RequestBuilder| {
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success() || answer.status() == StatusCode::SEE_OTHER);
+        answer.headers().contains_key("set-cookie")
+    };
+    assert!(renews(browser.request("GET", "/ui/queues")).await);
+    assert!(renews(browser.request("GET", "/ui/repos")).await);
+    // The storage takes its time, and meanwhile somebody may have logged out.
+    store.fail_next_at(Op::Get, "lake/", 1, Fault::Delay(Duration::from_millis(1_500)));
+    assert!(!renews(browser.request("GET", "/ui/repos")).await);
+    assert!(!renews(browser.form("/ui/deployment/checkup", &[("token", &token)])).await);
+    let stream = sidecar.plain("GET", "/ui/queues/live").header("Cookie", &browser.cookie);
+    assert!(!renews(stream.header("Accept", "text/event-stream")).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod content;
 mod limits;
 mod live;
 mod queue;
+mod sinks;
 
 /// The page of the queue of `main` of `lake`.
 const QUEUE: &str = "/ui/repos/lake/branches/main/queue";

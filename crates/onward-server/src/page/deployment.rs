@@ -10,6 +10,7 @@ use super::checkup::Findings;
 use super::layout::{Page, Section, table};
 use super::links::{self, Link};
 use super::measured::Histogram;
+use super::sinks;
 use super::visitor::Visitor;
 use super::words;
 use crate::auth::Role;
@@ -65,6 +66,8 @@ pub async fn show(
         }
         h2 { "Contention" }
         (contention(&app))
+        h2 { "Events out" }
+        (sinks::trouble(&app.sinks))
         @if visitor.may(Role::Admin) {
             h2 { "Examination" }
             (examination(&visitor, app.checkup.last()))

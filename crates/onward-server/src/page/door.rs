@@ -1,5 +1,7 @@
 //! Who is let in to the pages: whoever has a session, with forms that come from a page of it.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -13,10 +15,13 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::{body, taken_out};
 use crate::headers::text;
 use crate::state::{App, AppState};
-use onward::internals::clock;
+use onward::internals::clock::{self, Stopwatch};
 
 /// How a proxy says that its client's connection is encrypted.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// How soon an answer has to come that renews the session.
+const RENEWED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Lets those in who have a session, and sends others to where they can begin one.
 pub async fn enter(
@@ -24,7 +29,7 @@ pub async fn enter(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let now_ms = clock::now_ms();
+    let (now_ms, begun) = (clock::now_ms(), Stopwatch::start());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_page = asks_for_page(request.headers())?;
     let name = cookie_name(&app, request.headers())?;
@@ -34,7 +39,7 @@ pub async fn enter(
     };
     let Some(session) = session else { return turned_away(&request, is_read && is_page) };
     // What a page asks for by itself, as a stream, is no use of a session.
-    let renewed = session.renewed(now_ms).filter(|_| is_page);
+    let renewed = session.renewed(now_ms).filter(|_| is_page && is_read);
     let token = app.sessions.form_code(&session).await?;
     let visitor = Visitor::new(session, token);
     if !is_read {
@@ -44,7 +49,8 @@ pub async fn enter(
     request.extensions_mut().insert(visitor.clone());
     let key = visitor.caller.key.clone();
     let mut answer = admit(&app, key, request, next).await.into_response();
-    if let Some(renewed) = renewed.filter(|_| !answer.headers().contains_key(header::SET_COOKIE)) {
+    // An answer that comes late would bring back a session that was ended meanwhile: the next one renews it.
+    if let Some(renewed) = renewed.filter(|_| begun.elapsed() < RENEWED_WITHIN) {
         answer.headers_mut().insert(header::SET_COOKIE, set(&app, name, &renewed).await?);
     }
     // For who makes a page of an error.

@@ -72,6 +72,11 @@ pub fn cancel(repo: &str, branch: &str) -> Link {
     Link::to(&["repos", repo, "branches", branch, "queue", "cancel"])
 }
 
+/// The page of where events of a repository go.
+pub fn sinks(repo: &str) -> Link {
+    Link::to(&["repos", repo, "sinks"])
+}
+
 /// The page of this sidecar and what it stands on.
 pub fn deployment() -> Link {
     Link::to(&["deployment"])

@@ -1,6 +1,6 @@
 //! Parts of pages that are sent anew while somebody looks: server-sent events, as markup.
 //!
-//! `view` brings the whole part, as a JSON string. `end` says why nothing comes any more. The stream ends with
+//! `view` brings the whole part, as a JSON string, where it is not as it was. `end` says why nothing comes any more. The stream ends with
 //! the session, whose cookie it came with, and does not count as a use of it.
 
 use std::convert::Infallible;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
-use maud::Markup;
+use maud::{Markup, PreEscaped};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -41,16 +41,26 @@ struct Followed<L> {
     live: L,
     app: AppState,
     visitor: Visitor,
+    /// What was shown last.
+    last: String,
     _places: (Place, OwnedSemaphorePermit),
 }
 
 impl<L: Live> Followed<L> {
     async fn next(&mut self) -> Shown {
-        let shown = self.live.next().await;
-        match self.app.sessions.goes_on(&self.visitor.session, clock::now_ms()).await {
-            Ok(false) => Shown::End("The session has ended: log in again.".to_owned()),
+        loop {
+            let shown = self.live.next().await;
+            let goes_on = self.app.sessions.goes_on(&self.visitor.session, clock::now_ms()).await;
             // While keys cannot be read nobody is sent away.
-            Ok(true) | Err(_) => shown,
+            if !goes_on.unwrap_or(true) {
+                return Shown::End("The session has ended: log in again.".to_owned());
+            }
+            match &shown {
+                Shown::View(PreEscaped(text)) if *text == self.last => continue,
+                Shown::View(PreEscaped(text)) => self.last.clone_from(text),
+                Shown::End(_) => {}
+            }
+            return shown;
         }
     }
 }
@@ -58,7 +68,13 @@ impl<L: Live> Followed<L> {
 /// The stream of a part, for a visitor who has a place among those who listen.
 pub fn follow(app: &AppState, visitor: &Visitor, live: impl Live) -> ApiResult<Response> {
     let _places = app.listen(&visitor.caller.key.id)?;
-    let followed = Followed { live, app: AppState::clone(app), visitor: visitor.clone(), _places };
+    let followed = Followed {
+        live,
+        app: AppState::clone(app),
+        visitor: visitor.clone(),
+        last: String::new(),
+        _places,
+    };
     let events = stream::unfold(Some(followed), |followed| async move {
         let mut followed = followed?;
         let shown = followed.next().await;

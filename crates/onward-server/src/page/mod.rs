@@ -5,6 +5,7 @@
 //! is an error like anybody's, and [`speak`] makes a page of it. Links are made by [`links`], pages of lists
 //! by [`paging`]. A form has [`visitor::Visitor::token`] in it, without which [`door`] lets no form in.
 
+mod all_queues;
 mod assets;
 mod checkup;
 mod content;
@@ -20,6 +21,7 @@ mod queue;
 mod queue_view;
 mod queues;
 mod repos;
+mod sinks;
 mod speak;
 mod visitor;
 mod window;
@@ -33,6 +35,7 @@ use axum::routing::{get, post};
 use crate::extract::limited;
 use crate::state::AppState;
 
+pub use all_queues::AllQueues;
 pub use checkup::Checkup;
 pub use speak::speak;
 
@@ -48,6 +51,7 @@ pub fn routes(app: &AppState) -> Router<AppState> {
         .route("/ui/queues", get(queues::show))
         .route("/ui/queues/live", get(queues::follow))
         .route("/ui/repos", get(repos::list))
+        .route("/ui/repos/{repo}/sinks", get(sinks::show))
         .route("/ui/repos/{repo}/branches/{branch}/queue", get(queue::show))
         .route("/ui/repos/{repo}/branches/{branch}/queue/live", get(queue::follow))
         .route(

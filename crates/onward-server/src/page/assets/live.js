@@ -9,10 +9,14 @@
 
   // What a screen reader says, and not each second.
   const SPOKEN_EVERY_MS = 10000;
+  const RETRY_FIRST_MS = 2000;
+  const RETRY_LAST_MS = 60000;
   let source = null;
   let paused = false;
   let over = false;
   let spokenAt = -Infinity;
+  let waiting = null;
+  let retry = { after: RETRY_FIRST_MS, timer: 0 };
 
   const button = document.createElement("button");
   button.type = "button";
@@ -26,15 +30,28 @@
     if (state.textContent !== text) state.textContent = text;
   };
 
-  const show = (markup) => {
-    // A link that is being pressed, or text that is being marked, is left alone.
+  // What is pressed, has the focus, or is being marked is left as it is: a screen reader would read a link anew
+  // each time that another one came in its place.
+  const isHeld = () => {
     const marked = document.getSelection();
-    if (place.querySelector(":active") || (marked && !marked.isCollapsed && place.contains(marked.anchorNode))) return;
-    const focused = place.contains(document.activeElement) ? document.activeElement.id : null;
+    const focused = document.activeElement;
+    return (
+      place.querySelector(":active") !== null ||
+      (focused !== place && place.contains(focused)) ||
+      (marked !== null && !marked.isCollapsed && place.contains(marked.anchorNode))
+    );
+  };
+
+  const show = (markup) => {
+    if (isHeld()) {
+      waiting = markup;
+      return say("Held, while something in it has the focus.");
+    }
+    waiting = null;
+    say("Live.");
     const scrolled = [...place.querySelectorAll(".scroll")].map((part) => part.scrollLeft);
     place.innerHTML = markup;
     place.querySelectorAll(".scroll").forEach((part, at) => (part.scrollLeft = scrolled[at] || 0));
-    if (focused !== null) (document.getElementById(focused) || place).focus({ preventScroll: true });
     const words = place.querySelector("[data-words]");
     if (words && performance.now() - spokenAt > SPOKEN_EVERY_MS && spoken.textContent !== words.textContent) {
       spoken.textContent = words.textContent;
@@ -43,22 +60,9 @@
   };
 
   const close = () => {
+    clearTimeout(retry.timer);
     if (source) source.close();
     source = null;
-  };
-
-  const open = () => {
-    if (source || paused || over || document.hidden) return;
-    source = new EventSource(place.dataset.live);
-    source.addEventListener("view", (event) => {
-      say("Live.");
-      show(JSON.parse(event.data));
-    });
-    source.addEventListener("end", (event) => end(JSON.parse(event.data)));
-    source.onerror = () => {
-      if (source && source.readyState === EventSource.CLOSED) end("Not live any more: load the page again.");
-      else say("The connection is lost: trying again.");
-    };
   };
 
   const end = (why) => {
@@ -68,17 +72,39 @@
     say(why);
   };
 
-  const toggle = () => {
-    paused = !paused;
-    button.textContent = paused ? "Go on" : "Pause";
-    if (paused) {
-      close();
-      say("Paused.");
-    } else open();
+  // A browser gives a stream up for good that was refused, as by a proxy while the sidecar starts again.
+  const openLater = async () => {
+    close();
+    say("The connection is lost: trying again.");
+    const seen = await fetch("/ui", { redirect: "manual" }).catch(() => null);
+    if (seen && seen.status === 401) return end("The session has ended: log in again.");
+    retry.timer = setTimeout(open, retry.after);
+    retry.after = Math.min(2 * retry.after, RETRY_LAST_MS);
+  };
+
+  const open = () => {
+    if (source || paused || over || document.hidden) return;
+    source = new EventSource(place.dataset.live);
+    source.addEventListener("view", (event) => {
+      retry.after = RETRY_FIRST_MS;
+      show(JSON.parse(event.data));
+    });
+    source.addEventListener("end", (event) => end(JSON.parse(event.data)));
+    source.onerror = () => {
+      if (source && source.readyState === EventSource.CLOSED) openLater();
+      else say("The connection is lost: trying again.");
+    };
   };
 
   button.textContent = "Pause";
-  button.addEventListener("click", toggle);
+  button.addEventListener("click", () => {
+    paused = !paused;
+    button.textContent = paused ? "Go on" : "Pause";
+    close();
+    if (paused) say("Paused.");
+    else open();
+  });
+  place.addEventListener("focusout", () => setTimeout(() => waiting !== null && !paused && show(waiting)));
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("pagehide", close);
   open();
