@@ -7,9 +7,9 @@ use crate::model::name::RepoName;
 
 use super::lanes::Lanes;
 
-/// The stream that sink `id` of `repo` writes to in the deployment's own Redis.
-pub fn stream_key(repo: &RepoName, id: &str) -> String {
-    format!("onward:{{{repo}}}:sink:{id}:events")
+/// The stream that the sink of `repo` with this own name writes to in the deployment's own Redis.
+pub fn stream_key(repo: &RepoName, name: &str) -> String {
+    format!("onward:{{{repo}}}:sink:{name}:events")
 }
 
 /// Adds an entry of these fields to the stream `key`, which keeps the newest `length_max`, about. Where the reply

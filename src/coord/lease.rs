@@ -22,15 +22,15 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// That of sink `id` of `repo`, for `holder`, who keeps it more often than every `length`.
+    /// That of the sink of `repo` with this own name, for `holder`, who keeps it more often than every `length`.
     pub fn of_sink(
         lanes: Lanes,
         repo: &RepoName,
-        id: &str,
+        name: &str,
         holder: String,
         length: Duration,
     ) -> Self {
-        Self { lanes, key: format!("onward:{{{repo}}}:sink:{id}:lease"), holder, length }
+        Self { lanes, key: format!("onward:{{{repo}}}:sink:{name}:lease"), holder, length }
     }
 
     /// Takes it if nobody has it. Returns whether it is the holder's now.

@@ -10,7 +10,7 @@
 //! <repo>/protection                                  rules of protected branches; overwritten
 //! <repo>/write-policy                                rules of how objects are written; overwritten
 //! <repo>/sinks                                       where events go; overwritten
-//! <repo>/sink-progress/<id>                          how far a sink has come; created if absent, and replaced
+//! <repo>/sink-progress/<id>-<uid>                    how far a sink has come; created if absent, and replaced
 //!                                                    as it was read
 //! <repo>/log/<uid>/<first ticket, 20 digits>         one decided batch; created if absent
 //! <repo>/checkpoints/<uid>                           hint to a recent log entry; overwritten
@@ -140,9 +140,9 @@ pub fn sinks(repo: &RepoLife) -> String {
     format!("{repo}/sinks")
 }
 
-/// How far the sink with this id has come.
-pub fn sink_progress(repo: &RepoLife, id: &str) -> String {
-    format!("{repo}/sink-progress/{id}")
+/// How far a sink has come, by a name that no other sink has, not one of the same id either.
+pub fn sink_progress(repo: &RepoLife, name: &str) -> String {
+    format!("{repo}/sink-progress/{name}")
 }
 
 /// The folder of the logs, with one folder for each branch uid.

@@ -392,6 +392,10 @@ impl Branch {
         asked: Option<Fingerprint>,
         deadline: Option<Deadline>,
     ) -> Result<TicketHandle> {
+        if let Request::Merge(_) = &request {
+            let committer = self.committer(committer.clone());
+            self.check_acceptance(op_id, &committer, &request, true, deadline).await?;
+        }
         let submission = self.submission(op_id, committer, request, asked)?;
         self.submit(submission, asked, NamedLives::default(), deadline).await
     }

@@ -394,6 +394,8 @@ impl ChangeBuilder {
                 staging_lost: false,
             }),
         };
+        let branch = &self.branch;
+        branch.check_acceptance(op_id, &op.committer, &op.request, is_repeatable, deadline).await?;
         let element = op.encode(op_id)?;
         let may_repeat = is_repeatable;
         Ok((Submission { op_id, element, producers, seal, may_repeat }, removals))

@@ -2,7 +2,7 @@
 //! in a file for each subject.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::commit::Coordinator;
@@ -14,6 +14,7 @@ use crate::model::life::RepoLife;
 use crate::model::name::{BranchName, RepoName};
 use crate::objects::Checksum;
 
+use super::ask::Ask;
 use super::glance::Glances;
 use super::known_lives::KnownLives;
 use super::place::Place;
@@ -45,6 +46,8 @@ pub(super) struct Deployment {
     pub(super) glances: Mutex<HashMap<BranchUid, Arc<Glances>>>,
     /// Rules of protected branches, as read a moment ago.
     pub(super) protection: RulesCache<Protection>,
+    /// Who asks before commits and merges of protected branches are accepted.
+    pub(super) ask: OnceLock<Arc<dyn Ask>>,
     /// How writes are made, as read a moment ago.
     pub(super) write_policy: RulesCache<WritePolicy>,
     /// Where events go; held while that is changed.

@@ -4,7 +4,9 @@
 //! This room turns names into incarnations, requests into ops, and refs into commits. How an op
 //! becomes a commit is the business of [`crate::commit`].
 
+mod acceptance;
 pub mod access_keys;
+pub mod ask;
 pub mod at_work;
 pub mod board;
 pub mod branch;

@@ -1,6 +1,6 @@
 //! The way in: one connection to one deployment.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::commit::Coordinator;
 use crate::commit::context::BranchContext;
@@ -66,6 +66,7 @@ impl Onward {
                 lives: KnownLives::new(config.lives_believed),
                 glances: Mutex::default(),
                 protection: RulesCache::default(),
+                ask: OnceLock::new(),
                 write_policy: RulesCache::default(),
                 sinks: RulesCache::default(),
                 storage: Trust::new(config.accept_unsafe_storage),

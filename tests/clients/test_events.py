@@ -8,7 +8,7 @@ from queue import Queue
 
 import pytest
 import requests
-from cloudevents.http import from_http
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
@@ -50,13 +50,14 @@ def test_webhooks_are_what_the_libraries_of_their_receivers_take(server, main, r
     made.raise_for_status()
     secret = made.json()["secret"]
     main.object("größe").upload("1")
-    commit = main.commit("größe", metadata={"topic": "orders"})
+    commit = main.commit("größe", metadata={"topic": "orders"}).get_commit()
     headers, body = came.get(timeout=60)
-    event = from_http(headers, body)
-    assert (event["type"], event["source"]) == ("onward.commit", f"/repositories/{main.repo_id}")
-    assert event["id"] == headers["webhook-id"]
-    assert event.data["commit"] == commit.id
-    assert (event.data["message"], event.data["metadata"]) == ("größe", {"topic": "orders"})
+    event = from_http_event(HTTPMessage(headers=headers, body=body))
+    assert (event.get_type(), event.get_source()) == ("onward.commit", f"/repositories/{main.repo_id}")
+    assert event.get_id() == headers["webhook-id"]
+    data = event.get_data()
+    assert data["commit"] == commit.id
+    assert (data["message"], data["metadata"]) == ("größe", {"topic": "orders"})
     Webhook(secret).verify(body, headers)
     verify = recipe()
     verify(secret, headers, body)

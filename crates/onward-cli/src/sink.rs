@@ -122,6 +122,13 @@ pub struct Allow {
     allow_sink: Vec<String>,
 }
 
+impl Allow {
+    /// The same, read.
+    pub fn reach(&self) -> Result<Reach, Error> {
+        Reach::new(&self.allow_sink)
+    }
+}
+
 impl AddArgs {
     fn read(self) -> Result<(RepoName, NewSink, Reach), Error> {
         let target = match (self.url, self.stream) {
@@ -143,7 +150,7 @@ impl AddArgs {
             give_up_after: self.give_up_after,
             start,
         };
-        Ok((self.repo, new, Reach::new(&self.allow.allow_sink)?))
+        Ok((self.repo, new, self.allow.reach()?))
     }
 }
 
@@ -164,7 +171,7 @@ pub async fn run(global: &Global, out: &Out, verb: SinkVerb) -> Done {
                 }
             }
             SinkVerb::Test { repo, id, allow } => {
-                let reach = Reach::new(&allow.allow_sink)?;
+                let reach = allow.reach()?;
                 return show_sent(out, Sinks::new(onward, reach).test(&repo, &id).await?);
             }
             SinkVerb::Remove { repo, id } => {

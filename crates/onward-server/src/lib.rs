@@ -67,6 +67,8 @@ mod warehouse;
 mod watch;
 mod writes;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -130,7 +132,9 @@ impl Server {
         }
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
-        let sinks = sinks::Sinks::new(onward.clone(), sinks::Reach::new(&allow_sinks)?);
+        let reach = sinks::Reach::new(&allow_sinks)?;
+        onward.ask_by(Arc::new(sinks::Checks::new(&onward, reach.clone())));
+        let sinks = sinks::Sinks::new(onward.clone(), reach);
         #[cfg(not(feature = "iceberg"))]
         if iceberg_warehouse.is_some_and(|url| !url.is_empty()) {
             return Err(Error::invalid(

@@ -167,12 +167,18 @@ pub fn encode<T: Serialize>(record: &T) -> Result<Bytes> {
     pack_versioned("a record", VERSION, record)
 }
 
+/// Encodes a record as a version that its kind has besides the first.
+pub fn encode_as<T: Serialize>(version: u8, record: &T) -> Result<Bytes> {
+    pack_versioned("a record", version, record)
+}
+
 /// Reads a record from object `key`.
 pub fn decode<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T> {
     decode_up_to(VERSION, key, bytes)
 }
 
-fn decode_up_to<'a, T: Deserialize<'a>>(known: u8, key: &str, bytes: &'a [u8]) -> Result<T> {
+/// Reads a record from object `key` whose kind has so many versions.
+pub fn decode_up_to<'a, T: Deserialize<'a>>(known: u8, key: &str, bytes: &'a [u8]) -> Result<T> {
     let damaged = |why: String| {
         let why = short(&why);
         Error::corrupt(format!("object '{key}' is damaged ({why}): restore it from a copy"))

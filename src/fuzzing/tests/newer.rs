@@ -58,7 +58,7 @@ fn a_record_of_a_newer_version_is_refused_as_such() {
     newer(RepoRecord::decode("repo", &with("repo-v1.bin", 0, 3)));
     newer(decode::<BranchRecord>("branch", &with("branch-first-v1.bin", 0, 255)));
     newer(decode::<CommitId>("tag", &with("tag-v1.bin", 0, 2)));
-    newer(decode_rules::<Rule>("protection", &with("protection-v1.bin", 0, 2)));
+    newer(decode_rules::<Rule>("protection", &with("protection-v2.bin", 0, 3)));
     newer(decode_rules::<WriteRule>("write-policy", &with("write-policy-v1.bin", 0, 2)));
     newer(decode_rules::<Sink>("sinks", &with("sinks-v1.bin", 0, 2)));
     newer(decode::<Progress>("progress", &with("sink-progress-v1.bin", 0, 2)));

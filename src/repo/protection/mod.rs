@@ -4,6 +4,7 @@
 //! decided in its turn: an accepted op always is. An op that is submitted again under a rule that
 //! is new is refused; its ticket tells what became of it.
 
+pub(crate) mod check;
 mod rule;
 pub(crate) mod rules;
 
@@ -14,6 +15,7 @@ use super::handles::{Branch, Repository};
 pub use super::rules::RULES_MAX;
 pub use super::rules::cache::CACHED_FOR;
 pub use super::rules::pattern::PATTERN_LEN_MAX;
+pub use check::{CHECK_TIMEOUT_MAX_MS, Check, OnFailure};
 pub use rule::{Action, Rule};
 
 use rules::Protection;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::error::{Error, Result, quoted};
 use crate::repo::rules::pattern;
 
+use super::check::Check;
+
 /// What can be done to a branch directly. Merging into it is not among them: a protected branch is
 /// one that changes by merges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,12 +76,15 @@ pub struct Rule {
     pub pattern: String,
     /// What is blocked.
     pub blocks: BTreeSet<Action>,
+    /// Who is asked before a commit or a merge is queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
 }
 
 impl Rule {
     /// A rule that blocks everything there is to block.
     pub fn new(pattern: impl Into<String>) -> Self {
-        Self { pattern: pattern.into(), blocks: Action::ALL.into() }
+        Self { pattern: pattern.into(), blocks: Action::ALL.into(), check: None }
     }
 
     /// The same rule, which blocks only these.
@@ -89,8 +94,19 @@ impl Rule {
         self
     }
 
+    /// The same rule, by which commits and merges are checked before they are queued.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn checked_by(mut self, check: Check) -> Self {
+        self.check = Some(check);
+        self
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         pattern::check(&self.pattern)?;
+        if let Some(check) = &self.check {
+            return check.check();
+        }
         if self.blocks.is_empty() {
             return Err(Error::invalid(format!(
                 "the rule for '{}' blocks nothing: name at least one of stage, commit, delete, reset",

@@ -5,9 +5,10 @@ use glob::Pattern;
 use crate::model::error::Result;
 use crate::model::life::RepoLife;
 use crate::objects::layout;
-use crate::repo::rules::kind::Kind;
+use crate::repo::rules::kind::{Kind, Stored};
 use crate::repo::rules::pattern;
 
+use super::check::Check;
 use super::rule::{Action, Rule};
 
 /// The kind of rules that protect branches.
@@ -31,6 +32,15 @@ impl Kind for Protection {
     }
 }
 
+impl Stored for Rule {
+    const NEWEST: u8 = 2;
+
+    /// 2 of one with a check: a program that does not know it must not pass it over.
+    fn version(&self) -> u8 {
+        if self.check.is_some() { 2 } else { 1 }
+    }
+}
+
 /// Rules, ready to be applied.
 pub(crate) struct Rules(Vec<(Pattern, Rule)>);
 
@@ -45,6 +55,15 @@ impl Rules {
             rule.blocks.contains(&action) && pattern.matches(branch)
         };
         self.0.iter().find(blocks).map(|(_, rule)| rule)
+    }
+
+    /// Every check of commits and merges into a branch, with its rule.
+    pub(crate) fn checks<'a>(
+        &'a self,
+        branch: &'a str,
+    ) -> impl Iterator<Item = (&'a Rule, &'a Check)> {
+        let matching = self.0.iter().filter(move |(pattern, _)| pattern.matches(branch));
+        matching.filter_map(|(_, rule)| Some((rule, rule.check.as_ref()?)))
     }
 }
 

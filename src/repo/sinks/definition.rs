@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::error::{Error, Result, quoted};
 use crate::model::life::RepoLife;
 use crate::objects::layout;
-use crate::repo::rules::kind::Kind;
+use crate::repo::rules::kind::{Kind, Stored};
 use crate::repo::rules::pattern;
 
 /// Patterns of branches of a sink, at most.
@@ -113,6 +113,8 @@ impl fmt::Debug for Target {
 pub struct Sink {
     /// Its id in the repository.
     pub id: String,
+    /// What tells it from others that had the same id before, or are to get it at the same time: drawn.
+    pub uid: String,
     /// Glob patterns of the branches whose events it takes.
     pub branches: Vec<String>,
     /// Which kinds of events it takes.
@@ -135,6 +137,11 @@ impl Sink {
 
     /// The longest time until a sink is given up: 30 days.
     pub const GIVE_UP_MAX_MS: u64 = 30 * 24 * 3_600_000;
+
+    /// A name that no other sink has: of its progress, its lease and its stream.
+    pub fn own_name(&self) -> String {
+        format!("{}-{}", self.id, self.uid)
+    }
 
     /// Whether a sink may have this id: 1 to 32 small letters, digits and `-`.
     pub fn can_be(id: &str) -> bool {
@@ -222,6 +229,8 @@ impl Branches {
     }
 }
 
+impl Stored for Sink {}
+
 /// The kind of settings that sinks are.
 pub(in crate::repo) enum Sinks {}
 
@@ -250,6 +259,7 @@ mod tests {
     fn sink() -> Sink {
         Sink {
             id: "audit".into(),
+            uid: "0123456789abcdef".into(),
             branches: vec!["main".into(), "release-*".into()],
             kinds: EventKind::ALL.into(),
             target: Target::Webhook {

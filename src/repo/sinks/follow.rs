@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::commit::log::entry::LogEntry;
 use crate::commit::log::lake::Lake;
-use crate::model::error::Result;
+use crate::model::error::{ErrorKind, Result};
 use crate::model::ids::Ticket;
 
 use super::event::BranchEvent;
@@ -50,12 +50,16 @@ impl Follower {
         loop {
             let entry = match self.entry.take() {
                 Some(entry) => entry,
-                None => match self.lake.decided(self.at.uid, self.at.entry).await? {
-                    Some(entry) => entry,
-                    None if self.at.over => {
+                None => match self.lake.decided(self.at.uid, self.at.entry).await {
+                    Ok(Some(entry)) => entry,
+                    Ok(None) if !self.at.over => return Ok(Next::Nothing),
+                    // A branch whose log is damaged ends by its mark: what comes next cannot be told.
+                    Err(error) if !(self.at.over && error.kind() == ErrorKind::Corrupt) => {
+                        return Err(error);
+                    }
+                    Ok(None) | Err(_) => {
                         return Ok(Next::End(Box::new(BranchEvent::deleted(&self.at, None))));
                     }
-                    None => return Ok(Next::Nothing),
                 },
             };
             while self.at.next <= entry.last() {
@@ -82,7 +86,7 @@ impl Follower {
     }
 }
 
-/// Where the log entry begins that has ticket `wanted`, or the end of the log where it does not come so far.
+/// The place of ticket `wanted`, which is decided.
 pub(super) async fn place_of(lake: &Lake, of: &Followed, wanted: Ticket) -> Result<Followed> {
     let Some(mut entry) = lake.near(of.uid, wanted).await? else { return Ok(of.clone()) };
     while let Some(found) = lake.decided(of.uid, entry).await? {
@@ -91,5 +95,5 @@ pub(super) async fn place_of(lake: &Lake, of: &Followed, wanted: Ticket) -> Resu
         }
         entry = found.last().next();
     }
-    Ok(Followed { entry, next: wanted.max(entry), announced: true, ..of.clone() })
+    Ok(Followed { entry, next: wanted.max(entry), ..of.clone() })
 }

@@ -50,7 +50,8 @@ pub enum StartAt {
     Now,
     /// With the first commit of every branch that is there.
     Start,
-    /// Behind this ticket, on every branch that is there and has come so far.
+    /// Behind this ticket, on every branch that is there; on those that have not come so far, with what is
+    /// decided from now on.
     After(Ticket),
 }
 
@@ -97,15 +98,9 @@ impl Repository {
         taken(&sinks)?;
         // First, so that who finds the sink knows where it begins.
         let progress = self.first_places(&life, &sink, from).await?;
-        let mut record = self.progress_record(&life, &sink.id);
-        record.read().await?;
-        if !record.write(&progress).await? {
-            return Err(Error::conflict(format!(
-                "sink '{}' is being made by somebody else",
-                sink.id
-            )));
-        }
-        self.change_sinks(|mut sinks| {
+        let mut record = self.progress_record(&life, &sink);
+        record.write(&progress).await?;
+        let added = self.change_sinks(|mut sinks| {
             taken(&sinks)?;
             if sinks.len() >= SINKS_MAX {
                 return Err(Error::invalid(format!(
@@ -114,8 +109,13 @@ impl Repository {
             }
             sinks.push(sink.clone());
             Ok(sinks)
-        })
-        .await
+        });
+        let added = added.await;
+        if added.is_err() {
+            // Under a name of its own: whoever has the id keeps his.
+            record.remove().await?;
+        }
+        added
     }
 
     /// Removes a sink, and how far it had come.
@@ -127,7 +127,7 @@ impl Repository {
             if sinks.len() == count { Err(self.no_sink(id)) } else { Ok(sinks) }
         })
         .await?;
-        self.progress_record(&life, id).remove().await?;
+        self.progress_record(&life, &sink).remove().await?;
         Ok(sink)
     }
 
@@ -146,8 +146,8 @@ impl Repository {
 
     /// Lets a sink that was given up go on where it stopped.
     pub async fn revive_sink(&self, id: &str) -> Result<()> {
-        let (life, _) = self.sink(id).await?;
-        let mut record = self.progress_record(&life, id);
+        let (life, sink) = self.sink(id).await?;
+        let mut record = self.progress_record(&life, &sink);
         for _ in 0..CHANGES_MAX {
             let Some(mut progress) = record.read().await? else { return Err(self.no_sink(id)) };
             progress.revive();
@@ -159,13 +159,13 @@ impl Repository {
     }
 
     /// How far a sink has come.
-    pub async fn sink_progress(&self, life: &RepoLife, id: &str) -> Result<Option<Progress>> {
-        self.progress_record(life, id).read().await
+    pub async fn sink_progress(&self, life: &RepoLife, sink: &Sink) -> Result<Option<Progress>> {
+        self.progress_record(life, sink).read().await
     }
 
     /// The object that says how far a sink has come.
-    pub fn progress_record(&self, life: &RepoLife, id: &str) -> ProgressRecord {
-        ProgressRecord::of(self.onward.coordinator().objects(), life, id)
+    pub fn progress_record(&self, life: &RepoLife, sink: &Sink) -> ProgressRecord {
+        ProgressRecord::of(self.onward.coordinator().objects(), life, sink)
     }
 
     async fn change_sinks(&self, change: impl Fn(Vec<Sink>) -> Result<Vec<Sink>>) -> Result<()> {
@@ -177,7 +177,7 @@ impl Repository {
         let (lake, branches) = (self.onward.coordinator().lake(life), Branches::of(sink)?);
         let mut progress = Progress::default();
         let seen = survey::seen(&lake, &branches).await?;
-        progress.note_survey(&seen);
+        progress.note_survey(&seen, None);
         let live: Vec<_> = seen.iter().filter(|seen| seen.live).collect();
         if live.len() > FOLLOWED_MAX {
             return Err(too_many());
@@ -207,17 +207,24 @@ impl Repository {
         let start = Followed::from_start(record);
         match from {
             StartAt::Start => Ok(Some(start)),
-            StartAt::After(ticket) => place_of(lake, &start, ticket.next()).await.map(Some),
-            StartAt::Now => match self.branch(seen.name.as_str()).head().await {
-                Ok((context, head)) if context.uid == start.uid => {
-                    let next = Ticket(head.done + 1);
-                    Ok(Some(Followed { entry: next, next, announced: true, ..start }))
+            StartAt::Now | StartAt::After(_) => {
+                match self.branch(seen.name.as_str()).head().await {
+                    Ok((context, head)) if context.uid == start.uid => {
+                        let next = Ticket(head.done + 1);
+                        let now = Followed { entry: next, next, announced: true, ..start };
+                        match from {
+                            StartAt::After(ticket) if ticket.next() < next => {
+                                place_of(lake, &now, ticket.next()).await.map(Some)
+                            }
+                            _ => Ok(Some(now)),
+                        }
+                    }
+                    // It ends at this moment.
+                    Ok(_) => Ok(None),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(error),
                 }
-                // It ends at this moment.
-                Ok(_) => Ok(None),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
-            },
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::model::life::RepoLife;
 use crate::model::name::BranchName;
 use crate::objects::{Objects, layout};
 
+use super::definition::Sink;
+
 /// Branches that a sink follows at the same time, at most.
 pub const FOLLOWED_MAX: usize = 10_000;
 
@@ -81,6 +83,9 @@ pub struct Progress {
     pub finished: Vec<Finished>,
     /// Events delivered so far; those that were delivered again count again.
     pub delivered: u64,
+    /// Since when its target cannot be opened, milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub blocked_since_ms: Option<i64>,
     /// What went wrong last, while something does.
     #[serde(default)]
     pub trouble: Option<String>,
@@ -92,7 +97,8 @@ pub struct Progress {
 impl Progress {
     /// Since when something fails, if anything does.
     pub fn failing_since_ms(&self) -> Option<i64> {
-        self.followed.iter().filter_map(|followed| followed.failing_since_ms).min()
+        let failing = self.followed.iter().filter_map(|followed| followed.failing_since_ms);
+        failing.chain(self.blocked_since_ms).min()
     }
 
     /// Notes what went wrong.
@@ -107,7 +113,7 @@ impl Progress {
 
     /// Takes that back: what failed is tried again from now on.
     pub fn revive(&mut self) {
-        (self.dead, self.trouble) = (None, None);
+        (self.dead, self.trouble, self.blocked_since_ms) = (None, None, None);
         for followed in &mut self.followed {
             followed.failing_since_ms = None;
         }
@@ -128,9 +134,10 @@ pub struct ProgressRecord {
 }
 
 impl ProgressRecord {
-    /// That of sink `id`, not read yet.
-    pub fn of(objects: &Objects, life: &RepoLife, id: &str) -> Self {
-        Self { objects: objects.clone(), key: layout::sink_progress(life, id), bytes: None }
+    /// That of a sink, not read yet.
+    pub fn of(objects: &Objects, life: &RepoLife, sink: &Sink) -> Self {
+        let key = layout::sink_progress(life, &sink.own_name());
+        Self { objects: objects.clone(), key, bytes: None }
     }
 
     /// What it says now; `None` where there is none.

@@ -93,10 +93,11 @@ impl Progress {
         seen.iter().filter(is_new).collect()
     }
 
-    /// Notes that all records up to the newest of these were looked at, and forgets what no look can take for new
+    /// Notes that all records up to the newest of these were looked at, or up to `most_ms`, and forgets what no look can take for new
     /// any more.
-    pub(super) fn note_survey(&mut self, seen: &[Seen]) {
+    pub(super) fn note_survey(&mut self, seen: &[Seen], most_ms: Option<i64>) {
         let newest = seen.iter().map(|seen| seen.recorded_ms).max().unwrap_or(i64::MIN);
+        let newest = newest.min(most_ms.unwrap_or(i64::MAX));
         self.surveyed_ms = self.surveyed_ms.max(newest);
         let settled = self.surveyed_ms.saturating_sub(SLACK_MS);
         self.finished.retain(|finished| finished.recorded_ms > settled);
@@ -130,14 +131,26 @@ pub(super) async fn survey(
         .into_iter()
         .map(|seen| {
             let read = async move {
-                let record = BranchRecord::read(lake, &seen.name, seen.incarnation).await?;
-                Ok::<_, crate::Error>(record.map(|record| (record, seen)))
+                match BranchRecord::read(lake, &seen.name, seen.incarnation).await {
+                    // One that nobody can read now keeps no other from being followed.
+                    Err(error) if !error.is_retryable() => {
+                        tracing::warn!(%error, branch = %seen.name, "a sink cannot follow a branch");
+                        Ok(Some((None, seen)))
+                    }
+                    read => read.map(|record| record.map(|record| (Some(record), seen))),
+                }
             };
             read.boxed()
         })
         .collect();
-    let records: Vec<Option<_>> = stream::iter(reads).buffered(READS).try_collect().await?;
+    let records: Vec<Option<(Option<BranchRecord>, &Seen)>> =
+        stream::iter(reads).buffered(READS).try_collect().await?;
+    let mut unread = Vec::new();
     for (record, Seen { name, incarnation, recorded_ms, live }) in records.into_iter().flatten() {
+        let Some(record) = record else {
+            unread.push(*recorded_ms);
+            continue;
+        };
         if record.hidden {
             let (name, recorded_ms) = (name.clone(), *recorded_ms);
             progress.finished.push(Finished { name, incarnation: *incarnation, recorded_ms });
@@ -148,7 +161,9 @@ pub(super) async fn survey(
         }
         progress.followed.push(Followed { over: !live, ..Followed::from_start(record) });
     }
-    progress.note_survey(&seen);
+    // It stays new, for when it can be read.
+    let unread = unread.into_iter().min().map(|recorded_ms| recorded_ms + SLACK_MS - 1);
+    progress.note_survey(&seen, unread);
     Ok(())
 }
 
@@ -170,8 +185,12 @@ mod tests {
         assert!(progress.new_among(&both).is_empty());
         assert_eq!(progress.new_among(&[seen("young", 2, 9 * SLACK_MS + 1)]).len(), 1);
         // Another branch, much later: no look takes the first for new any more.
-        progress.note_survey(&[seen("new", 1, 12 * SLACK_MS)]);
+        progress.note_survey(&[seen("new", 1, 12 * SLACK_MS)], None);
         assert!(progress.finished.is_empty());
+        let unread = seen("unread", 1, 13 * SLACK_MS);
+        let both_new = [unread.clone(), seen("later", 1, 20 * SLACK_MS)];
+        progress.note_survey(&both_new, Some(14 * SLACK_MS - 1));
+        assert!(progress.new_among(&both_new).contains(&&unread), "it stays new");
         assert!(progress.new_among(&both).is_empty());
     }
 }

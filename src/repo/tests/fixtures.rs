@@ -26,7 +26,7 @@ use crate::repo::change_file::parse_line;
 use crate::repo::hint;
 use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::Rule;
-use crate::repo::rules::kind::{decode_rules, encode_rules};
+use crate::repo::rules::kind::{Stored, decode_rules, encode_rules};
 use crate::repo::sinks::{Progress, Sink};
 use crate::repo::trust::Verdict;
 use crate::repo::write_policy::WriteRule;
@@ -102,7 +102,7 @@ fn read_record<T: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) 
     Ok((json_of(&record), Some(encode(&record)?.to_vec())))
 }
 
-fn read_rules<R: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Read {
+fn read_rules<R: Stored + serde::de::DeserializeOwned>(bytes: &[u8]) -> Read {
     let rules: Vec<R> = decode_rules("fixture", bytes)?;
     let said = json_of(&rules);
     Ok((said, Some(encode_rules(rules)?.to_vec())))
@@ -229,6 +229,8 @@ fn all() -> Vec<Fixture> {
     add("tag-v1".into(), tag.to_vec(), read_record::<CommitId>);
     let protection = encode_rules(samples::rules()).unwrap();
     add("protection-v1".into(), protection.to_vec(), read_rules::<Rule>);
+    let checked = encode_rules(samples::checked_rules()).unwrap();
+    add("protection-v2".into(), checked.to_vec(), read_rules::<Rule>);
     let policy = encode_rules(samples::write_policy()).unwrap();
     add("write-policy-v1".into(), policy.to_vec(), read_rules::<WriteRule>);
     let sinks = encode_rules(samples::sinks()).unwrap();

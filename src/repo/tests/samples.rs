@@ -22,7 +22,7 @@ use crate::model::ids::{
 use crate::model::producer::{Producer, Standing};
 use crate::repo::access_keys::{AccessKey, Role};
 use crate::repo::multipart::{Done, Part, Upload};
-use crate::repo::protection::{Action, Rule};
+use crate::repo::protection::{Action, Check, OnFailure, Rule};
 use crate::repo::sinks::progress::Finished;
 use crate::repo::sinks::{Dead, EventKind, Followed, Progress, Sink, Target};
 use crate::repo::trust;
@@ -403,9 +403,20 @@ pub(super) fn rules() -> Vec<Rule> {
     vec![Rule::new("main"), Rule::new("release-*").only([Action::Delete, Action::Reset])]
 }
 
+pub(super) fn checked_rules() -> Vec<Rule> {
+    let check = Check {
+        url: "https://checks.example.org/onward".into(),
+        secret: "1.c2VhbGVk".into(),
+        timeout_ms: 5000,
+        on_failure: OnFailure::Accept,
+    };
+    vec![Rule::new("main").only([]).checked_by(check), Rule::new("release-*")]
+}
+
 pub(super) fn sinks() -> Vec<Sink> {
     let webhook = Sink {
         id: "audit".into(),
+        uid: "0123456789abcdef".into(),
         branches: vec!["main".into(), "release-*".into()],
         kinds: [EventKind::Commit, EventKind::Merge].into(),
         target: Target::Webhook {
@@ -448,6 +459,7 @@ pub(super) fn sink_progress() -> Progress {
         followed: vec![followed],
         finished: vec![Finished { name, incarnation: 1, recorded_ms }],
         delivered: 123,
+        blocked_since_ms: None,
         trouble: Some("it answered 500 Internal Server Error".into()),
         dead: Some(Dead { at_ms: CREATED_MS + 4, reason: "it answered 410 Gone".into() }),
     }

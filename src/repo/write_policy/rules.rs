@@ -5,7 +5,7 @@ use glob::Pattern;
 use crate::model::error::Result;
 use crate::model::life::RepoLife;
 use crate::objects::layout;
-use crate::repo::rules::kind::Kind;
+use crate::repo::rules::kind::{Kind, Stored};
 use crate::repo::rules::pattern;
 
 use super::rule::{WriteRule, Written};
@@ -30,6 +30,8 @@ impl Kind for WritePolicy {
         WriteRules::of(rules)
     }
 }
+
+impl Stored for WriteRule {}
 
 /// Rules, ready to be applied.
 pub(crate) struct WriteRules(Vec<(Pattern, WriteRule)>);

@@ -36,7 +36,8 @@ async fn a_sink_is_made_tried_shown_and_removed_over_http_and_its_secret_is_show
         listed["sinks"][0]["delivered"] == 1 && listed["sinks"][0]["state"] == "live"
     })
     .await;
-    for object in ["lake/sinks", "lake/sink-progress/audit"] {
+    let (_, sinks) = sidecar.onward.repo("lake").sinks().await.unwrap();
+    for object in ["lake/sinks", &format!("lake/sink-progress/{}", sinks[0].own_name())] {
         let stored = sidecar.deployment.objects.get(object).await.unwrap().unwrap();
         let key = secret.as_bytes();
         assert!(!stored.windows(key.len()).any(|bytes| bytes == key), "{object}");
@@ -76,7 +77,10 @@ async fn sinks_that_cannot_be_are_refused_and_nobody_but_an_administrator_makes_
     let made = json!({"id": "local", "url": "https://localhost:1/"});
     assert_eq!(sidecar.send("POST", SINKS, made).await.0, StatusCode::CREATED);
     let (_, tried) = sidecar.send("POST", &format!("{SINKS}/local/test"), json!({})).await;
-    assert!(tried["reason"].as_str().unwrap().contains("no event may go to address"), "{tried}");
+    assert!(
+        tried["reason"].as_str().unwrap().contains("stands for an address that no event may go to"),
+        "{tried}"
+    );
     let (id, secret) = sidecar.key(Role::Write).await;
     let as_writer = |method: &str, body: Value| {
         let request = sidecar.plain(method, SINKS).basic_auth(&id, Some(&secret));
@@ -98,10 +102,10 @@ async fn the_command_makes_lists_tries_and_removes_sinks() {
         assert!(made["secret"].as_str().unwrap().starts_with("whsec_"), "{made}");
         desk.fails(3, &format!("{add} --allow-sink 127.0.0.1"));
         let stream = desk.done("sink add lake --stream --id stream --from-start --json").json();
-        assert_eq!(stream["stream"], "onward:{lake}:sink:stream:events");
+        assert!(stream["stream"].as_str().unwrap().starts_with("onward:{lake}:sink:stream-"));
         let listed = desk.done("sink list lake").stdout;
         assert!(listed.starts_with("audit\tlive\thttp://127.0.0.1:"), "{listed}");
-        assert!(listed.contains("/hook?…\tmain\t0\n") && !listed.contains("token"), "{listed}");
+        assert!(listed.contains("/…\tmain\t0\n") && !listed.contains("hook"), "{listed}");
         let tried = desk.done("sink test lake audit --allow-sink 127.0.0.1");
         assert_eq!(tried.stdout, "taken, with status 204\n");
         desk.fails(1, "sink test lake audit");

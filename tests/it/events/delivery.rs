@@ -111,9 +111,12 @@ async fn a_new_sink_begins_now_or_at_the_first_commit_or_behind_a_ticket() {
     ended.create(&"main".parse().unwrap()).await.unwrap();
     ended.delete().await.unwrap();
     let mut receivers = Vec::new();
-    for (id, start) in
-        [("now", StartAt::Now), ("start", StartAt::Start), ("after", StartAt::After(Ticket(4)))]
-    {
+    for (id, start) in [
+        ("now", StartAt::Now),
+        ("start", StartAt::Start),
+        ("after", StartAt::After(Ticket(4))),
+        ("far", StartAt::After(Ticket(100))),
+    ] {
         let receiver = Receiver::start().await;
         let id = Some(id.to_owned());
         deliverer.add(NewSink { id, start, ..webhook(&receiver.url) }).await;
@@ -121,7 +124,7 @@ async fn a_new_sink_begins_now_or_at_the_first_commit_or_behind_a_ticket() {
     }
     commit(&main, 5).await;
     // The first commit of a repository has ticket 1; a branch that had ended is no news.
-    for (receiver, tickets) in receivers.iter().zip([7..=7, 1..=7, 5..=7]) {
+    for (receiver, tickets) in receivers.iter().zip([7..=7, 1..=7, 5..=7, 7..=7]) {
         let expected: Vec<u64> = tickets.collect();
         let is_there = |got: &[super::receiver::Got]| {
             got.iter().any(|got| got.place() == ("main".to_owned(), Some(7)))

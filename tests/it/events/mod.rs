@@ -1,6 +1,7 @@
 //! Events out: what sinks get, in which order, and what becomes of it when something fails.
 
 mod asking;
+mod checking;
 mod delivery;
 mod failing;
 mod model;

@@ -62,6 +62,8 @@ pub enum Reply {
     Status(u16),
     /// A status with a header.
     With(u16, &'static str, String),
+    /// A status with a body.
+    Said(u16, String),
     /// Nothing, ever.
     Silence,
 }
@@ -161,12 +163,13 @@ async fn answer(
     let got = Got { headers, event: serde_json::from_slice(&body).unwrap_or_default(), body };
     let reply = (answers.lock().unwrap())(&got);
     all.lock().unwrap().push(got);
-    let (status, header) = match reply {
-        Reply::Status(status) => (status, None),
-        Reply::With(status, name, value) => (status, Some((name, value))),
+    let (status, header, body) = match reply {
+        Reply::Status(status) => (status, None, String::new()),
+        Reply::With(status, name, value) => (status, Some((name, value)), String::new()),
+        Reply::Said(status, body) => (status, None, body),
         Reply::Silence => std::future::pending().await,
     };
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(Full::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     if let Some((name, value)) = header {
         response.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());

@@ -151,7 +151,7 @@ async fn a_protected_branch_refuses_before_the_body_what_the_rules_would_write()
     let rule = WriteRule::new("main", Written::Committed).below("tables/");
     repo.set_write_rule(rule).await.unwrap();
     let protect = |action| {
-        let rule = Rule { pattern: "main".to_owned(), blocks: [action].into() };
+        let rule = Rule::new("main").only([action]);
         repo.protect(rule)
     };
     protect(Action::Stage).await.unwrap();

@@ -19,7 +19,7 @@ use super::args::Global;
 use super::exit::{Done, Exit};
 use super::out::Out;
 use super::progress::Progress;
-use super::session::{branch_above, config, prefix_of};
+use super::session::{ask_checks, branch_above, config, prefix_of};
 use super::signals::Signals;
 use entry::Checksum;
 use report::Report;
@@ -76,6 +76,7 @@ pub async fn run(global: &Global, out: &Out, args: IngestArgs) -> Done {
             ))
         })?;
     let onward = Onward::connect(config(global).await?).await?;
+    ask_checks(&onward)?;
     let done = ingest(&onward, out, args, dir).await;
     onward.close().await;
     done

@@ -9,7 +9,7 @@ use onward_kafka::{Event, Kafka, LinkedStore, ReplyTopic, Sink, Stop};
 use super::super::args::Global;
 use super::super::exit::{Done, Exit};
 use super::super::out::Out;
-use super::super::session::{blocking, branch_above, config};
+use super::super::session::{ask_checks, blocking, branch_above, config};
 use super::super::signals::Signals;
 use super::args::{FormatArg, KafkaArgs};
 use super::plan::Plan;
@@ -28,6 +28,7 @@ pub async fn run(global: &Global, out: &Out, args: KafkaArgs) -> Done {
         plan.settings(&args, None)?;
     }
     let onward = Onward::connect(config(global).await?).await?;
+    ask_checks(&onward)?;
     let done = sink(&onward, out, &args, plan).await;
     onward.close().await;
     done

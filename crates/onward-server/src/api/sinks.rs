@@ -25,7 +25,7 @@ pub struct SinksShape {
 }
 
 /// What a sink is to be. It has a `url` or a `stream`.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewSinkShape {
@@ -55,7 +55,7 @@ pub struct NewSinkShape {
 }
 
 /// A stream of Redis.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StreamShape {
@@ -79,7 +79,7 @@ pub enum StartShape {
 }
 
 /// A sink that was made.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct MadeShape {
     /// The sink as it was made.
@@ -111,7 +111,7 @@ pub struct RotateShape {
 }
 
 /// A new secret.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
 pub struct SecretShape {
     /// The secret: shown this once.

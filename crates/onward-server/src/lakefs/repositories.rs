@@ -227,9 +227,12 @@ fn replaced(there: Vec<Rule>, mut wanted: Vec<String>) -> Vec<Rule> {
     for rule in there {
         if wanted.contains(&rule.pattern) {
             wanted.retain(|pattern| *pattern != rule.pattern);
-            rules.push(Rule::new(rule.pattern));
+            // Who does not know of checks does not mean to take one away.
+            rules.push(Rule { check: rule.check, ..Rule::new(rule.pattern) });
         } else if !is_shown(&rule) {
             rules.push(rule);
+        } else if rule.check.is_some() {
+            rules.push(rule.only([]));
         }
     }
     for pattern in wanted {

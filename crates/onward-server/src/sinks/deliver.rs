@@ -18,9 +18,6 @@ const EVERY: Duration = Duration::from_secs(2);
 /// For each repository that is looked at, a look takes so long at the least: two reads.
 const LOOK_AT_ONE: Duration = Duration::from_millis(20);
 
-/// Sinks that a sidecar works for, at most; others are left to other sidecars.
-const WORKERS_MAX: usize = 1000;
-
 /// How long what is under way may take to end when the sidecar stops.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -43,7 +40,11 @@ struct Workers {
 pub async fn deliver(sinks: Sinks, stop: CancellationToken) {
     let mut workers = Workers::default();
     loop {
-        let pause = match workers.look(&sinks, &stop).await {
+        let looked = tokio::select! {
+            looked = workers.look(&sinks, &stop) => looked,
+            () = stop.cancelled() => break,
+        };
+        let pause = match looked {
             Ok(repos) => EVERY.max(LOOK_AT_ONE.saturating_mul(repos)),
             Err(error) => {
                 tracing::info!(%error, "which sinks there are cannot be looked up");
@@ -97,12 +98,6 @@ impl Workers {
         for (key, sink) in wanted {
             if self.running.contains_key(&key) {
                 continue;
-            }
-            if self.running.len() >= WORKERS_MAX {
-                tracing::warn!(
-                    "{WORKERS_MAX} sinks are delivered, the limit: others are left to other sidecars"
-                );
-                break;
             }
             let stop = stop.child_token();
             let (sinks, life) = (sinks.clone(), key.0.clone());

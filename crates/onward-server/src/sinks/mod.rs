@@ -6,12 +6,14 @@
 //! deliver    which sinks there are, and a worker for each of them
 //! worker     one sink: who delivers it (a lease), how far it has come, and saving that
 //! turn       one go over its branches; retry says when what failed is tried again
+//! ask        checks before acceptance, which are webhooks whose answer counts
 //! sender     what an event (envelope) is handed to: webhook (signature, reach), stream
 //! ```
 //!
 //! The logs of the branches are the truth, and a place in each that is kept in the object store
 //! (`onward::internals::repo::sinks`): what Redis says is a hint to look, and who holds the lease is advice.
 
+mod ask;
 mod deliver;
 mod envelope;
 mod reach;
@@ -24,8 +26,9 @@ mod turn;
 mod webhook;
 mod worker;
 
+pub use ask::{CHECK_TIMEOUT, Checks};
 pub use deliver::deliver;
-pub use reach::Reach;
+pub use reach::{Reach, shown};
 pub use sender::Sent;
 pub(crate) use service::State;
 pub use service::{GIVE_UP_AFTER, Made, NewSink, NewTarget, STREAM_LENGTH, Sinks, TIMEOUT};

@@ -209,7 +209,12 @@ impl Reach {
         }
         // All of them, as who chooses among them is not asked.
         for address in &found {
-            let is_named = self.check_address(address.ip())?;
+            let is_named = self.check_address(address.ip()).map_err(|error| {
+                // Names of this network are not to be looked up by whoever may see a sink.
+                tracing::info!(%error, host = name, "a webhook leads where no event may go");
+                let host = quoted(name);
+                forbidden(&format!("host '{host}' stands for an address that no event may go to"))
+            })?;
             if is_plain && !is_named {
                 return Err(forbidden(&format!(
                     "host '{}' is reached by https alone",
@@ -234,11 +239,13 @@ fn forbidden(message: &str) -> Error {
     Error::new(ErrorKind::Forbidden, message)
 }
 
-/// A URL as people are shown it: what stands in a query may be a secret.
+/// A URL as people are shown it: its host alone, as what stands behind that is often all that a receiver goes by.
 pub fn shown(text: &str) -> String {
-    let plain = text.split(['?', '#']).next().unwrap_or_default();
-    let more = if plain.len() < text.len() { "?…" } else { "" };
-    format!("{}{more}", quoted(plain))
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let bare = host.rsplit('@').next().unwrap_or_default();
+    let more = if rest.len() > host.len() + 1 { "/…" } else { "" };
+    format!("{}://{}{more}", quoted(scheme), quoted(bare))
 }
 
 #[cfg(test)]
@@ -319,7 +326,8 @@ mod tests {
         for word in ["", "10.0.0.0/33", "::ffff:10.0.0.0/104", "a b", "*.", "http://a"] {
             assert!(word.parse::<Allowed>().is_err(), "{word}");
         }
-        assert_eq!(shown("https://a.example/b?token=c"), "https://a.example/b?…");
+        assert_eq!(shown("https://me:secret@a.example/b?token=c"), "https://a.example/…");
+        assert_eq!(shown("http://a.example:80/"), "http://a.example:80");
     }
 
     #[tokio::test]

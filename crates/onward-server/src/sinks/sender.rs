@@ -12,6 +12,9 @@ use super::envelope::Envelope;
 use super::reach::Reach;
 use super::webhook::{Post, Webhooks};
 
+/// The most of an answer that is read, in bytes: it says nothing but its status.
+const ANSWER_MAX: usize = 8 * 1024;
+
 /// What became of an event that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
@@ -34,7 +37,7 @@ pub enum Sent {
 }
 
 /// A sink's target, ready to be sent to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Sender {
     /// A webhook to be called.
     Webhook {
@@ -64,7 +67,10 @@ impl Sender {
         match self {
             Self::Webhook { webhooks, url, secrets, timeout } => {
                 let (id, body, timeout) = (event.id.as_str(), event.json.as_str(), *timeout);
-                match webhooks.post(Post { url, id, body, secrets, timeout }).await {
+                match webhooks
+                    .post(Post { url, id, body, secrets, timeout, answer_max: ANSWER_MAX })
+                    .await
+                {
                     Ok(answer) if answer.status.is_success() => {
                         Sent::Taken { status: Some(answer.status.as_u16()) }
                     }

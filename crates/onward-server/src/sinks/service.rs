@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use onward::internals::clock;
+use onward::internals::clock::{self, now_ms};
 use onward::internals::coord::append::stream_key;
-use onward::internals::repo::sinks::{EventKind, Sink, StartAt, Target};
+use onward::internals::repo::sinks::{EventKind, Progress, Sink, StartAt, Target};
 use onward::{Error, Onward, RepoName, Result};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::envelope::Envelope;
 use super::reach::Reach;
@@ -19,7 +19,7 @@ use super::webhook::Webhooks;
 use crate::auth::Sealing;
 
 /// What a sink is to be.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewSink {
     /// Its id; drawn without one.
     pub id: Option<String>,
@@ -38,7 +38,7 @@ pub struct NewSink {
 }
 
 /// Where events are to go.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum NewTarget {
     /// To a webhook.
     Webhook {
@@ -58,6 +58,9 @@ pub enum NewTarget {
     },
 }
 
+/// Sinks that a process delivers at a time, at most.
+const DELIVERED_MAX: usize = 1000;
+
 /// How long a delivery may take, unless it is said.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -68,7 +71,7 @@ pub const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 3600);
 pub const STREAM_LENGTH: u64 = 100_000;
 
 /// A sink that was just made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Made {
     /// The sink as it was made.
     pub sink: SinkShape,
@@ -93,6 +96,8 @@ pub struct Sinks {
     sealing: Sealing,
     /// Told when this process has changed what sinks there are.
     pub(super) changed: Arc<Notify>,
+    /// Those that this process may deliver at a time.
+    pub(super) places: Arc<Semaphore>,
     /// What this process delivers.
     states: Arc<Mutex<BTreeMap<(String, String), State>>>,
 }
@@ -102,7 +107,9 @@ impl Sinks {
     pub fn new(onward: Onward, reach: Reach) -> Self {
         let sealing = Sealing::of_sinks(onward.coordinator().objects().clone());
         let webhooks = Webhooks::new(reach);
-        Self { onward, webhooks, sealing, changed: Arc::default(), states: Arc::default() }
+        let places = Arc::new(Semaphore::new(DELIVERED_MAX));
+        let (changed, states) = (Arc::default(), Arc::default());
+        Self { onward, webhooks, sealing, changed, places, states }
     }
 
     /// Makes one. Fails with [`onward::ErrorKind::Forbidden`] where nothing may go where it leads.
@@ -116,6 +123,7 @@ impl Sinks {
         };
         let sink = Sink {
             id,
+            uid: format!("{:016x}", clock::random_u64()),
             branches: all(new.branches),
             kinds: if new.kinds.is_empty() { EventKind::ALL.into() } else { new.kinds },
             target,
@@ -167,8 +175,14 @@ impl Sinks {
         let (life, sinks) = repository.sinks().await?;
         let mut shown = Vec::with_capacity(sinks.len());
         for sink in sinks {
-            let progress = repository.sink_progress(&life, &sink.id).await?;
-            shown.push(SinkShape::of(repo, sink, progress));
+            let progress = repository.sink_progress(&life, &sink).await?;
+            // One that lacks it was hurt: nothing is delivered to it.
+            let progress = progress.unwrap_or_else(|| {
+                let mut lost = Progress::default();
+                lost.give_up(now_ms(), "how far it came is not there: remove it and make it again");
+                lost
+            });
+            shown.push(SinkShape::of(repo, sink, Some(progress)));
         }
         Ok(shown)
     }
@@ -185,7 +199,11 @@ impl Sinks {
         let sink = self.onward.repo(repo.as_str()).remove_sink(id).await?;
         self.changed.notify_one();
         if let Target::Stream { redis: None, .. } = sink.target {
-            self.onward.coordinator().lanes().unlink(&[&stream_key(repo, id)]).await?;
+            self.onward
+                .coordinator()
+                .lanes()
+                .unlink(&[&stream_key(repo, &sink.own_name())])
+                .await?;
         }
         Ok(())
     }
@@ -243,7 +261,7 @@ impl Sinks {
                         open_redis(&url).await?
                     }
                 };
-                let key = key.clone().unwrap_or_else(|| stream_key(repo, &sink.id));
+                let key = key.clone().unwrap_or_else(|| stream_key(repo, &sink.own_name()));
                 Ok(Sender::Stream { lanes, key, length_max: *length_max })
             }
         }

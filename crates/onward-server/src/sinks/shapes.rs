@@ -57,10 +57,11 @@ impl SinkShape {
             (None, Some(since)) => ("failing", Some(since), progress.trouble.clone()),
             (None, None) => ("live", None, progress.trouble.clone()),
         };
+        let own_name = sink.own_name();
         let (url, stream, redis) = match sink.target {
             Target::Webhook { url, .. } => (Some(shown(&url)), None, None),
             Target::Stream { shown, key, .. } => {
-                let key = key.unwrap_or_else(|| stream_key(repo, &sink.id));
+                let key = key.unwrap_or_else(|| stream_key(repo, &own_name));
                 (None, Some(key), shown)
             }
         };

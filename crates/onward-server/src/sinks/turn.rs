@@ -1,9 +1,8 @@
-//! One go over the branches of a sink: of each, what comes next is sent, one event after the other, until one fails,
-//! nothing is left, or others are to have their turn.
+//! The turn of a branch: what comes next on it is sent, one event after the other, until one fails, nothing is left, or
+//! others are to have their turn.
 
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, stream};
 use onward::Error;
 use onward::internals::clock::Stopwatch;
 use onward::internals::repo::sinks::{BranchEvent, Followed, Next, Sink, SinkView};
@@ -13,7 +12,7 @@ use super::envelope::Envelope;
 use super::sender::{Sender, Sent};
 
 /// Branches whose events are under way at the same time.
-const BRANCHES: usize = 8;
+pub const BRANCHES: usize = 8;
 
 /// How long a branch has its turn: so long what was delivered is not saved, at most, and one delivery more.
 const LENGTH: Duration = Duration::from_secs(1);
@@ -69,16 +68,14 @@ pub struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Gives each of these branches its turn.
-    pub async fn take(&self, due: Vec<Followed>) -> Vec<Turn> {
-        let turns: Vec<_> = due.into_iter().map(|at| self.one(at).boxed()).collect();
-        stream::iter(turns).buffer_unordered(BRANCHES).collect().await
-    }
-
-    async fn one(&self, before: Followed) -> Turn {
+    /// Gives a branch its turn.
+    pub async fn take(&self, before: Followed) -> Turn {
         let mut follower = self.view.follow(before.clone());
         let (mut delivered, begun) = (0, Stopwatch::start());
         let end = loop {
+            if self.stop.is_cancelled() {
+                break TurnEnd::Open;
+            }
             let (event, after) = match follower.next().await {
                 Ok(Next::Nothing) => break TurnEnd::Open,
                 Ok(Next::Event(event, after)) => (event, Some(after)),
@@ -97,8 +94,7 @@ impl Parts<'_> {
                 Some(after) => follower.go_on(*after),
                 None => break TurnEnd::Finished,
             }
-            let is_long = delivered >= EVENTS_MAX as u64 || begun.elapsed() >= LENGTH;
-            if is_long || self.stop.is_cancelled() {
+            if delivered >= EVENTS_MAX as u64 || begun.elapsed() >= LENGTH {
                 break TurnEnd::Open;
             }
         };

@@ -17,9 +17,6 @@ use super::reach::Reach;
 use super::signature;
 use crate::headers::text;
 
-/// The most of an answer that is read, in bytes: of one that refuses something, with its reason.
-const ANSWER_LEN_MAX: usize = 8 * 1024;
-
 /// Connections that are kept to one receiver.
 const IDLE_MAX: usize = 8;
 
@@ -52,7 +49,7 @@ struct Clients {
 }
 
 /// What a POST says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Post<'a> {
     /// Where it goes.
     pub url: &'a str,
@@ -64,6 +61,8 @@ pub struct Post<'a> {
     pub secrets: &'a [String],
     /// How long it may take, the answer with it.
     pub timeout: Duration,
+    /// The most of an answer that is read, in bytes.
+    pub answer_max: usize,
 }
 
 impl Webhooks {
@@ -80,6 +79,11 @@ impl Webhooks {
     /// Sends one. An answer of any status is one; an error is that none came.
     pub async fn post(&self, post: Post<'_>) -> Result<Answer> {
         let url = self.reach.url(post.url)?;
+        if url.scheme() == "https" && !encryption::CAN_ENCRYPT {
+            return Err(Error::invalid(
+                "this program was built without encryption: use one with the feature 'tls'",
+            ));
+        }
         let make = || async { Clients::new(&self.reach) };
         let clients = self.clients.get_or_try_init(make).await?;
         let client = if url.scheme() == "http" { &clients.plain } else { &clients.encrypted };
@@ -96,10 +100,10 @@ impl Webhooks {
                 .send()
                 .await?;
             let mut body = Vec::new();
-            while body.len() < ANSWER_LEN_MAX
+            while body.len() < post.answer_max
                 && let Some(piece) = response.chunk().await?
             {
-                let room = ANSWER_LEN_MAX - body.len();
+                let room = post.answer_max - body.len();
                 body.extend(piece.into_iter().take(room));
             }
             let retry_after = retry_after(response.headers());

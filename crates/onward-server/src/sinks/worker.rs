@@ -7,19 +7,24 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use metrics::counter;
 use onward::internals::clock::{self, Stopwatch, jittered, now_ms};
+use onward::internals::coord::append::stream_key;
 use onward::internals::coord::lease::Lease;
 use onward::internals::model::ids::BranchUid;
 use onward::internals::model::life::RepoLife;
 use onward::internals::repo::sinks::progress::ProgressRecord;
-use onward::internals::repo::sinks::{Followed, Progress, Sink, SinkView};
-use onward::{ErrorKind, Result};
+use onward::internals::repo::sinks::{Followed, Progress, Sink, SinkView, Target};
+use onward::{Error, ErrorKind, Result};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::retry::Retry;
 use super::service::{Sinks, State};
-use super::turn::{Parts, Turn, TurnEnd};
+use super::turn::{BRANCHES, Parts, Turn, TurnEnd};
 use crate::metrics::{SINK_EVENTS, SINK_FAILURES};
 
 /// How long a lease lasts that its holder does not keep.
@@ -40,8 +45,17 @@ const NAMES_EVERY: Duration = Duration::from_secs(1);
 /// Between two surveys, if names give no reason for one.
 const SURVEY_EVERY: Duration = Duration::from_secs(60);
 
-/// Between two looks into the logs themselves, which know more than a Redis that lost something.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks into the logs themselves, which know more than a Redis that lost something: of so many branches.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Branches whose logs are looked into at once.
+const PROBED: usize = 16;
+
+/// A survey is so many times as far from the last one as that took.
+const SURVEY_REST: u32 = 10;
+
+/// How long a worker rests whose target cannot be opened.
+const BLOCKED: Duration = Duration::from_secs(15);
 
 /// How often progress is saved, at most, unless there is much of it.
 const SAVED_EVERY: Duration = Duration::from_secs(1);
@@ -69,6 +83,8 @@ pub struct Worker {
 enum Ended {
     /// It was told to stop, lost the lease, or somebody else has written its progress.
     Lost,
+    /// Its target cannot be opened.
+    Blocked,
     /// The sink was given up. Who revives it makes a new worker begin.
     Dead,
 }
@@ -78,7 +94,12 @@ impl Worker {
     pub async fn run(self) {
         while !self.stop.is_cancelled() {
             let rest = match self.attend().await {
-                Ok(Ended::Lost) => REST,
+                Ok(Ended::Lost) => {
+                    // Whoever delivers it now says how it does.
+                    self.sinks.note(self.life.name(), &self.sink.id, None);
+                    REST
+                }
+                Ok(Ended::Blocked) => BLOCKED,
                 Ok(Ended::Dead) => {
                     self.stop.cancelled().await;
                     break;
@@ -95,20 +116,43 @@ impl Worker {
             }
         }
         self.sinks.note(self.life.name(), &self.sink.id, None);
+        self.clean_up().await;
+    }
+
+    /// Removes the stream of a sink that was removed, from the deployment's own Redis: what was under way may have
+    /// made it again.
+    async fn clean_up(&self) {
+        if !matches!(self.sink.target, Target::Stream { redis: None, .. }) {
+            return;
+        }
+        let (onward, repo) = (&self.sinks.onward, self.life.name());
+        let mut record = onward.repo(repo.as_str()).progress_record(&self.life, &self.sink);
+        if let Ok(None) = record.read().await {
+            let key = stream_key(repo, &self.sink.own_name());
+            if let Err(error) = onward.coordinator().lanes().unlink(&[&key]).await {
+                tracing::info!(%error, %repo, sink = self.sink.id, "a stream could not be removed");
+            }
+        }
     }
 
     /// Delivers for as long as this process has the lease, if it gets it.
     async fn attend(&self) -> Result<Ended> {
+        let place = tokio::select! {
+            place = self.sinks.places.acquire() => place,
+            () = self.stop.cancelled() => return Ok(Ended::Lost),
+        };
+        let _place = place.map_err(|_| Error::internal("sinks are not delivered any more"))?;
         let lanes = self.sinks.onward.coordinator().lanes().clone();
         let holder = format!("{:032x}", clock::random_u128());
-        let lease = Lease::of_sink(lanes, self.life.name(), &self.sink.id, holder, LEASE);
+        let (repo, name) = (self.life.name(), self.sink.own_name());
+        let lease = Lease::of_sink(lanes, repo, &name, holder, LEASE);
         if !lease.take().await? {
             return Ok(Ended::Lost);
         }
         let held = self.stop.child_token();
-        let keeper = tokio::spawn(keep(lease.clone(), held.clone()));
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keep(lease.clone(), held.clone())));
         let ended = self.own(&held).await;
-        keeper.abort();
+        drop(keeper);
         lease.leave().await?;
         ended
     }
@@ -116,7 +160,7 @@ impl Worker {
     /// Delivers, as the one who has the lease.
     async fn own(&self, held: &CancellationToken) -> Result<Ended> {
         let (onward, repo) = (&self.sinks.onward, self.life.name());
-        let record = onward.repo(repo.as_str()).progress_record(&self.life, &self.sink.id);
+        let record = onward.repo(repo.as_str()).progress_record(&self.life, &self.sink);
         let Some(mut owned) = Owned::take_over(record).await? else { return Ok(Ended::Lost) };
         self.note(&owned.progress);
         if owned.progress.dead.is_some() {
@@ -125,12 +169,9 @@ impl Worker {
         let view = SinkView::of(onward, &self.life, &self.sink)?;
         let sender = match self.sinks.sender(repo, &self.sink).await {
             Ok(sender) => sender,
-            Err(error) => {
-                owned.progress.note_trouble(&error.for_callers());
-                owned.save(true).await?;
-                return Err(error);
-            }
+            Err(error) => return self.note_blocked(&mut owned, &error).await,
         };
+        owned.progress.blocked_since_ms = None;
         let parts = Parts {
             repo: repo.as_str(),
             sink: &self.sink,
@@ -138,49 +179,96 @@ impl Worker {
             sender: &sender,
             stop: held,
         };
-        let mut looks = Looks::default();
-        let mut retries = HashMap::new();
-        while !held.is_cancelled() {
-            let pause = looks.pause(&owned.progress);
-            if let Err(error) = looks.survey(&view, &mut owned.progress).await {
-                if error.kind() == ErrorKind::InvalidInput {
-                    owned.progress.give_up(now_ms(), &error.for_callers());
-                } else {
-                    tracing::info!(%error, %repo, sink = self.sink.id, "branches of a sink cannot be looked up");
+        let ended = self.deliver(&parts, &mut owned, held).await?;
+        if ended == Ended::Dead {
+            let reason = owned.progress.dead.as_ref().map(|dead| dead.reason.as_str());
+            tracing::warn!(%repo, sink = self.sink.id, reason, "a sink was given up");
+        }
+        Ok(ended)
+    }
+
+    /// Gives branches their turns, some at the same time, and notes what becomes of each as it ends.
+    async fn deliver(
+        &self,
+        parts: &Parts<'_>,
+        owned: &mut Owned,
+        held: &CancellationToken,
+    ) -> Result<Ended> {
+        let faults = self.sinks.onward.coordinator().faults();
+        let (mut looks, mut retries) = (Looks::default(), HashMap::new());
+        let mut turns: FuturesUnordered<BoxFuture<'_, Turn>> = FuturesUnordered::new();
+        let mut under_way: HashSet<BranchUid> = HashSet::new();
+        loop {
+            if !held.is_cancelled() && turns.len() < BRANCHES {
+                self.survey(parts.view, &mut looks, owned).await;
+                let due = looks.due(parts.view, &owned.progress, &retries, &under_way).await;
+                for at in due.into_iter().take(BRANCHES - turns.len()) {
+                    under_way.insert(at.uid);
+                    turns.push(parts.take(at).boxed());
                 }
             }
-            let due = looks.due(&view, &owned.progress, &retries).await;
-            let is_idle = due.is_empty();
-            let turns = parts.take(due).await;
-            let is_any_delivered = turns.iter().any(|turn| turn.delivered > 0);
+            let pause = looks.pause(&owned.progress);
+            let turn = tokio::select! {
+                Some(turn) = turns.next() => Some(turn),
+                () = tokio::time::sleep(pause), if !held.is_cancelled() => None,
+                () = held.cancelled(), if !held.is_cancelled() => None,
+                else => {
+                    owned.save(true).await?;
+                    return Ok(Ended::Lost);
+                }
+            };
+            let is_any_delivered = turn.as_ref().is_some_and(|turn| turn.delivered > 0);
             if is_any_delivered {
-                onward.coordinator().faults().pass("sink-delivered").await?;
+                faults.pass("sink-delivered").await?;
             }
-            for turn in turns {
-                self.note_turn(turn, &mut owned, &mut retries);
+            if let Some(turn) = turn {
+                under_way.remove(&turn.at.uid);
+                self.note_turn(turn, owned, &mut retries);
+                self.note(&owned.progress);
             }
             let is_dead = owned.progress.dead.is_some();
-            self.note(&owned.progress);
-            if !owned.save(is_dead || held.is_cancelled()).await? {
+            if !owned.save(is_dead).await? {
                 return Ok(Ended::Lost);
             }
             if is_any_delivered {
-                onward.coordinator().faults().pass("sink-noted").await?;
+                faults.pass("sink-noted").await?;
             }
             if is_dead {
-                let reason = owned.progress.dead.as_ref().map(|dead| dead.reason.as_str());
-                tracing::warn!(%repo, sink = self.sink.id, reason, "a sink was given up");
                 return Ok(Ended::Dead);
             }
-            if is_idle {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = held.cancelled() => {}
-                }
-            }
         }
+    }
+
+    /// Looks up which branches there are, where that is due.
+    async fn survey(&self, view: &SinkView, looks: &mut Looks, owned: &mut Owned) {
+        let Err(error) = looks.survey(view, &mut owned.progress).await else { return };
+        let (repo, sink) = (self.life.name(), &self.sink.id);
+        match error.kind() {
+            ErrorKind::InvalidInput => owned.progress.give_up(now_ms(), &error.for_callers()),
+            _ => tracing::info!(%error, %repo, sink, "branches of a sink cannot be looked up"),
+        }
+    }
+
+    /// Takes down that the target cannot be opened, which counts as a failure of all that is next.
+    async fn note_blocked(&self, owned: &mut Owned, error: &Error) -> Result<Ended> {
+        let (repo, sink) = (self.life.name(), &self.sink.id);
+        tracing::warn!(%error, %repo, sink, "the target of a sink cannot be opened");
+        let progress = &mut owned.progress;
+        progress.note_trouble(&error.for_callers());
+        let is_again = progress.blocked_since_ms.is_some();
+        let since = *progress.blocked_since_ms.get_or_insert_with(now_ms);
+        if is_again && self.is_too_long(since) {
+            progress.give_up(now_ms(), &error.for_callers());
+        }
+        let ended = if progress.dead.is_some() { Ended::Dead } else { Ended::Blocked };
+        self.note(progress);
         owned.save(true).await?;
-        Ok(Ended::Lost)
+        Ok(ended)
+    }
+
+    /// Whether what fails since then has failed for as long as the sink allows.
+    fn is_too_long(&self, since_ms: i64) -> bool {
+        u64::try_from(now_ms().saturating_sub(since_ms)).unwrap_or(0) >= self.sink.give_up_ms
     }
 
     /// Takes down what became of a branch's turn.
@@ -207,26 +295,47 @@ impl Worker {
             TurnEnd::Gone => progress.give_up(now_ms(), "it answered 410 Gone: it wants no more"),
             TurnEnd::Failed { retry_after, reason } => {
                 counter!(SINK_FAILURES).increment(1);
+                let what =
+                    format!("the next event of branch '{}' was not taken: {reason}", at.name);
                 progress.note_trouble(&reason);
-                let since = *at.failing_since_ms.get_or_insert_with(now_ms);
-                let for_ms = u64::try_from(now_ms().saturating_sub(since)).unwrap_or(0);
-                if for_ms >= self.sink.give_up_ms {
-                    let what =
-                        format!("the next event of branch '{}' was not taken: {reason}", at.name);
-                    progress.give_up(now_ms(), &what);
-                }
-                retries.insert(at.uid, Retry::after(retries.get(&at.uid), retry_after));
+                self.note_failure(&mut at, progress, retries, retry_after, &what);
             }
             TurnEnd::Unreadable(error) => {
                 let (repo, branch) = (self.life.name(), &at.name);
                 tracing::warn!(%error, %repo, %branch, sink = self.sink.id, "what comes next cannot be read");
                 progress.note_trouble(&error.for_callers());
-                retries.insert(at.uid, Retry::after(retries.get(&at.uid), None));
+                match error.kind() {
+                    ErrorKind::Corrupt => {
+                        self.note_failure(&mut at, progress, retries, None, &error.for_callers());
+                    }
+                    _ => drop(retries.insert(at.uid, Retry::after(retries.get(&at.uid), None))),
+                }
             }
         }
         if let Some(followed) = progress.followed.iter_mut().find(|of| of.uid == before.uid) {
+            // A survey may have found meanwhile that it is over.
+            at.over |= followed.over;
             *followed = at;
         }
+    }
+
+    /// Notes that the next event of a branch fails. Gives the sink up where it has failed for too long, and not for the
+    /// first time in this process: nobody may have delivered meanwhile.
+    fn note_failure(
+        &self,
+        at: &mut Followed,
+        progress: &mut Progress,
+        retries: &mut HashMap<BranchUid, Retry>,
+        retry_after: Option<Duration>,
+        what: &str,
+    ) {
+        let since = *at.failing_since_ms.get_or_insert_with(now_ms);
+        let before = retries.get(&at.uid);
+        if before.is_some() && self.is_too_long(since) {
+            progress.give_up(now_ms(), what);
+        }
+        let next = Retry::after(before, retry_after);
+        retries.insert(at.uid, next);
     }
 
     fn note(&self, progress: &Progress) {
@@ -288,7 +397,14 @@ impl Owned {
 struct Looks {
     surveyed: Option<Stopwatch>,
     named: Option<Stopwatch>,
+    /// How long the last survey took.
+    survey_took: Duration,
     probed: Option<Stopwatch>,
+    /// Which of the branches are probed next.
+    probe_at: usize,
+    /// When each branch had its turn last, in turns of all.
+    turns: HashMap<BranchUid, u64>,
+    turn: u64,
     /// The branches that Redis named at the last survey.
     names: HashSet<BranchUid>,
 }
@@ -316,29 +432,33 @@ impl Looks {
                 (self.names, is_due) = (names, true);
             }
         }
-        if is_due {
-            self.surveyed = Some(Stopwatch::start());
-            view.survey(progress).await?;
+        let rest = self.survey_took.saturating_mul(SURVEY_REST);
+        if !is_due || !is_over(self.surveyed, rest) {
+            if is_due {
+                // What Redis named is still news.
+                self.names.clear();
+            }
+            return Ok(());
         }
-        Ok(())
+        let begun = Stopwatch::start();
+        let surveyed = view.survey(progress).await;
+        (self.survey_took, self.surveyed) = (begun.elapsed(), Some(Stopwatch::start()));
+        surveyed
     }
 
-    /// The branches that may have something to be delivered, and may be tried. Of lives of one name the oldest
-    /// alone.
+    /// The branches that may have something to be delivered, may be tried, and are not under way; those first that
+    /// have waited longest for their turn. Of lives of one name the oldest alone.
     async fn due(
         &mut self,
         view: &SinkView,
         progress: &Progress,
         retries: &HashMap<BranchUid, Retry>,
+        under_way: &HashSet<BranchUid>,
     ) -> Vec<Followed> {
-        let ahead: Option<HashSet<BranchUid>> = match is_over(self.probed, PROBE_EVERY) {
-            true => {
-                self.probed = Some(Stopwatch::start());
-                None
-            }
-            // Without Redis nothing is ahead until the logs are looked into.
-            false => Some(view.ahead(progress).await.unwrap_or_default().into_iter().collect()),
-        };
+        // Without Redis nothing is ahead until the logs are looked into.
+        let ahead = view.ahead(progress).await.unwrap_or_default();
+        let mut ahead: HashSet<BranchUid> = ahead.into_iter().collect();
+        ahead.extend(self.probes(progress));
         let mut last = None;
         let mut due = Vec::new();
         for of in &progress.followed {
@@ -346,12 +466,30 @@ impl Looks {
             last = Some(&of.name);
             let may_be = match retries.get(&of.uid) {
                 Some(retry) => retry.is_due(),
-                None => ahead.as_ref().is_none_or(|ahead| ahead.contains(&of.uid)),
+                None => ahead.contains(&of.uid),
             };
-            if is_oldest && may_be {
+            if is_oldest && may_be && !under_way.contains(&of.uid) {
                 due.push(of.clone());
             }
         }
+        due.sort_by_key(|of| self.turns.get(&of.uid).copied().unwrap_or(0));
+        if self.turns.len() > 2 * progress.followed.len().max(BRANCHES) {
+            self.turns.clear();
+        }
+        self.turn += 1;
+        self.turns.extend(due.iter().take(BRANCHES).map(|of| (of.uid, self.turn)));
         due
+    }
+
+    /// Some branches whose logs are looked into whatever Redis says of them, others each time.
+    fn probes(&mut self, progress: &Progress) -> Vec<BranchUid> {
+        if !is_over(self.probed, PROBE_EVERY) {
+            return Vec::new();
+        }
+        self.probed = Some(Stopwatch::start());
+        let count = progress.followed.len();
+        let at = if self.probe_at < count { self.probe_at } else { 0 };
+        self.probe_at = at + PROBED;
+        progress.followed.iter().skip(at).take(PROBED).map(|of| of.uid).collect()
     }
 }
