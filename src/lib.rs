@@ -174,14 +174,16 @@ pub mod history {
 }
 
 pub mod admin {
-    //! Looking after a deployment: garbage, damage, recovery, imports, rules of protected branches
-    //! and of how objects are written, dumps of refs, counters.
+    //! Looking after a deployment: garbage, damage, recovery, imports, rules of protected branches, who is asked
+    //! before a commit, and of how objects are written, dumps of refs, counters.
 
     pub use crate::commit::counters::CounterSnapshot;
+    pub use crate::repo::ask::{Answer, Ask, Asked};
     pub use crate::repo::doctor::{Check, Health, examine};
     pub use crate::repo::gc::{GcEvent, GcOptions, GcReport, Tally};
     pub use crate::repo::import::{ImportPart, ImportRequest, Imported, Skipped};
     pub use crate::repo::parted::GivenUp;
+    pub use crate::repo::protection::check::{Check as AcceptanceCheck, OnFailure};
     pub use crate::repo::protection::{Action, Rule};
     pub use crate::repo::recover::{Recovered, RecoveredState};
     pub use crate::repo::refs_dump::{DumpId, Restored};

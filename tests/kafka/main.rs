@@ -15,4 +15,7 @@ mod files;
 mod refusals;
 mod stop;
 mod support;
+#[path = "../it/support/until.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod until;
 mod watching;

@@ -1,12 +1,12 @@
 //! What somebody sees who watches a sink on a terminal.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Desk, PATIENCE};
+use crate::support::Desk;
+use crate::until::until;
 
 #[test]
 fn whoever_watches_on_a_terminal_sees_records_files_commits_rate_and_lag() {
@@ -22,13 +22,11 @@ fn whoever_watches_on_a_terminal_sees_records_files_commits_rate_and_lag() {
     script.env("COLUMNS", "200").stdin(Stdio::null()).stdout(Stdio::null());
     let mut script = script.spawn().unwrap();
     let shown = || std::fs::read_to_string(&seen).unwrap();
-    let begun = Instant::now();
     let is_all_there = |text: &str| text.contains("10 records in") && text.contains(", 0 to go");
-    while !is_all_there(&shown()) {
+    until("all records are shown", || {
         assert!(script.try_wait().unwrap().is_none(), "it ended: {}", shown());
-        assert!(begun.elapsed() < PATIENCE, "it shows: {}", shown());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        is_all_there(&shown())
+    });
     let pid = std::fs::read_to_string(seen.with_file_name("pid")).unwrap();
     kill(Pid::from_raw(pid.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
     assert!(script.wait().unwrap().success(), "{}", shown());

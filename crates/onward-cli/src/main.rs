@@ -104,6 +104,8 @@ fn main() -> ExitCode {
 fn runtime(verb: &Verb) -> std::io::Result<Runtime> {
     let mut runtime = match verb {
         Verb::BenchJob(job) if job.is_of_one_writer() => Builder::new_current_thread(),
+        #[cfg(feature = "page")]
+        Verb::LookAtParquet => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
@@ -151,6 +153,11 @@ async fn run(args: Args, out: &Out) -> Done {
         Verb::Kafka(args) => kafka::run(global, out, *args).await,
         Verb::Bench(args) => bench::run(global, out, args).await,
         Verb::BenchJob(job) => bench::jobs::run(global, job).await,
+        #[cfg(feature = "page")]
+        Verb::LookAtParquet => {
+            onward_server::look_at_parquet()?;
+            Ok(Exit::Done)
+        }
         Verb::Recover { repo } => recover::run(global, out, repo).await,
         Verb::Doctor => doctor::run(global, out).await,
         Verb::Verify(args) => verify::run(global, out, args).await,

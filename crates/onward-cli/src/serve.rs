@@ -115,6 +115,8 @@ impl ServeArgs {
             sources: self.allow_source,
             allow_sinks: self.allow_sink,
             iceberg_warehouse: self.iceberg_warehouse,
+            #[cfg(feature = "page")]
+            command: std::env::current_exe().ok(),
             ..ServerConfig::new(self.listen)
         })
     }

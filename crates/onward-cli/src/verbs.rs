@@ -261,6 +261,9 @@ pub enum Verb {
     Bench(BenchArgs),
     #[command(hide = true)]
     BenchJob(JobArgs),
+    #[cfg(feature = "page")]
+    #[command(hide = true)]
+    LookAtParquet,
     /// Commit all objects of a folder elsewhere as one commit; nothing is copied
     #[command(
         after_help = "Examples:\n  onward import lake/main/raw --from s3://bucket/raw\n  onward import lake/main --from file:///srv/raw --include '*.csv' --dry-run"

@@ -80,6 +80,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use error::Problem;
+#[cfg(feature = "page")]
+pub use page::look_at_parquet;
 pub use settings::{Limits, Listen, S3Listen, ServerConfig, TlsFiles};
 
 use auth::{Keys, NewKey, Role};
@@ -122,6 +124,8 @@ impl Server {
             allow_sinks,
             iceberg_warehouse,
             s3,
+            #[cfg(feature = "page")]
+            command,
             limits,
         } = config;
         let is_local = listen.is_local() && s3.as_ref().is_none_or(|s3| s3.listen.is_local());
@@ -168,7 +172,7 @@ impl Server {
             limits,
             metrics::recorder()?,
             #[cfg(feature = "page")]
-            listener.is_encrypted(),
+            page::Setup::new(listener.is_encrypted(), command),
         );
         Ok(Self {
             app,

@@ -140,6 +140,9 @@ pub struct ServerConfig {
     pub iceberg_warehouse: Option<String>,
     /// How the S3 gateway listens, if there is to be one.
     pub s3: Option<S3Listen>,
+    /// The command `onward`, which the page starts to read Parquet files; without it there is no preview of them.
+    #[cfg(feature = "page")]
+    pub command: Option<PathBuf>,
     /// What it allows.
     pub limits: Limits,
 }
@@ -157,6 +160,8 @@ impl ServerConfig {
             allow_sinks: vec!["public".to_owned()],
             iceberg_warehouse: None,
             s3: None,
+            #[cfg(feature = "page")]
+            command: None,
             limits,
         }
     }

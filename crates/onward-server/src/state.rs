@@ -15,7 +15,7 @@ use super::auth::{AccessKey, Keys, Logins, Tokens};
 use super::error::{ApiError, ApiResult};
 use super::health::Health;
 #[cfg(feature = "page")]
-use super::page::{AllQueues, Checkup};
+use super::page::{AllQueues, Checkup, Setup};
 use super::places::{Place, Places};
 use super::settings::Limits;
 use super::sinks::Sinks;
@@ -48,9 +48,9 @@ pub struct App {
     /// Logins of people with a browser.
     #[cfg(feature = "page")]
     pub sessions: Sessions,
-    /// Whether connections to it are encrypted.
+    /// How its pages are served.
     #[cfg(feature = "page")]
-    pub is_encrypted: bool,
+    pub page: Setup,
     /// What was found when the deployment was examined last.
     #[cfg(feature = "page")]
     pub checkup: Checkup,
@@ -103,7 +103,7 @@ impl App {
         #[cfg(feature = "iceberg")] warehouse: Option<Objects>,
         limits: Limits,
         metrics: PrometheusHandle,
-        #[cfg(feature = "page")] is_encrypted: bool,
+        #[cfg(feature = "page")] page: Setup,
     ) -> AppState {
         let objects = onward.coordinator().objects().clone();
         let keys = Keys::new(objects.clone());
@@ -117,7 +117,7 @@ impl App {
             #[cfg(feature = "page")]
             sessions: Sessions::new(objects.clone(), keys.clone()),
             #[cfg(feature = "page")]
-            is_encrypted,
+            page,
             #[cfg(feature = "page")]
             checkup: Checkup::default(),
             #[cfg(feature = "page")]

@@ -55,6 +55,7 @@ pub enum StartAt {
     After(Ticket),
 }
 
+#[doc(hidden)]
 impl Onward {
     /// The names of all repositories that there are, or were, for who looks for their sinks. Costs a listing.
     pub async fn repos_with_sinks(&self) -> Result<Vec<RepoName>> {
@@ -62,6 +63,7 @@ impl Onward {
     }
 }
 
+#[doc(hidden)]
 impl Repository {
     /// The life that the repository is in, and its sinks as they are now. Costs two reads.
     pub async fn sinks(&self) -> Result<(RepoLife, Vec<Sink>)> {

@@ -97,7 +97,7 @@ fn turned_away(request: &Request, is_page: bool) -> Result<Response, ApiError> {
 pub fn cookie_name(app: &App, headers: &HeaderMap) -> ApiResult<&'static str> {
     let forwarded = text(headers, &FORWARDED_PROTO)?;
     let is_https = |said: &str| said.split(',').next().is_some_and(|first| first.trim() == "https");
-    let is_encrypted = app.is_encrypted || forwarded.is_some_and(is_https);
+    let is_encrypted = app.page.is_encrypted || forwarded.is_some_and(is_https);
     Ok(if is_encrypted { "__Host-onward" } else { "onward" })
 }
 

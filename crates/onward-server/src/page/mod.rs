@@ -21,6 +21,7 @@ mod queue;
 mod queue_view;
 mod queues;
 mod repos;
+mod setup;
 mod sinks;
 mod speak;
 mod visitor;
@@ -37,6 +38,8 @@ use crate::state::AppState;
 
 pub use all_queues::AllQueues;
 pub use checkup::Checkup;
+pub use content::look_at_parquet;
+pub use setup::Setup;
 pub use speak::speak;
 
 /// The longest form, in bytes.

@@ -119,16 +119,17 @@ async fn a_page_of_many_branches_reads_what_it_shows() {
     let sidecar = much.sidecar().await;
     let browser = Visit::of(&sidecar).await;
     let mut link = Some(LAKE.to_owned());
-    let mut pages = 0;
+    let mut costs = Vec::new();
     while let Some(at) = link {
         let (page, reads) = counted(&sidecar, &browser, &at).await;
-        println!("{at}: {reads} reads, {} bytes", page.text.len());
-        // For each of 50 rows its record, and what a process that has not seen a branch looks up in its log.
-        assert!(reads <= 5 * 50, "{at}: {reads} reads");
-        pages += 1;
+        costs.push(reads);
         link = page.link("Next page");
     }
-    assert_eq!(pages, (BRANCHES + 1).div_ceil(50));
+    assert_eq!(costs.len(), (BRANCHES + 1).div_ceil(50));
+    // For each of 50 rows its record, and what a process that has not seen a branch looks up in its log. The
+    // sidecar's own first look at all branches may fall into one of them.
+    let over = costs.iter().filter(|reads| **reads > 5 * 50);
+    assert!(over.count() <= 1, "{costs:?} reads");
 }
 
 #[tokio::test(flavor = "multi_thread")]

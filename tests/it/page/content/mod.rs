@@ -3,6 +3,7 @@
 mod cost;
 mod forms;
 mod names;
+mod parquet;
 mod shown;
 mod visit;
 

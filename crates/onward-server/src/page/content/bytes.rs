@@ -8,7 +8,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::at::At;
-use super::object::{ObjectQuery, head};
+use super::object::ObjectQuery;
+use super::part::part;
 use super::preview::picture;
 use crate::content::open;
 use crate::error::ApiResult;
@@ -37,7 +38,7 @@ pub async fn send(at: At, Query(query): Query<BytesQuery>) -> ApiResult<Response
     let (_, path, entry) = ObjectQuery::new(reference, path).find(&at).await?;
     let shown = match download.0 {
         true => None,
-        false => picture(&head(&at, &entry, MARK_LEN).await?),
+        false => picture(&part(&at, &entry, 0..MARK_LEN).await?),
     };
     let streamed = open(&at.app, &at.repo, &entry, None).await?;
     let mut answer = Body::from_stream(streamed.chunks).into_response();

@@ -19,11 +19,14 @@ mod grouped;
 mod history;
 mod lanes;
 mod links;
+mod looks;
 mod merge;
 mod naming;
 mod object;
 mod objects;
 mod outcome;
+mod parquet;
+mod part;
 mod preview;
 mod revert;
 mod rules;
@@ -35,6 +38,8 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::state::AppState;
+
+pub use parquet::{Reader, look_at_parquet};
 
 /// All of them, below `/ui/repos/{repo}`.
 pub fn routes() -> Router<AppState> {
