@@ -14,7 +14,7 @@ fn change_sets_become_commits_and_their_outcomes_are_on_the_reply_topic() {
         )
     };
     desk.send(&topic, 0, [put("a"), put("a"), "nothing".to_owned()]);
-    let usual = ["kafka", "--json", "--brokers", &desk.brokers, "--topic", &topic, "--group", "g"];
+    let usual = desk.reads(&topic);
     let changes = ["--changes", "--reply-topic", &replies, "--exit-at-end", "lake/main"];
     let came_to_nothing = |nothing: Vec<Value>| -> Vec<String> {
         let outcomes = nothing.iter().map(|one| one["outcome"]["outcome"].as_str().unwrap());

@@ -49,7 +49,7 @@ fn each_record_is_on_the_branch_once_however_often_the_sink_runs() {
         "--valid-through",
         "1970-01-01T00:00:01Z",
         "--group",
-        "g",
+        &desk.group,
     ]);
 }
 

@@ -22,3 +22,21 @@ fn what_was_read_is_on_the_branch_when_it_is_told_to_stop() {
     assert_eq!(taken + left, 10);
     assert!(each_once(&desk.lines(&format!("raw/{topic}/")), "n").into_iter().eq(0..10));
 }
+
+#[test]
+fn whoever_ends_leaves_its_group_so_that_the_next_need_not_wait_for_its_session_to_end() {
+    let desk = Desk::new();
+    let topic = desk.topic(1);
+    desk.send(&topic, 0, ["{}".to_owned()]);
+    let left = |how: &str| assert!(matches!(desk.members(), None | Some(0)), "{how}");
+    let mut running = Running::start(desk.command(&desk.sink(&topic, &[])));
+    running.until(|event| event["event"] == "assigned");
+    assert!(matches!(desk.members(), None | Some(1)));
+    running.terminate();
+    left("told to stop");
+    desk.to_the_end(&topic, &[]);
+    left("at the end of the topic");
+    desk.send(&topic, 0, ["{broken".to_owned()]);
+    assert_eq!(desk.run(&desk.sink(&topic, &["--exit-at-end"])).code, Some(2));
+    left("by an error");
+}

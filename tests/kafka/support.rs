@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -19,10 +19,17 @@ use tempfile::TempDir;
 /// How long a step may take before a test says that it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a member of a group of the mock cluster is set to. The group of that begins anew only a session timeout after
+/// its last member has left it, less a second; one of real brokers does at once.
+const OF_MOCK: [&str; 4] =
+    ["--set", "session.timeout.ms=3000", "--set", "heartbeat.interval.ms=500"];
+
 /// Brokers with topics, and a local instance with the repository `lake`.
 pub struct Desk {
     dir: TempDir,
     pub brokers: String,
+    /// The consumer group of its sinks, which no other desk has.
+    pub group: String,
     producer: BaseProducer,
     /// None where the brokers are real.
     mock: Option<MockCluster<'static, DefaultProducerContext>>,
@@ -36,6 +43,14 @@ pub struct Said {
 }
 
 impl Said {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The JSON objects on stdout that tell this event.
     pub fn events(&self, name: &str) -> Vec<Value> {
         let all = self.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -60,16 +75,15 @@ impl Desk {
         };
         let producer = client(&brokers).create().unwrap();
         let dir = tempfile::Builder::new().prefix("onward-kafka-").tempdir().unwrap();
-        let desk = Self { dir, brokers, producer, mock };
+        let group = unique("g");
+        let desk = Self { dir, brokers, group, producer, mock };
         desk.done(&["repo", "create", "lake"]);
         desk
     }
 
     /// A topic that no other test has.
     pub fn topic(&self, partitions: i32) -> String {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let topic = format!("t{}-{number}", std::process::id());
+        let topic = unique("t");
         match &self.mock {
             Some(mock) => mock.create_topic(&topic, partitions, 1).unwrap(),
             None => {
@@ -114,12 +128,7 @@ impl Desk {
     }
 
     pub fn run(&self, words: &[&str]) -> Said {
-        let output = self.command(words).output().unwrap();
-        Said {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Said::of(self.command(words).output().unwrap())
     }
 
     pub fn done(&self, words: &[&str]) -> Said {
@@ -130,9 +139,24 @@ impl Desk {
 
     /// The words of a sink of a topic into `lake/main/raw`.
     pub fn sink<'a>(&'a self, topic: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let usual =
-            ["kafka", "--json", "--brokers", &self.brokers, "--topic", topic, "--group", "g"];
-        [&usual, more, &["lake/main/raw"]].concat()
+        [&self.reads(topic)[..], more, &["lake/main/raw"]].concat()
+    }
+
+    /// The words of a sink of a topic, without where it writes to.
+    pub fn reads<'a>(&'a self, topic: &'a str) -> Vec<&'a str> {
+        let of_group = ["--topic", topic, "--group", &self.group];
+        let own: &[&str] = if self.mock.is_some() { &OF_MOCK } else { &[] };
+        [&["kafka", "--json", "--brokers", &self.brokers], &of_group[..], own].concat()
+    }
+
+    /// How many members its group has, by real brokers: those of the mock cluster cannot tell.
+    pub fn members(&self) -> Option<usize> {
+        if self.mock.is_some() {
+            return None;
+        }
+        let groups =
+            self.producer.client().fetch_group_list(Some(self.group.as_str()), PATIENCE).unwrap();
+        Some(groups.groups().iter().map(|group| group.members().len()).sum())
     }
 
     /// Runs a sink to the end of what there is.
@@ -174,6 +198,13 @@ impl Drop for Desk {
     fn drop(&mut self) {
         let _ = onward::internals::local::stop(self.dir.path().join(".onward"));
     }
+}
+
+/// A name that nothing else has.
+fn unique(kind: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{kind}{}-{number}", std::process::id())
 }
 
 fn client(brokers: &str) -> ClientConfig {

@@ -195,6 +195,10 @@ impl Engine {
                     Ok(())
                 }
             },
+            Done::Trouble(what) => {
+                self.tell(Event::Trouble(what));
+                Ok(())
+            }
             Done::Over => {
                 self.is_under_way = false;
                 Ok(())

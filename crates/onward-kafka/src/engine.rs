@@ -61,6 +61,8 @@ pub(crate) enum Done {
         assignment: u64,
         result: Result<Answer>,
     },
+    /// Something is wrong, and is tried again.
+    Trouble(String),
     /// All that was under way is told.
     Over,
 }
@@ -115,9 +117,13 @@ pub(crate) struct Parts {
 impl Engine {
     pub(crate) fn new(parts: Parts, runtime: Handle) -> Self {
         let (sender, results) = channel();
+        let told = sender.clone();
+        // Nobody hears it when the sink has ended.
+        let trouble =
+            Arc::new(move |error: &Error| drop(told.send(Done::Trouble(error.to_string()))));
         Self {
             settings: parts.settings,
-            ledger: parts.ledger,
+            ledger: parts.ledger.telling(trouble),
             store: parts.store,
             broker: parts.broker,
             runtime,

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -102,6 +103,9 @@ pub(crate) enum Written {
     TakenOver(Place),
 }
 
+/// Hears of errors after which something is tried again. Must not wait.
+pub(crate) type Told = Arc<dyn Fn(&Error) + Send + Sync>;
+
 /// The offsets of a group on a branch.
 #[derive(Clone)]
 pub(crate) struct Ledger {
@@ -115,6 +119,8 @@ pub(crate) struct Ledger {
     pub(crate) looked_through_for_group: usize,
     /// Commits looked through for what a row says is there.
     pub(crate) looked_through_for_row: usize,
+    /// Who is told what goes wrong and is tried again.
+    told: Option<Told>,
 }
 
 impl Ledger {
@@ -127,7 +133,13 @@ impl Ledger {
             looked_through: LOOKED_THROUGH,
             looked_through_for_group: LOOKED_THROUGH_FOR_GROUP,
             looked_through_for_row: LOOKED_THROUGH_FOR_ROW,
+            told: None,
         })
+    }
+
+    /// A ledger that tells what goes wrong and is tried again.
+    pub(crate) fn telling(self, told: Told) -> Self {
+        Self { told: Some(told), ..self }
     }
 
     pub(crate) fn branch(&self) -> &Branch {
@@ -349,6 +361,9 @@ impl Ledger {
             };
             if !error.is_retryable() || begun.has_run(patience) {
                 return Err(error.context(format!("committing offsets of group '{}'", self.group)));
+            }
+            if let Some(told) = &self.told {
+                told(&error);
             }
             pauses.pause(&error).await;
         }

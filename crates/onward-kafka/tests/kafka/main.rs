@@ -15,6 +15,7 @@
 #[cfg(feature = "broker-tests")]
 mod broker;
 mod change_sets;
+mod checked;
 #[cfg(feature = "broker-tests")]
 mod example;
 mod mock;

@@ -27,13 +27,13 @@ use crate::support::topics::{Topics, extend, member};
 use crate::support::until::until_async;
 
 /// A mock cluster with a topic.
-struct Mock {
+pub struct Mock {
     cluster: MockCluster<'static, DefaultProducerContext>,
-    topics: Topics,
+    pub topics: Topics,
 }
 
 impl Mock {
-    fn new(topic: &str, partitions: i32) -> Self {
+    pub fn new(topic: &str, partitions: i32) -> Self {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(topic, partitions, 1).unwrap();
         let topics = Topics::at(&cluster.bootstrap_servers());
@@ -44,7 +44,7 @@ impl Mock {
         &self.topics.brokers
     }
 
-    fn start(&self, lake: &Lake, settings: Settings) -> Running {
+    pub fn start(&self, lake: &Lake, settings: Settings) -> Running {
         let topics: Vec<&str> = settings.topics.iter().map(|topic| &**topic).collect();
         let broker = member(self.brokers(), &settings.group, &topics, &[]);
         lake.start(settings, broker)
