@@ -263,9 +263,9 @@ impl Error {
         self.outage
     }
 
-    /// Whether Redis refused the call, and every try of it, before it did anything: nothing is in
-    /// doubt.
-    pub(crate) fn is_refused(&self) -> bool {
+    /// Whether the call, and every try of it, was refused before it did anything: nothing is in doubt.
+    #[doc(hidden)]
+    pub fn is_refused(&self) -> bool {
         self.refused
     }
 

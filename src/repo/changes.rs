@@ -260,6 +260,14 @@ impl ChangeBuilder {
         self
     }
 
+    /// The id of the op, drawn for it: nothing was submitted under it before, so that it needs not be asked whether this
+    /// is a repetition.
+    #[doc(hidden)]
+    pub fn drawn_op_id(mut self, op_id: OpId) -> Self {
+        self.op_id = Some(op_id);
+        self
+    }
+
     /// How long [`ChangeBuilder::commit`] waits, if not the connection's timeout.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

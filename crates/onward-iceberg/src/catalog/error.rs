@@ -34,6 +34,8 @@ pub enum Kind {
     Unprocessable,
     /// A rule, or the kind of the ref, forbids it.
     Forbidden,
+    /// A check of the branch refuses this commit. It may accept another one.
+    Refused,
     /// What was asserted does not hold: the commit is not and never will be made.
     CommitFailed,
     /// Nobody can say now whether the commit was made.
@@ -112,6 +114,7 @@ impl From<onward::Error> for CatalogError {
             ErrorKind::InvalidInput => Kind::BadRequest,
             ErrorKind::NotFound => Kind::NoSuchWarehouse,
             ErrorKind::Conflict | ErrorKind::Fenced | ErrorKind::OpIdReused => Kind::CommitFailed,
+            ErrorKind::Forbidden if error.is_refused() => Kind::Refused,
             ErrorKind::Forbidden => Kind::Forbidden,
             ErrorKind::Unavailable
             | ErrorKind::Overloaded { .. }

@@ -36,6 +36,9 @@ pub(super) const CHANGES: &str = "iceberg.changes";
 pub(super) const TABLE: &str = "iceberg.table";
 /// What it says of the names of tables, of one change and of who made it, in bytes.
 const NAMES_MAX: usize = 1000;
+/// The key under which it names all who made it, where they are more than its committer says, and how much, in bytes.
+const COMMITTERS: &str = "iceberg.committers";
+const COMMITTERS_MAX: usize = 800;
 
 /// What became of a commit.
 #[derive(Debug)]
@@ -60,17 +63,28 @@ enum Attempt {
     Verdicts(Vec<Verdict>),
     /// Another sidecar was faster, on the entry that this one was made for.
     Outrun(Option<Entry>),
+    /// A check of the branch refuses what would have landed together: nobody knows which of them it means.
+    Apart,
+}
+
+/// What became of the commit of the branch that a round makes.
+enum Made {
+    Landed(Arc<Loaded>),
+    Outrun,
+    /// By a check of the branch.
+    Refused(CatalogError),
 }
 
 /// Brings commits onto their table. One verdict for each, in their order, with whether other sidecars may be landing it
 /// still; all are true when this returns.
 ///
-/// Once another sidecar was faster, those that would have landed are offered to all that work on the table.
+/// Once another sidecar was faster, those that would have landed are offered to all that work on the table. Where a check
+/// of the branch refuses what would have landed together, each lands, or is refused, by itself.
 pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<(Verdict, bool)> {
     let until = Deadline::after(LENGTH_MAX);
     let mut board = Board::of(site);
     let mut verdicts: Vec<Option<Verdict>> = asked.iter().map(|_| None).collect();
-    let (mut end, mut lost_on) = (outrun(), None);
+    let (mut end, mut lost_on, mut is_apart) = (outrun(), None, false);
     if site.shared.is_shared(&site.key()) {
         // Those that others may have seen go first. Room is left for who is beaten.
         let mut first = asked.to_vec();
@@ -78,8 +92,8 @@ pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<(Verdict, bool)>
         first.truncate(FRONT_MAX);
         board.offer(&first, true).await;
     }
-    for tries in 0..ROUNDS_MAX {
-        let open: Vec<&Asked> = asked
+    for tries in 0..ROUNDS_MAX + asked.len() {
+        let mut open: Vec<&Asked> = asked
             .iter()
             .zip(&verdicts)
             .filter(|(_, verdict)| verdict.is_none())
@@ -88,7 +102,11 @@ pub(super) async fn round(site: &Site, asked: &[&Asked]) -> Vec<(Verdict, bool)>
         if open.is_empty() || (tries > 0 && until.is_over()) {
             break;
         }
-        match attempt(site, &open, &mut board, lost_on.as_ref()).await {
+        if is_apart {
+            open.truncate(1);
+        }
+        match attempt(site, &open, &mut board, lost_on.as_ref(), is_apart).await {
+            Ok(Attempt::Apart) => (is_apart, end) = (true, not_its_turn()),
             Ok(Attempt::Outrun(head)) => {
                 lost_on = Some(head);
             }
@@ -149,17 +167,27 @@ pub(super) fn outrun() -> CatalogError {
     )
 }
 
-/// One attempt, on what the table is now. Beaten, it offers what would have landed to the others.
+/// What a client is told whose commit did not have its turn among those that are asked about one by one.
+fn not_its_turn() -> CatalogError {
+    CatalogError::new(
+        Kind::Unavailable,
+        "the check of the branch refused commits that were made together, so each was asked about alone, and this one did not have its turn in time: nothing was done, send it again",
+    )
+}
+
+/// One attempt, on what the table is now; without what others offer, where `is_apart`. Beaten, it offers what would
+/// have landed to the others.
 async fn attempt(
     site: &Site,
     own: &[&Asked],
     board: &mut Board<'_>,
     lost_on: Option<&Option<Entry>>,
+    is_apart: bool,
 ) -> Result<Attempt> {
     let entry = head(site, lost_on).await?;
     // Behind the head, so that whoever is beaten by this round has all in it that was offered before he began. What
     // changes more than snapshots goes without: it could make land what its own sidecar refuses on the same head.
-    let others = match own.iter().all(|asked| asked.commit.is_plain()) {
+    let others = match !is_apart && own.iter().all(|asked| asked.commit.is_plain()) {
         true => board.others().await,
         false => Vec::new(),
     };
@@ -176,7 +204,10 @@ async fn attempt(
     let outcome = match &new {
         None => None,
         Some(new) => match commit(site, new, &lands).await {
-            Ok(None) => {
+            Ok(Made::Refused(_)) if !is_apart && (lands.len() > 1 || !others.is_empty()) => {
+                return Ok(Attempt::Apart);
+            }
+            Ok(Made::Outrun) => {
                 let beaten = of_own(|judged| matches!(judged, Judged::Lands));
                 board.beaten(&beaten);
                 let commutes = head.is_some_and(|head| head.metadata.appends_commute());
@@ -184,8 +215,8 @@ async fn attempt(
                 board.offer(&beaten, commutes).await;
                 return Ok(Attempt::Outrun(entry));
             }
-            Ok(Some(loaded)) => Some(Ok(loaded)),
-            Err(error) => Some(Err(error)),
+            Ok(Made::Landed(loaded)) => Some(Ok(loaded)),
+            Ok(Made::Refused(error)) | Err(error) => Some(Err(error)),
         },
     };
     let judged_others = judged.split_off(own.len());
@@ -195,12 +226,20 @@ async fn attempt(
             landed.filter(|(_, judged)| matches!(judged, Judged::Lands | Judged::Known(_)));
         board.have_landed(landed.map(|((id, _), _)| *id).collect()).await;
     }
-    let verdicts = judged.into_iter().zip(own).map(|(judged, asked)| match (judged, &outcome) {
+    let verdicts = judged
+        .into_iter()
+        .zip(own)
+        .map(|(judged, asked)| verdict(judged, outcome.as_ref(), board.had(asked)));
+    Ok(Attempt::Verdicts(verdicts.collect()))
+}
+
+/// What became of a commit, by how it was judged, what became of those that land with it, and whether other sidecars may
+/// have it.
+fn verdict(judged: Judged, outcome: Option<&Result<Arc<Loaded>>>, had: bool) -> Verdict {
+    match (judged, outcome) {
         // It was judged behind others, of which nobody knows whether they have landed; or with them, and what is
         // said of that round is nothing of the one in which another sidecar may have it.
-        (Judged::Lands | Judged::Stale(_) | Judged::Refused(_), Some(Err(_)))
-            if board.had(asked) =>
-        {
+        (Judged::Lands | Judged::Stale(_) | Judged::Refused(_), Some(Err(_))) if had => {
             Verdict::Refused(unknown())
         }
         (Judged::Lands, Some(Ok(loaded))) => Verdict::Landed(Arc::clone(loaded)),
@@ -209,21 +248,27 @@ async fn attempt(
         (Judged::Known(loaded), _) => Verdict::Landed(loaded),
         (Judged::Stale(error), _) => Verdict::Stale(error),
         (Judged::Refused(error), _) => Verdict::Refused(error),
-    });
-    Ok(Attempt::Verdicts(verdicts.collect()))
+    }
 }
 
-/// Makes what was prepared the table; none where another sidecar was faster.
-async fn commit(site: &Site, new: &New, lands: &[&Asked]) -> Result<Option<Arc<Loaded>>> {
+/// Makes what was prepared the table.
+async fn commit(site: &Site, new: &New, lands: &[&Asked]) -> Result<Made> {
     let said = say(&site.ident.to_string(), lands);
-    match site.place.change(vec![new.change(&site.path)], said).await? {
+    let decided = match site.place.change(vec![new.change(&site.path)], said).await {
+        Err(error) if error.kind == Kind::Refused => {
+            site.not_landed(new).await;
+            return Ok(Made::Refused(error));
+        }
+        decided => decided?,
+    };
+    match decided {
         Decided::Conflict => {
             site.not_landed(new).await;
-            Ok(None)
+            Ok(Made::Outrun)
         }
         Decided::Done | Decided::Nothing => {
             site.landed(new, lands.iter().copied());
-            Ok(Some(Arc::clone(&new.loaded)))
+            Ok(Made::Landed(Arc::clone(&new.loaded)))
         }
     }
 }
@@ -261,10 +306,14 @@ pub(super) fn say(table: &str, lands: &[&Asked]) -> Said {
         many => format!("{} changes in table {table}", many.len()),
     };
     let does = does.join(", ");
-    Said::of(cut(&committer, NAMES_MAX).to_owned(), client)
+    let said = Said::of(cut(&committer, NAMES_MAX).to_owned(), client)
         .message(message)
         .pair(TABLE, table.to_owned())
-        .pair(CHANGES, cut(&does, SAID_MAX).to_owned())
+        .pair(CHANGES, cut(&does, SAID_MAX).to_owned());
+    match names.len() > 2 {
+        true => said.pair(COMMITTERS, cut(&names.join(", "), COMMITTERS_MAX).to_owned()),
+        false => said,
+    }
 }
 
 /// Whether the name of a table is that of several, or so long that it may be cut.
@@ -313,8 +362,13 @@ mod tests {
     fn what_a_commit_says_fits_however_many_tables_it_is_of() {
         let names = vec!["n".repeat(80); 100].join(", ");
         let does = format!("{} 1", "x".repeat(9000));
-        let asked = Asked::of_snapshot(1, "p", does, "c".repeat(5000));
-        let said = format!("{:?}", say(&names, &[&asked]));
-        assert!(said.len() < 8000, "{}", said.len());
+        let of = |committer: String| Asked::of_snapshot(1, "p", does.clone(), committer);
+        for committers in
+            [vec!["c".repeat(5000)], ["a", "b", "c"].map(|one| one.repeat(5000)).to_vec()]
+        {
+            let asked: Vec<Asked> = committers.into_iter().map(of).collect();
+            let said = format!("{:?}", say(&names, &asked.iter().collect::<Vec<_>>()));
+            assert!(said.len() < 8100, "{}", said.len());
+        }
     }
 }

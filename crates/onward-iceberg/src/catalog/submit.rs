@@ -64,7 +64,7 @@ pub(super) async fn submit(
     said: Said,
 ) -> Result<Decided> {
     let op_id = clock::new_op_id();
-    let mut commit = branch.change().op_id(op_id).message(said.message).timeout(WAIT);
+    let mut commit = branch.change().drawn_op_id(op_id).message(said.message).timeout(WAIT);
     if !said.committer.is_empty() {
         commit = commit.committer(said.committer);
     }
@@ -79,7 +79,7 @@ pub(super) async fn submit(
         Ok(Outcome::StillQueued { .. }) => call_off(branch, op_id, None).await,
         Ok(outcome) => decided(outcome),
         // Redis or the log did not answer: the op may be queued, or decided.
-        Err(error) if error.kind() == ErrorKind::Unavailable => {
+        Err(error) if error.kind() == ErrorKind::Unavailable && !error.is_refused() => {
             call_off(branch, op_id, Some(error)).await
         }
         Err(error) => Err(error.into()),

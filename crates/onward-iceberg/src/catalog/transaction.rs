@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::asked::{Asked, Mode, identifier};
 use super::deployment::Catalog;
-use super::error::{CatalogError, Result};
+use super::error::{CatalogError, Kind, Result};
 use super::ident::{Namespace, TableIdent};
 use super::lane::{Lane, Lease, WAIT_MAX};
 use super::place::Place;
@@ -117,7 +117,11 @@ async fn attempt(place: &Place, tables: &[(Arc<Lane>, Asked)]) -> Result<Tried> 
     let names: Vec<String> =
         news.iter().map(|((lane, _), _)| lane.site().ident.to_string()).collect();
     let lands: Vec<&Asked> = news.iter().map(|((_, asked), _)| asked).collect();
-    match place.change(changes, say(&names.join(", "), &lands)).await? {
+    let decided = place.change(changes, say(&names.join(", "), &lands)).await;
+    if decided.as_ref().is_err_and(|error| error.kind == Kind::Refused) {
+        forget(&news).await;
+    }
+    match decided? {
         Decided::Conflict => {
             forget(&news).await;
             Ok(Tried::Outrun)

@@ -70,7 +70,7 @@ fn status_of(kind: Kind) -> (StatusCode, &'static str) {
         Kind::AlreadyExists => (StatusCode::CONFLICT, "AlreadyExistsException"),
         Kind::NamespaceNotEmpty => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
         Kind::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
-        Kind::Forbidden => (StatusCode::FORBIDDEN, "ForbiddenException"),
+        Kind::Forbidden | Kind::Refused => (StatusCode::FORBIDDEN, "ForbiddenException"),
         Kind::CommitFailed => (StatusCode::CONFLICT, "CommitFailedException"),
         Kind::CommitStateUnknown => (StatusCode::GATEWAY_TIMEOUT, "CommitStateUnknownException"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
