@@ -48,7 +48,7 @@ impl Objects {
             async move {
                 let streamed = objects.stream(&key).await.map_err(io::Error::other)?;
                 let streamed = streamed.filter(|streamed| streamed.size == size);
-                let streamed = streamed.ok_or_else(|| io::Error::other(lost(&key)))?;
+                let streamed = streamed.ok_or_else(|| io::Error::other(lost_part(&key)))?;
                 Ok::<_, io::Error>(streamed.chunks.map_err(io::Error::other))
             }
         });
@@ -101,7 +101,7 @@ impl Objects {
         };
         let opened = self.blocking(call, open).await?;
         let whole = opened.filter(|(_, len)| *len == size);
-        whole.map(|(file, _)| file).ok_or_else(|| lost(key))
+        whole.map(|(file, _)| file).ok_or_else(|| lost_part(key))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -113,6 +113,7 @@ impl Objects {
     }
 }
 
-fn lost(key: &str) -> Error {
+/// What is told of a part that others are to be made of and that is not there.
+pub(crate) fn lost_part(key: &str) -> Error {
     Error::corrupt(format!("the part at '{key}' is missing: begin the upload anew"))
 }

@@ -59,6 +59,7 @@ pub use counters::ObjectCounters;
 pub use failure::{Refusal, refusal};
 pub use folder::{file_of, open_file, url_of};
 pub use foreign::{Foreign, Found, LeftOut, LeftOutKind};
+pub(crate) use join::lost_part;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use key::check as check_key;
 pub use key::{KEY_LEN_MAX, LAST_SEGMENT_LEN_MAX, SEGMENT_LEN_MAX};

@@ -19,7 +19,7 @@ use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::name::BranchName;
 use crate::model::path::ObjectPath;
-use crate::objects::{Created, Objects, UPLOAD_LEN_MAX, layout};
+use crate::objects::{Created, Objects, UPLOAD_LEN_MAX, layout, lost_part};
 
 /// The most parts of an upload, as in S3.
 pub const PARTS_MAX: u16 = 10_000;
@@ -162,7 +162,7 @@ impl Repository {
         let objects = self.objects().clone();
         let mut keys = Vec::with_capacity(parts.len());
         for part in parts {
-            let key = objects.key_of(&part.address).ok_or_else(|| lost(&part.address))?;
+            let key = objects.key_of(&part.address).ok_or_else(|| lost_part(&part.address))?;
             keys.push((key.to_owned(), part.size));
         }
         let key = layout::data(&self.life().await?, clock::random_u128());
@@ -223,8 +223,4 @@ impl Repository {
 async fn found<T>(reads: Vec<impl Future<Output = Result<Option<T>>>>) -> Result<Vec<T>> {
     let reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
     reads.try_filter_map(async |found| Ok(found)).try_collect().await
-}
-
-fn lost(key: &str) -> Error {
-    Error::corrupt(format!("the part at '{key}' is missing: begin the upload anew"))
 }

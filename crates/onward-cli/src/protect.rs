@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use onward::RepoName;
-use onward::internals::repo::protection::{Action, OnFailure, Rule};
-use onward_server::sinks::{Checks, shown};
+use onward::internals::repo::protection::{Action, OnFailure};
+use onward_server::sinks::shapes::RuleShape;
+use onward_server::sinks::{Checks, NewCheck, NewRule};
 use serde_json::{Value, json};
 
 use super::args::{Global, duration};
@@ -17,16 +18,17 @@ use super::sink::Allow;
 
 #[derive(Debug, Subcommand)]
 pub enum ProtectVerb {
-    /// Add a rule, or change the one with the same pattern
+    /// Add a rule, or change the one with the same pattern, whose check stays unless it is spoken of
     #[command(
-        after_help = "Examples:\n  onward protect add lake main\n  onward protect add lake 'release-*' --block delete,reset\n  onward protect add lake main --check https://checks.example.com/onward\n\nWhat a check is asked, and how it answers: docs/events.md"
+        after_help = "Examples:\n  onward protect add lake main\n  onward protect add lake 'release-*' --block delete,reset\n  onward protect add lake main --check https://checks.example.com/onward\n  onward protect add lake main --no-check\n\nWhat a check is asked, and how it answers: docs/events.md"
     )]
     Add {
         /// The repository
         repo: RepoName,
         /// Names of branches, with * and ?
         pattern: String,
-        /// What is blocked: stage, commit, delete, reset [default: all of them; with --check nothing]
+        /// What is blocked: stage, commit, delete, reset [default: all of them; where the check alone is spoken of,
+        /// what was blocked before]
         #[arg(long, value_name = "ACTIONS", value_delimiter = ',')]
         block: Vec<Action>,
         #[command(flatten)]
@@ -54,6 +56,9 @@ pub struct CheckArgs {
     /// A webhook that is asked before a commit or a merge is queued, and may refuse it; its secret is shown this once
     #[arg(long = "check", value_name = "URL")]
     url: Option<String>,
+    /// Nobody is asked any more
+    #[arg(long, conflicts_with = "url")]
+    no_check: bool,
     /// What becomes of a commit that it gives no answer for: refuse, accept
     #[arg(long, value_name = "WHAT", default_value_t = OnFailure::Refuse, requires = "url")]
     on_failure: OnFailure,
@@ -69,25 +74,16 @@ pub async fn run(global: &Global, out: &Out, verb: ProtectVerb) -> Done {
     with(global, async |onward| {
         match verb {
             ProtectVerb::Add { repo, pattern, block, check } => {
-                let mut rule = match block.is_empty() && check.url.is_none() {
-                    true => Rule::new(pattern),
-                    false => Rule::new(pattern).only(block),
-                };
-                let mut secret = None;
-                if let Some(url) = &check.url {
-                    let checks = Checks::new(&onward, check.allow.reach()?);
-                    let (timeout, on_failure) = (check.check_timeout, check.on_failure);
-                    let (name, pattern) = (repo.as_str(), rule.pattern.as_str());
-                    let made = checks.make(name, pattern, url, timeout, on_failure).await?;
-                    rule = rule.checked_by(made.0);
-                    secret = Some(made.1);
-                }
-                repo_of(&onward, &repo).protect(rule.clone()).await?;
-                tell_added(out, &repo, &rule, secret)?;
+                let blocks = Some(block).filter(|block| !block.is_empty());
+                let blocks = blocks.map(|block| block.into_iter().collect());
+                let checks = Checks::new(&onward, check.allow.reach()?);
+                let wanted = NewRule { pattern, blocks, check: check.wanted() };
+                let (rule, secret) = checks.protect(&onward, &repo, wanted).await?;
+                tell_added(out, &RuleShape::of(&repo, &rule), secret)?;
             }
             ProtectVerb::List { repo } => {
                 for rule in repo_of(&onward, &repo).protection().await? {
-                    tell(out, &repo, &rule)?;
+                    tell(out, &RuleShape::of(&repo, &rule))?;
                 }
             }
             ProtectVerb::Delete { repo, pattern } => {
@@ -104,10 +100,22 @@ pub async fn run(global: &Global, out: &Out, verb: ProtectVerb) -> Done {
     .await
 }
 
-fn tell_added(out: &Out, repo: &RepoName, rule: &Rule, secret: Option<String>) -> Told {
+impl CheckArgs {
+    fn wanted(self) -> NewCheck {
+        match self.url {
+            Some(url) => {
+                NewCheck::By { url, timeout: self.check_timeout, on_failure: self.on_failure }
+            }
+            None if self.no_check => NewCheck::Nobody,
+            None => NewCheck::AsItIs,
+        }
+    }
+}
+
+fn tell_added(out: &Out, rule: &RuleShape, secret: Option<String>) -> Told {
     if out.is_json() {
         let told = || {
-            let mut told = shape(repo, rule);
+            let mut told = shape(rule);
             if let Some(secret) = &secret {
                 add(&mut told, "secret", secret.as_str());
             }
@@ -115,43 +123,33 @@ fn tell_added(out: &Out, repo: &RepoName, rule: &Rule, secret: Option<String>) -
         };
         return out.data(told, String::new);
     }
+    let branches = printable(&rule.pattern);
     if !rule.blocks.is_empty() {
-        out.note(&format!("branches '{}' are protected from: {}", rule.pattern, blocked(rule)));
+        out.note(&format!("branches '{branches}' are protected from: {}", rule.blocks.join(",")));
+    }
+    if let Some(check) = &rule.check {
+        let by = printable(&check.url);
+        out.note(&format!("commits and merges into branches '{branches}' are checked by {by}"));
     }
     if let Some(secret) = secret {
         out.data(|| json!({}), || format!("secret  {secret}"))?;
-        out.note(&format!(
-            "commits and merges into branches '{}' are checked; the secret is not shown again",
-            rule.pattern
-        ));
+        out.note("the secret is not shown again: put it where it is needed");
     }
     Ok(())
 }
 
-fn blocked(rule: &Rule) -> String {
-    rule.blocks.iter().map(|action| action.name()).collect::<Vec<_>>().join(",")
-}
-
-fn tell(out: &Out, repo: &RepoName, rule: &Rule) -> Told {
+fn tell(out: &Out, rule: &RuleShape) -> Told {
     let check = match &rule.check {
         None => String::new(),
         Some(check) => {
-            format!("\tchecked by {}, else {}", printable(&shown(&check.url)), check.on_failure)
+            format!("\tchecked by {}, else {}", printable(&check.url), check.on_failure)
         }
     };
-    let line = format!("{}\t{}{check}", printable(&rule.pattern), blocked(rule));
-    out.data(|| shape(repo, rule), || line)
+    let line = format!("{}\t{}{check}", printable(&rule.pattern), rule.blocks.join(","));
+    out.data(|| shape(rule), || line)
 }
 
-fn shape(repo: &RepoName, rule: &Rule) -> Value {
-    let mut shape = json!({"repository": repo, "pattern": rule.pattern, "blocks": rule.blocks});
-    if let Some(check) = &rule.check {
-        let told = json!({
-            "url": shown(&check.url),
-            "timeout_ms": check.timeout_ms,
-            "on_failure": check.on_failure,
-        });
-        add(&mut shape, "check", told);
-    }
-    shape
+fn shape(rule: &RuleShape) -> Value {
+    // A shape of texts and numbers is always JSON.
+    serde_json::to_value(rule).unwrap_or_default()
 }

@@ -16,6 +16,7 @@ use super::out::Out;
 use super::session::{blocking, config_or_new};
 use super::shape::add;
 use super::signals::Signals;
+use super::sink::Allow;
 
 /// How the sidecar's log is written, to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,16 +52,8 @@ pub struct ServeArgs {
     /// be repeated
     #[arg(long, value_name = "URL", env = "ONWARD_ALLOW_SOURCE", value_delimiter = ' ')]
     pub allow_source: Vec<String>,
-    /// Where events may go: public (any address of the internet, by https), a host, a domain (*.internal), an
-    /// address or a network (10.1.0.0/16), which may be private and be reached by http; may be repeated
-    #[arg(
-        long,
-        value_name = "PLACE",
-        env = "ONWARD_ALLOW_SINK",
-        value_delimiter = ' ',
-        default_value = "public"
-    )]
-    pub allow_sink: Vec<String>,
+    #[command(flatten)]
+    pub allow: Allow,
     /// A folder that Iceberg tables lie below: file:///srv/tables, s3://tables; without it they lie in the
     /// deployment's own storage
     #[arg(long, value_name = "URL", env = "ONWARD_ICEBERG_WAREHOUSE")]
@@ -113,7 +106,7 @@ impl ServeArgs {
             insecure: self.insecure_http,
             admin,
             sources: self.allow_source,
-            allow_sinks: self.allow_sink,
+            allow_sinks: self.allow.allow_sink,
             iceberg_warehouse: self.iceberg_warehouse,
             #[cfg(feature = "page")]
             command: std::env::current_exe().ok(),

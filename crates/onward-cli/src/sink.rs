@@ -6,7 +6,7 @@ use clap::Subcommand;
 use onward::internals::repo::sinks::{EventKind, StartAt};
 use onward::{Error, RepoName, Ticket};
 use onward_server::sinks::shapes::SinkShape;
-use onward_server::sinks::{NewSink, NewTarget, Reach, STREAM_LENGTH, Sent, Sinks};
+use onward_server::sinks::{Made, NewSink, NewTarget, Reach, STREAM_LENGTH, Sent, Sinks};
 use serde_json::{Value, json};
 
 use super::args::{Global, duration};
@@ -108,10 +108,11 @@ pub struct AddArgs {
     allow: Allow,
 }
 
-/// Where events may go.
+/// Where events may go, of who sends them himself and of a sidecar.
 #[derive(Debug, clap::Args)]
 pub struct Allow {
-    /// Where events may go, as it is given to the sidecar
+    /// Where events may go: public (any address of the internet, by https), a host, a domain (*.internal), an
+    /// address or a network (10.1.0.0/16), which may be private and be reached by http; may be repeated
     #[arg(
         long,
         value_name = "PLACE",
@@ -119,7 +120,7 @@ pub struct Allow {
         value_delimiter = ' ',
         default_value = "public"
     )]
-    allow_sink: Vec<String>,
+    pub allow_sink: Vec<String>,
 }
 
 impl Allow {
@@ -163,7 +164,7 @@ pub async fn run(global: &Global, out: &Out, verb: SinkVerb) -> Done {
             SinkVerb::Add(args) => {
                 let (repo, new, reach) = args.read()?;
                 let made = Sinks::new(onward, reach).add(&repo, new).await?;
-                show_made(out, &made.sink, made.secret.as_deref())?;
+                show_made(out, &made)?;
             }
             SinkVerb::List { repo } => {
                 for sink in kept(onward)?.list(&repo).await? {
@@ -229,25 +230,40 @@ fn line(sink: &SinkShape) -> String {
     if let Some(reason) = &sink.reason {
         line.push_str(&format!("\t{}", printable(reason)));
     }
+    if !sink.left_out.is_empty() {
+        let left_out = printable(&sink.left_out.join(","));
+        line.push_str(&format!("\tleft out, as their records are damaged: {left_out}"));
+    }
     line
 }
 
-fn show_made(out: &Out, sink: &SinkShape, secret: Option<&str>) -> Result<(), Failure> {
+fn show_made(out: &Out, made: &Made) -> Result<(), Failure> {
+    let Made { sink, secret, left_out } = made;
     out.data(
         || {
             let mut shape = shape(sink);
             if let Some(secret) = secret {
-                add(&mut shape, "secret", secret);
+                add(&mut shape, "secret", secret.as_str());
+            }
+            if !left_out.is_empty() {
+                add(&mut shape, "left_out", left_out.as_slice());
             }
             shape
         },
         || {
-            let secret = secret.map(|secret| format!("\nsecret  {secret}")).unwrap_or_default();
+            let secret = secret.as_ref().map(|secret| format!("\nsecret  {secret}"));
+            let secret = secret.unwrap_or_default();
             format!("sink    {}\nto      {}{secret}", sink.id, printable(&sink.place()))
         },
     )?;
     if secret.is_some() {
         out.note("the secret is not shown again: put it where it is needed");
+    }
+    for branch in left_out {
+        out.note(&format!(
+            "branch '{}' is left out: its record is damaged, and `onward verify {}` says how; it is followed once that is mended",
+            printable(branch), sink.repository
+        ));
     }
     out.note("a sidecar (`onward serve`) delivers, within seconds");
     Ok(())

@@ -137,8 +137,8 @@ impl Server {
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let sources = Sources::new(&sources, onward.coordinator().objects())?;
         let reach = sinks::Reach::new(&allow_sinks)?;
-        onward.ask_by(Arc::new(sinks::Checks::new(&onward, reach.clone())));
         let sinks = sinks::Sinks::new(onward.clone(), reach);
+        onward.ask_by(Arc::new(sinks.checks()));
         #[cfg(not(feature = "iceberg"))]
         if iceberg_warehouse.is_some_and(|url| !url.is_empty()) {
             return Err(Error::invalid(

@@ -8,6 +8,8 @@ pub(crate) mod check;
 mod rule;
 pub(crate) mod rules;
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::model::error::{Error, ErrorKind, Result, quoted};
 
 use super::handles::{Branch, Repository};
@@ -26,16 +28,38 @@ impl Repository {
         self.rules::<Protection>().await
     }
 
-    /// Adds a rule, in place of one with the same pattern, see [`Repository::change_protection`].
+    /// Adds a rule, in place of one with the same pattern, see [`Repository::change_protection`]. Who is asked before
+    /// commits by the one that is there is asked by the new one too: only [`Repository::unprotect`] takes that away.
     pub async fn protect(&self, rule: Rule) -> Result<()> {
+        let change = |there: Option<&Rule>| {
+            let check = there.and_then(|there| there.check.clone());
+            Rule { check: rule.check.clone().or(check), ..rule.clone() }
+        };
+        self.change_rule(&rule.pattern, change).await.map(drop)
+    }
+
+    /// Puts what `change` makes of the rule with exactly this pattern in its place, or beside the others where there
+    /// is none, see [`Repository::change_protection`]. Returns the rule as it is then.
+    #[doc(hidden)]
+    pub async fn change_rule(
+        &self,
+        pattern: &str,
+        change: impl Fn(Option<&Rule>) -> Rule,
+    ) -> Result<Rule> {
+        let made = Mutex::new(None);
         self.change_protection(|mut rules| {
-            match rules.iter_mut().find(|there| there.pattern == rule.pattern) {
-                Some(there) => *there = rule.clone(),
-                None => rules.push(rule.clone()),
+            let place = rules.iter().position(|there| there.pattern == pattern);
+            let rule = change(place.and_then(|place| rules.get(place)));
+            *made.lock().unwrap_or_else(PoisonError::into_inner) = Some(rule.clone());
+            match place {
+                Some(place) => rules.splice(place..=place, [rule]).for_each(drop),
+                None => rules.push(rule),
             }
-            Ok(rules)
+            Ok::<_, Error>(rules)
         })
-        .await
+        .await?;
+        let made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        made.ok_or_else(|| Error::internal("rules were written that nobody made"))
     }
 
     /// Removes the rule with exactly this pattern, see [`Repository::change_protection`].

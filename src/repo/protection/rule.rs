@@ -109,7 +109,7 @@ impl Rule {
         }
         if self.blocks.is_empty() {
             return Err(Error::invalid(format!(
-                "the rule for '{}' blocks nothing: name at least one of stage, commit, delete, reset",
+                "the rule for '{}' blocks nothing: name at least one of stage, commit, delete, reset, or delete the rule",
                 self.pattern
             )));
         }

@@ -20,14 +20,14 @@ use crate::coord::queue::decided;
 use crate::model::error::{Error, ErrorKind, Result, quoted};
 use crate::model::ids::{BranchUid, Ticket};
 use crate::model::life::RepoLife;
-use crate::model::name::RepoName;
+use crate::model::name::{BranchName, RepoName};
 
 use super::handles::{Onward, Repository};
 
 pub use definition::{EventKind, Sink, Target};
 pub use event::{BranchEvent, Happened};
 pub use follow::{Follower, Next};
-pub use progress::{Dead, Followed, Progress};
+pub use progress::{Dead, Followed, LeftOut, Progress};
 
 use definition::Branches;
 use follow::place_of;
@@ -86,8 +86,9 @@ impl Repository {
             .at_the_prompt(format!("`onward sink list {repo}` shows what there is"))
     }
 
-    /// Adds a sink. What is decided on its branches after this returns is delivered to it.
-    pub async fn add_sink(&self, sink: Sink, from: StartAt) -> Result<()> {
+    /// Adds a sink. What is decided on its branches after this returns is delivered to it. Returns the branches whose
+    /// records nobody can read now: what is decided there is delivered once they can be read, or more than that.
+    pub async fn add_sink(&self, sink: Sink, from: StartAt) -> Result<Vec<BranchName>> {
         let taken = |sinks: &[Sink]| match sinks.iter().any(|there| there.id == sink.id) {
             true => Err(Error::conflict(format!(
                 "sink '{}' exists in repository '{}': remove it first or choose another id",
@@ -112,12 +113,12 @@ impl Repository {
             sinks.push(sink.clone());
             Ok(sinks)
         });
-        let added = added.await;
-        if added.is_err() {
+        if let Err(error) = added.await {
             // Under a name of its own: whoever has the id keeps his.
             record.remove().await?;
+            return Err(error);
         }
-        added
+        Ok(progress.left_out.into_iter().map(|left| left.name).collect())
     }
 
     /// Removes a sink, and how far it had come.
@@ -179,22 +180,72 @@ impl Repository {
         let (lake, branches) = (self.onward.coordinator().lake(life), Branches::of(sink)?);
         let mut progress = Progress::default();
         let seen = survey::seen(&lake, &branches).await?;
-        progress.note_survey(&seen, None);
         let live: Vec<_> = seen.iter().filter(|seen| seen.live).collect();
         if live.len() > FOLLOWED_MAX {
             return Err(too_many());
         }
-        let looks: Vec<_> =
-            live.into_iter().map(|seen| self.first_place(&lake, seen, from).boxed()).collect();
-        let found: Vec<Option<Followed>> =
-            stream::iter(looks).buffered(LOOKS).try_collect().await?;
-        progress.followed = found.into_iter().flatten().collect();
+        let looks: Vec<_> = live
+            .into_iter()
+            .map(|seen| self.place_or_none(life, &lake, seen, from).boxed())
+            .collect();
+        let found: Vec<Place> = stream::iter(looks).buffered(LOOKS).try_collect().await?;
+        for place in found {
+            match place {
+                Place::At(followed) => progress.followed.push(followed),
+                Place::LeftOut(left) => progress.left_out.push(left),
+                Place::Nowhere => {}
+            }
+        }
+        progress.note_survey(&seen);
         // Everything else that there is has ended before, or is not shown: none of it is new later.
-        for seen in progress.new_among(&seen).into_iter().cloned().collect::<Vec<_>>() {
+        let new: Vec<_> = progress.new_among(&seen).into_iter().cloned().collect();
+        for seen in new.into_iter().filter(|seen| !progress.leaves_out(seen)).collect::<Vec<_>>() {
             let survey::Seen { name, incarnation, recorded_ms, .. } = seen;
             progress.finished.push(progress::Finished { name, incarnation, recorded_ms });
         }
         Ok(progress)
+    }
+
+    /// Where a new sink is on a branch. One that nobody can read now keeps no other from being followed.
+    async fn place_or_none(
+        &self,
+        life: &RepoLife,
+        lake: &Lake,
+        seen: &survey::Seen,
+        from: StartAt,
+    ) -> Result<Place> {
+        match self.first_place(lake, seen, from).await {
+            Ok(place) => Ok(place.map_or(Place::Nowhere, Place::At)),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, branch = %seen.name, "a new sink cannot follow a branch");
+                self.left_out(life, seen, from).await.map(Place::LeftOut)
+            }
+        }
+    }
+
+    /// Where a branch is to be followed from once its record can be read, by what Redis says of it.
+    async fn left_out(
+        &self,
+        life: &RepoLife,
+        seen: &survey::Seen,
+        from: StartAt,
+    ) -> Result<LeftOut> {
+        let coordinator = self.onward.coordinator();
+        let mut place = None;
+        if from != StartAt::Start
+            && let Some(uid) = coordinator.names(life).find(&seen.name).await?
+            && let Some(done) = decided(coordinator.lanes(), life.name(), uid).await?
+        {
+            let next = Ticket(done + 1);
+            let wanted = match from {
+                StartAt::After(ticket) => ticket.next().min(next),
+                StartAt::Now | StartAt::Start => next,
+            };
+            place = Some((uid, wanted));
+        }
+        let (name, incarnation) = (seen.name.clone(), seen.incarnation);
+        Ok(LeftOut { name, incarnation, from: place })
     }
 
     /// Where a new sink is on a branch; `None` where it has nothing to do with it.
@@ -229,6 +280,14 @@ impl Repository {
             }
         }
     }
+}
+
+/// Where a new sink is on a branch.
+enum Place {
+    At(Followed),
+    LeftOut(LeftOut),
+    /// It has nothing to do with it.
+    Nowhere,
 }
 
 /// The branches that one sink is for, in one life of a repository: what whoever delivers asks of them.

@@ -61,6 +61,18 @@ pub struct Finished {
     pub recorded_ms: i64,
 }
 
+/// A branch that the sink is for and whose record nobody can read now: it is followed once that can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Name of the branch.
+    pub name: BranchName,
+    /// Which life of the name.
+    pub incarnation: u32,
+    /// Which branch that is, and the first ticket that is to be delivered, where Redis could say so; without that it
+    /// is followed from its beginning.
+    pub from: Option<(BranchUid, Ticket)>,
+}
+
 /// Why a sink delivers nothing any more, until it is revived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dead {
@@ -92,6 +104,9 @@ pub struct Progress {
     /// Set where it was given up.
     #[serde(default)]
     pub dead: Option<Dead>,
+    /// Branches that cannot be followed now. A program that does not know of them follows them from their beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Progress {

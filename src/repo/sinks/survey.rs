@@ -17,7 +17,8 @@ use crate::model::name::BranchName;
 use crate::objects::layout;
 
 use super::definition::Branches;
-use super::progress::{FOLLOWED_MAX, Finished, Followed, Progress, too_many};
+use super::follow::place_of;
+use super::progress::{FOLLOWED_MAX, Finished, Followed, LeftOut, Progress, too_many};
 
 /// How much older than another a record may be that became visible after it: 1 h.
 pub const SLACK_MS: i64 = 3_600_000;
@@ -80,6 +81,12 @@ impl Followed {
     }
 }
 
+impl LeftOut {
+    fn is(&self, seen: &Seen) -> bool {
+        self.name == seen.name && self.incarnation == seen.incarnation
+    }
+}
+
 impl Progress {
     /// The lives that were not settled by an earlier look, and are not followed.
     pub(super) fn new_among<'a>(&self, seen: &'a [Seen]) -> Vec<&'a Seen> {
@@ -93,12 +100,18 @@ impl Progress {
         seen.iter().filter(is_new).collect()
     }
 
-    /// Notes that all records up to the newest of these were looked at, or up to `most_ms`, and forgets what no look can take for new
-    /// any more.
-    pub(super) fn note_survey(&mut self, seen: &[Seen], most_ms: Option<i64>) {
+    /// Whether this is left out for now.
+    pub(super) fn leaves_out(&self, seen: &Seen) -> bool {
+        self.left_out.iter().any(|left| left.is(seen))
+    }
+
+    /// Notes that all records up to the newest of these were looked at, and forgets what no look can take for new any
+    /// more. What is left out stays new, for when it can be read.
+    pub(super) fn note_survey(&mut self, seen: &[Seen]) {
         let newest = seen.iter().map(|seen| seen.recorded_ms).max().unwrap_or(i64::MIN);
-        let newest = newest.min(most_ms.unwrap_or(i64::MAX));
-        self.surveyed_ms = self.surveyed_ms.max(newest);
+        let left = seen.iter().filter(|seen| self.leaves_out(seen)).map(|seen| seen.recorded_ms);
+        let most = left.min().map_or(i64::MAX, |oldest| oldest + SLACK_MS - 1);
+        self.surveyed_ms = self.surveyed_ms.max(newest.min(most));
         let settled = self.surveyed_ms.saturating_sub(SLACK_MS);
         self.finished.retain(|finished| finished.recorded_ms > settled);
         self.followed.sort_by(|a, b| (&a.name, a.incarnation).cmp(&(&b.name, b.incarnation)));
@@ -145,26 +158,57 @@ pub(super) async fn survey(
         .collect();
     let records: Vec<Option<(Option<BranchRecord>, &Seen)>> =
         stream::iter(reads).buffered(READS).try_collect().await?;
-    let mut unread = Vec::new();
-    for (record, Seen { name, incarnation, recorded_ms, live }) in records.into_iter().flatten() {
-        let Some(record) = record else {
-            unread.push(*recorded_ms);
-            continue;
+    let (mut followed, mut left_out) = (Vec::new(), Vec::new());
+    for (record, seen) in records.into_iter().flatten() {
+        let left = progress.left_out.iter().find(|left| left.is(seen));
+        let found = match record {
+            Some(record) if record.hidden => {
+                let Seen { name, incarnation, recorded_ms, .. } = seen.clone();
+                progress.finished.push(Finished { name, incarnation, recorded_ms });
+                continue;
+            }
+            Some(record) => {
+                let start = Followed { over: !seen.live, ..Followed::from_start(record) };
+                first_of(lake, start, left).await?
+            }
+            None => None,
         };
-        if record.hidden {
-            let (name, recorded_ms) = (name.clone(), *recorded_ms);
-            progress.finished.push(Finished { name, incarnation: *incarnation, recorded_ms });
-            continue;
+        match found {
+            Some(found) if progress.followed.len() + followed.len() < FOLLOWED_MAX => {
+                followed.push(found);
+            }
+            Some(_) => return Err(too_many()),
+            None => {
+                let (name, incarnation) = (seen.name.clone(), seen.incarnation);
+                let new = LeftOut { name, incarnation, from: None };
+                left_out.push(left.cloned().unwrap_or(new));
+            }
         }
-        if progress.followed.len() >= FOLLOWED_MAX {
-            return Err(too_many());
-        }
-        progress.followed.push(Followed { over: !live, ..Followed::from_start(record) });
     }
-    // It stays new, for when it can be read.
-    let unread = unread.into_iter().min().map(|recorded_ms| recorded_ms + SLACK_MS - 1);
-    progress.note_survey(&seen, unread);
+    progress.followed.extend(followed);
+    progress.left_out = left_out;
+    progress.note_survey(&seen);
     Ok(())
+}
+
+/// Where a branch is followed from that is found: from its beginning, or, where it was left out before, from where it was
+/// then. None where its log cannot be read as far as that takes.
+async fn first_of(
+    lake: &Lake,
+    start: Followed,
+    left: Option<&LeftOut>,
+) -> Result<Option<Followed>> {
+    let Some((_, next)) = left.and_then(|left| left.from).filter(|(uid, _)| *uid == start.uid)
+    else {
+        return Ok(Some(start));
+    };
+    match place_of(lake, &Followed { announced: true, ..start.clone() }, next).await {
+        Err(error) if !error.is_retryable() => {
+            tracing::warn!(%error, branch = %start.name, "a sink cannot follow a branch");
+            Ok(None)
+        }
+        place => place.map(Some),
+    }
 }
 
 #[cfg(test)]
@@ -185,11 +229,13 @@ mod tests {
         assert!(progress.new_among(&both).is_empty());
         assert_eq!(progress.new_among(&[seen("young", 2, 9 * SLACK_MS + 1)]).len(), 1);
         // Another branch, much later: no look takes the first for new any more.
-        progress.note_survey(&[seen("new", 1, 12 * SLACK_MS)], None);
+        progress.note_survey(&[seen("new", 1, 12 * SLACK_MS)]);
         assert!(progress.finished.is_empty());
         let unread = seen("unread", 1, 13 * SLACK_MS);
         let both_new = [unread.clone(), seen("later", 1, 20 * SLACK_MS)];
-        progress.note_survey(&both_new, Some(14 * SLACK_MS - 1));
+        let (name, incarnation) = (unread.name.clone(), unread.incarnation);
+        progress.left_out.push(LeftOut { name, incarnation, from: None });
+        progress.note_survey(&both_new);
         assert!(progress.new_among(&both_new).contains(&&unread), "it stays new");
         assert!(progress.new_among(&both).is_empty());
     }

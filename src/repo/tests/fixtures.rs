@@ -237,6 +237,8 @@ fn all() -> Vec<Fixture> {
     add("sinks-v1".into(), sinks.to_vec(), read_rules::<Sink>);
     let progress = encode(&samples::sink_progress()).unwrap();
     add("sink-progress-v1".into(), progress.to_vec(), read_record::<Progress>);
+    let left_out = encode(&samples::sink_progress_with_some_left_out()).unwrap();
+    add("sink-progress-left-out-v1".into(), left_out.to_vec(), read_record::<Progress>);
     for (name, sealed) in [("access-key-v1", false), ("access-key-sealed-v1", true)] {
         let key = encode(&samples::access_key(sealed)).unwrap();
         add(name.into(), key.to_vec(), read_record::<AccessKey>);

@@ -24,7 +24,7 @@ use crate::repo::access_keys::{AccessKey, Role};
 use crate::repo::multipart::{Done, Part, Upload};
 use crate::repo::protection::{Action, Check, OnFailure, Rule};
 use crate::repo::sinks::progress::Finished;
-use crate::repo::sinks::{Dead, EventKind, Followed, Progress, Sink, Target};
+use crate::repo::sinks::{Dead, EventKind, Followed, LeftOut, Progress, Sink, Target};
 use crate::repo::trust;
 use crate::repo::write_policy::{WriteRule, Written};
 use crate::tree::{
@@ -462,7 +462,17 @@ pub(super) fn sink_progress() -> Progress {
         blocked_since_ms: None,
         trouble: Some("it answered 500 Internal Server Error".into()),
         dead: Some(Dead { at_ms: CREATED_MS + 4, reason: "it answered 410 Gone".into() }),
+        left_out: Vec::new(),
     }
+}
+
+pub(super) fn sink_progress_with_some_left_out() -> Progress {
+    let left = |name: &str, from| {
+        let name = name.parse().unwrap();
+        LeftOut { name, incarnation: 3, from }
+    };
+    let left_out = vec![left("dev", None), left("main", Some((UID, Ticket(42))))];
+    Progress { left_out, ..sink_progress() }
 }
 
 pub(super) fn write_policy() -> Vec<WriteRule> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 use onward::internals::objects::Objects;
 use onward::internals::repo::protection::{OnFailure, Rule};
 use onward::{ErrorKind, Onward, Outcome, Repository};
+use onward_server::auth::Role;
 use onward_server::sinks::{Checks, Reach};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::receiver::{Receiver, Reply};
+use super::receiver::{Receiver, Reply, refusal};
 use crate::cli::Desk;
 use crate::support::lake::{Deployment, entry};
 use crate::support::sidecar::Sidecar;
@@ -31,10 +32,6 @@ async fn protect(
     lake.protect(Rule::new("main").only([]).checked_by(check)).await.unwrap();
     onward.ask_by(std::sync::Arc::new(checks(onward)));
     secret
-}
-
-fn refusal(reason: &str) -> Reply {
-    Reply::Said(422, json!({"reason": reason}).to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,6 +198,10 @@ async fn a_program_that_cannot_ask_accepts_nothing_and_an_older_one_no_commit() 
     let version =
         |objects: Objects| async move { objects.get("lake/protection").await.unwrap().unwrap()[0] };
     assert_eq!(version(deployment.objects.clone()).await, 2);
+    // Who says what is blocked says nothing of the check.
+    lake.protect(Rule::new("main")).await.unwrap();
+    assert!(lake.protection().await.unwrap()[0].check.is_some());
+    lake.unprotect("main").await.unwrap();
     lake.protect(Rule::new("main")).await.unwrap();
     assert_eq!(
         version(deployment.objects.clone()).await,
@@ -247,6 +248,63 @@ async fn every_door_of_the_sidecar_is_checked_and_lakefs_clients_leave_checks_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_is_set_and_taken_away_over_http_and_stays_where_nothing_is_said_of_it() {
+    let sidecar = Sidecar::with(|config| config.allow_sinks = vec!["127.0.0.1".into()]).await;
+    let receiver = Receiver::start().await;
+    let rules = "/onward/v1/repositories/lake/protection";
+    let set = async |body: Value| sidecar.send("PUT", &format!("{rules}/m%2A"), body).await;
+    let (status, made) = set(json!({"check": {"url": receiver.url, "timeout_ms": 4000}})).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    let shown = json!({
+        "repository": "lake", "pattern": "m*", "blocks": [],
+        "check": {"url": made["rule"]["check"]["url"], "timeout_ms": 4000, "on_failure": "refuse"},
+    });
+    assert_eq!(made["rule"], shown);
+    let url = shown["check"]["url"].as_str().unwrap();
+    assert!(url.starts_with("http://127.0.0.1:") && !url.contains("token"), "{url}");
+    let main = sidecar.onward.repo("lake").branch("main");
+    main.change().put("a", entry(1)).commit().await.unwrap().commit().unwrap();
+    assert!(receiver.got()[0].is_signed_with(made["secret"].as_str().unwrap()));
+    // Of what is blocked alone, and of neither: a rule that blocks all.
+    for (body, blocks) in [
+        (json!({"blocks": ["reset"]}), json!(["reset"])),
+        (json!({}), json!(["stage", "commit", "delete", "reset"])),
+        (json!({"blocks": []}), json!([])),
+    ] {
+        let (status, told) = set(body).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
+        assert_eq!((&told["rule"]["blocks"], &told["rule"]["check"]), (&blocks, &shown["check"]));
+        assert!(told.get("secret").is_none(), "{told}");
+    }
+    let reader = sidecar.key(Role::Read).await;
+    let as_reader = |method: &str, path: &str| {
+        sidecar.plain(method, path).basic_auth(&reader.0, Some(&reader.1)).json(&json!({}))
+    };
+    let listed = as_reader("GET", rules).send().await.unwrap().json::<Value>().await.unwrap();
+    assert_eq!(listed, json!({"rules": [shown]}));
+    for method in ["PUT", "DELETE"] {
+        let refused = as_reader(method, &format!("{rules}/m%2A")).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    }
+    for (body, refusal) in [
+        (json!({"blocks": ["merge"]}), StatusCode::BAD_REQUEST),
+        (json!({"check": {"url": receiver.url, "on_failure": "wait"}}), StatusCode::BAD_REQUEST),
+        (json!({"check": {"url": receiver.url, "timeout_ms": 30_001}}), StatusCode::BAD_REQUEST),
+        (json!({"check": {"url": "https://10.0.0.1/"}}), StatusCode::FORBIDDEN),
+        // A rule that would be left with nothing.
+        (json!({"check": null}), StatusCode::BAD_REQUEST),
+    ] {
+        let (status, told) = set(body.clone()).await;
+        assert_eq!(status, refusal, "{body}: {told}");
+    }
+    let (_, told) = set(json!({"blocks": ["delete"], "check": null})).await;
+    assert_eq!(told["rule"]["check"], json!(null));
+    let gone = async || sidecar.send("DELETE", &format!("{rules}/m%2A"), json!({})).await.0;
+    assert_eq!((gone().await, gone().await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
+    assert_eq!(sidecar.get(rules).await.1, json!({"rules": []}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_adds_a_check_and_is_checked_itself() {
     let receiver = Receiver::start().await;
     let url = receiver.url.clone();
@@ -276,6 +334,26 @@ async fn the_command_adds_a_check_and_is_checked_itself() {
         assert!(bad.stderr.contains("a bad message"), "{}", bad.stderr);
         let good = run("commit lake/main -m good --allow-empty");
         assert_eq!(good.code, 0, "{}", good.stderr);
+        // What is not said stays as it is.
+        let rule = |words: &str| {
+            let said = run(&format!("protect add lake main {words} --json"));
+            assert_eq!(said.code, 0, "{}", said.stderr);
+            let told = said.json();
+            (told["blocks"].clone(), told["check"]["on_failure"].clone(), told["secret"].clone())
+        };
+        let (blocks, way, secret) = rule("--block delete,reset");
+        assert_eq!(
+            (blocks, way, secret),
+            (json!(["delete", "reset"]), json!("refuse"), json!(null))
+        );
+        let said = run("protect add lake main --block delete");
+        assert!(said.stderr.contains("are checked by http://127.0.0.1:"), "{}", said.stderr);
+        let (blocks, way, secret) = rule(&format!("--check {url} --on-failure accept"));
+        assert_eq!((blocks, way), (json!(["delete"]), json!("accept")));
+        assert!(secret.is_string());
+        assert_eq!(rule("--no-check"), (json!(["delete"]), json!(null), json!(null)));
+        desk.fails(2, &format!("protect add lake main --no-check --check {url}"));
+        rule(&format!("--check {url}"));
         // Where its environment lets it ask nobody, it accepts nothing.
         desk.fails(5, "commit lake/main -m good --allow-empty");
         desk.fails(2, "protect add lake dev --on-failure accept");

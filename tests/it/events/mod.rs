@@ -1,11 +1,14 @@
 //! Events out: what sinks get, in which order, and what becomes of it when something fails.
 
+mod answers;
 mod asking;
 mod checking;
+mod damaged;
 mod delivery;
 mod failing;
+mod many;
 mod model;
-mod receiver;
+pub mod receiver;
 mod taking_over;
 
 use std::time::Duration;
@@ -32,8 +35,13 @@ struct Deliverer {
 
 impl Deliverer {
     fn start(onward: &Onward) -> Self {
+        Self::of_at_most(1000, onward)
+    }
+
+    /// One that delivers so many sinks at a time at the most.
+    fn of_at_most(places: usize, onward: &Onward) -> Self {
         let reach = Reach::new(&["127.0.0.1".to_owned()]).unwrap();
-        let sinks = Sinks::new(onward.clone(), reach);
+        let sinks = Sinks::at_most(places, onward.clone(), reach);
         let stop = CancellationToken::new();
         let task = tokio::spawn(deliver(sinks.clone(), stop.clone()));
         Self { sinks, stop, task }

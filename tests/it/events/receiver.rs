@@ -1,23 +1,36 @@
 //! A receiver of webhooks in this process: takes down what comes, and answers as it is told.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::stream::{self, Stream, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
+use crate::support::root::root;
+use crate::support::sidecar::Sidecar;
 use crate::support::until::until_async;
+
+/// The bytes of a piece of a body without an end.
+const PIECE: usize = 64 * 1024;
 
 /// A request that came.
 #[derive(Clone, Debug)]
@@ -64,11 +77,20 @@ pub enum Reply {
     With(u16, &'static str, String),
     /// A status with a body.
     Said(u16, String),
+    /// 200, and a body that begins and does not go on.
+    Begins(&'static str),
+    /// 200, and a body without an end; its bytes that were asked for are counted.
+    Endless(Arc<AtomicU64>),
     /// Nothing, ever.
     Silence,
 }
 
 type Answers = Arc<Mutex<Box<dyn FnMut(&Got) -> Reply + Send>>>;
+
+/// A refusal of a check.
+pub fn refusal(reason: &str) -> Reply {
+    Reply::Said(422, json!({"reason": reason}).to_string())
+}
 
 /// Gone with the value.
 pub struct Receiver {
@@ -81,12 +103,35 @@ pub struct Receiver {
 impl Receiver {
     /// Takes everything.
     pub async fn start() -> Self {
+        Self::over("http", None).await
+    }
+
+    /// The same, over TLS, by a certificate of the authority of tests.
+    pub async fn encrypted() -> Self {
+        let file = |name: &str| root().join("tests/fixtures/tls").join(name);
+        let chain = CertificateDer::pem_file_iter(file("server.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+        onward::internals::encryption::ready();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(chain.map(Result::unwrap).collect(), key).unwrap();
+        Self::over("https", Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn over(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook?token=of-this-receiver", listener.local_addr().unwrap());
+        let at = listener.local_addr().unwrap();
+        let url = format!("{scheme}://{at}/hook?token=of-this-receiver");
         let got: Arc<Mutex<Vec<Got>>> = Arc::default();
         let answers: Answers = Arc::new(Mutex::new(Box::new(|_| Reply::Status(204))));
-        let task = tokio::spawn(serve(listener, Arc::clone(&got), Arc::clone(&answers)));
+        let task = tokio::spawn(serve(listener, tls, Arc::clone(&got), Arc::clone(&answers)));
         Self { url, got, answers, task }
+    }
+
+    /// Is asked before every commit of `main` of a sidecar that may ask it.
+    pub async fn checks(&self, sidecar: &Sidecar) {
+        let rule = "/onward/v1/repositories/lake/protection/main";
+        let (status, told) = sidecar.send("PUT", rule, json!({"check": {"url": self.url}})).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
     }
 
     /// Answers as `answer` says from now on.
@@ -137,39 +182,75 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(listener: TcpListener, got: Arc<Mutex<Vec<Got>>>, answers: Answers) {
+async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    got: Arc<Mutex<Vec<Got>>>,
+    answers: Answers,
+) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
         let (got, answers) = (Arc::clone(&got), Arc::clone(&answers));
+        let tls = tls.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request: Request<Incoming>| {
-                answer(request, Arc::clone(&got), Arc::clone(&answers))
-            });
             // An error here is a client that went away.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(socket), service)
-                .await;
+            match tls {
+                None => talk(socket, got, answers).await,
+                Some(tls) => match tls.accept(socket).await {
+                    Ok(socket) => talk(socket, got, answers).await,
+                    Err(_) => Ok(()),
+                },
+            }
         });
     }
+}
+
+async fn talk(
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    got: Arc<Mutex<Vec<Got>>>,
+    answers: Answers,
+) -> hyper::Result<()> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        answer(request, Arc::clone(&got), Arc::clone(&answers))
+    });
+    let connection = hyper::server::conn::http1::Builder::new();
+    connection.serve_connection(TokioIo::new(socket), service).await
+}
+
+/// A body in pieces.
+fn pieces(pieces: impl Stream<Item = Bytes> + Send + Sync + 'static) -> BoxBody<Bytes, Infallible> {
+    BodyExt::boxed(StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))))
 }
 
 async fn answer(
     request: Request<Incoming>,
     all: Arc<Mutex<Vec<Got>>>,
     answers: Answers,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let headers = request.headers().clone();
     let body = request.into_body().collect().await.unwrap().to_bytes().to_vec();
     let got = Got { headers, event: serde_json::from_slice(&body).unwrap_or_default(), body };
     let reply = (answers.lock().unwrap())(&got);
     all.lock().unwrap().push(got);
+    let whole = |body: String| Full::<Bytes>::from(body).boxed();
     let (status, header, body) = match reply {
-        Reply::Status(status) => (status, None, String::new()),
-        Reply::With(status, name, value) => (status, Some((name, value)), String::new()),
-        Reply::Said(status, body) => (status, None, body),
+        Reply::Status(status) => (status, None, whole(String::new())),
+        Reply::With(status, name, value) => (status, Some((name, value)), whole(String::new())),
+        Reply::Said(status, body) => (status, None, whole(body)),
+        Reply::Begins(begin) => {
+            let begin = stream::iter([Bytes::from_static(begin.as_bytes())]);
+            (200, None, pieces(begin.chain(stream::pending())))
+        }
+        Reply::Endless(counted) => {
+            let piece = move |_| {
+                counted.fetch_add(PIECE as u64, Ordering::Relaxed);
+                Bytes::from(vec![b'x'; PIECE])
+            };
+            (200, None, pieces(stream::repeat(()).map(piece)))
+        }
         Reply::Silence => std::future::pending().await,
     };
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     if let Some((name, value)) = header {
         response.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());

@@ -11,7 +11,6 @@ use onward::{Change, CommitId, Onward, PathChange};
 use super::{log, of_object, of_prefix};
 use crate::support::branch::{Ghost, keys};
 use crate::support::lake::{Deployment, entry};
-use crate::support::redis::RedisServer;
 use crate::support::until::PATIENCE;
 
 /// Commits, each in a log entry of its own; some touch `hot/x`.
@@ -39,11 +38,7 @@ struct Counted {
 
 impl Counted {
     async fn new() -> Self {
-        let store = Arc::new(InMemory::new());
-        let objects = Objects::from_store(store.clone(), "memory://");
-        let deployment = Deployment { redis: RedisServer::new(), objects };
-        let onward = deployment.connect().await;
-        onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+        let (store, deployment, onward) = Deployment::lake_in_store().await;
         Self { deployment, store, onward }
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod branches;
+mod checked;
 mod doors;
 mod faults;
 mod merges;
@@ -30,7 +31,7 @@ type Told = (StatusCode, Value);
 
 /// A sidecar with a namespace `a`.
 async fn catalog() -> Sidecar {
-    let sidecar = Sidecar::start().await;
+    let sidecar = Sidecar::with(|config| config.allow_sinks = vec!["127.0.0.1".into()]).await;
     let made =
         sidecar.send("POST", &format!("{MAIN}/namespaces"), json!({"namespace": ["a"]})).await;
     assert_eq!(made.0, StatusCode::OK, "{made:?}");

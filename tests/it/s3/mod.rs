@@ -2,6 +2,7 @@
 
 mod access;
 mod call;
+mod checked;
 mod checksums;
 #[cfg(feature = "aws")]
 mod client;
@@ -32,7 +33,16 @@ pub struct Gateway {
 impl Gateway {
     /// Over a deployment with a repository `lake` and its branch `main`.
     pub async fn start() -> Self {
-        let sidecar = Sidecar::with(|config| config.s3 = Some(listen())).await;
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with settings of its own.
+    pub async fn with(change: impl FnOnce(&mut ServerConfig)) -> Self {
+        let set = |config: &mut ServerConfig| {
+            config.s3 = Some(listen());
+            change(config);
+        };
+        let sidecar = Sidecar::with(set).await;
         let url = sidecar.s3_url.clone().unwrap();
         Self { sidecar, key: (ADMIN.0.to_owned(), ADMIN.1.to_owned()), url }
     }

@@ -45,7 +45,7 @@ async fn what_the_description_has_to_type_works_as_it_stands() {
         assert!(status.starts_with('2'), "{sample}: {said}");
     }
     // One for each operation of its own.
-    assert_eq!(samples.len(), 19);
+    assert_eq!(samples.len(), 22);
 }
 
 /// What is behind an opening bracket, up to the one that closes it.

@@ -1,8 +1,11 @@
 //! A deployment for one test: a private Redis, a store, and processes' parts over both.
 
+use std::sync::Arc;
+
 use onward::internals::commit::faults::Faults;
 use onward::internals::coord::Lanes;
 use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
 use onward::{Config, Onward};
 
 use super::redis::RedisServer;
@@ -54,10 +57,21 @@ impl Deployment {
 
     /// A deployment with a repository `lake` and its branch `main`.
     pub async fn lake() -> (Self, Onward) {
-        let deployment = Self::new();
-        let onward = deployment.connect().await;
+        Self::new().with_lake().await
+    }
+
+    /// The same, in a store that others can open, as processes do that have read nothing yet.
+    pub async fn lake_in_store() -> (Arc<InMemory>, Self, Onward) {
+        let store = Arc::new(InMemory::new());
+        let objects = Objects::from_store(store.clone(), "memory://");
+        let (deployment, onward) = Self { redis: RedisServer::new(), objects }.with_lake().await;
+        (store, deployment, onward)
+    }
+
+    async fn with_lake(self) -> (Self, Onward) {
+        let onward = self.connect().await;
         onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
-        (deployment, onward)
+        (self, onward)
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::outcome::{ConflictShape, OutcomeShape};
 use super::{
-    changes, events, export, merges, producers, samples, sinks, table, tables, tickets,
+    changes, events, export, merges, producers, protection, samples, sinks, table, tables, tickets,
     valid_through, write_policy,
 };
 use crate::lakefs;
@@ -29,7 +29,7 @@ const ROOT: &str = "/onward/v1";
         (name = "tickets", description = "What became of accepted ops, and what waits"),
         (name = "producers", description = "Where a producer that starts again goes on"),
         (name = "export", description = "Listings, histories and differences as files: Parquet, CSV, lines of JSON"),
-        (name = "policy", description = "How objects are written by clients that know no commits"),
+        (name = "policy", description = "Protected branches, and how objects are written by clients that know no commits"),
         (name = "sinks", description = "Where events of branches go: webhooks and streams"),
         (name = "lakeFS", description = "lakeFS's API, for its own clients. Parameters and shapes are those of lakeFS; docs/lakefs-compatibility.md says what differs."),
     ),
@@ -54,6 +54,9 @@ struct Document;
     export::diff,
     write_policy::show,
     write_policy::replace,
+    protection::list,
+    protection::set,
+    protection::remove,
     sinks::list,
     sinks::add,
     sinks::remove,

@@ -14,6 +14,7 @@ mod head;
 mod merges;
 pub mod outcome;
 mod producers;
+mod protection;
 #[cfg(feature = "describe")]
 mod samples;
 pub mod shapes;
@@ -28,7 +29,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use http::{HeaderValue, StatusCode, header};
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -43,7 +44,7 @@ use super::state::AppState;
 /// A path below the API's root, the methods that it takes, and who answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<AppState>);
 
-fn table() -> [Route; 17] {
+fn table() -> [Route; 19] {
     let changes =
         post(changes::commit).layer(RequestDecompressionLayer::new()).layer(from_fn(known_coding));
     let ticket = get(tickets::show).delete(tickets::cancel);
@@ -67,6 +68,12 @@ fn table() -> [Route; 17] {
             "/repositories/{repo}/write_policy",
             &["get", "put"],
             get(write_policy::show).put(write_policy::replace),
+        ),
+        ("/repositories/{repo}/protection", &["get"], get(protection::list)),
+        (
+            "/repositories/{repo}/protection/{pattern}",
+            &["put", "delete"],
+            put(protection::set).delete(protection::remove),
         ),
         ("/repositories/{repo}/sinks", &["get", "post"], get(sinks::list).post(sinks::add)),
         ("/repositories/{repo}/sinks/{sink}", &["delete"], delete(sinks::remove)),

@@ -37,6 +37,14 @@ const SAMPLES: &[Sample] = &[
     (HttpMethod::Get, "/refs/{ref}/commits", "-sS", "-H 'Accept: application/jsonl'"),
     (HttpMethod::Get, "/refs/{left}/diff/{right}", "-sS", "-G -d format=csv -d two_dot=true"),
     (
+        HttpMethod::Put,
+        "/protection/{pattern}",
+        "-sS -X PUT",
+        r#"-d '{"blocks": ["delete", "reset"], "check": {"url": "https://checks.example.com/onward", "on_failure": "accept"}}'"#,
+    ),
+    (HttpMethod::Get, "/protection", "-sS", ""),
+    (HttpMethod::Delete, "/protection/{pattern}", "-sS -X DELETE", ""),
+    (
         HttpMethod::Post,
         "/sinks",
         "-sS",
@@ -56,6 +64,7 @@ fn source(path: &str, flags: &str, behind: &str) -> String {
         ("{name}", "orders"),
         ("{ref}", "main"),
         ("{sink}", "audit"),
+        ("{pattern}", "release-*"),
         ("{left}", "main~1"),
         ("{right}", "main"),
         ("{op_id}", "0193a6c2-7e1f-7c3a-9b1e-2f4d5a6b7c8d"),
@@ -75,6 +84,7 @@ pub fn add(path: &str, item: &mut PathItem) {
         let operation: Option<&mut Operation> = match method {
             HttpMethod::Get => item.get.as_mut(),
             HttpMethod::Post => item.post.as_mut(),
+            HttpMethod::Put => item.put.as_mut(),
             HttpMethod::Delete => item.delete.as_mut(),
             _ => None,
         };
@@ -90,7 +100,8 @@ pub fn add(path: &str, item: &mut PathItem) {
 /// All samples in their order.
 pub fn all(root: &str) -> Vec<String> {
     let whole = |(_, end, flags, behind): &Sample| {
-        let is_of_repo = ["/refs/", "/sinks"].iter().any(|begin| end.starts_with(begin));
+        let is_of_repo =
+            ["/refs/", "/sinks", "/protection"].iter().any(|begin| end.starts_with(begin));
         let of = if is_of_repo { "" } else { "/branches/{branch}" };
         source(&format!("{root}/repositories/{{repo}}{of}{end}"), flags, behind)
     };

@@ -11,7 +11,7 @@ use crate::auth::{Admin, Reader};
 use crate::error::ApiResult;
 use crate::extract::{Json, NoParameters, Path, Query};
 use crate::sinks::shapes::SinkShape;
-use crate::sinks::{GIVE_UP_AFTER, NewSink, NewTarget, STREAM_LENGTH, Sent, TIMEOUT};
+use crate::sinks::{GIVE_UP_AFTER, Made, NewSink, NewTarget, STREAM_LENGTH, Sent, TIMEOUT};
 use crate::state::AppState;
 use onward::internals::repo::sinks::StartAt;
 use onward::{Error, RepoName, Ticket};
@@ -86,6 +86,9 @@ pub struct MadeShape {
     sink: SinkShape,
     /// What its requests are signed with: shown this once. A stream has none.
     secret: Option<String>,
+    /// Branches that it is for and whose records are damaged, 100 at most: they are followed once those are mended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
 }
 
 /// What became of an event that was sent to try a sink.
@@ -215,8 +218,9 @@ pub async fn add(
     _: Query<NoParameters>,
     Json(wanted): Json<NewSinkShape>,
 ) -> ApiResult<(StatusCode, Body<MadeShape>)> {
-    let made = app.sinks.add(&RepoName::new(repo)?, wanted.read()?).await?;
-    Ok((StatusCode::CREATED, Body(MadeShape { sink: made.sink, secret: made.secret })))
+    let Made { sink, secret, left_out } =
+        app.sinks.add(&RepoName::new(repo)?, wanted.read()?).await?;
+    Ok((StatusCode::CREATED, Body(MadeShape { sink, secret, left_out })))
 }
 
 /// Remove a sink

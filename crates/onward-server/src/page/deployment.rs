@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::checkup::Findings;
-use super::layout::{Page, Section, table};
+use super::layout::{Page, Section, head, table};
 use super::links::{self, Link};
 use super::measured::Histogram;
 use super::sinks;
@@ -117,7 +117,7 @@ fn contention(app: &App) -> Markup {
             (figure("Ops of a batch", &batch, &plain, &whole))
         }
         (table("What this sidecar has done", html! {
-            thead { tr { th scope="col" { "What" } th scope="col" { "How often" } th scope="col" { "What it says" } } }
+            (head(["What", "How often", "What it says"]))
             tbody {
                 @for (name, says, value) in COUNTED {
                     tr { th scope="row" { (name) } td { (words::count(value(&counters))) } td.text { (says) } }
@@ -167,7 +167,7 @@ fn examination(visitor: &Visitor, found: Option<Findings>) -> Markup {
 
 fn findings(checks: &[Check]) -> Markup {
     html! {
-        thead { tr { th scope="col" { "What" } th scope="col" { "How" } th scope="col" { "Found" } } }
+        (head(["What", "How", "Found"]))
         tbody {
             @for check in checks {
                 tr {

@@ -2,7 +2,7 @@
 
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, Render, html};
 
 use super::assets;
 use super::links::{self, Link};
@@ -119,6 +119,11 @@ impl Page {
             }
         }
     }
+}
+
+/// The first row of a table: what each column has.
+pub fn head<T: Render>(columns: impl IntoIterator<Item = T>) -> Markup {
+    html! { thead { tr { @for column in columns { th scope="col" { (column) } } } } }
 }
 
 /// A table that scrolls by itself where it is wider than the page: so the page never does.

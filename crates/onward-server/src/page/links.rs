@@ -77,6 +77,11 @@ pub fn sinks(repo: &str) -> Link {
     Link::to(&["repos", repo, "sinks"])
 }
 
+/// Where a form is sent that lets a sink of a repository go on.
+pub fn revive(repo: &str) -> Link {
+    Link::to(&["repos", repo, "sinks", "revive"])
+}
+
 /// The page of this sidecar and what it stands on.
 pub fn deployment() -> Link {
     Link::to(&["deployment"])

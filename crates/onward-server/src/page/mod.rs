@@ -55,6 +55,7 @@ pub fn routes(app: &AppState) -> Router<AppState> {
         .route("/ui/queues/live", get(queues::follow))
         .route("/ui/repos", get(repos::list))
         .route("/ui/repos/{repo}/sinks", get(sinks::show))
+        .route("/ui/repos/{repo}/sinks/revive", post(sinks::revive))
         .route("/ui/repos/{repo}/branches/{branch}/queue", get(queue::show))
         .route("/ui/repos/{repo}/branches/{branch}/queue/live", get(queue::follow))
         .route(

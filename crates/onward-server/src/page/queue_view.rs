@@ -7,7 +7,7 @@ use onward::internals::repo::branch::{QueueView, QueuedView};
 use onward::internals::repo::recent::RecentBatch;
 use onward::{OpId, Ticket};
 
-use super::layout::table;
+use super::layout::{head, table};
 use super::links;
 use super::window::Window;
 use super::words;
@@ -134,18 +134,9 @@ impl QueueShown<'_> {
             };
         }
         let hidden = self.queue.depth.saturating_sub(self.queue.ops.len() as u64);
+        let columns = ["Ticket", "Op", "By", "Waits", "Rounds at most", "Op id"];
         let rows = html! {
-            thead {
-                tr {
-                    th scope="col" { "Ticket" }
-                    th scope="col" { "Op" }
-                    th scope="col" { "By" }
-                    th scope="col" { "Waits" }
-                    th scope="col" { "Rounds at most" }
-                    th scope="col" { "Op id" }
-                    @if self.may_cancel { th scope="col" { "Call off" } }
-                }
-            }
+            (head(columns.into_iter().chain(self.may_cancel.then_some("Call off"))))
             tbody {
                 @for (at, op) in self.queue.ops.iter().enumerate() { (self.row(at as u64 + 1, op)) }
             }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::all_queues::{Found, Row};
-use super::layout::{Page, Section, table};
+use super::layout::{Page, Section, head, table};
 use super::links::{self, Link};
 use super::live::{self, Live, Shown};
 use super::visitor::Visitor;
@@ -51,14 +51,7 @@ fn rows(rows: &[Row], now_ms: i64) -> Markup {
         _ => "unknown".to_owned(),
     };
     html! {
-        thead {
-            tr {
-                th scope="col" { "Branch" }
-                th scope="col" { "Waiting" }
-                th scope="col" { "Oldest for" }
-                th scope="col" { "Decided so far" }
-            }
-        }
+        (head(["Branch", "Waiting", "Oldest for", "Decided so far"]))
         tbody {
             @for row in rows {
                 tr {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::html;
 
-use super::layout::{Page, Section, table};
+use super::layout::{Page, Section, head, table};
 use super::links;
 use super::paging::NamesQuery;
 use super::visitor::Visitor;
@@ -22,9 +22,7 @@ pub async fn list(
     let page = app.onward.repos_page(&query.request(), "").await?;
     let last = page.items.last().filter(|_| page.has_more).map(|info| info.name.as_str());
     let rows = html! {
-        thead {
-            tr { th scope="col" { "Repository" } th scope="col" { "Default branch" } th scope="col" { "Created" } }
-        }
+        (head(["Repository", "Default branch", "Created"]))
         tbody {
             @for info in &page.items {
                 tr {

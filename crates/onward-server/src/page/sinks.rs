@@ -1,15 +1,17 @@
 //! Where events of repositories go, and which of these are not reached.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
+use serde::Deserialize;
 
-use super::layout::{Page, Section, table};
+use super::layout::{Page, Section, head, table};
 use super::links;
 use super::visitor::Visitor;
 use super::words;
+use crate::auth::Role;
 use crate::error::ApiResult;
-use crate::extract::{NoParameters, Path, Query};
+use crate::extract::{Form, NoParameters, Path, Query};
 use crate::sinks::Sinks;
 use crate::sinks::shapes::SinkShape;
 use crate::state::AppState;
@@ -28,25 +30,19 @@ pub async fn show(
         @if sinks.is_empty() {
             p { "Events of this repository go nowhere. " code { "onward sink add" } " makes a sink." }
         } @else {
-            (table("Sinks", rows(&sinks)))
-            p { code { "onward sink revive" } " lets one that is dead go on where it stopped." }
+            (table("Sinks", rows(&visitor, &sinks)))
+            p { "One that is dead was given up, and goes on where it stopped when an administrator revives it (" code { "onward sink revive" } ")." }
         }
     };
     let page = Page::new(format!("Sinks of {repo}"), Section::Repositories, body);
     Ok(page.below("Repositories", links::repos()).show(&visitor))
 }
 
-fn rows(sinks: &[SinkShape]) -> Markup {
+fn rows(visitor: &Visitor, sinks: &[SinkShape]) -> Markup {
+    let columns = ["Sink", "State", "Where", "Branches", "Delivered"];
+    let may_revive = visitor.may(Role::Admin) && sinks.iter().any(SinkShape::is_dead);
     html! {
-        thead {
-            tr {
-                th scope="col" { "Sink" }
-                th scope="col" { "State" }
-                th scope="col" { "Where" }
-                th scope="col" { "Branches" }
-                th scope="col" { "Delivered" }
-            }
-        }
+        (head(columns.into_iter().chain(may_revive.then_some("Revive"))))
         tbody {
             @for sink in sinks {
                 tr {
@@ -57,12 +53,49 @@ fn rows(sinks: &[SinkShape]) -> Markup {
                         @if let Some(reason) = &sink.reason { br; small { bdi { (reason) } } }
                     }
                     td.text { bdi { (sink.place()) } }
-                    td.text { (sink.branches.join(", ")) }
+                    td.text {
+                        (sink.branches.join(", "))
+                        @if !sink.left_out.is_empty() {
+                            br; small { "left out, as their records are damaged: " bdi { (sink.left_out.join(", ")) } }
+                        }
+                    }
                     td { (words::count(sink.delivered)) }
+                    @if may_revive { td { @if sink.is_dead() { (revival(visitor, sink)) } } }
                 }
             }
         }
     }
+}
+
+/// Lets a sink go on: nothing is lost by it, so nobody is asked whether he is sure.
+fn revival(visitor: &Visitor, sink: &SinkShape) -> Markup {
+    html! {
+        form method="post" action=(links::revive(&sink.repository)) {
+            (visitor.token())
+            input type="hidden" name="sink" value=(sink.id);
+            button aria-label={ "Revive sink " (sink.id) } { "Revive" }
+        }
+    }
+}
+
+/// Which sink is to go on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviveForm {
+    sink: String,
+}
+
+/// Lets a sink that was given up go on where it stopped.
+pub async fn revive(
+    visitor: Visitor,
+    State(app): State<AppState>,
+    Path(repo): Path<String>,
+    Form(form): Form<ReviveForm>,
+) -> ApiResult<Response> {
+    visitor.require(Role::Admin)?;
+    let repo = repo.parse::<RepoName>()?;
+    app.sinks.revive(&repo, &form.sink).await?;
+    Ok(Redirect::to(links::sinks(repo.as_str()).as_str()).into_response())
 }
 
 /// How the word for a state looks.

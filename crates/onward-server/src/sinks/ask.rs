@@ -38,8 +38,8 @@ struct Refusal {
 /// Checks before acceptance: made with a secret, and asked.
 #[derive(Clone)]
 pub struct Checks {
-    webhooks: Webhooks,
-    sealing: Sealing,
+    pub(super) webhooks: Webhooks,
+    pub(super) sealing: Sealing,
 }
 
 impl std::fmt::Debug for Checks {

@@ -6,7 +6,7 @@
 //! deliver    which sinks there are, and a worker for each of them
 //! worker     one sink: who delivers it (a lease), how far it has come, and saving that
 //! turn       one go over its branches; retry says when what failed is tried again
-//! ask        checks before acceptance, which are webhooks whose answer counts
+//! ask        checks before acceptance, which are webhooks whose answer counts; rules has them made
 //! sender     what an event (envelope) is handed to: webhook (signature, reach), stream
 //! ```
 //!
@@ -18,6 +18,7 @@ mod deliver;
 mod envelope;
 mod reach;
 mod retry;
+mod rules;
 mod sender;
 mod service;
 pub mod shapes;
@@ -29,6 +30,7 @@ mod worker;
 pub use ask::{CHECK_TIMEOUT, Checks};
 pub use deliver::deliver;
 pub use reach::{Reach, shown};
+pub use rules::{NewCheck, NewRule};
 pub use sender::Sent;
 pub(crate) use service::State;
 pub use service::{GIVE_UP_AFTER, Made, NewSink, NewTarget, STREAM_LENGTH, Sinks, TIMEOUT};

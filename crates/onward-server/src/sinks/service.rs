@@ -10,10 +10,11 @@ use onward::internals::repo::sinks::{EventKind, Progress, Sink, StartAt, Target}
 use onward::{Error, Onward, RepoName, Result};
 use tokio::sync::{Notify, Semaphore};
 
+use super::ask::Checks;
 use super::envelope::Envelope;
 use super::reach::Reach;
 use super::sender::{Sender, Sent, open_redis, redis_url};
-use super::shapes::SinkShape;
+use super::shapes::{LEFT_OUT_SHOWN, SinkShape};
 use super::signature;
 use super::webhook::Webhooks;
 use crate::auth::Sealing;
@@ -77,6 +78,8 @@ pub struct Made {
     pub sink: SinkShape,
     /// Its secret: the one time that it is shown. Streams have none.
     pub secret: Option<String>,
+    /// Branches whose records nobody can read now: they are followed once they can be read.
+    pub left_out: Vec<String>,
 }
 
 /// How a sink does that this process delivers for.
@@ -105,11 +108,21 @@ pub struct Sinks {
 impl Sinks {
     /// Those of a deployment, to where `reach` allows.
     pub fn new(onward: Onward, reach: Reach) -> Self {
+        Self::at_most(DELIVERED_MAX, onward, reach)
+    }
+
+    /// Sinks of a deployment of which this process delivers so many at a time at the most.
+    pub fn at_most(places: usize, onward: Onward, reach: Reach) -> Self {
         let sealing = Sealing::of_sinks(onward.coordinator().objects().clone());
         let webhooks = Webhooks::new(reach);
-        let places = Arc::new(Semaphore::new(DELIVERED_MAX));
+        let places = Arc::new(Semaphore::new(places));
         let (changed, states) = (Arc::default(), Arc::default());
         Self { onward, webhooks, sealing, changed, places, states }
+    }
+
+    /// Who asks before commits and merges are queued, to where events may go.
+    pub fn checks(&self) -> Checks {
+        Checks { webhooks: self.webhooks.clone(), sealing: self.sealing.clone() }
     }
 
     /// Makes one. Fails with [`onward::ErrorKind::Forbidden`] where nothing may go where it leads.
@@ -132,9 +145,10 @@ impl Sinks {
             give_up_ms: ms(new.give_up_after),
             revision: 0,
         };
-        self.onward.repo(repo.as_str()).add_sink(sink.clone(), new.start).await?;
+        let left_out = self.onward.repo(repo.as_str()).add_sink(sink.clone(), new.start).await?;
+        let left_out = left_out.iter().take(LEFT_OUT_SHOWN).map(ToString::to_string).collect();
         self.changed.notify_one();
-        Ok(Made { sink: SinkShape::of(repo, sink, None), secret })
+        Ok(Made { sink: SinkShape::of(repo, sink, None), secret, left_out })
     }
 
     async fn target(

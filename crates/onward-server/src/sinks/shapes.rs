@@ -1,12 +1,16 @@
-//! Sinks as they are shown, over HTTP and at the prompt: without their secrets.
+//! Sinks, and rules with their checks, as they are shown, over HTTP and at the prompt: without their secrets.
 
 use onward::RepoName;
+use onward::admin::Rule;
 use onward::internals::clock::rfc3339;
 use onward::internals::coord::append::stream_key;
 use onward::internals::repo::sinks::{Progress, Sink, Target};
 use serde::Serialize;
 
 use super::reach::shown;
+
+/// Branches that a sink leaves out and that are named, at most.
+pub const LEFT_OUT_SHOWN: usize = 100;
 
 /// A sink as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,6 +49,53 @@ pub struct SinkShape {
     pub reason: Option<String>,
     /// Events delivered so far, those that were sent again counted again; noted once a second.
     pub delivered: u64,
+    /// Branches that it is for and whose records are damaged, 100 at most: they are followed once those are mended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+/// A rule of protected branches as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
+pub struct RuleShape {
+    /// The repository that it is of.
+    pub repository: String,
+    /// The branches that it is for: `?` is any character, `*` any number of them, `[a-c]` one of these.
+    pub pattern: String,
+    /// What may not be done to them directly: `stage`, `commit`, `delete`, `reset`.
+    pub blocks: Vec<String>,
+    /// Who is asked before a commit or a merge is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckShape>,
+}
+
+/// A check before acceptance as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "describe", derive(utoipa::ToSchema))]
+pub struct CheckShape {
+    /// Where it is asked: the host of its URL alone.
+    pub url: String,
+    /// How long it may take, milliseconds.
+    pub timeout_ms: u64,
+    /// What becomes of a commit that it gives no answer for: `refuse`, `accept`.
+    pub on_failure: String,
+}
+
+impl RuleShape {
+    /// A rule of a repository.
+    pub fn of(repo: &RepoName, rule: &Rule) -> Self {
+        let check = rule.check.as_ref().map(|check| CheckShape {
+            url: shown(&check.url),
+            timeout_ms: check.timeout_ms,
+            on_failure: check.on_failure.to_string(),
+        });
+        Self {
+            repository: repo.to_string(),
+            pattern: rule.pattern.clone(),
+            blocks: rule.blocks.iter().map(|action| action.name().to_owned()).collect(),
+            check,
+        }
+    }
 }
 
 impl SinkShape {
@@ -57,6 +108,7 @@ impl SinkShape {
             (None, Some(since)) => ("failing", Some(since), progress.trouble.clone()),
             (None, None) => ("live", None, progress.trouble.clone()),
         };
+        let left_out = progress.left_out.iter().take(LEFT_OUT_SHOWN);
         let own_name = sink.own_name();
         let (url, stream, redis) = match sink.target {
             Target::Webhook { url, .. } => (Some(shown(&url)), None, None),
@@ -80,7 +132,13 @@ impl SinkShape {
             since: since.map(rfc3339),
             reason,
             delivered: progress.delivered,
+            left_out: left_out.map(|left| left.name.to_string()).collect(),
         }
+    }
+
+    /// Whether it was given up.
+    pub fn is_dead(&self) -> bool {
+        self.state == "dead"
     }
 
     /// Where it goes, for people.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
-use onward::internals::clock;
+use onward::internals::clock::{self, Deadline};
 use onward::internals::encryption;
 use onward::internals::model::error::short;
 use onward::{Error, Result};
@@ -30,7 +30,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// How long it asks to be left alone.
     pub retry_after: Option<Duration>,
-    /// The beginning of its body.
+    /// The beginning of its body, as much as came in time.
     pub body: Vec<u8>,
 }
 
@@ -38,14 +38,15 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Webhooks {
     reach: Reach,
-    /// Made when they are first needed: certificates of authorities are read for them.
-    clients: Arc<OnceCell<Clients>>,
+    clients: Arc<Clients>,
 }
 
-#[derive(Debug)]
+/// Each is made when it is first needed: for what is encrypted certificates of authorities are read, which a machine
+/// may not have.
+#[derive(Debug, Default)]
 struct Clients {
-    encrypted: reqwest::Client,
-    plain: reqwest::Client,
+    encrypted: OnceCell<reqwest::Client>,
+    plain: OnceCell<reqwest::Client>,
 }
 
 /// What a POST says.
@@ -59,7 +60,7 @@ pub struct Post<'a> {
     pub body: &'a str,
     /// What it is signed with.
     pub secrets: &'a [String],
-    /// How long it may take, the answer with it.
+    /// How long it may take. An answer whose status comes in time is one, however long its body takes.
     pub timeout: Duration,
     /// The most of an answer that is read, in bytes.
     pub answer_max: usize,
@@ -84,54 +85,69 @@ impl Webhooks {
                 "this program was built without encryption: use one with the feature 'tls'",
             ));
         }
-        let make = || async { Clients::new(&self.reach) };
-        let clients = self.clients.get_or_try_init(make).await?;
-        let client = if url.scheme() == "http" { &clients.plain } else { &clients.encrypted };
+        let is_plain = url.scheme() == "http";
+        let client = match is_plain {
+            true => &self.clients.plain,
+            false => &self.clients.encrypted,
+        };
+        let make = || async { make(&self.reach, is_plain) };
+        let client = client.get_or_try_init(make).await?;
         let seconds = clock::now_ms().div_euclid(1000);
         let signed = signature::sign(post.secrets, post.id, seconds, post.body.as_bytes())?;
-        let sent = async {
-            let mut response = client
-                .post(url)
-                .header(header::CONTENT_TYPE, CONTENT_TYPE)
-                .header("webhook-id", post.id)
-                .header("webhook-timestamp", seconds)
-                .header("webhook-signature", signed)
-                .body(post.body.to_owned())
-                .send()
-                .await?;
-            let mut body = Vec::new();
-            while body.len() < post.answer_max
-                && let Some(piece) = response.chunk().await?
-            {
-                let room = post.answer_max - body.len();
-                body.extend(piece.into_iter().take(room));
+        let sent = client
+            .post(url)
+            .header(header::CONTENT_TYPE, CONTENT_TYPE)
+            .header("webhook-id", post.id)
+            .header("webhook-timestamp", seconds)
+            .header("webhook-signature", signed)
+            .body(post.body.to_owned())
+            .send();
+        let deadline = Deadline::after(post.timeout);
+        let mut response = match tokio::time::timeout(post.timeout, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(no_answer(error)),
+            Err(_) => {
+                return Err(Error::unavailable(format!("no answer came in {:?}", post.timeout)));
             }
-            let retry_after = retry_after(response.headers());
-            Ok::<_, reqwest::Error>(Answer { status: response.status(), retry_after, body })
         };
-        match tokio::time::timeout(post.timeout, sent).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(no_answer(error)),
-            Err(_) => Err(Error::unavailable(format!("no answer came in {:?}", post.timeout))),
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        let mut body = Vec::new();
+        let reading = read(&mut response, &mut body, post.answer_max);
+        if tokio::time::timeout(deadline.left(), reading).await.is_err() {
+            tracing::debug!(%status, "an answer is taken for what came of it in time");
         }
+        Ok(Answer { status, retry_after, body })
     }
 }
 
-impl Clients {
-    fn new(reach: &Reach) -> Result<Self> {
-        encryption::ready();
-        let client = |is_plain| {
-            reqwest::Client::builder()
-                .dns_resolver(Looked { reach: reach.clone(), is_plain })
-                .redirect(Policy::none())
-                .no_proxy()
-                .pool_max_idle_per_host(IDLE_MAX)
-                .user_agent(concat!("onward/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|error| Error::internal("webhooks cannot be sent").with_source(error))
-        };
-        Ok(Self { encrypted: client(false)?, plain: client(true)? })
+/// Reads a body as far as it comes, and no more of it than `max` bytes. What breaks off is at its end.
+async fn read(response: &mut reqwest::Response, body: &mut Vec<u8>, max: usize) {
+    while body.len() < max
+        && let Ok(Some(piece)) = response.chunk().await
+    {
+        let room = max - body.len();
+        body.extend(piece.into_iter().take(room));
     }
+}
+
+/// A client of what is plain, or of what is encrypted. Follows nothing, and asks no proxy.
+fn make(reach: &Reach, is_plain: bool) -> Result<reqwest::Client> {
+    encryption::ready();
+    let client = reqwest::Client::builder()
+        .dns_resolver(Looked { reach: reach.clone(), is_plain })
+        .redirect(Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(IDLE_MAX)
+        .user_agent(concat!("onward/", env!("CARGO_PKG_VERSION")));
+    // It meets no certificate, and has to do without authorities.
+    #[cfg(feature = "tls")]
+    let client = if is_plain { client.tls_certs_only([]) } else { client };
+    client.build().map_err(|error| {
+        Error::unavailable(
+            "no certificates of authorities can be read to send webhooks with: install those of the system (ca-certificates), or name a file of them by SSL_CERT_FILE",
+        )
+        .with_source(error)
+    })
 }
 
 /// Why no answer came, without the URL, which may have a secret in it.

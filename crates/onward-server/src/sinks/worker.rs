@@ -137,6 +137,10 @@ impl Worker {
 
     /// Delivers for as long as this process has the lease, if it gets it.
     async fn attend(&self) -> Result<Ended> {
+        if self.sinks.places.available_permits() == 0 {
+            let (repo, sink) = (self.life.name(), &self.sink.id);
+            tracing::warn!(%repo, sink, "a sink waits: this process delivers as many as it may at a time, another sidecar helps");
+        }
         let place = tokio::select! {
             place = self.sinks.places.acquire() => place,
             () = self.stop.cancelled() => return Ok(Ended::Lost),

@@ -10,7 +10,6 @@ use onward::{Change, Entry, Onward, PathChange};
 use super::LAKE;
 use super::visit::{Page, Visit};
 use crate::support::lake::Deployment;
-use crate::support::redis::RedisServer;
 use crate::support::sidecar::Sidecar;
 
 /// A page is no longer than this, in bytes.
@@ -25,11 +24,7 @@ struct Much {
 
 impl Much {
     async fn new() -> Self {
-        let store = Arc::new(InMemory::new());
-        let objects = Objects::from_store(store.clone(), "memory://");
-        let deployment = Deployment { redis: RedisServer::new(), objects };
-        let onward = deployment.connect().await;
-        onward.repo("lake").create(&"main".parse().unwrap()).await.unwrap();
+        let (store, deployment, onward) = Deployment::lake_in_store().await;
         Self { deployment, store, onward }
     }
 

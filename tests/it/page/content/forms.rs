@@ -3,6 +3,7 @@
 use onward::admin::{Action, Rule};
 use onward_server::auth::Role;
 use reqwest::StatusCode;
+use serde_json::json;
 
 use super::visit::Visit;
 use super::{LAKE, branch, fork, put, upload};
@@ -120,6 +121,16 @@ async fn branches_tags_and_rules_come_and_go() {
     browser.page(browser.send(&page, &rules, &fields).await.leads_to()).await;
     let expected = Rule::new("main").only([Action::Stage, Action::Commit]);
     assert_eq!(lake.protection().await.unwrap(), [expected]);
+    // A rule with a check is shown with it, and keeps it when another set of actions is blocked.
+    let check = json!({"check": {"url": "https://checks.example.com/?token=secret"}});
+    let rule = "/onward/v1/repositories/lake/protection/main";
+    assert_eq!(sidecar.send("PUT", rule, check).await.0, StatusCode::OK);
+    let fields = [("pattern", "main"), ("blocks", "delete")];
+    let shown = browser.page(browser.send(&page, &rules, &fields).await.leads_to()).await;
+    assert!(shown.text.contains("https://checks.example.com/…"), "{}", shown.text);
+    assert!(!shown.text.contains("token=secret"), "{}", shown.text);
+    let kept = lake.protection().await.unwrap().remove(0);
+    assert!(kept.check.is_some() && kept.blocks == [Action::Delete].into(), "{kept:?}");
     let page = browser.page(&format!("{gone}?name=main")).await;
     browser.page(browser.send(&page, &gone, &[]).await.leads_to()).await;
     assert!(lake.protection().await.unwrap().is_empty());

@@ -15,7 +15,7 @@ use super::words::{at_least, short};
 use crate::auth::Role;
 use crate::error::ApiResult;
 use crate::extract::{Flag, Query};
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::links;
 use crate::page::paging::further;
 use crate::page::words::moment;
@@ -44,13 +44,7 @@ pub async fn show(at: At, Query(query): Query<BranchesQuery>) -> ApiResult<Respo
     let page = at.repo.branches_page(&request, query.hidden.0).await?;
     let apart = apart(&at, &info.default_branch, &page.items).await;
     let rows = html! {
-        thead { tr {
-            th scope="col" { "Branch" }
-            th scope="col" { "Head" }
-            th scope="col" { "Ahead" }
-            th scope="col" { "Behind" }
-            th scope="col" { "Pages" }
-        } }
+        (head(["Branch", "Head", "Ahead", "Behind", "Pages"]))
         tbody { @for branch in &page.items { (row(&at, &info, branch, &apart)) } }
     };
     let links = at.links();

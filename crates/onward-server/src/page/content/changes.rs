@@ -15,7 +15,7 @@ use super::folders::Folder;
 use super::grouped::{Counts, Grouped, Kind, Line, Row, page_of};
 use super::words::{at_least, cut, size};
 use crate::error::ApiResult;
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::links::Link;
 use crate::page::words::count;
 
@@ -129,12 +129,7 @@ impl Table<'_> {
             return html! { p.empty { "Nothing differs here." } };
         }
         let rows = html! {
-            thead { tr {
-                th scope="col" { "Path" }
-                th scope="col" { "Change" }
-                th scope="col" { (self.before) }
-                th scope="col" { (self.after) }
-            } }
+            (head(["Path", "Change", self.before, self.after]))
             tbody { @for row in &page.rows { tr { (self.row(row)) } } }
         };
         html! { (table("Changes", rows)) (self.folder.further(page.next.as_deref())) }

@@ -15,7 +15,7 @@ use super::words::{first_line, name, short};
 use crate::auth::Role;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::Query;
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::words::moment;
 
 /// Which page of which commit.
@@ -78,7 +78,7 @@ fn said(at: &At, info: &CommitInfo) -> Markup {
         @if !commit.metadata.is_empty() {
             h2 { "Metadata" }
             (table("Metadata", html! {
-                thead { tr { th scope="col" { "Key" } th scope="col" { "Value" } } }
+                (head(["Key", "Value"]))
                 tbody {
                     @for (key, value) in &commit.metadata {
                         tr { th scope="row" { (name(key)) } td { (name(value)) } }

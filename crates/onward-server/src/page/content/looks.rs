@@ -11,7 +11,7 @@ use super::part::part;
 use super::preview::{self, Preview, READ_LEN};
 use super::words::{name, size};
 use crate::error::ApiResult;
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::links::Link;
 use crate::page::words::count;
 
@@ -109,11 +109,11 @@ fn scrolled(label: &str, text: &str) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { pre { (text) } } }
 }
 
-fn cells(head: &[String], rows: &[Vec<String>]) -> Markup {
+fn cells(columns: &[String], rows: &[Vec<String>]) -> Markup {
     table(
         "Rows",
         html! {
-            thead { tr { @for cell in head { th scope="col" { (cell) } } } }
+            (head(columns))
             tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
         },
     )

@@ -12,7 +12,7 @@ use super::looks::{self, look};
 use super::words::{name, size};
 use crate::error::ApiResult;
 use crate::extract::Query;
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::words::moment;
 
 /// Which object is asked for.
@@ -60,7 +60,7 @@ pub async fn show(at: At, Query(query): Query<ObjectQuery>) -> ApiResult<Respons
         @if !entry.metadata.is_empty() {
             h2 { "Metadata" }
             (table("Metadata", html! {
-                thead { tr { th scope="col" { "Key" } th scope="col" { "Value" } } }
+                (head(["Key", "Value"]))
                 tbody { @for (key, value) in &entry.metadata { tr { th scope="row" { (name(key)) } td { (name(value)) } } } }
             }))
         }

@@ -12,7 +12,7 @@ use super::grouped::{PATH_BYTES_MAX, ROWS_MAX};
 use super::words::{name, size, spoken};
 use crate::error::ApiResult;
 use crate::extract::Query;
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::words::moment;
 
 /// Which page of which folder.
@@ -39,7 +39,7 @@ pub async fn show(at: At, Query(query): Query<ObjectsQuery>) -> ApiResult<Respon
     };
     let page = fitting(at.repo.list(&reference, &request).await?);
     let rows = html! {
-        thead { tr { th scope="col" { "Name" } th scope="col" { "Size" } th scope="col" { "Modified" } th scope="col" { "Type" } } }
+        (head(["Name", "Size", "Modified", "Type"]))
         tbody { @for item in &page.items { tr { (row(&at, &text, &folder, item)) } } }
     };
     let body = html! {

@@ -16,7 +16,7 @@ use super::naming::to;
 use super::words::{name, short};
 use crate::error::ApiResult;
 use crate::extract::Query;
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::links;
 use crate::page::words::{count, counted, length};
 
@@ -141,9 +141,7 @@ async fn conflicts(
         p.notice role="alert" { (counted(total, "path was", "paths were")) " changed on both sides. Nothing was changed on branch " (branch) "." }
         @for line in tables.iter().flat_map(|table| &table.lines) { p { (line) } }
         (table("Conflicts", html! {
-            thead { tr {
-                th scope="col" { "Path" } th scope="col" { "Both began with" } th scope="col" { "Wanted" } th scope="col" { "Branch " (branch) }
-            } }
+            (head(["Path", "Both began with", "Wanted", &format!("Branch {branch}")]))
             tbody {
                 @for conflict in &shown {
                     tr {

@@ -13,8 +13,9 @@ use super::words::name;
 use crate::auth::Role;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Form, Query};
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::paging::{ROWS, further};
+use crate::sinks::shown;
 
 /// Which page of the rules.
 #[derive(Deserialize, Default)]
@@ -28,16 +29,17 @@ pub struct RulesQuery {
 pub async fn show(at: At, Query(query): Query<RulesQuery>) -> ApiResult<Response> {
     let rules = at.repo.protection().await?;
     let (links, is_admin) = (at.links(), at.visitor.may(Role::Admin));
-    let shown = rules.get(query.skip..).unwrap_or_default();
+    let page = rules.get(query.skip..).unwrap_or_default();
     let next =
-        (shown.len() > ROWS).then(|| links.rules().with("skip", &(query.skip + ROWS).to_string()));
+        (page.len() > ROWS).then(|| links.rules().with("skip", &(query.skip + ROWS).to_string()));
     let rows = html! {
-        thead { tr { th scope="col" { "Branches" } th scope="col" { "Blocked" } @if is_admin { th scope="col" { "Pages" } } } }
+        (head(["Branches", "Blocked", "Checked by"].into_iter().chain(is_admin.then_some("Pages"))))
         tbody {
-            @for rule in shown.iter().take(ROWS) {
+            @for rule in page.iter().take(ROWS) {
                 tr {
                     th scope="row" { (name(&rule.pattern)) }
                     td { @for action in &rule.blocks { span.mark { (action) } " " } }
+                    td { @if let Some(check) = &rule.check { bdi { (shown(&check.url)) } } }
                     @if is_admin {
                         td { a href=(links.page(&["rule", "delete"], &[("name", &rule.pattern)])) aria-label={ "Remove the rule for " (rule.pattern) } { "Remove" } }
                     }
@@ -46,7 +48,7 @@ pub async fn show(at: At, Query(query): Query<RulesQuery>) -> ApiResult<Response
         }
     };
     let body = html! {
-        p { "What may not be done directly to branches whose names match. Merging into them is what is left." }
+        p { "What may not be done directly to branches whose names match, and who is asked before a commit or a merge into them is queued." }
         @if rules.is_empty() { p.empty { "No branch is protected." } } @else { (table("Rules", rows)) }
         (further(&links.rules(), query.skip > 0, next))
         @if is_admin { h2 { "New rule" } (asked(&at)) }
@@ -56,7 +58,7 @@ pub async fn show(at: At, Query(query): Query<RulesQuery>) -> ApiResult<Response
 
 fn asked(at: &At) -> Markup {
     let fields = html! {
-        (line("pattern", "Branches", "", "A name, or a pattern: main, release-*. A rule with the same pattern is replaced."))
+        (line("pattern", "Branches", "", "A name, or a pattern: main, release-*. A rule with the same pattern is replaced; its check stays."))
         fieldset {
             legend { "Blocked" }
             @for action in Action::ALL {

@@ -8,7 +8,7 @@ use super::words::{name, short};
 use crate::auth::Role;
 use crate::error::ApiResult;
 use crate::extract::Query;
-use crate::page::layout::table;
+use crate::page::layout::{head, table};
 use crate::page::paging::NamesQuery;
 
 /// A page of the tags. Costs a listing of their names, and a read for each row.
@@ -17,7 +17,7 @@ pub async fn show(at: At, Query(query): Query<NamesQuery>) -> ApiResult<Response
     let page = at.repo.tags_page(&query.request()).await?;
     let (links, may_write) = (at.links(), at.visitor.may(Role::Write));
     let rows = html! {
-        thead { tr { th scope="col" { "Tag" } th scope="col" { "Commit" } th scope="col" { "Pages" } } }
+        (head(["Tag", "Commit", "Pages"]))
         tbody {
             @for tag in &page.items {
                 @let text = tag.name.as_str();
