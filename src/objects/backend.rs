@@ -16,7 +16,7 @@ pub(super) use object_store::local::LocalFileSystem;
 pub(super) use object_store::{ClientOptions, RetryConfig, signer::Signer};
 
 #[cfg(feature = "aws")]
-pub(super) use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+pub(super) use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
 
 #[cfg(feature = "gcp")]
 pub(super) use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};

@@ -30,6 +30,7 @@
 
 mod age;
 pub mod backend;
+mod bucket;
 mod counters;
 mod failure;
 mod folder;
@@ -55,6 +56,7 @@ mod unfinished;
 mod upload;
 mod write;
 
+pub use bucket::{Bucket, Login};
 pub use counters::ObjectCounters;
 pub use failure::{Refusal, refusal};
 pub use folder::{file_of, open_file, url_of};

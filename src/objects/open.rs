@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use url::Url;
 
 use super::backend::{InMemory, ObjectStore, Path};
+use super::bucket::Bucket;
 use super::local::LocalFiles;
 use super::root::LocalRoot;
 use crate::model::error::{Error, Result};
@@ -20,6 +21,8 @@ pub(super) struct Opened {
     pub(super) root: Option<Arc<LocalRoot>>,
     /// What makes addresses that anybody can use for a while, where the store has that.
     pub(super) signer: Option<Signing>,
+    /// The bucket, where the store is S3 and its requests are signed.
+    pub(super) bucket: Option<Bucket>,
 }
 
 /// Makes addresses that anybody can use for a while.
@@ -56,6 +59,7 @@ pub(super) struct Signing {
 struct Cloud {
     store: Arc<dyn ObjectStore>,
     signer: Arc<dyn Sign>,
+    bucket: Option<Bucket>,
 }
 
 /// Whether listings of a scheme come in the bytewise order of keys, as the services document.
@@ -93,18 +97,18 @@ pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
             let root = Arc::new(root);
             let files = LocalFiles::new(files, Arc::clone(&root));
             let store = Arc::new(files.clone());
-            Ok(Opened { store, local: Some(files), root: Some(root), signer: None })
+            Ok(Opened { local: Some(files), root: Some(root), ..plain(store) })
         }
         "memory" => {
             let store = Arc::new(InMemory::new());
-            Ok(Opened { store, local: None, root: None, signer: None })
+            Ok(plain(store))
         }
         "s3" | "gs" | "az" => {
             let bucket =
                 parsed.host_str().filter(|bucket| !bucket.is_empty()).ok_or_else(|| {
                     wrong(url, "no bucket is named; it looks like s3://bucket/prefix")
                 })?;
-            let Cloud { store, signer } = match parsed.scheme() {
+            let Cloud { store, signer, bucket } = match parsed.scheme() {
                 "s3" => s3(url, bucket, options)?,
                 "gs" => gs(url, bucket, options)?,
                 _ => az(url, bucket, options)?,
@@ -114,14 +118,19 @@ pub(super) fn open(url: &str, options: &[(String, String)]) -> Result<Opened> {
                 None => store,
                 Some(prefix) => Arc::new(super::backend::PrefixStore::new(store, prefix)),
             };
+            let bucket = bucket.map(|bucket| bucket.below(prefix.clone()));
             let signer = Some(Signing { signer, prefix });
-            Ok(Opened { store, local: None, root: None, signer })
+            Ok(Opened { signer, bucket, ..plain(store) })
         }
         other => Err(wrong(
             url,
             &format!("scheme '{other}' is unknown; there are file, s3, gs, az and memory"),
         )),
     }
+}
+
+fn plain(store: Arc<dyn ObjectStore>) -> Opened {
+    Opened { store, local: None, root: None, signer: None, bucket: None }
 }
 
 fn wrong(url: &str, why: &str) -> Error {
@@ -143,10 +152,10 @@ fn retries() -> super::backend::RetryConfig {
     }
 }
 
-/// Applies `options`, then builds; one text for three builders whose types share no trait.
+/// Applies `options` to a builder; one text for three builders whose types share no trait.
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
-macro_rules! cloud_store {
-    ($url:expr, $options:expr, $builder:expr, $key:ty, $endpoint:expr) => {{
+macro_rules! configured {
+    ($url:expr, $options:expr, $builder:expr, $key:ty) => {{
         let mut builder = $builder.with_retry(retries());
         for (name, value) in $options {
             let key: $key = name.to_ascii_lowercase().parse().map_err(|error| {
@@ -154,18 +163,26 @@ macro_rules! cloud_store {
             })?;
             builder = builder.with_config(key, value.as_str());
         }
-        let endpoint: Option<String> = $endpoint(&builder);
-        if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        builder
+    }};
+}
+
+/// Builds a store that is reached by `endpoint`, where that is said.
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+macro_rules! built {
+    ($url:expr, $builder:expr, $endpoint:expr) => {{
+        let (builder, endpoint): (_, Option<&str>) = ($builder, $endpoint);
+        let builder = match endpoint {
             // An endpoint that is spelled http:// is wanted that way (a store on this machine).
-            let plain = super::backend::ClientOptions::new().with_allow_http(true);
-            builder = builder.with_client_options(plain);
-        }
+            Some(endpoint) if endpoint.starts_with("http://") => builder
+                .with_client_options(super::backend::ClientOptions::new().with_allow_http(true)),
+            _ => builder,
+        };
         crate::encryption::ready();
         let store = builder.build().map_err(|error| {
             Error::invalid(format!("cannot set up {}: check its settings", $url)).with_source(error)
         })?;
-        let store = Arc::new(store);
-        Ok(Cloud { signer: store.clone(), store })
+        Arc::new(store)
     }};
 }
 
@@ -173,23 +190,36 @@ macro_rules! cloud_store {
 fn s3(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Cloud> {
     use super::backend::{AmazonS3Builder, AmazonS3ConfigKey};
     let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-    let endpoint = |b: &AmazonS3Builder| b.get_config_value(&AmazonS3ConfigKey::Endpoint);
-    cloud_store!(url, options, builder, AmazonS3ConfigKey, endpoint)
+    let builder = configured!(url, options, builder, AmazonS3ConfigKey);
+    let value = |key| builder.get_config_value(&key).filter(|value| !value.is_empty());
+    let is = |key| value(key).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
+    let region = value(AmazonS3ConfigKey::Region);
+    let is_host = is(AmazonS3ConfigKey::VirtualHostedStyleRequest);
+    // Directory buckets sign with sessions of their own.
+    let signs = !is(AmazonS3ConfigKey::SkipSignature) && lists_in_order(url);
+    let store = built!(url, builder, endpoint.as_deref());
+    let described = Bucket::new(bucket, endpoint, region, is_host, store.credentials().clone());
+    Ok(Cloud { signer: store.clone(), store, bucket: signs.then_some(described) })
 }
 
 #[cfg(feature = "gcp")]
 fn gs(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Cloud> {
     use super::backend::{GoogleCloudStorageBuilder, GoogleConfigKey};
     let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-    cloud_store!(url, options, builder, GoogleConfigKey, |_: &GoogleCloudStorageBuilder| None)
+    let builder = configured!(url, options, builder, GoogleConfigKey);
+    let store = built!(url, builder, None);
+    Ok(Cloud { signer: store.clone(), store, bucket: None })
 }
 
 #[cfg(feature = "azure")]
 fn az(url: &str, bucket: &str, options: &[(String, String)]) -> Result<Cloud> {
     use super::backend::{AzureConfigKey, MicrosoftAzureBuilder};
     let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
-    let endpoint = |b: &MicrosoftAzureBuilder| b.get_config_value(&AzureConfigKey::Endpoint);
-    cloud_store!(url, options, builder, AzureConfigKey, endpoint)
+    let builder = configured!(url, options, builder, AzureConfigKey);
+    let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
+    let store = built!(url, builder, endpoint.as_deref());
+    Ok(Cloud { signer: store.clone(), store, bucket: None })
 }
 
 #[cfg(not(feature = "aws"))]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backend::{self, ObjectStore};
+use super::bucket::Bucket;
 use super::counters::{Meter, ObjectCounters};
 use super::failure::{Call, Trouble, classify, late};
 use super::hedge::Hedge;
@@ -36,6 +37,8 @@ pub struct Objects {
     root: Option<Arc<LocalRoot>>,
     /// What makes addresses that anybody can use for a while, where the store has that.
     pub(super) signing: Option<Signing>,
+    /// The bucket, where the store is S3.
+    bucket: Option<Bucket>,
     pub(super) deadline: Duration,
     /// Whether listings come in the order of keys.
     pub(super) ordered: bool,
@@ -64,7 +67,8 @@ impl Objects {
     pub fn open_with(url: &str, options: &[(String, String)]) -> Result<Self> {
         let opened = open::open(url, options)?;
         let (local, root, signing) = (opened.local, opened.root, opened.signer);
-        let objects = Self { local, root, signing, ..Self::from_store(opened.store, url) };
+        let own = Self::from_store(opened.store, url);
+        let objects = Self { local, root, signing, bucket: opened.bucket, ..own };
         Ok(if open::is_elsewhere(url) { objects.hedged() } else { objects })
     }
 
@@ -76,6 +80,7 @@ impl Objects {
             url: url.into(),
             root: None,
             signing: None,
+            bucket: None,
             deadline: DEADLINE,
             ordered: open::lists_in_order(url),
             meter: Arc::default(),
@@ -117,6 +122,11 @@ impl Objects {
     /// The address of object `key`: what an entry of it says.
     pub fn address(&self, key: &str) -> String {
         format!("{}/{key}", self.url.trim_end_matches('/'))
+    }
+
+    /// The bucket that it lies in, where that is one of S3 whose requests are signed with one key for all of it.
+    pub fn bucket(&self) -> Option<&Bucket> {
+        self.bucket.as_ref()
     }
 
     /// The key of the object at `address`, where that is in this store.

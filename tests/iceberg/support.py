@@ -42,8 +42,8 @@ class Warehouse:
     def pyiceberg(self, **more: str) -> RestCatalog:
         return RestCatalog("onward", uri=self.uri, warehouse=self.name, credential=self.credential, **more)
 
-    def duckdb(self, catalog: str = "lake") -> duckdb.DuckDBPyConnection:
-        """A connection with this catalog attached."""
+    def duckdb(self, catalog: str = "lake", access: str = "none") -> duckdb.DuckDBPyConnection:
+        """A connection with this catalog attached; how it reaches files is said by `access`."""
         connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
         for name in ["httpfs", "avro", "iceberg"]:
             connection.execute(f"LOAD '{_extension(name)}'")
@@ -54,7 +54,7 @@ class Warehouse:
         )
         connection.execute(
             f"ATTACH '{self.name}' AS {catalog} (TYPE iceberg, ENDPOINT '{self.uri}', SECRET login, "
-            "ACCESS_DELEGATION_MODE 'none')"
+            f"ACCESS_DELEGATION_MODE '{access}')"
         )
         return connection
 

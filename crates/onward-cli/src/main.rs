@@ -22,6 +22,7 @@ mod exit;
 mod export;
 mod gc;
 mod history;
+mod iceberg_access;
 mod import;
 mod ingest;
 mod instance;

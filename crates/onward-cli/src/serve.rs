@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::exit::{Done, Exit};
+use super::iceberg_access::IcebergArgs;
 use super::instance::data_dir;
 use super::out::Out;
 use super::session::{blocking, config_or_new};
@@ -58,6 +59,8 @@ pub struct ServeArgs {
     /// deployment's own storage
     #[arg(long, value_name = "URL", env = "ONWARD_ICEBERG_WAREHOUSE")]
     pub iceberg_warehouse: Option<String>,
+    #[command(flatten)]
+    pub iceberg: IcebergArgs,
     /// Where the S3 gateway listens, besides: 127.0.0.1:8001; without it there is none
     #[arg(long, value_name = "ADDR", env = "ONWARD_S3_LISTEN")]
     pub s3_listen: Option<Listen>,
@@ -108,6 +111,7 @@ impl ServeArgs {
             sources: self.allow_source,
             allow_sinks: self.allow.allow_sink,
             iceberg_warehouse: self.iceberg_warehouse,
+            iceberg_access: self.iceberg.access()?,
             #[cfg(feature = "page")]
             command: std::env::current_exe().ok(),
             ..ServerConfig::new(self.listen)

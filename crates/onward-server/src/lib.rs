@@ -82,7 +82,9 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 pub use error::Problem;
 #[cfg(feature = "page")]
 pub use page::look_at_parquet;
-pub use settings::{Limits, Listen, S3Listen, ServerConfig, TlsFiles};
+pub use settings::{
+    IcebergAccess, Limits, Listen, S3Listen, ServerConfig, TlsFiles, VendedKey, VendedRole,
+};
 
 use auth::{Keys, NewKey, Role};
 use error::ApiError;
@@ -123,6 +125,7 @@ impl Server {
             sources,
             allow_sinks,
             iceberg_warehouse,
+            iceberg_access,
             s3,
             #[cfg(feature = "page")]
             command,
@@ -140,9 +143,9 @@ impl Server {
         let sinks = sinks::Sinks::new(onward.clone(), reach);
         onward.ask_by(Arc::new(sinks.checks()));
         #[cfg(not(feature = "iceberg"))]
-        if iceberg_warehouse.is_some_and(|url| !url.is_empty()) {
+        if iceberg_warehouse.is_some_and(|url| !url.is_empty()) || !iceberg_access.is_plain() {
             return Err(Error::invalid(
-                "a warehouse of Iceberg tables is set, and this program was built without the feature 'iceberg'",
+                "a warehouse of Iceberg tables or access to it is set, and this program was built without the feature 'iceberg'",
             ));
         }
         #[cfg(not(feature = "s3"))]
@@ -152,7 +155,7 @@ impl Server {
             ));
         }
         #[cfg(feature = "iceberg")]
-        let tables = warehouse::open(iceberg_warehouse.as_deref(), onward.coordinator().objects())?;
+        let tables = tables_of(&onward, iceberg_warehouse.as_deref(), &iceberg_access)?;
         onward.refuse_unsafe_storage().await?;
         // Before a key is made whose secret is told only to who serves.
         #[cfg(feature = "s3")]
@@ -240,6 +243,19 @@ impl Server {
         let _ = events.await;
         finished
     }
+}
+
+/// Where Iceberg tables lie, if not in the deployment's own storage, and how clients reach their files.
+#[cfg(feature = "iceberg")]
+fn tables_of(
+    onward: &Onward,
+    warehouse: Option<&str>,
+    access: &IcebergAccess,
+) -> Result<(Option<onward::internals::objects::Objects>, iceberg::Delegation)> {
+    let own = onward.coordinator().objects();
+    let tables = warehouse::open(warehouse, own)?;
+    let delegation = iceberg::Delegation::new(access, tables.as_ref().unwrap_or(own))?;
+    Ok((tables, delegation))
 }
 
 /// Makes the administrator's key that is asked for, or one if the deployment has none, where only this machine can

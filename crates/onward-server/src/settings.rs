@@ -1,5 +1,6 @@
 //! How a sidecar listens, and its limits.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -121,6 +122,52 @@ pub struct S3Listen {
     pub domains: Vec<String>,
 }
 
+/// A role whose sessions clients of Iceberg tables get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendedRole {
+    /// Its name: `arn:aws:iam::…:role/…`.
+    pub arn: String,
+    /// How long a session lasts.
+    pub lifetime: Duration,
+}
+
+/// A key that clients of Iceberg tables get.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VendedKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+impl fmt::Debug for VendedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VendedKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// How clients of Iceberg tables reach the files of these in S3, if they have no credentials of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IcebergAccess {
+    /// The address of S3 for clients, if it is not the sidecar's own.
+    pub s3_endpoint: Option<String>,
+    /// A role whose sessions they get, each cut to a table.
+    pub role: Option<VendedRole>,
+    /// Where sessions come from, if not from Amazon.
+    pub sts_endpoint: Option<String>,
+    /// A key that those get who may write.
+    pub write_key: Option<VendedKey>,
+    /// A key that those get who may read and no more.
+    pub read_key: Option<VendedKey>,
+}
+
+impl IcebergAccess {
+    /// Whether nothing is said that needs S3.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a sidecar is started with.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -138,6 +185,8 @@ pub struct ServerConfig {
     pub allow_sinks: Vec<String>,
     /// The folder, as a URL, that Iceberg tables lie below; none for the deployment's own storage.
     pub iceberg_warehouse: Option<String>,
+    /// How clients reach the files of Iceberg tables.
+    pub iceberg_access: IcebergAccess,
     /// How the S3 gateway listens, if there is to be one.
     pub s3: Option<S3Listen>,
     /// The command `onward`, which the page starts to read Parquet files; without it there is no preview of them.
@@ -159,6 +208,7 @@ impl ServerConfig {
             sources: Vec::new(),
             allow_sinks: vec!["public".to_owned()],
             iceberg_warehouse: None,
+            iceberg_access: IcebergAccess::default(),
             s3: None,
             #[cfg(feature = "page")]
             command: None,

@@ -83,6 +83,9 @@ pub struct App {
     /// Iceberg's tables and namespaces on branches.
     #[cfg(feature = "iceberg")]
     pub catalog: onward_iceberg::catalog::Catalog,
+    /// How clients reach the files of Iceberg's tables.
+    #[cfg(feature = "iceberg")]
+    pub delegation: super::iceberg::Delegation,
     /// Requests of the Iceberg catalog that are carried out once.
     #[cfg(feature = "iceberg")]
     pub iceberg_once: super::iceberg::Once,
@@ -100,7 +103,10 @@ impl App {
         onward: Onward,
         sources: Sources,
         sinks: Sinks,
-        #[cfg(feature = "iceberg")] warehouse: Option<Objects>,
+        #[cfg(feature = "iceberg")] (warehouse, delegation): (
+            Option<Objects>,
+            super::iceberg::Delegation,
+        ),
         limits: Limits,
         metrics: PrometheusHandle,
         #[cfg(feature = "page")] page: Setup,
@@ -137,6 +143,8 @@ impl App {
             sinks,
             #[cfg(feature = "iceberg")]
             catalog,
+            #[cfg(feature = "iceberg")]
+            delegation,
             #[cfg(feature = "iceberg")]
             iceberg_once: super::iceberg::Once::default(),
             onward,

@@ -3,6 +3,8 @@
 mod access;
 mod branches;
 mod checked;
+#[cfg(feature = "aws")]
+mod delegation;
 mod doors;
 mod faults;
 mod merges;

@@ -1,12 +1,13 @@
 //! Metadata as it lies in the warehouse: read once, validated, kept for those who ask again.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use onward::internals::model::error::quoted;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::entry::Pointer;
 use super::error::{CatalogError, Kind, Result};
@@ -45,7 +46,7 @@ pub enum Snapshots {
 impl Loaded {
     /// New metadata that is to lie at `location`, and the bytes of its file.
     pub(super) fn new(location: String, metadata: Metadata) -> Result<(Self, Bytes)> {
-        let (told, bytes) = tell(&location, |out| metadata.write(out));
+        let (told, bytes) = tell(Some(&location), |out| metadata.write(out));
         if bytes.len() > METADATA_BYTES_MAX {
             return Err(CatalogError::invalid(format!(
                 "the metadata of this table would have {} bytes, the limit is {METADATA_BYTES_MAX}: expire snapshots",
@@ -57,7 +58,7 @@ impl Loaded {
 
     fn of(location: String, metadata: Metadata, bytes: &[u8], told: Bytes) -> Self {
         let told = match deletes_metadata(&metadata) {
-            true => tell(&location, |out| out.extend(serve(metadata.json().clone()))).0,
+            true => tell(Some(&location), |out| out.extend(serve(metadata.json().clone()))).0,
             false => told,
         };
         let pointer = Pointer {
@@ -82,7 +83,7 @@ impl Loaded {
             warehouse.get(location, METADATA_BYTES_MAX as u64).await?.ok_or_else(missing)?;
         let metadata = Metadata::parse(&bytes)?;
         warehouse.check(metadata.location())?;
-        let (told, _) = tell(location, |out| out.extend_from_slice(&bytes));
+        let (told, _) = tell(Some(location), |out| out.extend_from_slice(&bytes));
         Ok(Self::of(location.to_owned(), metadata, &bytes, told))
     }
 
@@ -92,9 +93,14 @@ impl Loaded {
             Snapshots::All => self.told.clone(),
             Snapshots::Refs => {
                 let of_refs = || serve(self.metadata.json_of_refs());
-                tell(&self.pointer.location, |out| out.extend(of_refs())).0
+                tell(Some(&self.pointer.location), |out| out.extend(of_refs())).0
             }
         }
+    }
+
+    /// What a client is told that loads the table, and how it is to reach the files.
+    pub fn told_with(&self, snapshots: Snapshots, access: &Access) -> Bytes {
+        access.told(self.told(snapshots))
     }
 
     /// What tells this answer from others.
@@ -106,24 +112,71 @@ impl Loaded {
     }
 }
 
+/// How a client that has nothing of its own is to reach the files of a table: parts of what it is told of that.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// Settings of the client.
+    pub config: Map<String, Value>,
+    /// Credentials by locations; none where nothing is given.
+    pub credentials: Option<Value>,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// What is told of a table that ends with an empty `config`, with this in its place.
+    fn told(&self, plain: Bytes) -> Bytes {
+        if self.config.is_empty() && self.credentials.is_none() {
+            return plain;
+        }
+        let mut told = plain.strip_suffix(NO_CONFIG).unwrap_or(&plain).to_vec();
+        let mut add = |name: &str, value: &Value| {
+            told.extend_from_slice(format!(r#","{name}":{value}"#).as_bytes());
+        };
+        add("config", &Value::Object(self.config.clone()));
+        if let Some(credentials) = &self.credentials {
+            add("storage-credentials", credentials);
+        }
+        told.push(b'}');
+        told.into()
+    }
+}
+
+/// How what is told of a table ends.
+const NO_CONFIG: &[u8] = br#","config":{}}"#;
+
 /// What a client is told of metadata at a location, and the part of it that is the metadata: one piece of memory for
 /// the file, and for all who are told.
-fn tell(location: &str, write: impl FnOnce(&mut Vec<u8>)) -> (Bytes, Bytes) {
+fn tell(location: Option<&str>, write: impl FnOnce(&mut Vec<u8>)) -> (Bytes, Bytes) {
     let mut told =
         format!(r#"{{"metadata-location":{},"metadata":"#, Value::from(location)).into_bytes();
     let from = told.len();
     write(&mut told);
     let to = told.len();
-    told.extend_from_slice(br#","config":{}}"#);
+    told.extend_from_slice(NO_CONFIG);
     let told = Bytes::from(told);
     let metadata = told.slice(from..to);
     (told, metadata)
 }
 
-/// What a client is told of a table that is not made yet.
-pub(super) fn staged(metadata: &Metadata) -> Bytes {
-    let metadata = metadata.json();
-    json!({"metadata-location": null, "metadata": metadata, "config": {}}).to_string().into()
+/// A table that a commit is to make.
+#[derive(Debug)]
+pub struct Staged(pub(super) Metadata);
+
+impl Staged {
+    /// What it says.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0
+    }
+
+    /// What a client is told of it.
+    pub fn told_with(&self, access: &Access) -> Bytes {
+        access.told(tell(None, |out| self.0.write(out)).0)
+    }
 }
 
 fn deletes_metadata(metadata: &Metadata) -> bool {

@@ -48,7 +48,7 @@ pub use deployment::Catalog;
 pub use error::{CatalogError, Kind, Result};
 pub use ident::{Namespace, SEPARATOR, TableIdent};
 pub use known::{REMEMBERED, Recent};
-pub use loaded::{Loaded, Snapshots};
+pub use loaded::{Access, Loaded, Snapshots, Staged};
 pub use merging::TableMerge;
 pub use namespaces::Changed;
 pub use place::{NAMES_MAX, Names, Page, Place};

@@ -76,6 +76,16 @@ impl Place {
         Ok(self.repo.commit_of(&self.reference).await.map(drop)?)
     }
 
+    /// Where files of its tables lie.
+    pub fn warehouse(&self) -> &Warehouse {
+        &self.warehouse
+    }
+
+    /// Whether it can be a branch: tags may have such names, too.
+    pub fn can_be_changed(&self) -> bool {
+        self.branch.is_some()
+    }
+
     /// What URLs of this place have for a prefix.
     pub fn prefix(&self) -> String {
         format!("{}@{}", self.name, self.reference)

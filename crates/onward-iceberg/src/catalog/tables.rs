@@ -15,7 +15,7 @@ use super::entry::{Pointer, change};
 use super::error::Result;
 use super::ident::{Namespace, TableIdent, table_of};
 use super::lane::WAIT_MAX;
-use super::loaded::{Loaded, staged};
+use super::loaded::{Loaded, Staged};
 use super::place::{Names, Page, Place};
 use super::prepare::new_uuid;
 use super::submit::{Decided, Said};
@@ -30,8 +30,8 @@ const GC_ENABLED: &str = "gc.enabled";
 pub enum Made {
     /// It is made.
     Table(Arc<Loaded>),
-    /// What a client is told of one that a commit is to make.
-    Staged(Bytes),
+    /// A commit is to make it.
+    Staged(Staged),
 }
 
 impl Catalog {
@@ -97,7 +97,7 @@ impl Catalog {
         if asked.stage {
             // DuckDB makes no folder for the first manifest, where the storage has folders.
             place.warehouse.put(&format!("{location}/metadata/.staged"), Bytes::new()).await?;
-            return Ok(Made::Staged(staged(&metadata)));
+            return Ok(Made::Staged(Staged(metadata)));
         }
         let new = site.write(metadata, None).await?;
         let said = said.message(format!("create table {}", site.ident));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use onward::RepoName;
 use onward::internals::model::error::quoted;
-use onward::internals::objects::{Objects, Span};
+use onward::internals::objects::{Bucket, Objects, Span};
 use uuid::Uuid;
 
 use super::error::{CatalogError, Kind, Result};
@@ -47,6 +47,21 @@ impl Warehouse {
             )));
         }
         Ok(self.objects.address(&format!("{}/{uuid}", self.folder)))
+    }
+
+    /// The bucket of S3 that its files lie in, if they do.
+    pub fn bucket(&self) -> Option<&Bucket> {
+        self.objects.bucket()
+    }
+
+    /// What keys of its files begin with in that bucket: the folder, with a slash behind it.
+    pub fn prefix_in(&self, bucket: &Bucket) -> String {
+        format!("{}/", bucket.key(&self.folder))
+    }
+
+    /// What keys of files below a location begin with in that bucket.
+    pub fn prefix_of(&self, bucket: &Bucket, location: &str) -> Result<String> {
+        Ok(format!("{}/", bucket.key(&self.key(location)?)))
     }
 
     /// Fails where a location is not below the root: nothing there is read or written for a client.

@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderName, header};
 
+use super::delegation::Wanted;
 use super::error::{Answer, IcebergError};
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -23,6 +24,8 @@ pub struct Client {
     pub said: Said,
     /// How a stale commit of his is treated.
     pub mode: Mode,
+    /// How he wants to reach files.
+    pub wanted: Wanted,
 }
 
 impl FromRequestParts<AppState> for Client {
@@ -47,6 +50,7 @@ impl FromRequestParts<AppState> for Client {
             principal: format!("{} {}", caller.key.id, Peer::of(&parts.extensions)),
             said: Said::of(caller.name(), program.as_deref()),
             mode,
+            wanted: Wanted::of(&parts.headers, &caller.key)?,
         })
     }
 }

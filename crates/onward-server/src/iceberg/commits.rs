@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::client::Client;
+use super::delegation::Grant;
 use super::error::Answer;
 use super::paths::{InPlace, InTable};
 use super::tables::shown;
@@ -23,11 +24,12 @@ pub async fn commit(
     client: Client,
     Sent(request): Sent<Value>,
 ) -> Answer<Response> {
-    let Client { principal, said, mode } = client;
+    let Client { principal, said, mode, .. } = client;
     let asked = Asked::read(&request, &place, mode, &principal, said)?;
     let committed = app.catalog.commit(&place, &ident, asked).await;
     count(committed.as_ref().err());
-    Ok(shown(&committed?, Snapshots::All, place, ident))
+    // It reaches the files already.
+    Ok(shown(&committed?, Snapshots::All, &Grant::default(), place, ident))
 }
 
 /// Commits to several tables at once.
@@ -38,7 +40,7 @@ pub async fn transaction(
     client: Client,
     Sent(request): Sent<Value>,
 ) -> Answer<StatusCode> {
-    let Client { principal, said, mode } = client;
+    let Client { principal, said, mode, .. } = client;
     let changes = Changes::read(&request, &place, mode, &principal, &said)?;
     let committed = app.catalog.transaction(&place, changes).await;
     count(committed.as_ref().err());

@@ -32,6 +32,9 @@ const ENDPOINTS: [&str; 17] = [
     "GET /v1/{prefix}/namespaces/{namespace}/views",
 ];
 
+/// What there is of it besides, where clients get credentials.
+const CREDENTIALS: &str = "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials";
+
 /// Which catalog a client means.
 #[derive(Deserialize)]
 pub struct Warehouse {
@@ -51,10 +54,12 @@ pub async fn show(
     })?;
     let place = app.catalog.place(&warehouse).await?;
     place.require().await?;
+    let more = app.delegation.vends().then_some(CREDENTIALS);
+    let endpoints: Vec<&str> = ENDPOINTS.into_iter().chain(more).collect();
     Ok(Json(json!({
         "defaults": {},
         "overrides": {"prefix": place.prefix()},
-        "endpoints": ENDPOINTS,
+        "endpoints": endpoints,
         "idempotency-key-lifetime": format!("PT{}M", REMEMBERED.as_secs() / 60),
     })))
 }

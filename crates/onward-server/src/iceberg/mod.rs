@@ -7,6 +7,7 @@
 mod client;
 mod commits;
 mod config;
+mod delegation;
 mod error;
 mod namespaces;
 mod oauth;
@@ -22,6 +23,7 @@ use axum::routing::{get, post};
 
 use crate::state::AppState;
 
+pub use delegation::Delegation;
 pub use error::speak;
 pub use once::once;
 pub use outcomes::Once;
@@ -44,6 +46,10 @@ pub fn routes() -> Router<AppState> {
         .route("/{prefix}/namespaces/{namespace}/tables", get(tables::list).post(tables::create))
         .route("/{prefix}/namespaces/{namespace}/tables/{table}", table)
         .route("/{prefix}/namespaces/{namespace}/tables/{table}/metrics", post(tables::report))
+        .route(
+            "/{prefix}/namespaces/{namespace}/tables/{table}/credentials",
+            get(tables::credentials),
+        )
         .route("/{prefix}/namespaces/{namespace}/register", post(tables::register))
         .route("/{prefix}/tables/rename", post(tables::rename))
         .route("/{prefix}/transactions/commit", post(commits::transaction))

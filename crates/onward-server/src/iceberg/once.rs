@@ -10,16 +10,16 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::Method;
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
+use super::delegation::Wanted;
 use super::error::Answer;
 use super::outcomes::{Once, Outcome, Shown};
-use super::tables::shown;
+use super::tables::show;
 use crate::auth::Caller;
 use crate::idempotency::{REPLAYED, idempotent_op};
 use crate::state::AppState;
 use onward::OpId;
-use onward_iceberg::catalog::Snapshots;
 
 /// The longest body that is remembered, in bytes; a request with a longer one is carried out again.
 const BODY_MAX: usize = 2048;
@@ -35,13 +35,17 @@ pub async fn once(State(app): State<AppState>, request: Request, next: Next) -> 
         _ => None,
     };
     let Some(id) = key else { return Ok(next.run(request).await) };
+    let wanted = match request.extensions().get::<Caller>() {
+        Some(caller) => Wanted::of(request.headers(), &caller.key)?,
+        None => return Ok(next.run(request).await),
+    };
     let once = &app.iceberg_once;
     let turn = once.turn(id);
     // Also where a handler ends by a fault of ours. Dropped behind the turn that is held.
     let _over = Over(once, id);
     let _held = turn.lock().await;
     match once.outcomes.get(&id) {
-        Some(outcome) => tell(&app, outcome).await,
+        Some(outcome) => tell(&app, outcome, &wanted).await,
         None => remember(once, id, next.run(request).await).await,
     }
 }
@@ -55,7 +59,7 @@ impl Drop for Over<'_> {
     }
 }
 
-async fn tell(app: &AppState, outcome: Outcome) -> Answer<Response> {
+async fn tell(app: &AppState, outcome: Outcome, wanted: &Wanted) -> Answer<Response> {
     let mut answer = match outcome {
         Outcome::Answer(status, body) if body.is_empty() => status.into_response(),
         Outcome::Answer(status, body) => {
@@ -64,7 +68,7 @@ async fn tell(app: &AppState, outcome: Outcome) -> Answer<Response> {
         Outcome::Table(table) => {
             let Shown(place, ident) = *table;
             let loaded = app.catalog.load(&place, &ident, "").await?;
-            shown(&loaded, Snapshots::All, place, ident)
+            show(app, &loaded, wanted, place, ident).await
         }
     };
     answer.headers_mut().insert(REPLAYED.0, REPLAYED.1);
@@ -80,6 +84,10 @@ async fn remember(once: &Once, id: OpId, answer: Response) -> Answer<Response> {
     }
     if let Some(table) = answer.extensions().get::<Shown>() {
         once.outcomes.insert(id, Outcome::Table(Box::new(table.clone())));
+        return Ok(answer);
+    }
+    // Credentials end, and are made anew.
+    if answer.headers().contains_key(CACHE_CONTROL) {
         return Ok(answer);
     }
     let (parts, body) = answer.into_parts();

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::delegation::{Grant, Wanted};
 use super::error::Answer;
 use super::outcomes::Shown;
 use super::paging::{PageQuery, next_page};
@@ -63,13 +64,22 @@ pub async fn create(
     Sent(request): Sent<Value>,
 ) -> Answer<Response> {
     match app.catalog.create_table(&place, &namespace, &request, client.said).await? {
-        Made::Staged(told) => Ok(json_bytes(told)),
+        Made::Staged(staged) => {
+            let ident = ident_of(namespace, &request)?;
+            let grant = app.delegation.grant(&place, &ident, staged.metadata(), &client.wanted);
+            let grant = grant.await?;
+            Ok(json_bytes(staged.told_with(&grant.access), &grant))
+        }
         Made::Table(loaded) => {
-            let name = request.get("name").and_then(Value::as_str).unwrap_or_default();
-            let ident = TableIdent::new(namespace, name)?;
-            Ok(shown(&loaded, Snapshots::All, place, ident))
+            let ident = ident_of(namespace, &request)?;
+            Ok(show(&app, &loaded, &client.wanted, place, ident).await)
         }
     }
+}
+
+fn ident_of(namespace: Namespace, request: &Value) -> Answer<TableIdent> {
+    let name = request.get("name").and_then(Value::as_str).unwrap_or_default();
+    Ok(TableIdent::new(namespace, name)?)
 }
 
 /// Which snapshots are asked for.
@@ -93,11 +103,35 @@ pub async fn load(
         Some(_) => return Err(CatalogError::invalid("snapshots is all or refs").into()),
     };
     let loaded = app.catalog.load(&place, &ident, &client.principal).await?;
-    let e_tag = ETag::new(loaded.e_tag(snapshots));
-    if !Conditions::of(&headers)?.is_wanted(&e_tag, loaded.pointer.mtime)? {
+    // First, so that nobody is told that what he has is still good whose credentials are not.
+    let grant = app.delegation.grant(&place, &ident, &loaded.metadata, &client.wanted).await?;
+    let e_tag = ETag::new(grant.e_tag(loaded.e_tag(snapshots)));
+    let mtime = grant.mtime(loaded.pointer.mtime);
+    if !Conditions::of(&headers)?.is_wanted(&e_tag, mtime)? {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, e_tag.quoted())]).into_response());
     }
-    Ok(shown(&loaded, snapshots, place, ident))
+    Ok(shown(&loaded, snapshots, &grant, place, ident))
+}
+
+/// Credentials for the files of a table, for who has had some before.
+pub async fn credentials(
+    Reader(caller): Reader,
+    State(app): State<AppState>,
+    InTable(place, ident): InTable,
+) -> Answer<Response> {
+    if !app.delegation.vends() {
+        return Err(CatalogError::new(
+            Kind::Unsupported,
+            "no credentials are given to clients here: the operator has not allowed it, or tables do not lie in S3. Bring credentials of your own",
+        )
+        .into());
+    }
+    let loaded = app.catalog.load(&place, &ident, "").await?;
+    let wanted = Wanted::credentials(&caller.key);
+    let grant = app.delegation.grant(&place, &ident, &loaded.metadata, &wanted).await?;
+    let given = grant.access.credentials.clone().unwrap_or_else(|| json!([]));
+    let told = json!({"storage-credentials": given}).to_string();
+    Ok(json_bytes(told.into(), &grant))
 }
 
 /// Whether it is there.
@@ -131,7 +165,7 @@ pub async fn register(
     let overwrite = asked.overwrite.unwrap_or(false);
     let location = asked.metadata_location.as_str();
     let loaded = app.catalog.register(&place, &ident, location, overwrite, client.said).await?;
-    Ok(shown(&loaded, Snapshots::All, place, ident))
+    Ok(show(&app, &loaded, &client.wanted, place, ident).await)
 }
 
 /// Which table gets which name.
@@ -195,15 +229,33 @@ pub async fn report(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The answer that shows a table.
-pub fn shown(
+/// The answer that shows a table which was just made or taken over, and how its files are reached. What was done is
+/// told also where that cannot be said now: a client that loads the table again hears why.
+pub async fn show(
+    app: &AppState,
     loaded: &Arc<Loaded>,
-    snapshots: Snapshots,
+    wanted: &Wanted,
     place: Place,
     ident: TableIdent,
 ) -> Response {
-    let mut answer = json_bytes(loaded.told(snapshots));
-    let e_tag = ETag::new(loaded.e_tag(snapshots)).quoted();
+    let grant = app.delegation.grant(&place, &ident, &loaded.metadata, wanted).await;
+    let grant = grant.unwrap_or_else(|error| {
+        tracing::warn!(%error, %ident, "a table is told without a way to its files");
+        Grant::default()
+    });
+    shown(loaded, Snapshots::All, &grant, place, ident)
+}
+
+/// The same, with what was granted.
+pub fn shown(
+    loaded: &Arc<Loaded>,
+    snapshots: Snapshots,
+    grant: &Grant,
+    place: Place,
+    ident: TableIdent,
+) -> Response {
+    let mut answer = json_bytes(loaded.told_with(snapshots, &grant.access), grant);
+    let e_tag = ETag::new(grant.e_tag(loaded.e_tag(snapshots))).quoted();
     if let Ok(e_tag) = e_tag.parse() {
         answer.headers_mut().insert(ETAG, e_tag);
     }
@@ -211,6 +263,8 @@ pub fn shown(
     answer
 }
 
-fn json_bytes(bytes: Bytes) -> Response {
-    ([(CONTENT_TYPE, "application/json")], bytes).into_response()
+fn json_bytes(bytes: Bytes, grant: &Grant) -> Response {
+    let mut answer = ([(CONTENT_TYPE, "application/json")], bytes).into_response();
+    answer.headers_mut().extend(grant.cache_control());
+    answer
 }

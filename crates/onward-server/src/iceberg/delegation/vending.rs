@@ -1,0 +1,213 @@
+//! Credentials that are given to clients: sessions of a role, each for the folders of one table, or keys that the
+//! operator has made for this.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as Turn;
+
+use super::policy::{partition, policy};
+use super::sts::{Sts, Wish};
+use super::wanted::Wanted;
+use crate::settings::{IcebergAccess, VendedKey, VendedRole};
+use onward::internals::clock::{self, Deadline};
+use onward::internals::objects::{Bucket, Login};
+use onward::{Error, Result};
+use onward_iceberg::catalog::CatalogError;
+
+/// Sessions that are kept. Each is of one access key and one table.
+const KEPT_MAX: usize = 4096;
+
+/// For how long a failure of STS is told to others.
+const AWAY: Duration = Duration::from_secs(3);
+
+/// The longest name of a session, in characters.
+const NAME_LEN_MAX: usize = 64;
+
+/// Credentials for a client.
+#[derive(Debug, Clone)]
+pub struct Vended {
+    /// What it signs with.
+    pub login: Login,
+    /// When they end, ms since the Unix epoch; never, if nobody ends them.
+    pub until_ms: Option<i64>,
+    /// When they were made, ms since the Unix epoch.
+    pub since_ms: i64,
+}
+
+/// What somebody may have of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Keys of the table's files begin with these.
+    pub folders: Vec<String>,
+    /// Whether he may write there.
+    pub writes: bool,
+}
+
+/// Where credentials come from.
+#[derive(Debug)]
+pub enum Vending {
+    /// A role.
+    Role(Sessions),
+    /// Keys that stand: for who may write, and for who may read.
+    Keys(Option<Vended>, Option<Vended>),
+}
+
+impl Vending {
+    /// What the operator allows; none where that is nothing.
+    pub fn new(settings: &IcebergAccess, bucket: &Bucket) -> Result<Option<Self>> {
+        let keys = (standing(&settings.write_key), standing(&settings.read_key));
+        match (&settings.role, keys) {
+            (None, (None, None)) => Ok(None),
+            (None, (write, read)) => Ok(Some(Self::Keys(write, read))),
+            (Some(role), (None, None)) => Ok(Some(Self::Role(Sessions {
+                sts: Sts::new(settings.sts_endpoint.as_deref(), bucket.region())?,
+                role: role.clone(),
+                kept: Mutex::default(),
+                away: Mutex::default(),
+            }))),
+            (Some(_), _) => Err(Error::invalid(
+                "clients of Iceberg tables get sessions of a role or keys that stand: give --iceberg-vended-role, or keys, and not both",
+            )),
+        }
+    }
+
+    /// Credentials for a share of a table; none where nobody may have any.
+    pub async fn credentials(
+        &self,
+        bucket: &Bucket,
+        share: Share,
+        wanted: &Wanted,
+    ) -> std::result::Result<Option<Vended>, CatalogError> {
+        match self {
+            Self::Keys(write, _) if share.writes => Ok(write.clone()),
+            Self::Keys(_, read) => Ok(read.clone()),
+            Self::Role(sessions) => sessions.get(bucket, share, &wanted.key).await,
+        }
+    }
+}
+
+fn standing(key: &Option<VendedKey>) -> Option<Vended> {
+    let VendedKey { id, secret } = key.clone()?;
+    let login = Login { key_id: id, secret, token: None };
+    Some(Vended { login, until_ms: None, since_ms: 0 })
+}
+
+/// Whose session it is, and for what.
+type Holder = (String, Share);
+
+/// Sessions of a role, kept for half of their life, so that who gets one has the other half.
+#[derive(Debug)]
+pub struct Sessions {
+    sts: Sts,
+    role: VendedRole,
+    kept: Mutex<HashMap<Holder, Arc<Turn<Option<Vended>>>>>,
+    /// Why there was no session last, and until when that is told again.
+    away: Mutex<Option<(Deadline, CatalogError)>>,
+}
+
+impl Sessions {
+    async fn get(
+        &self,
+        bucket: &Bucket,
+        share: Share,
+        key: &str,
+    ) -> std::result::Result<Option<Vended>, CatalogError> {
+        let place = self.place((key.to_owned(), share.clone()));
+        // One asks for all who want the same.
+        let mut kept = place.lock().await;
+        if let Some(fresh) = kept.as_ref().filter(|kept| is_fresh(kept)) {
+            return Ok(Some(fresh.clone()));
+        }
+        let said = policy(partition(&self.role.arn), bucket.name(), &share.folders, share.writes);
+        let Some(policy) = said else {
+            tracing::warn!(folder = ?share.folders.first(), "no session can be cut to the folder of a table: its name has a '*', '?' or '$', or is too long");
+            return Ok(None);
+        };
+        self.require_answers()?;
+        let name = session_name(key);
+        let wish = Wish {
+            role: &self.role.arn,
+            name: &name,
+            policy: &policy,
+            lifetime: self.role.lifetime,
+        };
+        let session = async { self.sts.assume(&bucket.log_in().await?, &wish).await }.await;
+        let session = session.map_err(|error| self.away(error))?;
+        let vended = Vended {
+            login: session.login,
+            until_ms: Some(session.until_ms),
+            since_ms: clock::now_ms(),
+        };
+        *kept = Some(vended.clone());
+        Ok(Some(vended))
+    }
+
+    /// Fails while it is not long ago that STS gave none: nobody waits then who waits for nothing.
+    fn require_answers(&self) -> std::result::Result<(), CatalogError> {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        match away.as_ref() {
+            Some((until, error)) if !until.is_over() => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn away(&self, error: Error) -> CatalogError {
+        tracing::warn!(%error, "no session of the role for clients of tables");
+        let told = CatalogError::from(error);
+        let told = told.context("credentials for the files of this table cannot be had now");
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        *away = Some((Deadline::after(AWAY), told.clone()));
+        told
+    }
+
+    fn place(&self, holder: Holder) -> Arc<Turn<Option<Vended>>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX && !kept.contains_key(&holder) {
+            let is_of_use = |place: &Arc<Turn<Option<Vended>>>| {
+                Arc::strong_count(place) > 1
+                    || place.try_lock().is_ok_and(|kept| kept.as_ref().is_some_and(is_fresh))
+            };
+            kept.retain(|_, place| is_of_use(place));
+            if kept.len() >= KEPT_MAX {
+                kept.retain(|_, place| Arc::strong_count(place) > 1);
+            }
+        }
+        Arc::clone(kept.entry(holder).or_default())
+    }
+}
+
+/// Whether more than half of its life is left.
+fn is_fresh(vended: &Vended) -> bool {
+    vended.until_ms.is_none_or(|until| {
+        let now = clock::now_ms();
+        until - now > (until - vended.since_ms) / 2
+    })
+}
+
+/// The name of a session: what Amazon's log says of who asked.
+fn session_name(key: &str) -> String {
+    let plain = |char: char| {
+        if char.is_ascii_alphanumeric() || "=,.@-".contains(char) { char } else { '-' }
+    };
+    format!("onward-{key}").chars().map(plain).take(NAME_LEN_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_given_while_half_of_its_life_is_left() {
+        let login = Login { key_id: String::new(), secret: String::new(), token: None };
+        let now = clock::now_ms();
+        let of = |since, until| Vended { login: login.clone(), until_ms: until, since_ms: since };
+        assert!(is_fresh(&of(now - 1000, Some(now + 10_000))));
+        assert!(!is_fresh(&of(now - 10_000, Some(now + 1000))));
+        assert!(!is_fresh(&of(now - 10_000, Some(now - 1))));
+        assert!(is_fresh(&of(0, None)));
+        assert_eq!(session_name("A B/ü"), "onward-A-B--");
+        assert_eq!(session_name(&"a".repeat(99)).len(), NAME_LEN_MAX);
+    }
+}
