@@ -134,9 +134,9 @@ pub struct VendedRole {
 /// A key that clients of Iceberg tables get.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VendedKey {
-    /// Its id.
+    /// The id of the key.
     pub id: String,
-    /// Its secret.
+    /// The secret that goes with the id.
     pub secret: String,
 }
 

@@ -246,7 +246,7 @@ pub async fn show(
     shown(loaded, Snapshots::All, &grant, place, ident)
 }
 
-/// The same, with what was granted.
+/// The answer that shows a table with what was granted for it.
 pub fn shown(
     loaded: &Arc<Loaded>,
     snapshots: Snapshots,

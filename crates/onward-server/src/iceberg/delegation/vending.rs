@@ -48,7 +48,7 @@ pub struct Share {
 /// Where credentials come from.
 #[derive(Debug)]
 pub enum Vending {
-    /// A role.
+    /// Sessions of a role.
     Role(Sessions),
     /// Keys that stand: for who may write, and for who may read.
     Keys(Option<Vended>, Option<Vended>),
