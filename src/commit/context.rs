@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::coord::RedisBranch;
+use crate::coord::view::View;
+use crate::coord::{Answer, RedisBranch};
 use crate::model::ids::BranchUid;
 use crate::model::name::BranchName;
 
@@ -10,6 +11,7 @@ use super::contact::Contact;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::log::lake::Lake;
+use super::sharing::Sharing;
 
 /// Ops in a batch, at most: the `batch_limit` of the bound on rounds.
 pub const BATCH_MAX: usize = 1024;
@@ -25,6 +27,8 @@ pub struct BranchParts {
     pub redis: RedisBranch,
     /// Whether it was compared with the log.
     pub contact: Contact,
+    /// Those who look at its head.
+    pub looks: Sharing<Answer<View>>,
     /// The repository, as the object store has it.
     pub lake: Lake,
     /// The branch's name.

@@ -150,6 +150,7 @@ impl Coordinator {
         let context = BranchContext::from(BranchParts {
             redis: RedisBranch::new(lanes, keys, turn, self.options.retention),
             contact: Contact::default(),
+            looks: Default::default(),
             lake: self.lake(repo),
             name: name.clone(),
             uid,

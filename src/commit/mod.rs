@@ -25,6 +25,7 @@ pub mod mend;
 pub mod merge;
 pub mod op;
 pub mod round;
+pub mod sharing;
 pub mod tasks;
 
 pub use coordinator::{Coordinator, CoordinatorOptions};

@@ -22,6 +22,11 @@ use super::failure::{CallError, LaneFate, classify, is_unknown_script};
 use super::options::LaneOptions;
 use super::waits::Waits;
 
+/// Calls that go together on one connection on this machine, before another one is used. Over a network a
+/// short call would stand behind a long reply, and a connection that is lost would take all of them along: there
+/// each goes alone while there are connections.
+const TOGETHER: usize = 16;
+
 /// The oldest Redis that has every command the scripts use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
 
@@ -74,6 +79,8 @@ struct Pool {
     lanes: Vec<Place>,
     /// One task at a time opens a lane.
     opening: Attempts<CallError>,
+    /// Calls on a lane, before the next one is used.
+    together: usize,
     next: AtomicUsize,
     generations: AtomicU64,
     losses: AtomicU64,
@@ -107,8 +114,10 @@ impl Lanes {
         connector: Arc<dyn Connector>,
         options: LaneOptions,
     ) -> Result<Self> {
+        let is_local = connector.url().split("://").next().is_some_and(|s| s.ends_with("unix"));
         let lanes = Self {
             inner: Arc::new(Pool {
+                together: if is_local { TOGETHER } else { 1 },
                 connector,
                 lanes: (0..options.lanes.max(1)).map(|_| Place::default()).collect(),
                 options,
@@ -244,12 +253,14 @@ impl Lanes {
         self.inner.losses.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The first lane without a call under way, else one after the other: who makes one call at a time has
-    /// one connection, and nothing of a second one takes room here, in the server, or in the caches of both.
+    /// The first lane that has few calls under way, else one after the other. Calls that go together on one
+    /// connection are read, and answered, in one go by the server; and who makes one call at a time has one
+    /// connection, and nothing of a second one takes room here, in the server, or in the caches of both.
     fn free_lane(&self) -> usize {
         let lanes = &self.inner.lanes;
-        let free = lanes.iter().position(|place| place.busy.load(Ordering::Relaxed) == 0);
-        free.unwrap_or_else(|| self.inner.next.fetch_add(1, Ordering::Relaxed) % lanes.len())
+        let has_room = |place: &Place| place.busy.load(Ordering::Relaxed) < self.inner.together;
+        let first = lanes.iter().position(has_room);
+        first.unwrap_or_else(|| self.inner.next.fetch_add(1, Ordering::Relaxed) % lanes.len())
     }
 
     async fn lane(&self, index: usize) -> Result<(u64, Link), CallError> {

@@ -42,8 +42,12 @@ impl Folders {
         })
     }
 
-    /// Makes all names last that the folder has after this `change`.
-    fn sync(&self, folder: &Path, change: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    /// Makes all names last that the folder has after this `change`, with those that others give meanwhile.
+    pub(super) fn sync(
+        &self,
+        folder: &Path,
+        change: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let syncs = Arc::clone(self.lock().entry(folder.to_owned()).or_default());
         let synced = change().and_then(|()| syncs.join(|| File::open(folder)?.sync_all()));
         let mut all = self.lock();
@@ -76,15 +80,39 @@ struct State {
     running: bool,
     /// How many wait for its end.
     waiting: usize,
+    /// The newest that failed, and why.
+    failed: Option<(u64, Failure)>,
+}
+
+/// What a sync that failed tells all who share it.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    kind: io::ErrorKind,
+    os: Option<i32>,
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Self {
+        Self { kind: error.kind(), os: error.raw_os_error() }
+    }
+
+    fn error(self) -> io::Error {
+        self.os.map_or_else(|| self.kind.into(), io::Error::from_raw_os_error)
+    }
 }
 
 impl Syncs {
     /// Returns when a sync that began after this call has succeeded: somebody else's, or one that this
-    /// call makes.
+    /// call makes. One that fails after this call fails it, whoever makes it: a system reports once that it
+    /// could not write, and who syncs again hears nothing of it.
     fn join(&self, sync: impl Fn() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.lock();
         let wanted = state.begun + 1;
+        let under_way = state.begun - u64::from(state.running);
         while state.done < wanted {
+            if let Some((_, failure)) = state.failed.filter(|(number, _)| *number > under_way) {
+                return Err(failure.error());
+            }
             if state.running {
                 state.waiting += 1;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -98,10 +126,10 @@ impl Syncs {
             let synced = sync();
             state = self.lock();
             state.running = false;
-            if synced.is_ok() {
-                state.done = number;
+            match &synced {
+                Ok(()) => state.done = number,
+                Err(error) => state.failed = Some((number, Failure::of(error))),
             }
-            // Where it failed each of the others tries, and has its own error.
             self.changed.notify_all();
             synced?;
         }
@@ -163,6 +191,34 @@ mod tests {
         assert_eq!(syncs.counted(), (1, 0));
         syncs.join(|| Ok(())).unwrap();
         assert_eq!(syncs.counted(), (2, 2));
+    }
+
+    #[test]
+    fn a_sync_that_failed_fails_all_who_came_before_its_end() {
+        const LATER: usize = 8;
+        let syncs = Syncs::default();
+        let (begun, has_begun) = mpsc::channel();
+        // It fails when all others wait, who made their names while it was under way.
+        let fails = || {
+            begun.send(()).unwrap();
+            while syncs.lock().waiting < LATER {
+                thread::yield_now();
+            }
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        thread::scope(|scope| {
+            let first = scope.spawn(|| syncs.join(fails));
+            has_begun.recv().unwrap();
+            let others: Vec<_> =
+                (0..LATER).map(|_| scope.spawn(|| syncs.join(|| Ok(())))).collect();
+            for failed in others.into_iter().chain([first]) {
+                let error = failed.join().unwrap().unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            }
+        });
+        assert_eq!(syncs.counted(), (1, 0));
+        syncs.join(|| Ok(())).unwrap();
+        assert_eq!(syncs.counted(), (2, 2), "who comes later has a sync of his own");
     }
 
     #[test]

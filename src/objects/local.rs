@@ -3,7 +3,8 @@
 //! Every batch of commits waits until its log entry is created, every upload until it is written, and on
 //! local files a good part of that was handing the work over: once to compare the root, once to write. Here
 //! the root is compared and the object written, flushed and named in one go. So is a small object opened and
-//! read, which the crate below hands over twice. Everything else is as the crate has it.
+//! read, which the crate below hands over twice; what the system has in memory of it is read without handing
+//! anything over. Everything else is as the crate has it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+use super::at_hand;
 use super::backend::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, LocalFileSystem,
     MultipartUpload, ObjectMeta, ObjectStore, Path, PutMode, PutMultipartOptions, PutOptions,
@@ -31,6 +33,10 @@ const STAGED_MAX: u32 = 1024;
 
 /// Bytes of an object that are read in the visit that opens it, at most.
 const READ_AT_ONCE: u64 = 256 << 10;
+
+/// Bytes of an object that are read without such a visit where they are in memory, at most: copying them
+/// takes less than handing over would.
+const READ_AT_HAND: u64 = 64 << 10;
 
 /// Files below a watched root. Clones are the same.
 #[derive(Clone, Debug)]
@@ -48,6 +54,11 @@ impl LocalFiles {
     /// Where an object lies.
     pub(super) fn path(&self, of: &Path) -> Result<PathBuf> {
         self.files.path_to_filesystem(of)
+    }
+
+    /// The root that they lie below.
+    pub(super) fn root(&self) -> &Arc<LocalRoot> {
+        &self.root
     }
 
     /// Begins to write the object at `path`. Blocks.
@@ -82,6 +93,7 @@ enum Made {
 /// A file that is being written, and removed unless it comes to its name. Should it stay all the same, garbage
 /// collection finds it by its own.
 pub(super) struct Draft {
+    root: Arc<LocalRoot>,
     file: File,
     staged: PathBuf,
     path: PathBuf,
@@ -89,11 +101,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    fn begin(root: &LocalRoot, path: PathBuf) -> io::Result<Self> {
+    fn begin(root: &Arc<LocalRoot>, path: PathBuf) -> io::Result<Self> {
         root.compare()?;
         root.make_folder(folder_of(&path)?)?;
         let (file, staged) = stage(&path)?;
-        Ok(Self { file, staged, path, is_named: false })
+        Ok(Self { root: Arc::clone(root), file, staged, path, is_named: false })
     }
 
     /// Adds the next `len` bytes of a file, or what is left of it, and returns how many they were. Blocks. The
@@ -110,13 +122,17 @@ impl Draft {
     /// The file has its name only when its bytes are on disk.
     fn finish(mut self, naming: Naming) -> io::Result<Made> {
         self.file.sync_all()?;
-        let named = match naming {
-            Naming::IfAbsent => name(&self.staged, &self.path),
-            Naming::Instead => fs::rename(&self.staged, &self.path),
-        };
-        self.is_named = named.is_ok();
+        let Self { root, staged, path, is_named, .. } = &mut self;
+        let named = root.name_in(folder_of(path)?, || {
+            match naming {
+                Naming::IfAbsent => name(&*staged, &*path)?,
+                Naming::Instead => fs::rename(&*staged, &*path)?,
+            }
+            *is_named = true;
+            Ok(())
+        });
         match named {
-            Ok(()) => File::open(folder_of(&self.path)?)?.sync_all().map(|()| Made::Durably),
+            Ok(()) => Ok(Made::Durably),
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists
                     && matches!(naming, Naming::IfAbsent) =>
@@ -143,7 +159,7 @@ fn folder_of(path: &FilePath) -> io::Result<&FilePath> {
 
 /// Writes the file at `path` with `payload`. Blocks.
 fn write(
-    root: &LocalRoot,
+    root: &Arc<LocalRoot>,
     path: PathBuf,
     payload: &PutPayload,
     naming: Naming,
@@ -208,41 +224,88 @@ fn is_plain(options: &GetOptions) -> bool {
     )
 }
 
-/// Opens the object at `path`, and reads what is asked for of it if that is little. Blocks.
-fn read(path: PathBuf, location: Path, options: &GetOptions) -> Result<GetResult> {
-    let unread = |source: io::Error| match source.kind() {
+fn unread(path: &FilePath, source: io::Error) -> Error {
+    match source.kind() {
         io::ErrorKind::NotFound => {
             Error::NotFound { path: path.display().to_string(), source: Box::new(source) }
         }
         _ => failed(source),
-    };
-    let file = File::open(&path).map_err(unread)?;
-    let metadata = file.metadata().map_err(unread)?;
-    if metadata.is_dir() {
-        return Err(unread(io::Error::new(io::ErrorKind::NotFound, "it is a folder")));
     }
-    let meta = ObjectMeta {
-        location,
-        last_modified: metadata.modified().map_err(failed)?.into(),
-        size: metadata.len(),
-        e_tag: Some(format!("\"{}\"", e_tag(&metadata))),
-        version: None,
-    };
-    let range = match &options.range {
-        Some(range) => range.as_range(meta.size).map_err(failed)?,
-        None => 0..meta.size,
-    };
-    let len = range.end.saturating_sub(range.start);
-    let payload = match usize::try_from(len) {
-        Ok(room) if len <= READ_AT_ONCE => {
-            let mut bytes = vec![0; room];
-            file.read_exact_at(&mut bytes, range.start).map_err(failed)?;
-            GetResultPayload::Stream(futures::stream::iter([Ok(bytes.into())]).boxed())
+}
+
+/// An object that was opened, and what is asked for of it.
+struct Opened {
+    file: File,
+    meta: ObjectMeta,
+    range: Range<u64>,
+}
+
+impl Opened {
+    /// Finds out what there is to know of the file at `path`.
+    fn new(file: File, path: &FilePath, location: Path, options: &GetOptions) -> Result<Self> {
+        let metadata = file.metadata().map_err(|error| unread(path, error))?;
+        if !metadata.is_file() {
+            let error = io::Error::new(io::ErrorKind::NotFound, "it is no regular file");
+            return Err(unread(path, error));
         }
-        _ => GetResultPayload::File(file, path),
+        let meta = ObjectMeta {
+            location,
+            last_modified: metadata.modified().map_err(failed)?.into(),
+            size: metadata.len(),
+            e_tag: Some(format!("\"{}\"", e_tag(&metadata))),
+            version: None,
+        };
+        let range = match &options.range {
+            Some(range) => range.as_range(meta.size).map_err(failed)?,
+            None => 0..meta.size,
+        };
+        Ok(Self { file, meta, range })
+    }
+
+    /// Room for what is asked for, where that is at most so much.
+    fn room(&self, max: u64) -> Option<Vec<u8>> {
+        let len = self.range.end.saturating_sub(self.range.start);
+        usize::try_from(len).ok().filter(|_| len <= max).map(|len| vec![0; len])
+    }
+
+    /// With the bytes that are asked for, or with the file where they are too many to be read at once.
+    fn with(self, read: Option<Vec<u8>>, path: PathBuf) -> GetResult {
+        let payload = match read {
+            Some(bytes) => {
+                GetResultPayload::Stream(futures::stream::iter([Ok(bytes.into())]).boxed())
+            }
+            None => GetResultPayload::File(self.file, path),
+        };
+        let (attributes, extensions) = Default::default();
+        GetResult { payload, meta: self.meta, range: self.range, attributes, extensions }
+    }
+}
+
+/// Opens the object at `path`, and reads what is asked for of it if that is little. Blocks.
+fn read(path: PathBuf, location: Path, options: &GetOptions) -> Result<GetResult> {
+    let file = File::open(&path).map_err(|error| unread(&path, error))?;
+    let opened = Opened::new(file, &path, location, options)?;
+    let mut bytes = opened.room(READ_AT_ONCE);
+    if let Some(bytes) = &mut bytes {
+        opened.file.read_exact_at(bytes, opened.range.start).map_err(failed)?;
+    }
+    Ok(opened.with(bytes, path))
+}
+
+/// The same without waiting for anything; `None` where something has to be waited for.
+fn read_at_hand(
+    path: &FilePath,
+    location: &Path,
+    options: &GetOptions,
+) -> Option<Result<GetResult>> {
+    let file = match at_hand::open(path)? {
+        Ok(file) => file,
+        Err(error) => return Some(Err(unread(path, error))),
     };
-    let (attributes, extensions) = Default::default();
-    Ok(GetResult { payload, meta, range, attributes, extensions })
+    let opened = Opened::new(file, path, location.clone(), options).ok()?;
+    let mut bytes = opened.room(READ_AT_HAND)?;
+    let is_whole = at_hand::fill(&opened.file, &mut bytes, opened.range.start);
+    is_whole.then(|| Ok(opened.with(Some(bytes), path.to_owned())))
 }
 
 #[async_trait::async_trait]
@@ -284,7 +347,11 @@ impl ObjectStore for LocalFiles {
         if !is_plain(&options) {
             return self.files.get_opts(location, options).await;
         }
-        let (path, location) = (self.path(location)?, location.clone());
+        let path = self.path(location)?;
+        if let Some(read) = read_at_hand(&path, location, &options) {
+            return read;
+        }
+        let location = location.clone();
         let reading = tokio::task::spawn_blocking(move || read(path, location, &options));
         reading.await.unwrap_or_else(|error| Err(failed(error)))
     }

@@ -29,6 +29,7 @@
 //! ```
 
 mod age;
+mod at_hand;
 pub mod backend;
 mod bucket;
 mod counters;
@@ -52,6 +53,7 @@ mod source;
 mod spelling;
 mod staged;
 mod store;
+mod survey;
 mod unfinished;
 mod upload;
 mod write;
@@ -72,6 +74,7 @@ pub use secret::{SECRET_LEN, Secret};
 pub use source::Source;
 pub use staged::becoming;
 pub use store::{DEADLINE, OBJECT_LEN_MAX, Objects};
+pub use survey::Surveyed;
 pub use unfinished::UNFINISHED_MAX;
 pub use upload::{Checksum, Hasher, UPLOAD_LEN_MAX, Uploaded};
 pub use write::Created;

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::at_hand;
 use super::backend::LocalFileSystem;
 use super::failure::{Call, io_failed};
 use super::folders::Folders;
@@ -21,7 +22,10 @@ pub(super) struct LocalRoot {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// Those that are being made.
     folders: Folders,
+    /// Those in which objects are being named.
+    named: Folders,
 }
 
 impl LocalRoot {
@@ -33,7 +37,8 @@ impl LocalRoot {
             .map_err(|error| super::failure::classify(call, error).into_error(call))?
             .with_fsync(true);
         let (device, inode) = (metadata.dev(), metadata.ino());
-        let root = Self { path: path.to_owned(), device, inode, folders: Folders::default() };
+        let (folders, named) = Default::default();
+        let root = Self { path: path.to_owned(), device, inode, folders, named };
         Ok((root, store))
     }
 
@@ -44,6 +49,9 @@ impl LocalRoot {
 
     /// Fails when the directory is not the one that was opened.
     pub(super) async fn check(self: &Arc<Self>, call: Call<'_>) -> Result<()> {
+        if at_hand::folder(&self.path).is_some_and(|found| self.is(&found)) {
+            return Ok(());
+        }
         let root = Arc::clone(self);
         blocking(call, move || root.compare()).await
     }
@@ -94,6 +102,16 @@ impl LocalRoot {
     /// Makes a folder below it. Blocks.
     pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         self.folders.make(folder, &self.path)
+    }
+
+    /// Gives an object in a folder below it its name by `naming`, and returns when that lasts. Those who
+    /// do so in one folder at the same time share a sync of it. Blocks.
+    pub(super) fn name_in(
+        &self,
+        folder: &Path,
+        naming: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.named.sync(folder, naming)
     }
 }
 

@@ -140,6 +140,12 @@ impl Objects {
         self.ordered
     }
 
+    /// Whether objects that are made in one folder at the same time cost less than in several: local files,
+    /// where they share a sync of it.
+    pub fn shares_syncs(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// The root of local storage.
     pub(super) fn root(&self) -> Option<&Arc<LocalRoot>> {
         self.root.as_ref()

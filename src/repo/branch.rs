@@ -9,7 +9,7 @@ use crate::commit::accept::persist::persist;
 use crate::commit::accept::queue::BranchQueue;
 use crate::commit::accept::submitting::Submitting;
 use crate::commit::context::{BATCH_MAX, BranchContext};
-use crate::commit::log::record::{BranchRecord, encode};
+use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState, encode};
 use crate::commit::mend::present::{Name, accepted, present};
 use crate::commit::mend::restore::{open_new, read_back};
 use crate::commit::op::queued::{Body, QueuedOp};
@@ -20,7 +20,7 @@ use crate::model::address::RefExpr;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::ids::{CommitId, Fingerprint, OpId, Ticket};
 use crate::model::life::RepoLife;
-use crate::model::name::BranchName;
+use crate::model::name::{BranchName, TagName};
 use crate::model::outcome::{Details, Outcome};
 use crate::objects::{Created, layout};
 
@@ -35,6 +35,9 @@ use super::ticket::{Again, HandleState, TicketHandle, same_request};
 /// How long after its record a branch is in Redis, if its maker did not sleep over it: while he slept
 /// others can have worked on it, ended it, and Redis have forgotten that.
 const OPENED_SOON: Duration = Duration::from_secs(60);
+
+/// The first incarnation of a name.
+const FIRST: u32 = 1;
 
 /// What there is to say of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +130,9 @@ impl Branch {
             Ok(start)
         };
         let free = async {
+            if let Some(life) = self.of_new_name().await? {
+                return Ok((life, FIRST));
+            }
             let (life, _) = self.repo.live().await?;
             let incarnation = self.free_incarnation(&life).await?;
             Ok((life, incarnation))
@@ -147,6 +153,30 @@ impl Branch {
         self.record(life, start, self.free_incarnation(life).await?, new).await
     }
 
+    /// The life that the repository is in, where that is the one that is known and nothing in it has, or ever
+    /// had, the name of the branch: all that is asked at once. `None` where there is more to ask.
+    async fn of_new_name(&self) -> Result<Option<RepoLife>> {
+        let (repo, name, inner) = (self.repo.name()?, self.branch_name()?, &self.repo.onward.inner);
+        let Some(life) = inner.lives.last(&repo) else { return Ok(None) };
+        let record = layout::repo(&life);
+        let tag = TagName::new(name.as_str()).ok().map(|name| layout::tag(&life, &name));
+        let wanted: Vec<&str> =
+            [Some(&record), tag.as_ref()].into_iter().flatten().map(String::as_str).collect();
+        let found =
+            inner.coordinator.objects().survey(&wanted, &layout::branch_dir(&life, &name)).await?;
+        let mut objects = found.objects.into_iter();
+        let (Some(Some(bytes)), None) = (objects.next(), objects.next().flatten()) else {
+            return Ok(None);
+        };
+        let is_live = RepoRecord::decode(&record, &bytes)?.state == RepoState::Live;
+        let is_new = !found.keys.iter().any(|key| layout::parse_branch(key).is_some());
+        if !is_live || !is_new {
+            return Ok(None);
+        }
+        inner.remember_life(&life);
+        Ok(Some(life))
+    }
+
     /// The incarnation that the branch will be. Fails with [`ErrorKind::Conflict`] where the name is
     /// taken.
     async fn free_incarnation(&self, life: &RepoLife) -> Result<u32> {
@@ -165,7 +195,7 @@ impl Branch {
                 Err(exists(&name, life))
             }
             Some((record, _)) => Ok(record.incarnation + 1),
-            None => Ok(1),
+            None => Ok(FIRST),
         }
     }
 
@@ -270,7 +300,7 @@ impl Branch {
 
     /// The head, by a Redis that was brought up to the log where there was a doubt.
     pub(super) async fn head(&self) -> Result<(BranchContext, HeadView)> {
-        let ask = |context: BranchContext| async move { context.look(0).await };
+        let ask = |context: BranchContext| async move { context.look_at_head().await };
         let (context, view) = present(self, ask).await?;
         if !standing::stands(&view) {
             return Ok((context, view.head));

@@ -20,7 +20,7 @@ use crate::model::change::{Change, Condition, PathChange, decode_value, encode_v
 use crate::model::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::path::ObjectPath;
-use crate::objects::layout;
+use crate::objects::{Objects, layout};
 use crate::tree::{Position, ScanStart};
 
 use super::current::{Asked, Current};
@@ -97,7 +97,7 @@ impl Branch {
     async fn take(&self, reader: impl tokio::io::AsyncRead + Send) -> Result<Entry> {
         let life = self.repo.life().await?;
         let objects = self.repo.onward.coordinator().objects();
-        let key = layout::data(&life, clock::random_u128());
+        let key = layout::data(&life, new_data_id(objects));
         let uploaded = objects.upload(&key, reader, self.repo.onward.inner.checksum).await?;
         self.repo.onward.coordinator().faults().pass("uploaded").await?;
         let mut entry = Entry::new(objects.address(&key), uploaded.size, uploaded.checksum);
@@ -262,6 +262,16 @@ impl Branch {
             }
         }
         Ok(total)
+    }
+}
+
+/// An id for what is uploaded. Its first byte names the folder: on local files that of the second, so that
+/// those who upload at the same time share a sync; elsewhere any, so that they share no part of a service.
+fn new_data_id(objects: &Objects) -> u128 {
+    let id = clock::random_u128();
+    match objects.shares_syncs() {
+        true => id >> 8 | u128::from((clock::now_ms() / 1000) as u8) << 120,
+        false => id,
     }
 }
 

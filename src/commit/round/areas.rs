@@ -3,7 +3,7 @@
 
 use crate::clock;
 use crate::coord::areas::Area;
-use crate::coord::staging::{self, Bound, PAGE_MAX, Wanted, Which};
+use crate::coord::staging::{Bound, PAGE_MAX, StagedPage, Wanted, Which};
 use crate::model::change::{PathChange, check_value_version, decode_value};
 use crate::model::error::{Error, Result};
 use crate::model::ids::OpId;
@@ -26,10 +26,11 @@ pub(super) async fn load_sealed(
 
 async fn load_area(sources: Sources<'_>, owner: OpId, area: OpId) -> Result<ChangeSet> {
     let mut collector = ChangeSetWriter::new(sources.lake.tree(), SMALL_MAX);
-    let mut from = Bound::Open;
-    while let Some(values) = area_page(sources, owner, area, &from).await? {
-        for value in values {
-            from = Bound::Behind(value.path.clone());
+    let mut from = Some(Bound::Open);
+    while let Some(behind) = from {
+        let page = area_page(sources, owner, area, &behind).await?;
+        from = next_of(&page);
+        for value in page.values {
             check_value_version(&value.value)?;
             let path = ObjectPath::new(value.path)?;
             collector.push(Record { path, op: 0, value: value.value }).await?;
@@ -42,10 +43,11 @@ async fn load_area(sources: Sources<'_>, owner: OpId, area: OpId) -> Result<Chan
 async fn load_areas(sources: Sources<'_>, owner: OpId, areas: &[OpId]) -> Result<ChangeSet> {
     let mut sorter = ChangeSorter::new(0);
     for area in areas {
-        let mut from = Bound::Open;
-        while let Some(values) = area_page(sources, owner, *area, &from).await? {
-            for value in values {
-                from = Bound::Behind(value.path.clone());
+        let mut from = Some(Bound::Open);
+        while let Some(behind) = from {
+            let page = area_page(sources, owner, *area, &behind).await?;
+            from = next_of(&page);
+            for value in page.values {
                 let (change, condition) = decode_value(&value.value)?;
                 let path = ObjectPath::new(value.path)?;
                 sorter.push(PathChange { path, change, condition })?;
@@ -65,15 +67,20 @@ async fn area_page(
     owner: OpId,
     area: OpId,
     from: &Bound,
-) -> Result<Option<Vec<staging::StagedValue>>> {
+) -> Result<StagedPage> {
     let wanted = Wanted::From(from, PAGE_MAX);
     let page = sources.redis.staged(Which::Area(area), wanted).await?.given();
     // An area that is no longer listed as the op's was committed, given back, or lost with Redis: what
     // is read of it now is not what was sealed, and must not become a commit.
     let own = |listed: &Area| listed.id == area && listed.owner == Some(owner);
     let page = page.filter(|page| page.areas.iter().any(own));
-    let page = page.ok_or_else(|| {
+    page.ok_or_else(|| {
         Error::unavailable(format!("sealed area {area} went away while it was read"))
-    })?;
-    Ok(Some(page.values).filter(|values| !values.is_empty()))
+    })
+}
+
+/// Where the page behind this one begins, if there may be one.
+fn next_of(page: &StagedPage) -> Option<Bound> {
+    let last = page.values.last().filter(|_| page.more)?;
+    Some(Bound::Behind(last.path.clone()))
 }

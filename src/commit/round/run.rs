@@ -318,6 +318,17 @@ impl BranchContext {
         self.redis.view(Wish::Look, wanted).await
     }
 
+    /// What Redis has of the branch, without ops. Those who ask at the same time share a call, which begins
+    /// after they came.
+    pub async fn look_at_head(&self) -> Result<Answer<View>> {
+        let context = self.clone();
+        let look = move || {
+            let context = context.clone();
+            async move { context.look(0).await }
+        };
+        self.looks.ask(look).await
+    }
+
     /// Whether the branch has ended, by Redis.
     pub fn is_deleted(view: &View) -> bool {
         view.head.state == BranchState::Deleted

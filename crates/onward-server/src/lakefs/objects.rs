@@ -4,7 +4,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json as Body, Router};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,12 +19,16 @@ use crate::auth::{Reader, Writer};
 use crate::conditions::Conditions;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Flag, Json, Path, Query};
+use crate::headers::text;
 use crate::refused::refused;
 use crate::state::{App, AppState};
 use crate::writes::{SIGNED_FOR, keep, link, now, require, stage as stage_if, stage_judged};
 use onward::internals::repo::{Branch, Repository};
 use onward::internals::tree::{ListItem, ListRequest};
 use onward::{Change, Entry, ObjectPath, PathChange};
+
+/// Bytes of a body that are taken before it is known that its branch is there, at most.
+const SMALL_LEN: u64 = 64 << 10;
 
 pub fn routes() -> Router<AppState> {
     let uploads = Router::new()
@@ -71,15 +75,27 @@ async fn upload(
 /// What an upload is to be, unless it is refused as it is or its conditions do not hold even now.
 async fn expected(
     branch: &Branch,
-    text: &str,
+    named: &str,
     headers: &HeaderMap,
 ) -> ApiResult<(ObjectPath, Conditions, Told)> {
-    let (path, conditions, told) = (path(text)?, Conditions::of(headers)?, Told::of(headers)?);
-    branch.show().await?;
+    let (path, conditions, told) = (path(named)?, Conditions::of(headers)?, Told::of(headers)?);
+    if !is_small(headers) {
+        branch.show().await?;
+    }
     if !conditions.is_none() {
         require(&conditions, &path, branch.stat(&path).await?.as_ref())?;
     }
     Ok((path, conditions, told))
+}
+
+/// Whether so little is sent that staging may be the first to find that there is no such branch: what was
+/// written is withdrawn then, and every other upload is spared a look. One that waits to be asked has not sent
+/// anything yet.
+fn is_small(headers: &HeaderMap) -> bool {
+    let len = text(headers, &header::CONTENT_LENGTH).ok().flatten();
+    let is_small = |len: u64| len <= SMALL_LEN;
+    len.and_then(|len| len.parse().ok()).is_some_and(is_small)
+        && !headers.contains_key(header::EXPECT)
 }
 
 /// Stages an object that lies elsewhere.
