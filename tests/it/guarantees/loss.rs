@@ -345,11 +345,14 @@ async fn who_waits_for_an_op_of_a_process_that_is_gone_is_told_that_redis_lost_i
     let handle = change(&onward, "main", 2).submit().await.unwrap();
     onward.close().await;
     let main = other.repo("lake").branch("main");
-    let rounds = || other.coordinator().lanes().calls().get("view").copied().unwrap_or(0);
-    let before = rounds();
+    let calls = |name| other.coordinator().lanes().calls().get(name).copied().unwrap_or(0);
+    let before = calls("status");
     let patience = crate::support::until::PATIENCE;
     let waiting = tokio::spawn(async move { main.ticket_wait(op_id(2), patience).await });
-    until_async("it is waited for", || async { rounds() > before }).await;
+    until_async("it is asked for", || async { calls("status") > before }).await;
+    // What looks from here on is who waits: where it was asked for too late, nobody would.
+    let before = calls("view");
+    until_async("it is waited for", || async { calls("view") > before }).await;
     snapshot.put_back(&deployment.redis);
     drop((ghost, handle));
     let lost = waiting.await.unwrap().unwrap_err();
