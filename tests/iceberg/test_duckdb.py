@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pytest
-from support import COMMUTE, SCHEMA, audit, ids, rows
+from pyiceberg.table import StaticTable
+from support import COMMUTE, SCHEMA, audit, ids, local, rows
 
 
 def test_attach_insert_and_read(warehouse, catalog, table):
@@ -14,6 +15,16 @@ def test_attach_insert_and_read(warehouse, catalog, table):
         duck.execute("INSERT INTO lake.db.t SELECT range, 1, 'duck' FROM range(4, 10)")
         assert duck.execute("SELECT count(*) FROM lake.db.t").fetchone() == (9,)
     audit(warehouse, "db.t", list(range(1, 10)))
+
+
+def test_metadata_that_is_compressed_is_opened_by_its_path(warehouse, catalog):
+    table = catalog.create_table("db.t", SCHEMA, properties={"write.metadata.compression-codec": "gzip"})
+    table.append(rows(1, 2))
+    at = table.refresh().metadata_location
+    assert at.endswith(".gz.metadata.json")
+    assert ids(StaticTable.from_metadata(at)) == [1, 2]
+    with warehouse.duckdb() as duck:
+        assert duck.execute(f"SELECT id FROM iceberg_scan('{local(at)}') ORDER BY id").fetchall() == [(1,), (2,)]
 
 
 def test_schemas_and_tables_are_made_and_dropped(warehouse, catalog):

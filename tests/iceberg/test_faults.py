@@ -13,7 +13,7 @@ import java
 import pytest
 from conftest import warehouse_of
 from relay import Relay
-from support import COMMUTE, SCHEMA, audit, file
+from support import COMMUTE, SCHEMA, audit, chain, file, ids
 from writers import appenders
 
 FIRST = int(os.environ.get("ICEBERG_SEED", "1"))
@@ -65,6 +65,55 @@ def test_what_was_acknowledged_is_there_once(deploy, seed, properties):
     after = appenders(warehouse, "db.t", 2, 2, first=20_000)()
     assert after.errors == []
     audit(warehouse, "db.t", acknowledged + after.acknowledged, unknown)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_what_was_acknowledged_is_in_one_of_the_tables_that_had_the_name(deploy, seed):
+    """Each table loses the name among its writers, and lives on under another.
+
+    DuckDB is left out: told that nobody knows, as of a commit to a table that got another name, it deletes what it
+    wrote.
+    """
+    print(f"ICEBERG_SEED={seed}")
+    draw = random.Random(seed)
+    deployment = deploy()
+    deployment.another()
+    warehouse = warehouse_of(deployment)
+    catalog = warehouse.pyiceberg()
+    catalog.create_namespace("db")
+    catalog.create_table("db.t", SCHEMA, properties=COMMUTE)
+    over = threading.Event()
+    names = ["db.t"]
+
+    def rename_things() -> None:
+        while not over.wait(draw.uniform(0.5, 1.5)):
+            to = f"db.t{len(names)}"
+            catalog.rename_table("db.t", to)
+            names.append(to)
+            catalog.create_table("db.t", SCHEMA, properties=COMMUTE)
+            deployment.kill(1)
+
+    with Relay([sidecar.port for sidecar in deployment.sidecars], seed, rate=0.3) as relay:
+        there = warehouse.at(relay.uri)
+        join = appenders(there, "db.t", 6, 8)
+        renamer = threading.Thread(target=rename_things)
+        renamer.start()
+        try:
+            appended = join()
+        finally:
+            over.set()
+            renamer.join()
+    acknowledged, found = appended.acknowledged, []
+    for name in names:
+        table = catalog.load_table(name)
+        rows = ids(table)
+        chain(table, len(rows))
+        found += rows
+    print(f"{len(acknowledged)} acknowledged, {len(found)} there in {len(names)} tables; {dict(relay.done)}")
+    assert len(names) > 1 and acknowledged
+    assert len(found) == len(set(found)), f"twice: {sorted({id for id in found if found.count(id) > 1})}"
+    assert set(acknowledged) <= set(found), f"lost: {sorted(set(acknowledged) - set(found))}"
+    assert set(found) <= set(acknowledged) | set(appended.unknown), "rows that nobody wrote"
 
 
 def insert(warehouse, rows: int) -> tuple[list[int], list[int]]:

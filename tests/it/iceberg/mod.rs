@@ -6,8 +6,10 @@ mod checked;
 #[cfg(feature = "aws")]
 mod delegation;
 mod doors;
+mod fates;
 mod faults;
 mod merges;
+mod namesakes;
 mod namespaces;
 mod parts;
 mod sharing;

@@ -85,13 +85,18 @@ pub async fn table() -> (Sidecar, Value) {
 
 /// A table whose appends commute, with snapshot 1.
 pub async fn commuting(sidecar: &Sidecar, name: &str) -> Value {
+    commuting_from(sidecar, name, 1).await
+}
+
+/// The same, with another snapshot for its first one.
+pub async fn commuting_from(sidecar: &Sidecar, name: &str, first: i64) -> Value {
     let mut wanted = super::new_table(name);
     wanted["properties"] = json!({"onward.appends": "commute"});
     let url = format!("{}/namespaces/a/tables", super::MAIN);
     let (status, told) = sidecar.send("POST", &url, wanted).await;
     assert_eq!(status, StatusCode::OK, "{told}");
     let location = told["metadata"]["location"].as_str().unwrap();
-    let first = written(sidecar, location, 1, None).await;
+    let first = written(sidecar, location, first, None).await;
     let (status, told) = sidecar.send("POST", &at(name), first).await;
     assert_eq!(status, StatusCode::OK, "{told}");
     told["metadata"].clone()

@@ -12,17 +12,18 @@ use crate::support::sidecar::told;
 const TABLES: &str = "/iceberg/v1/lake@main/namespaces/a/tables";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_is_made_once_and_says_that_no_engine_removes_files() {
+async fn a_table_is_made_once_and_says_what_engines_are_to_do() {
     let sidecar = catalog().await;
     let made = create(&sidecar, "t").await;
     assert_eq!(made["format-version"], 2);
-    assert_eq!(made["properties"]["gc.enabled"], "false");
+    let said = json!({"gc.enabled": "false", "commit.retry.min-wait-ms": "10"});
+    assert_eq!(made["properties"], said);
     assert_eq!(load(&sidecar, "t").await, made);
     refused(&sidecar.send("POST", TABLES, new_table("t")).await, 409, "AlreadyExistsException");
     let mut own = new_table("u");
-    own["properties"] = json!({"gc.enabled": "true"});
-    let (_, told) = sidecar.send("POST", TABLES, own).await;
-    assert_eq!(told["metadata"]["properties"]["gc.enabled"], "true", "its owner says otherwise");
+    own["properties"] = json!({"gc.enabled": "true", "commit.retry.min-wait-ms": "100"});
+    let (_, told) = sidecar.send("POST", TABLES, own.clone()).await;
+    assert_eq!(told["metadata"]["properties"], own["properties"], "its owner says otherwise");
     for (body, why) in [
         (json!({"name": "v"}), "no schema"),
         (json!({"schema": {}}), "no name"),

@@ -3,13 +3,15 @@
 use futures::{TryStreamExt, join};
 use onward::internals::commit::faults::Faults;
 use onward_iceberg::catalog::{Catalog, Kind};
-use serde_json::json;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 
 use super::faults::over_faulty_storage;
 use super::parts::{Part, commuting, rows, sends, table, written};
-use super::{load, log, snapshots};
-use crate::support::faulty_store::{Fault, Op};
+use super::{MAIN, append, at, catalog, create, load, log, snapshots};
+use crate::support::faulty_store::{Fault, FaultyStore, Op};
 use crate::support::lake::entry;
+use crate::support::sidecar::Sidecar;
 use crate::support::until::until_async;
 
 /// Makes a table keep its newest snapshot and no more.
@@ -64,8 +66,8 @@ async fn what_landed_in_one_table_is_not_taken_for_what_another_has_lost() {
     }
     // Snapshot 2 landed in the other table, and whoever begins on 1 may have been here.
     let same = written(&sidecar, &u.location, 2, Some(1)).await;
-    let told = u.commit(&same).await.unwrap_err();
-    assert_eq!(told.kind, Kind::CommitStateUnknown, "{told}");
+    let told = u.commit(&same).await.unwrap();
+    assert_eq!((rows(told.metadata.json()), rows(&load(&sidecar, "t").await)), ("4", "3"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +79,12 @@ async fn a_log_that_cannot_be_read_fails_those_alone_who_need_it() {
     for id in 2..5 {
         part.append(&sidecar, id, id - 1).await.unwrap();
     }
+    // What it has lost so far is in the log alone, as with programs that keep no list of it.
+    let (_, told) = sidecar.get(&at("t")).await;
+    assert_eq!(sidecar.send("DELETE", &at("t"), json!({})).await.0, StatusCode::NO_CONTENT);
+    let register = json!({"name": "t", "metadata-location": told["metadata-location"]});
+    let url = format!("{MAIN}/namespaces/a/register");
+    assert_eq!(sidecar.send("POST", &url, register).await.0, StatusCode::OK);
     // One that has read no more of the log than its end. The entry with snapshot 1 cannot be read; in front of it are
     // the branch's first one, the namespace and the table.
     let objects = &sidecar.deployment.objects;
@@ -104,6 +112,93 @@ async fn a_log_that_cannot_be_read_fails_those_alone_who_need_it() {
     let fresh = Part::of(&sidecar, Faults::default(), &made).await;
     let last = fresh.commit(&doubtful).await.unwrap();
     assert_eq!(rows(last.metadata.json()), "7");
+}
+
+/// Lets nobody read the log of `main`, but for its newest entry and what is in memory.
+async fn close_log(sidecar: &Sidecar, store: &FaultyStore) {
+    let listed = sidecar.deployment.objects.list("lake/log", None).map_ok(|listed| listed.key);
+    let mut entries: Vec<String> = listed.try_collect().await.unwrap();
+    entries.sort();
+    entries.pop();
+    entries.iter().for_each(|entry| store.fail_all_at(Op::Get, entry, Fault::Outage));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_table_has_lost_is_known_however_long_ago_it_was() {
+    let (sidecar, store) = over_faulty_storage().await;
+    let made = commuting(&sidecar, "t").await;
+    let part = Part::of(&sidecar, Faults::default(), &made).await;
+    trim(&part).await;
+    let landed = written(&sidecar, &part.location, 2, Some(1)).await;
+    part.commit(&landed).await.unwrap();
+    for id in 3..6 {
+        part.append(&sidecar, id, id - 1).await.unwrap();
+    }
+    let first = written(&sidecar, &part.location, 1, None).await;
+    let with_uuid = |mut body: Value| {
+        let uuid = json!({"type": "assert-table-uuid", "uuid": made["table-uuid"]});
+        body["requirements"].as_array_mut().unwrap().push(uuid);
+        body
+    };
+    let commits = log(&sidecar).await.len();
+    close_log(&sidecar, &store).await;
+    let fresh = Part::of(&sidecar, Faults::default(), &made).await;
+    for body in [&landed, &with_uuid(first)] {
+        let told = fresh.commit(body).await.unwrap();
+        assert_eq!(rows(told.metadata.json()), "5");
+    }
+    // And so is what never was there.
+    let new = written(&sidecar, &part.location, 9, Some(1)).await;
+    let told = fresh.commit(&new).await.unwrap();
+    assert_eq!(rows(told.metadata.json()), "6");
+    store.heal();
+    assert_eq!(log(&sidecar).await.len(), commits + 1);
+    // A list that is not there any more leaves it to the log.
+    let branch = sidecar.onward.repo("lake").branch("main");
+    let entry = branch.stat(&"iceberg/a/t.table".parse().unwrap()).await.unwrap().unwrap();
+    let list = sidecar.deployment.objects.key_of(&entry.metadata["iceberg.lost"]).unwrap();
+    sidecar.deployment.objects.delete(list).await.unwrap();
+    let fresh = Part::of(&sidecar, Faults::default(), &made).await;
+    for body in [&landed, &new] {
+        let told = fresh.commit(body).await.unwrap();
+        assert_eq!(rows(told.metadata.json()), "6");
+    }
+    fresh.append(&sidecar, 10, 9).await.unwrap();
+    assert_eq!(rows(&load(&sidecar, "t").await), "7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn very_many_snapshots_that_are_lost_are_known() {
+    const MANY: i64 = 1300;
+    let sidecar = catalog().await;
+    let mut known = create(&sidecar, "t").await;
+    let mut bodies = Vec::new();
+    for id in 1..=MANY {
+        bodies.push(append(&known, id));
+        known["current-snapshot-id"] = id.into();
+        known["last-sequence-number"] = id.into();
+    }
+    // A commit for each would take long: all of them, and then all but the last taken away, some at a time.
+    let adds = |body: &Value| body["updates"][0].clone();
+    let mut updates: Vec<Value> = bodies.iter().map(adds).collect();
+    updates.push(bodies.last().unwrap()["updates"][1].clone());
+    let all = json!({"requirements": [], "updates": updates});
+    let (status, told) = sidecar.send("POST", &at("t"), all).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    let ids: Vec<i64> = (1..MANY).collect();
+    for ids in ids.chunks(400) {
+        let removes = json!({"action": "remove-snapshots", "snapshot-ids": ids});
+        let body = json!({"requirements": [], "updates": [removes]});
+        assert_eq!(sidecar.send("POST", &at("t"), body).await.0, StatusCode::OK);
+    }
+    let fresh = super::Beside::start(sidecar.deployment.connect().await).await;
+    let commits = log(&sidecar).await.len();
+    for id in [1, 2, 399, 400, 401, 900, MANY - 2, MANY - 1] {
+        let body = bodies[usize::try_from(id).unwrap() - 1].clone();
+        let (status, told) = fresh.send("POST", &at("t"), body).await;
+        assert_eq!((status, snapshots(&told["metadata"])), (StatusCode::OK, vec![MANY]), "{id}");
+    }
+    assert_eq!(log(&sidecar).await.len(), commits);
 }
 
 #[tokio::test(flavor = "multi_thread")]

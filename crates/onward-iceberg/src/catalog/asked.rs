@@ -9,7 +9,10 @@ use super::door::Who;
 use super::error::{CatalogError, Result};
 use super::place::Place;
 use super::submit::Said;
-use crate::table::{Ahead, Commit, Requirement};
+use crate::table::{Ahead, Commit, Requirement, Update};
+
+/// What a commit that makes a table says that it does.
+pub(super) const CREATE: &str = "create";
 
 /// How a stale commit is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,7 +72,11 @@ impl Asked {
             locations(update).try_for_each(|location| place.warehouse.check(location))?;
             let action = text(update, "action").unwrap_or_default();
             match action {
-                "assign-uuid" => makes = text(update, "uuid").map(str::to_owned),
+                "assign-uuid" => {
+                    makes = text(update, "uuid").map(str::to_owned);
+                    let is_made = commit.requirements.contains(&Requirement::Create);
+                    does.extend(is_made.then(|| CREATE.to_owned()));
+                }
                 "add-snapshot" => does.push(snapshot(update)),
                 "set-snapshot-ref" => {}
                 other => does.push(other.to_owned()),
@@ -91,9 +98,17 @@ impl Asked {
         self.commit.requirements.contains(&Requirement::Create)
     }
 
-    /// Whether it is what made the table with this uuid.
-    pub(super) fn made(&self, uuid: &str) -> bool {
-        self.makes.as_deref() == Some(uuid)
+    /// The uuid that it gives to the table.
+    pub(super) fn makes(&self) -> Option<&str> {
+        self.makes.as_deref()
+    }
+
+    /// The folder that it gives to the table.
+    pub(super) fn location(&self) -> Option<&str> {
+        self.commit.updates.iter().find_map(|update| match update {
+            Update::SetLocation(location) => Some(location.as_str()),
+            _ => None,
+        })
     }
 
     /// The uuid of the table that it is about, where it says so.

@@ -7,11 +7,18 @@ use std::collections::BTreeMap;
 use onward::{Change, Condition, Entry, ErrorKind, ObjectPath, PathChange};
 
 use super::error::{CatalogError, Kind, Result};
+use super::packed::is_packed;
 
 const KIND: &str = "iceberg";
 const TABLE: &str = "table/1";
+/// Of a table whose metadata is compressed, which older programs take for damaged.
+const PACKED_TABLE: &str = "table/2";
 const NAMESPACE: &str = "namespace/1";
 const UUID: &str = "iceberg.uuid";
+/// The key that says what the table has lost.
+const LOST: &str = "iceberg.lost";
+/// That it has lost nothing.
+const NOTHING: &str = "nothing";
 /// What a namespace's own properties begin with, so that no name of a user is one of ours.
 const PROPERTY: &str = "p.";
 /// What the entry of a namespace says of where its bytes are: it has none.
@@ -30,6 +37,20 @@ pub struct Pointer {
     pub uuid: String,
     /// When the metadata was written, in seconds of the epoch.
     pub mtime: i64,
+    /// Which snapshots the table had and has no more.
+    pub lost: Lost,
+}
+
+/// Which snapshots a table had and has no more.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Lost {
+    /// Nobody has kept a list: a program from before this wrote the metadata, or it was taken over.
+    #[default]
+    Unknown,
+    /// It has lost none since it was made.
+    Nothing,
+    /// Those of the list that lies there.
+    Listed(String),
 }
 
 impl Pointer {
@@ -37,18 +58,33 @@ impl Pointer {
     pub fn to_entry(&self) -> Entry {
         let mut entry = Entry::new(self.location.as_str(), self.size, self.checksum.as_str());
         entry.mtime = self.mtime;
-        entry.content_type = Some("application/json".to_owned());
-        let pairs = [(KIND, TABLE), (UUID, self.uuid.as_str())];
+        let (table, content_type) = match is_packed(&self.location) {
+            true => (PACKED_TABLE, "application/gzip"),
+            false => (TABLE, "application/json"),
+        };
+        entry.content_type = Some(content_type.to_owned());
+        let pairs = [(KIND, table), (UUID, self.uuid.as_str())];
         entry.metadata = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let lost = match &self.lost {
+            Lost::Unknown => None,
+            Lost::Nothing => Some(NOTHING),
+            Lost::Listed(location) => Some(location.as_str()),
+        };
+        entry.metadata.extend(lost.map(|lost| (LOST.to_owned(), lost.to_owned())));
         entry
     }
 
     /// Reads an entry.
     pub fn of(path: &ObjectPath, entry: &Entry) -> Result<Self> {
-        require(path, entry, TABLE)?;
+        require(path, entry, &[TABLE, PACKED_TABLE])?;
         let uuid = entry.metadata.get(UUID).cloned().unwrap_or_default();
+        let lost = match entry.metadata.get(LOST).map(String::as_str) {
+            None => Lost::Unknown,
+            Some(NOTHING) => Lost::Nothing,
+            Some(location) => Lost::Listed(location.to_owned()),
+        };
         let Entry { address, checksum, size, mtime, .. } = entry.clone();
-        Ok(Self { location: address, checksum, size, uuid, mtime })
+        Ok(Self { location: address, checksum, size, uuid, mtime, lost })
     }
 
     /// The condition that the table is still as this says.
@@ -78,7 +114,7 @@ pub fn namespace_entry(properties: &BTreeMap<String, String>) -> Result<Entry> {
 
 /// The properties that the entry of a namespace says.
 pub fn properties_of(path: &ObjectPath, entry: &Entry) -> Result<BTreeMap<String, String>> {
-    require(path, entry, NAMESPACE)?;
+    require(path, entry, &[NAMESPACE])?;
     let pairs = entry.metadata.iter();
     Ok(pairs
         .filter_map(|(key, value)| Some((key.strip_prefix(PROPERTY)?.to_owned(), value.clone())))
@@ -91,12 +127,12 @@ pub fn change(path: ObjectPath, entry: Option<Entry>, condition: Option<Conditio
     PathChange { path, change, condition }
 }
 
-fn require(path: &ObjectPath, entry: &Entry, wanted: &str) -> Result<()> {
+fn require(path: &ObjectPath, entry: &Entry, wanted: &[&str]) -> Result<()> {
     let found = entry.metadata.get(KIND).map(String::as_str);
-    if found == Some(wanted) {
+    if found.is_some_and(|found| wanted.contains(&found)) {
         return Ok(());
     }
-    let name = wanted.split('/').next().unwrap_or(wanted);
+    let name = wanted.first().and_then(|wanted| wanted.split('/').next()).unwrap_or_default();
     Err(CatalogError::new(
         Kind::Internal,
         match found {
@@ -117,23 +153,30 @@ mod tests {
     #[test]
     fn entries_say_what_was_put_into_them() {
         let path = ObjectPath::new("iceberg/a/t.table").unwrap();
-        let pointer = Pointer {
+        let mut pointer = Pointer {
             location: "file:///w/t/metadata/1.json".to_owned(),
             checksum: "c".to_owned(),
             size: 7,
             uuid: "u".to_owned(),
             mtime: 9,
+            lost: Lost::Unknown,
         };
+        for lost in [Lost::Nothing, Lost::Listed("file:///w/t/l".to_owned()), Lost::Unknown] {
+            pointer.lost = lost;
+            assert_eq!(Pointer::of(&path, &pointer.to_entry()).unwrap(), pointer);
+        }
         let entry = pointer.to_entry();
-        assert_eq!(Pointer::of(&path, &entry).unwrap(), pointer);
         assert!(pointer.unchanged().holds(Some(&entry)));
         let properties = BTreeMap::from([("iceberg".to_owned(), "x".to_owned())]);
         let marker = namespace_entry(&properties).unwrap();
         assert_eq!(properties_of(&path, &marker).unwrap(), properties);
         assert!(Pointer::of(&path, &marker).is_err());
         assert!(properties_of(&path, &entry).is_err());
+        pointer.location = "file:///w/t/metadata/1.gz.metadata.json".to_owned();
+        assert_eq!(pointer.to_entry().metadata[KIND], "table/2", "what older programs refuse");
+        assert_eq!(Pointer::of(&path, &pointer.to_entry()).unwrap(), pointer);
         let mut newer = entry;
-        newer.metadata.insert(KIND.to_owned(), "table/2".to_owned());
+        newer.metadata.insert(KIND.to_owned(), "table/3".to_owned());
         assert!(Pointer::of(&path, &newer).unwrap_err().message.contains("newer"));
         let large = BTreeMap::from([("k".to_owned(), "v".repeat(Entry::MAX_ENCODED_LEN))]);
         assert_eq!(namespace_entry(&large).unwrap_err().kind, Kind::BadRequest);

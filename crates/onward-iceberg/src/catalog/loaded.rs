@@ -9,8 +9,9 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use serde_json::{Map, Value};
 
-use super::entry::Pointer;
+use super::entry::{Lost, Pointer};
 use super::error::{CatalogError, Kind, Result};
+use super::packed::{pack, unpack};
 use super::warehouse::Warehouse;
 use crate::table::{METADATA_BYTES_MAX, Metadata};
 
@@ -53,6 +54,7 @@ impl Loaded {
                 bytes.len()
             )));
         }
+        let bytes = pack(&location, &bytes);
         Ok((Self::of(location, metadata, &bytes, told), bytes))
     }
 
@@ -67,6 +69,7 @@ impl Loaded {
             size: bytes.len() as u64,
             uuid: metadata.uuid().to_owned(),
             mtime: metadata.last_updated_ms().div_euclid(1000),
+            lost: Lost::Unknown,
         };
         Self { pointer, metadata, told }
     }
@@ -81,9 +84,10 @@ impl Loaded {
         };
         let bytes =
             warehouse.get(location, METADATA_BYTES_MAX as u64).await?.ok_or_else(missing)?;
-        let metadata = Metadata::parse(&bytes)?;
+        let plain = unpack(&bytes)?;
+        let metadata = Metadata::parse(&plain)?;
         warehouse.check(metadata.location())?;
-        let (told, _) = tell(Some(location), |out| out.extend_from_slice(&bytes));
+        let (told, _) = tell(Some(location), |out| out.extend_from_slice(&plain));
         Ok(Self::of(location.to_owned(), metadata, &bytes, told))
     }
 
@@ -198,7 +202,7 @@ struct ByBytes;
 
 impl Weighter<String, Arc<Loaded>> for ByBytes {
     fn weight(&self, _: &String, loaded: &Arc<Loaded>) -> u64 {
-        loaded.pointer.size.max(1)
+        loaded.told.len().max(1) as u64
     }
 }
 
@@ -231,10 +235,11 @@ impl Kept {
     ) -> Result<Arc<Loaded>> {
         if let Some(kept) = self.0.get(&pointer.location)
             && kept.pointer.checksum == pointer.checksum
+            && kept.pointer.lost == pointer.lost
         {
             return Ok(kept);
         }
-        let loaded = Loaded::read(warehouse, &pointer.location).await.map_err(|error| match error.kind {
+        let mut loaded = Loaded::read(warehouse, &pointer.location).await.map_err(|error| match error.kind {
             Kind::Unavailable => error,
             _ => CatalogError::new(Kind::Internal, format!("the table's metadata is damaged: {error}; an earlier commit of the branch may have it whole")),
         })?;
@@ -247,6 +252,7 @@ impl Kept {
                 ),
             ));
         }
+        loaded.pointer.lost.clone_from(&pointer.lost);
         let loaded = Arc::new(loaded);
         self.keep(&loaded);
         Ok(loaded)

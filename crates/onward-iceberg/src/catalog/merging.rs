@@ -151,7 +151,7 @@ impl TableMerge {
             Ok(None) => Ok(Some(parted.dest.pointer.to_entry())),
             Ok(Some(metadata)) => {
                 let site = self.catalog.site(place, &table.ident)?;
-                match site.write(metadata, Some(&parted.dest.pointer)).await {
+                match site.write(metadata, Some(&parted.dest)).await {
                     Ok(new) => {
                         self.catalog.kept().keep(&new.loaded);
                         Ok(Some(new.loaded.pointer.to_entry()))

@@ -8,11 +8,12 @@
 //! ident      names, and the paths that stand for them
 //! entry      what a branch says of a table and a namespace
 //! place      a repository at a ref: what there is
-//! warehouse  where files of tables lie; loaded: metadata read from there
+//! warehouse  where files of tables lie; loaded: metadata read from there; packed: compressed
 //! asked      a commit as it was asked for
 //! door       who is let through first; lane: all that wait for a table
 //! prepare    what commits make of a table; round: one commit of the branch for all of them
-//! board      what sidecars that share a table offer each other; trimmed: snapshots that only the log still knows
+//! board      what sidecars that share a table offer each other; history: commits that only the log still knows
+//! gone       snapshots that a table has lost; lost: the list of them that is kept with it
 //! submit     a change set on its way to its outcome
 //! merging    tables that both sides of a merge have changed; telling: what changed of a table, in words
 //! deployment all of it, for one deployment; tables, transaction: what clients ask of it
@@ -26,12 +27,16 @@ mod deployment;
 mod door;
 mod entry;
 mod error;
+mod gone;
+mod history;
 mod ident;
 mod known;
 mod lane;
 mod loaded;
+mod lost;
 mod merging;
 mod namespaces;
+mod packed;
 mod place;
 mod prepare;
 mod round;
@@ -40,7 +45,6 @@ mod submit;
 mod tables;
 mod telling;
 mod transaction;
-mod trimmed;
 mod warehouse;
 
 pub use asked::{Asked, Mode};

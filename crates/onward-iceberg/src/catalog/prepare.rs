@@ -9,12 +9,14 @@ use onward::{Condition, Entry, ObjectPath, PathChange};
 use uuid::Uuid;
 
 use super::asked::{Asked, Mode, ReadAhead};
-use super::entry::{Pointer, change};
+use super::entry::{Lost, Pointer, change};
 use super::error::{CatalogError, Kind, Result};
 use super::ident::TableIdent;
 use super::loaded::Loaded;
+use super::packed;
 use super::place::Place;
 use super::shared::Shared;
+use super::warehouse::first_of;
 use crate::table::{Ahead, How, Landing, Metadata, Moment, NotApplied, Refused, Waiting, land};
 
 /// A table of a place.
@@ -51,10 +53,20 @@ pub(super) struct Prepared {
     pub(super) new: Option<New>,
 }
 
+/// What a table loses with new metadata.
+pub(super) struct Listed {
+    /// What the entry says of it.
+    pub(super) lost: Lost,
+    /// Files that were written for it, and are nobody's should that come to nothing.
+    pub(super) files: Vec<String>,
+}
+
 /// New metadata, which lies in the warehouse and is named by nothing yet.
 pub(super) struct New {
     pub(super) loaded: Arc<Loaded>,
     condition: Condition,
+    /// Files that were written with it.
+    files: Vec<String>,
 }
 
 impl New {
@@ -79,9 +91,7 @@ impl Site {
         let Some(entry) = entry else { return self.begin(asked).await };
         let pointer = Pointer::of(&self.path, entry)?;
         let head = self.shared.kept.load(&self.place.warehouse, &pointer).await?;
-        let mut judged: Vec<Option<Judged>> =
-            asked.iter().map(|asked| self.judge_alone(&head, asked)).collect();
-        self.judge_trimmed(&head, asked, &mut judged).await;
+        let judged = self.judge_known(Some(&head), asked).await?;
         let open: Vec<&Asked> = asked
             .iter()
             .zip(&judged)
@@ -140,7 +150,7 @@ impl Site {
             })
             .collect();
         let Some(metadata) = metadata else { return (judged, None) };
-        match self.write(metadata, Some(&head.pointer)).await {
+        match self.write(metadata, Some(head)).await {
             Ok(new) => (judged, Some(new)),
             Err(error) if error.kind == Kind::BadRequest && open.len() > 1 => {
                 Box::pin(self.land(head, open.get(..1).unwrap_or_default())).await
@@ -153,42 +163,32 @@ impl Site {
         }
     }
 
-    /// What can be said of a commit without its requirements.
-    fn judge_alone(&self, head: &Arc<Loaded>, asked: &Asked) -> Option<Judged> {
+    /// What the table, and what this sidecar remembers, say of a commit without its requirements.
+    pub(super) fn judge_alone(&self, head: Option<&Arc<Loaded>>, asked: &Asked) -> Option<Judged> {
+        let known = |head: &Arc<Loaded>| Judged::Known(Arc::clone(head));
+        let Some(head) = head else { return self.landed_elsewhere(asked) };
         let uuid = &head.pointer.uuid;
         if asked.creates() {
-            return Some(match asked.made(uuid) {
-                true => Judged::Known(Arc::clone(head)),
-                false => Judged::Refused(self.ident.present_already()),
-            });
+            return (asked.makes() == Some(uuid.as_str())).then(|| known(head));
         }
         if asked.is_of_another(uuid) {
-            if let Some(elsewhere) = self.landed_elsewhere(asked) {
-                return Some(elsewhere);
-            }
-            return Some(Judged::Refused(CatalogError::commit_failed(format!(
-                "Requirement failed: UUID does not match: {} was dropped and made anew, its uuid is {uuid}",
-                self.ident
-            ))));
+            return self.landed_elsewhere(asked);
         }
         let snapshots = &asked.who.snapshots;
         let has_landed =
             |id: &i64| self.has_landed(uuid, *id) || head.metadata.snapshot(*id).is_some();
-        (!snapshots.is_empty() && snapshots.iter().all(has_landed))
-            .then(|| Judged::Known(Arc::clone(head)))
+        (!snapshots.is_empty() && snapshots.iter().all(has_landed)).then(|| known(head))
     }
 
     /// Makes the table, where one of the commits does.
     async fn begin(&self, asked: &[&Asked]) -> Result<Prepared> {
         self.place.require_namespace(&self.ident.namespace).await?;
         let mut prepared = Prepared { head: None, judged: Vec::new(), new: None };
-        for asked in asked {
-            let judged = match (&prepared.new, asked.creates()) {
+        for (asked, known) in asked.iter().zip(self.judge_known(None, asked).await?) {
+            let judged = match (&prepared.new, known) {
                 (Some(_), _) => Judged::Later,
-                (None, false) => self
-                    .landed_elsewhere(asked)
-                    .unwrap_or_else(|| Judged::Refused(self.ident.absent())),
-                (None, true) => match self.make(asked).await {
+                (None, Some(known)) => known,
+                (None, None) => match self.make(asked).await {
                     Ok(new) => {
                         prepared.new = Some(new);
                         Judged::Lands
@@ -214,13 +214,7 @@ impl Site {
     /// What is said of a commit that has landed, where the table is not here any more.
     fn landed_elsewhere(&self, asked: &Asked) -> Option<Judged> {
         let uuid = asked.of_table().filter(|uuid| self.has_all_landed(uuid, asked))?;
-        Some(Judged::Refused(CatalogError::new(
-            Kind::CommitStateUnknown,
-            format!(
-                "it was committed to the table of uuid {}, which was renamed or dropped since: nothing is to be sent again",
-                quoted(uuid)
-            ),
-        )))
+        Some(Judged::Refused(elsewhere(uuid)))
     }
 
     /// The table as it is, where it is known here without looking that a commit to it has landed: such a one waits
@@ -242,24 +236,32 @@ impl Site {
         }
     }
 
-    /// Writes new metadata to the warehouse.
+    /// Writes new metadata to the warehouse, and what the table loses with it.
     pub(super) async fn write(
         &self,
         metadata: Metadata,
-        previous: Option<&Pointer>,
+        previous: Option<&Arc<Loaded>>,
     ) -> Result<New> {
-        let version = previous.map_or(0, |previous| version_of(&previous.location) + 1);
+        let begins = match previous {
+            None => first_of(metadata.uuid()),
+            Some(previous) => format!("{:05}-", version_of(&previous.pointer.location) + 1),
+        };
         let location = format!(
-            "{}/metadata/{version:05}-{}.metadata.json",
+            "{}/metadata/{begins}{}{}",
             metadata.location().trim_end_matches('/'),
-            new_uuid()
+            new_uuid(),
+            packed::ends(&metadata)
         );
-        let (loaded, bytes) = Loaded::new(location, metadata)?;
-        self.place.warehouse.put(&loaded.pointer.location, bytes).await?;
+        let previous = previous.map(Arc::as_ref);
+        let lost = self.list_lost(&metadata, previous);
+        let (mut loaded, bytes) = Loaded::new(location, metadata.clone())?;
+        let written = self.place.warehouse.put(&loaded.pointer.location, bytes);
+        let (Listed { lost, files }, ()) = tokio::try_join!(lost, written)?;
+        loaded.pointer.lost = lost;
         let faults = self.shared.onward.coordinator().faults();
         faults.pass("iceberg-written").await?;
-        let condition = previous.map_or(Condition::Absent, Pointer::unchanged);
-        Ok(New { loaded: Arc::new(loaded), condition })
+        let condition = previous.map_or(Condition::Absent, |previous| previous.pointer.unchanged());
+        Ok(New { loaded: Arc::new(loaded), condition, files })
     }
 
     /// Takes down that new metadata is the table's.
@@ -273,7 +275,9 @@ impl Site {
 
     /// Takes down that new metadata is nothing that anybody will ever name.
     pub(super) async fn not_landed(&self, new: &New) {
-        self.place.warehouse.forget(&new.loaded.pointer.location).await;
+        for file in new.files.iter().chain([&new.loaded.pointer.location]) {
+            self.place.warehouse.forget(file).await;
+        }
     }
 
     fn has_all_landed(&self, uuid: &str, asked: &Asked) -> bool {
@@ -290,6 +294,17 @@ impl Site {
         let text = format!("{} {uuid} {snapshot}", self.place.prefix());
         *blake3::hash(text.as_bytes()).as_bytes()
     }
+}
+
+/// What a client is told whose commit has landed in a table that is not under its name any more.
+pub(super) fn elsewhere(uuid: &str) -> CatalogError {
+    CatalogError::new(
+        Kind::CommitStateUnknown,
+        format!(
+            "it was committed to the table of uuid {}, which was renamed or dropped since: nothing is to be sent again",
+            quoted(uuid)
+        ),
+    )
 }
 
 /// A uuid of chance.

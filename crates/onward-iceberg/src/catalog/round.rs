@@ -13,7 +13,7 @@ use onward::Entry;
 use onward::internals::clock::Deadline;
 use onward::internals::repo::board::OFFERS_MAX;
 
-use super::asked::Asked;
+use super::asked::{Asked, CREATE};
 use super::board::Board;
 use super::error::{CatalogError, Kind, Result};
 use super::loaded::Loaded;
@@ -34,6 +34,8 @@ const CHANGE_MAX: usize = 40;
 pub(super) const CHANGES: &str = "iceberg.changes";
 /// The key under which it names its table, or its tables.
 pub(super) const TABLE: &str = "iceberg.table";
+/// The key under which it says the uuid of its table, where it is of one.
+pub(super) const UUID: &str = "iceberg.uuid";
 /// What it says of the names of tables, of one change and of who made it, in bytes.
 const NAMES_MAX: usize = 1000;
 /// The key under which it names all who made it, where they are more than its committer says, and how much, in bytes.
@@ -253,7 +255,7 @@ fn verdict(judged: Judged, outcome: Option<&Result<Arc<Loaded>>>, had: bool) -> 
 
 /// Makes what was prepared the table.
 async fn commit(site: &Site, new: &New, lands: &[&Asked]) -> Result<Made> {
-    let said = say(&site.ident.to_string(), lands);
+    let said = say(&site.ident.to_string(), lands).pair(UUID, new.loaded.pointer.uuid.clone());
     let decided = match site.place.change(vec![new.change(&site.path)], said).await {
         Err(error) if error.kind == Kind::Refused => {
             site.not_landed(new).await;
@@ -319,6 +321,11 @@ pub(super) fn say(table: &str, lands: &[&Asked]) -> Said {
 /// Whether the name of a table is that of several, or so long that it may be cut.
 pub(super) fn is_of_several(table: &str) -> bool {
     table.contains(", ") || table.len() + 4 > NAMES_MAX
+}
+
+/// Whether these are the words of what made a table.
+pub(super) fn makes(changes: &str) -> bool {
+    changes.split(", ").any(|one| one == CREATE)
 }
 
 /// The snapshots that such words name, and whether they may be cut behind those.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use onward::Onward;
 use onward::internals::clock::Stopwatch;
+use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
+use super::gone::Gone;
 use super::known::Recent;
 use super::loaded::Kept;
 use crate::table::Lists;
@@ -15,6 +17,8 @@ use crate::table::Lists;
 /// Snapshots that are known to have landed when the table has them no more.
 const LANDED_MAX: usize = 200_000;
 
+/// Lists of what tables have lost that are kept, by where they lie: some kilobytes each.
+const GONE_MAX: usize = 256;
 /// Tables that are known to be worked on by other sidecars too.
 const SHARED_MAX: usize = 10_000;
 /// Commits whose files are read ahead, and kept until they have had their turn: some 200 KiB of each at most.
@@ -31,6 +35,8 @@ pub(super) struct Shared {
     pub(super) landed: Recent<[u8; 32], ()>,
     /// Manifest lists that were written lately.
     pub(super) lists: Lists,
+    /// Lists of what tables have lost, which were written lately.
+    pub(super) gone: Cache<String, Arc<Gone>>,
     /// Places for what is read ahead.
     pub(super) ahead: Arc<Semaphore>,
     /// When another sidecar was faster, by table, and whether appends to it commuted then.
@@ -53,6 +59,7 @@ impl Shared {
             kept: Kept::default(),
             landed: Recent::new(LANDED_MAX),
             lists: Lists::default(),
+            gone: Cache::new(GONE_MAX),
             ahead: Arc::new(Semaphore::new(AHEAD_MAX)),
             outrun: Recent::new(SHARED_MAX),
             measured: Measured::default(),

@@ -8,7 +8,7 @@ use onward::read::ListItem;
 use onward::{Condition, Entry};
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, files_of};
+use super::asked::{Asked, CREATE, files_of};
 use super::deployment::Catalog;
 use super::door::Who;
 use super::entry::{Pointer, change};
@@ -18,6 +18,7 @@ use super::lane::WAIT_MAX;
 use super::loaded::{Loaded, Staged};
 use super::place::{Names, Page, Place};
 use super::prepare::new_uuid;
+use super::round::{CHANGES, TABLE, UUID};
 use super::submit::{Decided, Said};
 use crate::table::{CreateTable, create};
 
@@ -25,6 +26,8 @@ use crate::table::{CreateTable, create};
 const ATTEMPTS: usize = 64;
 /// The property by which engines are told to remove no files: other branches, tags and history name them.
 const GC_ENABLED: &str = "gc.enabled";
+/// How long clients wait before they try again, in ms: the door is held meanwhile, so that nobody has to make way.
+const MIN_WAIT: (&str, &str) = ("commit.retry.min-wait-ms", "10");
 
 /// A table that was asked to be made.
 pub enum Made {
@@ -80,7 +83,7 @@ impl Catalog {
     ) -> Result<Made> {
         place.branch()?;
         place.require_namespace(namespace).await?;
-        let asked = CreateTable::from_json(&without_garbage_collection(request))?;
+        let asked = CreateTable::from_json(&with_defaults(request))?;
         let site = self.site(place, &TableIdent::new(namespace.clone(), asked.name.as_str())?)?;
         if place.entry(&site.path).await?.is_some() {
             return Err(site.ident.present());
@@ -101,7 +104,10 @@ impl Catalog {
         }
         let new = site.write(metadata, None).await?;
         let said = said.message(format!("create table {}", site.ident));
-        let said = said.pair("iceberg.table", site.ident.to_string());
+        let said = said
+            .pair(TABLE, site.ident.to_string())
+            .pair(UUID, new.loaded.pointer.uuid.clone())
+            .pair(CHANGES, CREATE.to_owned());
         match place.change(vec![new.change(&site.path)], said).await? {
             Decided::Conflict => {
                 site.not_landed(&new).await;
@@ -141,9 +147,7 @@ impl Catalog {
         let condition = (!overwrite).then_some(Condition::Absent);
         let path = ident.path()?;
         let change = change(path, Some(loaded.pointer.to_entry()), condition);
-        let said = said
-            .message(format!("register table {ident}"))
-            .pair("iceberg.table", ident.to_string());
+        let said = said.message(format!("register table {ident}")).pair(TABLE, ident.to_string());
         match place.change(vec![change], said).await? {
             Decided::Conflict => Err(ident.present()),
             Decided::Done | Decided::Nothing => {
@@ -159,8 +163,7 @@ impl Catalog {
         place.branch()?;
         self.require_table(place, ident).await?;
         let path = ident.path()?;
-        let said =
-            said.message(format!("drop table {ident}")).pair("iceberg.table", ident.to_string());
+        let said = said.message(format!("drop table {ident}")).pair(TABLE, ident.to_string());
         match place.change(vec![change(path, None, None)], said).await? {
             Decided::Nothing => Err(ident.absent()),
             Decided::Done | Decided::Conflict => Ok(()),
@@ -183,9 +186,7 @@ impl Catalog {
         // No commit of this sidecar comes in between.
         let _lease = lane.lease(Who::default(), Deadline::after(WAIT_MAX)).await?;
         let (source, target) = (from.path()?, to.path()?);
-        let said = said
-            .message(format!("rename table {from} to {to}"))
-            .pair("iceberg.table", to.to_string());
+        let said = said.message(format!("rename table {from} to {to}")).pair(TABLE, to.to_string());
         for _ in 0..ATTEMPTS {
             let paths = [source.clone(), target.clone()];
             let entries: [Option<Entry>; 2] =
@@ -209,8 +210,9 @@ impl Catalog {
     }
 }
 
-/// A request for a table with the property that stops engines from removing files, unless it says otherwise itself.
-fn without_garbage_collection(request: &Value) -> Value {
+/// A request for a table with the properties that every new one has unless it says otherwise itself: engines remove
+/// none of its files, and clients come back at once.
+fn with_defaults(request: &Value) -> Value {
     let mut request = request.clone();
     if let Some(asked) = request.as_object_mut() {
         let properties = asked.entry("properties").or_insert_with(|| Value::Object(Map::new()));
@@ -218,7 +220,9 @@ fn without_garbage_collection(request: &Value) -> Value {
             *properties = Value::Object(Map::new());
         }
         if let Some(properties) = properties.as_object_mut() {
-            properties.entry(GC_ENABLED).or_insert_with(|| Value::from("false"));
+            for (property, value) in [(GC_ENABLED, "false"), MIN_WAIT] {
+                properties.entry(property).or_insert_with(|| Value::from(value));
+            }
         }
     }
     request

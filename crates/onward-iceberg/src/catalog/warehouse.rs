@@ -7,6 +7,7 @@ use std::io;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::TryStreamExt;
 use onward::RepoName;
 use onward::internals::model::error::quoted;
 use onward::internals::objects::{Bucket, Objects, Span};
@@ -17,6 +18,8 @@ use crate::table::TableFiles;
 
 /// The folder of all tables in the deployment's own storage.
 const OWN: &str = "_iceberg";
+/// Files of a table that is to be made that are looked through for its metadata.
+const LISTED_MAX: usize = 10_000;
 
 /// The folder of a repository's tables.
 #[derive(Debug, Clone)]
@@ -97,6 +100,24 @@ impl Warehouse {
         }
     }
 
+    /// Whether the first metadata of a table of this uuid was ever written to its folder, or more lies there than is
+    /// looked at. The folder may have been that of other tables.
+    pub async fn has_first(&self, location: &str, uuid: &str) -> Result<bool> {
+        let folder = format!("{}/metadata", self.key(location)?);
+        let first = format!("{folder}/{}", first_of(uuid));
+        let mut listed = self.objects.list(&folder, Some(&first));
+        for _ in 0..LISTED_MAX {
+            let Some(found) = listed.try_next().await.map_err(away)? else { return Ok(false) };
+            if found.key.starts_with(&first) {
+                return Ok(true);
+            }
+            if self.objects.lists_in_order() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The key of a location.
     fn key(&self, location: &str) -> Result<String> {
         let refused = || {
@@ -116,6 +137,11 @@ impl Warehouse {
             _ => Err(refused()),
         }
     }
+}
+
+/// What the name of the first metadata of a table begins with.
+pub fn first_of(uuid: &str) -> String {
+    format!("00000-{}-", uuid.to_ascii_lowercase())
 }
 
 /// A location in the spelling of this deployment: Hadoop's paths have one slash, and its S3 another scheme.

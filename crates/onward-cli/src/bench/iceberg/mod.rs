@@ -53,6 +53,8 @@ pub struct IcebergArgs {
 pub enum Scene {
     /// A table that grows from nothing, every append prepared
     Grow,
+    /// The same, with metadata that is compressed
+    Packed,
     /// Appends whose writers write their files themselves
     Rebase,
     /// The same by optimistic retry
@@ -73,6 +75,7 @@ impl Scene {
     fn name(self) -> &'static str {
         match self {
             Self::Grow => "grow",
+            Self::Packed => "packed",
             Self::Rebase => "rebase",
             Self::Optimistic => "optimistic",
             Self::Overwriter => "overwriter",
@@ -85,6 +88,9 @@ impl Scene {
             Self::Trimmed => json!({
                 "onward.appends": "commute", "onward.expire-snapshots": "true",
                 "history.expire.max-snapshot-age-ms": "1", "history.expire.min-snapshots-to-keep": "100",
+            }),
+            Self::Packed => json!({
+                "onward.appends": "commute", "write.metadata.compression-codec": "gzip",
             }),
             _ => json!({"onward.appends": "commute"}),
         }
@@ -111,7 +117,7 @@ pub async fn run(bench: &Bench<'_>, args: &IcebergArgs) -> Result<bool> {
     for scene in &args.scenes {
         bench.teller.begin(|| format!("preparing {scene}"));
         let windows = match scene {
-            Scene::Grow => grow(bench, args, *scene, args.appends).await?,
+            Scene::Grow | Scene::Packed => grow(bench, args, *scene, args.appends).await?,
             Scene::Trimmed => grow(bench, args, *scene, args.trimmed).await?,
             Scene::Rebase | Scene::Optimistic | Scene::Overwriter => {
                 vec![for_a_while(bench, args, *scene).await?]
