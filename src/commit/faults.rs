@@ -27,6 +27,10 @@ pub const UPLOAD_POINTS: &[&str] = &["uploaded"];
 /// offered to them.
 pub const TABLE_POINTS: &[&str] = &["iceberg-written", "iceberg-offered"];
 
+/// Points of a collection: all that is named is marked, and nothing of it followed to the files of tables; some files
+/// of tables are removed, and others are not.
+pub const GC_POINTS: &[&str] = &["gc-marked", "gc-removed"];
+
 /// Points of a sink: what was delivered is not noted yet; it is.
 pub const SINK_POINTS: &[&str] = &["sink-delivered", "sink-noted"];
 
@@ -143,8 +147,8 @@ mod imp {
             };
             let (point, action) = spec.split_once('=').ok_or_else(wrong)?;
             use super::{
-                AHEAD_POINTS, LIFE_POINTS, LOSS_POINTS, POINTS, SINK_POINTS, TABLE_POINTS,
-                UPLOAD_POINTS,
+                AHEAD_POINTS, GC_POINTS, LIFE_POINTS, LOSS_POINTS, POINTS, SINK_POINTS,
+                TABLE_POINTS, UPLOAD_POINTS,
             };
             let all = [
                 POINTS,
@@ -154,6 +158,7 @@ mod imp {
                 SINK_POINTS,
                 TABLE_POINTS,
                 UPLOAD_POINTS,
+                GC_POINTS,
             ];
             if !all.iter().any(|points| points.contains(&point)) {
                 return Err(wrong());

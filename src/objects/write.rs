@@ -170,11 +170,26 @@ impl Objects {
         }
     }
 
+    /// As [`delete_many`](Self::delete_many), of keys that a listing has given: others than this program may have
+    /// written them, with characters that no key of ours has.
+    pub async fn delete_listed(&self, keys: &[String]) -> Result<()> {
+        let path = |key: &String| {
+            backend::Path::parse(key).map_err(|error| {
+                Error::invalid(format!("the store does not take the key '{key}'"))
+                    .with_source(error)
+            })
+        };
+        self.delete_paths(keys.iter().map(path).collect::<Result<_>>()?, keys).await
+    }
+
     /// Deletes many objects with as few requests as the store allows; absent is fine. Stops at the
     /// first failure; which of the others are deleted is then unknown, and calling again is safe.
     pub async fn delete_many(&self, keys: &[String]) -> Result<()> {
-        let paths: Vec<backend::Path> =
-            keys.iter().map(|key| key::object(key)).collect::<Result<_>>()?;
+        self.delete_paths(keys.iter().map(|key| key::object(key)).collect::<Result<_>>()?, keys)
+            .await
+    }
+
+    async fn delete_paths(&self, paths: Vec<backend::Path>, keys: &[String]) -> Result<()> {
         let first = keys.first().map_or("", String::as_str);
         let call = self.named("delete many, the first of them", first);
         self.check_root(call).await?;

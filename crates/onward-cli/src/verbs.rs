@@ -278,8 +278,10 @@ pub enum Verb {
     /// Check that all that can be reached is there and whole; changes nothing
     #[command(after_help = "Examples:\n  onward verify lake\n  onward verify lake --data --json")]
     Verify(VerifyArgs),
-    /// Remove runs, ranges and uploaded objects that nothing can reach any more
-    #[command(after_help = "Examples:\n  onward gc lake --dry-run -v\n  onward gc lake --grace 7d")]
+    /// Remove runs, ranges, uploaded objects and files of Iceberg tables that nothing can reach any more
+    #[command(
+        after_help = "Examples:\n  onward gc lake --dry-run -v\n  onward gc lake --grace 7d\n  onward gc lake --tables"
+    )]
     Gc(GcArgs),
     /// Check that this Redis and this storage can keep the promises, and say what to change
     #[command(

@@ -1,10 +1,13 @@
 //! Iceberg's tables in what is asked and told of branches: merges, conflicts, differences, here and at the prompt.
 //! Without the feature `iceberg` no path is a table.
 
+use std::time::Duration;
+
+use onward::admin::Tally;
 use onward::{ObjectPath, Outcome};
 use serde_json::Value;
 
-pub use imp::Tables;
+pub use imp::{Garbage, Tables};
 
 /// What the paths of all tables begin with.
 pub const ROOT: &str = "iceberg/";
@@ -25,6 +28,60 @@ pub struct Told {
     pub lines: Vec<String>,
     /// Whether a merge puts both sides of a conflict together.
     pub is_mergeable: bool,
+}
+
+/// How the files of tables are collected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collecting {
+    /// How old a file must be to go; by default seven days.
+    pub grace: Option<Duration>,
+    /// The caller's word that nobody else works on the repository before this is done.
+    pub exclusive: bool,
+    /// Whether files go at all, and are not only counted.
+    pub removes: bool,
+    /// The caller's word that no other deployment keeps tables below the same warehouse.
+    pub sole: bool,
+    /// Whether each file that goes is told.
+    pub list: bool,
+}
+
+/// What became of the files of tables.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Folders that have files, by their location.
+    pub folders: Vec<CollectedFolder>,
+    /// Metadata files, manifest lists and manifests that were read.
+    pub read: [u64; 3],
+    /// Files that could not be read, whose folders are left alone; the first hundred.
+    pub unreadable: Vec<Unreadable>,
+    /// Why nothing was removed at all.
+    pub halted: Option<String>,
+    /// Whether files went, and were not only counted.
+    pub removed: bool,
+}
+
+/// A folder of a table.
+#[derive(Debug)]
+pub struct CollectedFolder {
+    /// Where it is.
+    pub location: String,
+    /// The path of a table that lies there, where one is known.
+    pub table: Option<String>,
+    /// What became of its files.
+    pub files: Tally,
+    /// Whether it is left alone, as something cannot be read.
+    pub is_alone: bool,
+}
+
+/// A file that cannot be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Where it lies.
+    pub location: String,
+    /// The path of a table that needs it; empty where no branch names that yet.
+    pub table: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 impl Tables {
@@ -48,11 +105,14 @@ impl Tables {
 
 #[cfg(feature = "iceberg")]
 mod imp {
-    use onward::internals::repo::MergeBuilder;
-    use onward::{ConflictPath, Entry, ObjectPath, Onward, Result};
-    use onward_iceberg::catalog::{Catalog, CatalogError};
+    use std::sync::Arc;
 
-    use crate::tables::Told;
+    use onward::internals::repo::MergeBuilder;
+    use onward::internals::repo::gc::Beside;
+    use onward::{ConflictPath, Entry, ObjectPath, Onward, RepoName, Result};
+    use onward_iceberg::catalog::{self, Catalog, CatalogError, GarbageOptions, TABLES_GRACE};
+
+    use crate::tables::{Collected, CollectedFolder, Collecting, Told, Unreadable};
     use crate::warehouse;
 
     /// The tables of a deployment. Cheap to clone.
@@ -69,6 +129,14 @@ mod imp {
         pub fn open(onward: &Onward, warehouse: Option<&str>) -> Result<Self> {
             let elsewhere = warehouse::open(warehouse, onward.coordinator().objects())?;
             Ok(Self(Catalog::new(onward.clone(), elsewhere)))
+        }
+
+        /// A collection of the files of a repository's tables.
+        pub fn garbage(&self, repo: &RepoName, how: &Collecting) -> Result<Garbage> {
+            let Collecting { grace, exclusive, removes, sole, list } = *how;
+            let grace = grace.unwrap_or(TABLES_GRACE);
+            let options = GarbageOptions { grace, exclusive, removes, sole, list, now_ms: None };
+            self.0.garbage(repo, options).map(Garbage)
         }
 
         /// The merge into a branch, so that tables are put together which both sides have appended to.
@@ -106,15 +174,53 @@ mod imp {
             }))
         }
     }
+
+    /// A collection of the files of tables.
+    pub struct Garbage(Arc<catalog::Garbage>);
+
+    impl Garbage {
+        /// It, for the collection of the repository.
+        pub fn beside(&self) -> Option<Arc<dyn Beside>> {
+            let beside: Arc<dyn Beside> = Arc::<catalog::Garbage>::clone(&self.0);
+            Some(beside)
+        }
+
+        /// What was done.
+        pub fn collected(&self) -> Collected {
+            let catalog::GarbageReport { folders, read, unread: lost, halted, removed } =
+                self.0.report();
+            let folder = |folder: catalog::Folder| CollectedFolder {
+                location: folder.location,
+                table: folder.table,
+                files: folder.files,
+                is_alone: folder.is_alone,
+            };
+            let unread = |catalog::Unread { location, table, why }| Unreadable {
+                location,
+                table,
+                reason: why,
+            };
+            Collected {
+                folders: folders.into_iter().map(folder).collect(),
+                read: [read.metadata, read.lists, read.manifests],
+                unreadable: lost.into_iter().map(unread).collect(),
+                halted,
+                removed,
+            }
+        }
+    }
 }
 
 #[cfg(not(feature = "iceberg"))]
 #[allow(clippy::unused_async, reason = "with tables it reads")]
 mod imp {
-    use onward::internals::repo::MergeBuilder;
-    use onward::{ConflictPath, Entry, ObjectPath, Onward, Result};
+    use std::sync::Arc;
 
-    use crate::tables::Told;
+    use onward::internals::repo::MergeBuilder;
+    use onward::internals::repo::gc::Beside;
+    use onward::{ConflictPath, Entry, ObjectPath, Onward, RepoName, Result};
+
+    use crate::tables::{Collected, Collecting, Told};
 
     /// Where a program without the feature looks for tables: nowhere.
     #[derive(Clone)]
@@ -124,6 +230,11 @@ mod imp {
         /// Finds none, wherever they lie.
         pub fn open(_: &Onward, _: Option<&str>) -> Result<Self> {
             Ok(Self)
+        }
+
+        /// Nothing, of no tables.
+        pub fn garbage(&self, _: &RepoName, _: &Collecting) -> Result<Garbage> {
+            Ok(Garbage)
         }
 
         /// The merge as it is.
@@ -144,6 +255,20 @@ mod imp {
             _: (Option<&Entry>, Option<&Entry>),
         ) -> Result<Option<Told>> {
             Ok(None)
+        }
+    }
+    /// A collection of no tables.
+    pub struct Garbage;
+
+    impl Garbage {
+        /// Nobody: no file is one of a table.
+        pub fn beside(&self) -> Option<Arc<dyn Beside>> {
+            None
+        }
+
+        /// Nothing was done, as there are none.
+        pub fn collected(&self) -> Collected {
+            Collected::default()
         }
     }
 }

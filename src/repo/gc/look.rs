@@ -75,7 +75,7 @@ async fn area(context: &BranchContext, which: Which, objects: &Objects) -> Resul
         let page = context.redis.staged(which, wanted).await?.given();
         let (values, more) = page.map(|page| (page.values, page.more)).unwrap_or_default();
         for value in &values {
-            objects.value(&value.value)?;
+            objects.value(&value.path, &value.value)?;
         }
         match values.last() {
             Some(last) if more => from = Bound::Behind(last.path.clone()),

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 use crate::commit::log::lake::Lake;
+use crate::model::change::{Change, decode_value};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, RangeId, RunId, Ticket};
 use crate::tree::{InlineRun, Level, RangeRef, RunPlace, RunRef, Tree};
 
 use super::super::data::DataNames;
+use super::beside::{Beside, Entries};
 use super::names::Names;
 
 /// Ranges read at the same time, at most.
@@ -26,12 +28,20 @@ const IDS_MAX: usize = 1 << 26;
 pub(super) struct Objects {
     names: DataNames,
     met: Arc<Mutex<Names>>,
+    entries: Entries,
 }
 
 impl Objects {
-    /// Marks what an encoded change names.
-    pub(super) fn value(&self, value: &[u8]) -> Result<()> {
-        match self.names.loose(value)? {
+    /// Marks what the encoded change of a path names.
+    pub(super) fn value(&self, path: &str, value: &[u8]) -> Result<()> {
+        let (Change::Put(entry), _) = decode_value(value)? else { return Ok(()) };
+        self.entries.tell(path, &entry)?;
+        self.address(&entry.address)
+    }
+
+    /// Marks what an address names.
+    pub(super) fn address(&self, address: &str) -> Result<()> {
+        match self.names.loose(address) {
             Some(id) => self.met.lock().unwrap_or_else(PoisonError::into_inner).add(id),
             None => Ok(()),
         }
@@ -39,7 +49,7 @@ impl Objects {
 
     /// Marks what the records of an inline run name.
     pub(super) fn inline(&self, run: &InlineRun) -> Result<()> {
-        run.records().iter().try_for_each(|record| self.value(&record.value))
+        run.records().iter().try_for_each(|record| self.value(record.path.as_str(), &record.value))
     }
 
     /// The marked names of one part, in order.
@@ -62,9 +72,10 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn new(lake: Lake) -> Result<Self> {
+    pub(super) fn new(lake: Lake, beside: Option<Arc<dyn Beside>>) -> Result<Self> {
         let names = DataNames::new(lake.life(), lake.objects());
-        let objects = Objects { names, met: Arc::new(Mutex::new(Names::new()?)) };
+        let (met, entries) = (Arc::new(Mutex::new(Names::new()?)), Entries::of(beside));
+        let objects = Objects { names, met, entries };
         let (runs, ranges) = (HashSet::new(), HashSet::new());
         let unfolded = HashSet::new();
         Ok(Self { lake, runs, ranges, objects, unfolded, lenient: false, reads: JoinSet::new() })
@@ -73,6 +84,7 @@ impl Marks {
     /// From here on, whether what is missing or damaged is passed over.
     pub(super) fn be_lenient(&mut self, lenient: bool) {
         self.lenient = lenient;
+        self.objects.entries.be_recent(lenient);
     }
 
     /// Marks a level, and those that folds have put it in the place of: differences across the
@@ -146,7 +158,7 @@ impl Marks {
 }
 
 async fn read(tree: Tree, range: RangeRef, objects: Objects) -> Result<()> {
-    let found = tree.verify_range_with(range.id, |_, value| objects.value(value)).await?;
+    let found = tree.verify_range_with(range.id, |path, value| objects.value(path, value)).await?;
     if found == range {
         return Ok(());
     }

@@ -7,8 +7,11 @@
 //! 5. What is then not marked and old is removed, uploaded objects last. So are old files of local
 //!    storage that were never finished.
 //!
+//! Who keeps files beside the repository that entries lead to takes part in all of it (`beside.rs`).
+//!
 //! Log entries, records of branches and tags, and checkpoints of live branches always stay.
 
+mod beside;
 mod drain;
 mod look;
 mod mark;
@@ -17,6 +20,7 @@ mod report;
 mod sweep;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -24,7 +28,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::clock::{Deadline, Stopwatch};
 use crate::commit::Coordinator;
 use crate::commit::log::lake::Lake;
-use crate::commit::log::record::BranchRecord;
+use crate::commit::log::record::{BranchRecord, RepoRecord, RepoState};
 use crate::commit::op::request::PREPARED_MAX;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{BranchUid, Ticket};
@@ -38,9 +42,11 @@ use super::reach::{Needed, Reach, Step};
 use super::removal::remove_strays;
 use look::Seen;
 use mark::Marks;
-use sweep::{Sweep, Told};
+use sweep::Sweep;
 
-pub use report::{GcEvent, GcReport, Tally};
+pub use beside::{Beside, Need, Uploaded};
+pub use names::{Names, PARTS};
+pub use report::{GcEvent, GcReport, Tally, Told};
 
 /// How old something must be to go, unless told otherwise.
 pub const GRACE: Duration = Duration::from_secs(48 * 3600);
@@ -94,6 +100,7 @@ struct Collection<'a> {
     reach: Reach,
     marks: Marks,
     entries: u64,
+    beside: Option<Arc<dyn Beside>>,
 }
 
 /// The branches of a repository at one moment.
@@ -120,14 +127,67 @@ impl Repository {
         options: &GcOptions,
         told: &mut (dyn FnMut(GcEvent<'_>) + Send),
     ) -> Result<GcReport> {
-        let since = Stopwatch::start();
+        self.gc_beside(options, None, told).await
+    }
+
+    /// As [`Repository::gc`], with those who keep files of their own that entries lead to. Of a repository that was
+    /// deleted, whose entries are gone, only they have anything to remove.
+    #[doc(hidden)]
+    pub async fn gc_beside(
+        &self,
+        options: &GcOptions,
+        beside: Option<Arc<dyn Beside>>,
+        told: &mut (dyn FnMut(GcEvent<'_>) + Send),
+    ) -> Result<GcReport> {
         if options.grace < GRACE_MIN && !options.exclusive {
             return Err(Error::invalid(format!(
                 "a grace period below {} h could take away what a commit under way has written: give a longer one, or --exclusive if nobody else works on the repository now",
                 GRACE_MIN.as_secs() / 3600
             )));
         }
-        let (repo, _) = self.live().await?;
+        let collected = match self.live().await {
+            Ok((repo, _)) => self.collect(repo, options, beside.clone(), told).await,
+            Err(error) => match &beside {
+                Some(beside) if self.was_removed().await? => {
+                    self.collect_removed(options, beside, told).await
+                }
+                _ => return Err(error),
+            },
+        };
+        if let Some(beside) = beside {
+            beside.end().await;
+        }
+        collected
+    }
+
+    async fn was_removed(&self) -> Result<bool> {
+        let objects = self.onward.coordinator().objects();
+        let newest = RepoRecord::newest(objects, &self.name()?).await?;
+        Ok(newest.is_some_and(|(_, record)| record.state == RepoState::Removed))
+    }
+
+    async fn collect_removed(
+        &self,
+        options: &GcOptions,
+        beside: &Arc<dyn Beside>,
+        told: &mut (dyn FnMut(GcEvent<'_>) + Send),
+    ) -> Result<GcReport> {
+        let since = Stopwatch::start();
+        beside.begin(!options.dry_run).await?;
+        beside.follow(&|_| Ok(()), told).await?;
+        beside.sweep(!options.dry_run, told).await?;
+        let dry_run = options.dry_run;
+        Ok(GcReport { dry_run, took: since.elapsed(), ..GcReport::default() })
+    }
+
+    async fn collect(
+        &self,
+        repo: RepoLife,
+        options: &GcOptions,
+        beside: Option<Arc<dyn Beside>>,
+        told: &mut (dyn FnMut(GcEvent<'_>) + Send),
+    ) -> Result<GcReport> {
+        let since = Stopwatch::start();
         let coordinator = self.onward.coordinator();
         let now_ms = match options.now_ms {
             Some(now_ms) => now_ms,
@@ -135,6 +195,9 @@ impl Repository {
         };
         let grace_ms = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
         let cutoff_ms = now_ms.saturating_sub(grace_ms);
+        if let Some(beside) = &beside {
+            beside.begin(!options.dry_run).await?;
+        }
         // A lake of its own: what is cached elsewhere may be gone from the store.
         let objects = coordinator.objects().clone();
         let lake = Lake::new(repo.clone(), objects, coordinator.options().lake.clone());
@@ -144,12 +207,12 @@ impl Repository {
             timeout: options.timeout.unwrap_or(self.onward.inner.timeout),
             cutoff_ms,
             reach: Reach::new(lake.clone()),
-            marks: Marks::new(lake.clone())?,
+            marks: Marks::new(lake.clone(), beside.clone())?,
             lake,
             entries: 0,
+            beside,
         };
-        let branches =
-            collection.mark(self, told).await.map_err(|error| stopped(repo.name(), error))?;
+        let branches = collection.mark(self, told).await?;
         let mut sweep = Sweep {
             repo: &repo,
             objects: coordinator.objects(),
@@ -161,16 +224,17 @@ impl Repository {
         if !options.dry_run {
             remove_strays(coordinator.objects(), &repo).await?;
         }
-        let mut report = sweep.all(&collection.marks, told).await?;
-        if report.removed() > 0 && !options.dry_run {
+        let (mut report, mut besides) = collection.sweep(&sweep, told).await?;
+        if report.removed() + besides > 0 && !options.dry_run {
             if !options.exclusive {
                 collection.fence(&branches, cutoff_ms).await?;
             }
-            collection.mark(self, told).await.map_err(|error| stopped(repo.name(), error))?;
+            collection.mark(self, told).await?;
             sweep.removes = true;
             sweep.tells = options.list;
-            report = sweep.all(&collection.marks, told).await?;
+            (report, besides) = collection.sweep(&sweep, told).await?;
         }
+        tracing::debug!(besides, "removed beside the repository");
         report.entries = collection.entries;
         report.dry_run = options.dry_run;
         report.took = since.elapsed();
@@ -189,8 +253,30 @@ fn stopped(repo: &RepoName, error: Error) -> Error {
 }
 
 impl Collection<'_> {
-    /// Finishes all queues, then marks everything that can be reached and was not marked before.
+    /// Finishes all queues, then marks everything that can be reached and was not marked before, and what that leads
+    /// to beside the repository.
     async fn mark(&mut self, repository: &Repository, told: Told<'_>) -> Result<Branches> {
+        let marked = self.mark_own(repository, told).await;
+        let branches = marked.map_err(|error| stopped(self.repo.name(), error))?;
+        self.coordinator.faults().pass("gc-marked").await?;
+        if let Some(beside) = self.beside.clone() {
+            let objects = self.marks.objects.clone();
+            beside.follow(&move |address| objects.address(address), told).await?;
+        }
+        Ok(branches)
+    }
+
+    /// Goes through what there is, beside the repository last.
+    async fn sweep(&self, sweep: &Sweep<'_>, told: Told<'_>) -> Result<(GcReport, u64)> {
+        let report = sweep.all(&self.marks, told).await?;
+        let besides = match &self.beside {
+            Some(beside) => beside.sweep(sweep.removes, told).await?,
+            None => 0,
+        };
+        Ok((report, besides))
+    }
+
+    async fn mark_own(&mut self, repository: &Repository, told: Told<'_>) -> Result<Branches> {
         let branches = self.branches().await?;
         self.finish(&branches).await?;
         for tag in repository.tags().await? {

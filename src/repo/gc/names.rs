@@ -1,4 +1,4 @@
-//! The names of uploaded objects that something names: spilled to a temporary file, in parts by
+//! The names of objects that something names: spilled to a temporary file, in parts by
 //! their first byte, so that memory follows one part and not the number of objects.
 
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use crate::model::error::{Error, Result};
 
 /// Parts that names are divided into.
-pub(super) const PARTS: usize = 256;
+pub const PARTS: usize = 256;
 
 /// Names of a part held in memory before they are spilled: 16 KiB.
 const CHUNK: usize = 1024;
@@ -18,7 +18,7 @@ const SORT_AT: usize = 1 << 20;
 /// A set of object ids that can be added to, and read part by part. Memory: 4 MiB, and 12 bytes for
 /// each 16 KiB of the file.
 #[derive(Debug)]
-pub(super) struct Names {
+pub struct Names {
     parts: Vec<Bucket>,
     file: File,
     /// Chunks in the file.
@@ -34,14 +34,15 @@ struct Bucket {
 }
 
 impl Names {
-    pub(super) fn new() -> Result<Self> {
+    /// An empty set.
+    pub fn new() -> Result<Self> {
         let file = tempfile::tempfile().map_err(failed)?;
         let parts = (0..PARTS).map(|_| Bucket::default()).collect();
         Ok(Self { parts, file, chunks: 0 })
     }
 
     /// Adds a name.
-    pub(super) fn add(&mut self, id: u128) -> Result<()> {
+    pub fn add(&mut self, id: u128) -> Result<()> {
         let Some(part) = self.parts.get_mut(part_of(id)) else { return Ok(()) };
         part.buffer.push(id);
         if part.buffer.len() < CHUNK {
@@ -62,7 +63,7 @@ impl Names {
     }
 
     /// All names of a part, in order, each once.
-    pub(super) fn part(&self, number: usize) -> Result<Vec<u128>> {
+    pub fn part(&self, number: usize) -> Result<Vec<u128>> {
         let Some(part) = self.parts.get(number) else { return Ok(Vec::new()) };
         let mut names = part.buffer.clone();
         let mut sort_at = SORT_AT;

@@ -77,6 +77,13 @@ pub enum GcEvent<'a> {
         /// Distinct ranges that were found.
         ranges: u64,
     },
+    /// So many files of tables were read to find out what is needed, and so many are.
+    Followed {
+        /// Files that were read.
+        read: u64,
+        /// Files that are needed, counted again where several name one.
+        named: u64,
+    },
     /// An object was removed; in a dry run, it would be.
     Removed {
         /// Key of the object that went.
@@ -85,3 +92,6 @@ pub enum GcEvent<'a> {
         bytes: u64,
     },
 }
+
+/// Who is told.
+pub type Told<'a> = &'a mut (dyn FnMut(GcEvent<'_>) + Send);

@@ -12,13 +12,10 @@ use crate::objects::{Listed, Objects, layout};
 
 use super::mark::Marks;
 use super::names::PARTS;
-use super::report::{GcEvent, GcReport, Tally};
+use super::report::{GcEvent, GcReport, Tally, Told};
 
 /// Objects removed at the same time, at most.
 const DELETES: usize = 32;
-
-/// Who is told.
-pub(super) type Told<'a> = &'a mut (dyn FnMut(GcEvent<'_>) + Send);
 
 /// One pass over what there is.
 pub(super) struct Sweep<'a> {

@@ -15,6 +15,8 @@ import org.apache.iceberg.DataFile;
 import org.apache.iceberg.DataFiles;
 import org.apache.iceberg.FileFormat;
 import org.apache.iceberg.FileMetadata;
+import org.apache.iceberg.GenericBlobMetadata;
+import org.apache.iceberg.GenericStatisticsFile;
 import org.apache.iceberg.Metrics;
 import org.apache.iceberg.PartitionSpec;
 import org.apache.iceberg.PendingUpdate;
@@ -27,6 +29,8 @@ import org.apache.iceberg.deletes.BaseDVFileWriter;
 import org.apache.iceberg.exceptions.CommitFailedException;
 import org.apache.iceberg.expressions.Expressions;
 import org.apache.iceberg.io.OutputFileFactory;
+import org.apache.iceberg.puffin.Blob;
+import org.apache.iceberg.puffin.Puffin;
 import org.apache.iceberg.rest.RESTCatalog;
 import org.apache.iceberg.types.Conversions;
 import org.apache.iceberg.types.Types;
@@ -118,6 +122,7 @@ public final class Writers {
           case "delete" -> table.newDelete().deleteFile(task.path());
           case "delete-rows" -> deleteRows(table, task);
           case "vector" -> vector(table, task);
+          case "statistics" -> statistics(table, task);
           default -> throw new IllegalArgumentException(task.operation());
         };
     update.commit();
@@ -194,6 +199,23 @@ public final class Writers {
     var update = table.newRowDelta();
     writer.result().deleteFiles().forEach(update::addDeletes);
     return update;
+  }
+
+  /** Says statistics of the present snapshot, in a Puffin file of one blob. */
+  private static PendingUpdate<?> statistics(Table table, Task task) {
+    Snapshot now = table.currentSnapshot();
+    var blob = new Blob("apache-datasketches-theta-v1", List.of(1), now.snapshotId(), now.sequenceNumber(), ByteBuffer.wrap(new byte[8]));
+    try (var writer = Puffin.write(table.io().newOutputFile(task.path())).createdBy("a test").build()) {
+      writer.add(blob);
+      writer.finish();
+      var blobs = writer.writtenBlobsMetadata().stream().map(GenericBlobMetadata::from).toList();
+      var file =
+          new GenericStatisticsFile(
+              now.snapshotId(), task.path(), writer.fileSize(), writer.footerSize(), List.copyOf(blobs));
+      return table.updateStatistics().setStatistics(file);
+    } catch (IOException error) {
+      throw new UncheckedIOException(error);
+    }
   }
 
   private static SnapshotAncestryValidator once(long key) {

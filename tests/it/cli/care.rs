@@ -42,6 +42,32 @@ fn a_lake_is_verified_and_its_garbage_collected() {
 }
 
 #[test]
+fn files_of_tables_are_counted_and_go_where_that_is_asked() {
+    let desk = Desk::lake();
+    let folder = "_iceberg/lake/0193a7c0-0000-4000-8000-000000000001/data";
+    let old = desk.file(&format!(".onward/store/{folder}/old.parquet"), "old");
+    let young = desk.file(&format!(".onward/store/{folder}/young.parquet"), "young");
+    let age = std::time::Duration::from_secs(8 * 24 * 3600);
+    let file = std::fs::File::options().append(true).open(&old).unwrap();
+    file.set_modified(std::time::SystemTime::now() - age).unwrap();
+    let said = desk.done("gc lake").stdout;
+    let counted = "tables       1 would go (3 B), 1 kept (5 B), 1 of them unused but too young";
+    assert!(said.contains(counted) && said.contains("--tables removes them"), "{said}");
+    assert!(said.contains(&folder.replace("/data", " (of no table): 1 would go")), "{said}");
+    let listed = desk.done("gc lake --dry-run -v").stdout;
+    assert!(listed.contains(&format!("{folder}/old.parquet")), "{listed}");
+    assert!(!listed.contains("--tables removes them"), "{listed}");
+    desk.fails(2, "gc lake --tables --tables-grace 24h");
+    let told = desk.done("gc lake --tables --json").lines();
+    let [object, report] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&object["removed"], &object["bytes"]), (&true.into(), &3.into()));
+    let tables = &report["tables"];
+    assert_eq!((&tables["removed"], &tables["kept"]), (&1.into(), &1.into()), "{tables}");
+    assert_eq!(tables["folders"][0]["left_alone"], false, "{tables}");
+    assert!(!old.exists() && young.exists());
+}
+
+#[test]
 fn a_recovery_that_gives_something_up_names_it_and_is_no_success() {
     let desk = Desk::lake();
     desk.file("a.csv", "a");

@@ -8,6 +8,7 @@ mod delegation;
 mod doors;
 mod fates;
 mod faults;
+mod garbage;
 mod merges;
 mod namesakes;
 mod namespaces;

@@ -7,6 +7,7 @@ use onward::internals::objects::Objects;
 use onward::{Onward, RepoName};
 
 use super::error::Result;
+use super::garbage::{Garbage, GarbageOptions};
 use super::ident::TableIdent;
 use super::lane::Lane;
 use super::loaded::Kept;
@@ -44,6 +45,22 @@ impl Catalog {
             None => Warehouse::own(self.0.shared.onward.coordinator().objects(), repo),
         };
         Place::find(&self.0.shared.onward, text, warehouse).await
+    }
+
+    /// A collection of the files of a repository's tables, beside that of the repository.
+    ///
+    /// # Errors
+    ///
+    /// Where the grace period is too short, or there is no room for temporary files.
+    pub fn garbage(
+        &self,
+        repo: &RepoName,
+        options: GarbageOptions,
+    ) -> onward::Result<Arc<Garbage>> {
+        let onward = self.0.shared.onward.clone();
+        let own = Warehouse::own(onward.coordinator().objects(), repo);
+        let elsewhere = self.0.elsewhere.as_ref().map(|root| Warehouse::below(root, repo));
+        Garbage::new(own, elsewhere, options, onward)
     }
 
     /// Of commits that were on offer to other sidecars: how often this one was beaten behind an offer, at most, and

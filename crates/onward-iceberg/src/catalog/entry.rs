@@ -93,6 +93,27 @@ impl Pointer {
     }
 }
 
+/// The uuid of the table that an entry points to the metadata of, and where the list of what it has lost is; none where
+/// it is of something else.
+pub fn pointed(entry: &Entry) -> Option<(&str, Option<&str>)> {
+    let says = |key| entry.metadata.get(key).map(String::as_str);
+    let is_table = [TABLE, PACKED_TABLE].contains(&says(KIND)?);
+    let lost = says(LOST).filter(|lost| *lost != NOTHING);
+    is_table.then(|| (says(UUID).unwrap_or_default(), lost))
+}
+
+/// What an entry says that this program does not know: what kind of thing it is, or more of a table than where its
+/// metadata is, and what it has lost.
+pub fn unknown_in(entry: &Entry) -> Option<&str> {
+    let kind = entry.metadata.get(KIND)?.as_str();
+    let mut keys = entry.metadata.keys().map(String::as_str);
+    match kind {
+        NAMESPACE => None,
+        TABLE | PACKED_TABLE => keys.find(|key| ![KIND, UUID, LOST].contains(key)),
+        _ => Some(kind),
+    }
+}
+
 /// The entry of a namespace with these properties.
 pub fn namespace_entry(properties: &BTreeMap<String, String>) -> Result<Entry> {
     let text: String =
@@ -163,9 +184,14 @@ mod tests {
         };
         for lost in [Lost::Nothing, Lost::Listed("file:///w/t/l".to_owned()), Lost::Unknown] {
             pointer.lost = lost;
-            assert_eq!(Pointer::of(&path, &pointer.to_entry()).unwrap(), pointer);
+            let entry = pointer.to_entry();
+            assert_eq!(Pointer::of(&path, &entry).unwrap(), pointer);
+            // Whatever an entry says of a table is known to who collects its files.
+            let list = matches!(pointer.lost, Lost::Listed(_)).then_some("file:///w/t/l");
+            assert_eq!((pointed(&entry), unknown_in(&entry)), (Some(("u", list)), None));
         }
         let entry = pointer.to_entry();
+        assert_eq!((pointed(&entry), unknown_in(&entry)), (Some(("u", None)), None));
         assert!(pointer.unchanged().holds(Some(&entry)));
         let properties = BTreeMap::from([("iceberg".to_owned(), "x".to_owned())]);
         let marker = namespace_entry(&properties).unwrap();
@@ -174,10 +200,16 @@ mod tests {
         assert!(properties_of(&path, &entry).is_err());
         pointer.location = "file:///w/t/metadata/1.gz.metadata.json".to_owned();
         assert_eq!(pointer.to_entry().metadata[KIND], "table/2", "what older programs refuse");
+        assert_eq!(pointed(&pointer.to_entry()), Some(("u", None)));
         assert_eq!(Pointer::of(&path, &pointer.to_entry()).unwrap(), pointer);
         let mut newer = entry;
         newer.metadata.insert(KIND.to_owned(), "table/3".to_owned());
         assert!(Pointer::of(&path, &newer).unwrap_err().message.contains("newer"));
+        assert_eq!((pointed(&newer), unknown_in(&newer)), (None, Some("table/3")));
+        let mut more = pointer.to_entry();
+        more.metadata.insert("iceberg.more".to_owned(), "file:///w/t/more".to_owned());
+        assert_eq!(unknown_in(&more), Some("iceberg.more"));
+        assert_eq!((pointed(&marker), unknown_in(&marker)), (None, None));
         let large = BTreeMap::from([("k".to_owned(), "v".repeat(Entry::MAX_ENCODED_LEN))]);
         assert_eq!(namespace_entry(&large).unwrap_err().kind, Kind::BadRequest);
     }

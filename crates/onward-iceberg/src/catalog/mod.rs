@@ -16,6 +16,7 @@
 //! gone       snapshots that a table has lost; lost: the list of them that is kept with it
 //! submit     a change set on its way to its outcome
 //! merging    tables that both sides of a merge have changed; telling: what changed of a table, in words
+//! garbage    files that no commit needs which can be reached
 //! deployment all of it, for one deployment; tables, transaction: what clients ask of it
 //! ```
 //!
@@ -27,6 +28,7 @@ mod deployment;
 mod door;
 mod entry;
 mod error;
+mod garbage;
 mod gone;
 mod history;
 mod ident;
@@ -50,6 +52,7 @@ mod warehouse;
 pub use asked::{Asked, Mode};
 pub use deployment::Catalog;
 pub use error::{CatalogError, Kind, Result};
+pub use garbage::{Folder, Garbage, GarbageOptions, GarbageReport, Read, TABLES_GRACE, Unread};
 pub use ident::{Namespace, SEPARATOR, TableIdent};
 pub use known::{REMEMBERED, Recent};
 pub use loaded::{Access, Loaded, Snapshots, Staged};

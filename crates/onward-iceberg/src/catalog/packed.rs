@@ -34,6 +34,11 @@ pub(super) fn is_packed(location: &str) -> bool {
     location.ends_with(ENDS.0)
 }
 
+/// Whether a file of this name may be compressed, as programs name them.
+pub(super) fn may_be_packed(location: &str) -> bool {
+    location.contains(".gz")
+}
+
 /// What is written to a file of this name.
 pub(super) fn pack(location: &str, plain: &Bytes) -> Bytes {
     if !is_packed(location) {

@@ -242,14 +242,16 @@ impl Site {
         metadata: Metadata,
         previous: Option<&Arc<Loaded>>,
     ) -> Result<New> {
-        let begins = match previous {
-            None => first_of(metadata.uuid()),
-            Some(previous) => format!("{:05}-", version_of(&previous.pointer.location) + 1),
+        let name = match previous {
+            // Of the chance only so much that tries of one table differ: some storages have narrow names.
+            None => format!("{}{:012x}", first_of(metadata.uuid()), new_uuid().as_u128() >> 80),
+            Some(previous) => {
+                format!("{:05}-{}", version_of(&previous.pointer.location) + 1, new_uuid())
+            }
         };
         let location = format!(
-            "{}/metadata/{begins}{}{}",
+            "{}/metadata/{name}{}",
             metadata.location().trim_end_matches('/'),
-            new_uuid(),
             packed::ends(&metadata)
         );
         let previous = previous.map(Arc::as_ref);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use onward::internals::clock::{self, Deadline};
+use onward::internals::model::error::quoted;
 use onward::read::ListItem;
 use onward::{Condition, Entry};
 use serde_json::{Map, Value};
@@ -12,7 +13,7 @@ use super::asked::{Asked, CREATE, files_of};
 use super::deployment::Catalog;
 use super::door::Who;
 use super::entry::{Pointer, change};
-use super::error::Result;
+use super::error::{CatalogError, Result};
 use super::ident::{Namespace, TableIdent, table_of};
 use super::lane::WAIT_MAX;
 use super::loaded::{Loaded, Staged};
@@ -20,6 +21,7 @@ use super::place::{Names, Page, Place};
 use super::prepare::new_uuid;
 use super::round::{CHANGES, TABLE, UUID};
 use super::submit::{Decided, Said};
+use super::warehouse::is_metadata;
 use crate::table::{CreateTable, create};
 
 /// How often a table is renamed anew when another sidecar changes it meanwhile.
@@ -142,8 +144,15 @@ impl Catalog {
     ) -> Result<Arc<Loaded>> {
         place.branch()?;
         place.require_namespace(&ident.namespace).await?;
+        if !is_metadata(location) {
+            return Err(CatalogError::invalid(format!(
+                "'{}' is not taken over: garbage collection knows metadata by a name that ends with .json or .json.gz; copy it to such a name",
+                quoted(location)
+            )));
+        }
         let loaded = Loaded::read(&place.warehouse, location).await?;
         check_files(place, loaded.metadata.json())?;
+        place.warehouse.claim(location).await?;
         let condition = (!overwrite).then_some(Condition::Absent);
         let path = ident.path()?;
         let change = change(path, Some(loaded.pointer.to_entry()), condition);

@@ -1,16 +1,18 @@
 //! Where tables lie: folders below one root of an object store, which nothing that a client names leads out of.
 //!
 //! Without a setting that root is `_iceberg/<repository>/` in the deployment's own storage: no repository can have
-//! that name, and garbage collection and the removal of repositories look at repositories' folders alone.
+//! that name, and the removal of repositories looks at repositories' folders alone. What nothing needs any more is
+//! removed by garbage collection (`garbage`).
 
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use onward::RepoName;
 use onward::internals::model::error::quoted;
-use onward::internals::objects::{Bucket, Objects, Span};
+use onward::internals::objects::{Bucket, Listed, Objects, Span};
 use uuid::Uuid;
 
 use super::error::{CatalogError, Kind, Result};
@@ -20,6 +22,11 @@ use crate::table::TableFiles;
 const OWN: &str = "_iceberg";
 /// Files of a table that is to be made that are looked through for its metadata.
 const LISTED_MAX: usize = 10_000;
+
+/// The folder, beside those of tables, that has notices of collections which remove files: `garbage/notice.rs`.
+pub(super) const NOTICES: &str = ".removing";
+/// A notice that is older than this is one of a collection that was killed.
+pub(super) const FORGOTTEN: Duration = Duration::from_secs(10 * 60);
 
 /// The folder of a repository's tables.
 #[derive(Debug, Clone)]
@@ -67,6 +74,16 @@ impl Warehouse {
         Ok(format!("{}/", bucket.key(&self.key(location)?)))
     }
 
+    /// The storage that they lie in.
+    pub(super) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The key of the folder, without a slash behind it.
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
+    }
+
     /// Fails where a location is not below the root: nothing there is read or written for a client.
     pub fn check(&self, location: &str) -> Result<()> {
         self.key(location).map(drop)
@@ -90,6 +107,38 @@ impl Warehouse {
     pub async fn put(&self, location: &str, bytes: Bytes) -> Result<()> {
         let key = self.key(location)?;
         self.objects.put(&key, bytes).await.map_err(away)
+    }
+
+    /// Keeps a collection from removing metadata that nothing names yet, and what it names: makes it young, and then
+    /// looks whether one has begun before. Five calls. A collection looks in the other order, see `garbage/notice.rs`.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unavailable`] while files of tables are being removed.
+    pub async fn claim(&self, location: &str) -> Result<()> {
+        let key = self.key(location)?;
+        // Under a notice nothing is written: it could bring back metadata whose files are gone.
+        if let Some(newest_ms) = self.newest_notice_ms().await? {
+            still(newest_ms, self.objects.store_now_ms().await.map_err(away)?)?;
+        }
+        let gone = || {
+            let message = format!("there is no metadata at '{}'", quoted(location));
+            CatalogError::new(Kind::NotFound, message)
+        };
+        let bytes = self.objects.get(&key).await.map_err(away)?.ok_or_else(gone)?;
+        self.objects.put(&key, bytes).await.map_err(away)?;
+        let claimed = self.objects.look(&key).await.map_err(away)?.ok_or_else(gone)?;
+        match self.newest_notice_ms().await? {
+            Some(newest_ms) => still(newest_ms, claimed.modified_ms),
+            None => Ok(()),
+        }
+    }
+
+    async fn newest_notice_ms(&self) -> Result<Option<i64>> {
+        let folder = format!("{}/{NOTICES}", self.folder);
+        let notices: Vec<Listed> =
+            self.objects.list(&folder, None).try_collect().await.map_err(away)?;
+        Ok(notices.iter().map(|notice| notice.modified_ms).max())
     }
 
     /// Removes a file that nobody names, as far as that can be done now.
@@ -144,8 +193,25 @@ pub fn first_of(uuid: &str) -> String {
     format!("00000-{}-", uuid.to_ascii_lowercase())
 }
 
+/// Whether a file has a name by which garbage collection takes it for metadata.
+pub(super) fn is_metadata(name: &str) -> bool {
+    name.ends_with(".json") || name.ends_with(".json.gz")
+}
+
+/// Fails where a notice of one time still holds at another.
+fn still(notice_ms: i64, now_ms: i64) -> Result<()> {
+    let forgotten_ms = i64::try_from(FORGOTTEN.as_millis()).unwrap_or(i64::MAX);
+    match now_ms.saturating_sub(notice_ms) < forgotten_ms {
+        false => Ok(()),
+        true => Err(CatalogError::new(
+            Kind::Unavailable,
+            "files of tables that nothing names are being removed now, and nothing was done: try again when `onward gc` is over, some minutes after it at most".to_owned(),
+        )),
+    }
+}
+
 /// A location in the spelling of this deployment: Hadoop's paths have one slash, and its S3 another scheme.
-fn plain(location: &str) -> String {
+pub(super) fn plain(location: &str) -> String {
     let location = location.trim_end_matches('/');
     for s3 in ["s3a://", "s3n://"] {
         if let Some(rest) = location.strip_prefix(s3) {

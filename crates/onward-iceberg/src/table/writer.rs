@@ -56,7 +56,15 @@ impl Append<'_> {
     ///
     /// Where it cannot be compressed.
     pub fn manifest(&self) -> Result<Bytes, Invalid> {
-        let path = format!("{}/data/{}.parquet", self.location, self.snapshot_id);
+        self.manifest_naming(&format!("{}/data/{}.parquet", self.location, self.snapshot_id))
+    }
+
+    /// The bytes of a manifest with a data file that lies somewhere else.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be compressed.
+    pub fn manifest_naming(&self, path: &str) -> Result<Bytes, Invalid> {
         let mut plain = Vec::new();
         // Added, by this snapshot, with the sequence numbers that it will have.
         long(&mut plain, 1);

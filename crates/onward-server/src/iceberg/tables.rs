@@ -204,9 +204,11 @@ pub async fn drop_it(
     Query(purge): Query<Purge>,
 ) -> Answer<StatusCode> {
     if purge.purge_requested.0 {
+        let prefix = place.prefix();
+        let repo = prefix.split('@').next().unwrap_or_default();
         return Err(CatalogError::new(
             Kind::Unsupported,
-            format!("table {ident} is not purged, and is still there: tags, other branches and the history of this one name its files. Drop it without purge; when no branch or tag is to have it any more, remove its folder by hand"),
+            format!("table {ident} is not purged, and is still there: the history of this branch, other branches and tags need its files. Drop it without purge; `onward gc {repo} --tables` removes the files when no branch or tag has a commit with the table any more"),
         )
         .into());
     }

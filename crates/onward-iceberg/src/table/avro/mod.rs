@@ -8,6 +8,7 @@ pub(super) mod encode;
 pub(super) mod list;
 pub(super) mod manifest;
 pub(super) mod record;
+pub(super) mod shape;
 
 use std::fmt;
 

@@ -6,6 +6,7 @@ mod describing;
 mod fixture;
 mod hostile;
 mod merging;
+mod naming;
 mod oracle;
 mod rebasing;
 mod requirements;

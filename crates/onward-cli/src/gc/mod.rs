@@ -1,9 +1,12 @@
 //! `gc`: removes what nothing can reach any more.
 
+mod tables;
+
 use std::time::Duration;
 
 use onward::RepoName;
 use onward::internals::repo::gc::{GRACE, GcEvent, GcOptions, GcReport, Tally};
+use onward_server::tables::{Collected, Collecting};
 use serde_json::{Value, json};
 
 use super::args::{Global, duration};
@@ -11,6 +14,7 @@ use super::exit::{Done, Exit};
 use super::out::{Out, human_bytes};
 use super::progress::Progress;
 use super::session::{repo_of, with};
+use super::tables::TablesArgs;
 
 #[derive(Debug, clap::Args)]
 pub struct GcArgs {
@@ -25,6 +29,17 @@ pub struct GcArgs {
     /// Nobody else works on this repository now: allows a grace period below 25h
     #[arg(long)]
     pub exclusive: bool,
+    /// Remove the files of Iceberg tables too that no commit needs; without this they are only counted
+    #[arg(long)]
+    pub tables: bool,
+    /// Keep files of tables that are younger: longer than the longest job that writes them [default: 7d]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub tables_grace: Option<Duration>,
+    /// No other deployment, and no copy of this one, keeps tables below --iceberg-warehouse
+    #[arg(long)]
+    pub sole_owner: bool,
+    #[command(flatten)]
+    pub warehouse: TablesArgs,
 }
 
 /// Collects the garbage of a repository.
@@ -40,11 +55,16 @@ pub async fn run(global: &Global, out: &Out, args: GcArgs) -> Done {
             list: global.verbose > 0 || out.is_json(),
             ..GcOptions::default()
         };
+        let tables =
+            args.warehouse.open(&onward)?.garbage(&args.repo, &args.collecting(&options))?;
         let collected = repo_of(&onward, &args.repo)
-            .gc(&options, &mut |event| match event {
+            .gc_beside(&options, tables.beside(), &mut |event| match event {
                 GcEvent::Marked { entries, runs, ranges } => {
                     in_use = InUse { entries, runs, ranges };
                     progress.show(|| in_use.text());
+                }
+                GcEvent::Followed { read, named } => {
+                    progress.show(|| format!("{read} files of tables read, {named} named"));
                 }
                 GcEvent::Removed { key, bytes } if told.is_ok() => {
                     told = progress.aside(|| {
@@ -61,10 +81,31 @@ pub async fn run(global: &Global, out: &Out, args: GcArgs) -> Done {
         progress.end();
         let report = collected?;
         told?;
-        out.data(|| report_json(&report, in_use), || report_text(&report, in_use))?;
+        let of_tables = tables.collected();
+        let text = || {
+            report_text(
+                &report,
+                in_use,
+                &tables::text(&of_tables, args.dry_run, global.verbose > 0),
+            )
+        };
+        out.data(|| report_json(&report, in_use, &of_tables), text)?;
         Ok(Exit::Done)
     })
     .await
+}
+
+impl GcArgs {
+    fn collecting(&self, options: &GcOptions) -> Collecting {
+        Collecting {
+            grace: self.tables_grace,
+            exclusive: self.exclusive,
+            removes: self.tables && !self.dry_run,
+            sole: self.sole_owner,
+            // What only is counted is listed where all is.
+            list: options.list && (self.tables || self.dry_run),
+        }
+    }
 }
 
 /// What refs, staging areas and queues reach, counted as `verify` counts it: a short run lies in its log entry
@@ -93,37 +134,24 @@ fn kinds(report: &GcReport) -> [(&'static str, &'static str, Tally); 4] {
     ]
 }
 
-fn report_json(report: &GcReport, in_use: InUse) -> Value {
+fn report_json(report: &GcReport, in_use: InUse, of_tables: &Collected) -> Value {
     let mut shape = json!({
         "dry_run": report.dry_run, "entries": report.entries,
         "in_use": {"entries": in_use.entries, "runs": in_use.runs, "ranges": in_use.ranges},
         "seconds": report.took.as_secs_f64(),
     });
     for (kind, _, tally) in kinds(report) {
-        let tally = json!({
-            "kept": tally.kept, "kept_bytes": tally.kept_bytes, "young": tally.young,
-            "removed": tally.removed, "removed_bytes": tally.removed_bytes,
-        });
-        super::shape::add(&mut shape, kind, tally);
+        super::shape::add(&mut shape, kind, tables::tally(tally));
     }
+    super::shape::add(&mut shape, "tables", tables::json(of_tables));
     shape
 }
 
-fn report_text(report: &GcReport, in_use: InUse) -> String {
-    let done = if report.dry_run { "would go" } else { "removed" };
+fn report_text(report: &GcReport, in_use: InUse, of_tables: &str) -> String {
     let mut text = in_use.text() + "\n";
     for (_, kind, tally) in kinds(report) {
-        text += &format!(
-            "{kind:<12} {} {done} ({}), {} kept ({})",
-            tally.removed,
-            human_bytes(tally.removed_bytes),
-            tally.kept,
-            human_bytes(tally.kept_bytes)
-        );
-        if tally.young > 0 {
-            text += &format!(", {} of them unused but too young", tally.young);
-        }
-        text.push('\n');
+        text += &format!("{kind:<12} {}\n", tables::counted(tally, !report.dry_run));
     }
+    text += of_tables;
     text + &format!("{:<12} {:.1} s", "time", report.took.as_secs_f64())
 }
