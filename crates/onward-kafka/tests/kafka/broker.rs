@@ -21,7 +21,7 @@ use crate::support::lake::{Lake, Running, settings};
 use crate::support::redis::RedisServer;
 use crate::support::server::{Server, shared};
 use crate::support::topics::{Topics, extend, member};
-use crate::support::until::{hold, until_async};
+use crate::support::until::{hold, until, until_async};
 use crate::support::worker::Worker;
 
 const EAGER: &[(&str, &str)] = &[("partition.assignment.strategy", "range")];
@@ -471,9 +471,14 @@ async fn the_valid_through_of_a_group_is_that_of_the_process_that_is_furthest_be
     until_all_there(&lake, topic, &sent).await;
     let lake = &lake;
     let said = || async { lake.newest_pair(state::VALID_THROUGH_KEY).await };
-    let time = |said: Option<String>| said.map(|said| said.parse::<jiff::Timestamp>().unwrap());
+    let time = |said: Option<String>| {
+        said.map(|said| said.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    };
+    let now_ms = || jiff::Timestamp::now().as_millisecond();
     second.stop();
-    let stopped = jiff::Timestamp::now();
+    // Records have milliseconds: those that come from now on have later ones than this.
+    let stopped = now_ms();
+    until("the next millisecond", || now_ms() > stopped);
     let count = || async { lake.offsets(topic).await.values().map(Vec::len).sum::<usize>() };
     let before = count().await;
     extend(&mut sent, topics.fill(topic, 4, 5).await);
