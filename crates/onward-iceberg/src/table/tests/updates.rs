@@ -188,6 +188,21 @@ fn statistics_properties_and_keys_come_and_go() {
 }
 
 #[test]
+fn statistics_of_an_engines_own_kind_stay_as_they_came_and_can_be_taken_out() {
+    let base = newest("v2");
+    let head = base.current_snapshot_id().unwrap();
+    let blob = json!({"type": "presto-sum-data-size-bytes-v1", "snapshot-id": head, "sequence-number": 1, "fields": [1],
+        "properties": {"data_size": "12"}});
+    let files = json!({"snapshot-id": head, "statistics-path": "s", "file-size-in-bytes": 1,
+        "file-footer-size-in-bytes": 1, "blob-metadata": [blob]});
+    let with = apply(&base, json!([{"action": "set-statistics", "statistics": files}])).unwrap();
+    assert_eq!(with.json()["statistics"], json!([files]));
+    let without =
+        apply(&with, json!([{"action": "remove-statistics", "snapshot-id": head}])).unwrap();
+    assert_eq!(without.json()["statistics"], json!([]));
+}
+
+#[test]
 fn a_commit_that_changes_nothing_leaves_the_metadata_as_it_was() {
     let base = newest("v2");
     let head = base.current_snapshot_id().unwrap();
