@@ -68,6 +68,24 @@ fn files_of_tables_are_counted_and_go_where_that_is_asked() {
 }
 
 #[test]
+fn files_of_tables_that_were_to_go_and_do_not_are_no_success() {
+    let desk = Desk::lake();
+    let newer = r#"{"put": {"path": "iceberg/a/t.table", "address": "s3://b/t.json", "checksum": "c", "size": 1, "metadata": {"iceberg": "table/9"}}}"#;
+    desk.file("changes.jsonl", newer);
+    desk.done("commit lake/main -m newer --changes changes.jsonl");
+    assert!(desk.done("gc lake").stdout.contains("nothing of tables was removed"));
+    for line in ["gc lake --tables", "gc lake --tables --dry-run"] {
+        let said = desk.fails(1, line);
+        assert!(said.stderr.contains("written by a newer program"), "{}", said.stderr);
+        assert!(said.stdout.contains("ranges"), "the rest was collected: {}", said.stdout);
+    }
+    let said = desk.fails(1, "gc lake --tables --json");
+    let report: serde_json::Value = serde_json::from_str(said.stdout.trim()).unwrap();
+    let halted = report["tables"]["halted"].as_str().unwrap();
+    assert!(halted.contains("table/9") && said.stderr.is_empty(), "{halted}: {}", said.stderr);
+}
+
+#[test]
 fn a_recovery_that_gives_something_up_names_it_and_is_no_success() {
     let desk = Desk::lake();
     desk.file("a.csv", "a");

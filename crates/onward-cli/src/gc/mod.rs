@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::args::{Global, duration};
 use super::exit::{Done, Exit};
-use super::out::{Out, human_bytes};
+use super::out::{Out, human_bytes, printable};
 use super::progress::Progress;
 use super::session::{repo_of, with};
 use super::tables::TablesArgs;
@@ -90,12 +90,25 @@ pub async fn run(global: &Global, out: &Out, args: GcArgs) -> Done {
             )
         };
         out.data(|| report_json(&report, in_use, &of_tables), text)?;
-        Ok(Exit::Done)
+        Ok(args.exit(&of_tables, out))
     })
     .await
 }
 
 impl GcArgs {
+    /// No success where nothing of tables goes that was to go: whoever runs this by the clock has to see it.
+    fn exit(&self, of_tables: &Collected, out: &Out) -> Exit {
+        match &of_tables.halted {
+            Some(why) if self.tables => {
+                if !out.is_json() {
+                    out.error(&format!("nothing of tables goes: {}", printable(why)));
+                }
+                Exit::Unexpected
+            }
+            _ => Exit::Done,
+        }
+    }
+
     fn collecting(&self, options: &GcOptions) -> Collecting {
         Collecting {
             grace: self.tables_grace,

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use onward::Entry;
 use onward::admin::GcOptions;
 use onward::internals::clock;
 use onward_iceberg::catalog::{Catalog, GarbageOptions};
+use onward_iceberg::table::Append;
 use serde_json::{Value, json};
 
 use super::super::faults::over_faulty_storage;
@@ -16,6 +18,7 @@ use super::random::expire;
 use super::world::{Collected, World, tables};
 use super::{branch, orphans};
 use crate::support::faulty_store::{Fault, Op};
+use crate::support::until::until_async;
 
 /// A table with two snapshots, and one beside it; both with files that nothing names, all of it old.
 struct Pair {
@@ -183,4 +186,57 @@ async fn tables_that_cannot_be_listed_keep_nothing_else_from_being_collected() {
     assert_eq!(own.data.removed, 1);
     let report = garbage.report();
     assert!(!report.removed && report.halted.unwrap().contains("cannot be listed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_under_way_have_128_mib_together() {
+    const BYTES: usize = 40 << 20;
+    let (sidecar, store) = &over_faulty_storage().await;
+    let made = create(sidecar, "t").await;
+    let (location, objects) = (made["location"].as_str().unwrap(), &sidecar.deployment.objects);
+    let (large, mut updates) = (Bytes::from(vec![0; BYTES]), Vec::new());
+    for id in 1..6 {
+        let parent = Some(id - 1).filter(|parent| *parent > 0).map(|parent| (parent, parent));
+        let (attempt, rows, total_rows, now_ms) = (0, 1, None, 1);
+        let append =
+            Append { location, snapshot_id: id, parent, attempt, rows, total_rows, now_ms };
+        let key = |location: &str| objects.key_of(location).unwrap().to_owned();
+        let list = append.list(BYTES, None).unwrap();
+        objects.put(&key(&append.manifest_location()), large.clone()).await.unwrap();
+        objects.put(&key(&append.list_location()), list).await.unwrap();
+        let commit = append.commit("append");
+        updates.push(commit["updates"][0].clone());
+        if id == 5 {
+            updates.push(commit["updates"][1].clone());
+        }
+    }
+    // One metadata has all of them.
+    let body = json!({"requirements": [], "updates": updates});
+    let (status, told) = sidecar.send("POST", &at("t"), body).await;
+    assert_eq!(status, 200, "{told}");
+    let before = store.log().len();
+    let asked = || {
+        let log = store.log();
+        log[before..].iter().filter(|(op, at)| *op == Op::Get && at.contains("-m0.avro")).count()
+    };
+    store.fail_all_at(Op::Get, "-m0.avro", Fault::Held);
+    let onward = sidecar.deployment.connect().await;
+    let garbage = Catalog::new(onward.clone(), None);
+    let garbage = garbage.garbage(&"lake".parse().unwrap(), GarbageOptions::default()).unwrap();
+    let beside: Arc<_> = garbage.clone();
+    let options = GcOptions::default();
+    let collects = async {
+        onward.repo("lake").gc_beside(&options, Some(beside), &mut |_| {}).await.unwrap();
+    };
+    let watches = async {
+        until_async("as many are read as there is room for", async || asked() == 3).await;
+        super::super::load(sidecar, "t").await;
+        assert_eq!(asked(), 3);
+        store.release();
+        until_async("the next one is read", async || asked() == 4).await;
+        store.heal();
+        (0..4).for_each(|_| store.release());
+    };
+    tokio::join!(collects, watches);
+    assert_eq!((asked(), garbage.report().unread.len()), (5, 5));
 }

@@ -9,7 +9,7 @@ use onward::internals::model::error::quoted;
 use onward::internals::objects::Span;
 use onward::internals::repo::gc::{GcEvent, Need, PARTS, Told, Uploaded};
 use onward::{Error, ErrorKind, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::super::gone::{GONE_BYTES_MAX, Gone};
 use super::super::packed::{may_be_packed, unpack};
@@ -25,6 +25,10 @@ use crate::table::{AVRO_BYTES_MAX, METADATA_BYTES_MAX, Named, named_by_list, nam
 const READS: usize = 16;
 /// Bytes of metadata under way at the same time, at most, in KiB; taken apart they are some ten times as many.
 const METADATA_KIB: usize = METADATA_BYTES_MAX >> 10;
+/// Bytes of lists and manifests under way at the same time, at most, in KiB; one block of one of them is unpacked.
+const AVRO_KIB: u32 = 128 << 10;
+/// What is read of a list or manifest at first, unless it is said to have more.
+const FIRST_BYTES: u64 = 1 << 20;
 /// The root of what lies in no folder of a table.
 const OUTSIDE: usize = usize::MAX;
 /// As how many times as long metadata counts that may be compressed.
@@ -36,11 +40,14 @@ pub(super) struct Follower {
     roots: Roots,
     marks: Mutex<Marks>,
     metadata_kib: Semaphore,
+    avro_kib: Semaphore,
 }
 
 /// What became of reading a file.
 enum Found {
     Bytes(At, Bytes),
+    /// It is longer than what was to be read of it at first.
+    Longer,
     /// It may be missing, and is.
     Passed,
     /// It is told already that it cannot be read.
@@ -49,8 +56,9 @@ enum Found {
 
 impl Follower {
     pub(super) fn new(roots: Roots) -> Result<Self> {
-        let metadata_kib = Semaphore::new(METADATA_KIB);
-        Ok(Self { roots, marks: Mutex::new(Marks::new()?), metadata_kib })
+        let (metadata_kib, avro_kib) =
+            (Semaphore::new(METADATA_KIB), Semaphore::new(AVRO_KIB as usize));
+        Ok(Self { roots, marks: Mutex::new(Marks::new()?), metadata_kib, avro_kib })
     }
 
     pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
@@ -230,10 +238,8 @@ impl Follower {
         let kib = kib.min(METADATA_KIB as u64);
         let kib = u32::try_from(kib).unwrap_or(1);
         let _permit = self.metadata_kib.acquire_many(kib).await.map_err(cut_short)?;
-        let (at, bytes) = match self.read(due, METADATA_BYTES_MAX as u64).await? {
-            Found::Bytes(at, bytes) => (at, bytes),
-            Found::Passed | Found::Failed => return Ok(none),
-        };
+        let most = METADATA_BYTES_MAX as u64;
+        let Found::Bytes(at, bytes) = self.read(due, most, most).await? else { return Ok(none) };
         self.marks().read.metadata += 1;
         let checksum = due.said.checksum.as_str();
         let is_other = !checksum.is_empty() && blake3::hash(&bytes).to_hex().as_str() != checksum;
@@ -291,7 +297,8 @@ impl Follower {
 
     /// The list of what a table has lost: its pages are needed with it, and name nothing.
     async fn by_lost(&self, due: &Due) -> Result<()> {
-        let Found::Bytes(at, bytes) = self.read(due, GONE_BYTES_MAX).await? else { return Ok(()) };
+        let found = self.read(due, GONE_BYTES_MAX, GONE_BYTES_MAX).await?;
+        let Found::Bytes(at, bytes) = found else { return Ok(()) };
         self.marks().read.metadata += 1;
         let Some(gone) = Gone::decode(&bytes) else {
             self.fail(due, "it is damaged, or of a newer program".to_owned());
@@ -303,7 +310,7 @@ impl Follower {
 
     /// The manifests that a list names and that are to be read.
     async fn by_list(&self, due: &Due) -> Result<Vec<Due>> {
-        let Found::Bytes(at, bytes) = self.read(due, AVRO_BYTES_MAX).await? else {
+        let (Found::Bytes(at, bytes), _permit) = self.read_avro(due).await? else {
             return Ok(Vec::new());
         };
         self.marks().read.lists += 1;
@@ -317,7 +324,9 @@ impl Follower {
     }
 
     async fn by_manifest(&self, due: &Due, uploaded: Uploaded<'_>) -> Result<()> {
-        let Found::Bytes(at, bytes) = self.read(due, AVRO_BYTES_MAX).await? else { return Ok(()) };
+        let (Found::Bytes(at, bytes), _permit) = self.read_avro(due).await? else {
+            return Ok(());
+        };
         self.marks().read.manifests += 1;
         let from = self.folder_of(&at);
         if ![0, bytes.len() as u64].contains(&due.said.size) {
@@ -399,13 +408,35 @@ impl Follower {
         self.id_of(&mut self.marks().graph, at)
     }
 
-    async fn read(&self, due: &Due, bytes_max: u64) -> Result<Found> {
+    /// A list or a manifest, and its part of the memory that all have together.
+    async fn read_avro(&self, due: &Due) -> Result<(Found, SemaphorePermit<'_>)> {
+        let first = due.said.size.clamp(FIRST_BYTES, AVRO_BYTES_MAX);
+        let permit = self.room(first).await?;
+        match self.read(due, first, AVRO_BYTES_MAX).await? {
+            Found::Longer => {}
+            found => return Ok((found, permit)),
+        }
+        drop(permit);
+        let permit = self.room(AVRO_BYTES_MAX).await?;
+        Ok((self.read(due, AVRO_BYTES_MAX, AVRO_BYTES_MAX).await?, permit))
+    }
+
+    async fn room(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(AVRO_KIB);
+        self.avro_kib.acquire_many(kib).await.map_err(cut_short)
+    }
+
+    /// Reads a file, where it has no more than `most` bytes; with more than `bytes_max` it is none that can be read.
+    async fn read(&self, due: &Due, most: u64, bytes_max: u64) -> Result<Found> {
         let places = self.roots.places(&due.location);
         let (is_here, mut is_odd) = (!places.is_empty(), false);
         for at in places {
             let Some(root) = self.roots.get(&at) else { continue };
-            let span = Span::From { offset: 0, len: bytes_max + 1 };
+            let span = Span::From { offset: 0, len: most + 1 };
             match root.objects.get_span(&at.key, span).await {
+                Ok(Some(bytes)) if most < bytes_max && bytes.len() as u64 > most => {
+                    return Ok(Found::Longer);
+                }
                 Ok(Some(bytes)) if bytes.len() as u64 > bytes_max => {
                     self.fail(due, format!("it has more than {bytes_max} bytes, the limit"));
                     return Ok(Found::Failed);
