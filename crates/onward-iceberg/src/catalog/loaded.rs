@@ -102,8 +102,9 @@ impl Loaded {
         }
     }
 
-    /// What a client is told that loads the table, and how it is to reach the files.
-    pub fn told_with(&self, snapshots: Snapshots, access: &Access) -> Bytes {
+    /// What a client is told that loads the table, and how it is to reach the files, in pieces. The first of them is
+    /// shared with all who are told.
+    pub fn told_with(&self, snapshots: Snapshots, access: &Access) -> [Bytes; 2] {
         access.told(self.told(snapshots))
     }
 
@@ -132,12 +133,14 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// What is told of a table that ends with an empty `config`, with this in its place.
-    fn told(&self, plain: Bytes) -> Bytes {
+    /// What is told of a table that ends with an empty `config`, with this in its place, in two pieces: what is told
+    /// to all is in memory once.
+    fn told(&self, plain: Bytes) -> [Bytes; 2] {
         if self.config.is_empty() && self.credentials.is_none() {
-            return plain;
+            return [plain, Bytes::new()];
         }
-        let mut told = plain.strip_suffix(NO_CONFIG).unwrap_or(&plain).to_vec();
+        let of_table = plain.strip_suffix(NO_CONFIG).map_or(plain.len(), <[u8]>::len);
+        let mut told = Vec::new();
         let mut add = |name: &str, value: &Value| {
             told.extend_from_slice(format!(r#","{name}":{value}"#).as_bytes());
         };
@@ -146,7 +149,7 @@ impl Access {
             add("storage-credentials", credentials);
         }
         told.push(b'}');
-        told.into()
+        [plain.slice(..of_table), told.into()]
     }
 }
 
@@ -177,8 +180,8 @@ impl Staged {
         &self.0
     }
 
-    /// What a client is told of it.
-    pub fn told_with(&self, access: &Access) -> Bytes {
+    /// What a client is told of it, in pieces.
+    pub fn told_with(&self, access: &Access) -> [Bytes; 2] {
         access.told(tell(None, |out| self.0.write(out)).0)
     }
 }
@@ -261,5 +264,31 @@ impl Kept {
     /// Keeps a table.
     pub(super) fn keep(&self, loaded: &Arc<Loaded>) {
         self.0.insert(loaded.pointer.location.clone(), Arc::clone(loaded));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_to_all_is_in_memory_once_and_what_is_for_one_stands_behind_it() {
+        let (plain, _) = tell(Some("s3://b/t/1.json"), |out| out.extend_from_slice(b"{}"));
+        let [all, none] = Access::default().told(plain.clone());
+        assert_eq!((all.as_ptr(), all.len(), none.len()), (plain.as_ptr(), plain.len(), 0));
+        let config = Map::from_iter([("k".to_owned(), Value::from("v"))]);
+        let credentials = Some(json!([{"prefix": "s3://b/t/"}]));
+        let [all, own] = Access { config, credentials }.told(plain.clone());
+        assert_eq!(all.as_ptr(), plain.as_ptr());
+        let told: Value = serde_json::from_slice(&[all, own].concat()).unwrap();
+        assert_eq!(
+            told,
+            json!({
+                "metadata-location": "s3://b/t/1.json", "metadata": {},
+                "config": {"k": "v"}, "storage-credentials": [{"prefix": "s3://b/t/"}],
+            })
+        );
     }
 }

@@ -1,12 +1,14 @@
 //! Tables: listed, made, loaded, taken over, renamed, dropped; and reports of their use.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG};
+use futures::stream;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,7 +70,7 @@ pub async fn create(
             let ident = ident_of(namespace, &request)?;
             let grant = app.delegation.grant(&place, &ident, staged.metadata(), &client.wanted);
             let grant = grant.await?;
-            Ok(json_bytes(staged.told_with(&grant.access), &grant))
+            Ok(json_pieces(staged.told_with(&grant.access), &grant))
         }
         Made::Table(loaded) => {
             let ident = ident_of(namespace, &request)?;
@@ -131,7 +133,7 @@ pub async fn credentials(
     let grant = app.delegation.grant(&place, &ident, &loaded.metadata, &wanted).await?;
     let given = grant.access.credentials.clone().unwrap_or_else(|| json!([]));
     let told = json!({"storage-credentials": given}).to_string();
-    Ok(json_bytes(told.into(), &grant))
+    Ok(json_pieces([told.into(), Bytes::new()], &grant))
 }
 
 /// Whether it is there.
@@ -256,7 +258,7 @@ pub fn shown(
     place: Place,
     ident: TableIdent,
 ) -> Response {
-    let mut answer = json_bytes(loaded.told_with(snapshots, &grant.access), grant);
+    let mut answer = json_pieces(loaded.told_with(snapshots, &grant.access), grant);
     let e_tag = ETag::new(grant.e_tag(loaded.e_tag(snapshots))).quoted();
     if let Ok(e_tag) = e_tag.parse() {
         answer.headers_mut().insert(ETAG, e_tag);
@@ -265,8 +267,14 @@ pub fn shown(
     answer
 }
 
-fn json_bytes(bytes: Bytes, grant: &Grant) -> Response {
-    let mut answer = ([(CONTENT_TYPE, "application/json")], bytes).into_response();
+/// An answer of JSON in pieces, which are sent as they are: metadata is large, and no part of it is copied.
+fn json_pieces(pieces: [Bytes; 2], grant: &Grant) -> Response {
+    let length = pieces.iter().map(Bytes::len).sum::<usize>();
+    let pieces = pieces.into_iter().filter(|piece| !piece.is_empty());
+    let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, Infallible>)));
+    let headers =
+        [(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_LENGTH, length.to_string())];
+    let mut answer = (headers, body).into_response();
     answer.headers_mut().extend(grant.cache_control());
     answer
 }

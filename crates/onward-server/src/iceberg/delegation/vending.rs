@@ -1,13 +1,13 @@
 //! Credentials that are given to clients: sessions of a role, each for the folders of one table, or keys that the
 //! operator has made for this.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as Turn;
 
 use super::policy::{partition, policy};
+use super::recent::Recent;
 use super::sts::{Sts, Wish};
 use super::wanted::Wanted;
 use crate::settings::{IcebergAccess, VendedKey, VendedRole};
@@ -102,7 +102,7 @@ type Holder = (String, Share);
 pub struct Sessions {
     sts: Sts,
     role: VendedRole,
-    kept: Mutex<HashMap<Holder, Arc<Turn<Option<Vended>>>>>,
+    kept: Mutex<Recent<Holder, Arc<Turn<Option<Vended>>>>>,
     /// Why there was no session last, and until when that is told again.
     away: Mutex<Option<(Deadline, CatalogError)>>,
 }
@@ -164,17 +164,8 @@ impl Sessions {
 
     fn place(&self, holder: Holder) -> Arc<Turn<Option<Vended>>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX && !kept.contains_key(&holder) {
-            let is_of_use = |place: &Arc<Turn<Option<Vended>>>| {
-                Arc::strong_count(place) > 1
-                    || place.try_lock().is_ok_and(|kept| kept.as_ref().is_some_and(is_fresh))
-            };
-            kept.retain(|_, place| is_of_use(place));
-            if kept.len() >= KEPT_MAX {
-                kept.retain(|_, place| Arc::strong_count(place) > 1);
-            }
-        }
-        Arc::clone(kept.entry(holder).or_default())
+        // Who asks for one, or waits for it, holds its place.
+        kept.get(holder, KEPT_MAX, |place| Arc::strong_count(place) == 1)
     }
 }
 
