@@ -15,6 +15,7 @@ mod namespaces;
 mod parts;
 mod sharing;
 mod storage;
+mod stragglers;
 mod tables;
 mod transactions;
 mod trimming;

@@ -11,7 +11,7 @@ use super::{MAIN, append, at, load, log, refused, snapshots};
 use crate::support::sidecar::Sidecar;
 
 /// Takes `a.t` off the branch.
-async fn drop_table(sidecar: &Sidecar) {
+pub async fn drop_table(sidecar: &Sidecar) {
     assert_eq!(sidecar.send("DELETE", &at("t"), json!({})).await.0, StatusCode::NO_CONTENT);
 }
 
@@ -29,7 +29,7 @@ async fn register(sidecar: &Sidecar, location: &Value) {
 }
 
 /// The same commit, for the table of this metadata and no other.
-fn of(metadata: &Value, body: &Value) -> Value {
+pub fn of(metadata: &Value, body: &Value) -> Value {
     let mut body = body.clone();
     let uuid = json!({"type": "assert-table-uuid", "uuid": metadata["table-uuid"]});
     body["requirements"].as_array_mut().unwrap().push(uuid);
@@ -42,7 +42,7 @@ async fn fresh(sidecar: &Sidecar, made: &Value) -> Part {
 }
 
 /// What such a one says of a commit that it does not take.
-async fn refusal(sidecar: &Sidecar, made: &Value, body: &Value) -> CatalogError {
+pub async fn refusal(sidecar: &Sidecar, made: &Value, body: &Value) -> CatalogError {
     fresh(sidecar, made).await.commit(body).await.unwrap_err()
 }
 

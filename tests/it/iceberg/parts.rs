@@ -32,7 +32,12 @@ impl Part {
 
     /// In `a.NAME`.
     pub async fn within(catalog: &Catalog, name: &str, metadata: &Value) -> Self {
-        let place = catalog.place("lake@main").await.unwrap();
+        Self::on(catalog, "main", name, metadata).await
+    }
+
+    /// In `a.NAME` of a branch.
+    pub async fn on(catalog: &Catalog, branch: &str, name: &str, metadata: &Value) -> Self {
+        let place = catalog.place(&format!("lake@{branch}")).await.unwrap();
         let namespace = Namespace::new(vec!["a".to_owned()]).unwrap();
         let ident = TableIdent::new(namespace, name.to_owned()).unwrap();
         let location = metadata["location"].as_str().unwrap().into();
@@ -40,8 +45,12 @@ impl Part {
     }
 
     pub async fn commit(&self, body: &Value) -> Result<Arc<Loaded>> {
+        self.commit_as(Mode::Usual, body).await
+    }
+
+    pub async fn commit_as(&self, mode: Mode, body: &Value) -> Result<Arc<Loaded>> {
         let said = Said::of("writer".to_owned(), None);
-        let asked = Asked::read(body, &self.place, Mode::Usual, "writer", said).unwrap();
+        let asked = Asked::read(body, &self.place, mode, "writer", said).unwrap();
         self.catalog.commit(&self.place, &self.ident, asked).await
     }
 

@@ -39,6 +39,8 @@ pub struct Asked {
     pub(super) request: Value,
     /// Whether an earlier round has offered it to other sidecars: one of them may be landing it.
     pub(super) was_offered: bool,
+    /// Pieces of the log that were read to say whether it has landed before, and do not say it yet.
+    pub(super) pieces: usize,
     /// What was read of its files while it waited.
     pub(super) ahead: Option<Arc<ReadAhead>>,
     /// What it does, in words: `append 17`, `set-properties`.
@@ -90,7 +92,18 @@ impl Asked {
             true => json!({"requirements": part("requirements"), "updates": part("updates")}),
             false => Value::Null,
         };
-        Ok(Self { commit, mode, who, said, makes, request, was_offered: false, ahead: None, does })
+        Ok(Self {
+            commit,
+            mode,
+            who,
+            said,
+            makes,
+            request,
+            was_offered: false,
+            pieces: 0,
+            ahead: None,
+            does,
+        })
     }
 
     /// Whether it makes the table.
@@ -143,6 +156,7 @@ impl Asked {
             makes: None,
             request: Value::Null,
             was_offered: false,
+            pieces: 0,
             ahead: None,
             does: vec![does],
         }

@@ -11,6 +11,7 @@ use super::garbage::{Garbage, GarbageOptions};
 use super::ident::TableIdent;
 use super::lane::Lane;
 use super::loaded::Kept;
+use super::measured::Looked;
 use super::place::Place;
 use super::prepare::Site;
 use super::shared::Shared;
@@ -70,6 +71,12 @@ impl Catalog {
         self.0.shared.measured.most()
     }
 
+    /// What was looked at to say whether commits have landed.
+    #[must_use]
+    pub fn looked(&self) -> Looked {
+        self.0.shared.measured.looked()
+    }
+
     /// Metadata that was read or written lately.
     pub(super) fn kept(&self) -> &Kept {
         &self.0.shared.kept
@@ -87,6 +94,7 @@ impl Catalog {
             shared: Arc::clone(&self.0.shared),
             place: place.clone(),
             ident: ident.clone(),
+            name: ident.to_string(),
             path,
         })
     }

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use super::asked::{Asked, Mode};
 use super::door::{Door, Held, Who};
 use super::error::{CatalogError, Kind, Result};
+use super::history::not_said;
 use super::loaded::Loaded;
 use super::prepare::Site;
 use super::round::{Verdict, round, unknown};
@@ -283,9 +284,10 @@ impl State {
         while let Some(at) = self.queue.iter().position(|turn| turn.until.is_over())
             && let Some(turn) = self.queue.remove(at)
         {
-            let late = match turn.was_offered() {
-                true => unknown(),
-                false => CatalogError::commit_failed(format!(
+            let late = match (turn.was_offered(), turn.is_sought()) {
+                (true, _) => unknown(),
+                (false, true) => not_said(),
+                (false, false) => CatalogError::commit_failed(format!(
                     "others were first for {} s, and nothing of this commit was done: load the table and try again",
                     WAIT_MAX.as_secs()
                 )),
@@ -306,9 +308,15 @@ impl State {
     }
 
     /// Tells what became of a commit, or gives it back to wait on.
-    fn settle(&mut self, turn: Turn, verdict: Verdict) -> Option<Turn> {
+    fn settle(&mut self, mut turn: Turn, verdict: Verdict) -> Option<Turn> {
         let told = match verdict {
             Verdict::Later => return Some(turn),
+            Verdict::Sought => {
+                if let What::Commit(asked, _) = &mut turn.what {
+                    asked.pieces += 1;
+                }
+                return Some(turn);
+            }
             Verdict::Landed(loaded) => Ok(loaded),
             Verdict::Refused(error) => Err(error),
             Verdict::Stale(error) => match turn.mode() {
@@ -339,6 +347,11 @@ impl Turn {
     /// Whether other sidecars may be landing it.
     fn was_offered(&self) -> bool {
         matches!(&self.what, What::Commit(asked, _) if asked.was_offered)
+    }
+
+    /// Whether the log does not say yet whether it has landed.
+    fn is_sought(&self) -> bool {
+        matches!(&self.what, What::Commit(asked, _) if asked.pieces > 0)
     }
 
     /// Whoever asked may be gone: then nobody is told.

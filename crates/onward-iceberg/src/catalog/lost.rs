@@ -4,16 +4,22 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
 use super::asked::Asked;
 use super::entry::Lost;
 use super::error::{Kind, Result};
-use super::gone::{GONE_BYTES_MAX, Gone, Next};
+use super::gone::{GONE_BYTES_MAX, Gone, Next, Page};
+use super::learned::Learned;
 use super::loaded::Loaded;
 use super::prepare::{Judged, Listed, Site, new_uuid};
 use crate::table::Metadata;
 
 /// Lists and pages that are kept once they are read, in bytes.
 const KEPT_BYTES_MAX: usize = 72 << 10;
+/// Pages read at the same time, at most: of a mebibyte each as they are written.
+const READS: usize = 8;
 
 /// What a list says of snapshots that are asked for.
 struct Told {
@@ -54,13 +60,13 @@ impl Site {
                 Next::Nothing => break,
                 Next::Write(ids) => ids.clone(),
                 Next::Merge(pages) => {
-                    let mut ids = Vec::new();
-                    for page in pages {
-                        let Some(page) = self.gone(&page.location).await? else {
-                            gone.is_whole = false;
-                            continue;
-                        };
-                        ids.extend_from_slice(&page.newest);
+                    let (mut ids, all) = (Vec::new(), pages.iter().collect::<Vec<_>>());
+                    let mut read = self.pages(&all);
+                    while let Some((_, page)) = read.try_next().await? {
+                        match page {
+                            Some(page) => ids.extend_from_slice(&page.newest),
+                            None => gone.is_whole = false,
+                        }
                     }
                     ids
                 }
@@ -82,6 +88,7 @@ impl Site {
         head: Option<&Arc<Loaded>>,
         open: Vec<(usize, &'a Asked)>,
         judged: &mut [Option<Judged>],
+        learned: &mut Learned,
     ) -> Vec<(usize, &'a Asked)> {
         let Some(head) = head else { return open };
         let uuid = &head.pointer.uuid;
@@ -91,7 +98,7 @@ impl Site {
         if of_this.is_empty() {
             return left;
         }
-        let told = match self.lost_of(head, &of_this).await {
+        let told = match self.lost_of(head, &of_this, learned).await {
             Ok(told) => told,
             Err(error) => {
                 tracing::debug!(%error, "what a table has lost is not known now");
@@ -125,7 +132,12 @@ impl Site {
     }
 
     /// Which of the snapshots that commits add, and are made on, a table has lost; none where nobody kept a list.
-    async fn lost_of(&self, head: &Arc<Loaded>, asked: &[(usize, &Asked)]) -> Result<Option<Told>> {
+    async fn lost_of(
+        &self,
+        head: &Arc<Loaded>,
+        asked: &[(usize, &Asked)],
+        learned: &mut Learned,
+    ) -> Result<Option<Told>> {
         let location = match &head.pointer.lost {
             Lost::Unknown => return Ok(None),
             Lost::Nothing => return Ok(Some(Told { found: HashSet::new(), is_all: true })),
@@ -139,14 +151,35 @@ impl Site {
         let mut wanted: HashSet<i64> = asked.iter().flat_map(ids).collect();
         let mut found = HashSet::new();
         gone.find(&mut wanted, &mut found);
-        for page in gone.pages.iter().rev() {
-            if wanted.is_empty() {
-                break;
-            }
-            let Some(page) = self.gone(&page.location).await? else { return Ok(None) };
-            page.find(&mut wanted, &mut found);
+        let asked = wanted.clone();
+        let unread = gone.pages.iter().rev().filter(|page| {
+            let known = learned.on_page(&page.location, &asked);
+            known.iter().flatten().for_each(|id| found.extend(wanted.take(id)));
+            known.is_none()
+        });
+        let unread: Vec<&Page> = unread.collect();
+        let mut pages = self.pages(&unread);
+        while !wanted.is_empty()
+            && let Some((location, page)) = pages.try_next().await?
+        {
+            let Some(page) = page else { return Ok(None) };
+            let mut on_page = HashSet::new();
+            page.find(&mut asked.clone(), &mut on_page);
+            learned.keep_page(location, &asked, &on_page);
+            on_page.iter().for_each(|id| found.extend(wanted.take(id)));
         }
         Ok(Some(Told { found, is_all: gone.is_whole }))
+    }
+
+    /// Pages of a list, some of them read at the same time, in their order: as [`Site::gone`] tells them.
+    fn pages<'a>(
+        &'a self,
+        pages: &'a [&'a Page],
+    ) -> BoxStream<'a, Result<(&'a str, Option<Arc<Gone>>)>> {
+        let read = move |page: &'a &'a Page| async move {
+            Ok((page.location.as_str(), self.gone(&page.location).await?))
+        };
+        stream::iter(pages).map(read).buffered(READS).boxed()
     }
 
     /// A list or a page; none where it is not there, or damaged.
@@ -154,6 +187,7 @@ impl Site {
         if let Some(gone) = self.shared.gone.get(location) {
             return Ok(Some(gone));
         }
+        self.shared.measured.reads_file();
         let read = match self.place.warehouse.get(location, GONE_BYTES_MAX).await {
             Ok(read) => read,
             Err(error) if error.kind == Kind::Unavailable => return Err(error),

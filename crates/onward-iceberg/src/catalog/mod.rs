@@ -12,9 +12,11 @@
 //! asked      a commit as it was asked for
 //! door       who is let through first; lane: all that wait for a table
 //! prepare    what commits make of a table; round: one commit of the branch for all of them
-//! board      what sidecars that share a table offer each other; history: commits that only the log still knows
-//! gone       snapshots that a table has lost; lost: the list of them that is kept with it
-//! submit     a change set on its way to its outcome
+//! board      what sidecars that share a table offer each other
+//! words      what a commit of the branch says of tables; history: commits that only the log still knows
+//! fate       what became of one, by what the log says; walked: the log as far as it was read
+//! gone       snapshots that a table has lost; lost: the list of them that is kept with it; learned: by a round, of both
+//! submit     a change set on its way to its outcome; measured: what is counted of all this
 //! merging    tables that both sides of a merge have changed; telling: what changed of a table, in words
 //! garbage    files that no commit needs which can be reached
 //! deployment all of it, for one deployment; tables, transaction: what clients ask of it
@@ -28,14 +30,17 @@ mod deployment;
 mod door;
 mod entry;
 mod error;
+mod fate;
 mod garbage;
 mod gone;
 mod history;
 mod ident;
 mod known;
 mod lane;
+mod learned;
 mod loaded;
 mod lost;
+mod measured;
 mod merging;
 mod namespaces;
 mod packed;
@@ -47,7 +52,9 @@ mod submit;
 mod tables;
 mod telling;
 mod transaction;
+mod walked;
 mod warehouse;
+mod words;
 
 pub use asked::{Asked, Mode};
 pub use deployment::Catalog;
@@ -56,6 +63,7 @@ pub use garbage::{Folder, Garbage, GarbageOptions, GarbageReport, Read, TABLES_G
 pub use ident::{Namespace, SEPARATOR, TableIdent};
 pub use known::{REMEMBERED, Recent};
 pub use loaded::{Access, Loaded, Snapshots, Staged};
+pub use measured::Looked;
 pub use merging::TableMerge;
 pub use namespaces::Changed;
 pub use place::{NAMES_MAX, Names, Page, Place};

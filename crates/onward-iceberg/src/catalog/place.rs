@@ -1,10 +1,10 @@
 //! Where a request works: a branch, whose head it reads and which it changes, or a tag or commit, which it reads.
 
-use futures::stream::BoxStream;
-use onward::history::{CommitInfo, Face, LogRequest};
+use onward::history::Face;
 use onward::read::{ListItem, ListPage, ListRequest};
 use onward::{
-    Branch, Entry, ErrorKind, ObjectPath, Onward, PathChange, RefExpr, RepoName, Repository,
+    Branch, CommitId, Entry, ErrorKind, ObjectPath, Onward, PathChange, RefExpr, RepoName,
+    Repository,
 };
 
 use super::error::{CatalogError, Kind, Result};
@@ -144,12 +144,9 @@ impl Place {
         Ok(self.entries(std::slice::from_ref(path)).await?.pop().flatten())
     }
 
-    /// The commits of the branch, newest first.
-    pub(super) async fn log(
-        &self,
-        request: &LogRequest,
-    ) -> Result<BoxStream<'static, onward::Result<CommitInfo>>> {
-        Ok(self.repo.log(&self.reference, request).await?)
+    /// The newest commit of the branch; none where it has none.
+    pub(super) async fn head(&self) -> Result<Option<CommitId>> {
+        Ok(self.repo.commit_of(&self.reference).await?)
     }
 
     /// The commit that the ref stands for.

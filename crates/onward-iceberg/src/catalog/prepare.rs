@@ -12,6 +12,7 @@ use super::asked::{Asked, Mode, ReadAhead};
 use super::entry::{Lost, Pointer, change};
 use super::error::{CatalogError, Kind, Result};
 use super::ident::TableIdent;
+use super::learned::Learned;
 use super::loaded::Loaded;
 use super::packed;
 use super::place::Place;
@@ -25,6 +26,8 @@ pub(super) struct Site {
     pub(super) shared: Arc<Shared>,
     pub(super) place: Place,
     pub(super) ident: TableIdent,
+    /// The name, as commits of the branch say it.
+    pub(super) name: String,
     pub(super) path: ObjectPath,
 }
 
@@ -41,6 +44,8 @@ pub(super) enum Judged {
     Refused(CatalogError),
     /// It is judged in the next round.
     Later,
+    /// So it is, and more of the log is read for it then.
+    Sought,
 }
 
 /// What a table would become.
@@ -87,21 +92,23 @@ impl Site {
         &self,
         entry: Option<&Entry>,
         asked: &[&Asked],
+        learned: &mut Learned,
     ) -> Result<Prepared> {
-        let Some(entry) = entry else { return self.begin(asked).await };
+        let Some(entry) = entry else { return self.begin(asked, learned).await };
         let pointer = Pointer::of(&self.path, entry)?;
         let head = self.shared.kept.load(&self.place.warehouse, &pointer).await?;
-        let judged = self.judge_known(Some(&head), asked).await?;
+        let judged = self.judge_known(Some(&head), asked, learned).await?;
         let open: Vec<&Asked> = asked
             .iter()
             .zip(&judged)
             .filter(|(_, judged)| judged.is_none())
             .map(|(asked, _)| *asked)
             .collect();
-        let (results, new) = match open.is_empty() {
+        let (mut results, new) = match open.is_empty() {
             true => (Vec::new(), None),
             false => self.land(&head, &open).await,
         };
+        self.judge_stale(&head, &open, &mut results, learned).await;
         let mut results = results.into_iter();
         let judged = judged
             .into_iter()
@@ -181,10 +188,10 @@ impl Site {
     }
 
     /// Makes the table, where one of the commits does.
-    async fn begin(&self, asked: &[&Asked]) -> Result<Prepared> {
+    async fn begin(&self, asked: &[&Asked], learned: &mut Learned) -> Result<Prepared> {
         self.place.require_namespace(&self.ident.namespace).await?;
         let mut prepared = Prepared { head: None, judged: Vec::new(), new: None };
-        for (asked, known) in asked.iter().zip(self.judge_known(None, asked).await?) {
+        for (asked, known) in asked.iter().zip(self.judge_known(None, asked, learned).await?) {
             let judged = match (&prepared.new, known) {
                 (Some(_), _) => Judged::Later,
                 (None, Some(known)) => known,

@@ -1,7 +1,6 @@
 //! What all tables of a deployment share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use onward::Onward;
@@ -12,6 +11,8 @@ use tokio::sync::Semaphore;
 use super::gone::Gone;
 use super::known::Recent;
 use super::loaded::Kept;
+use super::measured::Measured;
+use super::walked::Logs;
 use crate::table::Lists;
 
 /// Snapshots that are known to have landed when the table has them no more.
@@ -37,18 +38,13 @@ pub(super) struct Shared {
     pub(super) lists: Lists,
     /// Lists of what tables have lost, which were written lately.
     pub(super) gone: Cache<String, Arc<Gone>>,
+    /// What the logs of branches say of tables, as far as they were read.
+    pub(super) logs: Logs,
     /// Places for what is read ahead.
     pub(super) ahead: Arc<Semaphore>,
     /// When another sidecar was faster, by table, and whether appends to it commuted then.
     outrun: Recent<String, (Stopwatch, bool)>,
     pub(super) measured: Measured,
-}
-
-/// What became of offers to other sidecars, counted.
-#[derive(Default)]
-pub(super) struct Measured {
-    beaten_most: AtomicU64,
-    passed_by_most: AtomicU64,
 }
 
 impl Shared {
@@ -60,6 +56,7 @@ impl Shared {
             landed: Recent::new(LANDED_MAX),
             lists: Lists::default(),
             gone: Cache::new(GONE_MAX),
+            logs: Logs::default(),
             ahead: Arc::new(Semaphore::new(AHEAD_MAX)),
             outrun: Recent::new(SHARED_MAX),
             measured: Measured::default(),
@@ -75,23 +72,5 @@ impl Shared {
     /// Another sidecar was faster, on a table whose appends commute or do not.
     pub(super) fn was_outrun(&self, table: String, commutes: bool) {
         self.outrun.insert(table, (Stopwatch::start(), commutes));
-    }
-}
-
-impl Measured {
-    /// This sidecar was beaten so often behind an offer.
-    pub(super) fn beaten(&self, times: u64) {
-        self.beaten_most.fetch_max(times, Ordering::Relaxed);
-    }
-
-    /// So many versions of a table have come since an offer without it.
-    pub(super) fn passed_by(&self, versions: u64) {
-        self.passed_by_most.fetch_max(versions, Ordering::Relaxed);
-    }
-
-    /// The most of each: beaten, and passed by.
-    pub(super) fn most(&self) -> (u64, u64) {
-        let of = |most: &AtomicU64| most.load(Ordering::Relaxed);
-        (of(&self.beaten_most), of(&self.passed_by_most))
     }
 }

@@ -19,9 +19,9 @@ use super::lane::WAIT_MAX;
 use super::loaded::{Loaded, Staged};
 use super::place::{Names, Page, Place};
 use super::prepare::new_uuid;
-use super::round::{CHANGES, TABLE, UUID};
 use super::submit::{Decided, Said};
 use super::warehouse::is_metadata;
+use super::words::{CHANGES, TABLE, UUID};
 use crate::table::{CreateTable, create};
 
 /// How often a table is renamed anew when another sidecar changes it meanwhile.

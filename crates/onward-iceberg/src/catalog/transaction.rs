@@ -12,10 +12,12 @@ use super::deployment::Catalog;
 use super::error::{CatalogError, Kind, Result};
 use super::ident::{Namespace, TableIdent};
 use super::lane::{Lane, Lease, WAIT_MAX};
+use super::learned::Learned;
 use super::place::Place;
 use super::prepare::{Judged, New, Prepared};
-use super::round::{outrun, say};
+use super::round::outrun;
 use super::submit::{Decided, Said};
+use super::words::say;
 
 /// Tables of one transaction, at most.
 const TABLES_MAX: usize = 100;
@@ -80,11 +82,12 @@ impl Catalog {
         for (lane, asked) in &tables {
             leases.push(lane.lease(asked.who.clone(), until).await?);
         }
+        let mut learned = Learned::default();
         for tries in 0..ATTEMPTS {
             if tries > 0 && until.is_over() {
                 break;
             }
-            match attempt(place, &tables).await {
+            match attempt(place, &tables, &mut learned).await {
                 Ok(Tried::Outrun) => {}
                 Ok(Tried::Stale(error)) => {
                     if tables.iter().all(|(_, asked)| asked.mode != Mode::Optimistic) {
@@ -106,8 +109,12 @@ impl Catalog {
     }
 }
 
-async fn attempt(place: &Place, tables: &[(Arc<Lane>, Asked)]) -> Result<Tried> {
-    let Judgement { news, verdict } = judge(place, tables).await?;
+async fn attempt(
+    place: &Place,
+    tables: &[(Arc<Lane>, Asked)],
+    learned: &mut Learned,
+) -> Result<Tried> {
+    let Judgement { news, verdict } = judge(place, tables, learned).await?;
     if let Some(ended) = verdict {
         forget(&news).await;
         return ended;
@@ -144,7 +151,11 @@ struct Judgement<'a> {
 
 /// Judges a transaction by all of its tables: one that has landed has landed in each, also where a table has moved
 /// on so far that its part would be stale now.
-async fn judge<'a>(place: &Place, tables: &'a [(Arc<Lane>, Asked)]) -> Result<Judgement<'a>> {
+async fn judge<'a>(
+    place: &Place,
+    tables: &'a [(Arc<Lane>, Asked)],
+    learned: &mut Learned,
+) -> Result<Judgement<'a>> {
     let paths: Vec<_> = tables.iter().map(|(lane, _)| lane.site().path.clone()).collect();
     let entries = place.entries(&paths).await?;
     let mut news = Vec::new();
@@ -153,13 +164,13 @@ async fn judge<'a>(place: &Place, tables: &'a [(Arc<Lane>, Asked)]) -> Result<Ju
     for (table, entry) in tables.iter().zip(entries) {
         let (lane, asked) = table;
         let mut is_known = false;
-        match lane.site().prepare(entry.as_ref(), &[asked]).await {
+        match lane.site().prepare(entry.as_ref(), &[asked], learned).await {
             Ok(Prepared { judged, new, .. }) => {
                 news.extend(new.map(|new| (table, new)));
                 let end = match judged.into_iter().next() {
                     Some(Judged::Stale(error)) => Some(Ok(Tried::Stale(error))),
                     Some(Judged::Refused(error)) => Some(Err(error)),
-                    Some(Judged::Later) | None => Some(Ok(Tried::Outrun)),
+                    Some(Judged::Later | Judged::Sought) | None => Some(Ok(Tried::Outrun)),
                     // What only leaves its table as it is says nothing of the others.
                     Some(Judged::Known(_)) => {
                         is_known = asked.is_recognisable();
