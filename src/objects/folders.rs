@@ -26,8 +26,8 @@ impl Folders {
         let Some(above) = folder.parent().filter(|above| above.starts_with(root)) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        // Whoever makes a folder stands among the syncs from before it is there until its name lasts: so
-        // where it is there, and nobody does, it lasts, and so do those above.
+        // Whoever makes a folder stands among the syncs from before it is there until its name lasts, also where
+        // he gives up as a sync fails: so where it is there, and nobody does, it lasts, and so do those above.
         let is_there = folder.try_exists()?;
         if is_there && self.lock().is_empty() {
             return Ok(());
@@ -36,10 +36,11 @@ impl Folders {
         if is_there && !self.lock().contains_key(above) {
             return Ok(());
         }
-        self.sync(above, || match fs::create_dir(folder) {
+        let make = || match fs::create_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
-        })
+        };
+        self.sync_as(above, make, sync_of, Syncs::last_succeeded)
     }
 
     /// Makes all names last that the folder has after this `change`, with those that others give meanwhile.
@@ -48,11 +49,23 @@ impl Folders {
         folder: &Path,
         change: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
+        self.sync_as(folder, change, sync_of, |_| true)
+    }
+
+    /// The same by `sync`. The folder stays among those that are being synced until nobody else does so, and it
+    /// `is_over`.
+    fn sync_as(
+        &self,
+        folder: &Path,
+        change: impl FnOnce() -> io::Result<()>,
+        sync: impl Fn(&Path) -> io::Result<()>,
+        is_over: impl Fn(&Syncs) -> bool,
+    ) -> io::Result<()> {
         let syncs = Arc::clone(self.lock().entry(folder.to_owned()).or_default());
-        let synced = change().and_then(|()| syncs.join(|| File::open(folder)?.sync_all()));
+        let synced = change().and_then(|()| syncs.join(|| sync(folder)));
         let mut all = self.lock();
         drop(syncs);
-        if all.get(folder).is_some_and(|syncs| Arc::strong_count(syncs) == 1) {
+        if all.get(folder).is_some_and(|syncs| Arc::strong_count(syncs) == 1 && is_over(syncs)) {
             all.remove(folder);
         }
         synced
@@ -61,6 +74,10 @@ impl Folders {
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Syncs>>> {
         self.syncs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn sync_of(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// The syncs of one folder, one after the other.
@@ -134,6 +151,11 @@ impl Syncs {
             synced?;
         }
         Ok(())
+    }
+
+    fn last_succeeded(&self) -> bool {
+        let state = self.lock();
+        state.done == state.begun
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -252,6 +274,22 @@ mod tests {
         fs::create_dir(root.join("a/c")).unwrap();
         folders.make(&root.join("a/c"), root).unwrap();
         assert_eq!(syncs.counted(), (3, 3), "also where it is there already");
+    }
+
+    #[test]
+    fn a_folder_whose_sync_failed_does_not_last_until_one_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folders, root) = (Folders::default(), dir.path());
+        let fails = |_: &Path| Err(io::ErrorKind::StorageFull.into());
+        let make = || fs::create_dir(root.join("a"));
+        assert!(folders.sync_as(root, make, fails, Syncs::last_succeeded).is_err());
+        let syncs = Arc::clone(&folders.lock()[root]);
+        // It is there, and nobody makes it any more.
+        folders.make(&root.join("a/b"), root).unwrap();
+        assert_eq!(syncs.counted(), (2, 2), "its name is synced by the next who needs it");
+        drop(syncs);
+        folders.make(&root.join("a/c"), root).unwrap();
+        assert!(folders.lock().is_empty(), "and then nothing is kept of it");
     }
 
     #[test]
