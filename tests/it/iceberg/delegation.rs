@@ -1,11 +1,22 @@
 //! Clients without credentials for S3: who is given which, and who is not.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use onward::Onward;
 use onward::internals::objects::Objects;
 use onward_server::auth::Role;
-use onward_server::{IcebergAccess, Server, ServerConfig, VendedKey};
+use onward_server::{IcebergAccess, Server, ServerConfig, VendedKey, VendedRole};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::{MAIN, at, new_table, refused, send_with};
 use crate::support::lake::Deployment;
@@ -177,5 +188,93 @@ async fn a_repeated_request_is_told_what_its_sender_may_have() {
         assert_eq!(status, StatusCode::OK, "{second}");
         assert_eq!(second["config"], json!({}), "{stage}");
         assert_eq!(second.get("storage-credentials"), None, "{stage}");
+    }
+}
+
+/// Answers as Amazon's STS does: with a session, unless it finds the policy too large.
+#[derive(Clone, Default)]
+struct Sts {
+    asked: Arc<AtomicUsize>,
+}
+
+impl Sts {
+    /// Starts one that finds every policy too large that has one of these in it. Returns its address.
+    async fn start(&self, large: &'static [&'static str]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}", listener.local_addr().unwrap());
+        let sts = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let sts = sts.clone();
+                let answer = service_fn(move |request| sts.clone().answer(request, large));
+                let served = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(served.serve_connection(TokioIo::new(stream), answer));
+            }
+        });
+        at
+    }
+
+    async fn answer(
+        self,
+        request: Request<Incoming>,
+        large: &[&str],
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let mut asked = url::form_urlencoded::parse(&body);
+        let (_, policy) = asked.find(|(name, _)| name == "Policy").unwrap();
+        let (status, told) = match large.iter().any(|one| policy.contains(one)) {
+            true => (400, TOO_LARGE),
+            false => (200, SESSION),
+        };
+        let answer = Response::builder().status(status);
+        Ok(answer.body(Full::from(told)).unwrap())
+    }
+}
+
+const TOO_LARGE: &str = "<ErrorResponse><Error><Code>PackedPolicyTooLarge</Code><Message>of arn:aws:iam::1:role/t</Message></Error></ErrorResponse>";
+const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>SESSION</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_sts_refuses_is_one_tables_trouble_alone() {
+    let sts = Sts::default();
+    let endpoint = sts.start(&["/large/", "/other/"]).await;
+    let lake = InS3::with(|config| {
+        let lifetime = Duration::from_secs(3600);
+        let role = Some(VendedRole { arn: "arn:aws:iam::1:role/t".to_owned(), lifetime });
+        config.iceberg_access =
+            IcebergAccess { role, sts_endpoint: Some(endpoint), ..IcebergAccess::default() };
+    })
+    .await;
+    let (_, table) = lake.sidecar.get(&at("t")).await;
+    let location = table["metadata"]["location"].as_str().unwrap();
+    let (folder, _) = location.rsplit_once('/').unwrap();
+    let url = format!("{MAIN}/namespaces/a/tables");
+    // One whose own folder is refused, and one that names such a folder beside its own.
+    for (name, location, data) in [
+        ("refused", format!("{folder}/large/x"), format!("{folder}/large/x/data")),
+        ("partly", format!("{folder}/partly"), format!("{folder}/other/x")),
+        ("unsaid", format!("{folder}/unsaid"), format!("{folder}/\u{3a9}")),
+    ] {
+        let mut body = new_table(name);
+        body["location"] = location.into();
+        body["properties"] = json!({"write.data.path": data});
+        assert_eq!(lake.sidecar.send("POST", &url, body).await.0, StatusCode::OK, "{name}");
+    }
+    let load = |name: &str| {
+        told(lake.sidecar.request("GET", &at(name)).header(DELEGATION, "vended-credentials"))
+    };
+    for _ in 0..2 {
+        let none = load("refused").await;
+        refused(&none, 503, "ServiceUnavailableException");
+        assert!(!none.1.to_string().contains("arn:"), "names of the operator's: {}", none.1);
+    }
+    assert_eq!(sts.asked.load(Ordering::Relaxed), 1, "it is told again without asking");
+    for (name, asked) in [("t", 1), ("partly", 2), ("unsaid", 1)] {
+        let before = sts.asked.load(Ordering::Relaxed);
+        let (status, given) = load(name).await;
+        assert_eq!(status, StatusCode::OK, "{name}: {given}");
+        assert_eq!(given["config"]["s3.access-key-id"], "SESSION", "{name}: {given}");
+        assert_eq!(sts.asked.load(Ordering::Relaxed) - before, asked, "{name}");
     }
 }

@@ -119,7 +119,7 @@ impl Delegation {
 fn locations(place: &Place, table: &Metadata) -> Vec<String> {
     let named = FOLDERS.into_iter().filter_map(|name| table.property(name));
     let within = named.filter(|location| place.warehouse().check(location).is_ok());
-    let mut all = vec![table.location().to_owned()];
+    let mut all = vec![table.location().trim_end_matches('/').to_owned()];
     for location in within.map(|location| location.trim_end_matches('/').to_owned()) {
         if !all.iter().any(|known| format!("{location}/").starts_with(&format!("{known}/"))) {
             all.push(location);

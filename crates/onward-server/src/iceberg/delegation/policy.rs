@@ -11,14 +11,22 @@ const LEN_MAX: usize = 2048;
 /// Characters that mean something in a policy, and would let it mean other folders.
 const SPECIAL: [char; 3] = ['*', '?', '$'];
 
-/// A policy for folders, each with a slash behind it, of a bucket: all that can be said of them, or the first alone.
-/// None where that cannot be said.
-pub fn policy(partition: &str, bucket: &str, folders: &[String], writes: bool) -> Option<String> {
-    let first = folders.first().filter(|folder| !folder.contains(SPECIAL))?;
-    let plain = folders.iter().filter(|folder| !folder.contains(SPECIAL)).cloned().collect();
-    let all: Vec<String> = plain;
-    let said = [all, vec![first.clone()]].map(|folders| text(partition, bucket, &folders, writes));
-    said.into_iter().find(|text| text.len() <= LEN_MAX)
+/// The last character that a policy may have:
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
+const LAST: char = '\u{ff}';
+
+/// Policies for folders, each with a slash behind it, of a bucket, the one that says most first: of all that can be said
+/// of them, and of the first alone. None where that cannot be said.
+pub fn policies(partition: &str, bucket: &str, folders: &[String], writes: bool) -> Vec<String> {
+    let can_be_said = |folder: &&String| {
+        !folder.contains(|char: char| SPECIAL.contains(&char) || char.is_control() || char > LAST)
+    };
+    let Some(first) = folders.first().filter(can_be_said) else { return Vec::new() };
+    let all: Vec<String> = folders.iter().filter(can_be_said).cloned().collect();
+    let mut said = vec![all, vec![first.clone()]];
+    said.dedup();
+    let said = said.iter().map(|folders| text(partition, bucket, folders, writes));
+    said.filter(|text| text.len() <= LEN_MAX).collect()
 }
 
 fn text(partition: &str, bucket: &str, folders: &[String], writes: bool) -> String {
@@ -53,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_session_has_the_folders_of_its_table_and_a_readers_cannot_write() {
-        let of = |writes| policy("aws", "lake", &["w/_iceberg/r/u/".to_owned()], writes).unwrap();
+        let of =
+            |writes| policies("aws", "lake", &["w/_iceberg/r/u/".to_owned()], writes).remove(0);
         let (reads, writes): (Value, Value) =
             (serde_json::from_str(&of(false)).unwrap(), serde_json::from_str(&of(true)).unwrap());
         assert_eq!(reads["Statement"][0]["Action"], json!(["s3:GetObject"]));
@@ -69,15 +78,20 @@ mod tests {
 
     #[test]
     fn a_folder_that_would_mean_others_has_none() {
-        for folder in ["a/*/", "a/?/", "a/${aws:username}/"] {
-            assert_eq!(policy("aws", "lake", &[folder.to_owned()], false), None, "{folder}");
+        let of = |folders: &[String], writes| policies("aws", "lake", folders, writes);
+        // The last two are letters that STS takes in no policy.
+        for folder in ["a/*/", "a/?/", "a/${aws:username}/", "a/Ω/", "a/\u{7}/"] {
+            assert_eq!(of(&[folder.to_owned()], false), [""; 0], "{folder}");
             let both = ["t/".to_owned(), folder.to_owned()];
-            let first = policy("aws", "lake", &both[..1], false);
-            assert_eq!(policy("aws", "lake", &both, false), first, "{folder}");
+            assert_eq!(of(&both, false), of(&both[..1], false), "{folder}");
         }
+        assert_eq!(of(&["ü/".to_owned()], false).len(), 1);
         let long = ["t/".to_owned(), "a".repeat(LEN_MAX)];
-        assert_eq!(policy("aws", "lake", &long, true), policy("aws", "lake", &long[..1], true));
-        assert_eq!(policy("aws", "lake", &long[1..], false), None);
+        assert_eq!(of(&long, true), of(&long[..1], true));
+        assert_eq!(of(&long[1..], false), [""; 0]);
+        // Where the first is refused for its size, the second says less.
+        let two = of(&["t/".to_owned(), "u/".to_owned()], true);
+        assert_eq!((two.len(), &two[1..]), (2, &of(&["t/".to_owned()], true)[..]));
         assert_eq!(partition("arn:aws-cn:iam::1:role/x"), "aws-cn");
         assert_eq!(partition("arn:other:iam:::x"), "aws");
     }

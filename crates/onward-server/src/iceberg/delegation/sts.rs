@@ -46,6 +46,24 @@ pub struct Session {
     pub until_ms: i64,
 }
 
+/// Why there is no session.
+#[derive(Debug)]
+pub enum NoSession {
+    /// STS takes the policy for malformed, or for too large when it is packed: another one may do.
+    OfPolicy(Error),
+    /// Something that has nothing to do with what the session was to be.
+    OfAll(Error),
+}
+
+impl From<Error> for NoSession {
+    fn from(error: Error) -> Self {
+        Self::OfAll(error)
+    }
+}
+
+/// The codes by which STS refuses a policy.
+const OF_POLICY: [&str; 2] = ["MalformedPolicyDocument", "PackedPolicyTooLarge"];
+
 /// Where sessions come from.
 #[derive(Debug)]
 pub struct Sts {
@@ -112,7 +130,7 @@ impl Sts {
     }
 
     /// Begins a session.
-    pub async fn assume(&self, login: &Login, wish: &Wish<'_>) -> Result<Session> {
+    pub async fn assume(&self, login: &Login, wish: &Wish<'_>) -> Result<Session, NoSession> {
         let form = [
             ("Action", "AssumeRole".to_owned()),
             ("Version", VERSION.to_owned()),
@@ -134,7 +152,7 @@ impl Sts {
         }
         let (status, answer) = read(request.body(body)).await?;
         match status.is_success() {
-            true => session(&answer),
+            true => Ok(session(&answer)?),
             false => Err(refusal(status, &answer)),
         }
     }
@@ -167,17 +185,22 @@ fn session(answer: &[u8]) -> Result<Session> {
     Ok(Session { login, until_ms })
 }
 
-/// Why there is no session. Whether that is so for now only cannot be told by all services alike.
-fn refusal(status: http::StatusCode, answer: &[u8]) -> Error {
+/// What STS says that gives none. Whether that is so for now only cannot be told by all services alike.
+fn refusal(status: http::StatusCode, answer: &[u8]) -> NoSession {
     let text = std::str::from_utf8(answer).unwrap_or_default();
-    let said = match quick_xml::de::from_str::<Refusal>(text) {
+    let refusal = quick_xml::de::from_str::<Refusal>(text);
+    let said = match &refusal {
         Ok(Refusal { error: Named { code, message } }) => {
             let message: String = message.chars().take(300).collect();
             format!("{}: {}", code.escape_debug(), message.escape_debug())
         }
         Err(_) => String::new(),
     };
-    Error::unavailable(format!("STS gives no session of the role ({status}) {said}"))
+    let error = Error::unavailable(format!("STS gives no session of the role ({status}) {said}"));
+    match refusal.is_ok_and(|refusal| OF_POLICY.contains(&refusal.error.code.as_str())) {
+        true => NoSession::OfPolicy(error),
+        false => NoSession::OfAll(error),
+    }
 }
 
 #[cfg(test)]
@@ -193,8 +216,14 @@ mod tests {
         assert_eq!(session.until_ms, 1_795_921_200_000);
         let error = super::session(b"<AssumeRoleResponse><SecretAccessKey>SECRET").unwrap_err();
         assert!(!error.to_string().contains("SECRET"));
-        let refused = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>";
-        let refused = refusal(http::StatusCode::FORBIDDEN, refused).to_string();
-        assert!(refused.contains("AccessDenied: not you"), "{refused}");
+        let refused = |code: &str| {
+            let answer = format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>not you</Message></Error></ErrorResponse>"
+            );
+            refusal(http::StatusCode::FORBIDDEN, answer.as_bytes())
+        };
+        let NoSession::OfAll(error) = refused("AccessDenied") else { panic!() };
+        assert!(error.to_string().contains("AccessDenied: not you"), "{error}");
+        assert!(matches!(refused("PackedPolicyTooLarge"), NoSession::OfPolicy(_)));
     }
 }

@@ -1,25 +1,25 @@
 //! Credentials that are given to clients: sessions of a role, each for the folders of one table, or keys that the
 //! operator has made for this.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as Turn;
 
-use super::policy::{partition, policy};
+use super::policy::{partition, policies};
 use super::recent::Recent;
-use super::sts::{Sts, Wish};
+use super::sts::{NoSession, Session, Sts, Wish};
 use super::wanted::Wanted;
 use crate::settings::{IcebergAccess, VendedKey, VendedRole};
 use onward::internals::clock::{self, Deadline};
 use onward::internals::objects::{Bucket, Login};
 use onward::{Error, Result};
-use onward_iceberg::catalog::CatalogError;
+use onward_iceberg::catalog::{CatalogError, Kind};
 
 /// Sessions that are kept. Each is of one access key and one table.
 const KEPT_MAX: usize = 4096;
 
-/// For how long a failure of STS is told to others.
+/// For how long a failure of STS is told again.
 const AWAY: Duration = Duration::from_secs(3);
 
 /// The longest name of a session, in characters.
@@ -102,9 +102,41 @@ type Holder = (String, Share);
 pub struct Sessions {
     sts: Sts,
     role: VendedRole,
-    kept: Mutex<Recent<Holder, Arc<Turn<Option<Vended>>>>>,
-    /// Why there was no session last, and until when that is told again.
-    away: Mutex<Option<(Deadline, CatalogError)>>,
+    kept: Mutex<Recent<Holder, Arc<Turn<Option<Kept>>>>>,
+    /// Why there was no session last, for nobody.
+    away: Mutex<Option<Why>>,
+}
+
+/// What came of the last request for a session.
+#[derive(Debug)]
+enum Kept {
+    Vended(Vended),
+    /// None of what could be said of these folders is taken for a policy.
+    Refused(Why),
+}
+
+/// Why there is no session, and until when that is told without asking.
+#[derive(Debug, Clone)]
+struct Why {
+    until: Deadline,
+    error: CatalogError,
+}
+
+impl Why {
+    /// Those who are refused are no operators: the log has what STS said, with the names of accounts and roles.
+    fn new(error: &Error) -> Self {
+        tracing::warn!(%error, "no session of the role for clients of tables");
+        let error = CatalogError::new(
+            Kind::Unavailable,
+            "credentials for the files of this table cannot be had now, as STS gives no session: the sidecar's log says why. Try again, or bring credentials of your own",
+        );
+        Self { until: Deadline::after(AWAY), error }
+    }
+
+    /// Fails for as long as this is told.
+    fn pass(&self) -> std::result::Result<(), CatalogError> {
+        if self.until.is_over() { Ok(()) } else { Err(self.error.clone()) }
+    }
 }
 
 impl Sessions {
@@ -117,52 +149,62 @@ impl Sessions {
         let place = self.place((key.to_owned(), share.clone()));
         // One asks for all who want the same.
         let mut kept = place.lock().await;
-        if let Some(fresh) = kept.as_ref().filter(|kept| is_fresh(kept)) {
-            return Ok(Some(fresh.clone()));
+        match kept.as_ref() {
+            Some(Kept::Vended(vended)) if is_fresh(vended) => return Ok(Some(vended.clone())),
+            Some(Kept::Refused(why)) => why.pass()?,
+            _ => {}
         }
-        let said = policy(partition(&self.role.arn), bucket.name(), &share.folders, share.writes);
-        let Some(policy) = said else {
-            tracing::warn!(folder = ?share.folders.first(), "no session can be cut to the folder of a table: its name has a '*', '?' or '$', or is too long");
+        let partition = partition(&self.role.arn);
+        let policies = policies(partition, bucket.name(), &share.folders, share.writes);
+        if policies.is_empty() {
+            tracing::warn!(folder = ?share.folders.first(), "no session can be cut to the folder of a table: its name has a character that no policy may have, or is too long");
             return Ok(None);
-        };
-        self.require_answers()?;
-        let name = session_name(key);
-        let wish = Wish {
-            role: &self.role.arn,
-            name: &name,
-            policy: &policy,
-            lifetime: self.role.lifetime,
-        };
-        let session = async { self.sts.assume(&bucket.log_in().await?, &wish).await }.await;
-        let session = session.map_err(|error| self.away(error))?;
-        let vended = Vended {
-            login: session.login,
-            until_ms: Some(session.until_ms),
-            since_ms: clock::now_ms(),
-        };
-        *kept = Some(vended.clone());
-        Ok(Some(vended))
-    }
-
-    /// Fails while it is not long ago that STS gave none: nobody waits then who waits for nothing.
-    fn require_answers(&self) -> std::result::Result<(), CatalogError> {
-        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        match away.as_ref() {
-            Some((until, error)) if !until.is_over() => Err(error.clone()),
-            _ => Ok(()),
         }
+        // Nobody waits who waits for nothing.
+        if let Some(why) = self.away().clone() {
+            why.pass()?;
+        }
+        for (at, policy) in policies.iter().enumerate() {
+            match self.begin(bucket, key, policy).await {
+                Ok(Session { login, until_ms }) => {
+                    let since_ms = clock::now_ms();
+                    let vended = Vended { login, until_ms: Some(until_ms), since_ms };
+                    *kept = Some(Kept::Vended(vended.clone()));
+                    return Ok(Some(vended));
+                }
+                Err(NoSession::OfAll(error)) => {
+                    let why = Why::new(&error);
+                    *self.away() = Some(why.clone());
+                    return Err(why.error);
+                }
+                // Others have policies of their own.
+                Err(NoSession::OfPolicy(error)) if at + 1 == policies.len() => {
+                    let why = Why::new(&error);
+                    *kept = Some(Kept::Refused(why.clone()));
+                    return Err(why.error);
+                }
+                Err(NoSession::OfPolicy(_)) => {}
+            }
+        }
+        Ok(None)
     }
 
-    fn away(&self, error: Error) -> CatalogError {
-        tracing::warn!(%error, "no session of the role for clients of tables");
-        let told = CatalogError::from(error);
-        let told = told.context("credentials for the files of this table cannot be had now");
-        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        *away = Some((Deadline::after(AWAY), told.clone()));
-        told
+    async fn begin(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        policy: &str,
+    ) -> std::result::Result<Session, NoSession> {
+        let (name, VendedRole { arn: role, lifetime }) = (session_name(key), &self.role);
+        let wish = Wish { role, name: &name, policy, lifetime: *lifetime };
+        self.sts.assume(&bucket.log_in().await?, &wish).await
     }
 
-    fn place(&self, holder: Holder) -> Arc<Turn<Option<Vended>>> {
+    fn away(&self) -> MutexGuard<'_, Option<Why>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, holder: Holder) -> Arc<Turn<Option<Kept>>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         // Who asks for one, or waits for it, holds its place.
         kept.get(holder, KEPT_MAX, |place| Arc::strong_count(place) == 1)
