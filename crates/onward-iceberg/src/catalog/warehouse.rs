@@ -181,7 +181,9 @@ impl Warehouse {
         let inner = key.strip_prefix(self.folder.as_str()).and_then(|key| key.strip_prefix('/'));
         // Onward's own rule for keys lets no key leave the root, and refuses what is empty or climbs.
         let climbs = |part: &str| matches!(part, "" | "." | "..");
-        match inner {
+        // What is said of collections is nobody's table.
+        let is_of_tables = |inner: &&str| inner.split('/').next() != Some(NOTICES);
+        match inner.filter(is_of_tables) {
             Some(inner) if !inner.split('/').any(climbs) => Ok(key.to_owned()),
             _ => Err(refused()),
         }
@@ -289,6 +291,8 @@ mod tests {
             "file:///srv/w/_iceberg/lake2/x",
             "file:///srv/w/_iceberg/lake/../../_onward/keys/x",
             "file:///srv/w/_iceberg/lake//x",
+            "file:///srv/w/_iceberg/lake/.removing",
+            "file:///srv/w/_iceberg/lake/.removing/x",
             "file:///srv/w/_onward/token-key",
             "file:///etc/passwd",
             "/etc/passwd",

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::avro::Unreadable;
 use super::avro::container::{Container, SCHEMA};
-use super::avro::shape::{Scalar, Shape};
+use super::avro::shape::{Scalar, Shape, Steps};
 use super::{Invalid, Metadata};
 
 /// Fields of a manifest list, as the specification of versions 1 to 3 has them.
@@ -150,13 +150,15 @@ fn each_record(
             return Err(Unreadable::new(format!("its field {id} is unknown")));
         }
     }
+    let mut steps = Steps::default();
     for unpacked in container.unpacked() {
         let (block, plain) = unpacked?;
+        steps.more(plain.len());
         let mut rest: &[u8] = &plain;
         let mut found = Vec::new();
         for _ in 0..block.records {
             found.clear();
-            shape.record(&mut rest, &mut |id, scalar| found.push((id, scalar)))?;
+            shape.record(&mut rest, &mut steps, &mut |id, scalar| found.push((id, scalar)))?;
             told(&found)?;
         }
         if !rest.is_empty() {

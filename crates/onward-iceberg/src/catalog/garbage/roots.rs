@@ -50,25 +50,20 @@ impl Roots {
     pub(super) fn places(&self, location: &str) -> Vec<At> {
         let location = plain(location);
         let mut places = Vec::new();
-        for (root, of) in self.0.iter().enumerate() {
-            let mark = format!("/{}/", of.folder);
-            let mut from = 0;
-            while let Some(found) = location.get(from..).and_then(|rest| rest.find(&mark)) {
-                let begins = from + found + mark.len();
-                let inner = location.get(begins..).unwrap_or_default();
-                let mut spellings = vec![inner.to_owned()];
-                spellings.extend(unescaped(inner));
-                let walked: Vec<_> = spellings.iter().map(|inner| walked(inner)).collect();
-                spellings.extend(walked);
-                spellings.sort();
-                spellings.dedup();
-                let place = |inner: String| At { root, key: format!("{}/{inner}", of.folder) };
-                places.extend(spellings.into_iter().map(place));
-                from += found + 1;
+        for spelling in spellings(&location) {
+            for (root, of) in self.0.iter().enumerate() {
+                let mark = format!("/{}/", of.folder);
+                let mut rest = spelling.as_str();
+                while let Some(found) = rest.find(&mark) {
+                    let inner = rest.get(found + mark.len()..).unwrap_or_default();
+                    places.push(At { root, key: format!("{}/{inner}", of.folder) });
+                    rest = rest.get(found + 1..).unwrap_or_default();
+                }
             }
         }
-        let exact = |at: &At| self.address(at).as_deref() != Some(location.as_str());
-        places.sort_by_key(exact);
+        let is_elsewhere = |at: &At| self.address(at).as_deref() != Some(location.as_str());
+        places.sort_by_cached_key(|at| (is_elsewhere(at), at.root, at.key.clone()));
+        places.dedup();
         places
     }
 
@@ -92,8 +87,21 @@ impl Roots {
     }
 }
 
-/// A path without `//`, `.` and `..`.
-fn walked(path: &str) -> String {
+/// What a location may be as well: with its escapes read, and without what leads nowhere.
+fn spellings(location: &str) -> Vec<String> {
+    let mut spellings = vec![location.to_owned()];
+    spellings.extend(unescaped(location));
+    let walked: Vec<String> = spellings.iter().map(|location| walked(location)).collect();
+    spellings.extend(walked);
+    spellings.sort();
+    spellings.dedup();
+    spellings
+}
+
+/// A location without `//`, `.` and `..` behind its scheme.
+fn walked(location: &str) -> String {
+    let begins = location.find("://").map_or(0, |at| at + 3);
+    let (scheme, path) = location.split_at(begins);
     let mut parts = Vec::new();
     for part in path.split('/') {
         match part {
@@ -102,7 +110,8 @@ fn walked(path: &str) -> String {
             part => parts.push(part),
         }
     }
-    parts.join("/")
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{scheme}{root}{}", parts.join("/"))
 }
 
 /// 128 bits that stand for bytes.
@@ -169,6 +178,15 @@ mod tests {
         );
         assert_eq!(keys("s3://b/p/lake/u/./x/../f")[1..], ["1 lake/u/f"]);
         assert_eq!(keys("s3://b/p/lake/lake/f"), ["1 lake/lake/f", "1 lake/f"]);
+        // On the way to the folder of all tables, too.
+        for odd in ["_iceberg//lake", "_iceberg/./lake", "_iceberg/x/../lake", "%5Ficeberg/lake"] {
+            for before in ["file:///srv/w/", "/", "s3://b/"] {
+                assert!(
+                    keys(&format!("{before}{odd}/u/f")).contains(&"0 _iceberg/lake/u/f".to_owned()),
+                    "{before}{odd}"
+                );
+            }
+        }
         for elsewhere in ["", "s3://b/p/pond/u/f", "file:///srv/w/_iceberg/lake", "lake/u/f"] {
             assert!(keys(elsewhere).is_empty(), "{elsewhere}");
         }

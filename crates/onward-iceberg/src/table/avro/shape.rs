@@ -12,6 +12,10 @@ use super::encode::{take, take_bytes, take_long};
 const KINDS_MAX: usize = 10_000;
 /// How deep types, and values, stand in one another.
 const DEPTH_MAX: usize = 64;
+/// Values that one byte is part of, at most: a member, its union, the record that it is alone in.
+const STEPS_OF_BYTE: usize = 8;
+/// Values of no bytes that are passed over besides, at most.
+const STEPS: usize = 10_000;
 
 /// How values of a type lie in a file.
 #[derive(Debug, Clone)]
@@ -81,13 +85,15 @@ impl Shape {
         Ok(found.iter().map(|member| member.id).collect())
     }
 
-    /// Takes one record from the front. Each scalar of it, and of records in it, is told with the id of its field.
+    /// Takes one record from the front, within what is left of `steps`. Each scalar of it, and of records in it, is told
+    /// with the id of its field.
     pub(in crate::table) fn record<'b>(
         &self,
         from: &mut &'b [u8],
+        steps: &mut Steps,
         told: &mut dyn FnMut(i64, Scalar<'b>),
     ) -> Result<(), Unreadable> {
-        self.take(0, from, 0, &mut |id, scalar| {
+        self.take(0, from, (steps, 0), &mut |id, scalar| {
             if let Some(id) = id {
                 told(id, scalar);
             }
@@ -99,9 +105,10 @@ impl Shape {
         &self,
         at: usize,
         from: &mut &'b [u8],
-        depth: usize,
+        (steps, depth): (&mut Steps, usize),
         told: &mut dyn FnMut(Option<i64>, Scalar<'b>),
     ) -> Result<Option<Scalar<'b>>, Unreadable> {
+        steps.step()?;
         let kind = self.kinds.get(at).filter(|_| depth <= DEPTH_MAX);
         let kind =
             kind.ok_or_else(|| Unreadable::new("values that stand too deep in one another"))?;
@@ -114,17 +121,18 @@ impl Shape {
                 let chosen = usize::try_from(take_long(from)?).ok();
                 let chosen = chosen.and_then(|chosen| variants.get(chosen));
                 let chosen = chosen.ok_or_else(|| Unreadable::new("a type that is none"))?;
-                self.take(*chosen, from, depth + 1, told)?
+                self.take(*chosen, from, (steps, depth + 1), told)?
             }
             Kind::List { of, is_map } => {
-                self.pass(*of, *is_map, from, depth)?;
+                self.pass(*of, *is_map, from, (steps, depth))?;
                 None
             }
             Kind::Record(members) => {
                 for member in members {
+                    let within = (&mut *steps, depth + 1);
                     if self.closed.contains(&member.id) {
-                        self.take(member.kind, from, depth + 1, &mut |_, _| {})?;
-                    } else if let Some(scalar) = self.take(member.kind, from, depth + 1, told)? {
+                        self.take(member.kind, from, within, &mut |_, _| {})?;
+                    } else if let Some(scalar) = self.take(member.kind, from, within, told)? {
                         told(Some(member.id), scalar);
                     }
                 }
@@ -139,7 +147,7 @@ impl Shape {
         of: usize,
         is_map: bool,
         from: &mut &[u8],
-        depth: usize,
+        (steps, depth): (&mut Steps, usize),
     ) -> Result<(), Unreadable> {
         loop {
             let count = take_long(from)?;
@@ -155,9 +163,32 @@ impl Shape {
                 if is_map {
                     take_bytes(from)?;
                 }
-                self.take(of, from, depth + 1, &mut |_, _| {})?;
+                self.take(of, from, (&mut *steps, depth + 1), &mut |_, _| {})?;
             }
         }
+    }
+}
+
+/// How many values may still be passed over: records of nothing but records of nothing could be any number.
+#[derive(Debug)]
+pub(in crate::table) struct Steps(usize);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(STEPS)
+    }
+}
+
+impl Steps {
+    /// So many bytes more are there.
+    pub(in crate::table) fn more(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_add(bytes.saturating_mul(STEPS_OF_BYTE));
+    }
+
+    fn step(&mut self) -> Result<(), Unreadable> {
+        let left = self.0.checked_sub(1);
+        self.0 = left.ok_or_else(|| Unreadable::new("more values than bytes"))?;
+        Ok(())
     }
 }
 
@@ -279,6 +310,12 @@ mod tests {
     use super::super::encode::{bytes, long};
     use super::*;
 
+    fn steps(bytes: usize) -> Steps {
+        let mut steps = Steps::default();
+        steps.more(bytes);
+        steps
+    }
+
     const TEXT: &str = r#"{"type":"record","name":"outer","fields":[
         {"name":"status","type":"int","field-id":0},
         {"name":"file","field-id":2,"type":{"type":"record","name":"inner","fields":[
@@ -318,7 +355,8 @@ mod tests {
         let sample = sample();
         let mut told = Vec::new();
         let mut rest: &[u8] = &sample;
-        shape.record(&mut rest, &mut |id, scalar| told.push((id, scalar))).unwrap();
+        let mut steps = steps(sample.len());
+        shape.record(&mut rest, &mut steps, &mut |id, scalar| told.push((id, scalar))).unwrap();
         let expected = [
             (0, Scalar::Number(1)),
             (100, Scalar::Bytes(b"s3://b/f")),
@@ -335,7 +373,8 @@ mod tests {
         let shape = Shape::of(TEXT, &[]).unwrap();
         let sample = sample();
         for end in 0..sample.len() {
-            assert!(shape.record(&mut &sample[..end], &mut |_, _| {}).is_err(), "{end}");
+            let cut = &mut &sample[..end];
+            assert!(shape.record(cut, &mut steps(end), &mut |_, _| {}).is_err(), "{end}");
         }
     }
 
@@ -352,8 +391,24 @@ mod tests {
         }
         // A record within itself has no end, and no value.
         let within = Shape::of(&record("\"r\""), &[]).unwrap();
-        assert!(within.record(&mut &[0u8; 8][..], &mut |_, _| {}).is_err());
+        assert!(within.record(&mut &[0u8; 8][..], &mut steps(8), &mut |_, _| {}).is_err());
         let deep = format!("{}\"int\"{}", "[".repeat(100), "]".repeat(100));
         assert!(Shape::of(&record(&deep), &[]).is_err());
+    }
+
+    #[test]
+    fn records_of_records_of_nothing_end() {
+        // Each consists of two of the one before: a million values, and no byte.
+        let field =
+            |name: &str, kind: &str| format!(r#"{{"name":"{name}","field-id":1,"type":{kind}}}"#);
+        let mut kind = r#""null""#.to_owned();
+        for n in 0..20 {
+            let again = if n == 0 { kind.clone() } else { format!(r#""r{}""#, n - 1) };
+            let fields = [field("a", &kind), field("b", &again)].join(",");
+            kind = format!(r#"{{"type":"record","name":"r{n}","fields":[{fields}]}}"#);
+        }
+        let shape = Shape::of(&kind, &[]).unwrap();
+        let error = shape.record(&mut &[0u8; 8][..], &mut steps(8), &mut |_, _| {}).unwrap_err();
+        assert!(error.to_string().contains("more values than bytes"), "{error}");
     }
 }
