@@ -66,7 +66,9 @@ fn walk(root: &Path, folder: &str) -> io::Result<Vec<Listed>> {
                 folders.push(path);
                 continue;
             }
-            let Some(key) = path.to_str().filter(|key| becoming(key).is_some()) else { continue };
+            // What no key of ours can become is somebody else's.
+            let is_ours = |key: &&str| becoming(key).is_some_and(|of| key::object(of).is_ok());
+            let Some(key) = path.to_str().filter(is_ours) else { continue };
             if found.len() == UNFINISHED_MAX {
                 return Ok(found);
             }
@@ -96,5 +98,18 @@ mod tests {
         for name in ["lake/data/00/00ab", "a#", "a#1b", "a#b"] {
             assert_eq!(becoming(name), None, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_others_have_named_alike_is_neither_told_nor_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::open(&format!("file://{}", dir.path().display())).unwrap();
+        fs::create_dir_all(dir.path().join("lake/data")).unwrap();
+        for name in ["ours#1", "their file#1"] {
+            fs::write(dir.path().join("lake/data").join(name), "half").unwrap();
+        }
+        let told = objects.unfinished("lake").await.unwrap();
+        let keys: Vec<&str> = told.iter().map(|listed| listed.key.as_str()).collect();
+        assert_eq!(keys, ["lake/data/ours#1"]);
     }
 }

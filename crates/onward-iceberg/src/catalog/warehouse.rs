@@ -110,7 +110,7 @@ impl Warehouse {
     }
 
     /// Keeps a collection from removing metadata that nothing names yet, and what it names: makes it young, and then
-    /// looks whether one has begun before. Five calls. A collection looks in the other order, see `garbage/notice.rs`.
+    /// looks whether one has begun before. Six calls. A collection looks in the other order, see `garbage/notice.rs`.
     ///
     /// # Errors
     ///
@@ -126,7 +126,10 @@ impl Warehouse {
             CatalogError::new(Kind::NotFound, message)
         };
         let bytes = self.objects.get(&key).await.map_err(away)?.ok_or_else(gone)?;
-        self.objects.put(&key, bytes).await.map_err(away)?;
+        // In place of itself: what goes meanwhile is not brought back.
+        if !self.objects.replace(&key, &bytes, bytes.clone()).await.map_err(away)? {
+            return Err(gone());
+        }
         let claimed = self.objects.look(&key).await.map_err(away)?.ok_or_else(gone)?;
         match self.newest_notice_ms().await? {
             Some(newest_ms) => still(newest_ms, claimed.modified_ms),

@@ -3,17 +3,27 @@
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use onward::admin::GcOptions;
+use onward::internals::clock;
 use onward::internals::commit::faults::Faults;
+use onward::internals::objects::Objects;
+use onward::internals::objects::backend::InMemory;
 use onward::internals::repo::gc::GcEvent;
-use onward_iceberg::catalog::{Catalog, GarbageOptions};
+use onward_iceberg::catalog::{Catalog, GarbageOptions, Kind, Namespace, Said, TableIdent};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::super::{MAIN, at};
-use super::world::World;
+use super::super::{MAIN, at, new_table};
+use super::world::{World, on};
 use super::{branch, orphans};
+use crate::support::faulty_store::{Fault, FaultyStore, Op};
+use crate::support::lake::Deployment;
+use crate::support::redis::RedisServer;
+use crate::support::sidecar::Sidecar;
+use crate::support::until::until_async;
 
 /// Where `register` is asked.
 fn register_url() -> String {
@@ -160,6 +170,48 @@ async fn metadata_is_not_taken_over_while_files_go_and_is_afterwards() {
     assert!(message.contains("onward gc"), "{message}");
     world.send("POST", &register_url(), body).await;
     assert!(world.needed().await.is_subset(&world.files()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_a_whole_collection_has_passed_by_is_not_brought_back() {
+    let store = FaultyStore::new(Arc::new(InMemory::new()));
+    let objects = Objects::from_store(Arc::new(store.clone()), "memory://");
+    let deployment = Deployment { redis: RedisServer::new(), objects: objects.clone() };
+    let onward = deployment.connect().await;
+    let repo = onward.repo("lake");
+    repo.create(&"main".parse().unwrap()).await.unwrap();
+    let sidecar = Sidecar::over(deployment, onward.clone(), |_| {}).await;
+    sidecar.send("POST", &format!("{MAIN}/namespaces"), json!({"namespace": ["a"]})).await;
+    repo.branch("gone").create(&"main".parse().unwrap()).await.unwrap();
+    let url = on("gone", &format!("{MAIN}/namespaces/a/tables"));
+    let (status, made) = sidecar.send("POST", &url, new_table("lost")).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    repo.branch("gone").delete().await.unwrap();
+    let catalog = Catalog::new(onward.clone(), None);
+    let place = catalog.place("lake@main").await.unwrap();
+    let ident = TableIdent::new(Namespace::new(vec!["a".to_owned()]).unwrap(), "back").unwrap();
+    let location = made["metadata-location"].as_str().unwrap();
+    // What is to make the metadata young takes longer than all of a collection.
+    store.fail_next_at(Op::Put, "/metadata/", 1, Fault::Held);
+    let is_put = |(op, key): &&(Op, String)| *op == Op::Put && key.contains("/metadata/");
+    let puts = || store.log().iter().filter(is_put).count();
+    let before = puts();
+    let register = catalog.register(&place, &ident, location, false, Said::default());
+    let collects = async {
+        until_async("it is about to be young", || async { puts() > before }).await;
+        let now_ms = Some(clock::now_ms() + 30 * 24 * 3_600_000);
+        let options = GarbageOptions { removes: true, now_ms, ..GarbageOptions::default() };
+        let garbage = catalog.garbage(&"lake".parse().unwrap(), options).unwrap();
+        let own = GcOptions { now_ms, ..GcOptions::default() };
+        repo.gc_beside(&own, Some(garbage.clone()), &mut |_| ()).await.unwrap();
+        store.release();
+        garbage.report()
+    };
+    let (told, report) = tokio::join!(register, collects);
+    assert!(report.removed && report.folders[0].files.removed > 0, "{report:?}");
+    assert_eq!(told.unwrap_err().kind, Kind::NotFound);
+    let key = objects.key_of(location).unwrap();
+    assert_eq!(objects.get(key).await.unwrap(), None, "it stays gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use futures::TryStreamExt;
 use onward::internals::objects::Listed;
 use onward::internals::repo::gc::{GcEvent, PARTS, Tally, Told};
-use onward::{ErrorKind, Onward, Result};
+use onward::{Onward, Result};
 use uuid::Uuid;
 
 use super::super::warehouse::is_metadata;
@@ -223,11 +223,7 @@ impl Sweep<'_> {
                 continue;
             }
             if let Some(of) = self.roots.all().get(*root).filter(|_| removes) {
-                match of.objects.remove_unfinished(&listed.key).await {
-                    // No file of ours has such a name.
-                    Err(error) if error.kind() == ErrorKind::InvalidInput => continue,
-                    removed => removed?,
-                }
+                of.objects.remove_unfinished(&listed.key).await?;
             }
             if self.tells {
                 self.tell(*root, listed, told);
