@@ -21,7 +21,7 @@ use crate::support::until::until_async;
 async fn commits(sidecar: &Sidecar, many: usize) {
     let branch = sidecar.onward.repo("lake").branch("main");
     let commit = |nth: usize| {
-        let commit = branch.change().put(&format!("x/{nth}"), entry(1));
+        let commit = branch.change().put(format!("x/{nth}"), entry(1));
         async move { commit.commit().await.unwrap() }
     };
     futures::future::join_all((0..many).map(commit)).await;

@@ -180,13 +180,13 @@ impl Site {
         let mut walked = walked.lock().await;
         let head = self.place.head().await?;
         let known = |one: &mut Sought, learned: &Learned, from: Option<CommitId>| {
-            let answer = from.and_then(|from| learned.from_log(&self.path, &one.question, from));
+            let answer = from.and_then(|from| learned.in_log(&self.path, &one.question, from));
             if let Some(answer) = answer.filter(|_| one.is_fresh()) {
                 one.takes(answer);
             }
         };
         sought.iter_mut().for_each(|one| known(one, learned, head));
-        let mut reading = walked.from(&self.place.repo, head, most, &self.shared.measured);
+        let mut reading = walked.reading(&self.place.repo, head, most, &self.shared.measured);
         let (mut tables, mut is_through) = (0, true);
         while sought.iter().any(|one| !one.is_over) {
             match reading.next().await? {

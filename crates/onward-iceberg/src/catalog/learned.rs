@@ -17,7 +17,7 @@ pub(super) struct Learned {
 
 impl Learned {
     /// What the log says from this commit on back.
-    pub(super) fn from_log(
+    pub(super) fn in_log(
         &self,
         table: &ObjectPath,
         question: &Question,

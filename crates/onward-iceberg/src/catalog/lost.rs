@@ -21,6 +21,9 @@ const KEPT_BYTES_MAX: usize = 72 << 10;
 /// Pages read at the same time, at most: of a mebibyte each as they are written.
 const READS: usize = 8;
 
+/// A list or a page as it was read; none where it is not there, or damaged.
+type Content = Option<Arc<Gone>>;
+
 /// What a list says of snapshots that are asked for.
 struct Told {
     /// Those that are on it.
@@ -172,10 +175,7 @@ impl Site {
     }
 
     /// Pages of a list, some of them read at the same time, in their order: as [`Site::gone`] tells them.
-    fn pages<'a>(
-        &'a self,
-        pages: &'a [&'a Page],
-    ) -> BoxStream<'a, Result<(&'a str, Option<Arc<Gone>>)>> {
+    fn pages<'a>(&'a self, pages: &'a [&'a Page]) -> BoxStream<'a, Result<(&'a str, Content)>> {
         let read = move |page: &'a &'a Page| async move {
             Ok((page.location.as_str(), self.gone(&page.location).await?))
         };

@@ -110,7 +110,7 @@ pub(super) struct Reading<'a> {
 
 impl Walked {
     /// Goes through the log of a branch, whose head this is, and reads so many commits at most.
-    pub(super) fn from<'a>(
+    pub(super) fn reading<'a>(
         &'a mut self,
         repo: &'a Repository,
         head: Option<CommitId>,
