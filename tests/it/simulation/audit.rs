@@ -83,11 +83,12 @@ fn decided(uid: BranchUid, entry: &LogEntry) -> Vec<Decided> {
     entry.ops.iter().enumerate().map(decided).collect()
 }
 
-/// Everything that is wrong. `lossless`: whether Redis kept all it had; `days`: whether days went by, so
-/// that what was written for an op can have become too old.
+/// Everything that is wrong. `producers`: how far they are, as was told in the end; `lossless`: whether Redis kept all
+/// it had; `days`: whether days went by, so that what was written for an op can have become too old.
 pub async fn audit(
     store: &Arc<dyn ObjectStore>,
     clients: &[Shared],
+    producers: &[Rows],
     lossless: bool,
     days: bool,
 ) -> Vec<String> {
@@ -125,7 +126,7 @@ pub async fn audit(
     for branch in [&main, &side] {
         held(order(&journals, branch, lossless));
     }
-    match replay(&lake, &main, &side, &journals, days).await {
+    match replay(&lake, &main, &side, &journals, producers, days).await {
         Err(error) => wrong.push(error),
         Ok(staged) => {
             wrong.extend(staging(&journals, &main, &staged, lossless));
@@ -237,6 +238,7 @@ async fn replay(
     main: &Line,
     side: &Line,
     journals: &[Entry],
+    producers: &[Rows],
     days: bool,
 ) -> Result<Vec<(u32, u64)>, String> {
     let plans: HashMap<OpId, &Entry> =
@@ -317,7 +319,13 @@ async fn replay(
             contents.insert(*id, now.clone());
         }
     }
-    known(lake, main, &rows).await.map(|()| staged)
+    known(lake, main, &rows).await?;
+    match producers.iter().find(|told| **told != rows) {
+        None => Ok(staged),
+        Some(told) => {
+            Err(format!("producers are told to be at {told:?}, and they came to {rows:?}"))
+        }
+    }
 }
 
 /// What a Redis that is put back from the log is told of producers.
@@ -358,7 +366,7 @@ fn forget(
 }
 
 /// Epoch and sequence of each producer.
-type Rows = BTreeMap<String, (u64, u64)>;
+pub type Rows = BTreeMap<String, (u64, u64)>;
 
 /// Whether an op came too late for one of its producers, as it must be told then; else all of them
 /// advance.

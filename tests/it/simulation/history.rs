@@ -2,17 +2,17 @@
 //! everything works again and what is left over has to come to its end.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onward::RefExpr;
 use onward::internals::clock::simulated;
 use onward::internals::objects::backend::{InMemory, ObjectStore};
+use onward::{Onward, RefExpr};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::audit::audit;
+use super::audit::{Rows, audit};
 use super::client::{self, Shared};
-use super::plan::{Planner, entry};
+use super::plan::{Planner, entry, producers};
 use super::process::Process;
 use super::redis::{Change, Comeback, Server};
 use super::world::{Weather, World};
@@ -148,6 +148,10 @@ struct History {
     /// Clients that have gone with their process, and come back nowhere.
     gone: Vec<Shared>,
     processes: usize,
+    /// Processes whose clients are done: they stay, and help, until the end of the history.
+    stay: Arc<Mutex<Vec<Onward>>>,
+    /// How far producers are on main in the end, as each server's processes tell.
+    told: Vec<Rows>,
     shape: Shape,
 }
 
@@ -160,6 +164,8 @@ impl History {
             slots: Vec::new(),
             gone: Vec::new(),
             processes: 0,
+            stay: Arc::default(),
+            told: Vec::new(),
             shape: Shape::default(),
         }
     }
@@ -179,7 +185,14 @@ impl History {
             }
         }
         wrong.extend(
-            audit(&self.store, &self.clients(), self.is_lossless(), self.shape.days > 0).await,
+            audit(
+                &self.store,
+                &self.clients(),
+                &self.told,
+                self.is_lossless(),
+                self.shape.days > 0,
+            )
+            .await,
         );
         wrong
     }
@@ -228,7 +241,7 @@ impl History {
         let process = self.process();
         let (starting, on) = (process.clone(), self.servers[server].clone());
         let (store, world) = (Arc::clone(&self.store), self.world.clone());
-        let work = clients.clone();
+        let (work, stay) = (clients.clone(), Arc::clone(&self.stay));
         let tasks = tokio::spawn(async move {
             let onward = starting.connect(&on, &store).await;
             let mut tasks = JoinSet::new();
@@ -236,8 +249,7 @@ impl History {
                 tasks.spawn(client::run(world.clone(), onward.clone(), client));
             }
             while tasks.join_next().await.is_some() {}
-            // The process stays, and helps, until the end of the history.
-            std::mem::forget(onward);
+            stay.lock().unwrap().push(onward);
         });
         Slot { process, server, clients, tasks }
     }
@@ -406,6 +418,14 @@ impl History {
                 match branch.queue(10).await {
                     Ok(queue) if queue.depth == 0 => {}
                     other => wrong.push(format!("something is left in a queue: {other:?}")),
+                }
+            }
+            match lake.branch("main").producers(producers(self.clients().len())).await {
+                Ok(told) => self.told.push(
+                    told.into_iter().map(|(name, row)| (name, (row.epoch, row.sequence))).collect(),
+                ),
+                Err(error) => {
+                    wrong.push(format!("producers cannot be told how far they are: {error}"))
                 }
             }
             let counters = onward.counters();

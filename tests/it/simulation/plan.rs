@@ -7,6 +7,9 @@ use super::world::World;
 /// Paths that plain commits change: few, so that they meet.
 pub const PATHS: usize = 8;
 
+/// Producers that all clients have, as partitions that go from one to another.
+const SHARED: [&str; 2] = ["t/0", "t/1"];
+
 /// What one op is to do.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -63,6 +66,16 @@ pub fn entry(value: u32) -> Entry {
     entry
 }
 
+/// The name of a client's own producer.
+fn own(client: usize) -> String {
+    format!("producer-{client}")
+}
+
+/// All producers of so many clients.
+pub fn producers(clients: usize) -> impl Iterator<Item = String> {
+    (0..clients).map(own).chain(SHARED.map(str::to_owned))
+}
+
 /// The value that an entry stands for.
 pub fn value(entry: &Entry) -> u32 {
     u32::try_from(entry.size).unwrap()
@@ -101,12 +114,11 @@ impl<'a> Planner<'a> {
         changes
     }
 
-    /// One of the client's own, and now and then two that all clients have, as partitions that go from
-    /// one to another.
+    /// One of the client's own, and now and then those that all clients have.
     fn producers(&mut self, client: usize, sequence: u64) -> Vec<Producer> {
-        let mut producers = vec![Producer::new(format!("producer-{client}"), 1, sequence)];
+        let mut producers = vec![Producer::new(own(client), 1, sequence)];
         if self.world.one_in(2) {
-            for shared in ["t/0", "t/1"] {
+            for shared in SHARED {
                 let epoch = self.world.pick(3) as u64;
                 producers.push(Producer::new(shared, epoch, sequence));
             }
@@ -118,13 +130,9 @@ impl<'a> Planner<'a> {
     fn rows(&mut self) -> Vec<Producer> {
         let mut rows = Vec::new();
         for client in 0..3 {
-            rows.push(Producer::new(
-                format!("producer-{client}"),
-                1,
-                1 + self.world.pick(3) as u64,
-            ));
+            rows.push(Producer::new(own(client), 1, 1 + self.world.pick(3) as u64));
         }
-        for shared in ["t/0", "t/1"] {
+        for shared in SHARED {
             let (epoch, sequence) = (self.world.pick(3) as u64, 1 + self.world.pick(3) as u64);
             rows.push(Producer::new(shared, epoch, sequence));
         }
