@@ -102,7 +102,8 @@ async fn an_answer_that_breaks_off_is_told_from_a_whole_one() {
             continue;
         }
         assert!(answer.starts_with(b"HTTP/1.1 200 "), "{format:?}");
-        assert!(answer.len() > 2 << 20, "it breaks off behind most of it");
+        // What was still on its way when it broke off is lost with the connection: some pieces of 64 KiB.
+        assert!(answer.len() > 1 << 20, "it breaks off behind much of it: {} bytes", answer.len());
         let response = sidecar.request("GET", &path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         response.bytes().await.unwrap_err();
