@@ -45,7 +45,7 @@ use mark::Marks;
 use sweep::Sweep;
 
 pub use beside::{Beside, Need, Uploaded};
-pub use names::{Names, PARTS};
+pub use names::{Names, PARTS, part_of};
 pub use report::{GcEvent, GcReport, Tally, Told};
 
 /// How old something must be to go, unless told otherwise.

@@ -87,7 +87,7 @@ impl Names {
 const CHUNK_BYTES: u64 = CHUNK as u64 * 16;
 
 /// The part of a name: its first byte, like the folder that the object is in.
-fn part_of(id: u128) -> usize {
+pub fn part_of(id: u128) -> usize {
     usize::from(id.to_be_bytes()[0])
 }
 

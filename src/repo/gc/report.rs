@@ -20,17 +20,23 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(super) fn keep(&mut self, listed: &Listed) {
+    /// An object stays.
+    #[doc(hidden)]
+    pub fn keep(&mut self, listed: &Listed) {
         self.kept += 1;
         self.kept_bytes += listed.size;
     }
 
-    pub(super) fn keep_young(&mut self, listed: &Listed) {
+    /// An object that nothing names stays as it is young.
+    #[doc(hidden)]
+    pub fn keep_young(&mut self, listed: &Listed) {
         self.keep(listed);
         self.young += 1;
     }
 
-    pub(super) fn remove(&mut self, listed: &Listed) {
+    /// An object goes.
+    #[doc(hidden)]
+    pub fn remove(&mut self, listed: &Listed) {
         self.removed += 1;
         self.removed_bytes += listed.size;
     }

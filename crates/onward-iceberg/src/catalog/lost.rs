@@ -183,7 +183,7 @@ impl Site {
     }
 
     /// A list or a page; none where it is not there, or damaged.
-    async fn gone(&self, location: &str) -> Result<Option<Arc<Gone>>> {
+    async fn gone(&self, location: &str) -> Result<Content> {
         if let Some(gone) = self.shared.gone.get(location) {
             return Ok(Some(gone));
         }

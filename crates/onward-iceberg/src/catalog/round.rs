@@ -28,6 +28,7 @@ const ROUNDS_MAX: usize = 64;
 const FRONT_MAX: usize = OFFERS_MAX / 4;
 /// How long a round is made anew, at most.
 const LENGTH_MAX: Duration = Duration::from_secs(25);
+
 /// What became of a commit.
 #[derive(Debug)]
 pub(super) enum Verdict {

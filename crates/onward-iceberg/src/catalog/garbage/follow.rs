@@ -35,6 +35,7 @@ const OUTSIDE: usize = usize::MAX;
 const PACKED_TIMES: u64 = 32;
 /// Files of metadata whose lists are followed before others are read.
 const CHUNK: usize = 64;
+
 /// Follows what entries name.
 pub(super) struct Follower {
     roots: Roots,

@@ -2,8 +2,8 @@
 //!
 //! A notice lies in the warehouse from before files are listed until the last is removed. Who takes over metadata writes
 //! it anew, which makes it young, and looks for notices then: either he sees the notice, and does nothing, or the
-//! listing behind the notice sees young metadata, and keeps all that it names. What is gone by then he does not write. Times are compared by the clock of the
-//! storage alone.
+//! listing behind the notice sees young metadata, and keeps all that it names. What is gone by then he does not write.
+//! Times are compared by the clock of the storage alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

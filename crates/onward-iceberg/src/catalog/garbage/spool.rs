@@ -1,9 +1,9 @@
-//! Records in a temporary file, divided by a number each has, so that memory follows one part and not all of them.
+//! Records in a temporary file, divided as marked names are, so that memory follows one part and not all of them.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use onward::internals::repo::gc::PARTS;
+use onward::internals::repo::gc::{PARTS, part_of};
 use onward::{Error, Result};
 
 /// Bytes of a part held in memory before they are spilled.
@@ -76,11 +76,6 @@ fn read<const N: usize>(mut bytes: &[u8], records: &mut Vec<[Vec<u8>; N]>) {
         }
         records.push(fields);
     }
-}
-
-/// The part of an id: its first byte, as of marked names.
-pub(super) fn part_of(id: u128) -> usize {
-    usize::from(id.to_be_bytes()[0])
 }
 
 fn failed(error: std::io::Error) -> Error {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::TryStreamExt;
 use onward::internals::objects::Listed;
-use onward::internals::repo::gc::{GcEvent, PARTS, Tally, Told};
+use onward::internals::repo::gc::{GcEvent, PARTS, Tally, Told, part_of};
 use onward::{Onward, Result};
 use uuid::Uuid;
 
@@ -13,10 +13,11 @@ use super::follow::Follower;
 use super::graph::FolderId;
 use super::notice::Notice;
 use super::roots::{At, Roots};
-use super::spool::{Spool, part_of};
+use super::spool::Spool;
 
 /// Files removed with one call, at most.
 const DELETES: usize = 1000;
+
 /// What lies in the folders of tables.
 pub(super) struct Listing {
     files: Spool,
@@ -265,15 +266,9 @@ impl Sweep<'_> {
 
 fn count(tally: &mut Tally, listed: &Listed, verdict: Verdict) {
     match verdict {
-        Verdict::Goes => {
-            tally.removed += 1;
-            tally.removed_bytes += listed.size;
-        }
-        Verdict::Kept | Verdict::Young => {
-            tally.kept += 1;
-            tally.kept_bytes += listed.size;
-            tally.young += u64::from(verdict == Verdict::Young);
-        }
+        Verdict::Goes => tally.remove(listed),
+        Verdict::Kept => tally.keep(listed),
+        Verdict::Young => tally.keep_young(listed),
     }
 }
 
